@@ -1,0 +1,120 @@
+"""Checks of the arguments of a fit, and their description in its settings."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from gcp.errors import ParameterError
+from gcp.solvers import Solver, get_solver
+
+
+def positive_int(name: str, value: Any) -> int:
+    """`value` as an int >= 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ParameterError(f"{name} must be an integer >= 1: found {value!r}.")
+    return int(value)
+
+
+def solver(
+    given: str | Solver, n_iter_max: int | None, tol: float | None, max_seconds: float | None
+) -> Solver:
+    """The solver with the options that the fit overrides."""
+    method = get_solver(given) if isinstance(given, str) else given
+    if not callable(getattr(method, "solve", None)):
+        raise ParameterError(f"solver must be a name or a Solver: found {type(given).__name__}.")
+    asked = {"n_iter_max": n_iter_max, "tol": tol, "max_seconds": max_seconds}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    known = {field.name for field in fields(method)}  # type: ignore[arg-type]
+    if unknown := sorted(set(changes) - known):
+        raise ParameterError(f"The solver {type(method).__name__} has no option {unknown[0]!r}.")
+    return replace(method, **changes)  # type: ignore[type-var]
+
+
+def fixed_modes(given: Sequence[int], ndim: int) -> tuple[int, ...]:
+    """Modes, checked and sorted."""
+    return tuple(sorted(_modes("fixed_modes", given, ndim)))
+
+
+def groups(
+    tied: Sequence[Sequence[int]], fixed: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], ...]:
+    """The free modes as groups that share a factor, most of them of one mode."""
+    found = []
+    seen: set[int] = set(fixed)
+    for group in tied:
+        modes = _modes("tied_modes", group, len(shape))
+        if len(modes) < 2:
+            raise ParameterError(f"tied_modes: a group needs two modes or more, found {modes}.")
+        if len({shape[n] for n in modes}) > 1:
+            sizes = [shape[n] for n in modes]
+            raise ParameterError(
+                f"tied_modes: modes {modes} have different sizes {sizes}; they cannot share."
+            )
+        if overlap := seen & set(modes):
+            raise ParameterError(f"tied_modes: mode {min(overlap)} is fixed or in another group already.")
+        seen |= set(modes)
+        found.append(tuple(modes))
+    found += [(n,) for n in range(len(shape)) if n not in seen]
+    return tuple(sorted(found))
+
+
+def seed(random_state: Any) -> int:
+    """A whole number that decides all starts."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    if (
+        isinstance(random_state, int | np.integer)
+        and not isinstance(random_state, bool)
+        and random_state >= 0
+    ):
+        return int(random_state)
+    raise ParameterError(
+        f"random_state must be a nonnegative integer, a numpy Generator or None: found {random_state!r}."
+    )
+
+
+def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Everything that decided a fit beside the data and the loss."""
+    return {
+        "rank": rank,
+        "solver": {"name": type(method).__name__, **asdict(method)},  # type: ignore[call-overload]
+        "seed": seed,
+        "n_threads": n_threads,
+        **options,
+        "versions": {
+            "gcp": version("gcp-tensor"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "scipy", "tensorly", "numba")},
+        },
+    }
+
+
+def describe(value: Any) -> Any:
+    """A JSON value that says what an argument was; arrays by their shape."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in value]
+    return type(value).__name__
+
+
+def _modes(name: str, given: Any, ndim: int) -> list[int]:
+    try:
+        modes = [int(n) for n in given]
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} must hold mode numbers: found {given!r}.") from None
+    if len(set(modes)) != len(modes) or any(not -ndim <= n < ndim for n in modes):
+        raise ParameterError(f"{name}: found {modes}, expected different modes from 0 to {ndim - 1}.")
+    return [n % ndim for n in modes]

@@ -1,0 +1,35 @@
+"""The exceptions and warnings that `gcp` raises.
+
+Every error that a caller's input can cause is a `GcpError`; each also derives from the built-in
+exception that fits (`ValueError`, `RuntimeError`), so that code written for those keeps working.
+"""
+
+from __future__ import annotations
+
+
+class GcpError(Exception):
+    """Base of all errors raised on purpose by `gcp`."""
+
+
+class DataError(GcpError, ValueError):
+    """The data (shape, type, mask, weights, labels, file content) cannot be used as given."""
+
+
+class DomainError(DataError):
+    """A data value lies outside the domain of the loss."""
+
+
+class ParameterError(GcpError, ValueError):
+    """An argument other than the data is unknown, out of range or of the wrong shape."""
+
+
+class FitError(GcpError, RuntimeError):
+    """A fit could not be started or continued."""
+
+
+class FormatError(DataError):
+    """A file is not what its name or header says, is truncated, or is of a newer version."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit stopped before it met its tolerance."""

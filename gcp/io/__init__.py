@@ -1,0 +1,154 @@
+"""Reading and writing tensors; the format follows from the file name's ending."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from gcp.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.io import mat, npy, npz, tables, tns, toolbox
+from gcp.io.base import Format
+from gcp.io.files import opened, replacing
+from gcp.tensors.coerce import as_tensor
+from gcp.tensors.dense import DenseTensor
+
+__all__ = ["read_tensor", "write_tensor"]
+
+_FORMATS: dict[str, Format] = {
+    ".npy": npy.FORMAT,
+    ".npz": npz.FORMAT,
+    ".tns": tns.FORMAT,
+    ".tns.gz": tns.FORMAT,
+    ".csv": tables.CSV,
+    ".csv.gz": tables.CSV,
+    ".parquet": tables.PARQUET,
+    ".mat": mat.FORMAT,
+    ".ttb": toolbox.FORMAT,
+    ".txt": toolbox.FORMAT,
+}
+
+_DAMAGE = (BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)  # the last: zip features
+
+
+def read_tensor(
+    path: str | os.PathLike[str],
+    *,
+    modes: Sequence[str] | None = None,
+    value: str | None = None,
+    unlisted: str | None = None,
+    aggregate: str | None = None,
+    variable: str | None = None,
+) -> DenseTensor:
+    """Read a tensor from a file.
+
+    Parameters
+    ----------
+    path : path
+        `.npy`, `.npz`, `.tns`, `.tns.gz` (FROSTT: 1-based subscripts, value last), `.csv`, `.csv.gz`,
+        `.parquet` (long tables: one row per cell), `.mat`, or `.ttb`, `.txt` (Tensor Toolbox text).
+    modes : sequence of str, optional
+        Tables: the columns that give the modes, in order. Default: all but the value column.
+    value : str, optional
+        Tables: the column of numbers. Default: the one called "value", else the last that is not a mode.
+    unlisted : {"zero", "missing"}, optional
+        Listings: what a cell means that the file does not list. Default: "zero" for `.tns` and `sptensor`
+        files, which are defined so; a table that leaves cells out needs the choice.
+    aggregate : {"sum", "mean", "error"}, optional
+        Listings: what to do with several rows for one cell. Default: "sum".
+    variable : str, optional
+        `.npz` and `.mat`: the array to read, where the file has several.
+
+    Returns
+    -------
+    DenseTensor
+        With labels if the file has them. Labels of a table are the distinct entries of a column, sorted
+        (for `.parquet` columns of categories: in the order of the categories).
+
+    Raises
+    ------
+    DataError
+        No such file, or content that is not one tensor of real numbers; `FormatError` if the file is
+        damaged or not what its name says. The message gives the file and, for text, the line.
+    ParameterError
+        An option that the format does not have, or an unknown column, variable or choice.
+
+    Notes
+    -----
+    MATLAB has no arrays of one mode: those come back from `.mat` as matrices of one column.
+    """
+    path = Path(path)
+    form, is_gzipped = _format(path)
+    given = {
+        "modes": modes,
+        "value": value,
+        "unlisted": unlisted,
+        "aggregate": aggregate,
+        "variable": variable,
+    }
+    options = {name: option for name, option in given.items() if option is not None}
+    if foreign := sorted(set(options) - form.options):
+        name = foreign[0]
+        fitting = ", ".join(ending for ending, other in _FORMATS.items() if name in other.options)
+        raise ParameterError(f"{path}: the option {name!r} does not apply to this format, only to {fitting}.")
+    try:
+        with opened(path, is_gzipped) as file:
+            return form.read(file, **options)
+    except GcpError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
+    except _DAMAGE as error:
+        raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: the tensor does not fit into memory.") from error
+
+
+def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
+    """Write a tensor to a file, which appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path
+        The ending chooses the format:
+
+        - `.npz` keeps everything (type, mask, weights, labels) exactly;
+        - `.csv`, `.csv.gz`, `.parquet` are long tables with labels, one row per observed cell, zeros too
+          (labels without any observed cell are lost; `.csv` does not keep the order of labels);
+        - `.tns`, `.tns.gz` list the nonzeros and need a fully observed tensor; labels are not kept;
+        - `.npy`, `.mat`, `.ttb`, `.txt` hold the values alone, missing entries as NaN; labels are not kept.
+    tensor : DenseTensor or anything that `as_tensor` takes
+        The tensor. Weights other than 0 and 1 can only be written to `.npz`.
+
+    Raises
+    ------
+    DataError
+        The tensor has what the format cannot hold, or the file cannot be written.
+    ParameterError
+        Unknown ending.
+    """
+    path = Path(path)
+    form, is_gzipped = _format(path)
+    try:
+        with replacing(path) as part, opened(part, is_gzipped, "wb") as file:
+            form.write(file, as_tensor(tensor))
+    except GcpError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def _format(path: Path) -> tuple[Format, bool]:
+    """The format of a file name, and whether it is compressed on top."""
+    name = path.name.lower()
+    ending = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
+    if ending not in _FORMATS:
+        found = f"the ending {ending!r}" if ending else "no ending"
+        raise ParameterError(f"{path}: has {found}; known endings are {', '.join(_FORMATS)}.")
+    return _FORMATS[ending], ending.endswith(".gz")

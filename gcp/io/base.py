@@ -1,0 +1,84 @@
+"""What a file format is, and what the formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError, FormatError, ParameterError
+from gcp.tensors.dense import DenseTensor
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes
+    ----------
+    read : callable
+        `read(file, **options) -> DenseTensor`, from a seekable binary file.
+    write : callable
+        `write(file, tensor)`, to a binary file.
+    options : frozenset of str
+        The options of `read_tensor` that `read` takes.
+    """
+
+    read: Callable[..., DenseTensor]
+    write: Callable[[BinaryIO, DenseTensor], None]
+    options: frozenset[str] = frozenset()
+
+
+def observed(tensor: DenseTensor, form: str) -> Array | None:
+    """True where a tensor is observed, None if everywhere; refuses weights, which only .npz keeps."""
+    weights = tensor.entry_weights
+    if weights is None or weights.dtype.kind == "b":
+        return weights
+    if not np.isin(weights, (0, 1)).all():
+        raise DataError(f"The tensor has entry weights, which {form} files cannot hold. Write .npz instead.")
+    return np.asarray(weights != 0)
+
+
+def values_with_nan(tensor: DenseTensor, form: str) -> Array:
+    """The values, with NaN for missing entries (integers then become float64)."""
+    mask = observed(tensor, form)
+    if mask is None:
+        return tensor.values
+    if tensor.values.dtype.kind == "f":
+        return np.where(mask, tensor.values, np.array(np.nan, tensor.values.dtype))
+    return np.where(mask, tensor.values, np.nan)
+
+
+def native(values: Array) -> Array:
+    """The array in this machine's byte order."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def choose_variable(found: dict[str, Array], others: dict[str, str], variable: str | None) -> Array:
+    """The one array of a file that holds several things, or the one that `variable` names.
+
+    Parameters
+    ----------
+    found : dict
+        Numeric arrays by name.
+    others : dict
+        What else is there: a description by name.
+    variable : str or None
+        The caller's choice.
+    """
+    listing = ", ".join(f"{name} {' x '.join(map(str, array.shape))}" for name, array in found.items())
+    if variable is None:
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            raise DataError(f"The file holds several arrays ({listing}): choose one with variable=.")
+        held = ", ".join(f"{name} ({what})" for name, what in others.items()) or "the file is empty"
+        raise FormatError(f"The file holds no array of real numbers: {held}.")
+    if variable in found:
+        return found[variable]
+    if variable in others:
+        raise DataError(f"Variable {variable!r} is no array of real numbers but {others[variable]}.")
+    raise ParameterError(f"There is no variable {variable!r}; arrays in the file: {listing or 'none'}.")

@@ -1,0 +1,50 @@
+"""Opening files for reading, and replacing them safely when writing."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from gcp.errors import DataError
+
+
+@contextmanager
+def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]:
+    """A binary file, unpacked or packed on the way; packed files carry no name and no time."""
+    if mode == "rb":
+        if path.is_dir():
+            raise DataError("is a folder: expected a file.")
+        if not path.exists():
+            raise DataError("there is no such file.")
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty.")
+    with open(path, mode) as raw:
+        if not is_gzipped:
+            yield cast(BinaryIO, raw)
+            return
+        with gzip.GzipFile(filename="", mode=mode, fileobj=raw, mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the folder of `path`; the file there takes the place of `path` on success.
+
+    On failure it is removed, and whatever `path` was before is untouched.
+    """
+    target = Path(os.path.realpath(path))  # a link keeps pointing where it does
+    if target.is_dir():
+        raise DataError("is a folder: expected a file name.")
+    if not target.parent.is_dir():
+        raise DataError(f"there is no folder {target.parent}.")
+    part = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

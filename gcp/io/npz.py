@@ -1,0 +1,119 @@
+"""NumPy's .npz: the labelled form of `gcp`, which keeps everything, and archives of other origin.
+
+The labelled form is a zip archive of .npy arrays: `format` ("gcp-tensor"), `version` (1), `values`, at most
+one of `mask` (bool) and `entry_weights`, and, for a labelled tensor, `mode_names` and `coords_0`, `coords_1`,
+... for the modes that have coordinates. Entries carry no time, so equal tensors give equal files.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError, FormatError
+from gcp.io.base import Format, choose_variable
+from gcp.io.npy import read_array
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+
+_NAME = "gcp-tensor"
+_VERSION = 1
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:
+    if not zipfile.is_zipfile(file):
+        raise FormatError("not an .npz archive, or one that was cut short.")
+    with zipfile.ZipFile(file) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        if variable is None and "format" in names:
+            form = _entry(archive, "format")
+            if form.dtype.kind == "U" and str(form).startswith("gcp-"):
+                return _labelled(archive, names, str(form))
+        return _foreign(archive, names, variable)
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> Array:
+    try:
+        with archive.open(f"{name}.npy") as file:
+            return read_array(file)  # type: ignore[arg-type]
+    except KeyError:
+        raise FormatError(f"the archive has no entry {name!r}: it is incomplete.") from None
+    except RuntimeError as error:  # encrypted
+        raise FormatError(f"entry {name!r} cannot be unpacked: {error}.") from error
+
+
+def _labelled(archive: zipfile.ZipFile, names: list[str], form: str) -> DenseTensor:
+    if form != _NAME:
+        raise DataError(f"the archive is marked {form!r}: expected a tensor ({_NAME!r}).")
+    version = _entry(archive, "version")
+    if version.dtype.kind not in "iu" or version.ndim or version < 1:
+        raise FormatError(f"entry 'version' should be a whole number: found {version!r}.")
+    if version > _VERSION:
+        raise FormatError(
+            f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
+        )
+    values = _entry(archive, "values")
+    mask = _entry(archive, "mask") if "mask" in names else None
+    weights = _entry(archive, "entry_weights") if "entry_weights" in names else None
+    labels = None
+    if "mode_names" in names:
+        keys = [f"coords_{n}" for n in range(values.ndim)]
+        coords = [_entry(archive, key) if key in names else None for key in keys]
+        labels = ModeLabels(np.atleast_1d(_entry(archive, "mode_names")).tolist(), coords)
+    return DenseTensor(values, mask=mask, entry_weights=weights, labels=labels)
+
+
+def _foreign(archive: zipfile.ZipFile, names: list[str], variable: str | None) -> DenseTensor:
+    found, others = {}, {}
+    for name in names if variable not in names else [str(variable)]:
+        try:
+            array = _entry(archive, name)
+        except DataError as error:
+            if isinstance(error, FormatError):
+                raise
+            others[name] = "Python objects, which are not read for safety"
+            continue
+        if array.dtype.kind in "buif" and array.ndim:
+            found[name] = array
+        else:
+            others[name] = f"{array.ndim}-mode {array.dtype}"
+    return DenseTensor(choose_variable(found, others, variable))
+
+
+def _write(file: BinaryIO, tensor: DenseTensor) -> None:
+    arrays = {"format": np.array(_NAME), "version": np.array(_VERSION), "values": tensor.values}
+    weights = tensor.entry_weights
+    if weights is not None and weights.dtype.kind != "b":
+        arrays["entry_weights"] = weights
+    elif weights is not None and not _told_by_nan(tensor.values, weights):
+        arrays["mask"] = weights
+    if tensor.labels is not None:
+        arrays["mode_names"] = np.array(tensor.labels.names)
+        for mode, coord in enumerate(tensor.labels.coords):
+            if coord is not None:
+                arrays[f"coords_{mode}"] = coord
+    write_archive(file, arrays)
+
+
+def write_archive(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as an .npz archive without pickle and without times: equal arrays, equal bytes."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3  # the same bytes on every platform
+            with archive.open(info, "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+
+
+def _told_by_nan(values: Array, mask: Array) -> bool:
+    """Whether the missing entries are just the NaN ones, so that no mask need be stored."""
+    return values.dtype.kind == "f" and np.array_equal(mask, ~np.isnan(values))
+
+
+FORMAT = Format(_read, _write, frozenset({"variable"}))

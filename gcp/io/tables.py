@@ -1,0 +1,150 @@
+"""Long tables, one row per cell: .csv and .parquet, through pandas and PyArrow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io.base import Format, observed
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.frames import tensor_from_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate"})
+
+
+def _imported(*names: str) -> list[ModuleType]:
+    """Optional packages, imported when a table is read or written."""
+    try:
+        return [import_module(name) for name in names]
+    except ImportError as error:
+        raise ParameterError(f'tables need {error.name}: pip install "gcp-tensor[tables]".') from error
+
+
+def _read_csv(file: BinaryIO, **options: Any) -> DenseTensor:
+    _, arrow, arrow_csv = _imported("pandas", "pyarrow", "pyarrow.csv")
+    content = file.read()
+    try:
+        table = arrow_csv.read_csv(
+            arrow.BufferReader(content),
+            # one block, so that the type of a column follows from all of it
+            read_options=arrow_csv.ReadOptions(block_size=min(len(content) + 1, 2**31 - 1)),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            # "NA" and "None" are labels like any other; numbers are sorted out later
+            convert_options=arrow_csv.ConvertOptions(
+                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+    except arrow.ArrowInvalid as error:
+        raise _blame(content, str(error)) from None
+    if len(table.column_names) == 1:
+        raise FormatError(
+            f"line 1: expected a header of columns separated by commas, found {table.column_names[0][:60]!r}."
+        )
+    if any(arrow.types.is_binary(kind) for kind in table.schema.types):
+        raise FormatError("expected UTF-8 text: found other bytes.")
+    return _from_frame(_frame_of(table), "line {}".format, 2, **options)
+
+
+def _blame(content: bytes, message: str) -> FormatError:
+    """Find the line whose number of fields differs from the header's."""
+    reader = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
+    width = 0
+    try:
+        for fields in reader:
+            width = width or len(fields)
+            if fields and len(fields) != width:
+                return FormatError(f"line {reader.line_num}: expected {width} fields, found {len(fields)}.")
+    except csv.Error as error:
+        message = f"line {reader.line_num}: {error}"
+    return FormatError(f"not a table: {message}.")
+
+
+def _read_parquet(file: BinaryIO, **options: Any) -> DenseTensor:
+    _, arrow, parquet = _imported("pandas", "pyarrow", "pyarrow.parquet")
+    try:
+        table = parquet.read_table(file)
+        written_index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
+        frame = _frame_of(table.drop_columns(written_index))
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise FormatError(f"not a .parquet file, or one that is damaged or cut short: {reason}.") from error
+    return _from_frame(frame, "row {}".format, 1, **options)
+
+
+def _frame_of(table: Any) -> pd.DataFrame:
+    return table.to_pandas(ignore_metadata=True, date_as_object=False)
+
+
+def _from_frame(
+    frame: pd.DataFrame,
+    name_row: Callable[[int], str],
+    first: int,
+    modes: Sequence[str] | None = None,
+    value: str | None = None,
+    unlisted: str | None = None,
+    aggregate: str = "sum",
+) -> DenseTensor:
+    """The tensor of a table, with the defaults for the columns; rows are named from `first` on."""
+    names = list(frame.columns)
+    if value is None:
+        rest = [name for name in names if modes is None or name not in modes]
+        if not rest:
+            raise DataError(f"All columns are modes: {names}. A table needs a column of values as well.")
+        value = "value" if "value" in rest else rest[-1]
+    if modes is None:
+        modes = [name for name in names if name != value]
+        if "" in modes:
+            raise DataError(
+                f"Column {modes.index('') + 1} has no name (row numbers that pandas wrote?): "
+                "name the columns to use with modes=."
+            )
+    return tensor_from_table(frame, modes, value, unlisted, aggregate, lambda row: name_row(row + first))
+
+
+def _frame(tensor: DenseTensor, form: str, keep_order: bool) -> pd.DataFrame:
+    """One row per observed cell; `keep_order` stores text labels as categories in their order."""
+    pandas: Any = _imported("pandas")[0]
+    labels = tensor.labels or ModeLabels.default(tensor.shape)
+    if "value" in labels.names:
+        raise DataError('A mode is called "value", the name of the column of values: rename it.')
+    mask = observed(tensor, form)
+    subs = np.unravel_index(np.arange(tensor.values.size), tensor.shape) if mask is None else np.nonzero(mask)
+    columns: dict[str, Any] = {}
+    for mode, (name, size) in enumerate(zip(labels.names, tensor.shape, strict=True)):
+        coord = labels.values(mode, size)
+        if len(np.unique(coord)) < size:
+            raise DataError(
+                f"Labels of mode {name!r} repeat, so that rows of a table could not be told apart."
+            )
+        is_sorted = bool(np.all(coord[:-1] < coord[1:]))
+        if keep_order and not is_sorted:
+            columns[name] = pandas.Categorical.from_codes(subs[mode], categories=coord, ordered=True)
+        else:
+            columns[name] = coord[subs[mode]]
+    columns["value"] = tensor.values[subs]
+    return pandas.DataFrame(columns)
+
+
+def _write_csv(file: BinaryIO, tensor: DenseTensor) -> None:
+    _frame(tensor, ".csv", keep_order=False).to_csv(file, index=False, lineterminator="\n")
+
+
+def _write_parquet(file: BinaryIO, tensor: DenseTensor) -> None:
+    _imported("pyarrow")
+    _frame(tensor, ".parquet", keep_order=True).to_parquet(file, index=False)
+
+
+CSV = Format(_read_csv, _write_csv, _OPTIONS)
+PARQUET = Format(_read_parquet, _write_parquet, _OPTIONS)

@@ -1,0 +1,81 @@
+"""The Tensor Toolbox text format, `tensor` and `sptensor` (written: `tensor`).
+
+A header of one item a line (the word, the number of modes, the sizes, and for `sptensor` the number of rows),
+then the values in Fortran order, or rows of 1-based subscripts and a value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import BinaryIO
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import FormatError
+from gcp.io.base import Format, values_with_nan
+from gcp.io.rows import read_listing
+from gcp.tensors.dense import DenseTensor
+
+_CHUNK = 1 << 16
+
+
+def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> DenseTensor:
+    words = file.readline().decode("utf-8", "replace").split()
+    kind = words[0] if words else ""
+    if kind not in ("tensor", "sptensor"):
+        raise FormatError(f"line 1: expected the word tensor or sptensor, found {' '.join(words)[:40]!r}.")
+    (ndim,) = _whole_numbers(file, 2, 1)
+    shape = _whole_numbers(file, 3, ndim)
+    if kind == "tensor":
+        return DenseTensor(_values(file, math.prod(shape)).reshape(shape, order="F"))
+    (rows,) = _whole_numbers(file, 4, 1, least=0)
+    return read_listing(file, shape, skip=4, expected=rows, unlisted=unlisted, aggregate=aggregate)
+
+
+def _whole_numbers(file: BinaryIO, line: int, count: int, least: int = 1) -> tuple[int, ...]:
+    text = file.readline().decode("utf-8", "replace").strip()
+    try:
+        numbers = tuple(int(field) for field in text.split())
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count or min(numbers) < least:
+        raise FormatError(f"line {line}: expected {count} whole number(s) from {least}, found {text[:40]!r}.")
+    return numbers
+
+
+def _values(file: BinaryIO, expected: int) -> Array:
+    """The rest of the file as float64."""
+    text = file.read()
+    try:
+        values = np.fromstring(text, sep=" ") if text.strip() else np.empty(0)
+    except (ValueError, DeprecationWarning):  # the fast parser does not say where
+        raise _blame(text) from None
+    if len(values) != expected:
+        raise FormatError(
+            f"the header promises {expected} values: found {len(values)}. The file may be cut short."
+        )
+    return values
+
+
+def _blame(text: bytes) -> FormatError:
+    for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), start=4):
+        for field in line.split():
+            try:
+                float(field)
+            except ValueError:
+                return FormatError(f"line {number}: {field[:40]!r} is not a number.")
+    return FormatError("the values cannot be read as numbers.")
+
+
+def _write(file: BinaryIO, tensor: DenseTensor) -> None:
+    values = values_with_nan(tensor, "Tensor Toolbox").ravel(order="F")
+    if values.dtype.kind == "b":
+        values = values.astype(np.int8)
+    sizes = " ".join(map(str, tensor.shape))
+    file.write(f"tensor\n{tensor.ndim}\n{sizes}\n".encode())
+    for first in range(0, values.size, _CHUNK):
+        file.write("".join(f"{number!r}\n" for number in values[first : first + _CHUNK].tolist()).encode())
+
+
+FORMAT = Format(_read, _write, frozenset({"unlisted", "aggregate"}))

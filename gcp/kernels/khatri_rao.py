@@ -1,0 +1,99 @@
+"""Rows of Khatri-Rao products, and the map back, for any number of modes.
+
+The factors of several modes are stacked into one matrix, so that one compiled function serves every number of
+modes. Rows run with the last mode fastest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from gcp._typing import Array, Factors, FloatArray
+
+
+def stack(factors: Factors, rank: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
+    """Factors of some modes under each other, and the sizes of the modes.
+
+    No modes at all make one row of ones: the empty product.
+    """
+    if not factors:
+        return np.ones((1, rank), dtype), np.ones(1, np.int64)
+    sizes = np.array([len(a) for a in factors], np.int64)
+    return np.ascontiguousarray(np.concatenate(factors), dtype=dtype), sizes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
+    """Write rows first, first + 1, ... of the Khatri-Rao product into `out` (n, R)."""
+    ndim, rank = sizes.size, out.shape[1]
+    index, offset = _start(sizes, first)
+    prefix = np.ones((ndim + 1, rank), out.dtype)
+    changed = 0
+    for row in range(out.shape[0]):
+        _update_prefix(prefix, stacked, offset + index, changed)
+        out[row] = prefix[ndim]
+        changed = _next_change(index, sizes)
+        _advance(index, changed)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
+    """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor.
+
+    Partial sums over the faster modes move one mode up whenever a slower index is about to change, so that the
+    work is about two multiply-adds for each element of `t`.
+    """
+    ndim, rank = sizes.size, t.shape[1]
+    index, offset = _start(sizes, first)
+    prefix = np.ones((ndim + 1, rank), t.dtype)
+    partial = np.zeros((ndim, rank), t.dtype)
+    changed = 0
+    for row in range(t.shape[0]):
+        at = offset + index
+        _update_prefix(prefix, stacked, at, changed)
+        changed = 0 if row + 1 == t.shape[0] else _next_change(index, sizes)
+        partial[ndim - 1] = t[row]
+        for k in range(ndim - 1, min(changed, ndim - 1) - 1, -1):
+            for r in range(rank):
+                grad[at[k], r] += partial[k, r] * prefix[k, r]
+                if k > 0:
+                    partial[k - 1, r] += partial[k, r] * stacked[at[k], r]
+                partial[k, r] = 0.0
+        _advance(index, changed)
+
+
+@njit(cache=True, nogil=True)
+def _start(sizes, first):  # type: ignore[no-untyped-def]
+    """Multi-index of a row, and where each mode starts in the stack."""
+    index, offset = np.empty(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
+    for k in range(1, sizes.size):
+        offset[k] = offset[k - 1] + sizes[k - 1]
+    for k in range(sizes.size - 1, -1, -1):
+        index[k] = first % sizes[k]
+        first //= sizes[k]
+    return index, offset
+
+
+@njit(cache=True, nogil=True)
+def _update_prefix(prefix, stacked, at, changed):  # type: ignore[no-untyped-def]
+    """prefix[k] = product of the rows of modes 0 ... k - 1; modes before `changed` are as they were."""
+    for k in range(changed, at.size):
+        for r in range(prefix.shape[1]):
+            prefix[k + 1, r] = prefix[k, r] * stacked[at[k], r]
+
+
+@njit(cache=True, nogil=True)
+def _next_change(index, sizes):  # type: ignore[no-untyped-def]
+    """The slowest mode whose index changes on the way to the next row."""
+    k = sizes.size - 1
+    while k > 0 and index[k] + 1 == sizes[k]:
+        k -= 1
+    return k
+
+
+@njit(cache=True, nogil=True)
+def _advance(index, changed):  # type: ignore[no-untyped-def]
+    """Go to the next row."""
+    index[changed] += 1
+    index[changed + 1 :] = 0

@@ -1,0 +1,69 @@
+"""Threads around our own blocks, with the BLAS libraries held to one thread each meanwhile.
+
+A kernel runs its own threads over blocks; a multi-threaded BLAS inside them would only fight for the same cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from gcp.errors import ParameterError
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def resolve(n_threads: int | None) -> int:
+    """The number of threads that `n_threads` asks for; None means all cores of the process."""
+    if n_threads is None:
+        return available_cores()
+    if isinstance(n_threads, bool) or not isinstance(n_threads, int) or n_threads < 1:
+        raise ParameterError(f"n_threads must be a positive integer or None: found {n_threads!r}.")
+    return n_threads
+
+
+def split_range(n: int, parts: int) -> list[tuple[int, int]]:
+    """Cut 0 ... n into runs whose lengths differ by at most 1."""
+    cuts = [n * k // parts for k in range(parts + 1)]
+    return list(pairwise(cuts))
+
+
+def single_threaded_blas() -> AbstractContextManager[object]:
+    """Meanwhile the BLAS libraries use one thread: vector work between evaluations is too small for more."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
+    """`work` of every item, one thread an item, results in the items' order."""
+    with single_threaded_blas():
+        if len(items) == 1:
+            return [work(items[0])]
+        return list(_pool(os.getpid(), len(items)).map(work, items))
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  both BLAS libraries must be loaded to be found
+
+    return ThreadpoolController()
+
+
+@lru_cache(maxsize=4)
+def _pool(pid: int, size: int) -> ThreadPoolExecutor:
+    """Threads kept between evaluations; a forked process gets its own."""
+    return ThreadPoolExecutor(size, thread_name_prefix="gcp")

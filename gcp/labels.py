@@ -1,0 +1,82 @@
+"""Names of modes and of their positions: taken off the data, put back on the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ModeLabels:
+    """Names and coordinates, per mode.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One name per mode, all different.
+    coords : sequence of (array_like or None)
+        One array of length I_n per mode (strings, numbers or dates); None stands for 0, 1, ..., I_n - 1.
+
+    Raises
+    ------
+    DataError
+        If names repeat or the two sequences differ in length.
+    """
+
+    names: tuple[str, ...]
+    coords: tuple[Array | None, ...]
+
+    def __init__(self, names: Sequence[str], coords: Sequence[object | None]) -> None:
+        arrays = tuple(None if c is None else _plain(np.asarray(c)) for c in coords)
+        object.__setattr__(self, "names", tuple(str(n) for n in names))
+        object.__setattr__(self, "coords", arrays)
+        if len(self.names) != len(arrays):
+            raise DataError(f"Labels: {len(self.names)} mode names but {len(arrays)} coordinate arrays.")
+        if len(set(self.names)) != len(self.names):
+            raise DataError(f"Labels: mode names must differ, found {list(self.names)}.")
+
+    @classmethod
+    def default(cls, shape: Sequence[int]) -> ModeLabels:
+        """`mode_0`, `mode_1`, ... with positions as coordinates."""
+        return cls([f"mode_{n}" for n in range(len(shape))], [None] * len(shape))
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise `DataError` unless the labels fit a tensor of this shape."""
+        if len(self.names) != len(shape):
+            raise DataError(f"Labels name {len(self.names)} modes, but the data have {len(shape)}.")
+        for name, coord, size in zip(self.names, self.coords, shape, strict=True):
+            if coord is not None and coord.shape != (size,):
+                raise DataError(
+                    f"Labels of mode {name!r} have shape {coord.shape}, but the mode has {size} positions."
+                )
+
+    def values(self, mode: int, size: int) -> Array:
+        """Coordinates of a mode; the positions 0 ... size - 1 where it has none."""
+        coord = self.coords[mode]
+        return np.arange(size) if coord is None else coord
+
+    def __eq__(self, other: object) -> bool:
+        """Equal names and equal coordinates."""
+        if not isinstance(other, ModeLabels):
+            return NotImplemented
+        return self.names == other.names and all(
+            (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
+            for a, b in zip(self.coords, other.coords, strict=True)
+        )
+
+
+def _plain(coord: Array) -> Array:
+    """Strings as fixed-width text, so that files need no pickle; anything else that is an object as text too."""
+    if coord.dtype.kind == "O":
+        try:  # a column of Python ints or dates keeps its type
+            coord = np.array(coord.tolist())
+        except (ValueError, TypeError):
+            coord = coord.astype(str)
+        if coord.dtype.kind == "O":
+            coord = coord.astype(str)
+    return coord.astype(str) if coord.dtype.kind == "T" else coord

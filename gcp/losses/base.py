@@ -1,0 +1,163 @@
+"""What every loss gives: its formulas, its domains, and the distribution that they come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import REAL, Interval, is_real
+from gcp.errors import ParameterError
+from gcp.formula import Formula
+
+DEFAULT_EPS = 1e-10
+"""Shift inside logarithms and denominators, in units of the model."""
+
+
+class Loss(ABC):
+    """An elementwise loss f(x, m) of a datum x and a model entry m.
+
+    Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df` and `d2f`
+    once, as static functions of (x, m, *parameters) with arithmetic and `gcp.elementary`; the same text runs on
+    arrays and, compiled, inside the kernels.
+
+    Losses with a field `eps` shift the model by it inside logarithms and denominators, so that m = 0 stays
+    finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model that fits the data's
+    mean once the loss is used on data: results then do not depend on the unit of the data.
+    """
+
+    name: ClassVar[str] = ""
+    data_domain: Interval = REAL
+    model_domain: Interval = REAL
+    deviance_factor: ClassVar[float] = 2.0
+    advice: ClassVar[str] = ""
+    """What to do with data outside the domain; ends the error message."""
+
+    @staticmethod
+    @abstractmethod
+    def f(x: Any, m: Any, *params: Any) -> Any:
+        """Value."""
+
+    @staticmethod
+    @abstractmethod
+    def df(x: Any, m: Any, *params: Any) -> Any:
+        """Derivative in m."""
+
+    @staticmethod
+    @abstractmethod
+    def d2f(x: Any, m: Any, *params: Any) -> Any:
+        """Second derivative in m."""
+
+    @abstractmethod
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """Expected datum at model value m."""
+
+    @abstractmethod
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """The model value whose expected datum is `mean`: the inverse of `mean`."""
+
+    @abstractmethod
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """The least value of f(x, .), reached by a model free at every entry."""
+
+    @abstractmethod
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Draw data, one per entry of m, from the distribution that the loss comes from."""
+
+    def saturated(self, x: ArrayLike) -> FloatArray:
+        """The model value that minimises f(x, .); may be infinite."""
+        return self.link(x)
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """The terms in x alone that f drops: -log p(x | m) = f(x, m) + log_normalizer(x)."""
+        raise ParameterError(
+            f"The {self.name} loss is no negative log-density, so it has no likelihood; use deviance(x, m)."
+        )
+
+    @property
+    def params(self) -> tuple[float, ...]:
+        """The numbers that the formulas take after (x, m), in the order of the fields."""
+        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
+
+    @property
+    def formula(self) -> Formula:
+        """The formulas and their parameters, as kernels take them."""
+        return Formula(self.f, self.df, self.d2f, self.params)
+
+    def with_scale(self, scale: float) -> Self:
+        """The same loss with an unset `eps` fixed for models of this scale."""
+        if getattr(self, "eps", 0.0) is not None or not np.isfinite(scale) or scale <= 0:
+            return self
+        return replace(self, eps=DEFAULT_EPS * scale)  # type: ignore[type-var]
+
+    def constant(self, mean: float, mean_square: float) -> float | None:
+        """The constant model that minimises the weighted sum of f, from the data's weighted moments.
+
+        None where the moments do not determine it.
+        """
+        return float(self.link(mean))
+
+    def value(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """f(x, m), elementwise."""
+        return self._evaluate(self.formula.f, x, m)
+
+    def deriv(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """df/dm, elementwise."""
+        return self._evaluate(self.formula.df, x, m)
+
+    def curvature(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """The second derivative of f in m, elementwise; not every loss is convex in m."""
+        return self._evaluate(self.formula.d2f, x, m)
+
+    def deviance(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """Distance of m from the saturated model: factor * (f(x, m) - min f(x, .)), elementwise, >= 0.
+
+        The factor is 2, but 1 for the Gaussian and Huber losses, whose f already is a full squared error.
+        """
+        x = np.asarray(x, dtype=float)
+        return np.maximum(self.deviance_factor * (self.value(x, m) - self.saturated_value(x)), 0.0)
+
+    def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
+        """Log-density (or log-probability) of x at model m, elementwise, with every constant.
+
+        Parameters
+        ----------
+        x, m : array_like
+            Data and model entries.
+        dispersion : float, optional
+            For losses with a free dispersion (Gaussian: the variance; gamma: 1 / shape). None is the one that
+            f itself implies (1/2; 1).
+        """
+        if dispersion is not None:
+            raise ParameterError(f"The {self.name} loss has no free dispersion.")
+        return -(self.value(x, m) + self.log_normalizer(x))
+
+    def estimate_dispersion(
+        self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
+    ) -> float | None:
+        """Maximum-likelihood dispersion for `log_likelihood`; None for losses that have none."""
+        return None
+
+    def _evaluate(self, function: Any, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        x, m = np.asarray(x, dtype=float), np.asarray(m, dtype=float)
+        with np.errstate(all="ignore"):
+            value = np.asarray(function(x, m, *self.params), dtype=float)
+        # A constant derivative (1 for a linear loss) still has one value per entry.
+        return np.array(np.broadcast_to(value, np.broadcast_shapes(x.shape, m.shape)))
+
+
+def require_positive(loss: Loss, **parameters: float | None) -> None:
+    """Raise `ParameterError` unless every given parameter is a positive finite number."""
+    for key, value in parameters.items():
+        if value is not None and not (is_real(value) and value > 0):
+            raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {value!r}.")
+
+
+def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:
+    """Mean under weights; None means equal ones."""
+    return float(np.average(values, weights=None if weights is None else np.asarray(weights, dtype=float)))

@@ -1,0 +1,163 @@
+"""Bernoulli losses: yes/no data, with the logit, the odds and the Bernoulli-Poisson link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import BINARY, NONNEGATIVE, REAL
+from gcp.elementary import expm1, log, log1mexp, log1p, sigmoid, softplus
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.registry import register
+
+
+class _Bernoulli(Loss):
+    """What the three links share: the distribution of x."""
+
+    data_domain = BINARY
+    advice = 'Turn the data into 0 and 1 (e.g. data > 0), or use loss="poisson" for counts.'
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """0: a model free at every entry predicts each with certainty."""
+        return np.zeros(np.shape(x))
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """0: f is the whole negative log-probability."""
+        return np.zeros(np.shape(x))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Bernoulli draws, 0 or 1."""
+        return np.asarray(rng.random(np.shape(m)) < self.mean(m)).astype(np.int8)
+
+
+@register("bernoulli-logit")
+@dataclass(frozen=True)
+class BernoulliLogit(_Bernoulli):
+    """Bernoulli negative log-likelihood, logit link.
+
+    - **Distribution:** x ~ Bernoulli(p), p = 1 / (1 + exp(-m))
+    - **Link:** m is the logarithm of the odds p / (1 - p)
+    - **Loss:** f(x, m) = log(1 + exp(m)) - x m
+    - **Domain:** x = 0 or 1; m real
+    - **Dropped constant:** none
+    """
+
+    model_domain = REAL
+
+    @staticmethod
+    def f(x: Any, m: Any) -> Any:
+        """Value."""
+        return softplus(m) - x * m
+
+    @staticmethod
+    def df(x: Any, m: Any) -> Any:
+        """Derivative."""
+        return sigmoid(m) - x
+
+    @staticmethod
+    def d2f(x: Any, m: Any) -> Any:
+        """Second derivative."""
+        return sigmoid(m) * sigmoid(-m)
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """p = 1 / (1 + exp(-m))."""
+        return np.asarray(expit(m))
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = log(p / (1 - p)); infinite at 0 and 1."""
+        return np.asarray(logit(mean))
+
+
+@register("bernoulli-odds")
+@dataclass(frozen=True)
+class BernoulliOdds(_Bernoulli):
+    """Bernoulli negative log-likelihood, odds link.
+
+    - **Distribution:** x ~ Bernoulli(p), p = m / (1 + m)
+    - **Link:** m is the odds p / (1 - p)
+    - **Loss:** f(x, m) = log(1 + m) - x log(m + eps)
+    - **Domain:** x = 0 or 1; m >= 0, so the factors get the lower bound 0
+    - **Dropped constant:** none
+    """
+
+    eps: float | None = None
+
+    model_domain = NONNEGATIVE
+
+    def __post_init__(self) -> None:
+        require_positive(self, eps=self.eps)
+
+    @staticmethod
+    def f(x: Any, m: Any, eps: Any) -> Any:
+        """Value."""
+        return log1p(m) - x * log(m + eps)
+
+    @staticmethod
+    def df(x: Any, m: Any, eps: Any) -> Any:
+        """Derivative."""
+        return 1.0 / (1.0 + m) - x / (m + eps)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return x / ((m + eps) * (m + eps)) - 1.0 / ((1.0 + m) * (1.0 + m))
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """p = m / (1 + m)."""
+        m = np.asarray(m, dtype=float)
+        return m / (1 + m)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = p / (1 - p); infinite at 1."""
+        mean = np.asarray(mean, dtype=float)
+        with np.errstate(divide="ignore"):
+            return np.asarray(mean / (1 - mean))
+
+
+@register("bernoulli-poisson")
+@dataclass(frozen=True)
+class BernoulliPoisson(_Bernoulli):
+    """Bernoulli negative log-likelihood of "at least one event" when events are Poisson.
+
+    - **Distribution:** x ~ Bernoulli(p), p = 1 - exp(-m)
+    - **Link:** m is the expected number of events behind x
+    - **Loss:** f(x, m) = (1 - x) m - x log(1 - exp(-(m + eps)))
+    - **Domain:** x = 0 or 1; m >= 0, so the factors get the lower bound 0
+    - **Dropped constant:** none
+    """
+
+    eps: float | None = None
+
+    model_domain = NONNEGATIVE
+
+    def __post_init__(self) -> None:
+        require_positive(self, eps=self.eps)
+
+    @staticmethod
+    def f(x: Any, m: Any, eps: Any) -> Any:
+        """Value."""
+        return (1.0 - x) * m - x * log1mexp(m + eps)
+
+    @staticmethod
+    def df(x: Any, m: Any, eps: Any) -> Any:
+        """Derivative."""
+        return (1.0 - x) - x / expm1(m + eps)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return -x / (expm1(m + eps) * expm1(-(m + eps)))
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """p = 1 - exp(-m)."""
+        return -np.expm1(-np.asarray(m, dtype=float))
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = -log(1 - p); infinite at 1."""
+        with np.errstate(divide="ignore"):
+            return -np.log1p(-np.asarray(mean, dtype=float))

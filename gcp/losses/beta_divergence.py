@@ -1,0 +1,120 @@
+"""Beta divergence: one parameter from Itakura-Saito (0) through Kullback-Leibler (1) to squared error (2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import NONNEGATIVE, POSITIVE, Interval, is_real
+from gcp.elementary import power
+from gcp.errors import ParameterError
+from gcp.formula import Formula
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.gamma import Gamma
+from gcp.losses.poisson import Poisson
+from gcp.losses.registry import register
+
+
+@register("beta-divergence")
+@dataclass(frozen=True)
+class BetaDivergence(Loss):
+    """Beta divergence, the quasi-likelihood of variance function m**(2 - beta).
+
+    - **Distribution:** beta = 0 exponential, 1 Poisson, 2 normal (variance 1); none else, only mean m and
+      variance m**(2 - beta)
+    - **Link:** m is the mean (identity)
+    - **Loss:** f(x, m) = m**beta / beta - x m**(beta - 1) / (beta - 1), m shifted by eps, with the limits
+      log(m) + x / m at beta = 0 and m - x log(m) at beta = 1
+    - **Domain:** x >= 0 (x > 0 if beta <= 0); m >= 0, so the factors get the lower bound 0; beta real
+    - **Dropped constant:** the terms of the divergence in x alone
+    """
+
+    beta: float = 0.5
+    eps: float | None = None
+
+    model_domain = NONNEGATIVE
+    advice = (
+        "Where beta <= 0, zeros make the loss unbounded below: choose beta > 0 or leave them out (NaN, mask or "
+        'entry_weights 0); for negative values use loss="gaussian".'
+    )
+
+    def __post_init__(self) -> None:
+        require_positive(self, eps=self.eps)
+        if not is_real(self.beta):
+            raise ParameterError(f"BetaDivergence needs a finite real beta: found {self.beta!r}.")
+
+    @property
+    def data_domain(self) -> Interval:  # type: ignore[override]
+        """x >= 0, without 0 where the loss would be unbounded below."""
+        return POSITIVE if self.beta <= 0 else NONNEGATIVE
+
+    @staticmethod
+    def f(x: Any, m: Any, beta: Any, eps: Any) -> Any:
+        """Value."""
+        return power(m + eps, beta) / beta - x * power(m + eps, beta - 1.0) / (beta - 1.0)
+
+    @staticmethod
+    def df(x: Any, m: Any, beta: Any, eps: Any) -> Any:
+        """Derivative."""
+        return power(m + eps, beta - 1.0) * (1.0 - x / (m + eps))
+
+    @staticmethod
+    def d2f(x: Any, m: Any, beta: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return power(m + eps, beta - 2.0) * ((beta - 1.0) - (beta - 2.0) * x / (m + eps))
+
+    @property
+    def formula(self) -> Formula:
+        """The general formulas, or those of the limits at beta = 0 and 1."""
+        if limit := {0.0: Gamma, 1.0: Poisson}.get(self.beta):
+            return Formula(limit.f, limit.df, limit.d2f, self.params)
+        return super().formula
+
+    @property
+    def params(self) -> tuple[float, ...]:
+        """(beta, eps), without beta at the limits."""
+        return super().params[1:] if self.beta in (0.0, 1.0) else super().params
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = m."""
+        return np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x]."""
+        return np.asarray(mean, dtype=float)
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """-x**beta / (beta (beta - 1)), with its limits."""
+        x = np.asarray(x, dtype=float)
+        if self.beta == 0:
+            return Gamma().saturated_value(x)
+        if self.beta == 1:
+            return Poisson().saturated_value(x)
+        with np.errstate(divide="ignore"):
+            return np.asarray(-(x**self.beta) / (self.beta * (self.beta - 1)))
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """For beta = 0, 1 and 2, where a density exists; `ParameterError` otherwise."""
+        x = np.asarray(x, dtype=float)
+        if self.beta == 0:
+            return Gamma().log_normalizer(x)
+        if self.beta == 1:
+            return Poisson().log_normalizer(x)
+        if self.beta == 2:
+            return 0.5 * x * x + 0.5 * np.log(2 * np.pi)
+        return super().log_normalizer(x)
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Draw from the density where there is one, else from the gamma of mean m and variance m**(2 - beta)."""
+        m = np.asarray(m, dtype=float)
+        if self.beta == 1:
+            return Poisson().sample(m, rng)
+        if self.beta == 2:
+            return rng.normal(m, 1.0)
+        positive = np.where(m > 0, m, 1.0)
+        draws = rng.gamma(positive**self.beta, positive ** (1 - self.beta))
+        return np.asarray(np.where(m > 0, draws, 0.0))

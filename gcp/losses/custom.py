@@ -1,0 +1,199 @@
+"""A loss from a user's formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import elementwise
+
+from gcp._typing import Array, FloatArray
+from gcp.autodiff import UntraceableError, trace
+from gcp.domain import REAL, Interval
+from gcp.errors import ParameterError
+from gcp.formula import Formula
+from gcp.losses.base import Loss
+
+Function = Callable[[Any, Any], Any]
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def custom_loss(
+    f: Function,
+    df: Function | None = None,
+    *,
+    data_domain: Interval = REAL,
+    model_domain: Interval = REAL,
+    name: str = "custom",
+    mean: Callable[[Any], Any] | None = None,
+    link: Callable[[Any], Any] | None = None,
+) -> Loss:
+    """Make a loss of your own formula.
+
+    Parameters
+    ----------
+    f : callable
+        f(x, m): elementwise loss of arrays of data x and model values m, in arithmetic, comparisons and NumPy
+        functions (`np.where` instead of `if`). Such a formula is compiled. A formula that does more (other
+        libraries, Python branches) runs as NumPy and needs `df`.
+    df : callable, optional
+        Its derivative in m. Left out, it is derived exactly from `f`. Given, it is compared with finite
+        differences of `f` here, before any fit.
+    data_domain, model_domain : Interval
+        Where x and m may lie, e.g. ``Interval(low=0)``. A model domain that starts at 0 gives the factors the
+        lower bound 0.
+    name : str
+        For messages and results.
+    mean, link : callable, optional
+        Expected datum of a model value, and its inverse; the identity if left out. They set the scale of the
+        random start and what `predict` returns.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ParameterError
+        If `f` cannot be differentiated automatically, or `df` is not its derivative (with the worst point).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gcp import custom_loss, fit_gcp
+    >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)), lambda x, m: np.tanh(m - x))
+    """
+    formulas = _formulas(f, df)
+    loss = CustomLoss(formulas, data_domain, model_domain, name, mean or _identity, link or _identity)
+    if df is not None:
+        _check_derivative(loss)
+    return loss
+
+
+@dataclass(frozen=True, repr=False)
+class CustomLoss(Loss):
+    """The losses that `custom_loss` makes."""
+
+    _formula: Formula
+    data_domain: Interval = REAL
+    model_domain: Interval = REAL
+    name: str = "custom"  # type: ignore[misc]
+    _mean: Callable[[Any], Any] = _identity
+    _link: Callable[[Any], Any] = _identity
+
+    def __repr__(self) -> str:
+        """Name and domains."""
+        return f"custom_loss(name={self.name!r}, data_domain={self.data_domain}, model_domain={self.model_domain})"
+
+    # The formulas are this instance's own, not the class's.
+    f = df = d2f = None  # type: ignore[assignment]
+
+    @property
+    def params(self) -> tuple[float, ...]:
+        """None: numbers that the formula uses are part of it."""
+        return ()
+
+    @property
+    def formula(self) -> Formula:
+        """The formulas, traced where possible."""
+        return self._formula
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """As given; the identity by default."""
+        return np.asarray(self._mean(np.asarray(m, dtype=float)))
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """As given; the identity by default."""
+        return np.asarray(self._link(np.asarray(mean, dtype=float)))
+
+    def constant(self, mean: float, mean_square: float) -> None:
+        """Unknown without a search."""
+
+    def saturated(self, x: ArrayLike) -> FloatArray:
+        """By a bracketed search from link(x), once per distinct datum."""
+        distinct, back = np.unique(np.asarray(x, dtype=float), return_inverse=True)
+        centre = self.model_domain.clip(self.link(distinct))
+        step = 0.1 * np.maximum(np.abs(centre), 1.0)
+        low = np.full_like(centre, self.model_domain.low)
+        high = np.full_like(centre, self.model_domain.high)
+        middle = np.clip(centre, low + 0.5 * step, high - 0.5 * step)
+        objective = self._formula.f
+        with np.errstate(all="ignore"):
+            bracket = elementwise.bracket_minimum(
+                lambda m, x: objective(x, m), middle, xmin=low, xmax=high, args=(distinct,)
+            )
+            found = elementwise.find_minimum(lambda m, x: objective(x, m), bracket.bracket, args=(distinct,))
+        best = np.where(found.success, found.x, centre)
+        return np.asarray(best[back].reshape(np.shape(x)))
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """f at `saturated`; at the datum itself where the search fails."""
+        return self.value(x, self.saturated(x))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Not available: a formula is not a distribution."""
+        raise ParameterError(f"The {self.name} loss is no distribution to draw from.")
+
+
+def _formulas(f: Function, df: Function | None) -> Formula:
+    try:
+        if df is None:
+            value, deriv, second = trace(f, 2)
+        else:
+            (value,), (deriv, second) = trace(f, 0), trace(df, 1)
+        return Formula(value, deriv, second)
+    except UntraceableError as reason:
+        if df is None:
+            raise ParameterError(
+                f"custom_loss cannot differentiate f: it uses {reason}. Write f with arithmetic and NumPy "
+                "functions, or pass its derivative as df."
+            ) from None
+    return Formula(f, df, _numeric_derivative(df), compiled=False)
+
+
+def _numeric_derivative(function: Function) -> Function:
+    """Fourth-order central difference in m."""
+
+    def derivative(x: Any, m: Any) -> Any:
+        h = 1e-3 * np.maximum(np.abs(m), 1.0)
+        near = function(x, m + h) - function(x, m - h)
+        far = function(x, m + 2 * h) - function(x, m - 2 * h)
+        return (8 * near - far) / (12 * h)
+
+    return derivative
+
+
+def _check_derivative(loss: CustomLoss) -> None:
+    x, m = np.meshgrid(_interior(loss.data_domain), _interior(loss.model_domain), indexing="ij")
+    given = loss.deriv(x, m)
+    with np.errstate(all="ignore"):
+        numeric = _numeric_derivative(loss.formula.f)(x, m)
+    usable = np.isfinite(numeric)
+    error = np.where(usable, np.abs(given - numeric) / (1e-6 + np.abs(numeric) + np.abs(given)), 0.0)
+    # A kink of f (hinge, absolute value) near one of the points spoils that difference, so most must agree.
+    if np.mean(error[usable] > 1e-4) > 0.1 or not usable.any():
+        worst = np.unravel_index(int(np.argmax(error)), error.shape)
+        raise ParameterError(
+            f"df is not the derivative of f: at x = {x[worst]:g}, m = {m[worst]:g} it gives {given[worst]:g}, "
+            f"but f changes at the rate {numeric[worst]:g}. Leave df out to have it derived."
+        )
+
+
+def _interior(domain: Interval) -> Array:
+    """Points well inside a domain."""
+    points = np.array([0.37, 0.71, 1.3, 2.9, 5.3])
+    if np.isfinite(domain.low) and np.isfinite(domain.high):
+        points = domain.low + (domain.high - domain.low) * np.array([0.15, 0.35, 0.5, 0.65, 0.85])
+    elif np.isfinite(domain.low):
+        points = domain.low + points
+    elif np.isfinite(domain.high):
+        points = domain.high - points
+    else:
+        points = np.concatenate([-points, points * 1.1])
+    return np.unique(np.round(points)) if domain.integer else points

@@ -1,0 +1,77 @@
+"""Gaussian loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import REAL
+from gcp.losses.base import Loss, require_positive, weighted_mean
+from gcp.losses.registry import register
+
+
+@register("gaussian")
+@dataclass(frozen=True)
+class Gaussian(Loss):
+    """Squared error.
+
+    - **Distribution:** x ~ Normal(m, variance 1/2); other variances through `dispersion`
+    - **Link:** m is the mean (identity)
+    - **Loss:** f(x, m) = (x - m)**2
+    - **Domain:** x real, m real
+    - **Dropped constant:** log(pi) / 2
+    """
+
+    data_domain = REAL
+    model_domain = REAL
+    deviance_factor = 1.0
+    advice = "Mark unknown entries as NaN or leave them out with mask."
+
+    @staticmethod
+    def f(x: Any, m: Any) -> Any:
+        """Value."""
+        return (x - m) * (x - m)
+
+    @staticmethod
+    def df(x: Any, m: Any) -> Any:
+        """Derivative."""
+        return 2.0 * (m - x)
+
+    @staticmethod
+    def d2f(x: Any, m: Any) -> Any:
+        """Second derivative."""
+        return 2.0 + 0.0 * m
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = m."""
+        return np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x]."""
+        return np.asarray(mean, dtype=float)
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """0."""
+        return np.zeros(np.shape(x))
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """log(pi) / 2."""
+        return np.full(np.shape(x), 0.5 * np.log(np.pi))
+
+    def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
+        """Normal log-density with mean m; `dispersion` is the variance (default 1/2, as f implies)."""
+        variance = 0.5 if dispersion is None else dispersion
+        require_positive(self, dispersion=variance)
+        return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
+
+    def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
+        """The weighted mean of the squared residuals."""
+        return float(weighted_mean(self.value(x, m), weights))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Normal with mean m and variance 1/2."""
+        return rng.normal(np.asarray(m, dtype=float), np.sqrt(0.5))

@@ -1,0 +1,86 @@
+"""Huber loss: squared error that grows only linearly for outliers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import erf, ndtr, ndtri
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import REAL
+from gcp.elementary import maximum, minimum, where
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.registry import register
+
+
+@register("huber")
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Huber's robust loss.
+
+    - **Distribution:** density proportional to exp(-f): normal (variance 1/2) within delta of m, with
+      exponential tails
+    - **Link:** m is the centre (identity)
+    - **Loss:** f(x, m) = (x - m)**2 if abs(x - m) <= delta, else 2 delta abs(x - m) - delta**2
+    - **Domain:** x real, m real; delta > 0, in units of the data
+    - **Dropped constant:** log(sqrt(pi) erf(delta) + exp(-delta**2) / delta)
+    """
+
+    delta: float = 1.0
+
+    data_domain = REAL
+    model_domain = REAL
+    deviance_factor = 1.0
+    advice = "Mark unknown entries as NaN or leave them out with mask."
+
+    def __post_init__(self) -> None:
+        require_positive(self, delta=self.delta)
+
+    @staticmethod
+    def f(x: Any, m: Any, delta: Any) -> Any:
+        """Value."""
+        near = minimum(abs(x - m), delta)
+        return near * (2.0 * abs(x - m) - near)
+
+    @staticmethod
+    def df(x: Any, m: Any, delta: Any) -> Any:
+        """Derivative."""
+        return 2.0 * maximum(minimum(m - x, delta), -delta)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, delta: Any) -> Any:
+        """Second derivative (0 in the linear part)."""
+        return where(abs(x - m) <= delta, 2.0, 0.0)
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = m."""
+        return np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x]."""
+        return np.asarray(mean, dtype=float)
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """0."""
+        return np.zeros(np.shape(x))
+
+    def constant(self, mean: float, mean_square: float) -> None:
+        """Moments do not determine the best constant."""
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """log(sqrt(pi) erf(delta) + exp(-delta**2) / delta)."""
+        d = self.delta
+        return np.full(np.shape(x), np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Draws from the density proportional to exp(-f)."""
+        d, shape = self.delta, np.shape(m)
+        centre = np.sqrt(np.pi) * erf(d)
+        inside = rng.random(shape) < centre / (centre + np.exp(-d * d) / d)
+        low = ndtr(-d * np.sqrt(2))
+        normal = ndtri(rng.uniform(low, 1 - low, shape)) * np.sqrt(0.5)
+        tail = rng.choice((-1.0, 1.0), shape) * (d + rng.exponential(1 / (2 * d), shape))
+        return np.asarray(m + np.where(inside, normal, tail))

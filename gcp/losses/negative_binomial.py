@@ -1,0 +1,129 @@
+"""Negative binomial losses: overdispersed counts, with the odds and the logit link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, xlogy
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import COUNTS, NONNEGATIVE, REAL
+from gcp.elementary import log, log1p, sigmoid, softplus
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.registry import register
+
+
+class _NegativeBinomial(Loss):
+    """What the two links share: x counts successes before r failures at odds theta of success."""
+
+    r: float
+
+    data_domain = COUNTS
+    advice = (
+        'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'
+    )
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """(r + x) log(1 + x / r) - x log(x / r)."""
+        x = np.asarray(x, dtype=float)
+        return (self.r + x) * np.log1p(x / self.r) - xlogy(x, x / self.r)
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
+        x = np.asarray(x, dtype=float)
+        return np.asarray(gammaln(self.r) + gammaln(x + 1) - gammaln(x + self.r))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Poisson draws whose rates are gamma with shape r."""
+        return np.asarray(rng.poisson(rng.gamma(self.r, self.mean(m) / self.r)))
+
+
+@register("negative-binomial")
+@dataclass(frozen=True)
+class NegativeBinomial(_NegativeBinomial):
+    """Negative binomial negative log-likelihood, odds link.
+
+    - **Distribution:** x ~ NegativeBinomial(r, success odds m): mean r m, variance r m (1 + m)
+    - **Link:** m is the odds of a success, E[x] / r
+    - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps)
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real
+    - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
+    """
+
+    r: float = 1.0
+    eps: float | None = None
+
+    model_domain = NONNEGATIVE
+
+    def __post_init__(self) -> None:
+        require_positive(self, r=self.r, eps=self.eps)
+
+    @staticmethod
+    def f(x: Any, m: Any, r: Any, eps: Any) -> Any:
+        """Value."""
+        return (r + x) * log1p(m) - x * log(m + eps)
+
+    @staticmethod
+    def df(x: Any, m: Any, r: Any, eps: Any) -> Any:
+        """Derivative."""
+        return (r + x) / (1.0 + m) - x / (m + eps)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, r: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return x / ((m + eps) * (m + eps)) - (r + x) / ((1.0 + m) * (1.0 + m))
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = r m."""
+        return self.r * np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x] / r."""
+        return np.asarray(mean, dtype=float) / self.r
+
+
+@register("negative-binomial-logit")
+@dataclass(frozen=True)
+class NegativeBinomialLogit(_NegativeBinomial):
+    """Negative binomial negative log-likelihood, logit link.
+
+    - **Distribution:** x ~ NegativeBinomial(r, success odds exp(m)): mean r exp(m)
+    - **Link:** m is the logarithm of the odds of a success
+    - **Loss:** f(x, m) = (r + x) log(1 + exp(m)) - x m
+    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real
+    - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
+    """
+
+    r: float = 1.0
+
+    model_domain = REAL
+
+    def __post_init__(self) -> None:
+        require_positive(self, r=self.r)
+
+    @staticmethod
+    def f(x: Any, m: Any, r: Any) -> Any:
+        """Value."""
+        return (r + x) * softplus(m) - x * m
+
+    @staticmethod
+    def df(x: Any, m: Any, r: Any) -> Any:
+        """Derivative."""
+        return (r + x) * sigmoid(m) - x
+
+    @staticmethod
+    def d2f(x: Any, m: Any, r: Any) -> Any:
+        """Second derivative."""
+        return (r + x) * sigmoid(m) * sigmoid(-m)
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = r exp(m)."""
+        return self.r * np.exp(np.asarray(m, dtype=float))
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = log(E[x] / r); -inf at 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.asarray(mean, dtype=float) / self.r))

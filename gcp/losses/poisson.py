@@ -1,0 +1,133 @@
+"""Poisson losses: counts, with the identity and the log link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, xlogy
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import COUNTS, NONNEGATIVE, REAL
+from gcp.elementary import exp, log
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.registry import register
+
+_ADVICE = (
+    'For nonnegative real data use loss="beta-divergence" with beta=1, the same objective without the '
+    'distribution; for data with negative values loss="gaussian".'
+)
+
+
+@register("poisson")
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Poisson negative log-likelihood, identity link.
+
+    - **Distribution:** x ~ Poisson(m)
+    - **Link:** m is the mean (identity)
+    - **Loss:** f(x, m) = m - x log(m + eps)
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0
+    - **Dropped constant:** log(x!)
+    """
+
+    eps: float | None = None
+
+    data_domain = COUNTS
+    model_domain = NONNEGATIVE
+    advice = _ADVICE
+
+    def __post_init__(self) -> None:
+        require_positive(self, eps=self.eps)
+
+    @staticmethod
+    def f(x: Any, m: Any, eps: Any) -> Any:
+        """Value."""
+        return m - x * log(m + eps)
+
+    @staticmethod
+    def df(x: Any, m: Any, eps: Any) -> Any:
+        """Derivative."""
+        return 1.0 - x / (m + eps)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return x / ((m + eps) * (m + eps))
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = m."""
+        return np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x]."""
+        return np.asarray(mean, dtype=float)
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """x - x log x."""
+        x = np.asarray(x, dtype=float)
+        return x - xlogy(x, x)
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """log(x!)."""
+        return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Poisson with mean m."""
+        return np.asarray(rng.poisson(np.asarray(m, dtype=float)))
+
+
+@register("poisson-log")
+@dataclass(frozen=True)
+class PoissonLog(Loss):
+    """Poisson negative log-likelihood, log link.
+
+    - **Distribution:** x ~ Poisson(exp(m))
+    - **Link:** m is the logarithm of the mean
+    - **Loss:** f(x, m) = exp(m) - x m
+    - **Domain:** x = 0, 1, 2, ...; m real
+    - **Dropped constant:** log(x!)
+    """
+
+    data_domain = COUNTS
+    model_domain = REAL
+    advice = _ADVICE
+
+    @staticmethod
+    def f(x: Any, m: Any) -> Any:
+        """Value."""
+        return exp(m) - x * m
+
+    @staticmethod
+    def df(x: Any, m: Any) -> Any:
+        """Derivative."""
+        return exp(m) - x
+
+    @staticmethod
+    def d2f(x: Any, m: Any) -> Any:
+        """Second derivative."""
+        return exp(m)
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = exp(m)."""
+        return np.asarray(np.exp(m))
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = log E[x]; -inf at 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(mean))
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """x - x log x."""
+        x = np.asarray(x, dtype=float)
+        return x - xlogy(x, x)
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """log(x!)."""
+        return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Poisson with mean exp(m)."""
+        return np.asarray(rng.poisson(np.exp(m)))

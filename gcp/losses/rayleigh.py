@@ -1,0 +1,86 @@
+"""Rayleigh loss: lengths of planar Gaussian vectors, such as wind speeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.domain import NONNEGATIVE, POSITIVE
+from gcp.elementary import log
+from gcp.losses.base import Loss, require_positive
+from gcp.losses.registry import register
+
+
+@register("rayleigh")
+@dataclass(frozen=True)
+class Rayleigh(Loss):
+    """Rayleigh negative log-likelihood, parametrised by the mean.
+
+    - **Distribution:** x ~ Rayleigh(scale), scale = m * sqrt(2 / pi)
+    - **Link:** m is the mean (identity)
+    - **Loss:** f(x, m) = 2 log(m + eps) + (pi / 4) * (x / (m + eps))**2
+    - **Domain:** x > 0; m >= 0, so the factors get the lower bound 0
+    - **Dropped constant:** log(2 / pi) - log(x)
+    """
+
+    eps: float | None = None
+
+    data_domain = POSITIVE
+    model_domain = NONNEGATIVE
+    advice = (
+        "At x = 0 the loss is unbounded below as the model goes to 0. Leave such entries out (NaN, mask or "
+        'entry_weights 0) or add a small constant to the data; for negative values use loss="gaussian".'
+    )
+
+    def __post_init__(self) -> None:
+        require_positive(self, eps=self.eps)
+
+    @staticmethod
+    def f(x: Any, m: Any, eps: Any) -> Any:
+        """Value."""
+        return 2.0 * log(m + eps) + (pi / 4) * (x / (m + eps)) * (x / (m + eps))
+
+    @staticmethod
+    def df(x: Any, m: Any, eps: Any) -> Any:
+        """Derivative."""
+        return (2.0 - (pi / 2) * (x / (m + eps)) * (x / (m + eps))) / (m + eps)
+
+    @staticmethod
+    def d2f(x: Any, m: Any, eps: Any) -> Any:
+        """Second derivative."""
+        return ((1.5 * pi) * (x / (m + eps)) * (x / (m + eps)) - 2.0) / ((m + eps) * (m + eps))
+
+    def mean(self, m: ArrayLike) -> FloatArray:
+        """E[x] = m."""
+        return np.asarray(m, dtype=float)
+
+    def link(self, mean: ArrayLike) -> FloatArray:
+        """m = E[x]."""
+        return np.asarray(mean, dtype=float)
+
+    def saturated(self, x: ArrayLike) -> FloatArray:
+        """sqrt(pi) / 2 * x: the most likely model is not the datum itself."""
+        return np.sqrt(pi) / 2 * np.asarray(x, dtype=float)
+
+    def saturated_value(self, x: ArrayLike) -> FloatArray:
+        """1 + 2 log(sqrt(pi) x / 2)."""
+        with np.errstate(divide="ignore"):
+            return 1 + 2 * np.log(self.saturated(x))
+
+    def constant(self, mean: float, mean_square: float) -> float:
+        """sqrt(pi * mean square) / 2."""
+        return float(np.sqrt(pi * mean_square) / 2)
+
+    def log_normalizer(self, x: ArrayLike) -> FloatArray:
+        """log(2 / pi) - log x."""
+        with np.errstate(divide="ignore"):
+            return np.log(2 / pi) - np.log(np.asarray(x, dtype=float))
+
+    def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
+        """Rayleigh with mean m."""
+        return np.asarray(rng.rayleigh(np.asarray(m) * np.sqrt(2 / pi)))

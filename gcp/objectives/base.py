@@ -1,0 +1,22 @@
+"""What a solver sees of a problem."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gcp._typing import Factors, FloatArray
+
+
+class Objective(Protocol):
+    """A function of factor matrices with its gradient."""
+
+    def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
+        """Value and gradient in every factor, from one pass over the model."""
+
+    @property
+    def saturated_value(self) -> float:
+        """What a model free at every entry reaches: no value lies below."""
+
+    @property
+    def null_value(self) -> float:
+        """What the best constant model reaches; `null_value - saturated_value` is the problem's scale."""

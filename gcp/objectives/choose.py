@@ -1,0 +1,72 @@
+"""The objective that suits a tensor and a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from gcp.errors import ParameterError
+from gcp.kernels import threads
+from gcp.losses.base import Loss
+from gcp.losses.registry import get_loss
+from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.survey import survey
+from gcp.penalties.ridge import Ridge
+from gcp.tensors.coerce import as_tensor
+
+
+def build_objective(
+    data: Any,
+    loss: str | Loss,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    l2_reg: float | Mapping[str, float] = 0.0,
+    n_threads: int | None = None,
+) -> EntrywiseObjective:
+    """The function of the factors that `fit_gcp` minimises.
+
+    Parameters
+    ----------
+    data : array_like, DenseTensor or labelled data
+        As for `fit_gcp`.
+    loss : str or Loss
+        A registered name or an instance.
+    mask, entry_weights, l2_reg, n_threads
+        As for `fit_gcp`.
+
+    Returns
+    -------
+    EntrywiseObjective
+        With ``value_and_grad(factors) -> (float, list of ndarray)``.
+
+    Raises
+    ------
+    DataError, DomainError, ParameterError
+        Unusable data, data outside the loss's domain, unknown loss, bad arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, gcp
+    >>> objective = gcp.build_objective(np.array([[1, 2], [3, 4]]), "poisson")
+    >>> value, grad = objective.value_and_grad([np.ones((2, 1)), np.ones((2, 1))])
+    >>> round(value, 6)
+    4.0
+    """
+    tensor = as_tensor(data, mask, entry_weights)
+    loss = get_loss(loss) if isinstance(loss, str) else loss
+    if not isinstance(loss, Loss):
+        raise ParameterError(f"loss must be a name or a Loss: found {type(loss).__name__}.")
+    facts = survey(tensor, loss)
+    loss = loss.with_scale(float(loss.link(facts.mean)))
+    return EntrywiseObjective(tensor, loss, facts, Ridge(_strength(l2_reg)), threads.resolve(n_threads))
+
+
+def _strength(l2_reg: float | Mapping[str, float]) -> float:
+    if isinstance(l2_reg, Mapping):
+        if unknown := set(l2_reg) - {"factors"}:
+            raise ParameterError(f"l2_reg has no part {sorted(unknown)[0]!r}; it takes: factors.")
+        return l2_reg.get("factors", 0.0)
+    return l2_reg

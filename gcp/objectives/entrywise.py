@@ -1,0 +1,91 @@
+"""The weighted sum of a loss over the entries of a tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from gcp._typing import Factors, FloatArray
+from gcp.losses.base import Loss
+from gcp.objectives.survey import Survey
+from gcp.penalties.ridge import Ridge
+from gcp.tensors.base import TensorData
+
+_LARGEST_CONSTANT = 1e10  # where a link is infinite: probability 0 or 1, mean 0 under a log
+
+
+@dataclass(frozen=True)
+class EntrywiseObjective:
+    """F = sum_e w_e f(x_e, m_e) + ridge.
+
+    Attributes
+    ----------
+    tensor : TensorData
+    loss : Loss
+    survey : Survey
+        The data's moments under this loss.
+    ridge : Ridge
+    n_threads : int
+    """
+
+    tensor: TensorData
+    loss: Loss
+    survey: Survey
+    ridge: Ridge
+    n_threads: int
+
+    def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
+        """Value and gradient in every factor.
+
+        Parameters
+        ----------
+        factors : sequence of ndarray, shapes (I_n, R)
+            Not modified.
+
+        Returns
+        -------
+        value : float
+            Summed in float64.
+        gradients : list of ndarray, shapes (I_n, R)
+            float32 for float32 data, else float64.
+        """
+        value, grad = self.tensor.loss_and_mttkrps(self.loss.formula, factors, self.n_threads)
+        if self.ridge.strength:
+            value += self.ridge.value(factors)
+            self.ridge.add_grad(factors, grad)
+        return value, grad
+
+    @property
+    def saturated_value(self) -> float:
+        """The value of a model free at every entry, without ridge."""
+        return self.survey.saturated_value
+
+    @cached_property
+    def null_constant(self) -> float:
+        """The best constant model."""
+        m = self.loss.constant(self.survey.mean, self.survey.mean_square)
+        if m is None:
+            m = self._search_constant()
+        return float(np.clip(m, -_LARGEST_CONSTANT, _LARGEST_CONSTANT))
+
+    @cached_property
+    def null_value(self) -> float:
+        """The value of the best constant model, without ridge."""
+        return self._constant_value(self.null_constant)
+
+    def _constant_value(self, m: float) -> float:
+        ones = [np.ones((size, 1)) for size in self.tensor.shape]
+        return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
+
+    def _search_constant(self) -> float:
+        centre = float(np.clip(self.loss.link(self.survey.mean), -_LARGEST_CONSTANT, _LARGEST_CONSTANT))
+        reach = 10 * max(self.survey.std, abs(centre), 1e-300)
+        low = max(centre - reach, self.loss.model_domain.low)
+        high = min(centre + reach, self.loss.model_domain.high)
+        found = minimize_scalar(
+            self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
+        )
+        return float(found.x)

@@ -1,0 +1,57 @@
+"""An objective of the factors that are free: without fixed modes, with tied modes counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import Factors, FloatArray
+from gcp.objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class FreeFactors:
+    """`objective` as a function of one factor per group of modes.
+
+    Attributes
+    ----------
+    objective : Objective
+        Of all factors.
+    groups : sequence of tuple of int
+        Modes that share a factor; a mode in no group is fixed.
+    template : sequence of ndarray
+        All factors; the fixed ones are taken from here.
+    """
+
+    objective: Objective
+    groups: Sequence[tuple[int, ...]]
+    template: Factors
+
+    def expand(self, free: Factors) -> list[FloatArray]:
+        """All factors, in the order of the modes."""
+        factors = list(self.template)
+        for group, a in zip(self.groups, free, strict=True):
+            for mode in group:
+                factors[mode] = a
+        return factors
+
+    def reduce(self, factors: Factors) -> list[FloatArray]:
+        """The free factors among all: of a tied group, its first mode's."""
+        return [factors[group[0]] for group in self.groups]
+
+    def value_and_grad(self, free: Factors) -> tuple[float, list[FloatArray]]:
+        """Value, and the gradient in each free factor: the sum over the modes that share it."""
+        value, grad = self.objective.value_and_grad(self.expand(free))
+        return value, [np.sum([grad[mode] for mode in group], axis=0) for group in self.groups]
+
+    @property
+    def saturated_value(self) -> float:
+        """As of the whole objective."""
+        return self.objective.saturated_value
+
+    @property
+    def null_value(self) -> float:
+        """As of the whole objective."""
+        return self.objective.null_value

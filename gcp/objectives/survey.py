@@ -1,0 +1,81 @@
+"""One streaming pass over the data before a fit: are they in the loss's domain, and what are their moments?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp.errors import DomainError
+from gcp.losses.base import Loss
+from gcp.tensors.base import Block, TensorData
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Weighted facts about the observed data.
+
+    Attributes
+    ----------
+    total_weight : float
+        Sum of the entry weights.
+    mean, mean_square : float
+        Weighted moments of the data.
+    saturated_value : float
+        Weighted sum of the least values of the loss.
+    """
+
+    total_weight: float
+    mean: float
+    mean_square: float
+    saturated_value: float
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the data."""
+        return math.sqrt(max(self.mean_square - self.mean**2, 0.0))
+
+
+def survey(tensor: TensorData, loss: Loss) -> Survey:
+    """Check every observed datum and sum up.
+
+    Raises
+    ------
+    DomainError
+        With the first offending value, its subscript, how many more there are, and what to do.
+    """
+    sums: list[tuple[float, float, float, float]] = []
+    first: tuple[float, int] | None = None
+    outside = 0
+    for block in tensor.blocks():
+        inside = loss.data_domain.contains(block.x)
+        if block.weights is not None:
+            inside |= block.weights == 0
+        if not inside.all():
+            bad = np.flatnonzero(~inside)
+            outside += bad.size
+            first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
+        elif first is None:
+            sums.append(_sums(block, loss))
+    if first is not None:
+        value, position = first
+        raise DomainError(_message(loss, value, tensor.subscript(position), outside - 1))
+    weight, x1, x2, saturated = (math.fsum(column) for column in zip(*sums, strict=True))
+    return Survey(weight, x1 / weight, x2 / weight, saturated)
+
+
+def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
+    x = block.x
+    w = np.ones_like(x) if block.weights is None else block.weights
+    with np.errstate(over="ignore"):
+        least = np.where(w == 0, 0.0, loss.saturated_value(x))
+        return float(w.sum()), float(w @ x), float(w @ (x * x)), float(w @ least)
+
+
+def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:
+    others = f", and {more} more" if more else ""
+    return (
+        f"The {loss.name} loss needs data in {loss.data_domain}: found {value!r} at subscript {subscript}{others}. "
+        f"{loss.advice}"
+    ).rstrip()

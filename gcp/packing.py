@@ -1,0 +1,32 @@
+"""Factors as one vector, for solvers that work on vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Shapes of the factors that a vector holds, one behind the other."""
+
+    shapes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, factors: Factors) -> Packing:
+        """The packing of such factors."""
+        return cls(tuple((a.shape[0], a.shape[1]) for a in factors))
+
+    def pack(self, factors: Sequence[Array]) -> FloatArray:
+        """A new float64 vector."""
+        return np.concatenate([np.ravel(a) for a in factors]).astype(np.float64)
+
+    def unpack(self, vector: Array) -> list[Array]:
+        """Views into a vector, one per factor."""
+        cuts = np.cumsum([rows * columns for rows, columns in self.shapes])[:-1]
+        parts = np.split(vector, cuts)
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]

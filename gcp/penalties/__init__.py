@@ -1,0 +1,1 @@
+"""Penalties: functions of the factors alone, added to the loss."""

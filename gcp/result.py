@@ -1,0 +1,271 @@
+"""The outcome of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.errors import ParameterError
+from gcp.labels import ModeLabels
+from gcp.losses.base import Loss
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+    from tensorly.cp_tensor import CPTensor
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class FitResult:
+    """A fitted model, and what is needed to judge and to repeat the fit.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (R,)
+        Component weights, nonnegative, falling.
+    factors : list of ndarray, shapes (I_n, R)
+        Factor matrices with columns of unit Euclidean norm. Signs, which only their product determines, are
+        such that the largest entry of each column is positive in every mode but the last. A component that the
+        fit switched off has weight 0. With fixed modes, order and signs are those of `init`.
+    loss : Loss
+        With its parameters, `eps` included.
+    objective : float
+        F = sum of w f(x, m), plus the ridge penalty if there is one.
+    null_objective : float
+        F of the best constant model.
+    saturated_objective : float
+        F of a model free at every entry: no model lies below.
+    converged : bool
+        True if a tolerance was met.
+    status, message : str
+        Why the fit stopped: one word and one sentence.
+    n_iter, n_eval : int
+        Iterations and evaluations of the objective, of the start that is kept.
+    projected_gradient_norm : float
+        Scale-free: the largest over modes of the norm of the factor's projected gradient times the norm of the
+        factor, divided by the null model's deviance. 0 at a stationary point.
+    seconds : float
+        Of the whole fit, all starts included.
+    trace : dict of str to ndarray
+        "seconds", "objective" and "projected_gradient_norm" at the start and after each iteration.
+    starts : list of dict
+        Of each start: index, objective, status, n_iter, n_eval, seconds.
+    settings : dict
+        Resolved options, seed and versions: enough to repeat the fit.
+    labels : ModeLabels
+        Names and coordinates of the modes.
+    """
+
+    weights: FloatArray
+    factors: list[FloatArray]
+    loss: Loss
+    objective: float
+    null_objective: float
+    saturated_objective: float
+    converged: bool
+    status: str
+    message: str
+    n_iter: int
+    n_eval: int
+    projected_gradient_norm: float
+    seconds: float
+    trace: dict[str, FloatArray]
+    starts: list[dict[str, Any]]
+    settings: dict[str, Any]
+    labels: ModeLabels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the modes."""
+        return tuple(len(a) for a in self.factors)
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return len(self.weights)
+
+    @property
+    def cp(self) -> CPTensor:
+        """The model as a TensorLy `CPTensor` (weights, factors); copies."""
+        from tensorly.cp_tensor import CPTensor
+
+        return CPTensor((self.weights.copy(), [a.copy() for a in self.factors]))
+
+    @property
+    def training_deviance_explained(self) -> float:
+        """1 - (F - F saturated) / (F null - F saturated), on the data and weights of the fit."""
+        return _explained(self.objective, self.null_objective, self.saturated_objective)
+
+    def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
+        """Model entries m.
+
+        Parameters
+        ----------
+        subs : array_like of int, shape (n, N), optional
+            Subscripts, 0-based. None gives the whole tensor.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (I_0, ..., I_{N-1})
+        """
+        if subs is None:
+            from gcp.kernels.dense import model_values
+
+            return model_values([self.factors[0] * self.weights, *self.factors[1:]], self.shape)
+        subs = self._checked_subs(subs)
+        terms = np.broadcast_to(self.weights, (len(subs), self.rank)).copy()
+        for n, a in enumerate(self.factors):
+            terms *= a[subs[:, n]]
+        return np.asarray(terms.sum(axis=1))
+
+    def predict(self, subs: ArrayLike | None = None) -> FloatArray:
+        """Expected data: the mean under the loss of `model_values(subs)`."""
+        return self.loss.mean(self.model_values(subs))
+
+    def score(
+        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    ) -> float:
+        """Minus the weighted mean loss on data of this shape: higher is better.
+
+        Parameters
+        ----------
+        data, mask, entry_weights
+            As for `fit_gcp`. To score held-out entries, pass the mask of these.
+        """
+        from gcp.evaluation import evaluate
+
+        found = evaluate(self, data, mask, entry_weights)
+        return -found.value / found.total_weight
+
+    def deviance_explained(
+        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    ) -> float:
+        """Share of the deviance from the best constant model to a perfect one that this model explains.
+
+        1 is a perfect fit, 0 no better than the best constant on the same entries, negative worse.
+
+        Parameters
+        ----------
+        data, mask, entry_weights
+            As for `fit_gcp`.
+        """
+        from gcp.evaluation import evaluate
+
+        found = evaluate(self, data, mask, entry_weights)
+        return _explained(found.value, found.null_value, found.saturated_value)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""
+        from gcp.result_file import write
+
+        write(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
+        """Read a result that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        loss : Loss, optional
+            Needed if the fit had a custom loss: a formula is not stored.
+        """
+        from gcp.result_file import read
+
+        return read(path, loss)
+
+    def to_frames(self) -> dict[str, pd.DataFrame]:
+        """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ParameterError('to_frames needs pandas: pip install "gcp-tensor[tables]".') from None
+        columns = pd.RangeIndex(self.rank, name="component")
+        frames = {}
+        for n, (name, a) in enumerate(zip(self.labels.names, self.factors, strict=True)):
+            index = pd.Index(self.labels.values(n, len(a)), name=name)
+            frames[name] = pd.DataFrame(a, index=index, columns=columns)
+        return frames
+
+    def summary(self) -> str:
+        """A few lines to read."""
+        shape = " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))
+        weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
+        stopped = "converged" if self.converged else f"not converged ({self.status})"
+        return "\n".join(
+            [
+                f"GCP model of rank {self.rank}: {shape}",
+                f"  loss                {self.loss!r}",
+                f"  objective           {self.objective:.8g}",
+                f"  deviance explained  {self.training_deviance_explained:.2%}",
+                f"  status              {stopped}: {self.message}",
+                f"  effort              {self.n_iter} iterations, {self.n_eval} evaluations, "
+                f"{len(self.starts)} start(s), {self.seconds:.2f} s",
+                f"  weights             {weights}",
+            ]
+        )
+
+    def __repr__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every field, bit for bit."""
+        if not isinstance(other, FitResult):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def _checked_subs(self, subs: ArrayLike) -> Array:
+        array = np.atleast_2d(np.asarray(subs))
+        if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
+            raise ParameterError(
+                f"subs has dtype {array.dtype} and shape {array.shape}: expected integers of shape "
+                f"(n, {len(self.factors)})."
+            )
+        outside = (array < 0) | (array >= np.array(self.shape))
+        if outside.any():
+            row = int(np.argwhere(outside)[0, 0])
+            raise ParameterError(
+                f"subs row {row}, {tuple(array[row].tolist())}, lies outside the shape {self.shape}."
+            )
+        return array
+
+
+def normalize(factors: Factors, *, keep_order: bool, fix_signs: bool) -> tuple[FloatArray, list[FloatArray]]:
+    """Weights and unit-norm factors, by falling weight unless the order is kept.
+
+    Signs, if they are to be fixed: the largest entry of each column is made positive in every mode but the last.
+    """
+    norms = [np.linalg.norm(a, axis=0) for a in factors]
+    weights = np.prod(norms, axis=0)
+    order = np.arange(len(weights)) if keep_order else np.argsort(-weights, kind="stable")
+    unit = [(a / np.where(norm > 0, norm, 1))[:, order] for a, norm in zip(factors, norms, strict=True)]
+    for a in unit[:-1] if fix_signs else []:
+        largest = np.argmax(np.abs(a), axis=0)
+        sign = np.where(a[largest, np.arange(a.shape[1])] < 0, -1.0, 1.0).astype(a.dtype)
+        a *= sign
+        unit[-1] *= sign
+    return weights[order], unit
+
+
+def _explained(value: float, null: float, saturated: float) -> float:
+    """1 - share of the null deviance that is left; 1 where nothing was to be explained and nothing is left."""
+    left, whole = value - saturated, null - saturated
+    if whole <= 0:
+        return 1.0 if left <= 1e-12 * max(abs(value), 1.0) else -np.inf
+    return 1 - left / whole
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, list) and a and isinstance(a[0], np.ndarray):
+        return len(a) == len(b) and all(_same(p, q) for p, q in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    return bool(a == b)

@@ -1,0 +1,134 @@
+"""Fit results in files: a zip archive of .npy arrays with one JSON text, no pickle. See docs/result-format.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io.files import opened, replacing
+from gcp.io.npy import read_array
+from gcp.io.npz import write_archive
+from gcp.labels import ModeLabels
+from gcp.losses import Loss, get_loss
+from gcp.losses.custom import CustomLoss
+from gcp.result import FitResult
+
+_NAME = "gcp-result"
+_VERSION = 1
+_SCALARS = (
+    "objective",
+    "null_objective",
+    "saturated_objective",
+    "converged",
+    "status",
+    "message",
+    "n_iter",
+    "n_eval",
+    "projected_gradient_norm",
+    "seconds",
+    "starts",
+    "settings",
+)
+
+
+def write(result: FitResult, path: str | os.PathLike[str]) -> None:
+    """Write a result; the file appears under its name only when it is complete."""
+    path = Path(path)
+    meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
+    arrays: dict[str, Array] = {
+        "format": np.array(_NAME),
+        "version": np.array(_VERSION),
+        "meta": np.array(json.dumps(meta)),
+        "weights": result.weights,
+        "mode_names": np.array(result.labels.names),
+    }
+    arrays |= {f"factor_{n}": a for n, a in enumerate(result.factors)}
+    arrays |= {f"coords_{n}": c for n, c in enumerate(result.labels.coords) if c is not None}
+    arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
+    try:
+        with replacing(path) as part, opened(part, False, "wb") as file:
+            write_archive(file, arrays)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
+    """Read a result.
+
+    Raises
+    ------
+    DataError, FormatError
+        If there is no such file, or it is no result, damaged, or of a newer version.
+    ParameterError
+        If the fit had a custom loss and none is given.
+    """
+    path = Path(path)
+    try:
+        with opened(path, False) as file:
+            return _result(_arrays(file), loss)
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, DataError | ParameterError):
+            raise type(error)(f"{path}: {error}") from error
+        raise FormatError(f"{path}: no result of a fit, or a damaged one ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _arrays(file: BinaryIO) -> dict[str, Array]:
+    if not zipfile.is_zipfile(file):
+        raise FormatError("not an archive, or one that was cut short.")
+    with zipfile.ZipFile(file) as archive:
+        arrays = {}
+        for name in archive.namelist():
+            with archive.open(name) as entry:
+                arrays[name.removesuffix(".npy")] = read_array(cast(BinaryIO, entry))
+    form = str(arrays.get("format", ""))
+    if form != _NAME:
+        raise FormatError(f"the archive is marked {form!r}: expected the result of a fit ({_NAME!r}).")
+    if (version := int(arrays["version"])) > _VERSION:
+        raise FormatError(
+            f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
+        )
+    return arrays
+
+
+def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
+    meta: dict[str, Any] = json.loads(str(arrays["meta"]))
+    names = [str(name) for name in arrays["mode_names"]]
+    factors = [arrays[f"factor_{n}"] for n in range(len(names))]
+    trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
+    return FitResult(
+        weights=arrays["weights"],
+        factors=factors,
+        loss=_restore(meta["loss"], loss),
+        trace=trace,
+        labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
+        **{name: meta[name] for name in _SCALARS},
+    )
+
+
+def _describe(loss: Loss) -> dict[str, Any]:
+    if isinstance(loss, CustomLoss):
+        return {"custom": loss.name}
+    return {"name": loss.name, "params": {f.name: getattr(loss, f.name) for f in fields(loss)}}  # type: ignore[arg-type]
+
+
+def _restore(description: dict[str, Any], loss: Loss | None) -> Loss:
+    if "custom" not in description:
+        return get_loss(description["name"], **description["params"])
+    if loss is None:
+        raise ParameterError(
+            f"the fit had the custom loss {description['custom']!r}, whose formula is not stored: "
+            "pass it as loss=."
+        )
+    return loss

@@ -1,0 +1,25 @@
+"""Solvers: one file per method; each sees only an objective, a start and bounds."""
+
+from __future__ import annotations
+
+from gcp.errors import ParameterError
+from gcp.solvers.base import Solver
+from gcp.solvers.lbfgsb import LBFGSB
+
+__all__ = ["LBFGSB", "Solver", "available_solvers", "get_solver"]
+
+_SOLVERS: dict[str, type[LBFGSB]] = {"lbfgsb": LBFGSB}
+
+
+def available_solvers() -> list[str]:
+    """Names that `fit_gcp(solver=...)` takes beside "auto"."""
+    return sorted(_SOLVERS)
+
+
+def get_solver(name: str) -> Solver:
+    """A solver with its default options; "auto" is `LBFGSB`."""
+    if name == "auto":
+        return LBFGSB()
+    if name not in _SOLVERS:
+        raise ParameterError(f"Unknown solver {name!r}. Known: auto, {', '.join(available_solvers())}.")
+    return _SOLVERS[name]()

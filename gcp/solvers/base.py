@@ -1,0 +1,99 @@
+"""What solvers take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gcp._typing import Factors, FloatArray
+from gcp.bounds import Bounds
+from gcp.objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class IterationState:
+    """Where a solver stands after an iteration.
+
+    Attributes
+    ----------
+    iteration : int
+        Counted from 1.
+    objective : float
+        F at the current factors.
+    projected_gradient_norm : float
+        Scale-free; see `FitResult`.
+    seconds : float
+        Since the solver started.
+    factors : list of ndarray
+        The current factors; a copy.
+    start : int
+        Which of several starts, from 0.
+    """
+
+    iteration: int
+    objective: float
+    projected_gradient_norm: float
+    seconds: float
+    factors: list[FloatArray]
+    start: int = 0
+
+
+Callback = Callable[[IterationState], bool | None]
+"""Called after each iteration; a true return value stops the solver."""
+
+
+@dataclass
+class Trace:
+    """What happened, iteration by iteration; the first row is the start."""
+
+    seconds: list[float] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    projected_gradient_norm: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float, objective: float, projected_gradient_norm: float) -> None:
+        """Append a row."""
+        self.seconds.append(seconds)
+        self.objective.append(objective)
+        self.projected_gradient_norm.append(projected_gradient_norm)
+
+
+@dataclass(frozen=True)
+class SolverOutput:
+    """The end of a run.
+
+    Attributes
+    ----------
+    factors : list of ndarray
+        The best factors found.
+    objective, projected_gradient_norm : float
+        At these factors.
+    converged : bool
+        True if a tolerance was met.
+    status : str
+        One word: converged, n_iter_max, max_seconds, callback, line_search, interrupted.
+    message : str
+        A sentence that says why the run stopped.
+    n_iter, n_eval : int
+        Iterations, and evaluations of the objective.
+    trace : Trace
+    """
+
+    factors: list[FloatArray]
+    objective: float
+    projected_gradient_norm: float
+    converged: bool
+    status: str
+    message: str
+    n_iter: int
+    n_eval: int
+    trace: Trace
+
+
+class Solver(Protocol):
+    """A method with its options; keeps nothing between calls."""
+
+    def solve(
+        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+    ) -> SolverOutput:
+        """Minimise from `start` within `bounds`."""

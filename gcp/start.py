@@ -1,0 +1,232 @@
+"""Where a fit begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gcp._typing import Array, FloatArray
+from gcp.bounds import Bounds
+from gcp.errors import ParameterError
+from gcp.losses.base import Loss
+from gcp.objectives.entrywise import EntrywiseObjective
+
+_SMALL_STD = 0.3
+"""Spread of a random model under a log or logit link: enough to break symmetry, far from saturation."""
+
+
+def random_factors(
+    objective: EntrywiseObjective, rank: int, bounds: Bounds, rng: np.random.Generator
+) -> list[FloatArray]:
+    """Random factors whose model has the mean that the data have under the loss's link.
+
+    - Nonnegative models, and data whose mean stands out from their spread under an identity link: uniform
+      factors, scaled alike in every mode.
+    - Other data under an identity link: small uniform factors for the mean, and centred normal ones.
+    - Log and logit links: normal factors; their amplitude gives the mean where a spread of m can raise it so
+      far, else one nearly constant component carries it.
+
+    Parameters
+    ----------
+    objective : EntrywiseObjective
+    rank : int
+    bounds : Bounds
+        Nonnegative lower bounds everywhere make the model nonnegative.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of ndarray, shapes (I_n, R)
+
+    Notes
+    -----
+    docs/decisions/0004-starts.md has the measurements behind these choices.
+    """
+    shape, mean = objective.tensor.shape, _finite_mean(objective)
+    if all(low.min() >= 0 for low in bounds.lower):
+        factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
+    elif _is_identity(objective.loss):
+        factors = _identity_factors(shape, rank, mean, objective.survey.std, rng)
+    else:
+        factors = _linked_factors(objective, rank, mean, rng)
+    return bounds.project(factors)
+
+
+def _uniform_factors(
+    shape: tuple[int, ...], rank: int, mean: float, rng: np.random.Generator
+) -> list[FloatArray]:
+    factors = [rng.uniform(0.1, 1.0, (size, rank)) for size in shape]
+    match_mean(factors, abs(mean))
+    factors[0] *= np.sign(mean)
+    return factors
+
+
+def _identity_factors(
+    shape: tuple[int, ...], rank: int, mean: float, std: float, rng: np.random.Generator
+) -> list[FloatArray]:
+    factors = _uniform_factors(shape, rank, mean, rng)
+    spread = _SMALL_STD * std
+    if abs(mean) >= spread > 0 or std == 0:
+        return factors
+    amplitude = (spread / np.sqrt(rank)) ** (1 / len(shape))
+    normal = [amplitude * rng.standard_normal((size, rank)) for size in shape]
+    # Centred columns leave the mean of the model to the uniform part.
+    return [u + (g - g.mean(axis=0) if len(g) > 1 else g) for u, g in zip(factors, normal, strict=True)]
+
+
+def _linked_factors(
+    objective: EntrywiseObjective, rank: int, mean: float, rng: np.random.Generator
+) -> list[FloatArray]:
+    shape, loss = objective.tensor.shape, objective.loss
+    factors = [rng.standard_normal((size, rank)) for size in shape]
+    if mean > float(loss.link(loss.mean(0.0))) and np.isinf(loss.data_domain.high):
+        amplitude = _amplitude_for_mean(factors, objective, rng)
+        return [a * amplitude ** (1 / len(shape)) for a in factors]
+    carried = abs(mean) ** (1 / len(shape))
+    spread = (_SMALL_STD / np.sqrt(max(rank - 1, 1))) ** (1 / len(shape))
+    for a in factors:
+        column = 1 + 0.1 * a[:, 0]
+        a[:, 0] = carried * column / column.mean()
+        a[:, 1:] *= spread
+    factors[0][:, 0] *= np.sign(mean)
+    if rank == 1 and mean == 0:
+        factors = [_SMALL_STD * rng.standard_normal((size, 1)) for size in shape]
+    return factors
+
+
+def _amplitude_for_mean(
+    factors: list[FloatArray], objective: EntrywiseObjective, rng: np.random.Generator
+) -> float:
+    """The scale of the model at which the mean of `loss.mean(m)` is the data's mean, from sampled entries."""
+    sample = [rng.integers(len(a), size=20_000) for a in factors]
+    m = np.prod([a[rows] for a, rows in zip(factors, sample, strict=True)], axis=0).sum(axis=1)
+    low, high = 0.0, 20.0 / float(np.abs(m).max())
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if float(np.mean(objective.loss.mean(middle * m))) < objective.survey.mean:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def svd_factors(
+    objective: EntrywiseObjective, rank: int, bounds: Bounds, rng: np.random.Generator
+) -> list[FloatArray]:
+    """Leading singular vectors of the unfoldings of the link-transformed data, by TensorLy.
+
+    Missing entries take the mean. Under a log or logit link, data are drawn halfway to their mean first, which
+    keeps the transform finite. Holds the whole transformed tensor in memory.
+    """
+    from tensorly.decomposition._cp import initialize_cp
+
+    tensor, loss = objective.tensor, objective.loss
+    mean = objective.survey.mean
+    x = np.array(tensor.values, dtype=float)
+    if tensor.entry_weights is not None:
+        x[np.broadcast_to(tensor.entry_weights == 0, x.shape)] = mean
+    z = x if _is_identity(loss) else np.asarray(loss.link(0.5 * (x + mean)))
+    nonnegative = all(low.min() >= 0 for low in bounds.lower)
+    if z.ndim == 1:  # a vector has no unfoldings to decompose
+        return bounds.project([np.repeat(z[:, None] / rank, rank, axis=1)])
+    seed = int(rng.integers(2**32))
+    weights, factors = initialize_cp(
+        z, rank, init="svd", svd="truncated_svd", random_state=seed, non_negative=nonnegative
+    )
+    factors = [np.array(a, dtype=float) for a in factors]
+    factors[0] *= np.asarray(weights)
+    if nonnegative:  # singular vectors have zeros and arbitrary length
+        factors = [np.maximum(np.abs(a), 1e-3 * np.abs(a).mean()) for a in factors]
+        match_mean(factors, max(_finite_mean(objective), 1e-3))
+    else:
+        _match_projection(factors, z)
+    return bounds.project(factors)
+
+
+def given_factors(
+    init: Any, shape: tuple[int, ...], rank: int, free_modes: Sequence[int]
+) -> list[FloatArray]:
+    """Factors of a CP model: (weights, factors), a `CPTensor`, a list of factors or a `FitResult`.
+
+    The weights are spread evenly over the free modes, a negative one's sign in the first of them.
+
+    Raises
+    ------
+    ParameterError
+        If the shapes do not fit the data and the rank, or values are not finite.
+    """
+    weights, factors = _as_model(init)
+    if len(factors) != len(shape):
+        raise ParameterError(f"init has {len(factors)} factors, but the data have {len(shape)} modes.")
+    for n, (a, size) in enumerate(zip(factors, shape, strict=True)):
+        if a.shape != (size, rank):
+            raise ParameterError(
+                f"init: the factor of mode {n} has shape {a.shape}: expected {(size, rank)} "
+                "(size of the mode, rank)."
+            )
+        if not np.isfinite(a).all():
+            raise ParameterError(f"init: the factor of mode {n} holds NaN or infinite values.")
+    if weights is not None:
+        if weights.shape != (rank,) or not np.isfinite(weights).all():
+            raise ParameterError(f"init: weights have shape {weights.shape}: expected {rank} finite numbers.")
+        for mode in free_modes:
+            factors[mode] = factors[mode] * np.abs(weights) ** (1 / len(free_modes))
+        if len(free_modes):
+            factors[free_modes[0]] = factors[free_modes[0]] * np.where(weights < 0, -1.0, 1.0)
+    return factors
+
+
+def _as_model(init: Any) -> tuple[Array | None, list[FloatArray]]:
+    init = getattr(init, "cp", init)  # a FitResult
+    if hasattr(init, "factors"):  # a CPTensor
+        init = (init.weights, init.factors)
+    if not isinstance(init, tuple | list):
+        raise ParameterError(
+            'init must be "random", "svd", a CP model (weights, factors), a list of factors or a FitResult: '
+            f"found {type(init).__name__}."
+        )
+    try:
+        if len(init) == 2 and isinstance(init[1], tuple | list):
+            weights = None if init[0] is None else np.array(init[0], dtype=float)
+            return weights, [np.array(a, dtype=float) for a in init[1]]
+        return None, [np.array(a, dtype=float) for a in init]
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"init: the factors are not numeric matrices ({error}).") from None
+
+
+def match_mean(factors: list[FloatArray], mean: float) -> None:
+    """Scale nonnegative factors in place, all modes alike, so that the mean of their model is `mean`."""
+    now = float(np.sum(np.prod([a.mean(axis=0) for a in factors], axis=0)))
+    if now > 0:
+        for a in factors:
+            a *= (mean / now) ** (1 / len(factors))
+
+
+def _match_projection(factors: list[FloatArray], z: Array) -> None:
+    """Least-squares weights of the components, spread over the modes."""
+    from gcp.kernels.dense import mttkrps
+
+    gram = np.prod([a.T @ a for a in factors], axis=0)
+    right = np.sum(mttkrps(z, factors)[0] * factors[0], axis=0)
+    weights = np.linalg.lstsq(gram, right, rcond=None)[0]
+    for a in factors:
+        a *= np.abs(weights) ** (1 / len(factors))
+    factors[0] *= np.where(weights < 0, -1.0, 1.0)
+
+
+def _finite_mean(objective: EntrywiseObjective) -> float:
+    """link(mean of the data), held within reach where the link is infinite."""
+    mean = objective.survey.mean
+    low, high = (-20.0, 20.0) if not _is_identity(objective.loss) else (-np.inf, np.inf)
+    if objective.loss.data_domain.high == 1:
+        high = min(high, 1e3)
+    return float(np.clip(objective.loss.link(mean), low, high))
+
+
+def _is_identity(loss: Loss) -> bool:
+    """True if m is the mean itself, up to a factor."""
+    points = np.array([0.2, 0.4, 0.8])
+    ratio = loss.mean(points) / points
+    return bool(np.allclose(ratio, ratio[0]))

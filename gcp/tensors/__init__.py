@@ -1,0 +1,8 @@
+"""Data kinds: how a tensor is stored, and what is known of the entries that are not listed."""
+
+from __future__ import annotations
+
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.frames import from_frame
+
+__all__ = ["DenseTensor", "from_frame"]

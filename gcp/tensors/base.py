@@ -1,0 +1,73 @@
+"""What every data kind offers. A data kind never reads a loss; it carries numbers there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.formula import Formula
+from gcp.labels import ModeLabels
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of entries, for streaming passes that need no model.
+
+    Attributes
+    ----------
+    x : ndarray of float64
+        Data; where the weight is 0 the number is arbitrary but inside every built-in loss's domain.
+    weights : ndarray of float64 or None
+        Entry weights; None means all 1.
+    first : int
+        Position of the first entry, for `TensorData.subscript`.
+    """
+
+    x: FloatArray
+    weights: FloatArray | None
+    first: int
+
+
+class TensorData(Protocol):
+    """A tensor as the objective sees it: a pair of linear maps and their fused pass."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the modes."""
+
+    @property
+    def values(self) -> Array:
+        """The data at the entries that the kind covers."""
+
+    @property
+    def entry_weights(self) -> Array | None:
+        """Weights of those entries (0 = missing); None means all 1."""
+
+    @property
+    def labels(self) -> ModeLabels | None:
+        """Names and coordinates that came with the data, read only by `fit_gcp` for its result."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: the arithmetic of models and gradients."""
+
+    def blocks(self) -> Iterator[Block]:
+        """All entries once, in runs of bounded size."""
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """The subscript of an entry that `blocks` numbered."""
+
+    def model_values(self, factors: Factors) -> FloatArray:
+        """The model at the entries that the kind covers, shaped like `values`."""
+
+    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
+        """Carry one number per entry back to every factor: the transpose of the model's derivative."""
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int
+    ) -> tuple[float, list[FloatArray]]:
+        """Weighted sum of the loss and its gradient in every factor, in one pass over the entries."""

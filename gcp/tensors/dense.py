@@ -1,0 +1,164 @@
+"""Tensors of which every entry is stored; NaN, a mask or a zero weight marks the missing ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.errors import DataError
+from gcp.formula import Formula
+from gcp.kernels import dense as kernel
+from gcp.labels import ModeLabels
+from gcp.tensors.base import Block
+
+
+class DenseTensor:
+    """A tensor with every entry stored.
+
+    Parameters
+    ----------
+    values : array_like, shape (I_0, ..., I_{N-1}), N >= 1
+        Real, integer or boolean data of any memory layout; NaN and masked entries are missing. Not copied
+        where its memory can be read as a matrix (C, Fortran and outer-strided arrays), never modified.
+    mask : array_like of bool, optional
+        True = observed. Shaped like `values` or broadcastable to it.
+    entry_weights : array_like, optional
+        Nonnegative reals w_e, shaped like `values` or broadcastable to it. Weight 2 counts an entry twice,
+        weight 0 leaves it out.
+    labels : ModeLabels, optional
+        Names and coordinates of the modes.
+
+    Raises
+    ------
+    DataError
+        Empty, non-numeric or wholly missing data; mask or weights of the wrong shape, type or range.
+    """
+
+    def __init__(
+        self,
+        values: ArrayLike,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        labels: ModeLabels | None = None,
+    ) -> None:
+        given = np.ma.getmask(values)  # nomask for anything but a masked array
+        data = np.asarray(np.ma.getdata(values) if given is not np.ma.nomask else values)
+        _check_numeric(data)
+        self.values: Array = data
+        self.labels = labels
+        if labels is not None:
+            labels.check(data.shape)
+        missing = [~np.asarray(given)] if given is not np.ma.nomask else []
+        if mask is not None:
+            missing.append(_checked_mask(mask, data.shape))
+        weights = None if entry_weights is None else _checked_weights(entry_weights, data.shape)
+        self.entry_weights = _combine(data, missing, weights)
+        if self.entry_weights is not None and not self.entry_weights.any():
+            raise DataError("The data have no observed entry: every one is NaN, masked or of weight 0.")
+        self._layout = kernel.Layout.of(data, self.entry_weights)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the modes."""
+        return self.values.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of modes."""
+        return self.values.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 for float32 and float16 data, else float64."""
+        small = self.values.dtype in (np.dtype(np.float32), np.dtype(np.float16))
+        return np.dtype(np.float32 if small else np.float64)
+
+    def __repr__(self) -> str:
+        """Shape, type and number of missing entries."""
+        shape = " x ".join(map(str, self.shape))
+        if self.entry_weights is None:
+            return f"DenseTensor({shape}, {self.values.dtype}, fully observed)"
+        missing = self.values.size - int(np.count_nonzero(self.entry_weights))
+        return f"DenseTensor({shape}, {self.values.dtype}, {missing} missing)"
+
+    def blocks(self) -> Iterator[Block]:
+        """All entries once, in memory order, at most about 65,000 at a time."""
+        for first, x, w in self._layout.chunks():
+            yield Block(x, w, first)
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """The subscript of the entry at a position of `blocks`."""
+        return self._layout.subscript(position)
+
+    def model_values(self, factors: Factors) -> FloatArray:
+        """The model at every entry: an array of this tensor's shape."""
+        return kernel.model_values(factors, self.shape)
+
+    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
+        """Matricised tensor times Khatri-Rao product of `y` (of this shape) in every mode."""
+        return kernel.mttkrps(y, factors)
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int = 1
+    ) -> tuple[float, list[FloatArray]]:
+        """Weighted loss and its gradient in every factor, from one blockwise pass."""
+        return kernel.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads)
+
+
+def _check_numeric(data: Array) -> None:
+    if data.dtype.kind not in "buif":
+        raise DataError(
+            f"The data have dtype {data.dtype}: expected real, integer or boolean numbers. "
+            "Convert them first, e.g. data.astype(float)."
+        )
+    if data.ndim == 0:
+        raise DataError("The data are a single number: expected an array of one mode or more.")
+    if data.size == 0:
+        raise DataError(f"The data are empty: shape {data.shape}.")
+
+
+def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    mask = np.asarray(mask)
+    if mask.dtype.kind != "b":
+        raise DataError(f"mask has dtype {mask.dtype}: expected booleans, True where the entry is observed.")
+    return _broadcast("mask", mask, shape)
+
+
+def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
+    weights = np.asarray(weights)
+    if weights.dtype.kind not in "buif":
+        raise DataError(f"entry_weights has dtype {weights.dtype}: expected nonnegative real numbers.")
+    if weights.size and not (weights.min() >= 0 and weights.max() < np.inf):
+        bad = ~((weights >= 0) & np.isfinite(weights))
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise DataError(
+            f"entry_weights must be finite and nonnegative: found {weights[bad][0]} at {where}, "
+            f"and {int(bad.sum()) - 1} more."
+        )
+    return _broadcast("entry_weights", weights, shape)
+
+
+def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise DataError(
+            f"{name} has shape {array.shape}: expected the shape of the data, {shape}, "
+            "or one that broadcasts to it."
+        ) from None
+
+
+def _combine(data: Array, observed: list[Array], weights: Array | None) -> Array | None:
+    """One array of weights (boolean where only missing entries matter), or None if all are 1."""
+    if data.dtype.kind == "f" and np.isnan(data.min()):  # min propagates NaN without a temporary array
+        observed = [*observed, ~np.isnan(data)]
+    if not observed:
+        return weights
+    mask = np.logical_and.reduce(observed) if len(observed) > 1 else observed[0]
+    if weights is None:
+        return None if mask.all() else mask
+    return np.where(mask, weights, np.zeros((), weights.dtype))

@@ -1,0 +1,166 @@
+"""From a pandas long table to a labelled dense tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError, ParameterError
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import dense_from_listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    modes: Sequence[Hashable],
+    value: Hashable | None = None,
+    unlisted: str | None = None,
+    aggregate: str = "sum",
+) -> DenseTensor:
+    """A labelled tensor from a long table: one row per cell or per event.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table; it is not modified.
+    modes : sequence of column names
+        The columns that give the modes, in order. The positions of a mode are the distinct entries of its
+        column, sorted (a categorical column: in the order of its categories).
+    value : column name, optional
+        The column of numbers; empty cells (NaN) are missing entries. None counts rows.
+    unlisted : {"zero", "missing"}, optional
+        What a combination of labels means that no row lists. It must be given if there is one, except for
+        counts of rows, where it is 0 unless you say "missing".
+    aggregate : {"sum", "mean", "error"}
+        What to do with several rows for one cell; a NaN among them makes the cell missing.
+
+    Returns
+    -------
+    DenseTensor
+        With the column names and the distinct labels as `labels`.
+
+    Raises
+    ------
+    ParameterError
+        Unknown or repeated columns, or an unknown choice.
+    DataError
+        An empty table, a row without a label, non-numeric values, unlisted cells without a meaning,
+        repeated cells with `aggregate="error"`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> trips = pd.DataFrame({"from": ["A", "A", "B"], "to": ["B", "B", "A"]})
+    >>> from_frame(trips, modes=["from", "to"]).values
+    array([[0, 2],
+           [1, 0]])
+    """
+    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
+        raise DataError(f"Expected a pandas DataFrame, found {type(frame).__name__}.")
+    return tensor_from_table(
+        frame, modes, value, unlisted, aggregate, place="row {} (counting from 0)".format
+    )
+
+
+def tensor_from_table(
+    frame: pd.DataFrame,
+    modes: Sequence[Hashable],
+    value: Hashable | None,
+    unlisted: str | None,
+    aggregate: str,
+    place: Callable[[int], str],
+) -> DenseTensor:
+    """`from_frame`, with a function that names a row in messages (the line of a file, say)."""
+    _check_columns(frame, modes, value)
+    if len(frame) == 0:
+        raise DataError("The table has no rows.")
+    if value is None:
+        if aggregate == "mean":
+            raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
+        values: Array = np.ones(len(frame), dtype=np.int64)
+        unlisted = unlisted or "zero"
+    else:
+        values = _numbers(frame[value], place)
+    coded = [_coded(frame[mode], place) for mode in modes]
+    return dense_from_listing(
+        [codes for codes, _ in coded],
+        values,
+        [len(levels) for _, levels in coded],
+        unlisted=unlisted,
+        aggregate=aggregate,
+        labels=ModeLabels([str(mode) for mode in modes], [levels for _, levels in coded]),
+        place=place,
+    )
+
+
+def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashable | None) -> None:
+    if isinstance(modes, str) or not len(modes):
+        raise ParameterError(f"modes must be a list of one column name or more: found {modes!r}.")
+    wanted = [*modes, *([] if value is None else [value])]
+    columns = list(frame.columns)
+    for name in wanted:
+        if name not in columns:
+            raise ParameterError(f"There is no column {name!r}: the columns are {columns}.")
+        if columns.count(name) > 1:
+            raise ParameterError(f"{columns.count(name)} columns are called {name!r}: rename them.")
+        if wanted.count(name) > 1:
+            raise ParameterError(f"Column {name!r} is named twice: modes {list(modes)}, value {value!r}.")
+
+
+def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, Array]:
+    """Positions of the rows, and the sorted distinct labels."""
+    import pandas as pd
+
+    try:
+        codes, levels = pd.factorize(column, sort=True)
+    except TypeError as error:
+        raise DataError(f"The labels in column {column.name!r} cannot be sorted: {error}") from None
+    if (codes < 0).any():
+        raise DataError(
+            f"Column {column.name!r} has no label in {_places(codes < 0, place)}. Fill in or drop these rows."
+        )
+    return codes, _whole_days(np.asarray(levels))
+
+
+def _whole_days(labels: Array) -> Array:
+    """Dates without a time of day as dates."""
+    if labels.dtype.kind == "M":
+        days = labels.astype("M8[D]")
+        return days if np.array_equal(days, labels) else labels
+    return labels
+
+
+def _numbers(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
+    """The column as a NumPy array of numbers, NaN where it is empty."""
+    import pandas as pd
+
+    kind = getattr(column.dtype, "kind", "O")
+    if kind in "buif":
+        is_plain = isinstance(column.dtype, np.dtype) or not column.hasnans
+        return np.asarray(column.to_numpy() if is_plain else column.to_numpy(np.float64, na_value=np.nan))
+    hint = "If another column holds the values, name it with value=."
+    if kind not in "OUST":
+        raise DataError(f"Column {column.name!r} has dtype {column.dtype}: expected numbers. {hint}")
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = (numbers.isna() & column.notna() & ~column.isin(_MISSING_MARKS)).to_numpy()
+    if bad.any():
+        raise DataError(
+            f"Column {column.name!r} should hold numbers: found {column[bad].iloc[0]!r} in "
+            f"{_places(bad, place)}. {hint}"
+        )
+    return numbers.to_numpy(dtype=np.float64)
+
+
+def _places(bad: Array, place: Callable[[int], str]) -> str:
+    """The first bad row, and how many more there are."""
+    rows = np.flatnonzero(bad)
+    return place(int(rows[0])) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
