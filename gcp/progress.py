@@ -6,9 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gcp.solvers.base import IterationState
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -27,26 +30,22 @@ def reporter(verbose: bool, n_starts: int) -> Iterator[Reporter]:
         yield _Silent()
     elif sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-        columns = (
-            SpinnerColumn(),
-            TextColumn("start"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TextColumn("{task.description}"),
-        )
+        columns = (SpinnerColumn(), BarColumn(bar_width=12), TextColumn("{task.description}"))
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield _Bar(bar, bar.add_task("", total=n_starts), n_starts)
+            # How many iterations a start will take is unknown: with a single one the bar only pulses.
+            yield _Bar(bar, bar.add_task("", total=n_starts if n_starts > 1 else None), n_starts)
     else:
         lines = _Lines(n_starts)
         yield lines
         lines.close()
 
 
-def _line(state: IterationState) -> str:
+def _line(state: IterationState, n_starts: int) -> str:
+    start = f"start {state.start + 1}/{n_starts}  " if n_starts > 1 else ""
     return (
-        f"iteration {state.iteration:4d}  objective {state.objective:.8g}  "
+        f"{start}iteration {state.iteration:4d}  objective {state.objective:.8g}  "
         f"gradient {state.projected_gradient_norm:.1e}  {state.seconds:.1f} s"
     )
 
@@ -57,11 +56,12 @@ class _Silent:
 
 
 class _Bar:
-    def __init__(self, bar, task, n_starts: int) -> None:  # type: ignore[no-untyped-def]
-        self.bar, self.task = bar, task
+    def __init__(self, bar: Progress, task: TaskID, n_starts: int) -> None:
+        self.bar, self.task, self.n_starts = bar, task, n_starts
 
     def update(self, state: IterationState) -> None:
-        self.bar.update(self.task, completed=state.start, description=_line(state))
+        line = _line(state, self.n_starts)
+        self.bar.update(self.task, completed=state.start, description=line)
 
 
 class _Lines:
@@ -75,8 +75,7 @@ class _Lines:
         if state.start != self.start:
             self.close()
             self.start = state.start
-        prefix = f"start {state.start + 1}/{self.n_starts}  " if self.n_starts > 1 else ""
-        self.pending = prefix + _line(state)
+        self.pending = _line(state, self.n_starts)
         if time.monotonic() - self.shown_at >= _SECONDS_BETWEEN_LINES:
             self.close()
 

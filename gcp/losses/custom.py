@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import elementwise
 
 from gcp._typing import Array, FloatArray
 from gcp.autodiff import UntraceableError, trace
@@ -117,6 +116,8 @@ class CustomLoss(Loss):
 
     def saturated(self, x: ArrayLike) -> FloatArray:
         """By a bracketed search from link(x), once per distinct datum."""
+        from scipy.optimize import elementwise  # slow to import, needed by custom losses only
+
         distinct, back = np.unique(np.asarray(x, dtype=float), return_inverse=True)
         centre = self.model_domain.clip(self.link(distinct))
         step = 0.1 * np.maximum(np.abs(centre), 1.0)

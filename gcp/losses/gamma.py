@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
 from gcp._typing import Array, FloatArray
@@ -83,7 +82,9 @@ class Gamma(Loss):
 
     def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
         """Maximum likelihood: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
-        excess = float(weighted_mean(self.deviance(x, m), weights)) / 2
+        from scipy.optimize import brentq  # slow to import, rarely needed
+
+        excess = weighted_mean(self.deviance(x, m), weights) / 2
         if excess <= 0:
             return 1e-12
         # 1 / (2k) < log k - digamma(k) < 1 / k brackets the root.

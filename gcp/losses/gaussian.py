@@ -70,7 +70,7 @@ class Gaussian(Loss):
 
     def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
         """The weighted mean of the squared residuals."""
-        return float(weighted_mean(self.value(x, m), weights))
+        return weighted_mean(self.value(x, m), weights)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Normal with mean m and variance 1/2."""

@@ -20,10 +20,19 @@ from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
 _WINDOW = 5
 """Iterations over which the decrease is judged: a single short step is no sign of convergence."""
 
+_MARGIN = 1e-3
+"""How far from finite bounds, in units of the factor's scale, the first iterations keep."""
+
+_MARGIN_ITERATIONS = 100
+
+_LARGE_GRADIENT = 1e-2
+"""A projected gradient norm at which a flat objective is no minimum."""
+
 _MESSAGES = {
     "tol": "the objective fell by less than tol, relative to its excess, per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
+    "stalled": "the objective no longer falls, but the projected gradient is large",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
     "callback": "the callback asked to stop",
@@ -56,10 +65,12 @@ class LBFGSB:
     The objective is shifted by the saturated and divided by the null model's deviance, and each factor by its
     root mean square at the start, so that a tolerance means the same for every size and unit of data.
     A trial point where the objective is not finite is rejected: the line search sees a steep rise instead.
+    The first iterations keep a small distance from finite bounds, and a point that is flat but not stationary is
+    moved off them (docs/decisions/0005-bounds.md).
     """
 
-    memory: int = 10
-    n_iter_max: int = 1000
+    memory: int = 20
+    n_iter_max: int = 2000
     tol: float = 1e-9
     gradient_tol: float = 1e-7
     max_seconds: float | None = None
@@ -85,29 +96,14 @@ class LBFGSB:
             If the objective is not finite at the start.
         """
         run = _Run(self, objective, start, bounds, callback)
-        run.stop = "" if self.n_iter_max else "n_iter_max"
+        if self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        elif run.has_room(_MARGIN):
+            run.minimize(_MARGIN)
         while not run.stop:
-            before = run.n_iter
-            outcome = minimize(
-                run.value_and_grad,
-                run.z,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=run.z_bounds,
-                callback=run.after_iteration,
-                options={
-                    "maxcor": self.memory,
-                    "maxiter": self.n_iter_max - run.n_iter,
-                    "maxfun": np.iinfo(np.int32).max,
-                    "maxls": 30,
-                    "ftol": 0.0,
-                    "gtol": 0.0,
-                },
-            )
-            if not run.stop and outcome.success:
-                run.stop = "precision"
-            elif not run.stop and run.n_iter == before:  # a fresh start failed too
-                run.stop = "precision" if run.is_flat(1e3) else "line_search"
+            run.minimize(0.0)
+            if run.stop in ("tol", "precision") and run.gradient_norm > _LARGE_GRADIENT:
+                run.stop = "" if run.release() else "stalled"
         return run.output()
 
 
@@ -128,6 +124,8 @@ class _Run:
         self.began = time.perf_counter()
         self.n_eval = self.n_iter = 0
         self.stop = ""
+        self.value = np.inf
+        self.gradient_norm = np.inf
         self.trace = Trace()
         self.dtype = start[0].dtype
         self.packing = Packing.of(start)
@@ -136,7 +134,8 @@ class _Run:
         self.scale = self.packing.pack([np.full(a.shape, s) for a, s in zip(feasible, rms, strict=True)])
         self.lower = self.packing.pack(bounds.lower) / self.scale
         self.upper = self.packing.pack(bounds.upper) / self.scale
-        self.z_bounds = list(zip(self.lower, self.upper, strict=True))
+        self.margin = 0.0
+        self.n_releases = 0
         self.z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
         self._set_units()
         self._accept(self.z)
@@ -154,6 +153,57 @@ class _Run:
         tiny = 1e-12 * (abs(self.offset) + abs(value))
         self.unit = unit if unit > tiny else max(value - self.offset, tiny, 1e-300)
         self.last = (self.z.copy(), value, grad)
+
+    def has_room(self, margin: float) -> bool:
+        """True if there are finite bounds, and the current point keeps the margin from all of them."""
+        inside = np.all(self.z >= self.lower + margin) and np.all(self.z <= self.upper - margin)
+        return bool(inside and (np.isfinite(self.lower).any() or np.isfinite(self.upper).any()))
+
+    def minimize(self, margin: float) -> None:
+        """Run SciPy's method from the current point, at a distance from the bounds, until a rule ends it.
+
+        A run that keeps a margin ends early, without setting `stop`, once it is roughly flat. It keeps the fit
+        from the edge of the domain of losses such as Poisson's: where a model entry is 0 under a positive datum
+        the gradient is so large, and in so small a neighbourhood, that steps shrink to nothing.
+        """
+        self.margin = margin
+        before = self.n_iter
+        left = self.options.n_iter_max - self.n_iter
+        outcome = minimize(
+            self.value_and_grad,
+            self.z,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(self.lower + margin, self.upper - margin, strict=True)),
+            callback=self.after_iteration,
+            options={
+                "maxcor": self.options.memory,
+                "maxiter": min(left, _MARGIN_ITERATIONS) if margin else left,
+                "maxfun": np.iinfo(np.int32).max,
+                "maxls": 30,
+                "ftol": 0.0,
+                "gtol": 0.0,
+            },
+        )
+        if self.stop or margin:
+            return
+        if outcome.success:
+            self.stop = "precision"
+        elif self.n_iter == before:  # a fresh start failed too
+            self.stop = "precision" if self.is_flat(1e3) else "line_search"
+
+    def release(self) -> bool:
+        """Move entries off a bound that the gradient pulls away from it, if that lowers the objective."""
+        slope = self.last[2]
+        z = np.where((self.z <= self.lower) & (slope < 0), self.lower + _MARGIN, self.z)
+        z = np.where((self.z >= self.upper) & (slope > 0), self.upper - _MARGIN, z)
+        value, grad = self._evaluate(z)
+        self.n_releases += 1
+        if not (value < self.value and np.isfinite(grad).all()) or self.n_releases > _WINDOW:
+            return False
+        self.last = (z, value, grad)
+        self.z, self.value = z, value
+        return True
 
     def _evaluate(self, z: Array) -> tuple[float, FloatArray]:
         """F and its gradient in the factors, as one vector."""
@@ -187,7 +237,8 @@ class _Run:
             self.last = (z.copy(), value, grad)
         self.z, self.value, grad = self.last
         slope = grad * (self.scale / self.unit)
-        projected = self.packing.unpack(self.z - np.clip(self.z - slope, self.lower, self.upper))
+        low, high = self.lower + self.margin, self.upper - self.margin
+        projected = self.packing.unpack(self.z - np.clip(self.z - slope, low, high))
         sizes = [float(np.linalg.norm(a)) for a in self.packing.unpack(self.z)]
         self.gradient_norm = max(float(np.linalg.norm(p)) * s for p, s in zip(projected, sizes, strict=True))
         self.trace.add(time.perf_counter() - self.began, self.value, self.gradient_norm)
@@ -198,6 +249,9 @@ class _Run:
         self._accept(intermediate_result.x)
         asked = self.callback is not None and self.callback(self._state())
         self.stop = "callback" if asked else self._rule()
+        if self.margin and (self.stop in _CONVERGED or self.is_flat(1e3)):
+            self.stop = ""
+            raise StopIteration
         if self.stop:
             raise StopIteration
 
@@ -205,7 +259,7 @@ class _Run:
         options, single = self.options, self.dtype == np.float32
         if self.gradient_norm <= max(options.gradient_tol, 1e-5 if single else 0.0):
             return "gradient_tol"
-        if self.n_iter >= _WINDOW and self.is_flat():
+        if self.is_flat():
             return "tol"
         if self.n_iter >= options.n_iter_max:
             return "n_iter_max"
@@ -219,7 +273,8 @@ class _Run:
         recent = self.trace.objective[-_WINDOW - 1 :]
         # Below a millionth of the null deviance the fit is as good as exact.
         excess = max(self.value - self.offset, 1e-6 * self.unit)
-        return recent[0] - recent[-1] <= tol * excess * max(len(recent) - 1, 1)
+        enough = len(recent) > _WINDOW
+        return enough and recent[0] - recent[-1] <= tol * excess * (len(recent) - 1)
 
     def _factors(self) -> list[FloatArray]:
         return [a.astype(self.dtype) for a in self.packing.unpack(self.z * self.scale)]

@@ -1,0 +1,74 @@
+"""The command `gcp`: fit, describe, convert and draw tensors without writing Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gcp.cli import convert, fit, info, losses, plot
+from gcp.cli.parsing import Parser, ShowVersion, add_debug
+from gcp.errors import GcpError
+
+__all__ = ["main"]
+
+_EPILOG = """\
+example:
+  gcp fit nyc_flights --loss poisson --rank 5 --out flights.npz --plot flights.png
+
+exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 1 anything else
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Its arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 1 anything else.
+    """
+    is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser().parse_args(argv)
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except SystemExit as end:  # argparse: 0 after --help, 2 after an error
+        return end.code if isinstance(end.code, int) else 1
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if is_debug:
+            raise
+        if isinstance(error, GcpError):
+            return _fail(str(error), 2)
+        return _fail(f"{type(error).__name__}: {error} (--debug shows the traceback)", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    """One line on stderr."""
+    print("gcp: error:", " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="gcp",
+        description="Generalized CP tensor decomposition under the loss that your data call for.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    add_debug(parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (fit, info, losses, convert, plot):
+        command.add_parser(commands)
+    return parser

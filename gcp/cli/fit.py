@@ -1,0 +1,208 @@
+"""`gcp fit`: from a file to a fitted, saved and drawn model."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gcp
+from gcp._typing import Array
+from gcp.cli.fit_options import add_options
+from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
+from gcp.cli.parsing import Commands, add_command
+from gcp.cli.plot import load_model
+from gcp.cli.reading import mode_labels, read_input
+from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
+
+_INTERRUPTED = 130
+_LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "fit",
+        "fit a model to a tensor",
+        "Fit a generalized CP model: RANK components, each the product of one factor per mode, that minimise the "
+        "sum of a loss over the observed cells. Ctrl-C stops the fit and keeps the best model so far.",
+        "  gcp fit nyc_flights --loss poisson --rank 5 --seed 0 --out flights.npz --plot flights.png\n"
+        "  gcp fit trips.csv --modes station,date,hour --value count --unlisted zero \\\n"
+        "      --loss negative-binomial --param r=3 --rank 4 --starts 5 --out trips.npz",
+    )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, save, draw and report."""
+    loss = gcp.get_loss(args.loss, **dict(args.param))
+    _check_outputs(args)
+    tensor = read_input(args)
+    result = _fit(args, tensor, loss)
+    written: dict[str, str] = {}
+    try:
+        if args.out:
+            result.save(args.out)
+            written["out"] = args.out
+        if args.plot:
+            save_picture(result, args.plot)
+            written["plot"] = args.plot
+    finally:  # whatever cannot be written, the numbers are shown
+        _report(args, result, written)
+    return _INTERRUPTED if result.status == "interrupted" else 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Nothing should be lost after an hour's fit."""
+    if args.out:
+        check_target("--out", args.out, (".npz",))
+        if Path(args.out).resolve() == Path(args.input).resolve():
+            raise ParameterError(f"--out {args.out}: would overwrite the data.")
+    if args.plot:
+        check_picture("--plot", args.plot)
+
+
+def _fit(args: argparse.Namespace, tensor: gcp.DenseTensor, loss: gcp.Loss) -> gcp.FitResult:
+    bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
+    with warnings.catch_warnings(), _terminated_like_interrupted():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
+        try:
+            return gcp.fit_gcp(
+                tensor,
+                args.rank,
+                loss=loss,
+                mask=_mask(args, tensor),
+                entry_weights=None if args.entry_weights is None else _companion(args.entry_weights, tensor),
+                init=_init(args.init),
+                n_starts=args.starts,
+                solver=args.solver,
+                bounds=bounds,
+                l2_reg=args.l2_reg,
+                n_iter_max=args.max_iter,
+                tol=args.tol,
+                max_seconds=args.max_seconds,
+                random_state=args.seed,
+                n_threads=args.threads,
+                verbose=not args.quiet,
+            )
+        except DomainError as error:
+            is_cured = not (args.exclude_zeros or loss.data_domain.contains(0.0) or (tensor.values < 0).any())
+            hint = " On the command line, --exclude-zeros leaves zeros out." if is_cured else ""
+            raise DomainError(f"{error}{hint}") from error
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, as batch systems send it, ends a fit as Ctrl-C does."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _mask(args: argparse.Namespace, tensor: gcp.DenseTensor) -> Array | None:
+    masks = []
+    if args.mask is not None:
+        masks.append(_companion(args.mask, tensor) != 0)
+    if args.exclude_zeros:
+        masks.append(tensor.values != 0)
+    return np.logical_and.reduce(np.broadcast_arrays(*masks)) if masks else None
+
+
+def _companion(path: str, tensor: gcp.DenseTensor) -> Array:
+    """One number per cell of the data, from a file; 0 where the file has none."""
+    is_listing = path.lower().endswith(_LISTINGS)
+    other = gcp.read_tensor(path, unlisted="zero" if is_listing else None)
+    if other.labels is not None and tensor.labels is not None:
+        for name, ours, theirs in zip(
+            mode_labels(tensor).names, tensor.labels.coords, other.labels.coords, strict=False
+        ):
+            if ours is not None and theirs is not None and not np.array_equal(ours, theirs):
+                raise DataError(f"{path}: its labels of the mode {name!r} differ from those of the data.")
+    present = other.entry_weights
+    return other.values if present is None else np.where(present != 0, other.values, 0)
+
+
+def _init(given: str) -> Any:
+    """A name, or the model of a saved result."""
+    if given in ("random", "svd"):
+        return given
+    if not Path(given).exists():
+        raise ParameterError(
+            f"--init {given}: expected random, svd or a saved result, and there is no such file."
+        )
+    return load_model(given)
+
+
+def _report(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> None:
+    if args.json:
+        print_json(_numbers(args, result, written))
+    elif not args.quiet:
+        print_pairs(_pairs(args, result, written))
+
+
+def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> dict[str, Any]:
+    return {
+        "input": args.input,
+        "shape": list(result.shape),
+        "modes": list(result.labels.names),
+        "loss": {"name": result.loss.name, "parameters": _parameters(result.loss)},
+        "rank": result.rank,
+        "objective": result.objective,
+        "null_objective": result.null_objective,
+        "saturated_objective": result.saturated_objective,
+        "deviance_explained": result.training_deviance_explained,
+        "converged": result.converged,
+        "status": result.status,
+        "message": result.message,
+        "n_iter": result.n_iter,
+        "n_eval": result.n_eval,
+        "projected_gradient_norm": result.projected_gradient_norm,
+        "seconds": result.seconds,
+        "weights": result.weights.tolist(),
+        "starts": result.starts,
+        "settings": result.settings,
+        "options": {name: value for name, value in vars(args).items() if name != "run"},
+        "files": written,
+    }
+
+
+def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> list[tuple[str, str]]:
+    sizes = zip(result.shape, result.labels.names, strict=True)
+    params = ", ".join(f"{name}={value:g}" for name, value in _parameters(result.loss).items())
+    stopped = "converged" if result.converged else f"not converged ({result.status})"
+    rows = [
+        ("input", f"{args.input}: {' x '.join(f'{size} {name}' for size, name in sizes)}"),
+        ("loss", f"{result.loss.name} ({params})" if params else result.loss.name),
+        ("rank", str(result.rank)),
+        ("objective", f"{result.objective:.8g}"),
+        ("deviance explained", f"{result.training_deviance_explained:.2%}"),
+        ("status", f"{stopped}: {result.message}"),
+        ("iterations", f"{result.n_iter}, with {result.n_eval} evaluations"),
+        ("seconds", f"{result.seconds:.2f}"),
+        ("seed", str(result.settings["seed"])),
+        ("component weights", "  ".join(number(float(w)) for w in result.weights)),
+    ]
+    if len(result.starts) > 1:
+        best = min(result.starts, key=lambda start: start["objective"])["start"]
+        objectives = "  ".join(f"{start['objective']:.8g}" for start in result.starts)
+        rows.insert(8, ("starts", f"{len(result.starts)}, start {best + 1} is kept; objectives {objectives}"))
+    titles = {"out": "result", "plot": "picture"}
+    return rows + [(titles[option], path) for option, path in written.items()]
+
+
+def _parameters(loss: gcp.Loss) -> dict[str, float]:
+    return {name: value for name, value in vars(loss).items() if value is not None}

@@ -1,0 +1,154 @@
+"""The options of `gcp fit`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+from gcp.cli.parsing import Parser
+from gcp.cli.reading import INPUT_HELP, add_reading_options
+
+
+def add_options(parser: Parser) -> None:
+    """All of them, in groups."""
+    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+    _add_model(parser)
+    _add_cells(parser)
+    _add_method(parser)
+    _add_output(parser)
+    add_reading_options(parser)
+
+
+def _add_model(parser: Parser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--rank", type=_at_least(1), required=True, help="number of components, at least 1")
+    group.add_argument(
+        "--loss", default="gaussian", help="its name; gcp losses lists them (default: gaussian)"
+    )
+    group.add_argument(
+        "--param",
+        metavar="NAME=VALUE",
+        type=_param,
+        action="append",
+        default=[],
+        help="a parameter of the loss, such as r=3.0; may be repeated",
+    )
+    group.add_argument(
+        "--l2-reg",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="ridge: X/2 times the squared factors (default: 0)",
+    )
+    group.add_argument(
+        "--lower",
+        type=float,
+        metavar="X",
+        help="least factor entry, a negative one as --lower=-1 (default: 0 where the loss needs a nonnegative "
+        "model, else none)",
+    )
+    group.add_argument("--upper", type=float, metavar="X", help="largest factor entry (default: none)")
+
+
+def _add_cells(parser: Parser) -> None:
+    group = parser.add_argument_group("cells")
+    group.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="a tensor file of the data's shape, or one that broadcasts to it; nonzero = observed",
+    )
+    group.add_argument(
+        "--entry-weights",
+        metavar="FILE",
+        help="a tensor file like that of --mask: weights of the cells; 2 counts a cell twice, 0 leaves it out",
+    )
+    group.add_argument(
+        "--exclude-zeros",
+        action="store_true",
+        help="leave cells that are 0 out of the fit; the gamma and rayleigh losses need it if there are any",
+    )
+
+
+def _add_method(parser: Parser) -> None:
+    group = parser.add_argument_group("method")
+    group.add_argument(
+        "--init",
+        default="random",
+        metavar="random|svd|RESULT.npz",
+        help="where to start; a saved result is continued (default: random)",
+    )
+    group.add_argument(
+        "--starts",
+        type=_at_least(1),
+        default=1,
+        metavar="N",
+        help="number of starts; the best is kept (default: 1)",
+    )
+    group.add_argument(
+        "--seed",
+        type=_at_least(0),
+        metavar="N",
+        help="decides all random starts, at least 0 (default: drawn, and reported)",
+    )
+    group.add_argument("--solver", default="auto", metavar="NAME", help="auto or lbfgsb (default: auto)")
+    group.add_argument(
+        "--max-iter",
+        type=_at_least(0),
+        metavar="N",
+        help="most iterations per start (default: the solver's, 2000)",
+    )
+    group.add_argument(
+        "--tol",
+        type=_at_least(0.0),
+        metavar="X",
+        help="stop when an iteration lowers the objective by less than this part of its excess over a perfect "
+        "model (default: the solver's, 1e-09)",
+    )
+    group.add_argument(
+        "--max-seconds",
+        type=_at_least(0.0),
+        metavar="X",
+        help="stop all starts after this time (default: no limit)",
+    )
+    group.add_argument(
+        "--threads", type=_at_least(1), metavar="N", help="number of cores to use (default: all)"
+    )
+
+
+def _add_output(parser: Parser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--out", metavar="FILE", help="save the result: .npz, for gcp plot, --init and FitResult.load"
+    )
+    group.add_argument("--plot", metavar="FILE", help="draw all components: .png, .pdf or .svg")
+    group.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    group.add_argument(
+        "--quiet", action="store_true", help="no progress and no table (--json still prints its object)"
+    )
+
+
+def _at_least(low: int | float) -> Callable[[str], int | float]:
+    """A converter to numbers of the type of `low`, and not below it."""
+
+    def convert(text: str) -> int | float:
+        try:
+            value = type(low)(text)
+        except ValueError:
+            value = type(low)(-1)
+        if not low <= value < math.inf:
+            kind = "whole number" if isinstance(low, int) else "number"
+            raise argparse.ArgumentTypeError(f"expected a {kind} >= {low:g}, found {text!r}")
+        return value
+
+    return convert
+
+
+def _param(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        if not (name.strip() and equals):
+            raise ValueError
+        return name.strip(), float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, such as r=3.0, found {text!r}") from None

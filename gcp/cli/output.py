@@ -1,0 +1,121 @@
+"""Tables and JSON on stdout, and checks that a file can be written."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcp.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def print_json(value: Any) -> None:
+    """One strict JSON object: numbers that JSON lacks (NaN, infinities) become null."""
+    print(json.dumps(_strict(value), indent=2, allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Names and what they are, in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, Text(text))
+    _print(table)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], fixed: Sequence[int] = (0,)) -> None:
+    """A table; the columns `fixed` never wrap."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for n, title in enumerate(header):
+        table.add_column(title, no_wrap=n in fixed, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """On stdout; without a terminal 120 columns wide, and never with blanks at the end of a line."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    print("\n".join(lines).strip("\n"))
+
+
+def check_target(option: str, path: str, endings: Sequence[str]) -> None:
+    """Raise unless a file can be written there: before the work, not after.
+
+    Raises
+    ------
+    ParameterError
+        An ending that is not one of `endings`.
+    DataError
+        The folder is missing or cannot be written to, or the path is a folder itself.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in endings:
+        found = f"the ending {target.suffix!r}" if target.suffix else "no ending"
+        raise ParameterError(f"{option} {path}: has {found}; known are {', '.join(endings)}.")
+    if target.is_dir():
+        raise DataError(f"{option} {path}: is a folder: expected a file name.")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise DataError(f"{option} {path}: cannot be written: {error.strerror or error}.") from error
+
+
+def check_picture(option: str, path: str) -> None:
+    """`check_target`, and that matplotlib is installed."""
+    import importlib.util
+
+    check_target(option, path, PICTURES)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ParameterError(f'{option} needs matplotlib: pip install "gcp-tensor[plot]".')
+
+
+def save_picture(result: Any, path: str, components: Sequence[int] | None = None) -> None:
+    """Draw the components of a result into a file."""
+    import gcp
+
+    figure = gcp.plots.plot_components(result, components=components)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def number(value: float) -> str:
+    """For reading: six digits, thousands separated where that is shorter than an exponent."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+    return f"{value:.6g}"

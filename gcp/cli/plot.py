@@ -1,0 +1,52 @@
+"""`gcp plot`: a picture of a saved result."""
+
+from __future__ import annotations
+
+import argparse
+
+import gcp
+from gcp.cli.output import check_picture, save_picture
+from gcp.cli.parsing import Commands, add_command
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "plot",
+        "draw the components of a saved result",
+        "Draw the components of a saved result: a row per component, a column per mode; bars for named "
+        "categories, lines for numbers, dates and positions.",
+        "  gcp plot flights.npz -o flights.pdf --components 0,2",
+    )
+    parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
+    parser.add_argument(
+        "-o", "--out", metavar="PICTURE", required=True, help="the file to write: .png, .pdf or .svg"
+    )
+    parser.add_argument(
+        "--components",
+        metavar="0,2",
+        type=_numbers,
+        help="which components, counted from 0 (default: all, heaviest first)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw."""
+    check_picture("--out", args.out)
+    save_picture(load_model(args.result), args.out, args.components)
+    print(args.out)
+    return 0
+
+
+def load_model(path: str) -> gcp.FitResult:
+    """A saved result of which only the model matters: a custom loss, whose formula no file holds, is let go."""
+    return gcp.FitResult.load(path, loss=gcp.Gaussian())
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers and commas, found {text!r}") from None

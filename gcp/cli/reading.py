@@ -1,0 +1,69 @@
+"""From the command line to a tensor."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import gcp
+from gcp.cli.parsing import Parser
+from gcp.errors import DataError, ParameterError
+
+_OPTIONS = ("modes", "value", "unlisted", "aggregate", "variable")
+
+INPUT_HELP = (
+    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb or .txt; or the name of a bundled "
+    "data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
+)
+
+
+def add_reading_options(parser: Parser) -> None:
+    """The options of `gcp.read_tensor`."""
+    group = parser.add_argument_group("reading options")
+    group.add_argument(
+        "--modes",
+        metavar="A,B,C",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        help="tables: the columns that give the modes, in order (default: all but the value column)",
+    )
+    group.add_argument(
+        "--value",
+        metavar="COLUMN",
+        help='tables: the column of numbers (default: "value", else the last that is not a mode)',
+    )
+    group.add_argument(
+        "--unlisted",
+        choices=("zero", "missing"),
+        help="listings: what a cell means that the file leaves out (default: zero for .tns and sptensor files; "
+        "tables that leave cells out need the choice)",
+    )
+    group.add_argument(
+        "--aggregate",
+        choices=("sum", "mean", "error"),
+        help="listings: what to do with several rows for one cell (default: sum)",
+    )
+    group.add_argument("--variable", metavar="NAME", help=".npz and .mat: the array to read, of several")
+
+
+def read_input(args: argparse.Namespace) -> gcp.DenseTensor:
+    """The tensor that INPUT names, read with the reading options."""
+    options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+    path = Path(args.input)
+    names = gcp.datasets.available_datasets()
+    if path.exists() and not (path.is_dir() and args.input in names):
+        return gcp.read_tensor(path, **options)
+    if args.input not in names:
+        raise DataError(
+            f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(names)})."
+        )
+    if options:
+        raise ParameterError(
+            f"--{next(iter(options))}: reading options are for files, but {args.input} is a bundled data set."
+        )
+    tensor: gcp.DenseTensor = getattr(gcp.datasets, f"load_{args.input}")()
+    return tensor
+
+
+def mode_labels(tensor: gcp.DenseTensor) -> gcp.ModeLabels:
+    """The tensor's labels, or the default ones."""
+    return tensor.labels or gcp.ModeLabels.default(tensor.shape)

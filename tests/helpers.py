@@ -1,0 +1,150 @@
+"""What several test files need: example losses, densities by SciPy, finite differences, einsum models."""
+
+from itertools import pairwise
+from string import ascii_letters
+
+import numpy as np
+from scipy import integrate, special, stats
+from scipy.optimize import linear_sum_assignment
+
+from gcp import (
+    BernoulliLogit,
+    BernoulliOdds,
+    BernoulliPoisson,
+    BetaDivergence,
+    Gamma,
+    Gaussian,
+    Huber,
+    NegativeBinomial,
+    NegativeBinomialLogit,
+    Poisson,
+    PoissonLog,
+    Rayleigh,
+)
+
+LOSSES = (
+    Gaussian(),
+    BernoulliLogit(),
+    BernoulliOdds(),
+    BernoulliPoisson(),
+    Poisson(),
+    PoissonLog(),
+    Gamma(),
+    Rayleigh(),
+    NegativeBinomial(r=0.7),
+    NegativeBinomial(r=3),
+    NegativeBinomialLogit(r=0.7),
+    NegativeBinomialLogit(r=3),
+    Huber(delta=0.25),
+    Huber(delta=2.0),
+    *(BetaDivergence(beta=b) for b in (-1.0, -0.5, 0, 0.5, 1, 1.5, 2, 3)),
+)
+
+
+def short(loss):
+    """A readable test id."""
+    return repr(loss).replace(", eps=None", "").replace("eps=None", "")
+
+
+def interior_points(loss, size, rng):
+    """Data in the loss's domain and models well inside theirs."""
+    low, high = loss.data_domain.low, loss.data_domain.high
+    if high == 1:
+        x = rng.integers(2, size=size).astype(float)
+    elif loss.data_domain.integer:
+        x = rng.poisson(3.0, size).astype(float)
+    elif low == 0:
+        x = rng.gamma(2.0, 1.5, size)
+    else:
+        x = rng.normal(0.0, 2.0, size)
+    m = rng.uniform(0.05, 6.0, size) if loss.model_domain.low == 0 else rng.normal(0.0, 2.0, size)
+    return x, m
+
+
+def central_difference(function, at):
+    """Derivative by the five-point formula, steps relative to the point."""
+    h = 1e-3 * np.maximum(np.abs(at), 0.01)
+    near = function(at + h) - function(at - h)
+    far = function(at + 2 * h) - function(at - 2 * h)
+    return (8 * near - far) / (12 * h)
+
+
+def density(loss):
+    """The frozen SciPy distribution of x as a function of the model m, or None."""
+    table = {
+        "gaussian": lambda m: stats.norm(m, np.sqrt(0.5)),
+        "bernoulli-logit": lambda m: stats.bernoulli(special.expit(m)),
+        "bernoulli-odds": lambda m: stats.bernoulli(m / (1 + m)),
+        "bernoulli-poisson": lambda m: stats.bernoulli(-np.expm1(-m)),
+        "poisson": lambda m: stats.poisson(m),
+        "poisson-log": lambda m: stats.poisson(np.exp(m)),
+        "gamma": lambda m: stats.expon(scale=m),
+        "rayleigh": lambda m: stats.rayleigh(scale=m * np.sqrt(2 / np.pi)),
+        "negative-binomial": lambda m: stats.nbinom(loss.r, 1 / (1 + m)),
+        "negative-binomial-logit": lambda m: stats.nbinom(loss.r, special.expit(-m)),
+    }
+    by_beta = {
+        -1: lambda m: stats.invgauss(m),
+        0: lambda m: stats.expon(scale=m),
+        1: lambda m: stats.poisson(m),
+        2: lambda m: stats.norm(m, 1.0),
+    }
+    return by_beta.get(loss.beta) if loss.name == "beta-divergence" else table.get(loss.name)
+
+
+def log_density(distribution, x):
+    """logpmf or logpdf, whichever the frozen distribution has."""
+    is_discrete = isinstance(distribution.dist, stats.rv_discrete)
+    return distribution.logpmf(x) if is_discrete else distribution.logpdf(x)
+
+
+def loss_difference(loss, x, a, b):
+    """f(x, a) - f(x, b) by other means: SciPy's densities, Huber function, or the quasi-likelihood integral."""
+    if loss.name == "huber":
+        return 2 * special.huber(loss.delta, x - a) - 2 * special.huber(loss.delta, x - b)
+    if loss.name == "beta-divergence" and (loss.beta != 1 or np.any(x != np.floor(x))):
+        # d f / d mean = -(x - mean) / variance, with variance = mean**(2 - beta)
+        slope = [
+            integrate.quad(lambda t, xi=xi: (t - xi) * t ** (loss.beta - 2), bi, ai, epsabs=1e-13, epsrel=1e-12)
+            for xi, ai, bi in zip(x, a, b, strict=True)
+        ]
+        return np.array([value for value, _ in slope])
+    of = density(loss)
+    return log_density(of(b), x) - log_density(of(a), x)
+
+
+def full(factors, weights=None):
+    """The model tensor by einsum."""
+    modes = ascii_letters[: len(factors)]
+    weights = np.ones(factors[0].shape[1]) if weights is None else weights
+    return np.einsum(",".join(["Z", *(c + "Z" for c in modes)]) + "->" + modes, weights, *factors)
+
+
+def random_factors(shape, rank, rng, positive=False):
+    draw = (lambda size: rng.uniform(0.2, 1.5, size)) if positive else (lambda size: rng.normal(size=size))
+    return [draw((size, rank)) for size in shape]
+
+
+def match_score(estimate, truth):
+    """Factor match score without weights: mean over matched components of the product of cosines."""
+    cosines = np.ones((truth[0].shape[1], estimate[0].shape[1]))
+    for a, b in zip(truth, estimate, strict=True):
+        with np.errstate(invalid="ignore"):
+            cosine = (a / np.linalg.norm(a, axis=0)).T @ (b / np.linalg.norm(b, axis=0))
+        cosines *= np.abs(np.nan_to_num(cosine))
+    rows, columns = linear_sum_assignment(-cosines)
+    return cosines[rows, columns].mean()
+
+
+def product_of_margins(counts):
+    """Independence of all modes: the maximum-likelihood Poisson model of rank 1."""
+    total, model = counts.sum(), np.ones(())
+    for mode in range(counts.ndim):
+        margin = counts.sum(axis=tuple(n for n in range(counts.ndim) if n != mode))
+        model = np.multiply.outer(model, margin / total)
+    return model * total
+
+
+def falls(values):
+    """True if no value exceeds the one before."""
+    return all(b <= a for a, b in pairwise(values))

@@ -1,0 +1,439 @@
+"""Rung 1: each loss against SciPy's densities, finite differences, and hand-worked limits."""
+
+import numpy as np
+import pytest
+from helpers import LOSSES, central_difference, density, interior_points, log_density, loss_difference, short
+from numpy.testing import assert_allclose
+from scipy import integrate, optimize, special, stats
+
+from gcp import (
+    BernoulliLogit,
+    BernoulliOdds,
+    BernoulliPoisson,
+    BetaDivergence,
+    Gamma,
+    Gaussian,
+    Huber,
+    NegativeBinomial,
+    NegativeBinomialLogit,
+    ParameterError,
+    Poisson,
+    PoissonLog,
+    Rayleigh,
+)
+from gcp.kernels import elementwise
+
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
+WITH_DENSITY = [loss for loss in LOSSES if density(loss) is not None]
+NONNEGATIVE_MODEL = [loss for loss in LOSSES if loss.model_domain.low == 0]
+REAL_MODEL = [loss for loss in LOSSES if loss.model_domain.low < 0]
+
+
+# --- f and its derivatives ---------------------------------------------------------------------------------
+
+
+@every_loss
+def test_difference_in_m_is_that_of_the_log_densities(loss, rng):
+    x, a = interior_points(loss, 60, rng)
+    b = interior_points(loss, 60, rng)[1]
+    got = loss.value(x, a) - loss.value(x, b)
+    assert_allclose(got, loss_difference(loss, x, a, b), rtol=1e-7, atol=1e-7)
+
+
+@every_loss
+def test_deriv_matches_central_difference(loss, rng):
+    x, m = interior_points(loss, 300, rng)
+    smooth = np.abs(np.abs(x - m) - getattr(loss, "delta", np.inf)) > 0.02
+    x, m = x[smooth], m[smooth]
+    assert_allclose(
+        loss.deriv(x, m), central_difference(lambda t: loss.value(x, t), m), rtol=5e-6, atol=1e-8
+    )
+
+
+@every_loss
+def test_curvature_matches_central_difference_of_deriv(loss, rng):
+    x, m = interior_points(loss, 300, rng)
+    smooth = np.abs(np.abs(x - m) - getattr(loss, "delta", np.inf)) > 0.02
+    x, m = x[smooth], m[smooth]
+    numeric = central_difference(lambda t: loss.deriv(x, t), m)
+    assert_allclose(loss.curvature(x, m), numeric, rtol=5e-6, atol=1e-7)
+
+
+@every_loss
+def test_value_and_deriv_broadcast_and_keep_one_value_per_entry(loss):
+    x, m = np.ones((3, 1)), np.full((1, 4), 0.5)
+    assert loss.value(x, m).shape == loss.deriv(x, m).shape == loss.curvature(x, m).shape == (3, 4)
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_formula_gives_what_numpy_gives(loss, weighted, rng):
+    x, m = interior_points(loss, 500, rng)
+    weights = rng.uniform(0, 2, 500) if weighted else None
+    w = weights if weighted else 1.0
+    deriv, values = m.copy(), np.empty_like(m)
+    total = elementwise.evaluate(loss.formula, x, deriv, weights, values)
+    assert_allclose(values, w * loss.value(x, m), rtol=1e-12, atol=1e-12)
+    assert_allclose(deriv, w * loss.deriv(x, m), rtol=1e-12, atol=1e-12)
+    assert_allclose(total, np.sum(w * loss.value(x, m)), rtol=1e-12)
+
+
+@every_loss
+def test_compiled_formula_is_finite_and_right_at_the_edges(loss):
+    edges = [0.0, 1e-300, 700.0] if loss.model_domain.low == 0 else [-700.0, -40.0, 0.0, 40.0, 700.0]
+    m, x = np.array(edges), np.ones(len(edges))
+    deriv, values = m.copy(), np.empty_like(m)
+    elementwise.evaluate(loss.formula, x, deriv, None, values)
+    assert_allclose(values, loss.value(x, m), rtol=1e-12)
+    assert_allclose(deriv, loss.deriv(x, m), rtol=1e-12)
+
+
+@every_loss
+def test_float32_formula_stays_close_to_float64(loss, rng):
+    x, m = interior_points(loss, 300, rng)
+    x, m = x.astype(np.float32), m.astype(np.float32)
+    deriv, values = m.copy(), np.empty_like(m)
+    elementwise.evaluate(loss.formula, x, deriv, None, values)
+    assert_allclose(values, loss.value(x, m), rtol=1e-5, atol=1e-5)
+    assert_allclose(deriv, loss.deriv(x, m), rtol=1e-5, atol=1e-5)
+
+
+@every_loss
+def test_weight_zero_hides_nan_from_the_compiled_formula(loss):
+    x, m, w = np.array([np.nan, 1.0]), np.array([np.nan, 1.0]), np.array([0.0, 1.0])
+    values = np.empty(2)
+    total = elementwise.evaluate(loss.formula, x, m, w, values)
+    assert values[0] == 0
+    assert m[0] == 0
+    assert_allclose(total, loss.value(1.0, 1.0), rtol=1e-12)
+
+
+# --- the saturated model -----------------------------------------------------------------------------------
+
+
+@every_loss
+def test_deriv_vanishes_at_the_saturated_model(loss):
+    x = np.array([1.0, 2.0, 5.0, 11.0])
+    if loss.data_domain.high == 1:
+        x = np.array([0.0, 1.0])  # the saturated model is at the end of its domain
+    m = np.clip(loss.saturated(x), loss.model_domain.low, 700)
+    m = np.maximum(m, -700)
+    slope = loss.deriv(x, m)
+    if loss.data_domain.high == 1 and loss.model_domain.low == 0:
+        assert slope[0] > 0  # x = 0: at the bound m = 0, pushing against it
+        slope = slope[1:]
+    assert_allclose(slope, 0, atol=3e-6)
+
+
+@every_loss
+def test_saturated_value_is_the_least_value(loss):
+    x = np.array([0.0, 1.0]) if loss.data_domain.high == 1 else np.array([1.0, 2.0, 5.0])
+    low = 0.0 if loss.model_domain.low == 0 else -50.0
+    for xi in x:
+        found = optimize.minimize_scalar(
+            lambda m, xi=xi: float(loss.value(xi, m)), bounds=(low, 50), method="bounded", options={"xatol": 1e-10}
+        )
+        least = min(found.fun, float(loss.value(xi, low)), float(loss.value(xi, 1e8 if low == 0 else 50.0)))
+        assert_allclose(loss.saturated_value(xi), least, rtol=1e-7, atol=1e-7)
+
+
+@every_loss
+def test_deviance_is_nonnegative_and_twice_the_log_likelihood_ratio(loss, rng):
+    x, m = interior_points(loss, 200, rng)
+    deviance = loss.deviance(x, m)
+    assert (deviance >= 0).all()
+    if loss.data_domain.high == 1 or loss.name in ("huber", "gaussian"):
+        return
+    fit = np.where(x > 0, loss.saturated(np.maximum(x, 1e-12)), loss.saturated(1e-12))
+    assert_allclose(deviance, -2 * loss_difference(loss, x, fit, m), rtol=1e-6, atol=1e-6)
+
+
+def test_gaussian_deviance_is_the_squared_error():
+    assert_allclose(Gaussian().deviance([1.0, 4.0], [3.0, 4.5]), [4.0, 0.25])
+
+
+def test_poisson_deviance_by_hand():
+    # 2 (x log(x / m) - (x - m)); x = 0 gives 2 m
+    assert_allclose(Poisson().deviance([0.0, 2.0], [1.5, 1.0]), [3.0, 2 * (2 * np.log(2) - 1)], rtol=1e-9)
+
+
+# --- likelihoods -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", WITH_DENSITY, ids=short)
+def test_log_likelihood_has_every_constant(loss, rng):
+    if loss.name == "beta-divergence" and loss.beta == -1:
+        pytest.skip("the class promises densities at beta = 0, 1 and 2 only")
+    x, m = interior_points(loss, 100, rng)
+    if loss.name == "beta-divergence" and loss.beta == 1:
+        x = np.floor(x)
+    assert_allclose(loss.log_likelihood(x, m), log_density(density(loss)(m), x), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("variance", [0.1, 1.0, 7.0])
+def test_gaussian_likelihood_of_other_variances(variance, rng):
+    x, m = rng.normal(size=(2, 20))
+    got = Gaussian().log_likelihood(x, m, dispersion=variance)
+    assert_allclose(got, stats.norm.logpdf(x, m, np.sqrt(variance)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [0.4, 1.0, 9.0])
+def test_gamma_likelihood_of_other_shapes(shape, rng):
+    x, m = rng.uniform(0.2, 5, size=(2, 20))
+    got = Gamma().log_likelihood(x, m, dispersion=1 / shape)
+    assert_allclose(got, stats.gamma.logpdf(x, shape, scale=m / shape), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("delta", [0.25, 1.0, 2.0])
+def test_huber_density_integrates_to_one(delta):
+    density = lambda x: float(np.exp(Huber(delta).log_likelihood(x, 0.3)))  # noqa: E731
+    pieces = [(-np.inf, 0.3 - delta), (0.3 - delta, 0.3 + delta), (0.3 + delta, np.inf)]
+    assert_allclose(sum(integrate.quad(density, *ends)[0] for ends in pieces), 1, rtol=1e-8)
+
+
+def test_gamma_dispersion_is_the_maximum_of_the_likelihood(rng):
+    m = rng.uniform(1, 4, 4000)
+    x = rng.gamma(6.0, m / 6.0)
+    found = Gamma().estimate_dispersion(x, m)
+    total = lambda d: float(np.sum(Gamma().log_likelihood(x, m, dispersion=d)))  # noqa: E731
+    assert total(found) > max(total(found * 1.01), total(found / 1.01))
+    assert_allclose(1 / found, 6.0, rtol=0.1)
+
+
+def test_gaussian_dispersion_is_the_weighted_mean_square(rng):
+    assert_allclose(Gaussian().estimate_dispersion([1.0, 5.0], [0.0, 2.0], weights=[3, 1]), (3 * 1 + 9) / 4)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.name not in ("gaussian", "gamma")], ids=short)
+def test_losses_without_dispersion_refuse_one(loss):
+    with pytest.raises(ParameterError, match="dispersion"):
+        loss.log_likelihood(1.0, 1.0, dispersion=2.0)
+    assert loss.estimate_dispersion([1.0], [1.0]) is None
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.5, 1.5, 3])
+def test_beta_divergence_without_density_says_so(beta):
+    with pytest.raises(ParameterError, match="likelihood"):
+        BetaDivergence(beta=beta).log_likelihood(1.0, 1.0)
+
+
+# --- mean, link, samples -----------------------------------------------------------------------------------
+
+
+@every_loss
+def test_link_inverts_mean(loss, rng):
+    m = interior_points(loss, 50, rng)[1]
+    assert_allclose(loss.link(loss.mean(m)), m, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", WITH_DENSITY, ids=short)
+def test_mean_is_that_of_the_distribution(loss, rng):
+    m = interior_points(loss, 50, rng)[1]
+    assert_allclose(loss.mean(m), density(loss)(m).mean(), rtol=1e-10)
+
+
+def distribution_of(loss, m):
+    """Frozen distribution for the tests of `sample`; a gamma where the beta divergence has no density."""
+    if loss.name == "beta-divergence" and loss.beta not in (0, 1, 2):
+        variance = m ** (2 - loss.beta)
+        return stats.gamma(m**2 / variance, scale=variance / m)
+    return density(loss)(m)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.name != "huber"], ids=short)
+def test_sample_follows_the_distribution(loss):
+    m = 1.7 if loss.model_domain.low == 0 else 0.6
+    n = 4000
+    x = loss.sample(np.full(n, m), np.random.default_rng(3))
+    assert x.shape == (n,)
+    of = distribution_of(loss, m)
+    spread = np.sqrt(of.var() / n)
+    assert abs(x.mean() - of.mean()) < 4 * spread
+    if isinstance(of.dist, stats.rv_continuous):
+        assert stats.kstest(x, of.cdf).pvalue > 1e-3
+        return
+    top = int(of.ppf(0.99))
+    seen = np.bincount(np.minimum(x, top + 1).astype(int), minlength=top + 2)
+    expected = n * np.append(of.pmf(np.arange(top + 1)), of.sf(top))
+    keep = expected > 0
+    assert stats.chisquare(seen[keep], expected[keep]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("delta", [0.25, 2.0])
+def test_huber_sample_follows_its_density(delta):
+    loss, centre = Huber(delta), 0.6
+    x = loss.sample(np.full(4000, centre), np.random.default_rng(5))
+    grid = np.linspace(-40, 40, 400_001)
+    cdf = integrate.cumulative_simpson(np.exp(-2 * special.huber(delta, grid)), x=grid, initial=0)
+    cdf /= cdf[-1]
+    assert stats.kstest(x, lambda t: np.interp(t - centre, grid, cdf)).pvalue > 1e-3
+
+
+@every_loss
+def test_sample_is_decided_by_the_generator(loss):
+    m = np.full((5, 4), 0.8)
+    first, second = (loss.sample(m, np.random.default_rng(1)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert loss.data_domain.contains(first).all() or loss.name == "beta-divergence"
+
+
+@pytest.mark.parametrize("loss", [loss for loss in NONNEGATIVE_MODEL if "beta" not in loss.name], ids=short)
+def test_sample_at_model_zero_is_zero(loss):
+    assert (loss.sample(np.zeros(10), np.random.default_rng(0)) == 0).all()
+
+
+# --- the edges ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", NONNEGATIVE_MODEL, ids=short)
+@pytest.mark.parametrize("m", [0.0, 5e-324, 1e-300, 1e-12, 700.0, 1e8])
+def test_finite_over_the_nonnegative_models(loss, m):
+    x = np.array([0.0, 1.0]) if loss.data_domain.high == 1 else np.array([1e-3, 1.0, 700.0, 1e6])
+    if loss.data_domain.integer:
+        x = np.maximum(np.round(x), 0)
+    assert np.isfinite(loss.value(x, m)).all()
+    assert np.isfinite(loss.deriv(x, m)).all()
+    assert np.isfinite(loss.curvature(x, m)).all()
+
+
+@pytest.mark.parametrize("loss", REAL_MODEL, ids=short)
+@pytest.mark.parametrize("m", [-700.0, -40.0, 0.0, 40.0, 700.0])
+def test_finite_at_large_real_models(loss, m):
+    x = np.array([0.0, 1.0]) if loss.data_domain.high == 1 else np.array([0.0, 1.0, 700.0])
+    assert np.isfinite(loss.value(x, m)).all()
+    assert np.isfinite(loss.deriv(x, m)).all()
+    assert np.isfinite(loss.curvature(x, m)).all()
+
+
+@pytest.mark.parametrize("m", [700.0, 800.0, 1e5])
+def test_logit_tails_by_hand(m):
+    loss = BernoulliLogit()
+    assert_allclose(loss.value([0, 1, 0, 1], [m, m, -m, -m]), [m, 0, 0, m], atol=1e-300)
+    assert_allclose(loss.deriv([0, 1, 0, 1], [m, m, -m, -m]), [1, 0, 0, -1], atol=1e-300)
+    negative = NegativeBinomialLogit(r=0.7)
+    assert_allclose(negative.value(3, m), 0.7 * m, rtol=1e-12)  # (r + x) m - x m
+    assert_allclose(negative.deriv(3, m), 0.7, rtol=1e-12)
+    assert_allclose(negative.value(3, -m), 3 * m)
+    assert_allclose(negative.deriv(3, -m), -3)
+
+
+def test_logit_keeps_small_probabilities():
+    assert_allclose(BernoulliLogit().value(0, -40.0), np.exp(-40), rtol=1e-12)
+    assert_allclose(BernoulliLogit().deriv(1, 40.0), -np.exp(-40.0), rtol=1e-2, atol=1e-16)
+
+
+def test_bernoulli_poisson_tails_by_hand():
+    loss = BernoulliPoisson()
+    assert_allclose(loss.value(1, 50.0), np.exp(-50.0), rtol=1e-6)  # -log(1 - e^-m)
+    assert_allclose(loss.value(1, 1e-5), -np.log(1e-5) + 5e-6, rtol=1e-4)  # p = m - m**2 / 2
+    assert_allclose(loss.value(0, 700.0), 700.0)
+    assert_allclose(loss.deriv([0, 1], [700.0, 700.0]), [1.0, 0.0], atol=1e-300)
+    assert_allclose(loss.deriv(1, 1e-3), -1 / np.expm1(1e-3), rtol=1e-6)
+
+
+def test_negative_binomial_gradient_uses_r_plus_x():
+    # The two established packages have (r + 1) / (1 + m) here: x = 4, r = 2, m = 1 gives (2 + 4) / 2 - 4 = -1
+    assert_allclose(NegativeBinomial(r=2).deriv(4.0, 1.0), -1.0, rtol=1e-8)
+
+
+def test_huber_gradient_in_the_linear_part_is_two_delta():
+    assert_allclose(Huber(delta=0.5).deriv([7.0, -7.0], [0.0, 0.0]), [-1.0, 1.0])
+    assert_allclose(Huber(delta=0.5).value([7.0, 0.3], [0.0, 0.0]), [2 * 0.5 * 7 - 0.25, 0.09])
+
+
+def test_real_r_is_not_rounded():
+    assert NegativeBinomial(r=2.5).value(3, 1.0) == pytest.approx(5.5 * np.log(2))
+
+
+# --- domains -----------------------------------------------------------------------------------------------
+
+REALS = ("gaussian", "huber")
+COUNTS = ("poisson", "poisson-log", "negative-binomial", "negative-binomial-logit")
+POSITIVE = ("gamma", "rayleigh")
+
+
+@every_loss
+def test_data_domain(loss):
+    inside = lambda value: bool(loss.data_domain.contains(value))  # noqa: E731
+    assert inside(1.0)
+    assert not inside(np.nan)
+    assert not inside(np.inf)
+    assert inside(-1.0) == (loss.name in REALS)
+    binary = loss.name.startswith("bernoulli")
+    assert inside(0.5) == (not binary and loss.name not in COUNTS)
+    assert inside(2.0) == (not binary)
+    zero_refused = loss.name in POSITIVE or (loss.name == "beta-divergence" and loss.beta <= 0)
+    assert inside(0.0) == (not zero_refused)
+
+
+@every_loss
+def test_domain_takes_every_dtype(loss):
+    for dtype in (bool, np.int8, np.uint8, np.int64, np.float16, np.float32):
+        assert loss.data_domain.contains(np.ones(3, dtype)).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "low"),
+    [(BernoulliOdds(), 0), (BernoulliPoisson(), 0), (Poisson(), 0), (Gamma(), 0), (Rayleigh(), 0)]
+    + [(NegativeBinomial(), 0), (BetaDivergence(), 0), (Gaussian(), -np.inf), (Huber(), -np.inf)]
+    + [(BernoulliLogit(), -np.inf), (PoissonLog(), -np.inf), (NegativeBinomialLogit(), -np.inf)],
+    ids=lambda value: short(value) if hasattr(value, "name") else "",
+)
+def test_model_domain(loss, low):
+    assert loss.model_domain.low == low
+    assert loss.model_domain.high == np.inf
+
+
+# --- scale -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+@pytest.mark.parametrize("loss", [Gamma(), Rayleigh(), BetaDivergence(beta=0.5), BetaDivergence(beta=0)], ids=short)
+def test_eps_follows_the_unit_of_the_data(loss, scale, rng):
+    x = rng.gamma(2.0, 1.0, 30)
+    for m in (np.zeros(30), np.full(30, 1e-10), rng.uniform(0.1, 2, 30)):
+        one, other = loss.with_scale(1.0).deriv(x, m), loss.with_scale(scale).deriv(x * scale, m * scale)
+        power = getattr(loss, "beta", 0) - 1  # f is homogeneous of degree beta, up to a constant
+        assert_allclose(other, one * scale**power, rtol=1e-9)
+
+
+def test_a_given_eps_is_kept():
+    assert Gamma(eps=1e-3).with_scale(1e6).eps == 1e-3
+    assert Gamma().with_scale(1e6).eps == pytest.approx(1e-4)
+    assert Gamma().with_scale(np.inf) == Gamma()
+    assert Gaussian().with_scale(3.0) == Gaussian()
+
+
+# --- parameters --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, np.nan, np.inf, "three", None, 1j])
+def test_bad_parameters_are_named(bad):
+    for make, name in (
+        (lambda: NegativeBinomial(r=bad), "r"),
+        (lambda: NegativeBinomialLogit(r=bad), "r"),
+        (lambda: Huber(delta=bad), "delta"),
+    ):
+        with pytest.raises(ParameterError, match=f"needs {name} > 0"):
+            make()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, "half", None])
+def test_bad_beta_is_named(bad):
+    with pytest.raises(ParameterError, match="beta"):
+        BetaDivergence(beta=bad)
+
+
+@pytest.mark.parametrize("cls", [BernoulliOdds, BernoulliPoisson, Poisson, Gamma, Rayleigh, NegativeBinomial])
+@pytest.mark.parametrize("bad", [0.0, -1e-10, np.nan, "tiny"])
+def test_bad_eps_is_named(cls, bad):
+    with pytest.raises(ParameterError, match="eps"):
+        cls(eps=bad)
+
+
+@every_loss
+def test_losses_are_frozen_comparable_and_hashable(loss):
+    assert hash(loss) == hash(type(loss)(**vars(loss)))
+    assert loss == type(loss)(**vars(loss))
+    with pytest.raises(AttributeError):
+        loss.eps = 1.0

@@ -1,0 +1,219 @@
+"""The structure of the picture of all components; what it looks like is for eyes to judge."""
+
+import itertools
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import gcp
+from gcp.plots import plot_components
+from gcp.plots.axis import ModeAxis
+from gcp.plots.components import _apart
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def titanic():
+    return gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss="poisson", random_state=0)
+
+
+def model(shape, rank, names=None, coords=None, signed=False):
+    """A result without a fit: a tiny one with its factors and labels replaced."""
+    base = gcp.fit_gcp(np.ones(3), 1, n_iter_max=0, random_state=0)
+    rng = np.random.default_rng(0)
+    factors = [rng.standard_normal((n, rank)) if signed else rng.random((n, rank)) for n in shape]
+    labels = gcp.ModeLabels(names or [f"mode_{n}" for n in range(len(shape))], coords or [None] * len(shape))
+    factors = [a / np.linalg.norm(a, axis=0) for a in factors]
+    return replace(base, weights=np.sort(rng.random(rank))[::-1], factors=factors, labels=labels)
+
+
+def draw(result, **options):
+    """The figure, laid out and rendered, with every warning an error."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot_components(result, **options)
+        FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def grid(figure, n_columns):
+    return np.array(figure.axes).reshape(-1, n_columns)
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_one_row_per_component_one_column_per_mode(titanic):
+    axes = grid(draw(titanic), 4)
+    assert axes.shape == (2, 4)
+    assert [ax.get_title() for ax in axes[0]] == ["class", "sex", "age", "survived"]
+    assert [ax.get_title() for ax in axes[1]] == [""] * 4
+    for k, ax in enumerate(axes[:, 0]):
+        assert ax.get_ylabel().startswith(f"component {k}\nweight ")
+    assert [label.get_text() for label in axes[1, 0].get_xticklabels()] == ["1st", "2nd", "3rd", "Crew"]
+
+
+def test_bars_have_the_heights_of_the_factors(titanic):
+    axes = grid(draw(titanic), 4)
+    for k in range(2):
+        for n in range(4):
+            heights = [patch.get_height() for patch in axes[k, n].patches]
+            np.testing.assert_allclose(heights, titanic.factors[n][:, k])
+
+
+def test_columns_share_a_scale_with_zero():
+    axes = grid(draw(model((5, 50), 3, signed=True)), 2)
+    for column in axes.T:
+        assert len({ax.get_ylim() for ax in column}) == 1
+        low, high = column[0].get_ylim()
+        assert low < 0 < high
+    low, _ = grid(draw(model((5,), 2)), 1)[0, 0].get_ylim()
+    assert low == 0
+
+
+def test_only_the_lowest_row_has_tick_labels(titanic):
+    axes = grid(draw(titanic), 4)
+    assert not any(ax.xaxis.get_tick_params()["labelbottom"] for ax in axes[0])
+    assert all(ax.xaxis.get_tick_params()["labelbottom"] for ax in axes[1])
+
+
+def test_chosen_components_keep_their_numbers():
+    result = model((4, 3), 5)
+    axes = grid(draw(result, components=[3, 0]), 2)
+    assert [ax.get_ylabel().split("\n")[0] for ax in axes[:, 0]] == ["component 3", "component 0"]
+    np.testing.assert_allclose(axes[0, 1].lines[0].get_ydata(), result.factors[1][:, 3])
+
+
+@pytest.mark.parametrize("components", [[], [5], [-1], [True], ["0"], [0.0]])
+def test_bad_components(components):
+    with pytest.raises(gcp.ParameterError, match="component"):
+        plot_components(model((4, 3), 5), components=components)
+
+
+def test_draws_into_a_given_figure():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5))
+    assert draw(model((4, 3), 2), figure=figure) is figure
+    assert tuple(figure.get_size_inches()) == (9, 5)
+    assert len(figure.axes) == 4
+
+
+def test_many_categories_name_the_largest():
+    result = model((105,), 2, coords=[np.array([f"item{i}" for i in range(105)])])
+    for k, ax in enumerate(grid(draw(result), 1)[:, 0]):
+        largest = np.argsort(-result.factors[0][:, k])[:5]
+        assert set(texts(ax)) == {f"item{i}" for i in largest}
+        assert len(ax.patches) == 105
+
+
+def test_names_do_not_overlap():
+    values = np.full((300, 1), 0.01)
+    values[140:145] = 1.0  # neighbours
+    coords = [np.array([f"a rather long name {i}" for i in range(300)])]
+    figure = draw(replace(model((300,), 1, coords=coords), factors=[values]))
+    renderer = figure.canvas.get_renderer()
+    (ax,) = figure.axes
+    boxes = sorted((text.get_window_extent(renderer) for text in ax.texts), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[0].x0 >= ax.bbox.x0 - 1
+    assert boxes[-1].x1 <= ax.bbox.x1 + 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 40, 41, 250])
+@pytest.mark.parametrize("length", [1, 8, 60])
+def test_tick_labels_do_not_overlap(size, length):
+    names = np.array([f"{i:03d}".ljust(length, "m")[-max(length, 3) :] for i in range(size)])
+    figure = draw(model((size, 2), 2, coords=[names, None], signed=True))
+    renderer = figure.canvas.get_renderer()
+    labels = [label for label in figure.axes[-2].get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    assert len(boxes) == (size if size <= 40 else 0)
+    assert all(left.x1 <= right.x0 + 0.5 for left, right in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("coord", "is_ordered"),
+    [
+        (None, True),
+        (np.arange(1901, 1950), True),
+        (np.linspace(300.0, 700.0, 61), True),
+        (np.array([10.0, 5.0, 1.0]), True),
+        (np.array(["2021-04-07", "2021-04-08"]), True),
+        (np.array(["2021-04", "2021-05"]), True),
+        (np.array(["2021-04-07 12:00", "2021-04-08T13:30"]), True),
+        (np.arange("2021-01", "2021-09", dtype="datetime64[D]"), True),
+        (np.array(["Jan", "Feb", "Mar"]), False),
+        (np.array(["2021-13", "2021-14"]), False),
+        (np.array([1, 4, 6, 9, 10, 14, 25]), False),  # station numbers
+        (np.array([3, 1, 2]), False),
+        (np.array([1.0, np.nan]), False),
+        (np.array([True, False]), False),
+    ],
+)
+def test_which_modes_are_ordered(coord, is_ordered):
+    size = 6 if coord is None else len(coord)
+    axis = ModeAxis.of(gcp.ModeLabels(["mode"], [coord]), 0, size)
+    assert (axis.names is None) == is_ordered
+    figure = draw(model((size,), 2, coords=[coord]))
+    assert bool(figure.axes[0].lines) == is_ordered
+
+
+def test_dates_have_date_ticks():
+    days = np.arange("2021-04-07", "2021-11-24", dtype="datetime64[D]")
+    figure = draw(model((len(days),), 1, coords=[days]))
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert "Jul" in labels
+    assert figure.axes[0].xaxis.get_offset_text().get_text() == "2021"
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((50,), 1), ((3, 4), 12), ((1, 1, 1), 1), ((2,) * 6, 2)])
+def test_any_shape_and_rank(shape, rank):
+    assert len(draw(model(shape, rank, signed=True)).axes) == len(shape) * rank
+
+
+def test_texts_are_not_mathematics():
+    coords = [np.array(["$0-$10", "$10", "a_b^c"])]
+    figure = draw(model((3,), 1, names=["price ($, US$)"], coords=coords))
+    assert figure.axes[0].get_title() == r"price (\$, US\$)"
+
+
+def test_a_component_that_was_switched_off():
+    result = model((60,), 2, coords=[np.array([f"item{i}" for i in range(60)])])
+    factors = [result.factors[0] * [1, 0]]
+    axes = draw(replace(result, factors=factors, weights=np.array([1.0, 0.0]))).axes
+    assert texts(axes[1]) == []
+
+
+def test_no_global_state():
+    code = (  # to read rcParams["backend"] would import pyplot
+        "import matplotlib, gcp, sys; "
+        "settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}; "
+        "before = settings(); "
+        "result = gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss='poisson', random_state=0); "
+        "gcp.plots.plot_components(result).canvas.draw(); "
+        "assert settings() == before and 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib(titanic, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(gcp.ParameterError, match=r"gcp-tensor\[plot\]"):
+        plot_components(titanic)
+
+
+def test_places_are_nearest_and_apart():
+    widths = np.array([2.0, 2.0, 4.0])
+    np.testing.assert_allclose(_apart(np.array([1.0, 5.0, 11.0]), widths, 0.0, 20.0), [1, 5, 11])
+    np.testing.assert_allclose(_apart(np.array([5.0, 5.0, 15.0]), widths, 0.0, 20.0), [4, 6, 15])
+    np.testing.assert_allclose(_apart(np.array([0.0, 0.0, 20.0]), widths, 0.0, 20.0), [1, 3, 18])

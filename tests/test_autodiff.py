@@ -1,0 +1,160 @@
+"""Derivatives of traced formulas against closed forms and finite differences."""
+
+import numpy as np
+import pytest
+from helpers import central_difference
+from numba import njit
+from numpy.testing import assert_allclose
+from scipy import special
+
+from gcp import elementary
+from gcp.autodiff import UntraceableError, trace
+
+X = np.array([-2.3, -0.4, 0.7, 1.9, 3.1])
+M = np.array([0.35, 0.8, 1.4, 2.2, 4.6])
+
+FORMULAS = {
+    "square": lambda x, m: (x - m) ** 2,
+    "polynomial": lambda x, m: 3 * m**3 - x * m**2 + m / 7 - 5,
+    "negative powers": lambda x, m: m**-2 + x * m**-1.5,
+    "power of x": lambda x, m: np.abs(x) ** m,
+    "number to the m": lambda x, m: 2.0**m,
+    "m to the m": lambda x, m: m**m,
+    "quotient": lambda x, m: (x + m) / (1 + m * m),
+    "reflected": lambda x, m: 1 - (2 / (3 - (-m))),
+    "log": lambda x, m: np.log(m) - x * np.log1p(m),
+    "exp": lambda x, m: np.exp(-m) + np.expm1(m / 3) * x,
+    "sqrt": lambda x, m: np.sqrt(m + x * x),
+    "trigonometric": lambda x, m: np.sin(m) * np.cos(x * m) + np.arctan(m),
+    "tanh": lambda x, m: np.tanh(x - m),
+    "nested": lambda x, m: np.log1p(np.exp(np.sin(np.sqrt(1 + m * m)))),
+    "abs": lambda x, m: np.abs(x - m) + abs(m - 1.1) * x,
+    "maximum": lambda x, m: np.maximum(x - m, 0.3) * np.minimum(m, 2.0),
+    "where": lambda x, m: np.where(m > 1, m * m, 2 * m - 1),
+    "nested where": lambda x, m: np.where((x > 0) & (m < 2), np.where(m <= 1, m, m**3), x * m),
+    "or": lambda x, m: np.where((x < 0) | (m >= 2), np.exp(m), m),
+    "clip": lambda x, m: np.clip(m, 0.5, 2.0) ** 2,
+    "logaddexp": lambda x, m: np.logaddexp(0.0, m) - x * m,
+    "expit": lambda x, m: special.expit(m) * x,
+    "xlogy": lambda x, m: m - special.xlogy(abs(x), m),
+    "square function": lambda x, m: np.square(m) + np.reciprocal(m) + np.negative(m) + np.positive(m),
+    "float_power": lambda x, m: np.float_power(m, 1.5),
+    "softplus": lambda x, m: elementary.softplus(x * m),
+    "sigmoid": lambda x, m: elementary.sigmoid(x - m),
+    "log1mexp": lambda x, m: elementary.log1mexp(m),
+    "shared": lambda x, m: (lambda t: t * t + t / (1 + t))(np.exp(m - x)),
+}
+every_formula = pytest.mark.parametrize("f", FORMULAS.values(), ids=FORMULAS.keys())
+
+
+@every_formula
+def test_traced_value_is_the_formula(f):
+    assert_allclose(trace(f, 0)[0](X, M), f(X, M), rtol=1e-13, atol=1e-14)
+
+
+@every_formula
+def test_first_and_second_derivative_match_central_differences(f):
+    _, first, second = trace(f, 2)
+    numeric = central_difference(lambda m: f(X, m), M)
+    assert_allclose(first(X, M) + 0 * M, numeric, rtol=2e-7, atol=1e-8)
+    numeric = central_difference(lambda m: first(X, m) + 0 * m, M)
+    assert_allclose(second(X, M) + 0 * M, numeric, rtol=2e-7, atol=1e-8)
+
+
+@every_formula
+def test_derivatives_compile(f):
+    _, first = trace(f, 1)
+    compiled = njit(error_model="numpy")(first)
+    got = [compiled(x, m) for x, m in zip(X, M, strict=True)]
+    assert_allclose(got, first(X, M) + 0 * M, rtol=1e-12, atol=1e-14)
+
+
+def test_third_derivative_by_hand():
+    *_, third = trace(lambda x, m: m**4 + np.exp(2 * m), 3)
+    assert_allclose(third(X, M), 24 * M + 8 * np.exp(2 * M), rtol=1e-12)
+
+
+def test_derivatives_are_exact_not_numeric():
+    _, first = trace(lambda x, m: np.exp(m), 1)
+    assert np.array_equal(first(X, M), np.exp(M))
+
+
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x, m: np.logaddexp(0.0, m), 0.5),
+        (lambda x, m: elementary.softplus(m), 0.5),
+        (lambda x, m: special.expit(m), 0.25),
+        (lambda x, m: elementary.sigmoid(m), 0.25),
+    ],
+    ids=["logaddexp", "softplus", "expit", "sigmoid"],
+)
+def test_smooth_functions_written_by_cases_are_smooth_at_zero(f, slope):
+    _, first = trace(f, 1)
+    near = first(np.zeros(3), np.array([-1e-9, 0.0, 1e-9]))
+    assert_allclose(near, slope, rtol=1e-6)
+
+
+def test_absolute_value_has_slope_zero_at_its_kink():
+    _, first = trace(lambda x, m: np.abs(m), 1)
+    assert_allclose(first(np.zeros(3), np.array([-1.0, 0.0, 1.0])), [-1, 0, 1])
+
+
+def test_integer_powers_of_negative_models():
+    _, first = trace(lambda x, m: m**3 + m**-1, 1)
+    m = np.array([-2.0, -0.5])
+    assert_allclose(first(m, m), 3 * m**2 - m**-2.0)
+
+
+def test_no_overflow_where_the_formula_has_none():
+    value, first, second = trace(lambda x, m: np.logaddexp(0.0, m), 2)
+    m = np.array([-800.0, -700.0, 700.0, 800.0])
+    assert_allclose(value(m, m), [0, 0, 700, 800], atol=1e-300)
+    assert_allclose(first(m, m), [0, 0, 1, 1], atol=1e-300)
+    assert_allclose(second(m, m), 0, atol=1e-300)
+
+
+def branch(x, m):
+    return m if m > 0 else -m
+
+
+def loops(x, m):
+    return max(m, 0.0)
+
+
+def through_math(x, m):
+    import math
+
+    return math.exp(m)
+
+
+def with_array(x, m):
+    return m * np.array([1.0, 2.0])
+
+
+def through_other(x, m):
+    return special.gammaln(m)
+
+
+@pytest.mark.parametrize(
+    ("f", "reason"),
+    [
+        (branch, "if"),
+        (loops, "max"),
+        (through_math, "math module"),
+        (with_array, "no real number"),
+        (through_other, "gammaln"),
+        (lambda x, m: np.sum(m), "sum|reduce"),
+        (lambda x, m: np.cosh(m), "cosh"),
+        (lambda x, m: m * 1j, "no real number"),
+        (lambda x, m: m * "a", "no real number"),
+        (lambda x, m: m % 2, "unsupported|%"),
+        (lambda x, m: np.exp(m, where=True), "keyword"),
+        (lambda x, m: 1 / 0, "ZeroDivisionError"),
+        (lambda x: x, "TypeError"),
+        (lambda x, m: None, "no real number"),
+    ],
+)
+def test_refused_constructs_say_why(f, reason):
+    with pytest.raises(UntraceableError, match=reason):
+        trace(f, 1)

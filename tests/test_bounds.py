@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from gcp import ParameterError
+from gcp.bounds import Bounds, resolve
+from gcp.domain import NONNEGATIVE, REAL
+
+SHAPES = [(3, 2), (4, 2), (5, 2)]
+INF = np.inf
+
+
+def ends(bounds, domain=REAL, shapes=SHAPES):
+    """Lowest lower and highest upper bound of each mode."""
+    found = resolve(bounds, shapes, domain, "some")
+    assert [a.shape for a in found.lower] == [a.shape for a in found.upper] == list(shapes)
+    return [(float(low.min()), float(high.max())) for low, high in zip(found.lower, found.upper, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        (None, [(-INF, INF)] * 3),
+        ((0, 1), [(0, 1)] * 3),
+        ((None, 2), [(-INF, 2)] * 3),
+        ((-1, None), [(-1, INF)] * 3),
+        ([(0, 1), (None, None), (-2, 3)], [(0, 1), (-INF, INF), (-2, 3)]),
+        ([(0, 1), None, (-2, 3)], [(0, 1), (-INF, INF), (-2, 3)]),
+        (([0, None, -2], [1, None, 3]), [(0, 1), (-INF, INF), (-2, 3)]),
+        (([0, None, -2], 4), [(0, 4), (-INF, 4), (-2, 4)]),
+        (([np.zeros(s) for s in SHAPES], [np.ones(s) for s in SHAPES]), [(0, 1)] * 3),
+        ([(np.zeros((3, 2)), 1), (0, np.full((4, 2), 5)), (0, 1)], [(0, 1), (0, 5), (0, 1)]),
+    ],
+)
+def test_forms_of_bounds(bounds, expected):
+    assert ends(bounds) == expected
+
+
+def test_loss_domain_gives_the_default_and_completes_one_sided_bounds():
+    assert ends(None, NONNEGATIVE) == [(0, INF)] * 3
+    assert ends((None, 2), NONNEGATIVE) == [(0, 2)] * 3
+    assert ends((0.5, 2), NONNEGATIVE) == [(0.5, 2)] * 3
+
+
+def test_two_modes_take_pairs_and_sides():
+    shapes = [(3, 2), (4, 2)]
+    assert ends((0, 1), shapes=shapes) == [(0, 1), (0, 1)]
+    assert ends([(0, 1), (2, 3)], shapes=shapes) == [(0, 1), (2, 3)]  # a pair per mode
+    low, high = [np.zeros(s) for s in shapes], [np.ones(s) for s in shapes]
+    assert ends((low, high), shapes=shapes) == [(0, 1), (0, 1)]
+    assert ends([(0, np.ones((3, 2))), (0, 1)], shapes=shapes) == [(0, 1), (0, 1)]
+
+
+def test_one_mode():
+    assert ends((0, 1), shapes=[(4, 2)]) == [(0, 1)]
+    assert ends([(0, 1)], shapes=[(4, 2)]) == [(0, 1)]
+
+
+def test_arrays_given_as_bounds_are_neither_kept_nor_changed():
+    low = np.zeros((3, 2))
+    found = resolve([(low, 1), None, None], SHAPES, REAL, "some")
+    low[:] = 9
+    assert found.lower[0].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "domain", "message"),
+    [
+        ((1, 0), REAL, "lower 1 is above upper 0"),
+        ([(0, 1), (3, 2), (0, 1)], REAL, "mode 1"),
+        ((-1, 1), NONNEGATIVE, "needs a model >= 0"),
+        ((None, -1), NONNEGATIVE, "above upper"),
+        ((np.nan, 1), REAL, "NaN"),
+        ((0, "a"), REAL, "must be numbers"),
+        (("a", "b"), REAL, "must be numbers"),
+        ((0, 1, 2), REAL, "3 items"),
+        ((0,), REAL, "1 items"),
+        ([(0, 1)] * 4, REAL, "4 items"),
+        (5, REAL, "bounds must be"),
+        ("01", REAL, "bounds must be"),
+        ({"lower": 0}, REAL, "bounds must be"),
+        ((np.zeros((2, 2)), 1), REAL, r"shape \(2, 2\)"),
+        (([0, 0], 1), REAL, "2 arrays"),
+    ],
+)
+def test_mistakes_are_named(bounds, domain, message):
+    with pytest.raises(ParameterError, match=message):
+        resolve(bounds, SHAPES, domain, "some")
+
+
+def test_project_moves_into_the_bounds_and_copies():
+    bounds = Bounds((np.zeros((2, 1)),), (np.array([[1.0], [INF]]),))
+    factor = np.array([[4.0], [-3.0]])
+    assert bounds.project([factor])[0].tolist() == [[1], [0]]
+    assert factor.tolist() == [[4], [-3]]
+
+
+def test_tied_modes_take_the_tighter_bounds_or_say_that_there_are_none():
+    shapes = [(2, 1), (2, 1), (3, 1)]
+    found = resolve([(0, 5), (1, 9), (-1, 2)], shapes, REAL, "some").select([(0, 1), (2,)])
+    assert [float(a.max()) for a in found.lower] == [1, -1]
+    assert [float(a.max()) for a in found.upper] == [5, 2]
+    apart = resolve([(0, 1), (2, 3), None], shapes, REAL, "some")
+    with pytest.raises(ParameterError, match="tied modes"):
+        apart.select([(0, 1), (2,)])
