@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -26,8 +27,8 @@ def solver(
 ) -> Solver:
     """The solver with the options that the fit overrides."""
     method = get_solver(given) if isinstance(given, str) else given
-    if not callable(getattr(method, "solve", None)):
-        raise ParameterError(f"solver must be a name or a Solver: found {type(given).__name__}.")
+    if isinstance(method, type) or not callable(getattr(method, "solve", None)):
+        raise ParameterError(f"solver must be a name or a Solver instance: found {given!r}.")
     asked = {"n_iter_max": n_iter_max, "tol": tol, "max_seconds": max_seconds}
     changes = {name: value for name, value in asked.items() if value is not None}
     known = {field.name for field in fields(method)}  # type: ignore[arg-type]
@@ -82,10 +83,11 @@ def seed(random_state: Any) -> int:
 
 
 def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Everything that decided a fit beside the data and the loss."""
+    """Everything that decided a fit beside the data and the loss, as plain numbers and texts."""
+    solver_options = {name: describe(value) for name, value in asdict(method).items()}  # type: ignore[call-overload]
     return {
         "rank": rank,
-        "solver": {"name": type(method).__name__, **asdict(method)},  # type: ignore[call-overload]
+        "solver": {"name": type(method).__name__, **solver_options},
         "seed": seed,
         "n_threads": n_threads,
         **options,
@@ -112,9 +114,9 @@ def describe(value: Any) -> Any:
 
 def _modes(name: str, given: Any, ndim: int) -> list[int]:
     try:
-        modes = [int(n) for n in given]
-    except (TypeError, ValueError):
+        modes = [operator.index(n) for n in given]
+    except TypeError:
         raise ParameterError(f"{name} must hold mode numbers: found {given!r}.") from None
-    if len(set(modes)) != len(modes) or any(not -ndim <= n < ndim for n in modes):
+    if any(not -ndim <= n < ndim for n in modes) or len({n % ndim for n in modes}) != len(modes):
         raise ParameterError(f"{name}: found {modes}, expected different modes from 0 to {ndim - 1}.")
     return [n % ndim for n in modes]

@@ -27,7 +27,10 @@ _COMPARE = {
     "logical_and": "and",
     "logical_or": "or",
 }
-_CALLS = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "arctan", "absolute")
+_CALLS = (
+    *("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "arctan", "absolute", "sigmoid"),
+    *("maximum", "minimum"),
+)
 _NAMESPACE = {
     "exp": elementary.exp,
     "expm1": elementary.expm1,
@@ -42,6 +45,9 @@ _NAMESPACE = {
     "tanh": np.tanh,
     "arctan": np.arctan,
     "absolute": abs,
+    "sigmoid": elementary.sigmoid,
+    "maximum": elementary.maximum,
+    "minimum": elementary.minimum,
 }
 
 
@@ -78,6 +84,14 @@ class Node:
 
     def __float__(self) -> float:
         raise UntraceableError("a function of the math module; use numpy's")
+
+    def __eq__(self, other: object) -> Any:
+        return _apply("equal", (self, other))
+
+    def __ne__(self, other: object) -> Any:
+        return _apply("not_equal", (self, other))
+
+    __hash__ = object.__hash__
 
     def __pow__(self, other: Any) -> Any:
         return _apply("power", (self, other))
@@ -132,16 +146,11 @@ def _apply(name: str, inputs: Sequence[Any]) -> Any:
         return _make("power", *inputs)
     if name in ("bitwise_and", "bitwise_or"):
         return _make("logical" + name.removeprefix("bitwise"), *inputs)
-    if name == "maximum":
-        return _make("where", _make("greater_equal", *inputs), *inputs)
-    if name == "minimum":
-        return _make("where", _make("less_equal", *inputs), *inputs)
     if name == "logaddexp":
         high, low = _apply("maximum", inputs), _apply("minimum", inputs)
         return high + _make("log1p", _make("exp", low - high))
     if name == "expit":
-        t = _make("exp", 0.0 - _make("absolute", a))
-        return _make("where", _make("greater_equal", a, 0.0), 1.0, t) / (1.0 + t)
+        return _make("sigmoid", a)
     if name == "xlogy":
         zero = _make("equal", a, 0.0)
         return _make("where", zero, 0.0, a * _make("log", _make("where", zero, 1.0, inputs[1])))
@@ -156,20 +165,30 @@ def _make(op: str, *args: Any) -> Any:
         return b
     if not any(isinstance(arg, Node) for arg in args):
         return _fold(op, args)
-    if op == "add" and 0.0 in (a, b):
-        return b if a == 0.0 else a
-    if op == "subtract" and b == 0.0:
+    return _identity(op, a, b) if op in _BINARY else Node(op, args)
+
+
+def _identity(op: str, a: Any, b: Any) -> Any:
+    """A binary operation, simplified where one side is 0 or 1."""
+    if op == "add" and (_is(a, 0.0) or _is(b, 0.0)):
+        return b if _is(a, 0.0) else a
+    if op == "subtract" and _is(b, 0.0):
         return a
-    if op == "multiply":
-        if 0.0 in (a, b):
-            return 0.0
-        if 1.0 in (a, b):
-            return b if a == 1.0 else a
-    if op == "divide" and (a == 0.0 or b == 1.0):
+    if op == "multiply" and (_is(a, 0.0) or _is(b, 0.0)):
+        return 0.0
+    if op == "multiply" and (_is(a, 1.0) or _is(b, 1.0)):
+        return b if _is(a, 1.0) else a
+    if op == "divide" and (_is(a, 0.0) or _is(b, 1.0)):
         return a
-    if op == "power" and b in (0.0, 1.0):
-        return a if b == 1.0 else 1.0
-    return Node(op, args)
+    if op == "power" and _is(b, 1.0):
+        return a
+    if op == "power" and _is(b, 0.0):
+        return 1.0
+    return Node(op, (a, b))
+
+
+def _is(value: Any, number: float) -> bool:
+    return not isinstance(value, Node) and value == number
 
 
 def _constant(value: Any) -> Any:
@@ -205,7 +224,7 @@ def _differentiate(node: Node, wrt: Node, memo: dict[int, Any]) -> Any:
         return 0.0
     args = node.args
     d = [_derivative(arg, wrt, memo) for arg in args]
-    if all(not isinstance(v, Node) and v == 0.0 for v in d):
+    if all(_is(v, 0.0) for v in d):
         return 0.0
     a, b = args[0], args[-1]
     match node.op:
@@ -219,13 +238,19 @@ def _differentiate(node: Node, wrt: Node, memo: dict[int, Any]) -> Any:
             return _power_derivative(node, d)
         case "where":
             return _make("where", a, d[1], d[2])
+        case "maximum" | "minimum":
+            # Where both sides are equal the mean of the two slopes: right for smooth functions written by cases.
+            first = "greater" if node.op == "maximum" else "less"
+            tie = _make("multiply", 0.5, _make("add", d[0], d[1]))
+            other = _make("where", _make("equal", a, b), tie, d[1])
+            return _make("where", _make(first, a, b), d[0], other)
     return _make("multiply", _outer_derivative(node), d[0])
 
 
 def _power_derivative(node: Node, d: list[Any]) -> Any:
     a, p = node.args
     base = _make("multiply", _make("multiply", p, _make("power", a, _make("subtract", p, 1.0))), d[0])
-    if not isinstance(d[1], Node) and d[1] == 0.0:
+    if _is(d[1], 0.0):
         return base
     return _make("add", base, _make("multiply", _make("multiply", node, _make("log", a)), d[1]))
 
@@ -249,6 +274,8 @@ def _outer_derivative(node: Node) -> Any:
             return _make("subtract", 0.0, _make("sin", a))
         case "tanh":
             return _make("subtract", 1.0, _make("multiply", node, node))
+        case "sigmoid":
+            return _make("multiply", node, _make("sigmoid", _make("subtract", 0.0, a)))
         case "arctan":
             return _make("divide", 1.0, _make("add", 1.0, _make("multiply", a, a)))
     sign = _make("where", _make("less", a, 0.0), -1.0, 0.0)  # absolute value: 0 at the kink

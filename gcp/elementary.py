@@ -18,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
+from scipy.special import expit
 
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
@@ -82,11 +83,9 @@ def softplus(x: Any) -> Any:
     return maximum(x, 0.0) + log1p(exp(-abs(x)))
 
 
-@register_jitable(forceinline=True)
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e**-x), overflow-free, by the sign of x."""
-    t = exp(-abs(x))
-    return where(x >= 0, 1.0, t) / (1.0 + t)
+    """1 / (1 + e**-x), overflow-free."""
+    return expit(x)
 
 
 @register_jitable(forceinline=True)
@@ -191,6 +190,12 @@ def _log1p_compiled(x):
 
 
 @register_jitable(forceinline=True)
+def _sigmoid_compiled(x):
+    t = _exp_compiled(-abs(x))
+    return (1.0 if x >= 0.0 else t) / (1.0 + t)
+
+
+@register_jitable(forceinline=True)
 def _power_compiled(x, p):
     return _exp_compiled(p * _log_compiled(x))
 
@@ -228,6 +233,7 @@ for _public, _compiled in (
     (expm1, _expm1_compiled),
     (log, _log_compiled),
     (log1p, _log1p_compiled),
+    (sigmoid, _sigmoid_compiled),
 ):
     overload(_public, jit_options=_INLINE)(_float64_args(_compiled))
 

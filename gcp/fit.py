@@ -73,8 +73,8 @@ def fit_gcp(
     init : "random", "svd", CPTensor, (weights, factors), list of factors or FitResult
         Where to start. Given factors are moved into the bounds.
     n_starts : int
-        Several starts, the one with the lowest F is kept; given factors are used by the first only, the others
-        are random. With `fixed_modes` the fixed factors are common to all.
+        Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
+        others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
         "auto", "lbfgsb", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
@@ -133,6 +133,8 @@ def fit_gcp(
     True
     """
     began = time.perf_counter()
+    if callback is not None and not callable(callback):
+        raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
     rank = arguments.positive_int("rank", rank)
     n_starts = arguments.positive_int("n_starts", n_starts)
     method = arguments.solver(solver, n_iter_max, tol, max_seconds)
@@ -147,7 +149,7 @@ def fit_gcp(
     seed = arguments.seed(random_state)
     job = _Job(objective, rank, init, limits, fixed, groups, method, seed)
     with reporter(verbose, n_starts) as progress, threads.single_threaded_blas():
-        outputs = _run_starts(job, n_starts, max_seconds, callback, progress)
+        outputs, interrupted = _run_starts(job, n_starts, max_seconds, callback, progress)
     options = {
         "init": arguments.describe(init),
         "n_starts": n_starts,
@@ -157,10 +159,13 @@ def fit_gcp(
         "l2_reg": objective.ridge.strength,
         "max_seconds": max_seconds,
     }
-    result = _assemble(job, outputs, time.perf_counter() - began, options)
+    result = _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
     if not result.converged:
         warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=2)
     return result
+
+
+_INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ class _Job:
             raise ParameterError(f'Unknown init {self.init!r}: expected "random", "svd" or a model.')
         if is_named and self.fixed:
             raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
-        if self.init == "svd" if is_named else index == 0:
+        if index == 0 and not (is_named and self.init == "random"):
             factors = self._svd(rng) if is_named else self._given()
         else:
             factors = random_factors(self.objective, self.rank, self.bounds, rng)
@@ -201,8 +206,7 @@ class _Job:
         return svd_factors(self.objective, self.rank, self.bounds, rng)
 
     def _given(self) -> list[FloatArray]:
-        free = [mode for group in self.groups for mode in group]
-        factors = given_factors(self.init, self.objective.tensor.shape, self.rank, free)
+        factors = given_factors(self.init, self.objective.tensor.shape, self.rank, self.groups)
         inside = self.bounds.project(factors)
         for mode in self.fixed:
             if not np.array_equal(inside[mode], factors[mode]):
@@ -219,7 +223,8 @@ def _run_starts(
     max_seconds: float | None,
     callback: Callable[[IterationState], bool | None] | None,
     progress: Reporter,
-) -> list[SolverOutput]:
+) -> tuple[list[SolverOutput], bool]:
+    """The outcome of every start, and whether an interrupt cut them short."""
     began = time.perf_counter()
     outputs: list[SolverOutput] = []
     for index in range(n_starts):
@@ -238,11 +243,11 @@ def _run_starts(
             if watch.latest is None and not outputs:
                 raise
             outputs.extend(watch.interrupted())
-            break
+            return outputs, True
         outputs.append(replace(found, factors=free.expand(found.factors)))
         if found.status == "callback":
             break
-    return outputs
+    return outputs, False
 
 
 def _solve(
@@ -273,7 +278,8 @@ class _Watch:
         self.trace = Trace()
 
     def __call__(self, state: IterationState) -> bool:
-        state = replace(state, start=self.index, factors=self.free.expand(state.factors))
+        factors = [a.copy() for a in self.free.expand(state.factors)]
+        state = replace(state, start=self.index, factors=factors)
         self.latest = state
         self.trace.add(state.seconds, state.objective, state.projected_gradient_norm)
         self.progress.update(state)
@@ -290,7 +296,7 @@ class _Watch:
             last.projected_gradient_norm,
             False,
             "interrupted",
-            "the fit was interrupted; this is the best model so far",
+            _INTERRUPTED,
             last.iteration,
             last.iteration,
             self.trace,
@@ -298,9 +304,10 @@ class _Watch:
         return [output]
 
 
-def _assemble(job: _Job, outputs: list[SolverOutput], seconds: float, options: dict[str, Any]) -> FitResult:
+def _assemble(
+    job: _Job, outputs: list[SolverOutput], interrupted: bool, seconds: float, options: dict[str, Any]
+) -> FitResult:
     best = min(outputs, key=lambda output: output.objective)
-    interrupted = outputs[-1].status == "interrupted"
     objective, ndim = job.objective, len(job.objective.tensor.shape)
     last_is_tied = any(ndim - 1 in group and len(group) > 1 for group in job.groups)
     weights, factors = normalize(
@@ -323,11 +330,12 @@ def _assemble(job: _Job, outputs: list[SolverOutput], seconds: float, options: d
         factors=factors,
         loss=objective.loss,
         objective=best.objective,
+        penalty=objective.ridge.value(best.factors),
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
         status="interrupted" if interrupted else best.status,
-        message=outputs[-1].message if interrupted else best.message,
+        message=_INTERRUPTED if interrupted else best.message,
         n_iter=best.n_iter,
         n_eval=best.n_eval,
         projected_gradient_norm=best.projected_gradient_norm,

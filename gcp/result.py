@@ -36,6 +36,8 @@ class FitResult:
         With its parameters, `eps` included.
     objective : float
         F = sum of w f(x, m), plus the ridge penalty if there is one.
+    penalty : float
+        The penalty's part of F.
     null_objective : float
         F of the best constant model.
     saturated_objective : float
@@ -65,6 +67,7 @@ class FitResult:
     factors: list[FloatArray]
     loss: Loss
     objective: float
+    penalty: float
     null_objective: float
     saturated_objective: float
     converged: bool
@@ -99,7 +102,7 @@ class FitResult:
     @property
     def training_deviance_explained(self) -> float:
         """1 - (F - F saturated) / (F null - F saturated), on the data and weights of the fit."""
-        return _explained(self.objective, self.null_objective, self.saturated_objective)
+        return _explained(self.objective - self.penalty, self.null_objective, self.saturated_objective)
 
     def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
         """Model entries m.

@@ -25,6 +25,7 @@ _NAME = "gcp-result"
 _VERSION = 1
 _SCALARS = (
     "objective",
+    "penalty",
     "null_objective",
     "saturated_objective",
     "converged",
@@ -46,7 +47,7 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
         "version": np.array(_VERSION),
-        "meta": np.array(json.dumps(meta)),
+        "meta": np.array(json.dumps(meta, default=_number)),
         "weights": result.weights,
         "mode_names": np.array(result.labels.names),
     }
@@ -106,6 +107,7 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
     meta: dict[str, Any] = json.loads(str(arrays["meta"]))
     names = [str(name) for name in arrays["mode_names"]]
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
+    _check(arrays["weights"], factors, arrays)
     trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
     return FitResult(
         weights=arrays["weights"],
@@ -115,6 +117,25 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
         **{name: meta[name] for name in _SCALARS},
     )
+
+
+def _check(weights: Array, factors: list[Array], arrays: dict[str, Array]) -> None:
+    """Raise `FormatError` unless the arrays make one model."""
+    extra = [name for name in arrays if name.startswith("factor_")]
+    if len(extra) != len(factors):
+        raise FormatError(f"{len(extra)} factors, but {len(factors)} mode names.")
+    entries = [("weights", weights, weights.shape[:1])]
+    entries += [(f"factor_{n}", a, (*a.shape[:1], weights.size)) for n, a in enumerate(factors)]
+    for name, array, shape in entries:
+        if array.dtype.kind != "f" or array.shape != shape or array.ndim == 0:
+            raise FormatError(
+                f"entry {name!r} is {array.dtype} of shape {array.shape}: expected floats, {shape}."
+            )
+
+
+def _number(value: Any) -> Any:
+    """NumPy numbers as Python's, for JSON."""
+    return value.item()
 
 
 def _describe(loss: Loss) -> dict[str, Any]:

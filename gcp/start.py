@@ -10,8 +10,11 @@ import numpy as np
 from gcp._typing import Array, FloatArray
 from gcp.bounds import Bounds
 from gcp.errors import ParameterError
+from gcp.kernels.dense import model_values, mttkrps
 from gcp.losses.base import Loss
 from gcp.objectives.entrywise import EntrywiseObjective
+
+_SAMPLE = 200_000
 
 _SMALL_STD = 0.3
 """Spread of a random model under a log or logit link: enough to break symmetry, far from saturation."""
@@ -83,7 +86,8 @@ def _linked_factors(
     factors = [rng.standard_normal((size, rank)) for size in shape]
     if mean > float(loss.link(loss.mean(0.0))) and np.isinf(loss.data_domain.high):
         amplitude = _amplitude_for_mean(factors, objective, rng)
-        return [a * amplitude ** (1 / len(shape)) for a in factors]
+        if amplitude is not None:
+            return [a * amplitude ** (1 / len(shape)) for a in factors]
     carried = abs(mean) ** (1 / len(shape))
     spread = (_SMALL_STD / np.sqrt(max(rank - 1, 1))) ** (1 / len(shape))
     for a in factors:
@@ -98,11 +102,17 @@ def _linked_factors(
 
 def _amplitude_for_mean(
     factors: list[FloatArray], objective: EntrywiseObjective, rng: np.random.Generator
-) -> float:
-    """The scale of the model at which the mean of `loss.mean(m)` is the data's mean, from sampled entries."""
-    sample = [rng.integers(len(a), size=20_000) for a in factors]
-    m = np.prod([a[rows] for a, rows in zip(factors, sample, strict=True)], axis=0).sum(axis=1)
+) -> float | None:
+    """The scale of the model at which the mean of `loss.mean(m)` is the data's mean; None if out of reach."""
+    shape = objective.tensor.shape
+    if np.prod(shape, dtype=float) <= _SAMPLE:
+        m = model_values(factors, shape)
+    else:
+        sample = [rng.integers(size, size=_SAMPLE) for size in shape]
+        m = np.prod([a[rows] for a, rows in zip(factors, sample, strict=True)], axis=0).sum(axis=1)
     low, high = 0.0, 20.0 / float(np.abs(m).max())
+    if float(np.mean(objective.loss.mean(high * m))) < objective.survey.mean:
+        return None
     for _ in range(50):
         middle = 0.5 * (low + high)
         if float(np.mean(objective.loss.mean(middle * m))) < objective.survey.mean:
@@ -120,6 +130,7 @@ def svd_factors(
     Missing entries take the mean. Under a log or logit link, data are drawn halfway to their mean first, which
     keeps the transform finite. Holds the whole transformed tensor in memory.
     """
+    from tensorly import backend_context
     from tensorly.decomposition._cp import initialize_cp
 
     tensor, loss = objective.tensor, objective.loss
@@ -127,16 +138,16 @@ def svd_factors(
     x = np.array(tensor.values, dtype=float)
     if tensor.entry_weights is not None:
         x[np.broadcast_to(tensor.entry_weights == 0, x.shape)] = mean
-    z = x if _is_identity(loss) else np.asarray(loss.link(0.5 * (x + mean)))
+    z = x if _is_identity(loss) else np.clip(loss.link(0.5 * (x + mean)), *_reach(loss))
     nonnegative = all(low.min() >= 0 for low in bounds.lower)
     if z.ndim == 1:  # a vector has no unfoldings to decompose
         return bounds.project([np.repeat(z[:, None] / rank, rank, axis=1)])
-    seed = int(rng.integers(2**32))
-    weights, factors = initialize_cp(
-        z, rank, init="svd", svd="truncated_svd", random_state=seed, non_negative=nonnegative
-    )
-    factors = [np.array(a, dtype=float) for a in factors]
-    factors[0] *= np.asarray(weights)
+    with backend_context("numpy"):
+        # TensorLy fails where an unfolding has fewer singular vectors than components: those are random.
+        found = min(rank, *(min(size, z.size // size) for size in z.shape))
+        _, factors = initialize_cp(z, found, init="svd", svd="truncated_svd", non_negative=nonnegative)
+    spare = [0.1 * rng.standard_normal((size, rank - found)) / np.sqrt(size) for size in z.shape]
+    factors = [np.hstack([np.asarray(a, dtype=float), b]) for a, b in zip(factors, spare, strict=True)]
     if nonnegative:  # singular vectors have zeros and arbitrary length
         factors = [np.maximum(np.abs(a), 1e-3 * np.abs(a).mean()) for a in factors]
         match_mean(factors, max(_finite_mean(objective), 1e-3))
@@ -146,11 +157,12 @@ def svd_factors(
 
 
 def given_factors(
-    init: Any, shape: tuple[int, ...], rank: int, free_modes: Sequence[int]
+    init: Any, shape: tuple[int, ...], rank: int, groups: Sequence[tuple[int, ...]]
 ) -> list[FloatArray]:
     """Factors of a CP model: (weights, factors), a `CPTensor`, a list of factors or a `FitResult`.
 
-    The weights are spread evenly over the free modes, a negative one's sign in the first of them.
+    The weights are spread evenly over the free modes, given as groups of tied ones (over the first mode if none
+    is free); the sign of a negative weight goes to an odd number of modes that are tied to each other.
 
     Raises
     ------
@@ -171,10 +183,14 @@ def given_factors(
     if weights is not None:
         if weights.shape != (rank,) or not np.isfinite(weights).all():
             raise ParameterError(f"init: weights have shape {weights.shape}: expected {rank} finite numbers.")
-        for mode in free_modes:
-            factors[mode] = factors[mode] * np.abs(weights) ** (1 / len(free_modes))
-        if len(free_modes):
-            factors[free_modes[0]] = factors[free_modes[0]] * np.where(weights < 0, -1.0, 1.0)
+        free = [mode for group in groups for mode in group] or [0]
+        for mode in free:
+            factors[mode] = factors[mode] * np.abs(weights) ** (1 / len(free))
+        odd = next((group for group in groups if len(group) % 2), () if groups else (0,))
+        if not odd and (weights < 0).any():
+            raise ParameterError("init: with every mode tied to another, weights cannot be negative.")
+        for mode in odd:
+            factors[mode] = factors[mode] * np.where(weights < 0, -1.0, 1.0)
     return factors
 
 
@@ -206,8 +222,6 @@ def match_mean(factors: list[FloatArray], mean: float) -> None:
 
 def _match_projection(factors: list[FloatArray], z: Array) -> None:
     """Least-squares weights of the components, spread over the modes."""
-    from gcp.kernels.dense import mttkrps
-
     gram = np.prod([a.T @ a for a in factors], axis=0)
     right = np.sum(mttkrps(z, factors)[0] * factors[0], axis=0)
     weights = np.linalg.lstsq(gram, right, rcond=None)[0]
@@ -218,11 +232,14 @@ def _match_projection(factors: list[FloatArray], z: Array) -> None:
 
 def _finite_mean(objective: EntrywiseObjective) -> float:
     """link(mean of the data), held within reach where the link is infinite."""
-    mean = objective.survey.mean
-    low, high = (-20.0, 20.0) if not _is_identity(objective.loss) else (-np.inf, np.inf)
-    if objective.loss.data_domain.high == 1:
-        high = min(high, 1e3)
-    return float(np.clip(objective.loss.link(mean), low, high))
+    return float(np.clip(objective.loss.link(objective.survey.mean), *_reach(objective.loss)))
+
+
+def _reach(loss: Loss) -> tuple[float, float]:
+    """Model values that a start may have: none where a link is infinite."""
+    if _is_identity(loss):
+        return -np.inf, np.inf
+    return (0.0, 1e3) if loss.model_domain.low >= 0 else (-20.0, 20.0)
 
 
 def _is_identity(loss: Loss) -> bool:

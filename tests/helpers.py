@@ -105,7 +105,9 @@ def loss_difference(loss, x, a, b):
     if loss.name == "beta-divergence" and (loss.beta != 1 or np.any(x != np.floor(x))):
         # d f / d mean = -(x - mean) / variance, with variance = mean**(2 - beta)
         slope = [
-            integrate.quad(lambda t, xi=xi: (t - xi) * t ** (loss.beta - 2), bi, ai, epsabs=1e-13, epsrel=1e-12)
+            integrate.quad(
+                lambda t, xi=xi: (t - xi) * t ** (loss.beta - 2), bi, ai, epsabs=1e-13, epsrel=1e-12
+            )
             for xi, ai, bi in zip(x, a, b, strict=True)
         ]
         return np.array([value for value, _ in slope])

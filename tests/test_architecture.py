@@ -146,12 +146,30 @@ def test_import_alone_loads_nothing_heavy():
 # --- public names ------------------------------------------------------------------------------------------
 
 PUBLIC = sorted(gcp.__all__)
-CALLABLES = [name for name in PUBLIC if callable(getattr(gcp, name)) and not inspect.ismodule(getattr(gcp, name))]
+CALLABLES = [
+    name for name in PUBLIC if callable(getattr(gcp, name)) and not inspect.ismodule(getattr(gcp, name))
+]
 
 
 def test_the_stub_lists_the_names_of_the_contract():
-    promised = {"fit_gcp", "build_objective", "available_losses", "get_loss", "custom_loss", "FitResult", "LBFGSB"}
-    promised |= {"DenseTensor", "from_frame", "read_tensor", "write_tensor", "simulate", "datasets", "Interval"}
+    promised = {
+        "fit_gcp",
+        "build_objective",
+        "available_losses",
+        "get_loss",
+        "custom_loss",
+        "FitResult",
+        "LBFGSB",
+    }
+    promised |= {
+        "DenseTensor",
+        "from_frame",
+        "read_tensor",
+        "write_tensor",
+        "simulate",
+        "datasets",
+        "Interval",
+    }
     assert promised <= set(PUBLIC)
     stub = (ROOT / "__init__.pyi").read_text()
     assert set(re.findall(r"import \w+ as (\w+)", stub)) == set(PUBLIC)
@@ -217,5 +235,3 @@ def test_files_and_functions_keep_to_their_size():
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
                 assert lines <= 60, f"{path}: {node.name} has {lines} lines"
-
-

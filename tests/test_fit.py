@@ -1,6 +1,7 @@
 """Rungs 6 and 8: closed forms, planted models, masks, options, and every kind of bad argument."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -223,7 +224,7 @@ def test_ridge_reaches_its_stationary_point(l2_reg, rng):
     # At a minimum the modes of a component have equal norms, and for rank 1 on a matrix the best weight is
     # the soft-thresholded singular value: minimise (s - w)**2 + 0.7 w over w = |a| |b|
     data = rng.normal(size=(9, 6))
-    u, s, vt = np.linalg.svd(data)
+    u, s, _ = np.linalg.svd(data)
     result = fit_gcp(data, 1, l2_reg=l2_reg, solver=TIGHT, random_state=0)
     assert_allclose(result.weights, s[0] - 0.35, rtol=1e-6)
     expected = np.sum(s[1:] ** 2) + 0.35**2 + 0.7 * (s[0] - 0.35)
@@ -283,6 +284,29 @@ def test_memory_layout_does_not_matter(rng):
         assert_allclose(fit_gcp(other, 2, random_state=0, n_iter_max=20).objective, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("loss", ["gaussian", "poisson", "gamma", "rayleigh", "huber", "beta-divergence"])
+def test_large_units_do_not_change_what_is_explained(loss):
+    data = np.maximum(np.round(simulate((10, 9, 8), 2, "gamma", scale=30.0, random_state=2)[0].values), 1)
+    one, other = (
+        fit_gcp(data * unit, 2, loss=Huber(delta=20 * unit) if loss == "huber" else loss, random_state=0)
+        for unit in (1.0, 1e12)
+    )
+    assert_allclose(other.training_deviance_explained, one.training_deviance_explained, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "loss", ["gaussian", "poisson", "gamma", "rayleigh", "negative-binomial", "poisson-log", "bernoulli-odds"]
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_default_tolerances_end_near_the_optimum(loss, dtype):
+    data = simulate((15, 12, 10), 2, loss, scale=0.7 if "log" in loss else 3.0, random_state=3)[0].values
+    tight = fit_gcp(data, 2, loss=loss, random_state=0, solver=TIGHT)
+    default = fit_gcp(data.astype(dtype), 2, loss=loss, random_state=0)
+    whole = tight.null_objective - tight.saturated_objective
+    assert default.converged
+    assert abs(default.objective - tight.objective) < (1e-6 if dtype == np.float64 else 1e-4) * whole
+
+
 @pytest.mark.parametrize("loss", ["gaussian", "gamma", "huber", "poisson", "bernoulli-odds", "poisson-log"])
 def test_constant_data_are_fitted(loss):
     result = fit_gcp(np.ones((4, 3, 2)), 2, loss=loss, random_state=0)
@@ -291,7 +315,9 @@ def test_constant_data_are_fitted(loss):
         assert_allclose(result.predict(), 1, rtol=1e-2)
 
 
-@pytest.mark.parametrize("loss", ["gaussian", "poisson", "poisson-log", "bernoulli-logit", "negative-binomial"])
+@pytest.mark.parametrize(
+    "loss", ["gaussian", "poisson", "poisson-log", "bernoulli-logit", "negative-binomial"]
+)
 def test_all_zero_data_are_fitted(loss):
     result = fit_gcp(np.zeros((4, 3, 2)), 2, loss=loss, random_state=0)
     assert_allclose(result.predict(), 0, atol=0.05)
@@ -424,8 +450,22 @@ def test_callback_sees_all_factors_also_fixed_and_tied_ones(rng):
     assert all(np.array_equal(f[2], init[2]) and np.array_equal(f[0], f[1]) for f in seen)
 
 
+def test_callback_cannot_reach_into_the_fit(rng):
+    data, init = rng.normal(size=(5, 5, 4)), random_factors((5, 5, 4), 2, rng)
+    options = {"init": init, "fixed_modes": [2], "n_iter_max": 5}
+
+    def scribble(state):
+        for a in state.factors:
+            a[:] = 7.0
+
+    expected = fit_gcp(data, 2, **options)
+    assert fit_gcp(data, 2, **options, callback=scribble).objective == expected.objective
+
+
 def test_callback_stops_all_starts(rng):
-    result = fit_gcp(rng.normal(size=(6, 5, 4)), 2, n_starts=3, random_state=0, callback=lambda s: s.iteration == 2)
+    result = fit_gcp(
+        rng.normal(size=(6, 5, 4)), 2, n_starts=3, random_state=0, callback=lambda s: s.iteration == 2
+    )
     assert result.status == "callback"
     assert len(result.starts) == 1
 
@@ -455,6 +495,23 @@ def test_interrupt_of_the_first_start_keeps_its_latest_model(rng):
     result = fit_gcp(data, 2, random_state=0, callback=interrupt)
     assert (result.status, result.n_iter) == ("interrupted", 3)
     assert_allclose(np.sum((data - result.model_values()) ** 2), result.objective)
+
+
+def test_interrupt_before_the_first_iteration_of_a_later_start_is_reported(rng):
+    calls = []
+
+    @dataclass(frozen=True)
+    class Interrupted:
+        n_iter_max: int = 50
+
+        def solve(self, *args):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return LBFGSB(n_iter_max=self.n_iter_max).solve(*args)
+
+    result = fit_gcp(rng.normal(size=(6, 5, 4)), 1, n_starts=3, solver=Interrupted(), random_state=0)
+    assert (result.status, result.converged) == ("interrupted", False)
 
 
 def test_errors_of_a_callback_are_not_swallowed(rng):
@@ -558,7 +615,7 @@ CP = [np.ones((4, 2)), np.ones((3, 2)), np.ones((2, 2))]
         ({"n_threads": "all"}, "n_threads"),
         ({"callback": 3}, "callback"),
     ],
-    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_bad_arguments_are_named(options, message):
     arguments = {"data": X, "rank": 2, "n_iter_max": 2} | options
@@ -622,3 +679,47 @@ def test_objective_agrees_with_build_objective(rng):
     result = fit_gcp(data, 2, loss="poisson", random_state=0)
     model = [result.factors[0] * result.weights, *result.factors[1:]]
     assert_allclose(build_objective(data, "poisson").value_and_grad(model)[0], result.objective, rtol=1e-12)
+
+
+# --- simulate ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "gaussian", "bernoulli-logit"])
+def test_simulated_models_have_the_asked_scale(loss):
+    data, truth = simulate((40, 30, 20), 3, loss, scale=2.5, random_state=1)
+    m = full(truth.factors, truth.weights)
+    measured = m.mean() if loss in ("poisson", "gamma") else np.sqrt(np.mean(m**2))
+    assert_allclose(measured, 2.5, rtol=0.15)
+    assert data.shape == (40, 30, 20)
+    if loss in ("poisson", "gamma"):
+        assert_allclose(data.values.mean(), m.mean(), rtol=0.1)
+
+
+def test_simulation_is_decided_by_its_seed():
+    one, two, other = (simulate((6, 5), 2, "poisson", missing=0.2, random_state=k)[0] for k in (1, 1, 2))
+    assert np.array_equal(one.values, two.values)
+    assert np.array_equal(one.entry_weights, two.entry_weights)
+    assert not np.array_equal(one.values, other.values)
+
+
+def test_simulated_share_of_missing_entries():
+    data, _ = simulate((40, 30, 20), 2, missing=0.3, random_state=0)
+    assert_allclose(np.mean(data.entry_weights == 0), 0.3, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": 0}, "rank"),
+        ({"shape": (3, 0)}, "shape"),
+        ({"shape": (3, 2.5)}, "shape"),
+        ({"missing": 1.0}, "missing"),
+        ({"missing": -0.1}, "missing"),
+        ({"scale": 0.0}, "scale"),
+        ({"scale": np.nan}, "scale"),
+        ({"loss": "cauchy"}, "loss"),
+    ],
+)
+def test_bad_simulations_are_named(options, message):
+    with pytest.raises(ParameterError, match=message):
+        simulate(**({"shape": (4, 3), "rank": 2} | options))

@@ -95,7 +95,16 @@ def test_predict_is_the_mean_under_the_loss(loss):
 
 @pytest.mark.parametrize(
     "subs",
-    [[[0, 0]], [[0, 0, 0, 0]], [[0.0, 1.0, 2.0]], [[6, 0, 0]], [[0, 0, -1]], [["a", "b", "c"]], [[[0, 0, 0]]], [[]]],
+    [
+        [[0, 0]],
+        [[0, 0, 0, 0]],
+        [[0.0, 1.0, 2.0]],
+        [[6, 0, 0]],
+        [[0, 0, -1]],
+        [["a", "b", "c"]],
+        [[[0, 0, 0]]],
+        [[]],
+    ],
 )
 def test_bad_subscripts_are_named(subs, poisson):
     with pytest.raises(ParameterError, match="subs"):
@@ -114,7 +123,9 @@ def test_score_is_minus_the_weighted_mean_loss(poisson):
     assert_allclose(result.score(data), -f.mean(), rtol=1e-7)
     assert_allclose(result.score(data, mask=mask), -f[mask].mean(), rtol=1e-7)
     assert_allclose(
-        result.score(data, mask=mask, entry_weights=weights), -np.average(f[mask], weights=weights[mask]), rtol=1e-7
+        result.score(data, mask=mask, entry_weights=weights),
+        -np.average(f[mask], weights=weights[mask]),
+        rtol=1e-7,
     )
 
 
@@ -167,7 +178,14 @@ def test_training_deviance_explained_leaves_the_ridge_out():
 
 def test_result_prints_what_matters(poisson):
     text = str(poisson[1])
-    for part in ("rank 3", "6 mode_0 x 5 mode_1 x 4 mode_2", "Poisson", "objective", "deviance", "not converged"):
+    for part in (
+        "rank 3",
+        "6 mode_0 x 5 mode_1 x 4 mode_2",
+        "Poisson",
+        "objective",
+        "deviance",
+        "not converged",
+    ):
         assert part in text
     assert len(text.splitlines()) < 15
 
@@ -279,7 +297,7 @@ def test_custom_losses_are_asked_for(tmp_path):
     loss = custom_loss(lambda x, m: (x - m) ** 4, name="quartic")
     result = fit_gcp(np.random.default_rng(0).normal(size=(5, 4)), 1, loss=loss, random_state=0)
     result.save(tmp_path / "fit.npz")
-    with pytest.raises(ParameterError, match="quartic.*loss="):
+    with pytest.raises(ParameterError, match=r"quartic.*loss="):
         FitResult.load(tmp_path / "fit.npz")
     assert FitResult.load(tmp_path / "fit.npz", loss=loss) == result
 
@@ -315,13 +333,13 @@ def test_files_hold_no_pickle(poisson, tmp_path):
             assert archive[name].dtype.kind != "O"
 
 
-@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
+@pytest.mark.parametrize("keep", [0, 0.001, 0.1, 0.5, 0.99])
 def test_truncated_files_are_refused(keep, poisson, tmp_path):
     path = tmp_path / "fit.npz"
     poisson[1].save(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: keep if keep > 1 or keep == 0 else int(keep * len(whole))])
-    with pytest.raises(FormatError, match="fit.npz"):
+    path.write_bytes(whole[: int(keep * len(whole))])
+    with pytest.raises(FormatError if keep else DataError, match=r"fit\.npz"):
         FitResult.load(path)
 
 
@@ -370,16 +388,16 @@ def test_a_flipped_byte_does_not_pass(poisson, tmp_path):
         FitResult.load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00"])
 def test_other_files_are_refused(content, tmp_path):
     path = tmp_path / "fit.npz"
     path.write_bytes(content)
-    with pytest.raises(FormatError, match="fit.npz"):
+    with pytest.raises(FormatError, match=r"fit\.npz"):
         FitResult.load(path)
 
 
 def test_missing_files_folders_and_permissions_are_named(poisson, tmp_path):
-    with pytest.raises(DataError, match="absent.npz"):
+    with pytest.raises(DataError, match=r"absent\.npz"):
         FitResult.load(tmp_path / "absent.npz")
     with pytest.raises(DataError, match="nowhere"):
         poisson[1].save(tmp_path / "nowhere" / "fit.npz")

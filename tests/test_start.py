@@ -143,6 +143,18 @@ def test_negative_weights_survive_tied_modes(rng):
     assert_allclose(start.model_values(), full([a, a, c], weights), rtol=1e-12, atol=1e-12)
 
 
+def test_a_negative_weight_of_wholly_symmetric_even_modes_is_refused(rng):
+    a = rng.normal(size=(5, 2))  # w a a' with w < 0 is no b b'
+    with pytest.raises(ParameterError, match=r"init.*negative"):
+        begin(rng.normal(size=(5, 5)), 2, init=(np.array([-1.0, 1.0]), [a, a]), tied_modes=[(0, 1)])
+
+
+def test_a_negative_weight_of_three_tied_modes_is_kept(rng):
+    a, weights = rng.normal(size=(5, 2)), np.array([-2.0, 1.0])
+    start = begin(rng.normal(size=(5, 5, 5)), 2, init=(weights, [a, a, a]), tied_modes=[(0, 1, 2)])
+    assert_allclose(start.model_values(), full([a, a, a], weights), rtol=1e-12, atol=1e-12)
+
+
 def test_given_models_are_moved_into_the_bounds(rng):
     factors = random_factors(SHAPE, 2, rng)
     start = begin(rng.poisson(2.0, SHAPE), 2, loss="poisson", init=factors)
@@ -179,6 +191,11 @@ def test_start_k_does_not_depend_on_the_number_of_starts(rng):
     many = fit_gcp(data, 2, n_starts=4, random_state=5, n_iter_max=3)
     assert [s["objective"] for s in few.starts] == [s["objective"] for s in many.starts[:2]]
     assert len({s["objective"] for s in many.starts}) == 4
+
+
+def test_several_svd_starts_are_not_the_same_fit_again(rng):
+    result = fit_gcp(rng.normal(size=SHAPE), 3, init="svd", n_starts=3, random_state=0, n_iter_max=5)
+    assert len({s["objective"] for s in result.starts}) == 3
 
 
 def test_other_seeds_give_other_starts(rng):

@@ -115,7 +115,8 @@ def loss_and_mttkrps(
     khatri_rao.rows(*fast, 0, k_fast)
 
     def work(run: tuple[int, int]) -> tuple[float, FloatArray, FloatArray]:
-        return _pass(layout, formula, slow, k_fast, run)
+        with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
+            return _pass(layout, formula, slow, k_fast, run)
 
     n_rows = layout.matrix.shape[0]
     useful = min(n_threads, n_rows, -(-layout.matrix.size // BLOCK_ENTRIES))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -84,14 +84,18 @@ def _compiled(f: Function, df: Function) -> tuple[Function, Function]:
             values[i] = v if w != 0.0 else 0.0  # a select, so that NaN under weight 0 does not spread
             m[i] = d if w != 0.0 else 0.0
 
-    identity = _fingerprint(f) + _fingerprint(df)
+    try:
+        identity = _fingerprint(f) + _fingerprint(df)
+    except _UnknownCodeError:
+        identity = ""
     return _cached(plain, identity), _cached(weighted, identity)
 
 
 def _cached(loop: Function, identity: str) -> Function:
     dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH)(loop)
-    with suppress(RuntimeError):  # no folder to write to: compile anew in each process
-        dispatcher._cache = _FormulaCache(loop, identity)
+    if identity:
+        with suppress(RuntimeError):  # no folder to write to: compile anew in each process
+            dispatcher._cache = _FormulaCache(loop, identity)
     compiled: Function = dispatcher
     return compiled
 
@@ -107,26 +111,48 @@ class _FormulaCache(FunctionCache):  # type: ignore[misc]
         return sig, codegen.magic_tuple(), self._identity
 
 
+class _UnknownCodeError(Exception):
+    """A formula depends on something that has no text to compare."""
+
+
 def _fingerprint(function: Function) -> str:
-    """Equal for equal code, in any process."""
-    parts: list[str] = [_library_digest()]
+    """Equal for equal code, helpers and numbers, in any process.
 
-    def collect(code: CodeType) -> None:
-        parts.extend([code.co_code.hex(), repr(code.co_names), repr(code.co_varnames)])
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                collect(constant)
-            else:
-                parts.append(repr(constant))
-
-    collect(function.__code__)
-    for name in function.__code__.co_names:  # numbers such as pi live in the module, not in the code
-        parts.append(f"{name}={_plain_value(function.__globals__.get(name))}")
+    Raises
+    ------
+    _UnknownCodeError
+        If the formula uses anything but plain functions and numbers: then it must not be cached.
+    """
+    parts = [_library_digest()]
+    _describe(function, parts, set())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _plain_value(value: Any) -> str:
-    return repr(value) if isinstance(value, int | float) else getattr(value, "__qualname__", "")
+def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
+    if value is None or isinstance(value, int | float | str):
+        parts.append(repr(value))
+    elif isinstance(value, np.ufunc | ModuleType | BuiltinFunctionType):
+        parts.append(str(getattr(value, "__name__", value)))
+    elif isinstance(value, FunctionType):
+        if id(value) not in seen and value.__module__ != elementary.__name__:
+            seen.add(id(value))
+            _describe_code(value.__code__, value.__globals__, parts, seen)
+            for inner in (*(value.__defaults__ or ()), *(c.cell_contents for c in value.__closure__ or ())):
+                _describe(inner, parts, seen)
+    else:
+        raise _UnknownCodeError
+
+
+def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen: set[int]) -> None:
+    parts += [code.co_code.hex(), repr(code.co_names), repr(code.co_varnames), repr(code.co_freevars)]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _describe_code(constant, scope, parts, seen)
+        else:
+            parts.append(repr(constant))
+    for name in code.co_names:
+        if name in scope:  # else an attribute or a builtin, named in co_names
+            _describe(scope[name], parts, seen)
 
 
 @lru_cache(maxsize=1)

@@ -152,9 +152,11 @@ class Loss(ABC):
 
 
 def require_positive(loss: Loss, **parameters: float | None) -> None:
-    """Raise `ParameterError` unless every given parameter is a positive finite number."""
+    """Raise `ParameterError` unless every parameter is a positive finite number; `eps` may also be None."""
     for key, value in parameters.items():
-        if value is not None and not (is_real(value) and value > 0):
+        if key == "eps" and value is None:
+            continue
+        if not (is_real(value) and value > 0):
             raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {value!r}.")
 
 

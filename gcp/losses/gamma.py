@@ -75,8 +75,9 @@ class Gamma(Loss):
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
-        require_positive(self, dispersion=dispersion)
-        k = 1.0 if dispersion is None else 1.0 / dispersion
+        phi = 1.0 if dispersion is None else dispersion
+        require_positive(self, dispersion=phi)
+        k = 1.0 / phi
         x = np.asarray(x, dtype=float)
         return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 

@@ -14,7 +14,7 @@ from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
 from gcp.tensors.base import TensorData
 
-_LARGEST_CONSTANT = 1e10  # where a link is infinite: probability 0 or 1, mean 0 under a log
+_LARGEST_CONSTANT = 1e10
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class EntrywiseObjective:
         m = self.loss.constant(self.survey.mean, self.survey.mean_square)
         if m is None:
             m = self._search_constant()
-        return float(np.clip(m, -_LARGEST_CONSTANT, _LARGEST_CONSTANT))
+        return _finite(m)
 
     @cached_property
     def null_value(self) -> float:
@@ -81,7 +81,7 @@ class EntrywiseObjective:
         return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
 
     def _search_constant(self) -> float:
-        centre = float(np.clip(self.loss.link(self.survey.mean), -_LARGEST_CONSTANT, _LARGEST_CONSTANT))
+        centre = _finite(float(self.loss.link(self.survey.mean)))
         reach = 10 * max(self.survey.std, abs(centre), 1e-300)
         low = max(centre - reach, self.loss.model_domain.low)
         high = min(centre + reach, self.loss.model_domain.high)
@@ -89,3 +89,8 @@ class EntrywiseObjective:
             self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
         )
         return float(found.x)
+
+
+def _finite(m: float) -> float:
+    """The model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
+    return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))

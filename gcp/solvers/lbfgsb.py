@@ -29,7 +29,7 @@ _LARGE_GRADIENT = 1e-2
 """A projected gradient norm at which a flat objective is no minimum."""
 
 _MESSAGES = {
-    "tol": "the objective fell by less than tol, relative to its excess, per iteration",
+    "tol": "the objective no longer falls by more than tol per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
     "stalled": "the objective no longer falls, but the projected gradient is large",
@@ -82,7 +82,9 @@ class LBFGSB:
                 raise ParameterError(f"{name} must be an integer >= {low}: found {value!r}.")
         for name in ("tol", "gradient_tol", "max_seconds"):
             value = getattr(self, name)
-            if value is not None and not (is_real(value) and value >= 0):
+            if name == "max_seconds" and value is None:
+                continue
+            if not (is_real(value) and value >= 0):
                 raise ParameterError(f"{name} must be a number >= 0: found {value!r}.")
 
     def solve(
@@ -132,8 +134,8 @@ class _Run:
         feasible = bounds.project(start)
         rms = [float(np.sqrt(np.mean(np.square(a)))) or 1.0 for a in feasible]
         self.scale = self.packing.pack([np.full(a.shape, s) for a, s in zip(feasible, rms, strict=True)])
-        self.lower = self.packing.pack(bounds.lower) / self.scale
-        self.upper = self.packing.pack(bounds.upper) / self.scale
+        self.bounds = self.packing.pack(bounds.lower), self.packing.pack(bounds.upper)
+        self.lower, self.upper = (side / self.scale for side in self.bounds)
         self.margin = 0.0
         self.n_releases = 0
         self.z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
@@ -208,8 +210,7 @@ class _Run:
     def _evaluate(self, z: Array) -> tuple[float, FloatArray]:
         """F and its gradient in the factors, as one vector."""
         self.n_eval += 1
-        factors = [a.astype(self.dtype, copy=False) for a in self.packing.unpack(z * self.scale)]
-        value, grad = self.objective.value_and_grad(factors)
+        value, grad = self.objective.value_and_grad(self._factors(z))
         return value, self.packing.pack(grad)
 
     def value_and_grad(self, z: Array) -> tuple[float, FloatArray]:
@@ -276,18 +277,20 @@ class _Run:
         enough = len(recent) > _WINDOW
         return enough and recent[0] - recent[-1] <= tol * excess * (len(recent) - 1)
 
-    def _factors(self) -> list[FloatArray]:
-        return [a.astype(self.dtype) for a in self.packing.unpack(self.z * self.scale)]
+    def _factors(self, z: Array) -> list[FloatArray]:
+        """Unscaled; the rounding of the scaling must not leave the bounds."""
+        vector = np.clip(z * self.scale, self.bounds[0], self.bounds[1])
+        return [a.astype(self.dtype) for a in self.packing.unpack(vector)]
 
     def _state(self) -> IterationState:
         seconds = self.trace.seconds[-1]
-        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self._factors())
+        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self._factors(self.z))
 
     def output(self) -> SolverOutput:
         """The current point and the reason for stopping."""
         converged = self.stop in _CONVERGED
         return SolverOutput(
-            factors=self._factors(),
+            factors=self._factors(self.z),
             objective=self.value,
             projected_gradient_norm=self.gradient_norm,
             converged=converged,

@@ -1,5 +1,7 @@
 """Rung 2: the fused pass against einsum, over shapes, memory layouts, dtypes, weights, blocks and threads."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers import LOSSES, full, interior_points, random_factors, short
@@ -124,7 +126,9 @@ def test_reference_by_hand():
     assert reference.mttkrps(y, [a, b])[1].tolist() == [[201], [2010]]
 
 
-@pytest.mark.parametrize("shape", [(300, 400), (17, 40, 3, 21), (5, 70_000), (70_000, 5), (200_000,), (2,) * 16])
+@pytest.mark.parametrize(
+    "shape", [(300, 400), (17, 40, 3, 21), (5, 70_000), (70_000, 5), (200_000,), (2,) * 16]
+)
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_many_blocks_of_the_real_size(shape, n_threads, rng):
     data, factors = rng.normal(size=shape), random_factors(shape, 3, rng)
@@ -160,7 +164,9 @@ def test_every_loss_through_the_kernel(loss, dtype, rng):
 def test_value_of_float32_data_is_summed_in_float64():
     # 4e6 entries of 1 + 2**-12: a float32 sum would stall far away
     data = np.full((2000, 2000), 1 + 2.0**-12, np.float32)
-    value, _ = DenseTensor(data).loss_and_mttkrps(Gaussian().formula, [np.zeros((2000, 1), np.float32)] * 2, 1)
+    value, _ = DenseTensor(data).loss_and_mttkrps(
+        Gaussian().formula, [np.zeros((2000, 1), np.float32)] * 2, 1
+    )
     assert_allclose(value, 4e6 * (1 + 2.0**-12) ** 2, rtol=1e-7)
 
 
@@ -186,8 +192,23 @@ def test_read_only_data_are_accepted(rng):
     data.flags.writeable = False
     factors = random_factors((3, 4), 2, rng)
     assert_same(
-        DenseTensor(data).loss_and_mttkrps(Gaussian().formula, factors, 1), brute_force(Gaussian(), data, factors)
+        DenseTensor(data).loss_and_mttkrps(Gaussian().formula, factors, 1),
+        brute_force(Gaussian(), data, factors),
     )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_neither_model_nor_derivative_is_stored_whole(weighted, rng):
+    shape = (160, 160, 160)
+    data, factors = rng.normal(size=shape), random_factors(shape, 5, rng)
+    mask = rng.random(shape) > 0.5 if weighted else None
+    tensor = DenseTensor(data, mask=mask)
+    tensor.loss_and_mttkrps(Gaussian().formula, factors, 1)  # compile first
+    tracemalloc.start()
+    tensor.loss_and_mttkrps(Gaussian().formula, factors, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < data.nbytes / 5
 
 
 @pytest.mark.parametrize("memory", ["C", "F", "transposed", "strided"])

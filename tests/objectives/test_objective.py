@@ -2,11 +2,21 @@
 
 import numpy as np
 import pytest
-from helpers import LOSSES, full, interior_points, random_factors, short
+from helpers import LOSSES, central_difference, full, interior_points, random_factors, short
 from numpy.testing import assert_allclose
 from scipy import optimize
 
-from gcp import BetaDivergence, DataError, DomainError, Gamma, Huber, ParameterError, Rayleigh, build_objective
+from gcp import (
+    BetaDivergence,
+    DataError,
+    DomainError,
+    Gamma,
+    Huber,
+    ParameterError,
+    Rayleigh,
+    build_objective,
+)
+from gcp.objectives.free import FreeFactors
 
 SHAPE = (5, 4, 3)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
@@ -33,7 +43,9 @@ def test_taylor_remainder_falls_with_the_square_of_the_step(loss, rng):
     slope = sum(np.vdot(g, d) for g, d in zip(grad, direction, strict=True))
     steps = np.array([1.0, 0.5, 0.25, 0.125]) * 0.05
     moved = [[a + t * d for a, d in zip(factors, direction, strict=True)] for t in steps]
-    rest = np.array([abs(objective.value_and_grad(f)[0] - value - t * slope) for f, t in zip(moved, steps, strict=True)])
+    rest = np.array(
+        [abs(objective.value_and_grad(f)[0] - value - t * slope) for f, t in zip(moved, steps, strict=True)]
+    )
     order = np.polyfit(np.log(steps), np.log(rest), 1)[0]
     assert order == pytest.approx(2, abs=0.15)
 
@@ -85,7 +97,10 @@ def test_weight_zero_equals_leaving_the_entries_out(loss, rng):
     data, factors = problem(loss, rng)
     weights = np.ones(SHAPE)
     weights[1] = 0
-    one, two = build_objective(data, loss, entry_weights=weights), build_objective(np.delete(data, 1, 0), loss)
+    one, two = (
+        build_objective(data, loss, entry_weights=weights),
+        build_objective(np.delete(data, 1, 0), loss),
+    )
     value, grad = one.value_and_grad(factors)
     less = [np.delete(factors[0], 1, 0), *factors[1:]]
     value2, grad2 = two.value_and_grad(less)
@@ -138,11 +153,34 @@ def test_permuting_modes_permutes_gradients(loss, rng):
 
 def test_ridge_adds_half_the_strength_times_the_squares(rng):
     data, factors = rng.normal(size=SHAPE), random_factors(SHAPE, 2, rng)
-    plain, ridge = build_objective(data, "gaussian"), build_objective(data, "gaussian", l2_reg={"factors": 0.6})
+    plain, ridge = (
+        build_objective(data, "gaussian"),
+        build_objective(data, "gaussian", l2_reg={"factors": 0.6}),
+    )
     (value, grad), (value2, grad2) = plain.value_and_grad(factors), ridge.value_and_grad(factors)
     assert_allclose(value2 - value, 0.3 * sum(np.sum(a**2) for a in factors))
     for a, g, g2 in zip(factors, grad, grad2, strict=True):
         assert_allclose(g2 - g, 0.6 * a, atol=1e-12)
+
+
+def test_gradient_of_tied_and_free_modes_matches_finite_differences(rng):
+    # data that are not symmetric: the two tied modes have different gradients
+    objective = build_objective(rng.normal(size=(4, 4, 3, 2)), "gaussian")
+    template = random_factors((4, 4, 3, 2), 2, rng)
+    template[1] = template[0]
+    free = FreeFactors(objective, [(0, 1), (3,)], template)  # mode 2 is fixed
+    factors = free.reduce(template)
+    grad = free.value_and_grad(factors)[1]
+    for k, a in enumerate(factors):
+        for where in np.ndindex(a.shape):
+
+            def along(t, k=k, where=where):
+                moved = [b.copy() for b in factors]
+                moved[k][where] = t
+                return free.value_and_grad(moved)[0]
+
+            numeric = central_difference(np.vectorize(along), a[where])
+            assert_allclose(grad[k][where], numeric, rtol=1e-6, atol=1e-8)
 
 
 def test_factors_are_not_modified(rng):
@@ -176,8 +214,17 @@ def test_saturated_value_is_the_sum_of_the_least_values(loss, rng):
     data = problem(loss, rng)[0]
     weights = rng.uniform(0, 3, SHAPE)
     objective = build_objective(data, loss, entry_weights=weights)
-    assert_allclose(objective.saturated_value, np.sum(weights * loss.saturated_value(data)), rtol=1e-11, atol=1e-12)
+    assert_allclose(
+        objective.saturated_value, np.sum(weights * loss.saturated_value(data)), rtol=1e-11, atol=1e-12
+    )
     assert objective.saturated_value <= objective.null_value
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "poisson", "gamma", "rayleigh"])
+def test_null_constant_of_data_in_large_units(loss):
+    data = np.array([1e12, 3e12, 2e12])
+    expected = np.sqrt(np.pi * np.mean(data**2)) / 2 if loss == "rayleigh" else 2e12
+    assert_allclose(build_objective(data, loss).null_constant, expected)
 
 
 @pytest.mark.parametrize("name", ["bernoulli-logit", "bernoulli-odds", "bernoulli-poisson"])
@@ -207,7 +254,9 @@ def test_huber_null_value_resists_an_outlier():
 def test_domain_error_names_value_subscript_and_how_many_more(memory):
     data = np.array(np.arange(24).reshape(2, 3, 4), dtype=float, order=memory)
     data[1, 0, 3] = -2.0
-    with pytest.raises(DomainError, match=r"poisson.*whole numbers in \[0, inf\).*-2\.0 at subscript \(1, 0, 3\)\. .*loss="):
+    with pytest.raises(
+        DomainError, match=r"poisson.*whole numbers in \[0, inf\).*-2\.0 at subscript \(1, 0, 3\)\. .*loss="
+    ):
         build_objective(data, "poisson")
     data[:, 2, 1] = 0.5
     with pytest.raises(DomainError, match="and 2 more"):
@@ -253,7 +302,7 @@ def test_data_outside_the_domain_are_refused_and_admitted_under_a_mask(loss, bad
 
 @pytest.mark.parametrize("loss", [Gamma(), Rayleigh(), BetaDivergence(beta=0)], ids=short)
 def test_zeros_are_refused_with_the_way_out(loss):
-    with pytest.raises(DomainError, match="unbounded below.*mask"):
+    with pytest.raises(DomainError, match=r"unbounded below.*mask"):
         build_objective(np.array([1.0, 0.0]), loss)
 
 

@@ -176,7 +176,9 @@ def test_n_iter_max_is_kept(n):
     out = LBFGSB(n_iter_max=n, tol=0, gradient_tol=0).solve(Bowl(CENTRE), [np.zeros((3, 2))], FREE)
     assert out.n_iter == n
     assert out.status == "n_iter_max"
-    assert len(out.trace.objective) == len(out.trace.seconds) == len(out.trace.projected_gradient_norm) == n + 1
+    assert (
+        len(out.trace.objective) == len(out.trace.seconds) == len(out.trace.projected_gradient_norm) == n + 1
+    )
 
 
 def test_max_seconds_stops_after_an_iteration():
@@ -220,9 +222,13 @@ def test_start_is_not_modified():
 
 @pytest.mark.parametrize(
     ("name", "bad"),
-    [("memory", 0), ("memory", 2.5), ("memory", True), ("n_iter_max", -1), ("n_iter_max", 1e3)]
-    + [("tol", -1e-3), ("tol", np.nan), ("tol", "small"), ("gradient_tol", -1), ("max_seconds", -1)]
-    + [("max_seconds", "long"), ("tol", None), ("gradient_tol", None), ("n_iter_max", None)],
+    [
+        *(("memory", bad) for bad in (0, 2.5, True)),
+        *(("n_iter_max", bad) for bad in (-1, 1e3, None)),
+        *(("tol", bad) for bad in (-1e-3, np.nan, "small", None)),
+        *(("gradient_tol", bad) for bad in (-1, None)),
+        *(("max_seconds", bad) for bad in (-1, "long")),
+    ],
 )
 def test_bad_options_are_named(name, bad):
     with pytest.raises(ParameterError, match=name):
