@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -27,14 +27,14 @@ def solver(
 ) -> Solver:
     """The solver with the options that the fit overrides."""
     method = get_solver(given) if isinstance(given, str) else given
-    if isinstance(method, type) or not callable(getattr(method, "solve", None)):
+    if isinstance(method, type) or not (is_dataclass(method) and callable(getattr(method, "solve", None))):
         raise ParameterError(f"solver must be a name or a Solver instance: found {given!r}.")
     asked = {"n_iter_max": n_iter_max, "tol": tol, "max_seconds": max_seconds}
     changes = {name: value for name, value in asked.items() if value is not None}
-    known = {field.name for field in fields(method)}  # type: ignore[arg-type]
+    known = {field.name for field in fields(method)}
     if unknown := sorted(set(changes) - known):
         raise ParameterError(f"The solver {type(method).__name__} has no option {unknown[0]!r}.")
-    return replace(method, **changes)  # type: ignore[type-var]
+    return replace(method, **changes)
 
 
 def fixed_modes(given: Sequence[int], ndim: int) -> tuple[int, ...]:

@@ -28,8 +28,8 @@ _COMPARE = {
     "logical_or": "or",
 }
 _CALLS = (
-    *("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "arctan", "absolute", "sigmoid"),
-    *("maximum", "minimum"),
+    *("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "arctan", "absolute"),
+    *("sigmoid", "softplus", "maximum", "minimum"),
 )
 _NAMESPACE = {
     "exp": elementary.exp,
@@ -46,6 +46,7 @@ _NAMESPACE = {
     "arctan": np.arctan,
     "absolute": abs,
     "sigmoid": elementary.sigmoid,
+    "softplus": elementary.softplus,
     "maximum": elementary.maximum,
     "minimum": elementary.minimum,
 }
@@ -147,8 +148,7 @@ def _apply(name: str, inputs: Sequence[Any]) -> Any:
     if name in ("bitwise_and", "bitwise_or"):
         return _make("logical" + name.removeprefix("bitwise"), *inputs)
     if name == "logaddexp":
-        high, low = _apply("maximum", inputs), _apply("minimum", inputs)
-        return high + _make("log1p", _make("exp", low - high))
+        return inputs[1] + _make("softplus", _make("subtract", a, inputs[1]))
     if name == "expit":
         return _make("sigmoid", a)
     if name == "xlogy":
@@ -274,6 +274,8 @@ def _outer_derivative(node: Node) -> Any:
             return _make("subtract", 0.0, _make("sin", a))
         case "tanh":
             return _make("subtract", 1.0, _make("multiply", node, node))
+        case "softplus":
+            return _make("sigmoid", a)
         case "sigmoid":
             return _make("multiply", node, _make("sigmoid", _make("subtract", 0.0, a)))
         case "arctan":

@@ -77,10 +77,9 @@ def either(a: Any, b: Any) -> Any:
     return np.logical_or(a, b)
 
 
-@register_jitable(forceinline=True)
 def softplus(x: Any) -> Any:
-    """log(1 + e**x), overflow-free: max(x, 0) + log1p(exp(-|x|))."""
-    return maximum(x, 0.0) + log1p(exp(-abs(x)))
+    """log(1 + e**x), overflow-free."""
+    return np.logaddexp(x, 0.0)
 
 
 def sigmoid(x: Any) -> Any:
@@ -196,6 +195,11 @@ def _sigmoid_compiled(x):
 
 
 @register_jitable(forceinline=True)
+def _softplus_compiled(x):
+    return _maximum_compiled(x, 0.0) + _log1p_compiled(_exp_compiled(-abs(x)))
+
+
+@register_jitable(forceinline=True)
 def _power_compiled(x, p):
     return _exp_compiled(p * _log_compiled(x))
 
@@ -234,6 +238,7 @@ for _public, _compiled in (
     (log, _log_compiled),
     (log1p, _log1p_compiled),
     (sigmoid, _sigmoid_compiled),
+    (softplus, _softplus_compiled),
 ):
     overload(_public, jit_options=_INLINE)(_float64_args(_compiled))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from gcp._typing import Array, FloatArray
 from gcp.bounds import Bounds
@@ -15,6 +16,9 @@ from gcp.losses.base import Loss
 from gcp.objectives.entrywise import EntrywiseObjective
 
 _SAMPLE = 200_000
+
+_LARGEST_START = 20.0
+"""Model values beyond this are no start under a log or logit link."""
 
 _SMALL_STD = 0.3
 """Spread of a random model under a log or logit link: enough to break symmetry, far from saturation."""
@@ -82,44 +86,43 @@ def _identity_factors(
 def _linked_factors(
     objective: EntrywiseObjective, rank: int, mean: float, rng: np.random.Generator
 ) -> list[FloatArray]:
-    shape, loss = objective.tensor.shape, objective.loss
+    shape, loss, target = objective.tensor.shape, objective.loss, objective.survey.mean
     factors = [rng.standard_normal((size, rank)) for size in shape]
-    if mean > float(loss.link(loss.mean(0.0))) and np.isinf(loss.data_domain.high):
-        amplitude = _amplitude_for_mean(factors, objective, rng)
+    values = _sampler(shape, rng)
+
+    def excess(m: Array) -> float:
+        return float(np.mean(loss.mean(m))) - target
+
+    if np.isinf(loss.data_domain.high) and float(loss.mean(0.0)) < target:
+        m = values(factors)
+        amplitude = _root(lambda s: excess(s * m), 0.0, _LARGEST_START / float(np.abs(m).max()))
         if amplitude is not None:
             return [a * amplitude ** (1 / len(shape)) for a in factors]
-    carried = abs(mean) ** (1 / len(shape))
-    spread = (_SMALL_STD / np.sqrt(max(rank - 1, 1))) ** (1 / len(shape))
     for a in factors:
-        column = 1 + 0.1 * a[:, 0]
-        a[:, 0] = carried * column / column.mean()
-        a[:, 1:] *= spread
-    factors[0][:, 0] *= np.sign(mean)
-    if rank == 1 and mean == 0:
-        factors = [_SMALL_STD * rng.standard_normal((size, 1)) for size in shape]
+        a *= (_SMALL_STD / np.sqrt(rank)) ** (1 / len(shape))
+    if abs(mean) > 1e-3:  # else the model's mean is near 0 as it is
+        for a in factors:
+            column = 1 + 0.1 * rng.standard_normal(len(a))
+            a[:, 0] = abs(mean) ** (1 / len(shape)) * column / column.mean()
+        factors[0][:, 0] *= np.sign(mean)
+        constant, others = values([a[:, :1] for a in factors]), values([a[:, 1:] for a in factors])
+        factors[0][:, 0] *= _root(lambda c: excess(c * constant + others), 0.5, 2.0) or 1.0
     return factors
 
 
-def _amplitude_for_mean(
-    factors: list[FloatArray], objective: EntrywiseObjective, rng: np.random.Generator
-) -> float | None:
-    """The scale of the model at which the mean of `loss.mean(m)` is the data's mean; None if out of reach."""
-    shape = objective.tensor.shape
+def _sampler(shape: tuple[int, ...], rng: np.random.Generator) -> Callable[[list[FloatArray]], FloatArray]:
+    """A function that gives the model of factors at every entry, or at a random sample of a large tensor."""
     if np.prod(shape, dtype=float) <= _SAMPLE:
-        m = model_values(factors, shape)
-    else:
-        sample = [rng.integers(size, size=_SAMPLE) for size in shape]
-        m = np.prod([a[rows] for a, rows in zip(factors, sample, strict=True)], axis=0).sum(axis=1)
-    low, high = 0.0, 20.0 / float(np.abs(m).max())
-    if float(np.mean(objective.loss.mean(high * m))) < objective.survey.mean:
+        return lambda factors: model_values(factors, shape)
+    rows = [rng.integers(size, size=_SAMPLE) for size in shape]
+    return lambda factors: np.prod([a[r] for a, r in zip(factors, rows, strict=True)], axis=0).sum(axis=1)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float | None:
+    """A root between two points, None if the function has the same sign at both."""
+    if function(low) * function(high) > 0:
         return None
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        if float(np.mean(objective.loss.mean(middle * m))) < objective.survey.mean:
-            low = middle
-        else:
-            high = middle
-    return low
+    return float(brentq(function, low, high))
 
 
 def svd_factors(

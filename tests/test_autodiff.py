@@ -95,6 +95,22 @@ def test_smooth_functions_written_by_cases_are_smooth_at_zero(f, slope):
     assert_allclose(near, slope, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("f", "curvature"),
+    [
+        (lambda x, m: np.logaddexp(0.0, m), 0.25),
+        (lambda x, m: elementary.softplus(m), 0.25),
+        (lambda x, m: special.expit(m), 0.0),
+        (lambda x, m: elementary.sigmoid(m) * m, 0.5),
+    ],
+    ids=["logaddexp", "softplus", "expit", "sigmoid"],
+)
+def test_their_second_derivatives_are_smooth_at_zero_too(f, curvature):
+    second = trace(f, 2)[2]
+    near = second(np.zeros(3), np.array([-1e-9, 0.0, 1e-9]))
+    assert_allclose(near, curvature, rtol=1e-6, atol=1e-8)
+
+
 def test_absolute_value_has_slope_zero_at_its_kink():
     _, first = trace(lambda x, m: np.abs(m), 1)
     assert_allclose(first(np.zeros(3), np.array([-1.0, 0.0, 1.0])), [-1, 0, 1])

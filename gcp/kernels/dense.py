@@ -50,11 +50,11 @@ class Layout:
         """Choose the modes' order and split, and take the matrix view (a copy only if no split gives a view)."""
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
         ordered = data.transpose(order)
-        split = _choose_split(ordered)
+        ordered_weights = None if weights is None else weights.transpose(order)
+        split = _choose_split(ordered, ordered_weights)
         rows = int(np.prod(ordered.shape[:split], dtype=np.int64))
-        matrix = ordered.reshape(rows, -1)  # a copy only where _choose_split found no view
-        if weights is not None:
-            weights = weights.transpose(order).reshape(rows, -1)
+        matrix = ordered.reshape(rows, -1)  # a copy only where no split gives a view
+        weights = None if ordered_weights is None else ordered_weights.reshape(rows, -1)
         return cls(matrix, weights, order, split, data.shape)
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
@@ -204,8 +204,11 @@ def _blocks(n_rows: int, n_columns: int, height: int, width: int) -> Iterator[tu
             yield r0, min(r0 + height, n_rows), c0, min(c0 + width, n_columns)
 
 
-def _choose_split(ordered: Array) -> int:
-    """The split whose sides are closest in size, among those that give a view; the longer side is slow."""
+def _choose_split(ordered: Array, weights: Array | None) -> int:
+    """The split whose sides are closest in size, among those that give views; the longer side is slow.
+
+    Views of the weights come second: weights that broadcast along the middle of the modes have none.
+    """
     shape = ordered.shape
     if len(shape) == 1:
         return 0
@@ -215,13 +218,17 @@ def _choose_split(ordered: Array) -> int:
         return ordered.size // fast + fast, fast
 
     candidates = sorted(range(1, len(shape)), key=sides)
-    for split in candidates:
-        try:
-            ordered.reshape(ordered.size // sides(split)[1], -1, copy=False)
-            return split
-        except ValueError:
-            continue
-    return candidates[0]
+    viewable = [split for split in candidates if _has_view(ordered, split)] or candidates
+    both = [split for split in viewable if weights is None or _has_view(weights, split)]
+    return (both or viewable)[0]
+
+
+def _has_view(array: Array, split: int) -> bool:
+    try:
+        array.reshape(int(np.prod(array.shape[:split], dtype=np.int64)), -1, copy=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _unstack(layout: Layout, grad_slow: FloatArray, grad_fast: FloatArray) -> list[FloatArray]:

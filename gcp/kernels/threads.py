@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from gcp.errors import ParameterError
@@ -32,9 +33,9 @@ def resolve(n_threads: int | None) -> int:
     """The number of threads that `n_threads` asks for; None means all cores of the process."""
     if n_threads is None:
         return available_cores()
-    if isinstance(n_threads, bool) or not isinstance(n_threads, int) or n_threads < 1:
+    if isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer) or n_threads < 1:
         raise ParameterError(f"n_threads must be a positive integer or None: found {n_threads!r}.")
-    return n_threads
+    return int(n_threads)
 
 
 def split_range(n: int, parts: int) -> list[tuple[int, int]]:

@@ -24,8 +24,8 @@ from gcp.losses.registry import register
 class BetaDivergence(Loss):
     """Beta divergence, the quasi-likelihood of variance function m**(2 - beta).
 
-    - **Distribution:** beta = 0 exponential, 1 Poisson, 2 normal (variance 1); none else, only mean m and
-      variance m**(2 - beta)
+    - **Distribution:** mean m, variance m**(2 - beta); as densities here beta = 0 (exponential), 1 (Poisson) and
+      2 (normal, variance 1)
     - **Link:** m is the mean (identity)
     - **Loss:** f(x, m) = m**beta / beta - x m**(beta - 1) / (beta - 1), m shifted by eps, with the limits
       log(m) + x / m at beta = 0 and m - x log(m) at beta = 1

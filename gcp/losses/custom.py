@@ -45,8 +45,8 @@ def custom_loss(
         Its derivative in m. Left out, it is derived exactly from `f`. Given, it is compared with finite
         differences of `f` here, before any fit.
     data_domain, model_domain : Interval
-        Where x and m may lie, e.g. ``Interval(low=0)``. A model domain that starts at 0 gives the factors the
-        lower bound 0.
+        Where x and m may lie. The model domain is all reals (default) or ``Interval(low=0)``, which gives the
+        factors the lower bound 0.
     name : str
         For messages and results.
     mean, link : callable, optional
@@ -68,6 +68,11 @@ def custom_loss(
     >>> from gcp import custom_loss, fit_gcp
     >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)), lambda x, m: np.tanh(m - x))
     """
+    if model_domain.low not in (-np.inf, 0.0) or model_domain.high != np.inf:
+        raise ParameterError(
+            f"custom_loss: model_domain is {model_domain}, but only all reals and [0, inf) can be kept by bounds on "
+            "the factors. Use a link inside f, e.g. a model value m + 1 for a domain from 1."
+        )
     formulas = _formulas(f, df)
     loss = CustomLoss(formulas, data_domain, model_domain, name, mean or _identity, link or _identity)
     if df is not None:

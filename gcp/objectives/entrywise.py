@@ -81,7 +81,7 @@ class EntrywiseObjective:
         return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
 
     def _search_constant(self) -> float:
-        centre = _finite(float(self.loss.link(self.survey.mean)))
+        centre = float(self.loss.model_domain.clip(_finite(float(self.loss.link(self.survey.mean)))))
         reach = 10 * max(self.survey.std, abs(centre), 1e-300)
         low = max(centre - reach, self.loss.model_domain.low)
         high = min(centre + reach, self.loss.model_domain.high)

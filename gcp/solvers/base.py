@@ -91,7 +91,7 @@ class SolverOutput:
 
 
 class Solver(Protocol):
-    """A method with its options; keeps nothing between calls."""
+    """A method with its options: a frozen dataclass, which keeps nothing between calls."""
 
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None

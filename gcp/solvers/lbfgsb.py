@@ -32,7 +32,7 @@ _MESSAGES = {
     "tol": "the objective no longer falls by more than tol per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
-    "stalled": "the objective no longer falls, but the projected gradient is large",
+    "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
     "callback": "the callback asked to stop",

@@ -161,3 +161,16 @@ def test_branch_written_with_inequality_is_right_or_refused():
 def test_constant_in_m_is_allowed():
     loss = custom_loss(lambda x, m: x * x + 0 * m)
     assert_allclose(loss.deriv([1.0, 2.0], [3.0, 4.0]), 0)
+
+
+@pytest.mark.parametrize("data", [np.zeros((4, 3)), np.full((4, 3), 3.0), np.arange(12.0).reshape(4, 3)])
+@pytest.mark.parametrize(
+    "domain", [Interval(low=1.0), Interval(high=2.0), Interval(low=-1.0, high=1.0)], ids=str
+)
+def test_the_model_stays_in_a_domain_that_does_not_start_at_zero_or_the_domain_is_refused(data, domain):
+    try:
+        loss = custom_loss(lambda x, m: (x - m) ** 2, model_domain=domain)
+        result = fit_gcp(data, 1, loss=loss, random_state=0)
+    except ParameterError:
+        return
+    assert domain.contains(result.model_values()).all()
