@@ -18,6 +18,9 @@ class Formula(NamedTuple):
         Further arguments; a new value recompiles nothing.
     compiled : bool
         False for formulas that Numba cannot compile (calls into other libraries): they run as NumPy.
+    weight : callable or None
+        Curvature >= 0 that quadratic models of the loss use, a function like the others; None means the second
+        derivative where it is positive, else 0.
     """
 
     f: Callable[..., Any]
@@ -25,3 +28,4 @@ class Formula(NamedTuple):
     d2f: Callable[..., Any]
     params: tuple[float, ...] = ()
     compiled: bool = True
+    weight: Callable[..., Any] | None = None

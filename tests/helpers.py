@@ -21,6 +21,7 @@ from gcp import (
     PoissonLog,
     Rayleigh,
 )
+from gcp.kernels import dense
 
 LOSSES = (
     Gaussian(),
@@ -150,3 +151,18 @@ def product_of_margins(counts):
 def falls(values):
     """True if no value exceeds the one before."""
     return all(b <= a for a, b in pairwise(values))
+
+
+def compiled(formula, x, m, weights=None):
+    """Weighted value and derivative of each entry by the compiled pass, and the sum of the values.
+
+    A vector with one component is a tensor whose model is the factor itself, so its gradient is the derivative.
+    """
+    dtype = x.dtype
+    total, (deriv,) = dense.loss_and_mttkrps(dense.Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
+    values = []
+    for k in range(len(x)):
+        w = None if weights is None else weights[k : k + 1]
+        layout = dense.Layout.of(x[k : k + 1], w)
+        values.append(dense.loss_and_mttkrps(layout, formula, [m[k : k + 1, None]], dtype, 1)[0])
+    return np.array(values), deriv[:, 0], total

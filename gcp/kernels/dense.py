@@ -1,25 +1,29 @@
-"""The fused pass over a dense tensor: loss and the gradients of all modes, block by block.
+"""Evaluations over a dense tensor: the loss and the gradients of all modes from one pass.
 
-The tensor is read as a matrix (slow modes x fast modes, in the order of its memory). For each block of it the
-model is one product of two Khatri-Rao products, the loss turns it into the derivative in place, and two more
-products carry the derivative to both sides. Neither the model nor the derivative is ever stored whole: a thread
-holds one block, and the rows of the slow modes' Khatri-Rao product are made as they are needed.
+The tensor is read as a matrix (slow modes x fast modes, in the order of its memory), so that the gradients of all
+modes follow from three products with the two sides' Khatri-Rao products, whatever the number of modes. Neither the
+model nor the derivative is ever stored whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.formula import Formula
-from gcp.kernels import elementwise, khatri_rao, threads
+from gcp.kernels import fused, khatri_rao, plain, threads
 
-BLOCK_ENTRIES = 1 << 16
-"""Entries in a block: with its workspace it stays in a core's second-level cache."""
+CHUNK_ENTRIES = 1 << 16
+"""Entries in a chunk of a streaming pass."""
+
+THREAD_ENTRIES = 1 << 15
+"""Fewer entries than this are not worth a thread."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,24 @@ class Layout:
     @classmethod
     def of(cls, data: Array, weights: Array | None) -> Layout:
         """Choose the modes' order and split, and take the matrix view (a copy only if no split gives a view)."""
+        data = _readable(data)
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
         ordered = data.transpose(order)
-        ordered_weights = None if weights is None else weights.transpose(order)
+        ordered_weights = None if weights is None else _readable(weights).transpose(order)
         split = _choose_split(ordered, ordered_weights)
         rows = int(np.prod(ordered.shape[:split], dtype=np.int64))
-        matrix = ordered.reshape(rows, -1)  # a copy only where no split gives a view
-        weights = None if ordered_weights is None else ordered_weights.reshape(rows, -1)
+        matrix = _with_dense_rows(ordered.reshape(rows, -1))
+        weights = None if ordered_weights is None else _with_dense_rows(ordered_weights.reshape(rows, -1))
         return cls(matrix, weights, order, split, data.shape)
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
         """All entries in memory order: (first position, data, weights), as float64 vectors."""
         n_rows, n_columns = self.matrix.shape
-        width = min(n_columns, BLOCK_ENTRIES)
-        for r0, r1, c0, c1 in _blocks(n_rows, n_columns, max(1, BLOCK_ENTRIES // width), width):
+        width = min(n_columns, CHUNK_ENTRIES)
+        height = max(1, CHUNK_ENTRIES // width)
+        corners = product(range(0, n_rows, height), range(0, n_columns, width))
+        for r0, c0 in corners:
+            r1, c1 = min(r0 + height, n_rows), min(c0 + width, n_columns)
             x = self.matrix[r0:r1, c0:c1].astype(np.float64).ravel()
             w = None if self.weights is None else self.weights[r0:r1, c0:c1].astype(np.float64).ravel()
             if w is not None:
@@ -75,12 +83,30 @@ class Layout:
         return tuple(int(found[n]) for n in range(len(self.shape)))
 
 
+class Sums(NamedTuple):
+    """What a pass over some entries adds up.
+
+    Attributes
+    ----------
+    value : float
+        Weighted loss.
+    slow : ndarray, shape (n_slow, R)
+        Derivative tensor times the fast side's Khatri-Rao product.
+    fast : ndarray
+        Gradient of the stacked fast factors.
+    row_weights, column_weights : ndarray, shapes (n_slow,), (n_fast,)
+        Sums of the curvature weights; zero unless asked for.
+    """
+
+    value: float
+    slow: FloatArray
+    fast: FloatArray
+    row_weights: FloatArray
+    column_weights: FloatArray
+
+
 def loss_and_mttkrps(
-    layout: Layout,
-    formula: Formula,
-    factors: Factors,
-    dtype: np.dtype[Any],
-    n_threads: int,
+    layout: Layout, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int
 ) -> tuple[float, list[FloatArray]]:
     """Weighted sum of the loss over all entries, and its gradient in every factor.
 
@@ -95,7 +121,7 @@ def loss_and_mttkrps(
     dtype : dtype
         float32 or float64 arithmetic; the value is summed in float64 either way.
     n_threads : int
-        Blocks are dealt to the threads in fixed runs and added in a fixed order, so that the result depends on
+        Each gets a fixed part, and the parts are added in a fixed order, so that the result depends on
         `n_threads` but never on timing.
 
     Returns
@@ -105,29 +131,161 @@ def loss_and_mttkrps(
 
     Notes
     -----
-    Costs 3 multiply-adds an entry and component beside the loss itself, and (I_fast + I_slow) R numbers beside
-    one block for each thread.
+    Costs 3 multiply-adds an entry and component beside the loss itself, and about 2 n_slow R numbers beside one
+    tile for each thread.
     """
+    value, gradients, _ = _evaluate(layout, formula, factors, dtype, n_threads, curved=False)
+    return value, gradients
+
+
+def loss_mttkrps_and_marginals(
+    layout: Layout, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int
+) -> tuple[float, list[FloatArray], list[FloatArray]]:
+    """As `loss_and_mttkrps`, with the sums of entry weight * curvature weight over each slice of each mode."""
+    return _evaluate(layout, formula, factors, dtype, n_threads, curved=True)
+
+
+def _evaluate(
+    layout: Layout,
+    formula: Formula,
+    factors: Factors,
+    dtype: np.dtype[Any],
+    n_threads: int,
+    curved: bool,
+) -> tuple[float, list[FloatArray], list[FloatArray]]:
     rank = factors[0].shape[1]
-    slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], rank, dtype)
-    fast = khatri_rao.stack([factors[n] for n in layout.order[layout.split :]], rank, dtype)
-    k_fast = np.empty((layout.matrix.shape[1], rank), dtype)
-    khatri_rao.rows(*fast, 0, k_fast)
+    even = rank + rank % 2  # for the products' loops
+    slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], even, dtype)
+    fast = khatri_rao.stack([factors[n] for n in layout.order[layout.split :]], even, dtype)
+    n_slow = layout.matrix.shape[0]
+    k_slow = np.zeros((-(-n_slow // 4) * 4, even), dtype)
+    khatri_rao.rows(*slow, 0, k_slow[:n_slow])
 
-    def work(run: tuple[int, int]) -> tuple[float, FloatArray, FloatArray]:
+    def work(part: tuple[tuple[int, int], tuple[int, int]]) -> Sums:
+        run = _fused_sums if formula.compiled else _plain_sums
         with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
-            return _pass(layout, formula, slow, k_fast, run)
+            return run(layout, formula, k_slow, fast, part, curved)
 
-    n_rows = layout.matrix.shape[0]
-    useful = min(n_threads, n_rows, -(-layout.matrix.size // BLOCK_ENTRIES))
-    parts = threads.run_all(work, threads.split_range(n_rows, useful))
-    grad_slow, t_fast = parts[0][1], parts[0][2]
-    for _, other_slow, other_fast in parts[1:]:
-        grad_slow += other_slow
-        t_fast += other_fast
-    grad_fast = np.zeros_like(fast[0])
-    khatri_rao.add_adjoint(*fast, 0, t_fast, grad_fast)
-    return float(sum(part[0] for part in parts)), _unstack(layout, grad_slow, grad_fast)
+    parts = _parts(layout.matrix.shape, n_threads)
+    with nullcontext() if formula.compiled else threads.single_threaded_blas():
+        found = threads.run_all(work, parts)
+    slow_sums = np.zeros_like(k_slow)
+    fast_grad = np.zeros_like(fast[0])
+    row_weights, column_weights = np.zeros(n_slow), np.zeros(layout.matrix.shape[1])
+    for ((r0, r1), (c0, c1)), sums in zip(parts, found, strict=True):
+        slow_sums[r0 : r0 + len(sums.slow)] += sums.slow
+        fast_grad += sums.fast
+        row_weights[r0:r1] += sums.row_weights
+        column_weights[c0:c1] += sums.column_weights
+    slow_grad = np.zeros_like(slow[0])
+    khatri_rao.add_adjoint(*slow, 0, slow_sums[:n_slow], slow_grad)
+    gradients = _unstack(layout, slow_grad[:, :rank], fast_grad[:, :rank])
+    marginals = _marginals(layout, row_weights, column_weights) if curved else []
+    return float(sum(sums.value for sums in found)), gradients, marginals
+
+
+def _parts(shape: tuple[int, ...], n_threads: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
+    n_rows, n_columns = shape
+    useful = max(1, min(n_threads, n_rows * n_columns // THREAD_ENTRIES))
+    if n_columns >= 2 * useful * fused.COLUMNS or n_rows < 4 * useful:
+        whole, step = (0, n_rows), 32
+        cuts = threads.split_range(-(-n_columns // step), useful)
+        return [(whole, (a * step, min(b * step, n_columns))) for a, b in cuts if a < b]
+    cuts = threads.split_range(-(-n_rows // 4), useful)
+    return [((4 * a, min(4 * b, n_rows)), (0, n_columns)) for a, b in cuts if a < b]
+
+
+def _fused_sums(
+    layout: Layout,
+    formula: Formula,
+    k_slow: FloatArray,
+    fast: tuple[FloatArray, Array],
+    part: tuple[tuple[int, int], tuple[int, int]],
+    curved: bool,
+) -> Sums:
+    """One thread's part, by the compiled pass."""
+    (r0, r1), (c0, c1) = part
+    dtype = k_slow.dtype
+    n_columns = c1 - c0
+    width = -(-n_columns // -(-n_columns // fused.COLUMNS))  # tiles of equal width ...
+    width = -(-width // 32) * 32  # ... without a remainder for the vector loops
+    rows = k_slow[r0 : -(-r1 // 4) * 4]
+    turned = np.ascontiguousarray(fast[0].T)
+    grad = np.zeros_like(turned)
+    sums = Sums(0.0, np.zeros_like(rows), grad.T, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
+    x, x_step = _flat(layout.matrix)
+    w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else _flat(layout.weights)
+    run = fused.compiled_tile(
+        formula, weighted=layout.weights is not None, curved=curved, direct=x.dtype == dtype
+    )
+    params = tuple(dtype.type(p) for p in formula.params)
+    c, g = np.empty((rows.shape[1], width), dtype), np.empty((rows.shape[1], width), dtype)
+    value = 0.0
+    for first in range(c0, c1, width):
+        n = min(width, c1 - first)
+        khatri_rao.columns(turned, fast[1], first, n, c)
+        g[:] = 0.0
+        value += run(
+            x[r0 * x_step + first :],
+            x_step,
+            w if layout.weights is None else w[r0 * w_step + first :],
+            w_step,
+            rows,
+            r1 - r0,
+            c,
+            n,
+            params,
+            sums.slow,
+            g,
+            sums.row_weights,
+            sums.column_weights[first:],
+        )
+        khatri_rao.add_columns_adjoint(turned, fast[1], first, n, g, grad)
+    return sums._replace(value=value, column_weights=sums.column_weights[c0:c1])
+
+
+def _plain_sums(
+    layout: Layout,
+    formula: Formula,
+    k_slow: FloatArray,
+    fast: tuple[FloatArray, Array],
+    part: tuple[tuple[int, int], tuple[int, int]],
+    curved: bool,
+) -> Sums:
+    """One thread's part, by NumPy, for formulas that do not compile."""
+    (r0, r1), (c0, c1) = part
+    rows, rank = k_slow[r0:r1], k_slow.shape[1]
+    value, grad = 0.0, np.zeros_like(fast[0])
+    slow, row_weights, column_weights = np.zeros_like(rows), np.zeros(r1 - r0), np.zeros(c1 - c0)
+    width = max(1, CHUNK_ENTRIES // max(r1 - r0, 1))
+    for a in range(c0, c1, width):
+        b = min(a + width, c1)
+        k_fast = np.empty((b - a, rank), k_slow.dtype)
+        khatri_rao.rows(*fast, a, k_fast)
+        x = layout.matrix[r0:r1, a:b].astype(k_slow.dtype)
+        w = None if layout.weights is None else layout.weights[r0:r1, a:b].astype(k_slow.dtype)
+        v, y, u = plain.evaluate(formula, x, rows @ k_fast.T, w, curved)
+        value += float(v.sum(dtype=np.float64))
+        slow += y @ k_fast
+        khatri_rao.add_adjoint(*fast, a, y.T @ rows, grad)
+        if u is not None:
+            row_weights += u.sum(axis=1)
+            column_weights[a - c0 : b - c0] += u.sum(axis=0)
+    return Sums(value, slow, grad, row_weights, column_weights)
+
+
+def _marginals(layout: Layout, row_weights: FloatArray, column_weights: FloatArray) -> list[FloatArray]:
+    """Sums over the slices of each mode, from the sums over rows and columns."""
+    found = {}
+    for modes, sums in (
+        (layout.order[: layout.split], row_weights),
+        (layout.order[layout.split :], column_weights),
+    ):
+        array = sums.reshape([layout.shape[n] for n in modes])
+        for position, mode in enumerate(modes):
+            found[mode] = array.sum(axis=tuple(k for k in range(len(modes)) if k != position))
+    return [found[n] for n in range(len(layout.shape))]
 
 
 def model_values(factors: Factors, shape: tuple[int, ...]) -> FloatArray:
@@ -157,67 +315,45 @@ def mttkrps(y: FloatArray, factors: Factors) -> list[FloatArray]:
     return _unstack(layout, grad_slow, grad_fast)
 
 
-def _pass(
-    layout: Layout,
-    formula: Formula,
-    slow: tuple[FloatArray, Array],
-    k_fast: FloatArray,
-    run: tuple[int, int],
-) -> tuple[float, FloatArray, FloatArray]:
-    """One thread's rows: loss, gradient in the stacked slow factors, and the sums that the fast ones need."""
-    n_columns, rank = k_fast.shape
-    dtype = k_fast.dtype
-    height = min(run[1] - run[0], max(256, BLOCK_ENTRIES // n_columns))
-    width = min(n_columns, max(256, BLOCK_ENTRIES // height))
-    model, values, data, weight = (np.empty(height * width, dtype) for _ in range(4))
-    k_slow = np.empty((height, rank), dtype)
-    value, grad_slow, t_fast = 0.0, np.zeros_like(slow[0]), np.zeros_like(k_fast)
-    for r0 in range(run[0], run[1], height):
-        r1 = min(r0 + height, run[1])
-        k = k_slow[: r1 - r0]
-        khatri_rao.rows(*slow, r0, k)
-        t_slow = np.zeros((r1 - r0, rank), dtype)
-        for _, _, c0, c1 in _blocks(1, n_columns, 1, width):
-            n = (r1 - r0) * (c1 - c0)
-            m = model[:n].reshape(r1 - r0, c1 - c0)
-            np.matmul(k, k_fast[c0:c1].T, out=m)
-            x = _load(layout.matrix[r0:r1, c0:c1], data[:n])
-            w = None if layout.weights is None else _load(layout.weights[r0:r1, c0:c1], weight[:n])
-            value += elementwise.evaluate(formula, x, model[:n], w, values[:n])
-            t_slow += m @ k_fast[c0:c1]
-            t_fast[c0:c1] += m.T @ k
-        khatri_rao.add_adjoint(*slow, r0, t_slow, grad_slow)
-    return value, grad_slow, t_fast
+def _flat(matrix: Array) -> tuple[Array, int]:
+    """The memory of a matrix with dense rows as a vector, and the distance between rows in it."""
+    n_rows, n_columns = matrix.shape
+    step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns
+    size = (n_rows - 1) * step + n_columns
+    return np.lib.stride_tricks.as_strided(matrix, (size,), (matrix.itemsize,), writeable=False), step
 
 
-def _load(block: Array, buffer: FloatArray) -> FloatArray:
-    """A block as a contiguous vector of the arithmetic's type: in place where it already is one."""
-    if block.dtype == buffer.dtype and block.flags.c_contiguous:
-        return block.reshape(-1)
-    np.copyto(buffer.reshape(block.shape), block)
-    return buffer
+def _with_dense_rows(matrix: Array) -> Array:
+    """The matrix itself if its rows are contiguous and follow each other forwards, else a copy."""
+    n_rows, n_columns = matrix.shape
+    dense = n_columns == 1 or matrix.strides[1] == matrix.itemsize
+    forwards = n_rows == 1 or (matrix.strides[0] >= 0 and matrix.strides[0] % matrix.itemsize == 0)
+    return matrix if dense and forwards else np.ascontiguousarray(matrix)
 
 
-def _blocks(n_rows: int, n_columns: int, height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
-    for r0 in range(0, n_rows, height):
-        for c0 in range(0, n_columns, width):
-            yield r0, min(r0 + height, n_rows), c0, min(c0 + width, n_columns)
+def _readable(array: Array) -> Array:
+    """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="K")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="K")
 
 
 def _choose_split(ordered: Array, weights: Array | None) -> int:
-    """The split whose sides are closest in size, among those that give views; the longer side is slow.
+    """The split of least cost among those that give views.
 
+    Rows are padded to a multiple of 4 and columns to one of 32, and each row and column costs some work of its own.
     Views of the weights come second: weights that broadcast along the middle of the modes have none.
     """
     shape = ordered.shape
     if len(shape) == 1:
         return 0
 
-    def sides(split: int) -> tuple[int, int]:
-        fast = int(np.prod(shape[split:], dtype=np.int64))
-        return ordered.size // fast + fast, fast
+    def cost(split: int) -> float:
+        slow = int(np.prod(shape[:split], dtype=np.int64))
+        fast = ordered.size // slow
+        return (-(-slow // 4) * 4 / slow) * (-(-fast // 32) * 32 / fast) + 6 / slow + 6 / fast
 
-    candidates = sorted(range(1, len(shape)), key=sides)
+    candidates = sorted(range(1, len(shape)), key=cost)
     viewable = [split for split in candidates if _has_view(ordered, split)] or candidates
     both = [split for split in viewable if weights is None or _has_view(weights, split)]
     return (both or viewable)[0]
@@ -233,9 +369,10 @@ def _has_view(array: Array, split: int) -> bool:
 
 def _unstack(layout: Layout, grad_slow: FloatArray, grad_fast: FloatArray) -> list[FloatArray]:
     """Gradients mode by mode, in the tensor's own order."""
-    if layout.split == 0:  # a vector: its slow side is the empty product
-        return [grad_fast]
-    rows = np.concatenate([grad_slow, grad_fast])
-    cuts = np.cumsum([layout.shape[n] for n in layout.order])[:-1]
-    found = dict(zip(layout.order, np.split(rows, cuts), strict=True))
+    found = {}
+    for modes, grad in ((layout.order[: layout.split], grad_slow), (layout.order[layout.split :], grad_fast)):
+        first = 0
+        for mode in modes:
+            found[mode] = grad[first : first + layout.shape[mode]].copy()
+            first += layout.shape[mode]
     return [found[n] for n in range(len(layout.order))]

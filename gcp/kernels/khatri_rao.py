@@ -10,17 +10,23 @@ import numpy as np
 from numba import njit
 
 from gcp._typing import Array, Factors, FloatArray
+from gcp.kernels import products
 
 
-def stack(factors: Factors, rank: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
-    """Factors of some modes under each other, and the sizes of the modes.
+def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
+    """Factors of some modes under each other, padded with zero columns to `width`, and the sizes of the modes.
 
     No modes at all make one row of ones: the empty product.
     """
     if not factors:
-        return np.ones((1, rank), dtype), np.ones(1, np.int64)
+        return np.ones((1, width), dtype), np.ones(1, np.int64)
     sizes = np.array([len(a) for a in factors], np.int64)
-    return np.ascontiguousarray(np.concatenate(factors), dtype=dtype), sizes
+    stacked = np.zeros((int(sizes.sum()), width), dtype)
+    first = 0
+    for a in factors:
+        stacked[first : first + len(a), : a.shape[1]] = a
+        first += len(a)
+    return stacked, sizes
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,6 +40,59 @@ def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
         _update_prefix(prefix, stacked, offset + index, changed)
         out[row] = prefix[ndim]
         changed = _next_change(index, sizes)
+        _advance(index, changed)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
+    """Write rows first ... first + count - 1 of the product as columns of `out` (R, >= count); zero the others.
+
+    `turned` is the transposed stack, so that runs of the last mode are contiguous.
+    """
+    ndim, rank = sizes.size, out.shape[0]
+    index, offset = _start(sizes, first)
+    prefix = np.ones((ndim, rank), out.dtype)
+    last, changed, done = ndim - 1, 0, 0
+    while done < count:
+        _update_turned_prefix(prefix, turned, offset + index, changed)
+        run = min(sizes[last] - index[last], count - done)
+        at = offset[last] + index[last]
+        for r in range(rank):
+            products.scale(turned[r, at : at + run], prefix[last, r], out[r, done : done + run])
+        done += run
+        index[last] += run - 1
+        changed = _next_change(index, sizes)
+        _advance(index, changed)
+    out[:, count:] = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[no-untyped-def]
+    """Add to `grad` (shaped like `turned`) the derivative of sum(g * columns), for the first `count` columns."""
+    ndim, rank = sizes.size, g.shape[0]
+    index, offset = _start(sizes, first)
+    prefix = np.ones((ndim, rank), g.dtype)
+    partial = np.zeros((ndim, rank), g.dtype)
+    last, changed, done = ndim - 1, 0, 0
+    while done < count:
+        at = offset + index
+        _update_turned_prefix(prefix, turned, at, changed)
+        run = min(sizes[last] - index[last], count - done)
+        a, b = at[last], at[last] + run
+        for r in range(rank):
+            row = g[r, done : done + run]
+            products.add_scaled(row, prefix[last, r], grad[r, a:b])
+            if last > 0:
+                partial[last - 1, r] += products.dot(row, turned[r, a:b])
+        done += run
+        index[last] += run - 1
+        changed = 0 if done == count else _next_change(index, sizes)
+        for k in range(last - 1, changed - 1, -1):
+            for r in range(rank):
+                grad[r, at[k]] += partial[k, r] * prefix[k, r]
+                if k > 0:
+                    partial[k - 1, r] += partial[k, r] * turned[r, at[k]]
+                partial[k, r] = 0.0
         _advance(index, changed)
 
 
@@ -81,6 +140,14 @@ def _update_prefix(prefix, stacked, at, changed):  # type: ignore[no-untyped-def
     for k in range(changed, at.size):
         for r in range(prefix.shape[1]):
             prefix[k + 1, r] = prefix[k, r] * stacked[at[k], r]
+
+
+@njit(cache=True, nogil=True)
+def _update_turned_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
+    """As `_update_prefix`, from a transposed stack, and without the last mode."""
+    for k in range(changed, at.size - 1):
+        for r in range(prefix.shape[1]):
+            prefix[k + 1, r] = prefix[k, r] * turned[r, at[k]]
 
 
 @njit(cache=True, nogil=True)

@@ -51,10 +51,9 @@ def single_threaded_blas() -> AbstractContextManager[object]:
 
 def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
     """`work` of every item, one thread an item, results in the items' order."""
-    with single_threaded_blas():
-        if len(items) == 1:
-            return [work(items[0])]
-        return list(_pool(os.getpid(), len(items)).map(work, items))
+    if len(items) == 1:
+        return [work(items[0])]
+    return list(_pool(os.getpid(), len(items)).map(work, items))
 
 
 @lru_cache(maxsize=1)

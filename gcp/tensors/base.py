@@ -71,3 +71,8 @@ class TensorData(Protocol):
         self, formula: Formula, factors: Factors, n_threads: int
     ) -> tuple[float, list[FloatArray]]:
         """Weighted sum of the loss and its gradient in every factor, in one pass over the entries."""
+
+    def loss_mttkrps_and_marginals(
+        self, formula: Formula, factors: Factors, n_threads: int
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """The same, and the sums of the loss's curvature weights over the slices of every mode."""

@@ -108,6 +108,12 @@ class DenseTensor:
         """Weighted loss and its gradient in every factor, from one blockwise pass."""
         return kernel.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads)
 
+    def loss_mttkrps_and_marginals(
+        self, formula: Formula, factors: Factors, n_threads: int = 1
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
+        return kernel.loss_mttkrps_and_marginals(self._layout, formula, factors, self.dtype, n_threads)
+
 
 def _check_numeric(data: Array) -> None:
     if data.dtype.kind not in "buif":

@@ -4,14 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import LOSSES, full, interior_points, random_factors, short
+from helpers import LOSSES, compiled, full, interior_points, random_factors, short
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from gcp import Gamma, Gaussian, Poisson
+from gcp import BernoulliLogit, Gamma, Gaussian, Poisson
 from gcp.formula import Formula
-from gcp.kernels import dense, elementwise, reference
+from gcp.kernels import dense, fused, reference
 from gcp.tensors.dense import DenseTensor
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
@@ -78,10 +78,10 @@ shapes = st.lists(st.integers(1, 5), min_size=1, max_size=6).map(tuple)
     dtype=st.sampled_from(DTYPES),
     weighted=st.booleans(),
     n_threads=st.integers(1, 3),
-    block=st.sampled_from([1, 7, 1 << 16]),
+    small=st.booleans(),
     seed=st.integers(0, 2**31),
 )
-def test_fused_pass_equals_einsum(shape, rank, memory, dtype, weighted, n_threads, block, seed):
+def test_fused_pass_equals_einsum(shape, rank, memory, dtype, weighted, n_threads, small, seed):
     rng = np.random.default_rng(seed)
     data = in_memory(rng.integers(0, 2, shape).astype(dtype), memory, rng)
     weights = in_memory(rng.integers(0, 3, shape).astype(float), memory, rng) if weighted else None
@@ -89,7 +89,9 @@ def test_fused_pass_equals_einsum(shape, rank, memory, dtype, weighted, n_thread
         return
     factors = random_factors(shape, rank, rng, positive=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense, "BLOCK_ENTRIES", block)
+        if small:  # many tiles, and a thread for a handful of entries
+            patch.setattr(fused, "COLUMNS", 32)
+            patch.setattr(dense, "THREAD_ENTRIES", 1)
         got = DenseTensor(data, entry_weights=weights).loss_and_mttkrps(Poisson().formula, factors, n_threads)
     single = data.dtype in (np.float16, np.float32)
     assert_same(got, brute_force(Poisson(), data, factors, weights), rtol=2e-5 if single else 1e-10)
@@ -219,7 +221,7 @@ def test_whole_layouts_are_read_without_a_copy(memory, rng):
 
 @pytest.mark.parametrize("memory", MEMORY)
 def test_positions_of_blocks_lead_back_to_subscripts(memory, rng, monkeypatch):
-    monkeypatch.setattr(dense, "BLOCK_ENTRIES", 7)
+    monkeypatch.setattr(dense, "CHUNK_ENTRIES", 7)
     data = in_memory(np.arange(60.0).reshape(3, 4, 5), memory, rng)
     tensor = DenseTensor(data)
     seen = 0
@@ -232,7 +234,7 @@ def test_positions_of_blocks_lead_back_to_subscripts(memory, rng, monkeypatch):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_same_bits_on_every_run(n_threads, rng, monkeypatch):
-    monkeypatch.setattr(dense, "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(dense, "THREAD_ENTRIES", 100)
     tensor = DenseTensor(rng.normal(size=(20, 21, 22)))
     factors = random_factors((20, 21, 22), 4, rng)
     first, *others = [tensor.loss_and_mttkrps(Gaussian().formula, factors, n_threads) for _ in range(5)]
@@ -266,8 +268,7 @@ def test_compiled_code_is_not_reused_for_formulas_with_other_numbers(make):
     # The cache on disk knows a formula by its code; two formulas with equal code may still differ.
     totals = []
     for k in (1.0, 3.0):
-        x, m, values = np.zeros(4), np.ones(4), np.empty(4)
-        totals.append(elementwise.evaluate(make(k), x, m, None, values))
+        totals.append(compiled(make(k), np.zeros(4), np.ones(4))[2])
     assert totals == [4.0, 12.0]
 
 
@@ -278,6 +279,37 @@ def test_helpers_of_a_formula_are_part_of_what_is_cached():
         source = f"from numba import njit\n@njit\ndef helper(t):\n    {body}\n"
         source += "def f(x, m):\n    return helper((x - m) * (x - m))\n"
         exec(source, scope)
-        x, m, values = np.zeros(4), np.ones(4), np.empty(4)
-        totals.append(elementwise.evaluate(Formula(scope["f"], scope["f"], scope["f"]), x, m, None, values))
+        formula = Formula(scope["f"], scope["f"], scope["f"])
+        totals.append(compiled(formula, np.zeros(4), np.ones(4))[2])
     assert totals == [4.0, 12.0]
+
+
+@QUICK
+@given(
+    shape=shapes,
+    rank=st.integers(1, 3),
+    weighted=st.booleans(),
+    n_threads=st.integers(1, 3),
+    small=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_marginals_are_the_slice_sums_of_the_weighted_curvature(
+    shape, rank, weighted, n_threads, small, seed
+):
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=shape)
+    weights = rng.integers(0, 3, shape) + 0.5 if weighted else None
+    factors = random_factors(shape, rank, rng)
+    formula = BernoulliLogit().formula._replace(weight=None)  # then the second derivative is meant
+    with pytest.MonkeyPatch.context() as patch:
+        if small:
+            patch.setattr(fused, "COLUMNS", 32)
+            patch.setattr(dense, "THREAD_ENTRIES", 1)
+        tensor = DenseTensor(data, entry_weights=weights)
+        value, grads, marginals = tensor.loss_mttkrps_and_marginals(formula, factors, n_threads)
+    curvature = BernoulliLogit().curvature(data, reference.model_values(factors))
+    curvature = curvature if weights is None else weights * curvature
+    for mode, marginal in enumerate(marginals):
+        others = tuple(n for n in range(len(shape)) if n != mode)
+        assert_allclose(marginal, curvature.sum(axis=others), rtol=1e-10, atol=1e-12)
+    assert_same((value, grads), brute_force(BernoulliLogit(), data, factors, weights), rtol=1e-10)

@@ -1,0 +1,164 @@
+"""The three skinny matrix products of the fused pass, on blocks that fit the first-level caches.
+
+Shapes: P (n, R) rows of the slow side, C (R, k) columns of the fast side, Y (n, k) a block. n is a multiple of 4, R
+is even, k a multiple of 32: callers pad with zeros. Each loop keeps a tile of 4 rows x 4 components (or 8 x 2) in
+registers and runs along k, which LLVM turns into full vectors. At ranks of 5 to 50 a BLAS product of such shapes
+reaches a third to two thirds of its square peak, and these loops about all of it (scripts/benchmarks/kernels.py).
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+# Sums over components and columns may be reordered here; in the loss formulas they may not.
+_FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def model(p, c, y):  # type: ignore[no-untyped-def]
+    """y = p @ c."""
+    n, rank = y.shape[1], p.shape[1]
+    for b in range(0, y.shape[0], 4):
+        y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
+        for r in range(0, rank - 3, 4):
+            c0, c1, c2, c3 = c[r], c[r + 1], c[r + 2], c[r + 3]
+            a0, a1, a2, a3 = p[b, r], p[b, r + 1], p[b, r + 2], p[b, r + 3]
+            d0, d1, d2, d3 = p[b + 1, r], p[b + 1, r + 1], p[b + 1, r + 2], p[b + 1, r + 3]
+            e0, e1, e2, e3 = p[b + 2, r], p[b + 2, r + 1], p[b + 2, r + 2], p[b + 2, r + 3]
+            f0, f1, f2, f3 = p[b + 3, r], p[b + 3, r + 1], p[b + 3, r + 2], p[b + 3, r + 3]
+            if r == 0:
+                for k in range(n):
+                    t, u, v, w = c0[k], c1[k], c2[k], c3[k]
+                    y0[k] = a0 * t + a1 * u + a2 * v + a3 * w
+                    y1[k] = d0 * t + d1 * u + d2 * v + d3 * w
+                    y2[k] = e0 * t + e1 * u + e2 * v + e3 * w
+                    y3[k] = f0 * t + f1 * u + f2 * v + f3 * w
+            else:
+                for k in range(n):
+                    t, u, v, w = c0[k], c1[k], c2[k], c3[k]
+                    y0[k] += a0 * t + a1 * u + a2 * v + a3 * w
+                    y1[k] += d0 * t + d1 * u + d2 * v + d3 * w
+                    y2[k] += e0 * t + e1 * u + e2 * v + e3 * w
+                    y3[k] += f0 * t + f1 * u + f2 * v + f3 * w
+        if rank % 4:
+            r = rank - 2
+            c0, c1 = c[r], c[r + 1]
+            a0, d0, e0, f0 = p[b, r], p[b + 1, r], p[b + 2, r], p[b + 3, r]
+            a1, d1, e1, f1 = p[b, r + 1], p[b + 1, r + 1], p[b + 2, r + 1], p[b + 3, r + 1]
+            if r == 0:
+                for k in range(n):
+                    t, u = c0[k], c1[k]
+                    y0[k] = a0 * t + a1 * u
+                    y1[k] = d0 * t + d1 * u
+                    y2[k] = e0 * t + e1 * u
+                    y3[k] = f0 * t + f1 * u
+            else:
+                for k in range(n):
+                    t, u = c0[k], c1[k]
+                    y0[k] += a0 * t + a1 * u
+                    y1[k] += d0 * t + d1 * u
+                    y2[k] += e0 * t + e1 * u
+                    y3[k] += f0 * t + f1 * u
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
+    """s += y @ c.T, with s (n, R)."""
+    n = y.shape[1]
+    zero = y.dtype.type(0)
+    for b in range(0, y.shape[0], 4):
+        y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
+        for r in range(0, s.shape[1], 2):
+            c0, c1 = c[r], c[r + 1]
+            a0 = a1 = d0 = d1 = e0 = e1 = f0 = f1 = zero
+            for k in range(n):
+                a0 += y0[k] * c0[k]
+                a1 += y0[k] * c1[k]
+                d0 += y1[k] * c0[k]
+                d1 += y1[k] * c1[k]
+                e0 += y2[k] * c0[k]
+                e1 += y2[k] * c1[k]
+                f0 += y3[k] * c0[k]
+                f1 += y3[k] * c1[k]
+            s[b, r] += a0
+            s[b, r + 1] += a1
+            s[b + 1, r] += d0
+            s[b + 1, r + 1] += d1
+            s[b + 2, r] += e0
+            s[b + 2, r + 1] += e1
+            s[b + 3, r] += f0
+            s[b + 3, r + 1] += f1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
+    """g += p.T @ y, with g (R, k)."""
+    n, rows = y.shape[1], y.shape[0]
+    for b in range(0, rows - 7, 8):
+        y0, y1, y2, y3, y4, y5, y6, y7 = (
+            y[b],
+            y[b + 1],
+            y[b + 2],
+            y[b + 3],
+            y[b + 4],
+            y[b + 5],
+            y[b + 6],
+            y[b + 7],
+        )
+        for r in range(0, p.shape[1], 2):
+            p0, p1, p2, p3 = p[b, r], p[b + 1, r], p[b + 2, r], p[b + 3, r]
+            p4, p5, p6, p7 = p[b + 4, r], p[b + 5, r], p[b + 6, r], p[b + 7, r]
+            q0, q1, q2, q3 = p[b, r + 1], p[b + 1, r + 1], p[b + 2, r + 1], p[b + 3, r + 1]
+            q4, q5, q6, q7 = p[b + 4, r + 1], p[b + 5, r + 1], p[b + 6, r + 1], p[b + 7, r + 1]
+            g0, g1 = g[r], g[r + 1]
+            for k in range(n):
+                s, t, u, v, w, x, z, o = y0[k], y1[k], y2[k], y3[k], y4[k], y5[k], y6[k], y7[k]
+                g0[k] += p0 * s + p1 * t + p2 * u + p3 * v + p4 * w + p5 * x + p6 * z + p7 * o
+                g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o
+    if rows % 8:
+        b = rows - 4
+        y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
+        for r in range(p.shape[1]):
+            p0, p1, p2, p3 = p[b, r], p[b + 1, r], p[b + 2, r], p[b + 3, r]
+            g0 = g[r]
+            for k in range(n):
+                g0[k] += p0 * y0[k] + p1 * y1[k] + p2 * y2[k] + p3 * y3[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def total(v):  # type: ignore[no-untyped-def]
+    """Sum in float64."""
+    s = 0.0
+    for k in range(v.size):
+        s += v[k]
+    return s
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def copy(source, target):  # type: ignore[no-untyped-def]
+    """target[:n] = source, three times faster than Numba's slice assignment, and casting."""
+    for k in range(source.size):
+        target[k] = source[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def scale(source, factor, target):  # type: ignore[no-untyped-def]
+    """target = factor * source."""
+    for k in range(source.size):
+        target[k] = factor * source[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def add_scaled(source, factor, target):  # type: ignore[no-untyped-def]
+    """target += factor * source."""
+    for k in range(source.size):
+        target[k] += factor * source[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """Sum of products."""
+    s = a.dtype.type(0)
+    for k in range(a.size):
+        s += a[k] * b[k]
+    return s
