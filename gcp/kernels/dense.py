@@ -207,9 +207,6 @@ def _fused_sums(
     """One thread's part, by the compiled pass."""
     (r0, r1), (c0, c1) = part
     dtype = k_slow.dtype
-    n_columns = c1 - c0
-    width = -(-n_columns // -(-n_columns // fused.COLUMNS))  # tiles of equal width ...
-    width = -(-width // 32) * 32  # ... without a remainder for the vector loops
     rows = k_slow[r0 : -(-r1 // 4) * 4]
     turned = np.ascontiguousarray(fast[0].T)
     grad = np.zeros_like(turned)
@@ -220,10 +217,12 @@ def _fused_sums(
         formula, weighted=layout.weights is not None, curved=curved, direct=x.dtype == dtype
     )
     params = tuple(dtype.type(p) for p in formula.params)
-    c, g = np.empty((rows.shape[1], width), dtype), np.empty((rows.shape[1], width), dtype)
     value = 0.0
-    for first in range(c0, c1, width):
-        n = min(width, c1 - first)
+    for first in range(c0, c1, fused.COLUMNS):
+        n = min(fused.COLUMNS, c1 - first)
+        if first == c0 or n < fused.COLUMNS:
+            width = -(-n // 32) * 32  # no remainder for the vector loops
+            c, g = np.empty((rows.shape[1], width), dtype), np.empty((rows.shape[1], width), dtype)
         khatri_rao.columns(turned, fast[1], first, n, c)
         g[:] = 0.0
         value += run(
