@@ -32,6 +32,7 @@ from .objectives import build_objective as build_objective
 from .result import FitResult as FitResult
 from .simulate import simulate as simulate
 from .solvers import LBFGSB as LBFGSB
+from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
 from .solvers import available_solvers as available_solvers
 from .tensors import DenseTensor as DenseTensor
 from .tensors import from_frame as from_frame

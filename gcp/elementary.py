@@ -87,7 +87,6 @@ def sigmoid(x: Any) -> Any:
     return expit(x)
 
 
-@register_jitable(forceinline=True)
 def log1mexp(x: Any) -> Any:
     """log(1 - e**-x) for x > 0, by cases: no digits lost near 0 or far from it (Maechler, 2012)."""
     return where(x < _LN2, log(-expm1(-minimum(x, _LN2))), log1p(-exp(-x)))
@@ -137,25 +136,35 @@ def _expm1_reduced(r):
 
 
 @register_jitable(forceinline=True)
-def _exp_compiled(x):
+def _exp_pair(x):
+    """exp(x) and expm1(x) from one reduction and one polynomial."""
     # Two factors 2**n cover gradual underflow and the last binade before overflow.
     c = min(max(x, -760.0), 720.0)
     n, r = _reduced(c)
     half = math.floor(n * 0.5)
-    y = ((1.0 + _expm1_reduced(r)) * _power_of_two(half)) * _power_of_two(n - half)
-    return y if x == x else x
+    a, b = _power_of_two(half), _power_of_two(n - half)
+    p = _expm1_reduced(r)
+    full = ((1.0 + p) * a) * b
+    less = p * (a * b) + (a * b - 1.0)
+    return full if x == x else x, (full if n > 64.0 else less) if x == x else x
+
+
+@register_jitable(forceinline=True)
+def _exp_compiled(x):
+    return _exp_pair(x)[0]
 
 
 @register_jitable(forceinline=True)
 def _expm1_compiled(x):
-    c = min(max(x, -60.0), 720.0)
-    n, r = _reduced(c)
-    half = math.floor(n * 0.5)
-    a, b = _power_of_two(half), _power_of_two(n - half)
-    big = ((1.0 + _expm1_reduced(r)) * a) * b  # where 2**n itself would overflow
-    y = _expm1_reduced(r) * (a * b) + (a * b - 1.0)
-    y = big if n > 64.0 else y
-    return y if x == x else x
+    return _exp_pair(x)[1]
+
+
+@register_jitable(forceinline=True)
+def _log1mexp_compiled(x):
+    t, e = _exp_pair(-x)
+    near = x < _LN2
+    u = -e if near else 1.0 - t
+    return _log_compiled(u) + (0.0 if near else (-t - (u - 1.0)) / u)
 
 
 @register_jitable(forceinline=True)
@@ -239,6 +248,7 @@ for _public, _compiled in (
     (log1p, _log1p_compiled),
     (sigmoid, _sigmoid_compiled),
     (softplus, _softplus_compiled),
+    (log1mexp, _log1mexp_compiled),
 ):
     overload(_public, jit_options=_INLINE)(_float64_args(_compiled))
 

@@ -26,7 +26,10 @@ class Packing:
         return np.concatenate([np.ravel(a) for a in factors]).astype(np.float64)
 
     def unpack(self, vector: Array) -> list[Array]:
-        """Views into a vector, one per factor."""
-        cuts = np.cumsum([rows * columns for rows, columns in self.shapes])[:-1]
-        parts = np.split(vector, cuts)
-        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        """Views into a vector, one per factor; leading axes hold several vectors."""
+        parts, at = [], 0
+        for rows, columns in self.shapes:
+            part = vector[..., at : at + rows * columns]
+            parts.append(part.reshape(*part.shape[:-1], rows, columns))
+            at += rows * columns
+        return parts

@@ -198,7 +198,9 @@ def test_functions_document_every_parameter(name):
     assert set(inspect.signature(function).parameters) <= documented_parameters(inspect.getdoc(function))
 
 
-@pytest.mark.parametrize("name", ["DenseTensor", "LBFGSB", "Interval", "ModeLabels", "FitResult"])
+@pytest.mark.parametrize(
+    "name", ["DenseTensor", "LBFGSB", "PreconditionedLBFGS", "Interval", "ModeLabels", "FitResult"]
+)
 def test_classes_document_every_parameter(name):
     cls = getattr(gcp, name)
     assert set(inspect.signature(cls).parameters) <= documented_parameters(inspect.getdoc(cls))

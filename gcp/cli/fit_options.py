@@ -91,7 +91,9 @@ def _add_method(parser: Parser) -> None:
         metavar="N",
         help="decides all random starts, at least 0 (default: drawn, and reported)",
     )
-    group.add_argument("--solver", default="auto", metavar="NAME", help="auto or lbfgsb (default: auto)")
+    group.add_argument(
+        "--solver", default="auto", metavar="NAME", help="auto, lbfgsb or plbfgs (default: auto)"
+    )
     group.add_argument(
         "--max-iter",
         type=_at_least(0),

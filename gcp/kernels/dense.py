@@ -214,7 +214,10 @@ def _fused_sums(
     x, x_step = _flat(layout.matrix)
     w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else _flat(layout.weights)
     run = fused.compiled_tile(
-        formula, weighted=layout.weights is not None, curved=curved, direct=x.dtype == dtype
+        formula,
+        weighted=layout.weights is not None,
+        curved=curved,
+        direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
     )
     params = tuple(dtype.type(p) for p in formula.params)
     value = 0.0

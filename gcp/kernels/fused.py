@@ -53,7 +53,7 @@ def compiled_tile(formula: Formula, *, weighted: bool, curved: bool, direct: boo
     weighted, curved : bool
         Whether there are entry weights; whether the curvature weights are summed.
     direct : bool
-        Whether the data have the type of the arithmetic, so that whole tiles need no copy.
+        Whether the data and weights have the type of the arithmetic, so that whole tiles need no copy.
     """
     third = (formula.weight or formula.d2f) if curved else None
     return _compiled(formula.f, formula.df, third, weighted, direct)
@@ -134,10 +134,14 @@ def _tile_function(row_function: Function, curved: bool, weighted: bool, direct:
                 if not direct or n < width:
                     copy(x_here, x_row)
                     x_here = x_row
+                w_here = w_row
                 if weighted:
-                    copy(w[row * w_step : row * w_step + n], w_row)
+                    w_here = w[row * w_step : row * w_step + n]
+                    if not direct or n < width:
+                        copy(w_here, w_row)
+                        w_here = w_row
                 y_row = y[row - r0]
-                row_function(x_here, w_row, y_row, v, u, params)
+                row_function(x_here, w_here, y_row, v, u, params)
                 y_row[n:] = 0.0
                 v[n:] = 0.0
                 value += total(v)

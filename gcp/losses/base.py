@@ -17,13 +17,16 @@ from gcp.formula import Formula
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
 
+WEIGHT_FLOOR = 1e8
+"""Curvature weights see no model value below this many eps: by default one percent of the model's scale."""
+
 
 class Loss(ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
-    Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df` and `d2f`
-    once, as static functions of (x, m, *parameters) with arithmetic and `gcp.elementary`; the same text runs on
-    arrays and, compiled, inside the kernels.
+    Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
+    `weight` once, as static functions of (x, m, *parameters) with arithmetic and `gcp.elementary`; the same text
+    runs on arrays and, compiled, inside the kernels.
 
     Losses with a field `eps` shift the model by it inside logarithms and denominators, so that m = 0 stays
     finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model that fits the data's
@@ -51,6 +54,16 @@ class Loss(ABC):
     @abstractmethod
     def d2f(x: Any, m: Any, *params: Any) -> Any:
         """Second derivative in m."""
+
+    @staticmethod
+    @abstractmethod
+    def weight(x: Any, m: Any, *params: Any) -> Any:
+        """A curvature >= 0 in m, for the quadratic models that solvers build.
+
+        The Fisher information of m where f is a negative log-likelihood (in expectation over x, if not at every
+        x), for f itself need not be convex in m. It need not be exact, so it may be bounded where the true one
+        grows without limit.
+        """
 
     @abstractmethod
     def mean(self, m: ArrayLike) -> FloatArray:
@@ -87,7 +100,7 @@ class Loss(ABC):
     @property
     def formula(self) -> Formula:
         """The formulas and their parameters, as kernels take them."""
-        return Formula(self.f, self.df, self.d2f, self.params)
+        return Formula(self.f, self.df, self.d2f, self.params, weight=self.weight)
 
     def with_scale(self, scale: float) -> Self:
         """The same loss with an unset `eps` fixed for models of this scale."""

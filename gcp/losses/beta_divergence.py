@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import NONNEGATIVE, POSITIVE, Interval, is_real
-from gcp.elementary import power
+from gcp.elementary import maximum, power
 from gcp.errors import ParameterError
 from gcp.formula import Formula
-from gcp.losses.base import Loss, require_positive
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.gamma import Gamma
 from gcp.losses.poisson import Poisson
 from gcp.losses.registry import register
@@ -67,11 +67,16 @@ class BetaDivergence(Loss):
         """Second derivative."""
         return power(m + eps, beta - 2.0) * ((beta - 1.0) - (beta - 2.0) * x / (m + eps))
 
+    @staticmethod
+    def weight(x: Any, m: Any, beta: Any, eps: Any) -> Any:
+        """Expectation of the second derivative."""
+        return power(maximum(m, WEIGHT_FLOOR * eps), beta - 2.0)
+
     @property
     def formula(self) -> Formula:
         """The general formulas, or those of the limits at beta = 0 and 1."""
         if limit := {0.0: Gamma, 1.0: Poisson}.get(self.beta):
-            return Formula(limit.f, limit.df, limit.d2f, self.params)
+            return Formula(limit.f, limit.df, limit.d2f, self.params, weight=limit.weight)
         return super().formula
 
     @property

@@ -96,7 +96,7 @@ class CustomLoss(Loss):
         return f"custom_loss(name={self.name!r}, data_domain={self.data_domain}, model_domain={self.model_domain})"
 
     # The formulas are this instance's own, not the class's.
-    f = df = d2f = None  # type: ignore[assignment]
+    f = df = d2f = weight = None  # type: ignore[assignment]
 
     @property
     def params(self) -> tuple[float, ...]:

@@ -11,8 +11,8 @@ from scipy.special import digamma, gammaln
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import NONNEGATIVE, POSITIVE
-from gcp.elementary import log
-from gcp.losses.base import Loss, require_positive, weighted_mean
+from gcp.elementary import log, maximum
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive, weighted_mean
 from gcp.losses.registry import register
 
 
@@ -55,6 +55,12 @@ class Gamma(Loss):
     def d2f(x: Any, m: Any, eps: Any) -> Any:
         """Second derivative."""
         return (2.0 * x / (m + eps) - 1.0) / ((m + eps) * (m + eps))
+
+    @staticmethod
+    def weight(x: Any, m: Any, eps: Any) -> Any:
+        """Fisher information."""
+        v = maximum(m, WEIGHT_FLOOR * eps)
+        return 1.0 / (v * v)
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""

@@ -46,6 +46,11 @@ class Gaussian(Loss):
         """Second derivative."""
         return 2.0 + 0.0 * m
 
+    @staticmethod
+    def weight(x: Any, m: Any) -> Any:
+        """Second derivative."""
+        return 2.0 + 0.0 * m
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
         return np.asarray(m, dtype=float)

@@ -55,6 +55,11 @@ class Huber(Loss):
         """Second derivative (0 in the linear part)."""
         return where(abs(x - m) <= delta, 2.0, 0.0)
 
+    @staticmethod
+    def weight(x: Any, m: Any, delta: Any) -> Any:
+        """Curvature of the parabola that touches f at m from above, centred on x."""
+        return 2.0 * delta / maximum(abs(x - m), delta)
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
         return np.asarray(m, dtype=float)

@@ -11,8 +11,8 @@ from scipy.special import gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
-from gcp.elementary import log, log1p, sigmoid, softplus
-from gcp.losses.base import Loss, require_positive
+from gcp.elementary import log, log1p, maximum, sigmoid, softplus
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
 
@@ -76,6 +76,12 @@ class NegativeBinomial(_NegativeBinomial):
         """Second derivative."""
         return x / ((m + eps) * (m + eps)) - (r + x) / ((1.0 + m) * (1.0 + m))
 
+    @staticmethod
+    def weight(x: Any, m: Any, r: Any, eps: Any) -> Any:
+        """Fisher information."""
+        v = maximum(m, WEIGHT_FLOOR * eps)
+        return r / (v * (1.0 + v))
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r m."""
         return self.r * np.asarray(m, dtype=float)
@@ -116,6 +122,11 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
     @staticmethod
     def d2f(x: Any, m: Any, r: Any) -> Any:
+        """Second derivative."""
+        return (r + x) * sigmoid(m) * sigmoid(-m)
+
+    @staticmethod
+    def weight(x: Any, m: Any, r: Any) -> Any:
         """Second derivative."""
         return (r + x) * sigmoid(m) * sigmoid(-m)
 

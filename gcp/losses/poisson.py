@@ -11,8 +11,8 @@ from scipy.special import gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
-from gcp.elementary import exp, log
-from gcp.losses.base import Loss, require_positive
+from gcp.elementary import exp, log, maximum
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
 _ADVICE = (
@@ -56,6 +56,12 @@ class Poisson(Loss):
     def d2f(x: Any, m: Any, eps: Any) -> Any:
         """Second derivative."""
         return x / ((m + eps) * (m + eps))
+
+    @staticmethod
+    def weight(x: Any, m: Any, eps: Any) -> Any:
+        """Midway between the second derivative, x / m**2, and its expectation, 1 / m."""
+        v = maximum(m, WEIGHT_FLOOR * eps)
+        return 0.5 * (x / v + 1.0) / v
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
@@ -108,6 +114,11 @@ class PoissonLog(Loss):
     @staticmethod
     def d2f(x: Any, m: Any) -> Any:
         """Second derivative."""
+        return exp(m)
+
+    @staticmethod
+    def weight(x: Any, m: Any) -> Any:
+        """Second derivative, which is the Fisher information."""
         return exp(m)
 
     def mean(self, m: ArrayLike) -> FloatArray:

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import NONNEGATIVE, POSITIVE
-from gcp.elementary import log
-from gcp.losses.base import Loss, require_positive
+from gcp.elementary import log, maximum
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
 
@@ -54,6 +54,12 @@ class Rayleigh(Loss):
     def d2f(x: Any, m: Any, eps: Any) -> Any:
         """Second derivative."""
         return ((1.5 * pi) * (x / (m + eps)) * (x / (m + eps)) - 2.0) / ((m + eps) * (m + eps))
+
+    @staticmethod
+    def weight(x: Any, m: Any, eps: Any) -> Any:
+        """Fisher information."""
+        v = maximum(m, WEIGHT_FLOOR * eps)
+        return 4.0 / (v * v)
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
 from gcp.losses.base import Loss
+from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
 from gcp.tensors.base import TensorData
@@ -57,6 +58,19 @@ class EntrywiseObjective:
             value += self.ridge.value(factors)
             self.ridge.add_grad(factors, grad)
         return value, grad
+
+    def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
+        """Value, gradient in every factor, and the Gauss-Newton matrix with the loss's curvature weights.
+
+        An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
+        """
+        value, grad, marginals = self.tensor.loss_mttkrps_and_marginals(
+            self.loss.formula, factors, self.n_threads
+        )
+        if self.ridge.strength:
+            value += self.ridge.value(factors)
+            self.ridge.add_grad(factors, grad)
+        return value, grad, GaussNewton(factors, marginals, self.ridge.strength)
 
     @property
     def saturated_value(self) -> float:

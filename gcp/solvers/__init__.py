@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gcp.errors import ParameterError
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
+from gcp.solvers.plbfgs import PreconditionedLBFGS
 
-__all__ = ["LBFGSB", "Solver", "available_solvers", "get_solver"]
+__all__ = ["LBFGSB", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
 
-_SOLVERS: dict[str, type[LBFGSB]] = {"lbfgsb": LBFGSB}
+_SOLVERS: dict[str, Callable[[], Solver]] = {"lbfgsb": LBFGSB, "plbfgs": PreconditionedLBFGS}
 
 
 def available_solvers() -> list[str]:

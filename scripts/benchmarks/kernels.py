@@ -109,7 +109,9 @@ def measure(
     times, ceilings = [], []
     for _ in range(repeats):
         ceilings.append(ceiling(data, UFUNCS[loss]))
-        tensor.loss_and_mttkrps(formula, factors, n_threads)  # the data in the caches they fit, as within a fit
+        tensor.loss_and_mttkrps(
+            formula, factors, n_threads
+        )  # the data in the caches they fit, as within a fit
         times.append(clock(lambda: tensor.loss_and_mttkrps(formula, factors, n_threads)))
     read, flop, ufunc = (statistics.median(column) for column in zip(*ceilings, strict=True))
     floor = max(read * data.size, 6 * data.size * rank * flop / n_threads) + ufunc * data.size / n_threads

@@ -1,0 +1,201 @@
+"""Gauss-Newton steps corrected by limited-memory BFGS, in a trust region, within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.bounds import Bounds
+from gcp.objectives.base import Curvature, Objective
+from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.quadratic import Pair, Quadratic, minimize_in_box
+from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
+
+_FIRST_DAMPING = 1.0
+_LEAST_DAMPING = 1e-8
+_LEAST_RAISED = 1e-5
+"""Where the damping goes at once after a rejected step."""
+
+_ACCEPT = 1e-4
+"""Least part of the predicted decrease that a step must bring."""
+
+_MARGIN = 0.1
+"""How far from finite bounds, in units of the factor's scale, the first iterations keep."""
+
+_LEAST_MARGIN = 1e-4
+_SETTLED = 1e-3
+"""A relative decrease in an iteration below which the margin has done its work."""
+
+_SHRINK = 0.7
+"""What the margin is multiplied by after such an iteration."""
+
+_MAX_REJECTED = 15
+
+
+@dataclass(frozen=True)
+class PreconditionedLBFGS(Options):
+    """Gauss-Newton steps, corrected by limited-memory BFGS, in a trust region.
+
+    Parameters
+    ----------
+    memory : int
+        Pairs of steps and gradient changes that correct the Gauss-Newton matrix.
+    n_iter_max : int
+        Most iterations.
+    tol : float
+        Stop when the objective fell, per iteration and on average over the last five, by less than `tol` times
+        its excess over the saturated model (one free at every entry). In float32 at least 1e-7.
+    gradient_tol : float
+        Stop when the scale-free projected gradient norm (see `FitResult`) is below this. In float32 at least
+        1e-5.
+    max_seconds : float or None
+        Stop after this time, at the end of an iteration.
+
+    Notes
+    -----
+    Each evaluation also yields the sums of the entries' curvatures over the slices of every mode; an outer
+    product with these sums gives a Gauss-Newton matrix whose products need no pass over the data. BFGS corrects
+    it for what it misses, where the corrections foresaw the last change of the gradient better than it did alone.
+    The damped model is minimised within the bounds by conjugate gradients (Levenberg-Marquardt).
+
+    Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
+    bounds that shrinks once the objective falls slowly (docs/decisions/0005-bounds.md).
+    """
+
+    def solve(
+        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+    ) -> SolverOutput:
+        """Minimise from `start` within `bounds`.
+
+        Raises
+        ------
+        FitError
+            If the objective is not finite at the start.
+        """
+        run = _Run(self, objective, start, bounds, callback)
+        if self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        elif run.has_room(NEAR):
+            run.margin = _MARGIN
+        while not run.stop:
+            run.iterate()
+            if run.stop in ("tol", "precision") and run.gradient_norm > LARGE_GRADIENT:
+                run.stop = "" if run.release() else "stalled"
+        return run.output()
+
+
+class _Run(Run):
+    """Adds the quadratic model and its damping."""
+
+    trial: Curvature
+    curvature: Curvature
+
+    def __init__(
+        self,
+        options: Options,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None,
+    ) -> None:
+        self.pairs: list[Pair] = []
+        self.damping, self.growth = _FIRST_DAMPING, 2.0
+        self.n_rejected = 0
+        self.use_pairs = True
+        super().__init__(options, objective, start, bounds, callback)
+
+    def evaluate(self, z: Array) -> tuple[float, FloatArray]:
+        """F and its gradient in the factors, as one vector; keeps the curvature for `accept`."""
+        self.n_eval += 1
+        value, grad, self.trial = self.objective.value_grad_and_curvature(self.factors(z))
+        return value, self.packing.pack(grad)
+
+    def accept(self, z: Array, value: float, grad: FloatArray) -> None:
+        """Make the point evaluated last the current one."""
+        self.curvature = self.trial
+        super().accept(z, value, grad)
+        self.build()
+
+    def build(self) -> None:
+        """The model at the current point."""
+        self.model = Quadratic(self.curvature, self.packing, self.scale, self.unit, self.pairs)
+        self.model.corrected &= self.use_pairs
+
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds of z at the current margin; a narrow range keeps its middle half, and no entry must move."""
+        margin = np.minimum(self.margin, 0.25 * (self.upper - self.lower))
+        low, high = self.lower + margin, self.upper - margin
+        return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
+            high, np.minimum(self.z, self.upper)
+        )
+
+    def iterate(self) -> None:
+        """Try steps until one is accepted, or no decrease is to be had."""
+        while not self.stop:
+            self.model.damping = self.damping
+            slope = self.grad * (self.scale / self.unit)
+            low, high = self.limits()
+            step, predicted = minimize_in_box(self.model, slope, low - self.z, high - self.z)
+            decrease = -predicted + 0.5 * self.damping * float(step @ (self.model.diagonal * step))
+            tiny = decrease <= 1e-16 * (abs(self.value) + abs(self.offset)) / self.unit
+            if tiny or self.n_rejected > _MAX_REJECTED:
+                self.give_up(tiny)
+                continue
+            z = np.clip(self.z + step, low, high)
+            value, grad = self.evaluate(z)
+            ratio = (self.value - value) / self.unit / decrease
+            if np.isfinite(grad).all() and np.isfinite(value) and ratio > _ACCEPT:
+                self.advance(z, value, grad, ratio)
+                return
+            self.n_rejected += 1
+            self.damping = max(self.damping * self.growth, _LEAST_RAISED)
+            self.growth *= 2.0
+
+    def advance(self, z: Array, value: float, grad: FloatArray, ratio: float) -> None:
+        """Move to an accepted point, and learn from the step: damping, pairs, margin."""
+        step, change = z - self.z, (grad - self.grad) * (self.scale / self.unit)
+        if ratio < 1.5:  # beyond, the model is as wrong as below 1/2
+            shrink = max(1 / 3, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
+            self.damping = max(self.damping * shrink, _LEAST_DAMPING)
+        self.growth, self.n_rejected = 2.0, 0
+        self.use_pairs = self.foresight(step, change)
+        gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
+        model = Quadratic(self.trial, self.packing, self.scale, self.unit, ())
+        self.pairs.append((step, change - model.gauss_newton(step)))
+        del self.pairs[: -self.options.memory]
+        if gain < _SETTLED:
+            self.margin = 0.0 if self.margin < _LEAST_MARGIN else self.margin * _SHRINK
+        self.accept(z, value, grad)
+        self.after_iteration()
+        if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
+            self.lift_margin()
+
+    def foresight(self, step: FloatArray, change: FloatArray) -> bool:
+        """True if the corrected matrix foresaw the change of the gradient better than the uncorrected one."""
+        model = self.model
+        used, model.corrected = model.corrected, model._correction is not None
+        with_pairs, without = change - model.product(step), change - model.gauss_newton(step)
+        model.corrected = used
+        low, high = self.limits()
+        moved = (self.z > low) & (self.z < high)
+        weight = moved / model.diagonal
+        return float(with_pairs @ (weight * with_pairs)) <= float(without @ (weight * without))
+
+    def give_up(self, tiny: bool) -> None:
+        """No step helps: try without margin, then without memory, then stop."""
+        if self.margin:
+            self.lift_margin()
+        elif self.pairs:
+            self.pairs.clear()
+            self.damping = min(self.damping, _FIRST_DAMPING)
+            self.build()
+        else:
+            self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
+        self.n_rejected, self.growth = 0, 2.0
+
+    def lift_margin(self) -> None:
+        """Go on with the exact bounds."""
+        self.margin, self.stop = 0.0, ""
+        self.measure()

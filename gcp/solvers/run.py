@@ -1,0 +1,192 @@
+"""What the quasi-Newton methods share: scaled variables, stopping rules, the trace and the outcome."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.bounds import Bounds
+from gcp.domain import is_real
+from gcp.errors import FitError, ParameterError
+from gcp.objectives.base import Objective
+from gcp.packing import Packing
+from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
+
+WINDOW = 5
+"""Iterations over which the decrease is judged: a single short step is no sign of convergence."""
+
+NEAR = 1e-3
+"""A small distance from a bound, in units of the factor's scale."""
+
+LARGE_GRADIENT = 1e-2
+"""A projected gradient norm at which a flat objective is no minimum."""
+
+CONVERGED = ("tol", "gradient_tol", "precision")
+
+_MESSAGES = {
+    "tol": "the objective no longer falls by more than tol per iteration",
+    "gradient_tol": "the projected gradient is below gradient_tol",
+    "precision": "no further decrease is possible at this precision",
+    "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
+    "n_iter_max": "n_iter_max iterations were used up",
+    "max_seconds": "max_seconds was used up",
+    "callback": "the callback asked to stop",
+    "line_search": "the line search found no decrease along a descent direction",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that these methods share; each documents its own."""
+
+    memory: int = 20
+    n_iter_max: int = 2000
+    tol: float = 1e-9
+    gradient_tol: float = 1e-7
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("memory", 1), ("n_iter_max", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+                raise ParameterError(f"{name} must be an integer >= {low}: found {value!r}.")
+        for name in ("tol", "gradient_tol", "max_seconds"):
+            value = getattr(self, name)
+            if name == "max_seconds" and value is None:
+                continue
+            if not (is_real(value) and value >= 0):
+                raise ParameterError(f"{name} must be a number >= 0: found {value!r}.")
+
+
+class Run:
+    """The state of one call of `solve`, in scaled variables z (factor / its scale)."""
+
+    def __init__(
+        self,
+        options: Options,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None,
+    ) -> None:
+        self.options = options
+        self.objective = objective
+        self.callback = callback
+        self.began = time.perf_counter()
+        self.n_eval = self.n_iter = self.n_releases = 0
+        self.stop = ""
+        self.trace = Trace()
+        self.dtype = start[0].dtype
+        self.packing = Packing.of(start)
+        feasible = bounds.project(start)
+        rms = [float(np.sqrt(np.mean(np.square(a)))) or 1.0 for a in feasible]
+        self.scale = self.packing.pack([np.full(a.shape, s) for a, s in zip(feasible, rms, strict=True)])
+        self.bounds = self.packing.pack(bounds.lower), self.packing.pack(bounds.upper)
+        self.lower, self.upper = (side / self.scale for side in self.bounds)
+        self.margin = 0.0
+        z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
+        self.offset = objective.saturated_value
+        value, grad = self.evaluate(z)
+        if not (np.isfinite(value) and np.isfinite(grad).all()):
+            raise FitError(
+                f"The objective is not finite at the start ({value}). Check the initial factors and the entry "
+                "weights, or try another init."
+            )
+        # Constant data: the null model is perfect, so the start's own excess has to serve.
+        unit, tiny = objective.null_value - self.offset, 1e-12 * (abs(self.offset) + abs(value))
+        self.unit = unit if unit > tiny else max(value - self.offset, tiny, 1e-300)
+        self.accept(z, value, grad)
+
+    def evaluate(self, z: Array) -> tuple[float, FloatArray]:
+        """F and its gradient in the factors, as one vector."""
+        self.n_eval += 1
+        value, grad = self.objective.value_and_grad(self.factors(z))
+        return value, self.packing.pack(grad)
+
+    def accept(self, z: Array, value: float, grad: FloatArray) -> None:
+        """Make a point the current one."""
+        self.z, self.value, self.grad = z, value, grad
+        self.measure()
+        self.trace.add(time.perf_counter() - self.began, value, self.gradient_norm)
+
+    def measure(self) -> None:
+        """The projected gradient norm at the current point and margin."""
+        slope = self.grad * (self.scale / self.unit)
+        projected = self.packing.unpack(self.z - np.clip(self.z - slope, *self.limits()))
+        sizes = [float(np.linalg.norm(a)) for a in self.packing.unpack(self.z)]
+        norms = [float(np.linalg.norm(p)) * s for p, s in zip(projected, sizes, strict=True)]
+        self.gradient_norm = max(norms)
+
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds of z at the current margin."""
+        return self.lower + self.margin, self.upper - self.margin
+
+    def has_room(self, margin: float) -> bool:
+        """True if there are finite bounds, and the current point keeps the margin from all of them."""
+        inside = np.all(self.z >= self.lower + margin) and np.all(self.z <= self.upper - margin)
+        return bool(inside and (np.isfinite(self.lower).any() or np.isfinite(self.upper).any()))
+
+    def release(self) -> bool:
+        """Move entries off a bound that the gradient pulls away from it, if that lowers the objective."""
+        z = np.where((self.z <= self.lower) & (self.grad < 0), self.lower + NEAR, self.z)
+        z = np.where((self.z >= self.upper) & (self.grad > 0), self.upper - NEAR, z)
+        value, grad = self.evaluate(z)
+        self.n_releases += 1
+        if not (value < self.value and np.isfinite(grad).all()) or self.n_releases > WINDOW:
+            return False
+        self.z, self.value, self.grad = z, value, grad
+        return True
+
+    def after_iteration(self) -> None:
+        """Count, report, and set `stop` where a rule says so."""
+        self.n_iter += 1
+        asked = self.callback is not None and self.callback(self._state())
+        self.stop = "callback" if asked else self._rule()
+
+    def _rule(self) -> str:
+        options, single = self.options, self.dtype == np.float32
+        if self.gradient_norm <= max(options.gradient_tol, 1e-5 if single else 0.0):
+            return "gradient_tol"
+        if self.is_flat():
+            return "tol"
+        if self.n_iter >= options.n_iter_max:
+            return "n_iter_max"
+        if options.max_seconds is not None and self.trace.seconds[-1] >= options.max_seconds:
+            return "max_seconds"
+        return ""
+
+    def is_flat(self, slack: float = 1.0) -> bool:
+        """True if the mean decrease over the window is below `slack` tolerances."""
+        tol = max(self.options.tol, 1e-7 if self.dtype == np.float32 else 0.0) * slack
+        recent = self.trace.objective[-WINDOW - 1 :]
+        # Below a millionth of the null deviance the fit is as good as exact.
+        excess = max(self.value - self.offset, 1e-6 * self.unit)
+        enough = len(recent) > WINDOW
+        return enough and recent[0] - recent[-1] <= tol * excess * (len(recent) - 1)
+
+    def factors(self, z: Array) -> list[FloatArray]:
+        """Unscaled; the rounding of the scaling must not leave the bounds."""
+        vector = np.clip(z * self.scale, self.bounds[0], self.bounds[1])
+        return [a.astype(self.dtype) for a in self.packing.unpack(vector)]
+
+    def _state(self) -> IterationState:
+        seconds = self.trace.seconds[-1]
+        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self.factors(self.z))
+
+    def output(self) -> SolverOutput:
+        """The current point and the reason for stopping."""
+        converged = self.stop in CONVERGED
+        return SolverOutput(
+            factors=self.factors(self.z),
+            objective=self.value,
+            projected_gradient_norm=self.gradient_norm,
+            converged=converged,
+            status="converged" if converged else self.stop,
+            message=_MESSAGES[self.stop],
+            n_iter=self.n_iter,
+            n_eval=self.n_eval,
+            trace=self.trace,
+        )

@@ -1,0 +1,251 @@
+"""Rung 5: the preconditioned method beside L-BFGS-B, and its quadratic model against dense linear algebra."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from helpers import LOSSES, density, full, interior_points, random_factors, short
+from numpy.testing import assert_allclose
+
+from gcp import (
+    LBFGSB,
+    NegativeBinomial,
+    PreconditionedLBFGS,
+    build_objective,
+    custom_loss,
+    datasets,
+    fit_gcp,
+    simulate,
+)
+from gcp.objectives.curvature import GaussNewton
+from gcp.objectives.free import FreeFactors
+from gcp.packing import Packing
+from gcp.solvers.quadratic import Quadratic, minimize_in_box
+
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
+SHAPE = (5, 4, 3)
+
+
+# --- curvature weights -------------------------------------------------------------------------------------
+
+
+@every_loss
+def test_weights_are_finite_and_not_negative(loss, rng):
+    x, m = interior_points(loss, 500, rng)
+    if loss.model_domain.low == 0:
+        m[:50] = 0.0
+    weight = loss.formula.weight(x, m, *loss.params)
+    assert np.isfinite(weight).all()
+    assert np.min(weight) >= 0
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if density(loss) is not None], ids=short)
+@pytest.mark.parametrize("m", [0.3, 1.7])
+def test_weights_expect_what_the_second_derivative_does(loss, m):
+    distribution = density(loss)(m)
+    kwargs = {} if hasattr(distribution, "pmf") else {"limit": 200}
+
+    def expected(function):
+        return distribution.expect(lambda x: function(x, m, *loss.params) + 0.0 * x, **kwargs)
+
+    assert_allclose(expected(loss.formula.weight), expected(loss.formula.d2f), rtol=1e-5)
+
+
+# --- the Gauss-Newton matrix -------------------------------------------------------------------------------
+
+
+def jacobian(factors):
+    """Derivatives of all model entries (rows) in all factor entries (columns), one by one."""
+    columns = []
+    for mode, a in enumerate(factors):
+        for i, r in product(*map(range, a.shape)):
+            moved = list(factors)
+            moved[mode] = np.zeros_like(a)
+            moved[mode][i, r] = 1.0
+            columns.append(full(moved).ravel())  # the model is linear in one factor
+    return np.array(columns).T
+
+
+def dense(curvature, factors):
+    """A curvature as a matrix, from its products with all unit vectors at once."""
+    packing = Packing.of(factors)
+    size = packing.pack(factors).size
+    parts = curvature.product(packing.unpack(np.eye(size)))
+    return np.concatenate([p.reshape(size, -1) for p in parts], axis=-1)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), SHAPE, (3, 2, 4, 2)])
+def test_product_is_that_of_the_gauss_newton_matrix(shape, rng):
+    factors = random_factors(shape, 2, rng)
+    columns = [rng.uniform(0.5, 2.0, (size, 1)) for size in shape]
+    weights = full(columns)
+    modes = range(len(shape))
+    marginals = [weights.sum(axis=tuple(k for k in modes if k != n)) for n in modes]
+    curvature = GaussNewton(factors, marginals, ridge=0.3)
+    j = jacobian(factors)
+    expected = j.T @ (weights.ravel()[:, None] * j) + 0.3 * np.eye(j.shape[1])
+    found = dense(curvature, factors)
+    assert_allclose(found, expected, atol=1e-10)
+    at = 0
+    for (rows, h), a in zip(GaussNewton(factors, marginals).blocks, factors, strict=True):
+        block = expected[at : at + a.size, at : at + a.size] - 0.3 * np.eye(a.size)
+        assert_allclose(np.kron(np.diag(rows[:, 0]), h), block, atol=1e-10)
+        at += a.size
+
+
+@pytest.mark.parametrize("loss", ["poisson", "huber", "bernoulli-logit"])
+def test_marginals_are_sums_over_slices(loss, rng):
+    data, _ = simulate(SHAPE, 2, loss, random_state=0)
+    entry_weights = rng.uniform(0, 2, SHAPE) * (rng.random(SHAPE) > 0.2)
+    objective = build_objective(data, loss, entry_weights=entry_weights)
+    factors = random_factors(SHAPE, 2, rng, positive=True)
+    formula = objective.loss.formula
+    value, grad, marginals = objective.tensor.loss_mttkrps_and_marginals(formula, factors, 1)
+    expected = entry_weights * formula.weight(data.values, full(factors), *formula.params)
+    for mode, marginal in enumerate(marginals):
+        assert_allclose(marginal, expected.sum(axis=tuple({0, 1, 2} - {mode})), rtol=1e-10)
+    other, other_grad = objective.value_and_grad(factors)
+    assert_allclose(value, other, rtol=1e-12)
+    for a, b in zip(grad, other_grad, strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("groups", [[(0, 1), (2,)], [(0,), (2,)], [(0, 1)], [(2,)]])
+def test_curvature_of_tied_and_fixed_modes(groups, rng):
+    data = rng.poisson(2.0, (4, 4, 3))
+    factors = random_factors((4, 4, 3), 2, rng, positive=True)
+    factors[1] = factors[0]
+    objective = build_objective(data, "poisson", l2_reg=0.2)
+    free = FreeFactors(objective, groups, factors)
+    value, grad, curvature = free.value_grad_and_curvature(free.reduce(factors))
+    whole = dense(objective.value_grad_and_curvature(factors)[2], factors)
+    mode_of = np.repeat([0, 1, 2], [a.size for a in factors])
+    maps = []
+    for group in groups:
+        size = factors[group[0]].size
+        e = np.zeros((mode_of.size, size))
+        for n in group:
+            e[mode_of == n] += np.eye(size)
+        maps.append(e)
+    e = np.hstack(maps)
+    assert_allclose(dense(curvature, free.reduce(factors)), e.T @ whole @ e, atol=1e-9)
+    assert_allclose(value, free.value_and_grad(free.reduce(factors))[0])
+    assert len(grad) == len(curvature.blocks) == len(groups)
+
+
+# --- the quadratic model -----------------------------------------------------------------------------------
+
+
+def model_of(rng, pairs=(), damping=0.5):
+    factors = random_factors(SHAPE, 2, rng)
+    packing = Packing.of(factors)
+    curvature = GaussNewton(factors, [np.full(n, 60.0 / n) for n in SHAPE])
+    model = Quadratic(curvature, packing, rng.uniform(0.5, 2.0, 24), 3.0, pairs)
+    model.damping = damping
+    return model
+
+
+def test_corrected_model_has_the_curvature_of_the_pairs(rng):
+    plain = model_of(np.random.default_rng(5))
+    steps = rng.normal(size=(3, 24))
+    spd = (lambda a: a @ a.T)(rng.normal(size=(24, 24)))
+    excess = steps @ spd  # so the pairs come from the matrix plain + spd
+    model = model_of(np.random.default_rng(5), list(zip(steps, excess, strict=True)))
+    assert model.corrected
+    matrix = np.array([model.product(e) for e in np.eye(24)])
+    assert_allclose(matrix, matrix.T, atol=1e-8)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-8
+    assert_allclose(
+        model.product(steps[-1]), plain.product(steps[-1]) + excess[-1], rtol=1e-8
+    )  # secant equation
+
+
+def test_step_within_a_box_nearly_minimises_the_model(rng):
+    model = model_of(rng)
+    matrix = np.array([model.damped(e) for e in np.eye(24)])
+    slope = 5 * rng.normal(size=24)
+    low, high = -rng.uniform(0, 0.3, 24), np.full(24, np.inf)
+    low[:5] = 0.0
+    step, value = minimize_in_box(model, slope, low, high)
+    assert (step >= low).all()
+    assert_allclose(value, slope @ step + 0.5 * step @ matrix @ step)
+    best = np.zeros(24)
+    for _ in range(20000):  # projected gradient
+        best = np.clip(best - (slope + matrix @ best) / np.linalg.norm(matrix, 2), low, high)
+    assert value <= 0.95 * (slope @ best + 0.5 * best @ matrix @ best)
+
+
+# --- whole fits --------------------------------------------------------------------------------------------
+
+
+def objectives(data, rank, loss, **options):
+    solvers = [kind(tol=1e-13, gradient_tol=1e-9, n_iter_max=5000) for kind in (LBFGSB, PreconditionedLBFGS)]
+    return [fit_gcp(data, rank, loss=loss, solver=s, random_state=0, **options) for s in solvers]
+
+
+@every_loss
+def test_both_solvers_find_the_same_minimum(loss):
+    data, truth = simulate((9, 8, 7), 2, loss, scale=2.0, random_state=4)
+    data = np.abs(data.values)  # BetaDivergence(2) draws normal data
+    one, other = objectives(data, 2, loss, init=truth, l2_reg=0.5)  # a finite minimum for all
+    assert other.projected_gradient_norm < 1e-4
+    scale = one.null_objective - one.saturated_objective
+    assert abs(one.objective - other.objective) <= 1e-6 * scale
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"l2_reg": 0.5},
+        {"bounds": (0.1, 1.2)},
+        {"tied_modes": [(0, 1)]},
+        {"fixed_modes": [2]},
+        {"tied_modes": [(0, 1)], "fixed_modes": [2], "l2_reg": 0.1},
+    ],
+    ids=str,
+)
+def test_options_of_a_fit_work_alike(options):
+    data, truth = simulate((8, 8, 7), 2, "poisson", scale=3.0, random_state=5)
+    symmetric = [*truth.factors[:1], truth.factors[0], truth.factors[2]]
+    init = symmetric if "tied_modes" in options else truth
+    if "fixed_modes" in options:
+        init = [a + 0.05 for a in (symmetric if "tied_modes" in options else truth.factors)]
+    one, other = objectives(data, 2, "poisson", init=init, **options)
+    assert_allclose(other.objective, one.objective, rtol=1e-7)
+
+
+def test_custom_losses_and_float32_fit():
+    data = np.random.default_rng(3).normal(size=(8, 7, 6)).astype(np.float32)
+    logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)), lambda x, m: np.tanh(m - x))
+    result = fit_gcp(data, 2, loss=logcosh, solver="plbfgs", random_state=0, n_iter_max=300)
+    other = fit_gcp(data, 2, loss=logcosh, solver="lbfgsb", init=result, n_iter_max=300)
+    assert_allclose(result.objective, other.objective, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["poisson", NegativeBinomial(r=1.0)], ids=["poisson", "negative-binomial"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sparse_counts_do_not_trap_it(loss, seed):
+    """Many factor entries end at 0; a plain active set stopped far from a minimum here."""
+    data = datasets.load_nyc_flights()
+    found = [
+        fit_gcp(data, 3, loss=loss, solver=kind(), random_state=seed, **stop)
+        for kind, stop in (
+            (LBFGSB, {"n_iter_max": 100}),
+            (PreconditionedLBFGS, {"n_iter_max": 60}),
+        )
+    ]
+    excess = [f.objective - f.saturated_objective for f in found]
+    assert excess[1] < excess[0]
+    assert found[1].n_eval < found[0].n_eval
+
+
+def test_fewer_evaluations_on_collinear_factors():
+    rng = np.random.default_rng(0)
+    shape = (15, 14, 13)
+    factors = [rng.exponential(size=(n, 1)) + 0.5 * rng.exponential(size=(n, 3)) for n in shape]
+    data = rng.poisson(full(factors))
+    one, other = (
+        fit_gcp(data, 3, loss="poisson", solver=s, random_state=0, tol=1e-8) for s in ("lbfgsb", "plbfgs")
+    )
+    assert other.n_eval < 0.6 * one.n_eval
+    assert other.objective <= one.objective + 1e-4 * (one.null_objective - one.saturated_objective)
