@@ -213,37 +213,30 @@ def _fused_sums(
     sums = Sums(0.0, np.zeros_like(rows), grad.T, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
     x, x_step = _flat(layout.matrix)
     w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else _flat(layout.weights)
-    run = fused.compiled_tile(
+    run = fused.compiled_pass(
         formula,
         weighted=layout.weights is not None,
         curved=curved,
         direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
     )
-    params = tuple(dtype.type(p) for p in formula.params)
-    value = 0.0
-    for first in range(c0, c1, fused.COLUMNS):
-        n = min(fused.COLUMNS, c1 - first)
-        if first == c0 or n < fused.COLUMNS:
-            width = -(-n // 32) * 32  # no remainder for the vector loops
-            c, g = np.empty((rows.shape[1], width), dtype), np.empty((rows.shape[1], width), dtype)
-        khatri_rao.columns(turned, fast[1], first, n, c)
-        g[:] = 0.0
-        value += run(
-            x[r0 * x_step + first :],
-            x_step,
-            w if layout.weights is None else w[r0 * w_step + first :],
-            w_step,
-            rows,
-            r1 - r0,
-            c,
-            n,
-            params,
-            sums.slow,
-            g,
-            sums.row_weights,
-            sums.column_weights[first:],
-        )
-        khatri_rao.add_columns_adjoint(turned, fast[1], first, n, g, grad)
+    value = run(
+        x[r0 * x_step :],
+        x_step,
+        w[r0 * w_step :],
+        w_step,
+        rows,
+        r1 - r0,
+        turned,
+        fast[1],
+        c0,
+        c1,
+        fused.COLUMNS,
+        tuple(dtype.type(p) for p in formula.params),
+        sums.slow,
+        grad,
+        sums.row_weights,
+        sums.column_weights,
+    )
     return sums._replace(value=value, column_weights=sums.column_weights[c0:c1])
 
 

@@ -25,7 +25,7 @@ from numba.core.caching import FunctionCache
 
 from gcp import elementary
 from gcp.formula import Formula
-from gcp.kernels import products
+from gcp.kernels import khatri_rao, products
 
 Function = Callable[..., Any]
 
@@ -39,13 +39,13 @@ COLUMNS = 512
 _FASTMATH = {"contract", "nsz"}
 
 
-def compiled_tile(formula: Formula, *, weighted: bool, curved: bool, direct: bool) -> Function:
-    """The compiled function that takes all rows of one tile of columns through a formula.
+def compiled_pass(formula: Formula, *, weighted: bool, curved: bool, direct: bool) -> Function:
+    """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
-    Its arguments: data and weights from the tile's first entry on, as flat arrays, each with the distance between
-    rows; the slow side's Khatri-Rao rows (padded) and their true number; the tile's Khatri-Rao columns (padded) and
-    their true number; the formula's parameters; and the outputs to which it adds: sums for the slow side, gradient
-    in the tile's columns, sums of curvature weights of rows and of columns. It returns the value.
+    Its arguments: data and weights as flat arrays, each with the distance between rows; the slow side's Khatri-Rao
+    rows (padded) and their true number; the transposed stack of the fast factors and their sizes; the range of
+    columns and the tile's width; the formula's parameters; and the outputs to which it adds: sums for the slow
+    side, gradient of the fast factors, sums of curvature weights of rows and of columns. It returns the value.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _compiled(f: Function, df: Function, weight: Function | None, weighted: bool
     except _UnknownCodeError:
         identity = ""
     row = _cached(_row_function(f, df, weight, weighted), identity, inline=True)
-    return _cached(_tile_function(row, weight is not None, weighted, direct), identity)
+    return _cached(_pass_function(row, weight is not None, weighted, direct), identity)
 
 
 def _row_function(f: Function, df: Function, weight: Function | None, weighted: bool) -> Function:
@@ -112,46 +112,69 @@ def _row_function(f: Function, df: Function, weight: Function | None, weighted: 
     return curved_with_weights if weighted else curved
 
 
-def _tile_function(row_function: Function, curved: bool, weighted: bool, direct: bool) -> Function:
-    """The loops over blocks of rows around the loop over a row."""
+def _pass_function(row_function: Function, curved: bool, weighted: bool, direct: bool) -> Function:
+    """The loops over tiles of columns and blocks of rows around the loop over a row."""
+    columns, add_columns_adjoint = khatri_rao.columns, khatri_rao.add_columns_adjoint
     model, add_row_sums = products.model, products.add_row_sums
     add_column_sums, copy, total = products.add_column_sums, products.copy, products.total
 
-    def run(x, x_step, w, w_step, slow, n_rows, c, n, params, s, g, row_sums, column_sums):  # type: ignore[no-untyped-def]
-        width, n_padded = c.shape[1], slow.shape[0]
-        y = np.empty((ROWS, width), slow.dtype)
-        x_row, w_row = np.ones(width, slow.dtype), np.zeros(width, slow.dtype)
-        v, u = np.empty(width, slow.dtype), np.empty(width, slow.dtype)
+    def run(  # type: ignore[no-untyped-def]
+        x,
+        x_step,
+        w,
+        w_step,
+        slow,
+        n_rows,
+        turned,
+        sizes,
+        first,
+        last,
+        tile,
+        params,
+        s,
+        grad,
+        row_sums,
+        column_sums,
+    ):
+        rank, n_padded = slow.shape[1], slow.shape[0]
         value = 0.0
-        for r0 in range(0, n_padded, ROWS):
-            r1 = min(r0 + ROWS, n_padded)
-            block = y[: r1 - r0]
-            model(slow[r0:r1], c, block)
-            if r1 > n_rows:
-                y[n_rows - r0 : r1 - r0] = 0.0  # padding; not even where 0 * inf is NaN
-            for row in range(r0, min(r1, n_rows)):
-                x_here = x[row * x_step : row * x_step + n]
-                if not direct or n < width:
-                    copy(x_here, x_row)
-                    x_here = x_row
-                w_here = w_row
-                if weighted:
-                    w_here = w[row * w_step : row * w_step + n]
+        for c0 in range(first, last, tile):
+            n = min(tile, last - c0)
+            width = (n + 31) // 32 * 32  # no remainder for the vector loops
+            c, g = np.empty((rank, width), slow.dtype), np.zeros((rank, width), slow.dtype)
+            y = np.empty((ROWS, width), slow.dtype)
+            x_row, w_row = np.ones(width, slow.dtype), np.zeros(width, slow.dtype)
+            v, u = np.empty(width, slow.dtype), np.empty(width, slow.dtype)
+            columns(turned, sizes, c0, n, c)
+            for r0 in range(0, n_padded, ROWS):
+                r1 = min(r0 + ROWS, n_padded)
+                block = y[: r1 - r0]
+                model(slow[r0:r1], c, block)
+                if r1 > n_rows:
+                    y[n_rows - r0 : r1 - r0] = 0.0  # padding; not even where 0 * inf is NaN
+                for row in range(r0, min(r1, n_rows)):
+                    x_here, w_here = x[row * x_step + c0 : row * x_step + c0 + n], w_row
                     if not direct or n < width:
-                        copy(w_here, w_row)
-                        w_here = w_row
-                y_row = y[row - r0]
-                row_function(x_here, w_here, y_row, v, u, params)
-                y_row[n:] = 0.0
-                v[n:] = 0.0
-                value += total(v)
-                if curved:
-                    u[n:] = 0.0
-                    row_sums[row] += total(u)
-                    for k in range(n):
-                        column_sums[k] += u[k]
-            add_row_sums(block, c, s[r0:r1])
-            add_column_sums(block, slow[r0:r1], g)
+                        copy(x_here, x_row)
+                        x_here = x_row
+                    if weighted:
+                        w_here = w[row * w_step + c0 : row * w_step + c0 + n]
+                        if not direct or n < width:
+                            copy(w_here, w_row)
+                            w_here = w_row
+                    y_row = y[row - r0]
+                    row_function(x_here, w_here, y_row, v, u, params)
+                    y_row[n:] = 0.0
+                    v[n:] = 0.0
+                    value += total(v)
+                    if curved:
+                        u[n:] = 0.0
+                        row_sums[row] += total(u)
+                        for k in range(n):
+                            column_sums[c0 + k] += u[k]
+                add_row_sums(block, c, s[r0:r1])
+                add_column_sums(block, slow[r0:r1], g)
+            add_columns_adjoint(turned, sizes, c0, n, g, grad)
         return value
 
     return run
@@ -225,5 +248,5 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
 
 @lru_cache(maxsize=1)
 def _library_digest() -> str:
-    sources = (elementary.__file__, products.__file__, __file__)
+    sources = (elementary.__file__, khatri_rao.__file__, products.__file__, __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()

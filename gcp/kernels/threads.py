@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from itertools import pairwise
@@ -53,7 +53,12 @@ def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
     """`work` of every item, one thread an item, results in the items' order."""
     if len(items) == 1:
         return [work(items[0])]
-    return list(_pool(os.getpid(), len(items)).map(work, items))
+    others = [_pool(os.getpid(), len(items) - 1).submit(work, item) for item in items[1:]]
+    try:  # the caller works too: it would only wait, and a woken thread finds a free core sooner
+        first = work(items[0])
+    finally:
+        wait(others)
+    return [first, *(other.result() for other in others)]
 
 
 @lru_cache(maxsize=1)

@@ -109,10 +109,8 @@ def measure(
     times, ceilings = [], []
     for _ in range(repeats):
         ceilings.append(ceiling(data, UFUNCS[loss]))
-        tensor.loss_and_mttkrps(
-            formula, factors, n_threads
-        )  # the data in the caches they fit, as within a fit
-        times.append(clock(lambda: tensor.loss_and_mttkrps(formula, factors, n_threads)))
+        # Several in a row, as within a fit: data in the caches that they fit, threads awake.
+        times.append(clock(lambda: tensor.loss_and_mttkrps(formula, factors, n_threads), least=0.03))
     read, flop, ufunc = (statistics.median(column) for column in zip(*ceilings, strict=True))
     floor = max(read * data.size, 6 * data.size * rank * flop / n_threads) + ufunc * data.size / n_threads
     middle = statistics.median(times)
@@ -150,11 +148,11 @@ _LARGE: dict[str, np.ndarray] = {}
 _SQUARE: dict[str, np.ndarray] = {}
 
 
-def clock(call: Callable[[], object]) -> float:
-    """Seconds of a call, repeated until it can be measured."""
+def clock(call: Callable[[], object], least: float = 2e-3) -> float:
+    """Seconds of a call, repeated for at least this time."""
     count, spent = 0, 0.0
     began = time.perf_counter()
-    while spent < 2e-3:
+    while spent < least:
         call()
         count += 1
         spent = time.perf_counter() - began
