@@ -116,7 +116,12 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
     """The loops over tiles of columns and blocks of rows around the loop over a row."""
     columns, add_columns_adjoint = khatri_rao.columns, khatri_rao.add_columns_adjoint
     model, add_row_sums = products.model, products.add_row_sums
-    add_column_sums, copy, total = products.add_column_sums, products.copy, products.total
+    add_column_sums, copied, add, total = (
+        products.add_column_sums,
+        products.copied,
+        products.add,
+        products.total,
+    )
 
     def run(  # type: ignore[no-untyped-def]
         x,
@@ -155,13 +160,11 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                 for row in range(r0, min(r1, n_rows)):
                     x_here, w_here = x[row * x_step + c0 : row * x_step + c0 + n], w_row
                     if not direct or n < width:
-                        copy(x_here, x_row)
-                        x_here = x_row
+                        x_here = copied(x_here, x_row)
                     if weighted:
                         w_here = w[row * w_step + c0 : row * w_step + c0 + n]
                         if not direct or n < width:
-                            copy(w_here, w_row)
-                            w_here = w_row
+                            w_here = copied(w_here, w_row)
                     y_row = y[row - r0]
                     row_function(x_here, w_here, y_row, v, u, params)
                     y_row[n:] = 0.0
@@ -170,8 +173,7 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                     if curved:
                         u[n:] = 0.0
                         row_sums[row] += total(u)
-                        for k in range(n):
-                            column_sums[c0 + k] += u[k]
+                        add(u[:n], column_sums[c0 : c0 + n])
                 add_row_sums(block, c, s[r0:r1])
                 add_column_sums(block, slow[r0:r1], g)
             add_columns_adjoint(turned, sizes, c0, n, g, grad)

@@ -135,10 +135,18 @@ def total(v):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def copy(source, target):  # type: ignore[no-untyped-def]
-    """target[:n] = source, three times faster than Numba's slice assignment, and casting."""
+def copied(source, target):  # type: ignore[no-untyped-def]
+    """`target`, with `source` in its first places; three times faster than Numba's slice assignment."""
     for k in range(source.size):
         target[k] = source[k]
+    return target
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add(source, target):  # type: ignore[no-untyped-def]
+    """target += source."""
+    for k in range(source.size):
+        target[k] += source[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
