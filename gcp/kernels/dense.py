@@ -220,22 +220,12 @@ def _fused_sums(
         direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
     )
     value = run(
-        x[r0 * x_step :],
-        x_step,
-        w[r0 * w_step :],
-        w_step,
+        (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
         rows,
         r1 - r0,
-        turned,
-        fast[1],
-        c0,
-        c1,
-        fused.COLUMNS,
+        (turned, fast[1], c0, c1, fused.COLUMNS),
         tuple(dtype.type(p) for p in formula.params),
-        sums.slow,
-        grad,
-        sums.row_weights,
-        sums.column_weights,
+        (sums.slow, grad, sums.row_weights, sums.column_weights),
     )
     return sums._replace(value=value, column_weights=sums.column_weights[c0:c1])
 

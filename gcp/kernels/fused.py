@@ -42,10 +42,10 @@ _FASTMATH = {"contract", "nsz"}
 def compiled_pass(formula: Formula, *, weighted: bool, curved: bool, direct: bool) -> Function:
     """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
-    Its arguments: data and weights as flat arrays, each with the distance between rows; the slow side's Khatri-Rao
-    rows (padded) and their true number; the transposed stack of the fast factors and their sizes; the range of
-    columns and the tile's width; the formula's parameters; and the outputs to which it adds: sums for the slow
-    side, gradient of the fast factors, sums of curvature weights of rows and of columns. It returns the value.
+    Its arguments: (data, distance between rows, weights, distance between rows), both as flat arrays; the slow side's
+    Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors, their sizes, first and last
+    column, width of a tile); the formula's parameters; and the outputs to which it adds: (sums for the slow side,
+    gradient of the fast factors, sums of curvature weights of rows, and of columns). It returns the value.
 
     Parameters
     ----------
@@ -116,31 +116,13 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
     """The loops over tiles of columns and blocks of rows around the loop over a row."""
     columns, add_columns_adjoint = khatri_rao.columns, khatri_rao.add_columns_adjoint
     model, add_row_sums = products.model, products.add_row_sums
-    add_column_sums, copied, add, total = (
-        products.add_column_sums,
-        products.copied,
-        products.add,
-        products.total,
-    )
+    add_column_sums, total = products.add_column_sums, products.total
+    copied, add = products.copied, products.add
 
-    def run(  # type: ignore[no-untyped-def]
-        x,
-        x_step,
-        w,
-        w_step,
-        slow,
-        n_rows,
-        turned,
-        sizes,
-        first,
-        last,
-        tile,
-        params,
-        s,
-        grad,
-        row_sums,
-        column_sums,
-    ):
+    def run(data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
+        x, x_step, w, w_step = data
+        turned, sizes, first, last, tile = fast
+        s, grad, row_sums, column_sums = outputs
         rank, n_padded = slow.shape[1], slow.shape[0]
         value = 0.0
         for c0 in range(first, last, tile):
