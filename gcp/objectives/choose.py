@@ -20,7 +20,6 @@ from gcp.tensors.coerce import as_tensor
 def build_objective(
     data: Any,
     loss: str | Loss,
-    *,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     l2_reg: float | Mapping[str, float] = 0.0,

@@ -308,7 +308,8 @@ def test_zeros_are_refused_with_the_way_out(loss):
 
 @pytest.mark.parametrize("loss", ["poisson", "negative-binomial", "beta-divergence", "poisson-log"])
 def test_zeros_are_data_for_the_nonnegative_losses(loss):
-    build_objective(np.array([0.0, 1.0, 0.0]), loss)
+    survey = build_objective(np.array([0.0, 1.0, 0.0]), loss).survey
+    assert (survey.total_weight, survey.mean) == (3.0, 1 / 3)
 
 
 @pytest.mark.parametrize(
