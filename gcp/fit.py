@@ -298,7 +298,7 @@ class _Watch:
             "interrupted",
             _INTERRUPTED,
             last.iteration,
-            last.iteration,
+            last.n_eval,
             self.trace,
         )
         return [output]

@@ -54,7 +54,8 @@ class FitResult:
     seconds : float
         Of the whole fit, all starts included.
     trace : dict of str to ndarray
-        "seconds", "objective" and "projected_gradient_norm" at the start and after each iteration.
+        "seconds", "objective" and "projected_gradient_norm" at the start (not if the fit was interrupted) and after
+        each iteration.
     starts : list of dict
         Of each start: index, objective, status, n_iter, n_eval, seconds.
     settings : dict

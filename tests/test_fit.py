@@ -494,6 +494,7 @@ def test_interrupt_of_the_first_start_keeps_its_latest_model(rng):
 
     result = fit_gcp(data, 2, random_state=0, callback=interrupt)
     assert (result.status, result.n_iter) == ("interrupted", 3)
+    assert result.n_eval == fit_gcp(data, 2, random_state=0, n_iter_max=3).n_eval
     assert_allclose(np.sum((data - result.model_values()) ** 2), result.objective)
 
 

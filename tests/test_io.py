@@ -330,7 +330,7 @@ def test_damaged_files_never_escape_as_other_errors(tmp_path, ending):
             part[place] = rng.integers(256)
         path.write_bytes(bytes(part))
         with contextlib.suppress(GcpError):
-            read_tensor(path)
+            assert read_tensor(path).values.size > 0
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".tns.gz", ".csv.gz", ".parquet", ".mat", ".ttb"])

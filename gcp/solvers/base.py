@@ -27,6 +27,8 @@ class IterationState:
         Since the solver started.
     factors : list of ndarray
         The current factors; a copy.
+    n_eval : int
+        Evaluations of the objective so far.
     start : int
         Which of several starts, from 0.
     """
@@ -36,6 +38,7 @@ class IterationState:
     projected_gradient_norm: float
     seconds: float
     factors: list[FloatArray]
+    n_eval: int
     start: int = 0
 
 

@@ -174,7 +174,8 @@ class Run:
 
     def _state(self) -> IterationState:
         seconds = self.trace.seconds[-1]
-        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self.factors(self.z))
+        factors = self.factors(self.z)
+        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, factors, self.n_eval)
 
     def output(self) -> SolverOutput:
         """The current point and the reason for stopping."""

@@ -168,7 +168,9 @@ def test_stopping_does_not_depend_on_the_size_of_the_tensor(method, loss):
     assert one.n_iter < 2 * four.n_iter + 10
     by_weight = fit_gcp(data, 2, loss=loss, solver=method(), init=start, tol=1e-7, entry_weights=4.0)
     assert_allclose(by_weight.objective, 4 * one.objective, rtol=1e-6)
-    assert abs(by_weight.n_iter - one.n_iter) <= 2 + 0.1 * one.n_iter  # rounding differs
+    # The weighted loop rounds differently; plbfgs decides by comparisons (which pairs, which face), which amplify it.
+    slack = 2 if method is LBFGSB else 2 + 0.1 * one.n_iter
+    assert abs(by_weight.n_iter - one.n_iter) <= slack
 
 
 def test_a_large_offset_of_the_objective_does_not_stop_the_fit_early(method, rng):
