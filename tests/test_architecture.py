@@ -39,13 +39,14 @@ WALLS = {
     "objectives": {"losses", "tensors", "samplers", "penalties", "kernels"},
     "bounds": set(),
     "packing": set(),
-    "solvers": {"bounds", "packing", "objectives"},
+    "solvers": {"bounds", "packing", "objectives", "kernels"},
     "start": {"losses", "tensors", "bounds", "objectives", "kernels"},
 }
 # Where a wall has one door.
 DOORS = {
     ("objectives", "kernels"): {"gcp.kernels", "gcp.kernels.threads"},
-    ("solvers", "objectives"): {"gcp.objectives.base"},
+    ("solvers", "objectives"): {"gcp.objectives.base", "gcp.objectives.curvature"},
+    ("solvers", "kernels"): {"gcp.kernels.products"},
 }
 
 

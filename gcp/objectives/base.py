@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from gcp._typing import Array, Factors, FloatArray
-
-
-class Curvature(Protocol):
-    """A positive semidefinite approximation of an objective's second derivatives at one point."""
-
-    @property
-    def blocks(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Of each factor's diagonal block a column d, (I_n, 1), and a matrix H, (R, R): d_i H for row i."""
-
-    def product(self, vectors: Sequence[Array]) -> list[FloatArray]:
-        """The matrix times a vector, both given factor by factor; leading axes hold several vectors."""
+from gcp._typing import Factors, FloatArray
+from gcp.objectives.curvature import GaussNewton
 
 
 class Objective(Protocol):
@@ -25,7 +14,7 @@ class Objective(Protocol):
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor, from one pass over the model."""
 
-    def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], Curvature]:
+    def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,73 +13,71 @@ _LEAST_ROW = 1e-6
 """Least curvature of a slice, relative to the mean over the slices of its mode."""
 
 
+@dataclass(frozen=True)
 class GaussNewton:
     """The Gauss-Newton matrix of a CP model whose entries have curvatures that are an outer product.
 
-    With these curvatures its products take a few small matrix products, and no pass over the data. The diagonal
-    block of a factor is the Kronecker product of its rows' curvatures and an R x R matrix.
+    Its products need a few small matrices and no pass over the data. For vectors V_l (I_l, R), mode k's part is
+    d_k * (V_k within_k + A_k (sum over l of across_kl * (d_l A_l)' V_l)') + ridge V_k, rows scaled by d_k.
 
-    Parameters
+    Attributes
     ----------
-    factors : sequence of ndarray, shapes (I_n, R)
-    marginals : sequence of ndarray, shapes (I_n,)
-        Curvatures of the entries, summed over each slice of each mode.
+    factors : list of ndarray, shapes (I_n, R)
+        A, of the modes that count.
+    rows : list of ndarray, shapes (I_n,)
+        d, whose outer product stands for the entries' curvatures.
+    within : ndarray, shape (N, R, R)
+        Elementwise products of all modes' weighted Gram matrices A_l' d_l A_l but mode k's.
+    across : ndarray, shape (N, N, R, R)
+        But modes k's and l's; 0 for k = l.
     ridge : float
         Added to the diagonal.
+    variable_of : tuple of int
+        The variable of each mode: tied modes share one.
     """
 
-    def __init__(self, factors: Factors, marginals: Sequence[Array], ridge: float = 0.0) -> None:
-        self._factors = [np.asarray(a, dtype=float) for a in factors]
-        self._rows = _outer_product(marginals)
-        self._weighted = [d * a for a, d in zip(self._factors, self._rows, strict=True)]
-        self._grams = [a.T @ b for a, b in zip(self._factors, self._weighted, strict=True)]
-        self._ridge = ridge
+    factors: list[FloatArray]
+    rows: list[FloatArray]
+    within: FloatArray
+    across: FloatArray
+    ridge: float
+    variable_of: tuple[int, ...]
 
-    def _gram(self, *without: int) -> FloatArray:
-        """Elementwise product of the weighted Gram matrices of all modes but some."""
-        product = np.ones_like(self._grams[0])
-        for mode, gram in enumerate(self._grams):
-            if mode not in without:
-                product *= gram
-        return product
+    @classmethod
+    def of(cls, factors: Factors, marginals: Sequence[Array], ridge: float = 0.0) -> GaussNewton:
+        """From the factors, and the entries' curvatures summed over each slice of each mode."""
+        modes = range(len(factors))
+        own = [np.asarray(a, dtype=float) for a in factors]
+        rows = _outer_product(marginals)
+        grams = [a.T @ (d[:, None] * a) for a, d in zip(own, rows, strict=True)]
+        ones = np.ones_like(grams[0])
 
-    @cached_property
-    def blocks(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Of each factor the curvatures of its rows, (I_n, 1), and the R x R matrix that they multiply."""
-        identity = np.eye(len(self._grams[0]))
-        return [
-            (d, gram + self._ridge / float(d.mean()) * identity)
-            for d, gram in zip(self._rows, self._within, strict=True)
-        ]
+        def product(*without: int) -> FloatArray:
+            kept = [grams[n] for n in modes if n not in without]
+            return np.prod(kept, axis=0) if kept else ones
 
-    @cached_property
-    def _within(self) -> list[FloatArray]:
-        return [self._gram(mode) for mode in range(len(self._grams))]
+        within = np.array([product(k) for k in modes])
+        across = np.array([[product(k, l) if k != l else 0.0 * ones for l in modes] for k in modes])
+        return cls(own, rows, within, across, ridge, tuple(modes))
 
-    @cached_property
-    def _across(self) -> dict[tuple[int, int], FloatArray]:
-        modes = range(len(self._grams))
-        return {(k, l): self._gram(k, l) for k in modes for l in modes if k != l}
-
-    def product(self, vectors: Sequence[Array]) -> list[FloatArray]:
-        """The matrix times a vector, both given factor by factor; leading axes hold several vectors."""
-        inner = [a.T @ v for a, v in zip(self._weighted, vectors, strict=True)]
-        result = []
-        for k, v in enumerate(vectors):
-            part = v @ self._within[k]
-            others = [self._across[k, l] * inner[l] for l in range(len(inner)) if l != k]
-            if others:
-                part = part + self._factors[k] @ np.swapaxes(sum(others[1:], others[0]), -1, -2)
-            part = self._rows[k] * part
-            result.append(part + self._ridge * v if self._ridge else part)
-        return result
+    def restricted(self, groups: Sequence[tuple[int, ...]]) -> GaussNewton:
+        """The matrix in one variable per group of tied modes; modes in no group are fixed."""
+        modes = [n for group in groups for n in group]
+        return replace(
+            self,
+            factors=[self.factors[n] for n in modes],
+            rows=[self.rows[n] for n in modes],
+            within=self.within[modes],
+            across=self.across[np.ix_(modes, modes)],
+            variable_of=tuple(v for v, group in enumerate(groups) for _ in group),
+        )
 
 
 def _outer_product(marginals: Sequence[Array]) -> list[FloatArray]:
-    """One column per mode; their outer product has the given sums, or is 1 where the sums are unusable."""
+    """One vector per mode; their outer product has the given sums, or is 1 where the sums are unusable."""
     total = float(np.mean([np.sum(m) for m in marginals]))
     if not (np.isfinite(total) and total > 0):
-        return [np.ones((len(m), 1)) for m in marginals]
+        return [np.ones(len(m)) for m in marginals]
     mean = total / float(np.prod([float(len(m)) for m in marginals]))
     level = mean ** (1 / len(marginals))
-    return [level * np.maximum(m * (len(m) / total), _LEAST_ROW)[:, None] for m in marginals]
+    return [level * np.maximum(m * (len(m) / total), _LEAST_ROW) for m in marginals]

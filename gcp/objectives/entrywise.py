@@ -70,7 +70,7 @@ class EntrywiseObjective:
         if self.ridge.strength:
             value += self.ridge.value(factors)
             self.ridge.add_grad(factors, grad)
-        return value, grad, GaussNewton(factors, marginals, self.ridge.strength)
+        return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
 
     @property
     def saturated_value(self) -> float:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.objectives.base import Curvature, Objective
+from gcp._typing import Factors, FloatArray
+from gcp.objectives.base import Objective
+from gcp.objectives.curvature import GaussNewton
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class FreeFactors:
         value, grad = self.objective.value_and_grad(self.expand(free))
         return value, self.gather(grad)
 
-    def value_grad_and_curvature(self, free: Factors) -> tuple[float, list[FloatArray], Curvature]:
+    def value_grad_and_curvature(self, free: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature in each free factor."""
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
-        return value, self.gather(grad), FreeCurvature(curvature, self)
+        return value, self.gather(grad), curvature.restricted(self.groups)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""
@@ -64,28 +65,3 @@ class FreeFactors:
     def null_value(self) -> float:
         """As of the whole objective."""
         return self.objective.null_value
-
-
-@dataclass(frozen=True)
-class FreeCurvature:
-    """The curvature of `FreeFactors`, from that in all factors."""
-
-    whole: Curvature
-    free: FreeFactors
-
-    @property
-    def blocks(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Of a tied group, the mean of the rows' curvatures and the sum of the matrices."""
-        blocks = self.whole.blocks
-        return [
-            (np.mean([blocks[n][0] for n in group], axis=0), np.sum([blocks[n][1] for n in group], axis=0))
-            for group in self.free.groups
-        ]
-
-    def product(self, vectors: Sequence[Array]) -> list[FloatArray]:
-        """Exact: the blocks between tied modes included."""
-        everywhere: list[Array] = [np.zeros_like(a, dtype=float) for a in self.free.template]
-        for group, v in zip(self.free.groups, vectors, strict=True):
-            for mode in group:
-                everywhere[mode] = v
-        return self.free.gather(self.whole.product(everywhere))

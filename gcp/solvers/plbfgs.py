@@ -8,12 +8,15 @@ import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
-from gcp.objectives.base import Curvature, Objective
+from gcp.objectives.base import Objective
+from gcp.objectives.curvature import GaussNewton
+from gcp.packing import Packing
 from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.quadratic import Pair, Quadratic, minimize_in_box
+from gcp.solvers.gram import Blocks
+from gcp.solvers.quadratic import Pair, Quadratic
 from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
 
-_FIRST_DAMPING = 1.0
+_FIRST_DAMPING = 0.1
 _LEAST_DAMPING = 1e-8
 _LEAST_RAISED = 1e-5
 """Where the damping goes at once after a rejected step."""
@@ -25,11 +28,14 @@ _MARGIN = 0.1
 """How far from finite bounds, in units of the factor's scale, the first iterations keep."""
 
 _LEAST_MARGIN = 1e-4
-_SETTLED = 1e-3
+_SETTLED = 3e-3
 """A relative decrease in an iteration below which the margin has done its work."""
 
-_SHRINK = 0.7
+_SHRINK = 0.5
 """What the margin is multiplied by after such an iteration."""
+
+_RAISE = 4.0
+"""What the damping is multiplied by until a step is short enough."""
 
 _MAX_REJECTED = 15
 
@@ -64,6 +70,8 @@ class PreconditionedLBFGS(Options):
     bounds that shrinks once the objective falls slowly (docs/decisions/0005-bounds.md).
     """
 
+    memory: int = 10
+
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
     ) -> SolverOutput:
@@ -83,14 +91,15 @@ class PreconditionedLBFGS(Options):
             run.iterate()
             if run.stop in ("tol", "precision") and run.gradient_norm > LARGE_GRADIENT:
                 run.stop = "" if run.release() else "stalled"
+                run.build()
         return run.output()
 
 
 class _Run(Run):
     """Adds the quadratic model and its damping."""
 
-    trial: Curvature
-    curvature: Curvature
+    trial: GaussNewton
+    model: Quadratic
 
     def __init__(
         self,
@@ -100,28 +109,28 @@ class _Run(Run):
         bounds: Bounds,
         callback: Callback | None,
     ) -> None:
+        self.blocks = Blocks.of(Packing.of(start).shapes)
         self.pairs: list[Pair] = []
-        self.damping, self.growth = _FIRST_DAMPING, 2.0
+        self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected = 0
-        self.use_pairs = True
         super().__init__(options, objective, start, bounds, callback)
+        self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
-        """F and its gradient in the factors, as one vector; keeps the curvature for `accept`."""
+        """F and its gradient in the factors, as one vector; keeps the curvature for `build`."""
         self.n_eval += 1
         value, grad, self.trial = self.objective.value_grad_and_curvature(self.factors(z))
         return value, self.packing.pack(grad)
 
     def accept(self, z: Array, value: float, grad: FloatArray) -> None:
         """Make the point evaluated last the current one."""
-        self.curvature = self.trial
         super().accept(z, value, grad)
         self.build()
 
     def build(self) -> None:
         """The model at the current point."""
-        self.model = Quadratic(self.curvature, self.packing, self.scale, self.unit, self.pairs)
-        self.model.corrected &= self.use_pairs
+        scale = np.array([a[0, 0] for a in self.packing.unpack(self.scale)])
+        self.model = Quadratic(self.trial, self.blocks, scale, self.unit)
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
         """Bounds of z at the current margin; a narrow range keeps its middle half, and no entry must move."""
@@ -133,41 +142,55 @@ class _Run(Run):
 
     def iterate(self) -> None:
         """Try steps until one is accepted, or no decrease is to be had."""
+        slope = self.blocks.pad(self.grad * (self.scale / self.unit))
+        low, high = self.limits()
+        room = self.blocks.pad(low - self.z), self.blocks.pad(high - self.z)
         while not self.stop:
-            self.model.damping = self.damping
-            slope = self.grad * (self.scale / self.unit)
-            low, high = self.limits()
-            step, predicted = minimize_in_box(self.model, slope, low - self.z, high - self.z)
-            decrease = -predicted + 0.5 * self.damping * float(step @ (self.model.diagonal * step))
+            step, predicted = self.short_step(slope, *room)
+            length = self.length(step)
+            decrease = -predicted + 0.5 * self.damping * length
             tiny = decrease <= 1e-16 * (abs(self.value) + abs(self.offset)) / self.unit
             if tiny or self.n_rejected > _MAX_REJECTED:
                 self.give_up(tiny)
-                continue
-            z = np.clip(self.z + step, low, high)
+                return
+            z = np.clip(self.z + self.blocks.unpad(step), low, high)
             value, grad = self.evaluate(z)
-            ratio = (self.value - value) / self.unit / decrease
-            if np.isfinite(grad).all() and np.isfinite(value) and ratio > _ACCEPT:
-                self.advance(z, value, grad, ratio)
+            rise = (value - self.value) / self.unit
+            if np.isfinite(grad).all() and np.isfinite(value) and -rise > _ACCEPT * decrease:
+                self.advance(z, value, grad, step, -rise / decrease)
                 return
             self.n_rejected += 1
-            self.damping = max(self.damping * self.growth, _LEAST_RAISED)
-            self.growth *= 2.0
+            self.longest = _shortened(float(slope @ step), rise) ** 2 * length
+            self.damping = max(2.0 * self.damping, _LEAST_RAISED)
 
-    def advance(self, z: Array, value: float, grad: FloatArray, ratio: float) -> None:
+    def short_step(self, slope: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, float]:
+        """A step no longer than the last rejected one allows, and the model's minimum; raises the damping."""
+        while True:
+            step, predicted = self.model.minimize(slope, low, high, self.damping, self.bounded)
+            if not self.length(step) > self.longest:
+                return step, predicted
+            self.damping *= _RAISE
+
+    def length(self, step: FloatArray) -> float:
+        """Squared, in the metric of the damping."""
+        return float(step @ (self.model.diagonal * step))
+
+    def advance(self, z: Array, value: float, grad: FloatArray, step: FloatArray, ratio: float) -> None:
         """Move to an accepted point, and learn from the step: damping, pairs, margin."""
-        step, change = z - self.z, (grad - self.grad) * (self.scale / self.unit)
+        change = self.blocks.pad((grad - self.grad) * (self.scale / self.unit))
         if ratio < 1.5:  # beyond, the model is as wrong as below 1/2
             shrink = max(1 / 3, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
             self.damping = max(self.damping * shrink, _LEAST_DAMPING)
-        self.growth, self.n_rejected = 2.0, 0
-        self.use_pairs = self.foresight(step, change)
+        self.n_rejected, self.longest = 0, np.inf
+        use_pairs = self.foresight(step, change)
         gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
-        model = Quadratic(self.trial, self.packing, self.scale, self.unit, ())
-        self.pairs.append((step, change - model.gauss_newton(step)))
-        del self.pairs[: -self.options.memory]
         if gain < _SETTLED:
             self.margin = 0.0 if self.margin < _LEAST_MARGIN else self.margin * _SHRINK
         self.accept(z, value, grad)
+        self.pairs.append((step, change - self.model.gauss_newton(step)))
+        del self.pairs[: -self.options.memory]
+        self.model.correct(self.pairs)
+        self.model.corrected &= use_pairs
         self.after_iteration()
         if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
             self.lift_margin()
@@ -175,12 +198,10 @@ class _Run(Run):
     def foresight(self, step: FloatArray, change: FloatArray) -> bool:
         """True if the corrected matrix foresaw the change of the gradient better than the uncorrected one."""
         model = self.model
-        used, model.corrected = model.corrected, model._correction is not None
         with_pairs, without = change - model.product(step), change - model.gauss_newton(step)
-        model.corrected = used
         low, high = self.limits()
-        moved = (self.z > low) & (self.z < high)
-        weight = moved / model.diagonal
+        moved = self.blocks.pad((self.z > low) & (self.z < high))
+        weight = np.divide(moved, model.diagonal, out=np.zeros_like(moved), where=model.diagonal > 0)
         return float(with_pairs @ (weight * with_pairs)) <= float(without @ (weight * without))
 
     def give_up(self, tiny: bool) -> None:
@@ -190,12 +211,19 @@ class _Run(Run):
         elif self.pairs:
             self.pairs.clear()
             self.damping = min(self.damping, _FIRST_DAMPING)
-            self.build()
+            self.model.correct(())
         else:
             self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
-        self.n_rejected, self.growth = 0, 2.0
+        self.n_rejected, self.longest = 0, np.inf
 
     def lift_margin(self) -> None:
         """Go on with the exact bounds."""
         self.margin, self.stop = 0.0, ""
         self.measure()
+
+
+def _shortened(slope: float, rise: float) -> float:
+    """The part of a rejected step at which a parabola through its start, with its slope and rise, is lowest."""
+    if not np.isfinite(rise):
+        return 0.1
+    return min(max(-slope / (2.0 * (rise - slope)), 0.1), 0.5)

@@ -1,4 +1,4 @@
-"""A quadratic model of an objective around a point, and its minimum within a box."""
+"""A quadratic model of an objective around a point, in scaled variables."""
 
 from __future__ import annotations
 
@@ -7,100 +7,119 @@ from collections.abc import Sequence
 import numpy as np
 
 from gcp._typing import Array, FloatArray
-from gcp.objectives.base import Curvature
-from gcp.packing import Packing
+from gcp.objectives.curvature import GaussNewton
+from gcp.solvers import box, gram
 
 _LEAST_RATIO = 0.01
 """A pair must show at least this part of the curvature that the Gauss-Newton matrix has along its step."""
-
-_CG_STEPS = 30
-_CG_TOLERANCE = 0.2
-_FACES = 8
-"""Most sets of active bounds to try in one minimisation."""
-
-_SUFFICIENT = 1e-4
-"""Part of the decrease promised by the slope that a search within the box must bring."""
 
 Pair = tuple[FloatArray, FloatArray]
 
 
 class Quadratic:
-    """The matrix B + damping * D of a quadratic model in scaled variables.
+    """The Gauss-Newton matrix B, corrected by the BFGS formula for what it misses, damped by its diagonal D.
 
-    B is the Gauss-Newton matrix, corrected by the BFGS formula for what it misses; D its diagonal.
+    All vectors are padded (`gram.Blocks`).
 
     Parameters
     ----------
-    curvature : Curvature
+    curvature : GaussNewton
         In the factors.
-    packing : Packing
-    scale : ndarray
-        Of the variables; the objective's own unit included: B = scale * Gauss-Newton * scale / unit.
-    pairs : sequence of (step, excess)
-        Steps, and the change of the gradient along each in excess of the Gauss-Newton matrix's.
+    blocks : Blocks
+    scale : ndarray, shape (number of variables,)
+        Factor by factor what the scaled variables are multiplied by.
+    unit : float
+        What the objective is divided by.
     """
 
-    def __init__(
-        self,
-        curvature: Curvature,
-        packing: Packing,
-        scale: FloatArray,
-        unit: float,
-        pairs: Sequence[Pair],
-    ) -> None:
-        self._curvature, self._packing, self._scale, self._unit = curvature, packing, scale, unit
-        blocks = [(d, _regular(h)) for d, h in curvature.blocks]
+    def __init__(self, curvature: GaussNewton, blocks: gram.Blocks, scale: FloatArray, unit: float) -> None:
+        rank, n_components = blocks.rank, curvature.within.shape[1]
+        variables, widths = np.array(curvature.variable_of), np.diff(blocks.starts) // rank
+        n_terms, own = len(variables), scale[variables] / np.sqrt(unit)
+        within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
+        small = (slice(n_components), slice(n_components))
+        within[:, *small] = curvature.within * (own**2)[:, None, None]
+        across[:, :, *small] = curvature.across * (own[:, None] * own)[:, :, None, None]
+        ends = np.cumsum(widths[variables])
+        at = np.concatenate([[0], ends]) * rank
+        rows, weighted = np.zeros(ends[-1]), np.zeros(at[-1])
+        for t, (a, d) in enumerate(zip(curvature.factors, curvature.rows, strict=True)):
+            first = ends[t] - widths[variables[t]]
+            rows[first : first + len(d)] = d
+            weighted[at[t] : at[t + 1]].reshape(rank, -1)[:n_components, : len(d)] = (d[:, None] * a).T
+        ridge = curvature.ridge * np.bincount(variables) * scale**2 / unit
+        self.form = gram.GramForm(blocks.starts, variables, at, rows, weighted, within, across, ridge)
         self._blocks = blocks
-        self.diagonal = packing.pack([d * np.diag(h) for d, h in blocks]) * scale**2 / unit
-        self.damping = 0.0
-        self._correction: tuple[FloatArray, FloatArray] | None = None
-        if pairs:
-            self._correct(np.array([s for s, _ in pairs]), np.array([e for _, e in pairs]))
-        self.corrected = self._correction is not None
+        self._set_diagonal_blocks(curvature, within[:, *small])
+        self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))
+        self.correction = self._no_pairs
+        self.corrected = False
+
+    def _set_diagonal_blocks(self, curvature: GaussNewton, within: FloatArray) -> None:
+        """Row weights and R x R matrices of the diagonal blocks; of tied modes the mean, and the sum."""
+        blocks, n_components, variables = self._blocks, within.shape[1], self.form.block_of
+        self._small = np.zeros((len(blocks.shapes), n_components, n_components))
+        self.diagonal, self._reciprocal = np.zeros(blocks.starts[-1]), np.zeros(blocks.starts[-1])
+        for v in range(len(blocks.shapes)):
+            terms = np.flatnonzero(variables == v)
+            d = np.add.reduce([curvature.rows[t] for t in terms]) / len(terms)
+            ridge = self.form.ridge[v] / d.mean()
+            h = self._small[v] = _regular(within[terms].sum(axis=0) + ridge * np.eye(n_components))
+            part = slice(blocks.starts[v], blocks.starts[v + 1])
+            self.diagonal[part].reshape(blocks.rank, -1)[:n_components, : len(d)] = h.diagonal()[:, None] * d
+            self._reciprocal[part].reshape(blocks.rank, -1)[:n_components, : len(d)] = 1.0 / d
 
     def gauss_newton(self, x: Array) -> FloatArray:
-        """The uncorrected matrix times one vector, or several as rows."""
-        parts = self._packing.unpack(x * self._scale)
-        product = self._curvature.product(parts)
-        flat = [p.reshape(*x.shape[:-1], -1) for p in product]
-        return np.concatenate(flat, axis=-1) * (self._scale / self._unit)
+        """B x before correction, of one vector or several as rows."""
+        y = np.empty_like(x)
+        gram.products_of_rows(self.form, np.atleast_2d(x), np.atleast_2d(y))
+        return y
 
-    def _correct(self, steps: FloatArray, excess: FloatArray) -> None:
-        """The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994)."""
+    def product(self, x: Array) -> FloatArray:
+        """B x with the correction, without damping."""
+        y = np.empty_like(x)
+        box.product(self._model(0.0, self._small, self.correction), x, y)
+        return y
+
+    def correct(self, pairs: Sequence[Pair]) -> None:
+        """Make B yield what is known of the second derivatives: steps, and the changes that B misses along them.
+
+        The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994).
+        """
+        self.correction, self.corrected = self._no_pairs, False
+        if not pairs:
+            return
+        steps, excess = np.array([s for s, _ in pairs]), np.array([e for _, e in pairs])
         base = self.gauss_newton(steps)
         change = base + excess
-        along, before = np.sum(steps * change, axis=1), np.sum(steps * base, axis=1)
+        mixed, within = steps @ change.T, steps @ base.T
+        along, before = mixed.diagonal(), within.diagonal()
         keep = (along > _LEAST_RATIO * before) & (before > 0)
         if not keep.any():
             return
-        steps, base, change = steps[keep], base[keep], change[keep]
-        mixed = steps @ change.T
+        base, change = base[keep], change[keep]
+        mixed, within = mixed[np.ix_(keep, keep)], within[np.ix_(keep, keep)]
         lower = np.tril(mixed, -1)
-        middle = np.block([[steps @ base.T, lower], [lower.T, -np.diag(np.diag(mixed))]])
-        sides = np.vstack([base, change])
-        self._correction = sides, np.linalg.inv(middle)
+        middle = np.block([[within, lower], [lower.T, -np.diag(mixed.diagonal())]])
+        self.correction = np.vstack([base, change]), np.linalg.inv(middle)
+        self.corrected = True
 
-    def product(self, x: Array) -> FloatArray:
-        """B x, without damping."""
-        result = self.gauss_newton(x)
-        if self.corrected and self._correction is not None:
-            sides, inverse = self._correction
-            result -= (inverse @ (sides @ x)) @ sides
-        return result
+    def minimize(
+        self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
+    ) -> tuple[FloatArray, float]:
+        """The step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box around 0, and the minimum."""
+        damped = self._small + damping * self._small * np.eye(self._small.shape[1])
+        inverses = np.zeros((len(damped), self._blocks.rank, self._blocks.rank))
+        inverses[:, : damped.shape[1], : damped.shape[1]] = np.linalg.inv(damped)
+        correction = self.correction if self.corrected else self._no_pairs
+        step, value = box.minimize(self._model(damping, inverses, correction), slope, low, high, bounded)
+        return step, float(value)
 
-    def damped(self, x: Array) -> FloatArray:
-        """The whole matrix times x."""
-        return self.product(x) + self.damping * self.diagonal * x
-
-    def preconditioner(self) -> list[FloatArray]:
-        """Inverses of the R x R matrices of the damped diagonal blocks."""
-        return [np.linalg.inv(h + self.damping * np.diag(np.diag(h))) for _, h in self._blocks]
-
-    def precondition(self, inverses: list[FloatArray], x: Array, free: Array) -> FloatArray:
-        """The inverse of the damped blocks times x, on the free variables."""
-        parts = self._packing.unpack(np.where(free, x, 0.0) / self._scale)
-        y = [(v @ inverse) / d for v, inverse, (d, _) in zip(parts, inverses, self._blocks, strict=True)]
-        return np.where(free, self._packing.pack(y), 0.0) / self._scale * self._unit
+    def _model(
+        self, damping: float, inverses: FloatArray, correction: tuple[FloatArray, FloatArray]
+    ) -> tuple[object, ...]:
+        """As `box` takes it."""
+        return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)
 
 
 def _regular(h: FloatArray) -> FloatArray:
@@ -108,78 +127,3 @@ def _regular(h: FloatArray) -> FloatArray:
     diagonal = np.diag(h)
     floor = 1e-3 * float(diagonal.mean()) + 1e-300
     return h + np.diag(np.maximum(floor - diagonal, 0.0) + 1e-10 * floor)
-
-
-def minimize_in_box(
-    model: Quadratic, slope: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, float]:
-    """The step s that nearly minimises slope's + s'(damped matrix)s / 2 in a box around 0, and that minimum.
-
-    Steps along the scaled gradient, projected to the box, find the active bounds; conjugate gradients minimise
-    on the others (as in More and Toraldo, 1991).
-    """
-    search = _BoxSearch(model, slope, low, high)
-    inverses = model.preconditioner()
-    bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
-    reference = 0.0
-    for _ in range(_FACES):
-        before = search.value
-        if bounded:
-            search.along(-search.grad / ((1.0 + model.damping) * model.diagonal))
-        free = ~(((search.s <= low) & (search.grad > 0)) | ((search.s >= high) & (search.grad < 0)))
-        direction, reference = _conjugate_gradients(model, inverses, search.grad, free, reference)
-        if not direction.any():
-            break
-        clipped = search.along(direction)
-        if not clipped or before - search.value < 0.01 * abs(search.value):
-            break
-    return search.s, search.value
-
-
-class _BoxSearch:
-    """The current point of a minimisation within a box."""
-
-    def __init__(self, model: Quadratic, slope: FloatArray, low: FloatArray, high: FloatArray) -> None:
-        self.model, self.slope, self.low, self.high = model, slope, low, high
-        self.s, self.grad, self.value = np.zeros_like(slope), slope, 0.0
-
-    def along(self, direction: FloatArray) -> bool:
-        """Move along the projection of a direction until the value falls; true if bounds cut the move short."""
-        length = 1.0
-        for _ in range(10):
-            aim = self.s + length * direction
-            s = np.clip(aim, self.low, self.high)
-            change = self.model.damped(s)
-            value = float(self.slope @ s + 0.5 * (s @ change))
-            if value < self.value + _SUFFICIENT * float(self.grad @ (s - self.s)):
-                self.s, self.grad, self.value = s, self.slope + change, value
-                return bool((aim != s).any())
-            length *= 0.3
-        return True
-
-
-def _conjugate_gradients(
-    model: Quadratic, inverses: list[FloatArray], grad: FloatArray, free: Array, reference: float
-) -> tuple[FloatArray, float]:
-    """A step that nearly minimises the model on the free variables, and the size of the first gradient.
-
-    The size is a squared norm; `reference`, if not 0, is the one that the accuracy is relative to.
-    """
-    x = np.zeros_like(grad)
-    r = np.where(free, -grad, 0.0)
-    q = z = model.precondition(inverses, r, free)
-    size = float(r @ z)
-    reference = reference or size
-    for _ in range(_CG_STEPS):
-        if not size > _CG_TOLERANCE**2 * reference:
-            break
-        h = np.where(free, model.damped(q), 0.0)
-        bend = float(q @ h)
-        if not bend > 0:
-            break
-        x = x + (size / bend) * q
-        r = r - (size / bend) * h
-        z = model.precondition(inverses, r, free)
-        size, last = float(r @ z), size
-        q = z + (size / last) * q
-    return x, reference

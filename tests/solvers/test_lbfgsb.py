@@ -1,7 +1,5 @@
 """Rung 5, for every solver: bounds, stopping, scale, rejected steps; objectives written here are the truth."""
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from helpers import full, random_factors
@@ -10,6 +8,7 @@ from numpy.testing import assert_allclose
 from gcp import LBFGSB, FitError, ParameterError, PreconditionedLBFGS, build_objective, fit_gcp, simulate
 from gcp.bounds import Bounds, resolve
 from gcp.domain import REAL
+from gcp.objectives.curvature import GaussNewton
 
 pytestmark = pytest.mark.parametrize("method", [LBFGSB, PreconditionedLBFGS])
 
@@ -34,18 +33,18 @@ class Bowl:
         return float(np.sum(self.curvatures * step**2)), [2 * self.curvatures * step]
 
     def value_grad_and_curvature(self, factors):
-        return *self.value_and_grad(factors), Roughly()
+        return *self.value_and_grad(factors), ROUGHLY
 
 
-class Roughly:
-    """A curvature that leaves the solver something to correct: 2 everywhere."""
-
-    blocks: ClassVar = [(np.ones((3, 1)), 2 * np.eye(2))]
-
-    def product(self, vectors):
-        return [2 * vectors[0]]
-
-
+# A curvature that leaves the solver something to correct: 2 everywhere.
+ROUGHLY = GaussNewton(
+    factors=[np.zeros((3, 2))],
+    rows=[np.ones(3)],
+    within=2.0 * np.eye(2)[None],
+    across=np.zeros((1, 1, 2, 2)),
+    ridge=0.0,
+    variable_of=(0,),
+)
 CENTRE = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.1]])
 
 

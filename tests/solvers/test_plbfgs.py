@@ -20,7 +20,8 @@ from gcp import (
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.free import FreeFactors
 from gcp.packing import Packing
-from gcp.solvers.quadratic import Quadratic, minimize_in_box
+from gcp.solvers.gram import Blocks
+from gcp.solvers.quadratic import Quadratic
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
 SHAPE = (5, 4, 3)
@@ -67,30 +68,41 @@ def jacobian(factors):
 
 
 def dense(curvature, factors):
-    """A curvature as a matrix, from its products with all unit vectors at once."""
-    packing = Packing.of(factors)
-    size = packing.pack(factors).size
-    parts = curvature.product(packing.unpack(np.eye(size)))
-    return np.concatenate([p.reshape(size, -1) for p in parts], axis=-1)
+    """A curvature as a matrix, from its products with all unit vectors."""
+    blocks = Blocks.of(Packing.of(factors).shapes)
+    model = Quadratic(curvature, blocks, np.ones(len(factors)), 1.0)
+    size = sum(a.size for a in factors)
+    return np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(size)])
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 3), SHAPE, (3, 2, 4, 2)])
-def test_product_is_that_of_the_gauss_newton_matrix(shape, rng):
-    factors = random_factors(shape, 2, rng)
-    columns = [rng.uniform(0.5, 2.0, (size, 1)) for size in shape]
-    weights = full(columns)
+def outer_curvature(shape, rng):
+    """Entry weights that are an outer product, and their sums over slices."""
+    weights = full([rng.uniform(0.5, 2.0, (size, 1)) for size in shape])
     modes = range(len(shape))
-    marginals = [weights.sum(axis=tuple(k for k in modes if k != n)) for n in modes]
-    curvature = GaussNewton(factors, marginals, ridge=0.3)
+    return weights, [weights.sum(axis=tuple(k for k in modes if k != n)) for n in modes]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(4,), (4, 3), SHAPE, (3, 2, 4, 2), (40, 3)])
+def test_product_is_that_of_the_gauss_newton_matrix(shape, rank, rng):
+    factors = random_factors(shape, rank, rng)
+    weights, marginals = outer_curvature(shape, rng)
     j = jacobian(factors)
     expected = j.T @ (weights.ravel()[:, None] * j) + 0.3 * np.eye(j.shape[1])
-    found = dense(curvature, factors)
+    assert_allclose(dense(GaussNewton.of(factors, marginals, ridge=0.3), factors), expected, atol=1e-10)
+
+
+def test_scaled_variables_and_unit(rng):
+    factors = random_factors(SHAPE, 2, rng)
+    curvature = GaussNewton.of(factors, outer_curvature(SHAPE, rng)[1])
+    scale = np.array([0.5, 2.0, 3.0])
+    blocks = Blocks.of(Packing.of(factors).shapes)
+    model = Quadratic(curvature, blocks, scale, 7.0)
+    each = np.repeat(scale, [a.size for a in factors])
+    expected = each[:, None] * dense(curvature, factors) * each / 7.0
+    found = np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(24)])
     assert_allclose(found, expected, atol=1e-10)
-    at = 0
-    for (rows, h), a in zip(GaussNewton(factors, marginals).blocks, factors, strict=True):
-        block = expected[at : at + a.size, at : at + a.size] - 0.3 * np.eye(a.size)
-        assert_allclose(np.kron(np.diag(rows[:, 0]), h), block, atol=1e-10)
-        at += a.size
+    assert_allclose(blocks.unpad(model.diagonal), np.diag(expected))
 
 
 @pytest.mark.parametrize("loss", ["poisson", "huber", "bernoulli-logit"])
@@ -130,44 +142,63 @@ def test_curvature_of_tied_and_fixed_modes(groups, rng):
     e = np.hstack(maps)
     assert_allclose(dense(curvature, free.reduce(factors)), e.T @ whole @ e, atol=1e-9)
     assert_allclose(value, free.value_and_grad(free.reduce(factors))[0])
-    assert len(grad) == len(curvature.blocks) == len(groups)
+    assert len(grad) == len(groups)
 
 
 # --- the quadratic model -----------------------------------------------------------------------------------
 
 
-def model_of(rng, pairs=(), damping=0.5):
+DAMPING = 0.5
+
+
+def model_of(rng):
     factors = random_factors(SHAPE, 2, rng)
-    packing = Packing.of(factors)
-    curvature = GaussNewton(factors, [np.full(n, 60.0 / n) for n in SHAPE])
-    model = Quadratic(curvature, packing, rng.uniform(0.5, 2.0, 24), 3.0, pairs)
-    model.damping = damping
-    return model
+    curvature = GaussNewton.of(factors, [np.full(n, 60.0 / n) for n in SHAPE])
+    blocks = Blocks.of(Packing.of(factors).shapes)
+    return Quadratic(curvature, blocks, rng.uniform(0.5, 2.0, 3), 3.0), blocks
+
+
+def test_padding_is_undone(rng):
+    blocks = Blocks.of(((5, 3), (33, 3), (1, 3)))
+    vector = rng.normal(size=39 * 3)
+    assert_allclose(blocks.unpad(blocks.pad(vector)), vector, rtol=0)
+    assert np.count_nonzero(blocks.pad(vector)) == vector.size
 
 
 def test_corrected_model_has_the_curvature_of_the_pairs(rng):
-    plain = model_of(np.random.default_rng(5))
+    plain, blocks = model_of(np.random.default_rng(5))
+    model, _ = model_of(np.random.default_rng(5))
     steps = rng.normal(size=(3, 24))
     spd = (lambda a: a @ a.T)(rng.normal(size=(24, 24)))
     excess = steps @ spd  # so the pairs come from the matrix plain + spd
-    model = model_of(np.random.default_rng(5), list(zip(steps, excess, strict=True)))
+    model.correct([(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)])
     assert model.corrected
-    matrix = np.array([model.product(e) for e in np.eye(24)])
+    matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
     assert_allclose(matrix, matrix.T, atol=1e-8)
     assert np.linalg.eigvalsh(matrix).min() > -1e-8
+    last = blocks.pad(steps[-1])  # secant equation
     assert_allclose(
-        model.product(steps[-1]), plain.product(steps[-1]) + excess[-1], rtol=1e-8
-    )  # secant equation
+        blocks.unpad(model.product(last)), blocks.unpad(plain.product(last)) + excess[-1], rtol=1e-8
+    )
 
 
-def test_step_within_a_box_nearly_minimises_the_model(rng):
-    model = model_of(rng)
-    matrix = np.array([model.damped(e) for e in np.eye(24)])
+@pytest.mark.parametrize("n_pairs", [0, 3])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_step_within_a_box_nearly_minimises_the_model(n_pairs, bounded, rng):
+    model, blocks = model_of(rng)
+    pairs = [[blocks.pad(rng.normal(size=24)) for _ in range(2)] for _ in range(n_pairs)]
+    model.correct([(s, 0.5 * s) for s, _ in pairs])
+    matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
+    matrix += DAMPING * np.diag(blocks.unpad(model.diagonal))
     slope = 5 * rng.normal(size=24)
     low, high = -rng.uniform(0, 0.3, 24), np.full(24, np.inf)
     low[:5] = 0.0
-    step, value = minimize_in_box(model, slope, low, high)
+    if not bounded:
+        low[:] = -np.inf
+    padded, value = model.minimize(*map(blocks.pad, (slope, low, high)), DAMPING, bounded)
+    step = blocks.unpad(padded)
     assert (step >= low).all()
+    assert np.count_nonzero(padded) == np.count_nonzero(step)
     assert_allclose(value, slope @ step + 0.5 * step @ matrix @ step)
     best = np.zeros(24)
     for _ in range(20000):  # projected gradient

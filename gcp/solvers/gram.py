@@ -1,0 +1,162 @@
+"""Products with a Gauss-Newton matrix from its small Gram matrices, compiled.
+
+A vector holds one block per free factor, the transposed factor padded with zeros: `rank` rows (a multiple of 4) of
+`columns` numbers (a multiple of 32), as the loops of `kernels/products.py` want them. Padding stays zero throughout.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from gcp._typing import Array, FloatArray
+from gcp.kernels import products
+
+_FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
+
+
+class Blocks(NamedTuple):
+    """Where the factors lie in a padded vector.
+
+    Attributes
+    ----------
+    shapes : ndarray, shape (B, 2)
+        True sizes of the factors, (I, R).
+    starts : ndarray, shape (B + 1,)
+    rank : int
+        Of the padded blocks.
+    """
+
+    shapes: Array
+    starts: Array
+    rank: int
+
+    @classmethod
+    def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
+        """The layout for factors of these shapes."""
+        rank = -(-shapes[0][1] // 4) * 4
+        lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
+        return cls(np.array(shapes), np.concatenate([[0], np.cumsum(lengths)]), rank)
+
+    def pad(self, vector: Array) -> FloatArray:
+        """A packed vector (factors row by row, one behind the other) in the padded form."""
+        padded = np.zeros(self.starts[-1])
+        _pad(vector, self.shapes, self.starts, self.rank, padded)
+        return padded
+
+    def unpad(self, padded: Array) -> FloatArray:
+        """The packed vector again."""
+        vector = np.empty(int(self.shapes.prod(axis=1).sum()))
+        _unpad(padded, self.shapes, self.starts, self.rank, vector)
+        return vector
+
+
+class GramForm(NamedTuple):
+    """The matrix in padded blocks, with one term per free mode; tied modes are terms of the same block.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (B + 1,)
+        Of the blocks.
+    block_of : ndarray, shape (T,)
+        Each term's block.
+    at : ndarray, shape (T + 1,)
+        Where each term's weighted factor starts in `weighted`.
+    rows : ndarray
+        Row weights of all terms, each as long as a row of its block.
+    weighted : ndarray
+        Row weights times factors, transposed and padded.
+    within : ndarray, shape (T, R, R)
+    across : ndarray, shape (T, T, R, R)
+        Elementwise products of Gram matrices of the other modes; zero for a term with itself.
+    ridge : ndarray, shape (B,)
+        Added to each block's diagonal.
+    """
+
+    starts: Array
+    block_of: Array
+    at: Array
+    rows: FloatArray
+    weighted: FloatArray
+    within: FloatArray
+    across: FloatArray
+    ridge: FloatArray
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
+    at = 0
+    for b in range(shapes.shape[0]):
+        n, n_components = shapes[b]
+        width = (starts[b + 1] - starts[b]) // rank
+        for i in range(n):
+            for r in range(n_components):
+                padded[starts[b] + r * width + i] = vector[at + i * n_components + r]
+        at += n * n_components
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def]
+    at = 0
+    for b in range(shapes.shape[0]):
+        n, n_components = shapes[b]
+        width = (starts[b + 1] - starts[b]) // rank
+        for i in range(n):
+            for r in range(n_components):
+                vector[at + i * n_components + r] = padded[starts[b] + r * width + i]
+        at += n * n_components
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def product(form, x, y):  # type: ignore[no-untyped-def]
+    """y = matrix @ x."""
+    starts, block_of, at, rows, weighted, within, across, ridge = form
+    n_terms, rank = within.shape[0], within.shape[1]
+    for b in range(ridge.size):
+        for k in range(starts[b], starts[b + 1]):
+            y[k] = ridge[b] * x[k]
+    sums = np.zeros((n_terms, rank, rank))
+    for t in range(n_terms):
+        v = x[starts[block_of[t]] : starts[block_of[t] + 1]].reshape(rank, -1)
+        products.add_row_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), v, sums[t])
+    for t in range(n_terms):
+        first, last = starts[block_of[t]], starts[block_of[t] + 1]
+        v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
+        d = rows[at[t] // rank : at[t + 1] // rank]
+        inner = np.empty_like(out)
+        products.model(within[t], v, inner)
+        for r in range(rank):
+            add_weighted(d, inner[r], out[r])
+        coupling = np.zeros((rank, rank))
+        for u in range(n_terms):
+            for r in range(rank):
+                for s in range(rank):
+                    coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
+        products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
+    """Each row of y = matrix @ the row of x."""
+    for i in range(x.shape[0]):
+        product(form, x[i], y[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
+    """target += weights * source."""
+    for k in range(source.size):
+        target[k] += weights[k] * source[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
+    """y = one R x R matrix per block times x, times weights."""
+    rank = matrices.shape[1]
+    for b in range(matrices.shape[0]):
+        first, last = starts[b], starts[b + 1]
+        products.model(matrices[b], x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1))
+    for k in range(y.size):
+        y[k] *= weights[k]
