@@ -15,69 +15,51 @@ _LEAST_ROW = 1e-6
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """The Gauss-Newton matrix of a CP model whose entries have curvatures that are an outer product.
+    """The Gauss-Newton matrix J' W J + ridge I of a CP model, with an outer product for the entries' curvatures W.
 
-    Its products need a few small matrices and no pass over the data. For vectors V_l (I_l, R), mode k's part is
-    d_k * (V_k within_k + A_k (sum over l of across_kl * (d_l A_l)' V_l)') + ridge V_k, rows scaled by d_k.
+    J holds the derivatives of the model's entries in those of the factors. With such a W the matrix follows from the
+    factors and their weighted Gram matrices, without a pass over the data.
 
     Attributes
     ----------
-    factors : list of ndarray, shapes (I_n, R)
-        A, of the modes that count.
-    rows : list of ndarray, shapes (I_n,)
-        d, whose outer product stands for the entries' curvatures.
-    within : ndarray, shape (N, R, R)
-        Elementwise products of all modes' weighted Gram matrices A_l' d_l A_l but mode k's.
-    across : ndarray, shape (N, N, R, R)
-        But modes k's and l's; 0 for k = l.
+    factors : ndarray, shape (sum of sizes, R)
+        Of all modes, under each other.
+    rows : ndarray, shape (sum of sizes,)
+        The vectors whose outer product is W, one behind the other.
+    sizes : ndarray of int
+        Of the modes.
     ridge : float
-        Added to the diagonal.
-    variable_of : tuple of int
-        The variable of each mode: tied modes share one.
+    variable_of : ndarray of int
+        The variable of each mode: tied modes share one, a fixed mode has -1.
     """
 
-    factors: list[FloatArray]
-    rows: list[FloatArray]
-    within: FloatArray
-    across: FloatArray
+    factors: FloatArray
+    rows: FloatArray
+    sizes: Array
     ridge: float
-    variable_of: tuple[int, ...]
+    variable_of: Array
 
     @classmethod
     def of(cls, factors: Factors, marginals: Sequence[Array], ridge: float = 0.0) -> GaussNewton:
         """From the factors, and the entries' curvatures summed over each slice of each mode."""
-        modes = range(len(factors))
-        own = [np.asarray(a, dtype=float) for a in factors]
-        rows = _outer_product(marginals)
-        grams = [a.T @ (d[:, None] * a) for a, d in zip(own, rows, strict=True)]
-        ones = np.ones_like(grams[0])
-
-        def product(*without: int) -> FloatArray:
-            kept = [grams[n] for n in modes if n not in without]
-            return np.prod(kept, axis=0) if kept else ones
-
-        within = np.array([product(k) for k in modes])
-        across = np.array([[product(k, l) if k != l else 0.0 * ones for l in modes] for k in modes])
-        return cls(own, rows, within, across, ridge, tuple(modes))
+        sizes = np.array([len(a) for a in factors])
+        stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
+        return cls(stacked, _outer_product(marginals, sizes), sizes, ridge, np.arange(len(sizes)))
 
     def restricted(self, groups: Sequence[tuple[int, ...]]) -> GaussNewton:
         """The matrix in one variable per group of tied modes; modes in no group are fixed."""
-        modes = [n for group in groups for n in group]
-        return replace(
-            self,
-            factors=[self.factors[n] for n in modes],
-            rows=[self.rows[n] for n in modes],
-            within=self.within[modes],
-            across=self.across[np.ix_(modes, modes)],
-            variable_of=tuple(v for v, group in enumerate(groups) for _ in group),
-        )
+        variable_of = np.full(len(self.sizes), -1)
+        for variable, group in enumerate(groups):
+            variable_of[list(group)] = variable
+        return replace(self, variable_of=variable_of)
 
 
-def _outer_product(marginals: Sequence[Array]) -> list[FloatArray]:
-    """One vector per mode; their outer product has the given sums, or is 1 where the sums are unusable."""
-    total = float(np.mean([np.sum(m) for m in marginals]))
+def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:
+    """Vectors, one per mode, whose outer product has the given sums, or is 1 where the sums are unusable."""
+    sums = np.concatenate(marginals)
+    total = float(sums.sum()) / len(sizes)
     if not (np.isfinite(total) and total > 0):
-        return [np.ones(len(m)) for m in marginals]
-    mean = total / float(np.prod([float(len(m)) for m in marginals]))
-    level = mean ** (1 / len(marginals))
-    return [level * np.maximum(m * (len(m) / total), _LEAST_ROW) for m in marginals]
+        return np.ones(len(sums))
+    rows = np.maximum(sums * (np.repeat(sizes, sizes) / total), _LEAST_ROW)
+    rows[: sizes[0]] *= total / float(np.prod(sizes, dtype=float))  # no roots: scaling by 2 stays exact
+    return rows

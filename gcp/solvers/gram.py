@@ -110,6 +110,109 @@ def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # type: ignore[no-untyped-def]
+    """The arrays of a `GramForm` in scaled variables; the diagonal blocks; their diagonal; 1 / their row weights.
+
+    A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and
+    the matrices' sum.
+    """
+    grams = _gram_matrices(factors, rows, sizes, rank)
+    n_terms = np.sum(variable_of >= 0)
+    modes, at = np.empty(n_terms, np.int64), np.zeros(n_terms + 1, np.int64)
+    t = 0
+    for n in range(sizes.size):
+        if variable_of[n] >= 0:
+            modes[t] = n
+            at[t + 1] = at[t] + starts[variable_of[n] + 1] - starts[variable_of[n]]
+            t += 1
+    term_rows, weighted = np.zeros(at[-1] // rank), np.zeros(at[-1])
+    first = 0
+    t = 0
+    for n in range(sizes.size):
+        if variable_of[n] >= 0:
+            width = (at[t + 1] - at[t]) // rank
+            for i in range(sizes[n]):
+                term_rows[at[t] // rank + i] = rows[first + i]
+                for r in range(factors.shape[1]):
+                    weighted[at[t] + r * width + i] = rows[first + i] * factors[first + i, r]
+            t += 1
+        first += sizes[n]
+    within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
+    for t in range(n_terms):
+        own = scale[variable_of[modes[t]]]
+        _product_of_others(grams, modes[t], modes[t], own * own, within[t])
+        for u in range(n_terms):
+            if u != t:
+                other = scale[variable_of[modes[u]]]
+                _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
+    block_of = variable_of[modes]
+    ridges = np.zeros(starts.size - 1)
+    for t in range(n_terms):
+        ridges[block_of[t]] += ridge * scale[block_of[t]] ** 2
+    form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
+    return form, *_diagonal_blocks(form, factors.shape[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
+    grams = np.zeros((sizes.size, rank, rank))
+    i = 0
+    for n in range(sizes.size):
+        for _ in range(sizes[n]):
+            for r in range(factors.shape[1]):
+                scaled = rows[i] * factors[i, r]
+                for s in range(factors.shape[1]):
+                    grams[n, r, s] += scaled * factors[i, s]
+            i += 1
+    return grams
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
+    """Elementwise, of all but the k-th and l-th, times a factor."""
+    out[:] = factor
+    for n in range(grams.shape[0]):
+        if n not in (k, l):
+            out *= grams[n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
+    starts, block_of, at, rows, _, within, _, ridge = form
+    rank, n_blocks = within.shape[1], ridge.size
+    small = np.zeros((n_blocks, rank, rank))
+    diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
+    for b in range(n_blocks):
+        width = (starts[b + 1] - starts[b]) // rank
+        d, n_tied = np.zeros(width), 0
+        for t in range(block_of.size):
+            if block_of[t] == b:
+                small[b] += within[t]
+                d += rows[at[t] // rank : at[t + 1] // rank]
+                n_tied += 1
+        d /= n_tied
+        n_rows = int(np.count_nonzero(d))
+        _regularise(small[b], ridge[b] * n_rows / d.sum(), n_components)
+        for r in range(n_components):
+            for i in range(n_rows):
+                diagonal[starts[b] + r * width + i] = small[b, r, r] * d[i]
+                reciprocal[starts[b] + r * width + i] = 1.0 / d[i]
+    return small, diagonal, reciprocal
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
+    """Add the ridge, and as much that the diagonal is nowhere negligible, so that h has an inverse."""
+    floor = 0.0
+    for r in range(n_components):
+        h[r, r] += ridge
+        floor += 1e-3 * h[r, r] / n_components
+    floor += 1e-300
+    for r in range(n_components):
+        h[r, r] += max(floor - h[r, r], 0.0) + 1e-10 * floor
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x."""
     starts, block_of, at, rows, weighted, within, across, ridge = form

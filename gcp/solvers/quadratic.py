@@ -33,41 +33,20 @@ class Quadratic:
     """
 
     def __init__(self, curvature: GaussNewton, blocks: gram.Blocks, scale: FloatArray, unit: float) -> None:
-        rank, n_components = blocks.rank, curvature.within.shape[1]
-        variables, widths = np.array(curvature.variable_of), np.diff(blocks.starts) // rank
-        n_terms, own = len(variables), scale[variables] / np.sqrt(unit)
-        within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
-        small = (slice(n_components), slice(n_components))
-        within[:, *small] = curvature.within * (own**2)[:, None, None]
-        across[:, :, *small] = curvature.across * (own[:, None] * own)[:, :, None, None]
-        ends = np.cumsum(widths[variables])
-        at = np.concatenate([[0], ends]) * rank
-        rows, weighted = np.zeros(ends[-1]), np.zeros(at[-1])
-        for t, (a, d) in enumerate(zip(curvature.factors, curvature.rows, strict=True)):
-            first = ends[t] - widths[variables[t]]
-            rows[first : first + len(d)] = d
-            weighted[at[t] : at[t + 1]].reshape(rank, -1)[:n_components, : len(d)] = (d[:, None] * a).T
-        ridge = curvature.ridge * np.bincount(variables) * scale**2 / unit
-        self.form = gram.GramForm(blocks.starts, variables, at, rows, weighted, within, across, ridge)
-        self._blocks = blocks
-        self._set_diagonal_blocks(curvature, within[:, *small])
+        form, self._small, self.diagonal, self._reciprocal = gram.build(
+            curvature.factors,
+            curvature.rows,
+            curvature.sizes,
+            curvature.variable_of,
+            curvature.ridge / unit,
+            scale / np.sqrt(unit),
+            blocks.starts,
+            blocks.rank,
+        )
+        self.form, self._n_components = gram.GramForm(*form), curvature.factors.shape[1]
         self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))
-        self.correction = self._no_pairs
+        self.correction: tuple[FloatArray, FloatArray] = self._no_pairs
         self.corrected = False
-
-    def _set_diagonal_blocks(self, curvature: GaussNewton, within: FloatArray) -> None:
-        """Row weights and R x R matrices of the diagonal blocks; of tied modes the mean, and the sum."""
-        blocks, n_components, variables = self._blocks, within.shape[1], self.form.block_of
-        self._small = np.zeros((len(blocks.shapes), n_components, n_components))
-        self.diagonal, self._reciprocal = np.zeros(blocks.starts[-1]), np.zeros(blocks.starts[-1])
-        for v in range(len(blocks.shapes)):
-            terms = np.flatnonzero(variables == v)
-            d = np.add.reduce([curvature.rows[t] for t in terms]) / len(terms)
-            ridge = self.form.ridge[v] / d.mean()
-            h = self._small[v] = _regular(within[terms].sum(axis=0) + ridge * np.eye(n_components))
-            part = slice(blocks.starts[v], blocks.starts[v + 1])
-            self.diagonal[part].reshape(blocks.rank, -1)[:n_components, : len(d)] = h.diagonal()[:, None] * d
-            self._reciprocal[part].reshape(blocks.rank, -1)[:n_components, : len(d)] = 1.0 / d
 
     def gauss_newton(self, x: Array) -> FloatArray:
         """B x before correction, of one vector or several as rows."""
@@ -95,22 +74,28 @@ class Quadratic:
         mixed, within = steps @ change.T, steps @ base.T
         along, before = mixed.diagonal(), within.diagonal()
         keep = (along > _LEAST_RATIO * before) & (before > 0)
-        if not keep.any():
+        n = np.count_nonzero(keep)
+        if n < len(keep):
+            base, change = base[keep], change[keep]
+            mixed, within = mixed[np.ix_(keep, keep)], within[np.ix_(keep, keep)]
+        if n == 0:
             return
-        base, change = base[keep], change[keep]
-        mixed, within = mixed[np.ix_(keep, keep)], within[np.ix_(keep, keep)]
-        lower = np.tril(mixed, -1)
-        middle = np.block([[within, lower], [lower.T, -np.diag(mixed.diagonal())]])
-        self.correction = np.vstack([base, change]), np.linalg.inv(middle)
+        middle = np.zeros((2 * n, 2 * n))
+        middle[:n, :n] = within
+        middle[:n, n:] = np.tril(mixed, -1)
+        middle[n:, :n] = middle[:n, n:].T
+        middle[n:, n:].flat[:: n + 1] = -mixed.diagonal()
+        self.correction = np.concatenate([base, change]), np.linalg.inv(middle)
         self.corrected = True
 
     def minimize(
         self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
     ) -> tuple[FloatArray, float]:
         """The step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box around 0, and the minimum."""
-        damped = self._small + damping * self._small * np.eye(self._small.shape[1])
-        inverses = np.zeros((len(damped), self._blocks.rank, self._blocks.rank))
-        inverses[:, : damped.shape[1], : damped.shape[1]] = np.linalg.inv(damped)
+        n = self._n_components
+        inverses = np.zeros_like(self._small)
+        damped = self._small[:, :n, :n] * (1.0 + damping * np.eye(n))
+        inverses[:, :n, :n] = np.linalg.inv(damped)
         correction = self.correction if self.corrected else self._no_pairs
         step, value = box.minimize(self._model(damping, inverses, correction), slope, low, high, bounded)
         return step, float(value)
@@ -120,10 +105,3 @@ class Quadratic:
     ) -> tuple[object, ...]:
         """As `box` takes it."""
         return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)
-
-
-def _regular(h: FloatArray) -> FloatArray:
-    """With a diagonal that is nowhere negligible, so that the matrix has an inverse."""
-    diagonal = np.diag(h)
-    floor = 1e-3 * float(diagonal.mean()) + 1e-300
-    return h + np.diag(np.maximum(floor - diagonal, 0.0) + 1e-10 * floor)

@@ -36,15 +36,12 @@ class Bowl:
         return *self.value_and_grad(factors), ROUGHLY
 
 
-# A curvature that leaves the solver something to correct: 2 everywhere.
-ROUGHLY = GaussNewton(
-    factors=[np.zeros((3, 2))],
-    rows=[np.ones(3)],
-    within=2.0 * np.eye(2)[None],
-    across=np.zeros((1, 1, 2, 2)),
-    ridge=0.0,
-    variable_of=(0,),
-)
+# A curvature that leaves the solver something to correct: 2 everywhere, from a second, fixed mode.
+ROUGHLY = GaussNewton.of(
+    [np.zeros((3, 2)), np.sqrt(2.0) * np.eye(2)], [np.full(3, 2.0), np.full(2, 3.0)]
+).restricted([(0,)])
+
+
 CENTRE = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.1]])
 
 
