@@ -15,7 +15,7 @@ from numba import njit
 from gcp.kernels.products import dot
 from gcp.solvers import gram
 
-_CG_STEPS = 15
+_CG_STEPS = 30
 _CG_TOLERANCE = 0.2
 _FACES = 8
 """Most sets of active bounds to try in one minimisation."""

@@ -28,16 +28,18 @@ _MARGIN = 0.1
 """How far from finite bounds, in units of the factor's scale, the first iterations keep."""
 
 _LEAST_MARGIN = 1e-4
-_SETTLED = 3e-3
+_SETTLED = 1e-3
 """A relative decrease in an iteration below which the margin has done its work."""
 
-_SHRINK = 0.5
+_SHRINK = 0.7
 """What the margin is multiplied by after such an iteration."""
 
 _RAISE = 4.0
 """What the damping is multiplied by until a step is short enough."""
 
 _MAX_REJECTED = 15
+_GUARD = 0.9
+"""Most of its distance to a bound that an entry farther off than `NEAR` goes in one step."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,6 @@ class PreconditionedLBFGS(Options):
     bounds that shrinks once the objective falls slowly (docs/decisions/0005-bounds.md).
     """
 
-    memory: int = 10
-
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
     ) -> SolverOutput:
@@ -89,9 +89,9 @@ class PreconditionedLBFGS(Options):
             run.margin = _MARGIN
         while not run.stop:
             run.iterate()
-            if run.stop in ("tol", "precision") and run.gradient_norm > LARGE_GRADIENT:
+            if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
                 run.stop = "" if run.release() else "stalled"
-                run.build()
+                run.restart()
         return run.output()
 
 
@@ -140,10 +140,20 @@ class _Run(Run):
             high, np.minimum(self.z, self.upper)
         )
 
+    def reach(self) -> tuple[FloatArray, FloatArray]:
+        """Where a step may lead: entries come to a bound step by step, so that the gradient can hold them back.
+
+        Many that come at once would leave model entries of 0 under positive data, in a trap with walls of 1 / eps.
+        """
+        low, high = self.limits()
+        below, above = self.z - self.lower, self.upper - self.z
+        low = np.maximum(low, np.where(below > NEAR, self.z - _GUARD * below, -np.inf))
+        return low, np.minimum(high, np.where(above > NEAR, self.z + _GUARD * above, np.inf))
+
     def iterate(self) -> None:
         """Try steps until one is accepted, or no decrease is to be had."""
         slope = self.blocks.pad(self.grad * (self.scale / self.unit))
-        low, high = self.limits()
+        low, high = self.reach()
         room = self.blocks.pad(low - self.z), self.blocks.pad(high - self.z)
         while not self.stop:
             step, predicted = self.short_step(slope, *room)
@@ -153,7 +163,8 @@ class _Run(Run):
             if tiny or self.n_rejected > _MAX_REJECTED:
                 self.give_up(tiny)
                 return
-            z = np.clip(self.z + self.blocks.unpad(step), low, high)
+            moved = self.blocks.unpad(step)  # exactly to a bound, which rounding would miss
+            z = np.where(moved <= low - self.z, low, np.where(moved >= high - self.z, high, self.z + moved))
             value, grad = self.evaluate(z)
             rise = (value - self.value) / self.unit
             if np.isfinite(grad).all() and np.isfinite(value) and -rise > _ACCEPT * decrease:
@@ -215,6 +226,12 @@ class _Run(Run):
         else:
             self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
         self.n_rejected, self.longest = 0, np.inf
+
+    def restart(self) -> None:
+        """Forget what was learnt at another point."""
+        self.pairs.clear()
+        self.damping = _FIRST_DAMPING
+        self.build()
 
     def lift_margin(self) -> None:
         """Go on with the exact bounds."""
