@@ -31,6 +31,7 @@ from .losses import get_loss as get_loss
 from .objectives import build_objective as build_objective
 from .result import FitResult as FitResult
 from .simulate import simulate as simulate
+from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
 from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
 from .solvers import available_solvers as available_solvers

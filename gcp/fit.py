@@ -76,7 +76,8 @@ def fit_gcp(
         Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
-        "auto", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
+        "auto", "als" (Gaussian loss on complete data only), "lbfgsb", "plbfgs", or an instance such as
+        ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must

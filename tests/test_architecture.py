@@ -45,7 +45,11 @@ WALLS = {
 # Where a wall has one door.
 DOORS = {
     ("objectives", "kernels"): {"gcp.kernels", "gcp.kernels.threads"},
-    ("solvers", "objectives"): {"gcp.objectives.base", "gcp.objectives.curvature"},
+    ("solvers", "objectives"): {
+        "gcp.objectives.base",
+        "gcp.objectives.curvature",
+        "gcp.objectives.least_squares",
+    },
     ("solvers", "kernels"): {"gcp.kernels.products"},
 }
 
@@ -200,7 +204,7 @@ def test_functions_document_every_parameter(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["DenseTensor", "LBFGSB", "PreconditionedLBFGS", "Interval", "ModeLabels", "FitResult"]
+    "name", ["DenseTensor", "ALS", "LBFGSB", "PreconditionedLBFGS", "Interval", "ModeLabels", "FitResult"]
 )
 def test_classes_document_every_parameter(name):
     cls = getattr(gcp, name)

@@ -166,7 +166,7 @@ def _evaluate(
         with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
             return run(layout, formula, k_slow, fast, part, curved)
 
-    parts = _parts(layout.matrix.shape, n_threads)
+    parts = thread_parts(layout.matrix.shape, n_threads)
     with nullcontext() if formula.compiled else threads.single_threaded_blas():
         found = threads.run_all(work, parts)
     slow_sums = np.zeros_like(k_slow)
@@ -184,7 +184,7 @@ def _evaluate(
     return float(sum(sums.value for sums in found)), gradients, marginals
 
 
-def _parts(shape: tuple[int, ...], n_threads: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def thread_parts(shape: tuple[int, ...], n_threads: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
     n_rows, n_columns = shape
     useful = max(1, min(n_threads, n_rows * n_columns // THREAD_ENTRIES))
@@ -211,8 +211,8 @@ def _fused_sums(
     turned = np.ascontiguousarray(fast[0].T)
     grad = np.zeros_like(turned)
     sums = Sums(0.0, np.zeros_like(rows), grad.T, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
-    x, x_step = _flat(layout.matrix)
-    w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else _flat(layout.weights)
+    x, x_step = flat(layout.matrix)
+    w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else flat(layout.weights)
     run = fused.compiled_pass(
         formula,
         weighted=layout.weights is not None,
@@ -300,7 +300,7 @@ def mttkrps(y: FloatArray, factors: Factors) -> list[FloatArray]:
     return _unstack(layout, grad_slow, grad_fast)
 
 
-def _flat(matrix: Array) -> tuple[Array, int]:
+def flat(matrix: Array) -> tuple[Array, int]:
     """The memory of a matrix with dense rows as a vector, and the distance between rows in it."""
     n_rows, n_columns = matrix.shape
     step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns

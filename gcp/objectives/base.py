@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gcp._typing import Factors, FloatArray
 from gcp.objectives.curvature import GaussNewton
+from gcp.objectives.least_squares import LeastSquares
 
 
 class Objective(Protocol):
@@ -16,6 +17,15 @@ class Objective(Protocol):
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
+
+    def least_squares(self) -> LeastSquares:
+        """The parts of an objective that is a plain sum of squares.
+
+        Raises
+        ------
+        ParameterError
+            If it is none; the message says why.
+        """
 
     @property
     def saturated_value(self) -> float:

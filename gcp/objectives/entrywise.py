@@ -9,8 +9,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
+from gcp.errors import ParameterError
 from gcp.losses.base import Loss
+from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
+from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
 from gcp.tensors.base import TensorData
@@ -71,6 +74,30 @@ class EntrywiseObjective:
             value += self.ridge.value(factors)
             self.ridge.add_grad(factors, grad)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
+
+    def least_squares(self) -> LeastSquares:
+        """The parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
+
+        Raises
+        ------
+        ParameterError
+            Another loss, missing entries or entry weights.
+        """
+        found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
+        if self.tensor.entry_weights is not None:
+            found = found or "missing entries or entry weights"
+        if found:
+            raise ParameterError(
+                "Alternating least squares needs the Gaussian loss on complete data without entry weights: "
+                f'found {found}. Use solver="lbfgsb" or "plbfgs".'
+            )
+
+        def contract(side: tuple[int, ...], factors: Factors, out: FloatArray) -> None:
+            self.tensor.contract(side, factors, out, self.n_threads)
+
+        norm2 = self.survey.mean_square * self.survey.total_weight
+        sides = self.tensor.sides
+        return LeastSquares(norm2, self.ridge.strength, sides, contract, tuple(range(len(self.tensor.shape))))
 
     @property
     def saturated_value(self) -> float:

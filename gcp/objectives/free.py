@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gcp._typing import Factors, FloatArray
+from gcp.errors import ParameterError
 from gcp.objectives.base import Objective
 from gcp.objectives.curvature import GaussNewton
+from gcp.objectives.least_squares import LeastSquares
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class FreeFactors:
         """Value, gradient and curvature in each free factor."""
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return value, self.gather(grad), curvature.restricted(self.groups)
+
+    def least_squares(self) -> LeastSquares:
+        """The parts of a sum of squares, unless modes are tied."""
+        if tied := [group for group in self.groups if len(group) > 1]:
+            raise ParameterError(
+                f"Alternating least squares needs a factor of its own for every mode: found tied modes {tied[0]}. "
+                'Use solver="lbfgsb" or "plbfgs".'
+            )
+        free = tuple(group[0] for group in self.groups)
+        return replace(self.objective.least_squares(), free=free, template=self.template)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""

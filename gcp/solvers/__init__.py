@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gcp.errors import ParameterError
+from gcp.solvers.als import ALS
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 
-__all__ = ["LBFGSB", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
+__all__ = ["ALS", "LBFGSB", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
 
-_SOLVERS: dict[str, Callable[[], Solver]] = {"lbfgsb": LBFGSB, "plbfgs": PreconditionedLBFGS}
+_SOLVERS: dict[str, Callable[[], Solver]] = {
+    "als": ALS,
+    "lbfgsb": LBFGSB,
+    "plbfgs": PreconditionedLBFGS,
+}
 
 
 def available_solvers() -> list[str]:

@@ -23,8 +23,6 @@ class LBFGSB(Options):
 
     Parameters
     ----------
-    memory : int
-        Pairs of steps and gradient changes that approximate the curvature.
     n_iter_max : int
         Most iterations.
     tol : float
@@ -35,6 +33,8 @@ class LBFGSB(Options):
         1e-5.
     max_seconds : float or None
         Stop after this time, at the end of an iteration.
+    memory : int
+        Pairs of steps and gradient changes that approximate the curvature.
 
     Notes
     -----
@@ -44,6 +44,8 @@ class LBFGSB(Options):
     The first iterations keep a small distance from finite bounds, and a point that is flat but not stationary is
     moved off them (docs/decisions/0005-bounds.md).
     """
+
+    memory: int = 20
 
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
@@ -69,6 +71,8 @@ class LBFGSB(Options):
 
 class _Run(Run):
     """Adds what SciPy's method needs: the last point that it asked for, and an answer where F is not finite."""
+
+    options: LBFGSB
 
     def minimize(self, margin: float) -> None:
         """Run SciPy's method from the current point, at a distance from the bounds, until a rule ends it.

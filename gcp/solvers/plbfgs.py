@@ -48,8 +48,6 @@ class PreconditionedLBFGS(Options):
 
     Parameters
     ----------
-    memory : int
-        Pairs of steps and gradient changes that correct the Gauss-Newton matrix.
     n_iter_max : int
         Most iterations.
     tol : float
@@ -60,6 +58,8 @@ class PreconditionedLBFGS(Options):
         1e-5.
     max_seconds : float or None
         Stop after this time, at the end of an iteration.
+    memory : int
+        Pairs of steps and gradient changes that correct the Gauss-Newton matrix.
 
     Notes
     -----
@@ -71,6 +71,8 @@ class PreconditionedLBFGS(Options):
     Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
     bounds that shrinks once the objective falls slowly (docs/decisions/0005-bounds.md).
     """
+
+    memory: int = 20
 
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
@@ -98,6 +100,7 @@ class PreconditionedLBFGS(Options):
 class _Run(Run):
     """Adds the quadratic model and its damping."""
 
+    options: PreconditionedLBFGS
     trial: GaussNewton
     model: Quadratic
 

@@ -1,4 +1,4 @@
-"""What the quasi-Newton methods share: scaled variables, stopping rules, the trace and the outcome."""
+"""What the methods share: scaled variables, stopping rules, the trace and the outcome."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ _MESSAGES = {
 class Options:
     """The options that these methods share; each documents its own."""
 
-    memory: int = 20
     n_iter_max: int = 2000
     tol: float = 1e-9
     gradient_tol: float = 1e-7
@@ -50,7 +49,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, low in (("memory", 1), ("n_iter_max", 0)):
-            value = getattr(self, name)
+            value = getattr(self, name, low)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
                 raise ParameterError(f"{name} must be an integer >= {low}: found {value!r}.")
         for name in ("tol", "gradient_tol", "max_seconds"):
@@ -147,8 +146,8 @@ class Run:
         self.stop = "callback" if asked else self._rule()
 
     def _rule(self) -> str:
-        options, single = self.options, self.dtype == np.float32
-        if self.gradient_norm <= max(options.gradient_tol, 1e-5 if single else 0.0):
+        options = self.options
+        if self.gradient_norm <= self.least_gradient():
             return "gradient_tol"
         if self.is_flat():
             return "tol"
@@ -157,6 +156,10 @@ class Run:
         if options.max_seconds is not None and self.trace.seconds[-1] >= options.max_seconds:
             return "max_seconds"
         return ""
+
+    def least_gradient(self) -> float:
+        """The gradient norm that counts as none."""
+        return max(self.options.gradient_tol, 1e-5 if self.dtype == np.float32 else 0.0)
 
     def is_flat(self, slack: float = 1.0) -> bool:
         """True if the mean decrease over the window is below `slack` tolerances."""

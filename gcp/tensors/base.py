@@ -76,3 +76,13 @@ class TensorData(Protocol):
         self, formula: Formula, factors: Factors, n_threads: int
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """The same, and the sums of the loss's curvature weights over the slices of every mode."""
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """All modes, in groups that `contract` takes."""
+
+    def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
+        """The data, whatever their weights, times the factors of the modes outside a side.
+
+        `out` is a float64 array (R, product of the side's sizes), the side's last mode fastest.
+        """

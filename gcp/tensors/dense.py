@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from gcp._typing import Array, Factors, FloatArray
 from gcp.errors import DataError
 from gcp.formula import Formula
+from gcp.kernels import contract
 from gcp.kernels import dense as kernel
 from gcp.labels import ModeLabels
 from gcp.tensors.base import Block
@@ -113,6 +114,17 @@ class DenseTensor:
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
         return kernel.loss_mttkrps_and_marginals(self._layout, formula, factors, self.dtype, n_threads)
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """All modes, in two groups (one for a vector): those of the rows and those of the columns of the memory."""
+        order, split = self._layout.order, self._layout.split
+        return (order[:split], order[split:]) if split else (order,)
+
+    def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int = 1) -> None:
+        """The data times the factors of the modes outside a side, to `out` (R, positions), its last mode fastest."""
+        slow = side == self._layout.order[: self._layout.split]
+        contract.contract(self._layout, slow, factors, self.dtype, n_threads, out)
 
 
 def _check_numeric(data: Array) -> None:

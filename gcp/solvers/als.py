@@ -1,0 +1,213 @@
+"""Alternating least squares with extrapolation, for the Gaussian loss on complete data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from gcp._typing import Factors, FloatArray
+from gcp.bounds import Bounds
+from gcp.errors import ParameterError
+from gcp.objectives.base import Objective
+from gcp.objectives.least_squares import LeastSquares
+from gcp.solvers import normal
+from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.run import LARGE_GRADIENT, Options, Run
+
+_NEARNESS = {"float64": 1e-12, "float32": 1e-5}
+"""Weight of the factor as it was, in equations that may have no unique solution (see `normal.update`)."""
+
+_SMALL = {"float64": 1e-6, "float32": 1e-2}
+"""Part of the data's sum of squares below which a difference of large sums does not tell F well enough."""
+
+
+@dataclass(frozen=True)
+class ALS(Options):
+    """Alternating least squares, accelerated, for the Gaussian loss on complete data.
+
+    Needs data without missing entries, entry weights of 1, no finite bounds and no tied modes. Ridge and fixed modes
+    are possible.
+
+    Parameters
+    ----------
+    n_iter_max : int
+        Most iterations.
+    tol : float
+        Stop when the objective fell, per iteration and on average over the last five, by less than `tol` times
+        its excess over the saturated model (one free at every entry). In float32 at least 1e-7.
+    gradient_tol : float
+        Stop when the scale-free gradient norm (see `FitResult`) is below this. In float32 at least 1e-5.
+    max_seconds : float or None
+        Stop after this time, at the end of an iteration.
+
+    Notes
+    -----
+    A sweep solves the normal equations of one mode after the other. It reads the data twice, whatever the number of
+    modes: the product with the factors of one half of the modes serves all modes of the other half (a dimension tree;
+    Phan, Tichavsky and Cichocki, 2013). Sweeps start from a point extrapolated beyond the last two iterates, as in
+    Nesterov's method, which begins anew from the last iterate whenever the objective would rise (Mitchell, Ye and
+    De Sterck, 2020). After each sweep the norms of a component in the free modes are made equal.
+
+    The objective follows from the sweep itself, unless the fit is so close that rounding would show: then, and at the
+    end, it is evaluated. A sweep and an evaluation count as one evaluation each; they cost about as much. The
+    gradient norms of the trace and the callback are, where nothing was evaluated, the largest of those of the factors
+    just before their updates; first and last are those of all factors together.
+
+    References
+    ----------
+    A.-H. Phan, P. Tichavsky, A. Cichocki: Fast alternating LS algorithms for high order CANDECOMP/PARAFAC tensor
+    factorizations, IEEE Transactions on Signal Processing 61 (2013) 4834-4846.
+
+    D. Mitchell, N. Ye, H. De Sterck: Nesterov acceleration of alternating least squares for canonical tensor
+    decomposition: momentum step size selection and restart mechanisms, Numerical Linear Algebra with Applications 27
+    (2020) e2297.
+    """
+
+    def solve(
+        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+    ) -> SolverOutput:
+        """Minimise from `start`.
+
+        Raises
+        ------
+        FitError
+            If the objective is not finite at the start.
+        ParameterError
+            If the problem is not one of plain least squares; the message says why.
+        """
+        problem = _least_squares(objective, bounds)
+        run = _Run(self, objective, start, bounds, callback)
+        run.prepare(problem, start)
+        if self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        while not run.stop:
+            run.iterate()
+        run.finish()
+        return run.output()
+
+
+def suits(objective: Objective, bounds: Bounds) -> bool:
+    """True if `ALS` can minimise this objective within these bounds."""
+    try:
+        _least_squares(objective, bounds)
+    except ParameterError:
+        return False
+    return True
+
+
+def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
+    """The parts of the objective, if there are no bounds either."""
+    problem = objective.least_squares()
+    for mode, *sides in zip(problem.free, bounds.lower, bounds.upper, strict=True):
+        if np.isfinite(sides).any():
+            raise ParameterError(
+                f"Alternating least squares knows no bounds: found finite ones on the factor of mode {mode}. "
+                'Use solver="lbfgsb" or "plbfgs".'
+            )
+    return problem
+
+
+class _Run(Run):
+    """Adds the sweeps; all factors, fixed ones too, side by side as `normal` wants them."""
+
+    def prepare(self, problem: LeastSquares, start: Factors) -> None:
+        """Take the parts of the objective and the factors at the start."""
+        factors = problem.expand(start)
+        self.problem = problem
+        self.starts = np.cumsum([0, *(len(a) for a in factors)])
+        self.free = np.isin(np.arange(len(factors)), problem.free)
+        self.groups = [group for group in problem.groups if self.free[list(group)].any()]
+        rank = factors[0].shape[1]
+        self.products = [
+            np.empty((rank, int(np.prod([len(factors[n]) for n in group])))) for group in self.groups
+        ]
+        self.current = np.ascontiguousarray(np.concatenate(factors).T, dtype=np.float64)
+        self.previous = self.current
+        self.age = 0  # accepted sweeps since extrapolation began anew
+        self.evaluated, self.always_evaluate = True, False
+
+    def iterate(self) -> None:
+        """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
+        while not self.stop:
+            ahead = max(0.0, (self.age - 1) / (self.age + 2))
+            factors = self.current + ahead * (self.current - self.previous)
+            value, norm, grad = self.sweep(factors)
+            if not value <= self.value:
+                self.begin_anew()
+                continue
+            self.previous, self.current = self.current, factors
+            self.age += 1
+            self.advance(value, norm, grad)
+            return
+
+    def sweep(self, factors: FloatArray) -> tuple[float, float, FloatArray | None]:
+        """Update all free factors in place.
+
+        Returns the objective, the largest gradient norm on the way, and the gradient if it was evaluated.
+        """
+        problem, half = self.problem, 0.5 * self.problem.strength
+        self.n_eval += 1
+        grams = normal.all_grams(factors, self.starts)
+        slope = fit = 0.0
+        nearness = _NEARNESS[self.dtype.name]
+        for group, products in zip(self.groups, self.products, strict=True):
+            problem.contract(group, self.modes(factors), products)
+            steepest, fit = normal.update(
+                products, np.array(group), self.free, factors, self.starts, grams, half, nearness
+            )
+            slope = max(slope, steepest)
+        normal.balance(factors, self.starts, self.free, grams)
+        value = problem.norm2 + fit + half * float(np.trace(grams.sum(axis=0)))
+        norm = 2.0 * slope / self.unit
+        close = not value > _SMALL[self.dtype.name] * problem.norm2
+        if close or norm <= self.least_gradient() or self.always_evaluate:
+            value, grad = self.evaluate(self.scaled(factors))
+            return value, norm, grad
+        return value, norm, None
+
+    def begin_anew(self) -> None:
+        """After a rise: no extrapolation; if there was none, mistrust the sweeps' values; then stop."""
+        plain = self.age <= 1
+        if plain and self.always_evaluate:
+            self.stop = "precision"
+        elif plain:
+            self.always_evaluate = True
+            self.evaluate_current()
+        self.age, self.previous = 0, self.current
+
+    def advance(self, value: float, norm: float, grad: FloatArray | None) -> None:
+        """Record the end of an iteration."""
+        self.evaluated = grad is not None
+        if grad is not None:
+            self.accept(self.scaled(self.current), value, grad)
+        else:
+            self.z, self.value, self.gradient_norm = self.scaled(self.current), value, norm
+            self.trace.add(time.perf_counter() - self.began, value, norm)
+        self.after_iteration()
+
+    def evaluate_current(self) -> None:
+        """The objective and the gradient at the current factors, into the last row of the trace as well."""
+        if not self.evaluated:
+            self.value, self.grad = self.evaluate(self.z)
+            self.measure()
+            self.trace.objective[-1] = self.value
+            self.trace.projected_gradient_norm[-1] = self.gradient_norm
+            self.evaluated = True
+
+    def finish(self) -> None:
+        """Exact values of the outcome."""
+        self.evaluate_current()
+        if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
+            self.stop = "stalled"
+
+    def modes(self, factors: FloatArray) -> list[FloatArray]:
+        """The factor of each mode: a view (I_n, R)."""
+        return [factors[:, first:last].T for first, last in pairwise(self.starts)]
+
+    def scaled(self, factors: FloatArray) -> FloatArray:
+        """The free factors as a vector, in the units of `Run`."""
+        modes = self.modes(factors)
+        return self.packing.pack([modes[n] for n in self.problem.free]) / self.scale
