@@ -14,7 +14,7 @@ from gcp.errors import ParameterError
 from gcp.objectives.base import Objective
 from gcp.objectives.least_squares import LeastSquares
 from gcp.solvers import normal
-from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.run import LARGE_GRADIENT, Options, Run
 
 _NEARNESS = {"float64": 1e-12, "float32": 1e-5}
@@ -184,13 +184,14 @@ class _Run(Run):
         if grad is not None:
             self.accept(self.scaled(self.current), value, grad)
         else:
-            self.z, self.value, self.gradient_norm = self.scaled(self.current), value, norm
+            self.value, self.gradient_norm = value, norm
             self.trace.add(time.perf_counter() - self.began, value, norm)
         self.after_iteration()
 
     def evaluate_current(self) -> None:
         """The objective and the gradient at the current factors, into the last row of the trace as well."""
         if not self.evaluated:
+            self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
             self.measure()
             self.trace.objective[-1] = self.value
@@ -202,6 +203,10 @@ class _Run(Run):
         self.evaluate_current()
         if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
             self.stop = "stalled"
+
+    def _state(self) -> IterationState:
+        self.z = self.scaled(self.current)
+        return super()._state()
 
     def modes(self, factors: FloatArray) -> list[FloatArray]:
         """The factor of each mode: a view (I_n, R)."""

@@ -9,8 +9,10 @@ from helpers import falls, full, match_score, random_factors
 from numpy.testing import assert_allclose
 
 from gcp import ALS, LBFGSB, DenseTensor, ParameterError, build_objective, fit_gcp
+from gcp.bounds import resolve
 from gcp.objectives.free import FreeFactors
 from gcp.solvers import normal
+from gcp.solvers.als import suits
 
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -306,6 +308,17 @@ def test_other_problems_are_refused(options, found):
 def test_bad_options_are_named(bad):
     with pytest.raises(ParameterError, match=next(iter(bad))):
         ALS(**bad)
+
+
+def test_it_says_what_suits_it():
+    for loss, bounds, expected in (
+        ("gaussian", None, True),
+        ("poisson", None, False),
+        ("gaussian", (0, None), False),
+    ):
+        objective = build_objective(np.ones((3, 2)), loss)
+        limits = resolve(bounds, [(3, 1), (2, 1)], objective.loss.model_domain, loss)
+        assert suits(objective, limits) is expected
 
 
 def test_free_factors_pass_on_what_is_free(rng):
