@@ -76,8 +76,8 @@ def fit_gcp(
         Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
-        "auto", "als" (Gaussian loss on complete data only), "lbfgsb", "plbfgs", or an instance such as
-        ``LBFGSB(memory=20)``.
+        "auto" (als, then plbfgs, for the Gaussian loss on complete data without bounds and ties; else plbfgs),
+        "als", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -258,7 +258,7 @@ def _solve(
         return solver.solve(free, free.reduce(start), job.bounds.select(job.groups), watch)
     value, _ = free.value_and_grad([])
     message = "every mode is fixed: nothing to fit"
-    return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]))
+    return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]), "")
 
 
 class _Watch:
@@ -301,6 +301,7 @@ class _Watch:
             last.iteration,
             last.n_eval,
             self.trace,
+            "",
         )
         return [output]
 
@@ -326,6 +327,8 @@ def _assemble(
         }
         for k, output in enumerate(outputs)
     ]
+    settings = arguments.settings(job.rank, job.solver, job.seed, objective.n_threads, options)
+    settings["solver"]["method"] = best.method or type(job.solver).__name__
     return FitResult(
         weights=weights,
         factors=factors,
@@ -343,6 +346,6 @@ def _assemble(
         seconds=seconds,
         trace={name: np.array(column) for name, column in vars(best.trace).items()},
         starts=starts,
-        settings=arguments.settings(job.rank, job.solver, job.seed, objective.n_threads, options),
+        settings=settings,
         labels=objective.tensor.labels or ModeLabels.default(objective.tensor.shape),
     )

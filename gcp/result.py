@@ -210,6 +210,7 @@ class FitResult:
                 f"  status              {stopped}: {self.message}",
                 f"  effort              {self.n_iter} iterations, {self.n_eval} evaluations, "
                 f"{len(self.starts)} start(s), {self.seconds:.2f} s",
+                f"  solver              {self.settings['solver']['method']}",
                 f"  weights             {weights}",
             ]
         )

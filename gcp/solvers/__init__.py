@@ -6,28 +6,28 @@ from collections.abc import Callable
 
 from gcp.errors import ParameterError
 from gcp.solvers.als import ALS
+from gcp.solvers.auto import Auto
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 
-__all__ = ["ALS", "LBFGSB", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
+__all__ = ["ALS", "LBFGSB", "Auto", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
 
 _SOLVERS: dict[str, Callable[[], Solver]] = {
     "als": ALS,
+    "auto": Auto,
     "lbfgsb": LBFGSB,
     "plbfgs": PreconditionedLBFGS,
 }
 
 
 def available_solvers() -> list[str]:
-    """Names that `fit_gcp(solver=...)` takes beside "auto"."""
+    """Names that `fit_gcp(solver=...)` takes."""
     return sorted(_SOLVERS)
 
 
 def get_solver(name: str) -> Solver:
-    """A solver with its default options; "auto" is `LBFGSB`."""
-    if name == "auto":
-        return LBFGSB()
+    """A solver with its default options."""
     if name not in _SOLVERS:
-        raise ParameterError(f"Unknown solver {name!r}. Known: auto, {', '.join(available_solvers())}.")
+        raise ParameterError(f"Unknown solver {name!r}. Known: {', '.join(available_solvers())}.")
     return _SOLVERS[name]()

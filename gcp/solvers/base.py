@@ -80,6 +80,8 @@ class SolverOutput:
     n_iter, n_eval : int
         Iterations, and evaluations of the objective.
     trace : Trace
+    method : str
+        What ran: the class of the solver, or of several in turn.
     """
 
     factors: list[FloatArray]
@@ -91,6 +93,7 @@ class SolverOutput:
     n_iter: int
     n_eval: int
     trace: Trace
+    method: str
 
 
 class Solver(Protocol):

@@ -193,4 +193,5 @@ class Run:
             n_iter=self.n_iter,
             n_eval=self.n_eval,
             trace=self.trace,
+            method=type(self.options).__name__,
         )

@@ -1,0 +1,70 @@
+"""Rung 5: which method "auto" runs, and that two methods in turn count as one fit."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gcp import fit_gcp, simulate
+from gcp.solvers import Auto
+
+
+def collinear(seed=0):
+    """Data on which alternating least squares is slow."""
+    rng = np.random.default_rng(seed)
+    common = [rng.normal(size=(n, 1)) for n in (12, 11, 10)]
+    factors = [c + 0.3 * rng.normal(size=(len(c), 3)) for c in common]
+    return np.einsum("ar,br,cr->abc", *factors) + 0.01 * rng.normal(size=(12, 11, 10))
+
+
+def method_of(result):
+    return result.settings["solver"]["method"]
+
+
+def test_easy_gaussian_data_need_only_als():
+    data, _ = simulate((12, 11, 10), 2, "gaussian", random_state=0)
+    result = fit_gcp(data, 2, random_state=0)
+    assert method_of(result) == "ALS"
+    assert result.settings["solver"]["name"] == "Auto"
+    assert "ALS" in result.summary()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bounds": (0, None)},
+        {"mask": np.arange(1320).reshape(12, 11, 10) % 7 > 0},
+        {"entry_weights": 2.0 * np.ones((12, 11, 10)) + np.arange(10)},
+        {"loss": "huber"},
+    ],
+    ids=["bounds", "mask", "weights", "loss"],
+)
+def test_als_runs_only_where_it_applies(options):
+    result = fit_gcp(collinear(), 2, random_state=0, **options)
+    assert method_of(result) == "PreconditionedLBFGS"
+
+
+def test_two_methods_in_turn_are_one_fit():
+    seen = []
+    result = fit_gcp(collinear(), 3, random_state=0, callback=seen.append, tol=1e-12)
+    assert method_of(result) == "ALS, then PreconditionedLBFGS"
+    assert result.n_iter == len(seen) == len(result.trace["objective"]) - 1
+    assert [state.iteration for state in seen] == list(range(1, len(seen) + 1))
+    assert (np.diff([state.n_eval for state in seen]) > 0).all()
+    assert (np.diff(result.trace["seconds"]) >= 0).all()
+    assert_allclose(result.trace["objective"][-1], result.objective)
+    other = fit_gcp(collinear(), 3, random_state=0, solver="lbfgsb", tol=1e-12)
+    assert result.objective <= other.objective * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("limit", [0, 10, 45])
+def test_the_iterations_of_both_methods_count(limit):
+    result = fit_gcp(collinear(), 3, random_state=0, solver=Auto(n_iter_max=limit, tol=0, gradient_tol=0))
+    assert result.n_iter == limit
+    assert result.status == "n_iter_max"
+
+
+def test_a_callback_stops_either_method():
+    for after in (5, 50):
+        result = fit_gcp(collinear(), 3, random_state=0, tol=0, callback=lambda s, n=after: s.iteration == n)
+        assert result.n_iter == after
+        assert result.status == "callback"
