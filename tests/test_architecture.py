@@ -15,7 +15,7 @@ import gcp
 ROOT = Path(gcp.__file__).parent
 
 LAYERS = {
-    0: {"_typing", "errors", "domain", "elementary", "formula", "labels", "autodiff"},
+    0: {"_typing", "errors", "domain", "branchfree", "elementary", "formula", "labels", "autodiff"},
     1: {"losses", "kernels"},
     2: {"tensors"},
     3: {"samplers", "penalties"},

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, types
 from numpy.testing import assert_allclose
 
-from gcp import elementary
+from gcp import available_losses, elementary, get_loss
+from gcp.branchfree import in_single
 from gcp.elementary import exp, expm1, log, log1mexp, log1p, maximum, minimum, power, sigmoid, softplus, where
 
 FUNCTIONS = {"exp": exp, "expm1": expm1, "log": log, "log1p": log1p}
@@ -129,8 +130,8 @@ def test_selections_compile_and_nan_wins_as_in_numpy():
         assert np.array_equal(np.array(choose(a, b)), expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_arguments_of_other_types_are_promoted(dtype, compiled_functions):
+@pytest.mark.parametrize("dtype", [np.int8, np.int64])
+def test_integers_are_promoted_to_float64(dtype, compiled_functions):
     x = np.array([1, 2, 3], dtype)
     for name, function in FUNCTIONS.items():
         assert_allclose(compiled_functions[name](x), function(x.astype(float)), rtol=1e-15)
@@ -140,3 +141,135 @@ def test_on_arrays_they_are_numpy():
     x = np.linspace(0.1, 3, 7)
     for name in ("exp", "expm1", "log", "log1p"):
         assert np.array_equal(getattr(elementary, name)(x), getattr(np, name)(x))
+
+
+# --- float32 -----------------------------------------------------------------------------------------------
+
+SINGLES = np.arange(0, 2**32, 1009, dtype=np.uint64).astype(np.uint32).view(np.float32)  # of every magnitude
+EDGES = "0 -0 inf -inf nan 1e-45 -1e-45 1.1754942e-38 1.1754944e-38 3.4028235e38 1 -1 -0.99999994 0.6931472 16.635532"
+EXP_EDGES = "88.72283 88.72284 90 -87.33655 -103.27893 -103.97208 -104 -110"
+SPECIAL_SINGLES = np.array(f"{EDGES} {EXP_EDGES}".split(), np.float32)
+
+
+def exact_log1mexp(x):
+    near = np.log(-np.expm1(-np.minimum(x, 1.0)))
+    return np.where(x < 0.7, near, np.log1p(-np.exp(-np.maximum(x, 0.0))))
+
+
+def in_double(name, x):
+    """The truth, in float64 by NumPy."""
+    function = exact_log1mexp if name == "log1mexp" else getattr(elementary, name)
+    with np.errstate(all="ignore"):
+        return function(x.astype(float))
+
+
+def ulps_of_single(got, expected):
+    """Distance from a float64 truth in units of float32's last place; 0 where the truth rounds to what was got."""
+    with np.errstate(all="ignore"):
+        rounded = expected.astype(np.float32)
+        spacing = np.spacing(np.maximum(np.abs(rounded), np.float32(2.0**-126))).astype(float)
+        distance = np.abs(got.astype(float) - expected) / spacing
+    return np.where((got == rounded) | (np.isnan(got) & np.isnan(rounded)), 0.0, distance)
+
+
+def compiled_single(function):
+    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    def loop(x, out):
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    def run(x):
+        out = np.empty_like(x)
+        loop(x, out)
+        assert str(loop.signatures[0][0].dtype) == "float32"
+        return out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("exp", 1.1),
+        ("expm1", 1.6),
+        ("log", 1.0),
+        ("log1p", 1.5),
+        ("sigmoid", 2.5),
+        ("softplus", 2.0),
+        ("log1mexp", 2.1),
+    ],
+)
+def test_single_precision_over_all_magnitudes(name, most):
+    x = np.concatenate([SINGLES, np.linspace(-20, 20, 100_001).astype(np.float32), SPECIAL_SINGLES])
+    error = ulps_of_single(compiled_single(getattr(elementary, name))(x), in_double(name, x))
+    worst = int(np.argmax(np.nan_to_num(error, nan=np.inf)))
+    assert error[worst] <= most, f"{name}({x[worst]!r}) is off by {error[worst]} ulp"
+
+
+@pytest.mark.parametrize("p", [-3.0, -2.5, -1.0, -0.5, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0])
+def test_single_precision_power(p):
+    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    def loop(x, p, out):
+        for i in range(x.size):
+            out[i] = power(x[i], p)
+
+    x = np.concatenate([magnitudes(-44, 38), magnitudes(-1, 1), [1, np.inf, np.nan]]).astype(np.float32)
+    x, p = x[~(x == 0)], np.float32(p)
+    out = np.empty_like(x)
+    loop(x, p, out)
+    with np.errstate(all="ignore"):
+        error = ulps_of_single(out, x.astype(float) ** float(p))
+    assert error.max() <= 1.6
+    zero = np.zeros(1, np.float32)
+    loop(zero, p, out[:1])
+    assert out[0] == (0 if p > 0 else np.inf)
+
+
+def test_single_precision_stays_single():
+    @njit
+    def kinds(x):
+        return exp(x), expm1(x), log(x), log1p(x), softplus(x), sigmoid(x), log1mexp(x), power(x, x)
+
+    kinds(np.float32(0.5))
+    assert set(kinds.nopython_signatures[0].return_type.types) == {types.float32}
+
+
+SCALE = 3.0
+
+
+def test_in_single_types_every_number_of_a_function():
+    closure = 0.5
+
+    def f(x, more=7.0):
+        return SCALE * x + closure * x + 2.0 * x + more
+
+    compiled = njit(in_single(f))
+    assert compiled(np.float32(1)) == 12.5
+    assert compiled.nopython_signatures[0].return_type == types.float32
+    assert f(1) == 12.5
+    assert isinstance(f.__defaults__[0], float)
+
+
+def test_numbers_outside_the_range_of_float32_stay():
+    compiled = njit(in_single(lambda x: x + 1e-300))
+    assert compiled(np.float32(0)) == 1e-300
+
+
+@pytest.mark.parametrize("name", available_losses())
+def test_formulas_of_losses_never_leave_single_precision(name):
+    loss = get_loss(name)
+    n_params = len(loss.params)
+    functions = [njit(forceinline=True)(in_single(f)) for f in (loss.f, loss.df, loss.d2f, loss.weight)]
+    f, df, d2f, weight = functions
+
+    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    def loop(x, m, params, out):
+        for i in range(x.size):
+            out[0, i] = f(x[i], m[i], *params)
+            out[1, i] = df(x[i], m[i], *params)
+            out[2, i] = d2f(x[i], m[i], *params)
+            out[3, i] = weight(x[i], m[i], *params)
+
+    vector = types.float32[::1]
+    loop.compile((vector, vector, types.UniTuple(types.float32, n_params), types.float32[:, ::1]))
+    assert "fpext" not in loop.inspect_llvm(loop.signatures[0])

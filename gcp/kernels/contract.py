@@ -50,7 +50,7 @@ def contract(
     even = len(out) + len(out) % 2
     modes = layout.order[layout.split :] if slow else layout.order[: layout.split]
     side = khatri_rao.stack([factors[n] for n in modes], even, dtype)
-    parts = dense.thread_parts(layout.matrix.shape, n_threads)
+    parts = dense.thread_parts(layout.matrix.shape, n_threads, COLUMNS)
     if slow:
         turned = np.ascontiguousarray(side[0].T), side[1]
         found = threads.run_all(lambda part: _slow_part(layout, turned, part), parts)

@@ -166,7 +166,7 @@ def _evaluate(
         with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
             return run(layout, formula, k_slow, fast, part, curved)
 
-    parts = thread_parts(layout.matrix.shape, n_threads)
+    parts = thread_parts(layout.matrix.shape, n_threads, fused.ROW_BYTES // k_slow.itemsize)
     with nullcontext() if formula.compiled else threads.single_threaded_blas():
         found = threads.run_all(work, parts)
     slow_sums = np.zeros_like(k_slow)
@@ -184,11 +184,13 @@ def _evaluate(
     return float(sum(sums.value for sums in found)), gradients, marginals
 
 
-def thread_parts(shape: tuple[int, ...], n_threads: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def thread_parts(
+    shape: tuple[int, ...], n_threads: int, tile: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
     n_rows, n_columns = shape
     useful = max(1, min(n_threads, n_rows * n_columns // THREAD_ENTRIES))
-    if n_columns >= 2 * useful * fused.COLUMNS or n_rows < 4 * useful:
+    if n_columns >= 2 * useful * tile or n_rows < 4 * useful:
         whole, step = (0, n_rows), 32
         cuts = threads.split_range(-(-n_columns // step), useful)
         return [(whole, (a * step, min(b * step, n_columns))) for a, b in cuts if a < b]
@@ -215,6 +217,7 @@ def _fused_sums(
     w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else flat(layout.weights)
     run = fused.compiled_pass(
         formula,
+        dtype,
         weighted=layout.weights is not None,
         curved=curved,
         direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
@@ -223,7 +226,7 @@ def _fused_sums(
         (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
         rows,
         r1 - r0,
-        (turned, fast[1], c0, c1, fused.COLUMNS),
+        (turned, fast[1], c0, c1, fused.ROW_BYTES // dtype.itemsize),
         tuple(dtype.type(p) for p in formula.params),
         (sums.slow, grad, sums.row_weights, sums.column_weights),
     )

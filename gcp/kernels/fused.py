@@ -23,23 +23,28 @@ import numpy as np
 from numba import njit
 from numba.core.caching import FunctionCache
 
-from gcp import elementary
+from gcp import branchfree, elementary
 from gcp.formula import Formula
-from gcp.kernels import khatri_rao, products
+from gcp.kernels import khatri_rao, prefetch, products
 
 Function = Callable[..., Any]
 
 ROWS = 16
 """Rows in a block."""
 
-COLUMNS = 512
-"""Columns in a tile, at most; a multiple of 32."""
+AHEAD = 8
+"""Rows between what is computed and what is fetched from memory."""
 
-# Fused multiply-add and ignoring the sign of zero are safe everywhere; reordering sums is not (elementary.py).
+ROW_BYTES = 2048
+"""Size of a tile's row, at most; a multiple of 32 numbers."""
+
+# Fused multiply-add and ignoring the sign of zero are safe everywhere; reordering sums is not (branchfree.py).
 _FASTMATH = {"contract", "nsz"}
 
 
-def compiled_pass(formula: Formula, *, weighted: bool, curved: bool, direct: bool) -> Function:
+def compiled_pass(
+    formula: Formula, dtype: np.dtype[Any], *, weighted: bool, curved: bool, direct: bool
+) -> Function:
     """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
     Its arguments: (data, distance between rows, weights, distance between rows), both as flat arrays; the slow side's
@@ -50,57 +55,72 @@ def compiled_pass(formula: Formula, *, weighted: bool, curved: bool, direct: boo
     Parameters
     ----------
     formula : Formula
+    dtype : dtype
+        float32 or float64: the type of the arithmetic, and of the slow side, the fast side and the parameters.
     weighted, curved : bool
         Whether there are entry weights; whether the curvature weights are summed.
     direct : bool
         Whether the data and weights have the type of the arithmetic, so that whole tiles need no copy.
     """
     third = (formula.weight or formula.d2f) if curved else None
-    return _compiled(formula.f, formula.df, third, weighted, direct)
+    return _compiled(formula.f, formula.df, third, dtype == np.float32, weighted, direct)
 
 
 @lru_cache(maxsize=256)
-def _compiled(f: Function, df: Function, weight: Function | None, weighted: bool, direct: bool) -> Function:
+def _compiled(
+    f: Function, df: Function, weight: Function | None, single: bool, weighted: bool, direct: bool
+) -> Function:
     try:
         identity = " ".join(_fingerprint(part) for part in (f, df, weight) if part is not None)
-        identity += f" weighted={weighted} direct={direct}"
+        identity += f" single={single} weighted={weighted} direct={direct}"
     except _UnknownCodeError:
         identity = ""
-    row = _cached(_row_function(f, df, weight, weighted), identity, inline=True)
+    value, deriv = _inlined(f, single), _inlined(df, single)
+    curvature = None if weight is None else _inlined(weight, single)
+    row = _inlined(_row_function(value, deriv, curvature, weighted), single)
     return _cached(_pass_function(row, weight is not None, weighted, direct), identity)
 
 
-def _row_function(f: Function, df: Function, weight: Function | None, weighted: bool) -> Function:
-    """The loop over one row: y becomes the weighted derivative, v the loss, u the curvature weight."""
-    value, deriv = njit(forceinline=True)(f), njit(forceinline=True)(df)
+def _inlined(function: Function, single: bool) -> Function:
+    """Compiled into whatever calls it, with float32 numbers if all is computed in float32."""
+    inlined: Function = njit(error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
+        branchfree.in_single(function) if single else function
+    )
+    return inlined
+
+
+def _row_function(value: Function, deriv: Function, curvature: Function | None, weighted: bool) -> Function:
+    """The loop over one row: y becomes the weighted derivative, v the loss, u the curvature weight.
+
+    Rows are arrays of `products.blank`.
+    """
 
     def plain(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
-        for k in range(x.size):
+        for k in range(y.size & -32):
             m = y[k]
             v[k] = value(x[k], m, *params)
             y[k] = deriv(x[k], m, *params)
 
     def with_weights(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
-        for k in range(x.size):
+        for k in range(y.size & -32):
             m = y[k]
             a = w[k] * value(x[k], m, *params)
             b = w[k] * deriv(x[k], m, *params)
             v[k] = a if w[k] != 0.0 else 0.0  # a select, so that NaN under weight 0 does not spread
             y[k] = b if w[k] != 0.0 else 0.0
 
-    if weight is None:
+    if curvature is None:
         return with_weights if weighted else plain
-    curvature = njit(forceinline=True)(weight)
 
     def curved(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
-        for k in range(x.size):
+        for k in range(y.size & -32):
             m = y[k]
             v[k] = value(x[k], m, *params)
             y[k] = deriv(x[k], m, *params)
             u[k] = max(curvature(x[k], m, *params), 0.0)
 
     def curved_with_weights(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
-        for k in range(x.size):
+        for k in range(y.size & -32):
             m = y[k]
             a = w[k] * value(x[k], m, *params)
             b = w[k] * deriv(x[k], m, *params)
@@ -117,7 +137,7 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
     columns, add_columns_adjoint = khatri_rao.columns, khatri_rao.add_columns_adjoint
     model, add_row_sums = products.model, products.add_row_sums
     add_column_sums, total = products.add_column_sums, products.total
-    copied, add = products.copied, products.add
+    blank, copied, add, prefetch_run = products.blank, products.copied, products.add, prefetch.run_of
 
     def run(data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
         x, x_step, w, w_step = data
@@ -128,10 +148,12 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
         for c0 in range(first, last, tile):
             n = min(tile, last - c0)
             width = (n + 31) // 32 * 32  # no remainder for the vector loops
-            c, g = np.empty((rank, width), slow.dtype), np.zeros((rank, width), slow.dtype)
-            y = np.empty((ROWS, width), slow.dtype)
-            x_row, w_row = np.ones(width, slow.dtype), np.zeros(width, slow.dtype)
-            v, u = np.empty(width, slow.dtype), np.empty(width, slow.dtype)
+            c, g, y = blank(rank, width, slow), blank(rank, width, slow), blank(ROWS, width, slow)
+            rows = blank(4, width, slow)
+            x_row, w_row, v, u = rows[0], rows[1], rows[2], rows[3]
+            g[:] = 0.0
+            x_row[:] = 1.0
+            w_row[:] = 0.0
             columns(turned, sizes, c0, n, c)
             for r0 in range(0, n_padded, ROWS):
                 r1 = min(r0 + ROWS, n_padded)
@@ -140,20 +162,21 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                 if r1 > n_rows:
                     y[n_rows - r0 : r1 - r0] = 0.0  # padding; not even where 0 * inf is NaN
                 for row in range(r0, min(r1, n_rows)):
+                    prefetch_run(x, (row + AHEAD) * x_step + c0, n)
                     x_here, w_here = x[row * x_step + c0 : row * x_step + c0 + n], w_row
                     if not direct or n < width:
                         x_here = copied(x_here, x_row)
                     if weighted:
+                        prefetch_run(w, (row + AHEAD) * w_step + c0, n)
                         w_here = w[row * w_step + c0 : row * w_step + c0 + n]
                         if not direct or n < width:
                             w_here = copied(w_here, w_row)
                     y_row = y[row - r0]
                     row_function(x_here, w_here, y_row, v, u, params)
-                    y_row[n:] = 0.0
-                    v[n:] = 0.0
+                    for k in range(n, width):
+                        y_row[k] = v[k] = u[k] = 0.0
                     value += total(v)
                     if curved:
-                        u[n:] = 0.0
                         row_sums[row] += total(u)
                         add(u[:n], column_sums[c0 : c0 + n])
                 add_row_sums(block, c, s[r0:r1])
@@ -164,9 +187,9 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
     return run
 
 
-def _cached(function: Function, identity: str, inline: bool = False) -> Function:
-    dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, forceinline=inline)(function)
-    if identity and not inline:
+def _cached(function: Function, identity: str) -> Function:
+    dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+    if identity:
         with suppress(RuntimeError):  # no folder to write to: compile anew in each process
             dispatcher._cache = _FormulaCache(function, identity)
     compiled: Function = dispatcher
@@ -232,5 +255,6 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
 
 @lru_cache(maxsize=1)
 def _library_digest() -> str:
-    sources = (elementary.__file__, khatri_rao.__file__, products.__file__, __file__)
+    modules = (branchfree, elementary, khatri_rao, prefetch, products)
+    sources = (*(str(module.__file__) for module in modules), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()

@@ -32,13 +32,19 @@ def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Ar
 @njit(cache=True, nogil=True, error_model="numpy")
 def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
     """Write rows first, first + 1, ... of the Khatri-Rao product into `out` (n, R)."""
-    ndim, rank = sizes.size, out.shape[1]
+    ndim, rank, count = sizes.size, out.shape[1], out.shape[0]
     index, offset = _start(sizes, first)
-    prefix = np.ones((ndim + 1, rank), out.dtype)
-    changed = 0
-    for row in range(out.shape[0]):
-        _update_prefix(prefix, stacked, offset + index, changed)
-        out[row] = prefix[ndim]
+    prefix = np.ones((ndim, rank), out.dtype)
+    last, changed, done = ndim - 1, 0, 0
+    while done < count:
+        _update_prefix(prefix, stacked.T, offset + index, changed)
+        run = min(sizes[last] - index[last], count - done)
+        at = offset[last] + index[last]
+        for k in range(run):
+            for r in range(rank):
+                out[done + k, r] = prefix[last, r] * stacked[at + k, r]
+        done += run
+        index[last] += run - 1
         changed = _next_change(index, sizes)
         _advance(index, changed)
 
@@ -54,7 +60,7 @@ def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
     prefix = np.ones((ndim, rank), out.dtype)
     last, changed, done = ndim - 1, 0, 0
     while done < count:
-        _update_turned_prefix(prefix, turned, offset + index, changed)
+        _update_prefix(prefix, turned, offset + index, changed)
         run = min(sizes[last] - index[last], count - done)
         at = offset[last] + index[last]
         for r in range(rank):
@@ -76,7 +82,7 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
     last, changed, done = ndim - 1, 0, 0
     while done < count:
         at = offset + index
-        _update_turned_prefix(prefix, turned, at, changed)
+        _update_prefix(prefix, turned, at, changed)
         run = min(sizes[last] - index[last], count - done)
         a, b = at[last], at[last] + run
         for r in range(rank):
@@ -87,38 +93,34 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
         done += run
         index[last] += run - 1
         changed = 0 if done == count else _next_change(index, sizes)
-        for k in range(last - 1, changed - 1, -1):
-            for r in range(rank):
-                grad[r, at[k]] += partial[k, r] * prefix[k, r]
-                if k > 0:
-                    partial[k - 1, r] += partial[k, r] * turned[r, at[k]]
-                partial[k, r] = 0.0
+        _move_up(partial, prefix, turned, grad, at, changed)
         _advance(index, changed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
-    """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor.
-
-    Partial sums over the faster modes move one mode up whenever a slower index is about to change, so that the
-    work is about two multiply-adds for each element of `t`.
-    """
-    ndim, rank = sizes.size, t.shape[1]
+    """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor."""
+    ndim, rank, count = sizes.size, t.shape[1], t.shape[0]
     index, offset = _start(sizes, first)
-    prefix = np.ones((ndim + 1, rank), t.dtype)
+    prefix = np.ones((ndim, rank), t.dtype)
     partial = np.zeros((ndim, rank), t.dtype)
-    changed = 0
-    for row in range(t.shape[0]):
+    last, changed, done = ndim - 1, 0, 0
+    while done < count:
         at = offset + index
-        _update_prefix(prefix, stacked, at, changed)
-        changed = 0 if row + 1 == t.shape[0] else _next_change(index, sizes)
-        partial[ndim - 1] = t[row]
-        for k in range(ndim - 1, min(changed, ndim - 1) - 1, -1):
+        _update_prefix(prefix, stacked.T, at, changed)
+        run = min(sizes[last] - index[last], count - done)
+        a = at[last]
+        for k in range(run):
             for r in range(rank):
-                grad[at[k], r] += partial[k, r] * prefix[k, r]
-                if k > 0:
-                    partial[k - 1, r] += partial[k, r] * stacked[at[k], r]
-                partial[k, r] = 0.0
+                grad[a + k, r] += t[done + k, r] * prefix[last, r]
+        if last > 0:
+            for k in range(run):
+                for r in range(rank):
+                    partial[last - 1, r] += t[done + k, r] * stacked[a + k, r]
+        done += run
+        index[last] += run - 1
+        changed = 0 if done == count else _next_change(index, sizes)
+        _move_up(partial, prefix, stacked.T, grad.T, at, changed)
         _advance(index, changed)
 
 
@@ -135,19 +137,25 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _update_prefix(prefix, stacked, at, changed):  # type: ignore[no-untyped-def]
-    """prefix[k] = product of the rows of modes 0 ... k - 1; modes before `changed` are as they were."""
-    for k in range(changed, at.size):
-        for r in range(prefix.shape[1]):
-            prefix[k + 1, r] = prefix[k, r] * stacked[at[k], r]
-
-
-@njit(cache=True, nogil=True)
-def _update_turned_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
-    """As `_update_prefix`, from a transposed stack, and without the last mode."""
+def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
+    """prefix[k] = product of the entries of modes 0 ... k - 1; modes before `changed` are as they were."""
     for k in range(changed, at.size - 1):
         for r in range(prefix.shape[1]):
             prefix[k + 1, r] = prefix[k, r] * turned[r, at[k]]
+
+
+@njit(cache=True, nogil=True)
+def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-untyped-def]
+    """Give partial sums to the modes whose index is about to change, and on to the next slower one.
+
+    So the adjoints take about two multiply-adds for each element of what they are given.
+    """
+    for k in range(at.size - 2, changed - 1, -1):
+        for r in range(prefix.shape[1]):
+            grad[r, at[k]] += partial[k, r] * prefix[k, r]
+            if k > 0:
+                partial[k - 1, r] += partial[k, r] * turned[r, at[k]]
+            partial[k, r] = 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -4,20 +4,37 @@ Shapes: P (n, R) rows of the slow side, C (R, k) columns of the fast side, Y (n,
 is even, k a multiple of 32: callers pad with zeros. Each loop keeps a tile of 4 rows x 4 components (or 8 x 2) in
 registers and runs along k, which LLVM turns into full vectors. At ranks of 5 to 50 a BLAS product of such shapes
 reaches a third to two thirds of its square peak, and these loops about all of it (scripts/benchmarks/kernels.py).
+
+Arrays with k columns come from `blank`: a vector of 64 bytes that straddles two lines of the cache costs twice, and
+rows a multiple of 4096 bytes apart make loads wait for stores with which they share their last 12 bits alone. `& -32`
+drops the gap between rows and tells LLVM that no remainder is left: the code for one takes registers from the loop.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 # Sums over components and columns may be reordered here; in the loss formulas they may not.
 _FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
 
+_GAP = 16  # unused columns at the end of each row
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def blank(rows, columns, like):  # type: ignore[no-untyped-def]
+    """An uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
+    size = rows * (columns + _GAP)
+    flat = np.empty(size + _GAP, like.dtype)
+    first = -flat.ctypes.data % 64 // flat.itemsize
+    return flat[first : first + size].reshape(rows, columns + _GAP)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def model(p, c, y):  # type: ignore[no-untyped-def]
     """y = p @ c."""
-    n, rank = y.shape[1], p.shape[1]
+    n, rank = y.shape[1] & -32, p.shape[1]
     for b in range(0, y.shape[0], 4):
         y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
         for r in range(0, rank - 3, 4):
@@ -64,7 +81,7 @@ def model(p, c, y):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
     """s += y @ c.T, with s (n, R)."""
-    n = y.shape[1]
+    n = y.shape[1] & -32
     zero = y.dtype.type(0)
     for b in range(0, y.shape[0], 4):
         y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
@@ -93,43 +110,48 @@ def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
     """g += p.T @ y, with g (R, k)."""
-    n, rows = y.shape[1], y.shape[0]
+    rows = y.shape[0]
     for b in range(0, rows - 7, 8):
-        y0, y1, y2, y3, y4, y5, y6, y7 = (
-            y[b],
-            y[b + 1],
-            y[b + 2],
-            y[b + 3],
-            y[b + 4],
-            y[b + 5],
-            y[b + 6],
-            y[b + 7],
-        )
-        for r in range(0, p.shape[1], 2):
-            p0, p1, p2, p3 = p[b, r], p[b + 1, r], p[b + 2, r], p[b + 3, r]
-            p4, p5, p6, p7 = p[b + 4, r], p[b + 5, r], p[b + 6, r], p[b + 7, r]
-            q0, q1, q2, q3 = p[b, r + 1], p[b + 1, r + 1], p[b + 2, r + 1], p[b + 3, r + 1]
-            q4, q5, q6, q7 = p[b + 4, r + 1], p[b + 5, r + 1], p[b + 6, r + 1], p[b + 7, r + 1]
-            g0, g1 = g[r], g[r + 1]
-            for k in range(n):
-                s, t, u, v, w, x, z, o = y0[k], y1[k], y2[k], y3[k], y4[k], y5[k], y6[k], y7[k]
-                g0[k] += p0 * s + p1 * t + p2 * u + p3 * v + p4 * w + p5 * x + p6 * z + p7 * o
-                g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o
+        _add_columns_of_eight(y[b : b + 8], p[b : b + 8], g)
     if rows % 8:
-        b = rows - 4
-        y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
-        for r in range(p.shape[1]):
-            p0, p1, p2, p3 = p[b, r], p[b + 1, r], p[b + 2, r], p[b + 3, r]
-            g0 = g[r]
-            for k in range(n):
-                g0[k] += p0 * y0[k] + p1 * y1[k] + p2 * y2[k] + p3 * y3[k]
+        _add_columns_of_four(y[rows - 4 :], p[rows - 4 :], g)
+
+
+# Of their own, these two keep in registers what one function for both would spill.
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
+    n = y.shape[1] & -32
+    y0, y1, y2, y3, y4, y5, y6, y7 = y[0], y[1], y[2], y[3], y[4], y[5], y[6], y[7]
+    for r in range(0, p.shape[1], 2):
+        p0, p1, p2, p3 = p[0, r], p[1, r], p[2, r], p[3, r]
+        p4, p5, p6, p7 = p[4, r], p[5, r], p[6, r], p[7, r]
+        q0, q1, q2, q3 = p[0, r + 1], p[1, r + 1], p[2, r + 1], p[3, r + 1]
+        q4, q5, q6, q7 = p[4, r + 1], p[5, r + 1], p[6, r + 1], p[7, r + 1]
+        g0, g1 = g[r], g[r + 1]
+        for k in range(n):
+            s, t, u, v, w, x, z, o = y0[k], y1[k], y2[k], y3[k], y4[k], y5[k], y6[k], y7[k]
+            g0[k] += p0 * s + p1 * t + p2 * u + p3 * v + p4 * w + p5 * x + p6 * z + p7 * o
+            g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
+    n = y.shape[1] & -32
+    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+    for r in range(p.shape[1]):
+        p0, p1, p2, p3 = p[0, r], p[1, r], p[2, r], p[3, r]
+        g0 = g[r]
+        for k in range(n):
+            g0[k] += p0 * y0[k] + p1 * y1[k] + p2 * y2[k] + p3 * y3[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
 def total(v):  # type: ignore[no-untyped-def]
-    """Sum in float64."""
+    """Sum in float64 of a row of `blank`."""
     s = 0.0
-    for k in range(v.size):
+    for k in range(v.size & -32):
         s += v[k]
     return s
 

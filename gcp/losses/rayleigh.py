@@ -43,12 +43,12 @@ class Rayleigh(Loss):
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
         """Value."""
-        return 2.0 * log(m + eps) + (pi / 4) * (x / (m + eps)) * (x / (m + eps))
+        return 2.0 * log(m + eps) + (pi / 4.0) * (x / (m + eps)) * (x / (m + eps))
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
         """Derivative."""
-        return (2.0 - (pi / 2) * (x / (m + eps)) * (x / (m + eps))) / (m + eps)
+        return (2.0 - (pi / 2.0) * (x / (m + eps)) * (x / (m + eps))) / (m + eps)
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:

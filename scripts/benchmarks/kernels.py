@@ -1,6 +1,7 @@
 """One evaluation of the objective (loss and all gradients) against this machine's floor.
 
     python scripts/benchmarks/kernels.py [--quick] [--threads 1] [--dtype float64] [--out results/kernels.json]
+    python scripts/benchmarks/kernels.py --compare    # float32 against float64, every loss, in turns
 
 The floor of an evaluation is max(bytes of the data / read bandwidth, 6 N R flops / dgemm peak) plus the loss's
 transcendental functions at the throughput of NumPy's own vectorised ufuncs. Bandwidth, dgemm peak and ufunc times are
@@ -55,9 +56,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three shapes, two ranks, three losses")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    parser.add_argument("--compare", action="store_true", help="times of float32 and float64 in turns")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, help="JSON file")
     arguments = parser.parse_args()
+    if arguments.compare:
+        compare(arguments.threads, arguments.repeats)
+        return
     rows = []
     print("| shape | loss | R | floor ms | ms (min) | ns / entry | ratio |")
     print("|---|---|---|---|---|---|---|")
@@ -94,23 +99,12 @@ def cases(quick: bool) -> list[tuple[tuple[int, ...], str, int, str]]:
 def measure(
     shape: tuple[int, ...], loss: str, rank: int, extra: str, n_threads: int, dtype: np.dtype, repeats: int
 ) -> dict[str, float | str]:
-    rng = np.random.default_rng(0)
-    data = (
-        rng.integers(0, 2, shape).astype(dtype)
-        if "bernoulli" in loss
-        else rng.poisson(2.0, shape).astype(dtype)
-    )
-    mask = rng.random(shape) < 0.9 if extra == " mask" else None
-    weights = rng.uniform(0.5, 1.5, shape).astype(dtype) if extra == " weights" else None
-    tensor = gcp.DenseTensor(data, mask=mask, entry_weights=weights)
-    factors = [rng.uniform(0.1, 1.0, (size, rank)).astype(dtype) for size in shape]
-    formula = gcp.get_loss(loss).formula
-    tensor.loss_and_mttkrps(formula, factors, n_threads)  # compiled
+    run, data = evaluation(shape, loss, rank, extra, n_threads, dtype)
     times, ceilings = [], []
     for _ in range(repeats):
         ceilings.append(ceiling(data, UFUNCS[loss]))
         # Several in a row, as within a fit: data in the caches that they fit, threads awake.
-        times.append(clock(lambda: tensor.loss_and_mttkrps(formula, factors, n_threads), least=0.03))
+        times.append(clock(run, least=0.03))
     read, flop, ufunc = (statistics.median(column) for column in zip(*ceilings, strict=True))
     floor = max(read * data.size, 6 * data.size * rank * flop / n_threads) + ufunc * data.size / n_threads
     middle = statistics.median(times)
@@ -125,6 +119,40 @@ def measure(
         "ns_per_entry": 1e9 * middle / data.size,
         "ratio": middle / floor,
     }
+
+
+def evaluation(
+    shape: tuple[int, ...], loss: str, rank: int, extra: str, n_threads: int, dtype: np.dtype
+) -> tuple[Callable[[], object], np.ndarray]:
+    """A compiled call that evaluates the loss and all gradients, and the data that it reads."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 2, shape) if "bernoulli" in loss else rng.poisson(2.0, shape)
+    data = counts.astype(dtype)
+    mask = rng.random(shape) < 0.9 if extra == " mask" else None
+    weights = rng.uniform(0.5, 1.5, shape).astype(dtype) if extra == " weights" else None
+    tensor = gcp.DenseTensor(data, mask=mask, entry_weights=weights)
+    factors = [rng.uniform(0.1, 1.0, (size, rank)).astype(dtype) for size in shape]
+    formula = gcp.get_loss(loss).formula
+    tensor.loss_and_mttkrps(formula, factors, n_threads)
+    return lambda: tensor.loss_and_mttkrps(formula, factors, n_threads), data
+
+
+def compare(n_threads: int, repeats: int) -> None:
+    """Print how many times faster float32 is, and how far its value is from float64's, relative to it."""
+    print("| loss | R | float64 ms | float32 ms | float64 / float32 | difference of values |")
+    print("|---|---|---|---|---|---|")
+    for loss in UFUNCS:
+        for rank in (10, 20):
+            kinds = [np.dtype(np.float64), np.dtype(np.float32)]
+            runs = [evaluation((200,) * 3, loss, rank, "", n_threads, kind)[0] for kind in kinds]
+            pairs = [[clock(run, least=0.03) for run in runs] for _ in range(repeats)]
+            double, single = (1e3 * statistics.median(times) for times in zip(*pairs, strict=True))
+            ratio = statistics.median(a / b for a, b in pairs)
+            a, b = (run()[0] for run in runs)
+            print(
+                f"| {loss} | {rank} | {double:.2f} | {single:.2f} | {ratio:.2f} | {abs(a - b) / abs(a):.0e} |",
+                flush=True,
+            )
 
 
 def ceiling(data: np.ndarray, ufuncs: tuple[str, ...]) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from gcp import BernoulliLogit, Gamma, Gaussian, Poisson
 from gcp.formula import Formula
-from gcp.kernels import dense, fused, reference
+from gcp.kernels import dense, fused, products, reference
 from gcp.tensors.dense import DenseTensor
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
@@ -90,7 +90,7 @@ def test_fused_pass_equals_einsum(shape, rank, memory, dtype, weighted, n_thread
     factors = random_factors(shape, rank, rng, positive=True)
     with pytest.MonkeyPatch.context() as patch:
         if small:  # many tiles, and a thread for a handful of entries
-            patch.setattr(fused, "COLUMNS", 32)
+            patch.setattr(fused, "ROW_BYTES", 256)
             patch.setattr(dense, "THREAD_ENTRIES", 1)
         got = DenseTensor(data, entry_weights=weights).loss_and_mttkrps(Poisson().formula, factors, n_threads)
     single = data.dtype in (np.float16, np.float32)
@@ -161,6 +161,37 @@ def test_every_loss_through_the_kernel(loss, dtype, rng):
     got = DenseTensor(x, entry_weights=weights).loss_and_mttkrps(loss.formula, factors, 1)
     expected = brute_force(loss, x, [a.astype(float) for a in factors], weights)
     assert_same(got, expected, rtol=1e-10 if dtype == np.float64 else 2e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=short)
+def test_float32_is_as_good_as_its_inputs(loss, rng):
+    # the truth: the same float32 numbers evaluated in float64
+    shape = (40, 30, 50)
+    x = interior_points(loss, 60_000, rng)[0].reshape(shape).astype(np.float32)
+    factors = random_factors(shape, 3, rng, positive=loss.model_domain.low == 0)
+    factors = [(0.7 * a).astype(np.float32) for a in factors]
+    (value, grads, marginals), truth = (
+        DenseTensor(x.astype(dtype)).loss_mttkrps_and_marginals(
+            loss.formula, [a.astype(dtype) for a in factors], 1
+        )
+        for dtype in (np.float32, np.float64)
+    )
+    m = reference.model_values([a.astype(float) for a in factors])
+    assert abs(value - truth[0]) <= 1e-7 * np.abs(loss.value(x, m)).sum()
+    for got, expected in zip([*grads, *marginals], [*truth[1], *truth[2]], strict=True):
+        assert np.abs(got - expected).max() <= 2e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [32, 96, 512])
+def test_scratch_rows_are_aligned_and_not_a_page_apart(dtype, columns):
+    array = products.blank(7, columns, np.zeros((1, 1), dtype))
+    assert array.dtype == dtype
+    assert array.shape[0] == 7
+    assert array.shape[1] & -32 == columns
+    assert array.ctypes.data % 64 == array.strides[0] % 64 == 0
+    assert array.strides[0] % 4096 != 0
+    assert array.flags.c_contiguous
 
 
 def test_value_of_float32_data_is_summed_in_float64():
@@ -303,7 +334,7 @@ def test_marginals_are_the_slice_sums_of_the_weighted_curvature(
     formula = BernoulliLogit().formula._replace(weight=None)  # then the second derivative is meant
     with pytest.MonkeyPatch.context() as patch:
         if small:
-            patch.setattr(fused, "COLUMNS", 32)
+            patch.setattr(fused, "ROW_BYTES", 256)
             patch.setattr(dense, "THREAD_ENTRIES", 1)
         tensor = DenseTensor(data, entry_weights=weights)
         value, grads, marginals = tensor.loss_mttkrps_and_marginals(formula, factors, n_threads)
