@@ -117,12 +117,15 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
     the matrices' sum.
     """
     grams = _gram_matrices(factors, rows, sizes, rank)
-    n_terms = np.sum(variable_of >= 0)
-    modes, at = np.empty(n_terms, np.int64), np.zeros(n_terms + 1, np.int64)
+    n_terms = 0
+    for n in range(sizes.size):
+        n_terms += variable_of[n] >= 0
+    modes, block_of = np.empty(n_terms, np.int64), np.empty(n_terms, np.int64)
+    at = np.zeros(n_terms + 1, np.int64)
     t = 0
     for n in range(sizes.size):
         if variable_of[n] >= 0:
-            modes[t] = n
+            modes[t], block_of[t] = n, variable_of[n]
             at[t + 1] = at[t] + starts[variable_of[n] + 1] - starts[variable_of[n]]
             t += 1
     term_rows, weighted = np.zeros(at[-1] // rank), np.zeros(at[-1])
@@ -145,7 +148,6 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
             if u != t:
                 other = scale[variable_of[modes[u]]]
                 _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
-    block_of = variable_of[modes]
     ridges = np.zeros(starts.size - 1)
     for t in range(n_terms):
         ridges[block_of[t]] += ridge * scale[block_of[t]] ** 2
@@ -170,10 +172,12 @@ def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
     """Elementwise, of all but the k-th and l-th, times a factor."""
-    out[:] = factor
-    for n in range(grams.shape[0]):
-        if n not in (k, l):
-            out *= grams[n]
+    for r in range(out.shape[0]):
+        for s in range(out.shape[1]):
+            out[r, s] = factor
+            for n in range(grams.shape[0]):
+                if n != k and n != l:
+                    out[r, s] *= grams[n, r, s]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -184,15 +188,18 @@ def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
     diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
     for b in range(n_blocks):
         width = (starts[b + 1] - starts[b]) // rank
-        d, n_tied = np.zeros(width), 0
+        d, n_tied, n_rows, total = np.zeros(width), 0, 0, 0.0
         for t in range(block_of.size):
             if block_of[t] == b:
-                small[b] += within[t]
-                d += rows[at[t] // rank : at[t + 1] // rank]
+                for r in range(rank):
+                    products.add(within[t, r], small[b, r])
+                products.add(rows[at[t] // rank : at[t + 1] // rank], d)
                 n_tied += 1
-        d /= n_tied
-        n_rows = int(np.count_nonzero(d))
-        _regularise(small[b], ridge[b] * n_rows / d.sum(), n_components)
+        for i in range(width):
+            d[i] /= n_tied
+            n_rows += d[i] > 0
+            total += d[i]
+        _regularise(small[b], ridge[b] * n_rows / total, n_components)
         for r in range(n_components):
             for i in range(n_rows):
                 diagonal[starts[b] + r * width + i] = small[b, r, r] * d[i]

@@ -38,6 +38,8 @@ _RAISE = 4.0
 """What the damping is multiplied by until a step is short enough."""
 
 _MAX_REJECTED = 15
+_LEAP = 3.0
+"""Most that an entry of a bounded factor changes in one step, in units of its scale plus its size."""
 _GUARD = 0.9
 """Most of its distance to a bound that an entry farther off than `NEAR` goes in one step."""
 
@@ -151,7 +153,11 @@ class _Run(Run):
         low, high = self.limits()
         below, above = self.z - self.lower, self.upper - self.z
         low = np.maximum(low, np.where(below > NEAR, self.z - _GUARD * below, -np.inf))
-        return low, np.minimum(high, np.where(above > NEAR, self.z + _GUARD * above, np.inf))
+        high = np.minimum(high, np.where(above > NEAR, self.z + _GUARD * above, np.inf))
+        if not self.bounded:
+            return low, high
+        leap = _LEAP * (1.0 + np.abs(self.z))
+        return np.maximum(low, self.z - leap), np.minimum(high, self.z + leap)
 
     def iterate(self) -> None:
         """Try steps until one is accepted, or no decrease is to be had."""
