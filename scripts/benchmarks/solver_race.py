@@ -1,68 +1,76 @@
-"""Race the solvers from the same starts on planted problems and real data: passes and seconds to given gaps.
+"""Race the solvers from the same starts on planted problems: seconds and passes to given gaps.
 
-    python scripts/benchmarks/solver_race.py [--quick] [--shape 50x50x50 ...] [--rank 5 ...] [--json FILE]
+    python scripts/benchmarks/solver_race.py [--quick] [--shape 50x50x50 ...] [--rank 5 ...] [--loss poisson ...]
+        [--json FILE] [--markdown FILE]
 
-A pass is one evaluation of the objective with its gradient. A gap is the distance to the lowest value that all
-solvers reached from the start, relative to where the start was: they often end in different minima, and success
-says how often in a good one, the share of starts that end within 1e-3 of the best minimum that any solver found
-from any start. Prints a Markdown table of medians over the starts.
+One thread. The solvers take turns at every start, and who begins changes from start to start. They have their own
+tolerances, but for a tighter `tol`. Times are those of the ends of iterations; a pass is one evaluation of the
+objective with its gradient, or one sweep of ALS. A gap is the distance to the lowest value that all solvers reached
+from the start, relative to where the start was: they often end in different minima, and success says how often in a
+good one, the share of starts that end within 1e-3 of the best minimum that any solver found from any start.
+
+Prints a Markdown table of medians, loss by loss, of the ratio to `lbfgsb`: of seconds and passes to the middle gap
+(problem by problem the ratio of the medians over the starts), and the success of each. The JSON file has the medians
+of every problem; it is rewritten after each.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import sys
+import os
 import time
-from contextlib import suppress
+import warnings
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+from kernels import processor  # first: it sets the number of BLAS threads
 
 import gcp
 from gcp.bounds import resolve
 from gcp.kernels import threads
 from gcp.kernels.dense import model_values
+from gcp.solvers import Auto
 from gcp.start import match_mean, random_factors
 
 GAPS = (1e-2, 1e-4, 1e-6)
 SUCCESS = 1e-3
-SOLVERS = {"lbfgsb": gcp.LBFGSB, "plbfgs": gcp.PreconditionedLBFGS}
+SOLVERS = {"lbfgsb": gcp.LBFGSB, "auto": Auto, "plbfgs": gcp.PreconditionedLBFGS}
 COLLINEARITY = (0.0, 0.5, 0.9)
-REAL = {
-    "nyc_flights 3": (gcp.datasets.load_nyc_flights, gcp.Poisson(), 3),
-    "nyc_flights 5": (gcp.datasets.load_nyc_flights, gcp.Poisson(), 5),
-    "nyc_flights NB 3": (gcp.datasets.load_nyc_flights, gcp.NegativeBinomial(r=1.0), 3),
-    "kinships 6": (gcp.datasets.load_kinships, gcp.BernoulliOdds(), 6),
-}
+SHAPES = ("50x50x50", "100x100x100", "60x80x100", "30x30x30x30")
+RANKS = (5, 10, 20)
+TOL = 1e-10
 
 
-class Recorder:
-    """An objective that keeps the lowest value and the time of every pass, and stops a run that takes too many."""
-
-    class Enough(Exception):
-        """The passes are used up."""
-
-    def __init__(self, objective, limit):
-        self.objective, self.limit = objective, limit
-        self.saturated_value, self.null_value = objective.saturated_value, objective.null_value
-        self.values, self.seconds, self.began = [], [], time.perf_counter()
-
-    def value_and_grad(self, factors):
-        return self._record(self.objective.value_and_grad(factors))
-
-    def value_grad_and_curvature(self, factors):
-        return self._record(self.objective.value_grad_and_curvature(factors))
-
-    def _record(self, found):
-        if len(self.values) >= self.limit:
-            raise self.Enough
-        unit = self.null_value - self.saturated_value
-        value = (found[0] - self.saturated_value) / unit if np.isfinite(found[0]) else np.inf
-        self.values.append(min([value, *self.values[-1:]]))
-        self.seconds.append(time.perf_counter() - self.began)
-        return found
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one small shape, one rank, two starts")
+    parser.add_argument("--shape", nargs="+", default=SHAPES)
+    parser.add_argument("--rank", nargs="+", type=int, default=RANKS)
+    parser.add_argument("--loss", nargs="+", default=gcp.available_losses())
+    parser.add_argument("--collinearity", nargs="+", type=float, default=COLLINEARITY)
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--max-seconds", type=float, default=20.0, help="of a run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.shape, arguments.rank, arguments.starts = ["20x15x10"], [3], 2
+    problems = []
+    for shape in arguments.shape:
+        for rank in arguments.rank:
+            for collinearity in arguments.collinearity:
+                for name in arguments.loss:
+                    problem = {"loss": name, "shape": shape, "rank": rank, "collinearity": collinearity}
+                    problem["solvers"] = race(problem, arguments.starts, arguments.max_seconds)
+                    problems.append(problem)
+                    save(arguments.json, json.dumps(record(problems, arguments.starts), indent=1) + "\n")
+    text = markdown(problems, arguments.starts)
+    print(text)
+    save(arguments.markdown, text + "\n")
 
 
 def planted(loss, shape, rank, collinearity, seed):
@@ -83,98 +91,147 @@ def planted(loss, shape, rank, collinearity, seed):
     return loss.sample(model_values(factors, shape), rng)
 
 
-def race(data, loss, rank, n_starts, limit):
-    """Of every start and solver: the values and seconds, pass by pass."""
+def race(problem, n_starts, max_seconds):
+    """Of every solver medians of seconds and passes to the gaps, their range, and the share of good ends."""
+    loss = gcp.get_loss(problem["loss"])
+    shape = tuple(map(int, problem["shape"].split("x")))
+    data = planted(loss, shape, problem["rank"], problem["collinearity"], seed=1)
     objective = gcp.build_objective(data, loss, n_threads=1)
-    shapes = [(size, rank) for size in objective.tensor.shape]
+    shapes = [(size, problem["rank"]) for size in shape]
     bounds = resolve(None, shapes, objective.loss.model_domain, objective.loss.name)
+    # Without ALS, "auto" is plbfgs.
+    names = [name for name in SOLVERS if name != "plbfgs" or loss.name == "gaussian"]
     runs = []
     for seed in range(n_starts):
-        start = random_factors(objective, rank, bounds, np.random.default_rng(seed))
+        start = random_factors(objective, problem["rank"], bounds, np.random.default_rng(seed))
         found = {}
-        for name, solver in SOLVERS.items():
-            recorder = Recorder(objective, limit)
-            method = solver(tol=1e-12, gradient_tol=1e-10, n_iter_max=limit)
-            with suppress(Recorder.Enough), threads.single_threaded_blas():
-                method.solve(recorder, start, bounds)
-            found[name] = (recorder.values, recorder.seconds)
+        for k in range(len(names)):
+            name = names[(k + seed) % len(names)]
+            if seed == 0:
+                run(objective, name, start, bounds, 3, max_seconds)  # compiles
+            found[name] = run(objective, name, start, bounds, 2000, max_seconds)
         runs.append(found)
-    return runs
+    return {name: summary(name, runs) for name in names}
 
 
-def to_gap(values, best, gap):
-    """Passes until the gap."""
-    return int(np.argmax(np.array(values) <= best + gap * (values[0] - best))) + 1
+def run(objective, name, start, bounds, n_iter_max, max_seconds):
+    """Objective, seconds and passes at the start and after every iteration."""
+    value, _ = objective.value_and_grad(start)
+    rows = [(value, 0.0, 1)]
+    method = SOLVERS[name](tol=TOL, n_iter_max=n_iter_max, max_seconds=max_seconds)
+    began = time.perf_counter()
+
+    def record(state):
+        rows.append((state.objective, time.perf_counter() - began, state.n_eval))
+
+    with threads.single_threaded_blas():
+        out = method.solve(objective, start, bounds, record)
+    rows.append((out.objective, time.perf_counter() - began, out.n_eval))
+    values, seconds, passes = np.array(rows).T
+    return np.minimum.accumulate(values), seconds, passes
 
 
-def summarise(runs):
-    """Per solver: passes and seconds to the gaps, and whether each start ended near the best of all."""
-    overall = min(values[-1] for run in runs for values, _ in run.values())
-    rows = {name: {"passes": [], "seconds": [], "success": []} for name in SOLVERS}
-    for run in runs:
-        reached_by_all = max(values[-1] for values, _ in run.values())
-        for name, (values, seconds) in run.items():
-            counts = [to_gap(values, reached_by_all, gap) for gap in GAPS]
-            rows[name]["passes"].append(counts)
-            rows[name]["seconds"].append([seconds[n - 1] for n in counts])
-            rows[name]["success"].append(bool(values[-1] <= overall + SUCCESS * (values[0] - overall)))
-    return rows
+def summary(name, runs):
+    """Of one solver in one problem."""
+    overall = min(values[-1] for found in runs for values, _, _ in found.values())
+    seconds, passes, good = [], [], []
+    for found in runs:
+        reached_by_all = max(values[-1] for values, _, _ in found.values())
+        values, clock, counts = found[name]
+        at = [int(np.argmax(values <= reached_by_all + gap * (values[0] - reached_by_all))) for gap in GAPS]
+        seconds.append(clock[at])
+        passes.append(counts[at])
+        good.append(bool(values[-1] <= overall + SUCCESS * (values[0] - overall)))
+    return {
+        "seconds": np.median(seconds, axis=0).tolist(),
+        "least": np.min(seconds, axis=0).tolist(),
+        "greatest": np.max(seconds, axis=0).tolist(),
+        "passes": np.median(passes, axis=0).tolist(),
+        "success": float(np.mean(good)),
+    }
 
 
-def markdown(results):
-    """One row per problem: median passes to the gaps, seconds to the middle one, and success, solver by solver."""
-    gaps = " / ".join(f"{gap:g}" for gap in GAPS)
-    titles = [f"{name}: passes to {gaps} | s to {GAPS[1]:g} | success" for name in SOLVERS]
-    lines = [f"| problem | {' | '.join(titles)} | ratio of passes |", "|---" * (3 * len(SOLVERS) + 2) + "|"]
-    ratios = []
-    for problem, rows in results.items():
-        cells = []
-        passes = [np.median(row["passes"], axis=0) for row in rows.values()]
-        for row, counts in zip(rows.values(), passes, strict=True):
-            seconds = np.median(row["seconds"], axis=0)[1]
-            cells += [
-                " / ".join(f"{p:.0f}" for p in counts),
-                f"{seconds:.2f}",
-                f"{np.mean(row['success']):.0%}",
-            ]
-        ratios.append(passes[-1] / passes[0])
-        cells.append(" / ".join(f"{r:.2f}" for r in ratios[-1]))
-        lines.append(f"| {problem} | {' | '.join(cells)} |")
-    lines.append(f"\nMedian ratio: {' / '.join(f'{r:.2f}' for r in np.median(ratios, axis=0))}")
+def record(problems, n_starts):
+    """What the JSON file holds."""
+    versions = {
+        name: version(package)
+        for name, package in (
+            ("gcp", "gcp-tensor"),
+            ("numpy", "numpy"),
+            ("scipy", "scipy"),
+            ("numba", "numba"),
+        )
+    }
+    return {
+        "versions": versions,
+        "processor": processor(),
+        "threads": 1,
+        "starts": n_starts,
+        "gaps": GAPS,
+        "problems": problems,
+    }
+
+
+def ratios(problems, key, gap=1, solver="auto"):
+    """Problem by problem, the medians of a solver by those of lbfgsb."""
+    found = [problem["solvers"] for problem in problems]
+    return np.array([f[solver][key][gap] / max(f["lbfgsb"][key][gap], 1e-9) for f in found])
+
+
+def markdown(problems, n_starts):
+    """A row per loss, then per shape, rank and collinearity, then all."""
+    lines = [
+        f"Ratio of `auto` to `lbfgsb`, to a gap of {GAPS[1]:g}: median over the problems (quartiles).",
+        "",
+        "| problems | number | seconds | passes | seconds to 0.01 | to 1e-06 | slower | success auto / lbfgsb |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key in ("loss", "shape", "rank", "collinearity"):
+        for value in sorted({problem[key] for problem in problems}):
+            lines.append(row(f"{key} {value}", [p for p in problems if p[key] == value]))
+    lines.append(row("**all**", problems))
+    if both := [p for p in problems if "plbfgs" in p["solvers"]]:
+        als = np.array(
+            [p["solvers"]["auto"]["seconds"][1] / p["solvers"]["plbfgs"]["seconds"][1] for p in both]
+        )
+        lines += ["", f"Gaussian: seconds of `auto` (ALS first) to those of `plbfgs`: {spread(als)}."]
+    about = record(problems, n_starts)
+    versions = ", ".join(f"{name} {v}" for name, v in about["versions"].items())
+    lines += ["", f"{versions}; {about['processor']}, one thread; {n_starts} starts a problem."]
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one shape and rank, two starts")
-    parser.add_argument("--shape", nargs="+", default=["30x25x20", "50x50x50"])
-    parser.add_argument("--rank", nargs="+", type=int, default=[5, 10])
-    parser.add_argument("--loss", nargs="+", default=gcp.available_losses())
-    parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=1500, help="most passes of a run")
-    parser.add_argument("--json", default=None)
-    args = parser.parse_args()
-    if args.quick:
-        args.shape, args.rank, args.starts = args.shape[:1], args.rank[:1], 2
-    results = {}
-    for name in args.loss:
-        loss = gcp.get_loss(name)
-        for shape in args.shape:
-            for rank in args.rank:
-                for collinearity in COLLINEARITY:
-                    sizes = tuple(map(int, shape.split("x")))
-                    data = planted(loss, sizes, rank, collinearity, seed=1)
-                    problem = f"{name} {shape} R={rank} c={collinearity:g}"
-                    results[problem] = summarise(race(data, loss, rank, args.starts, args.limit))
-                    print(problem, file=sys.stderr, flush=True)
-    for problem, (load, loss, rank) in REAL.items():
-        results[problem] = summarise(race(load(), loss, rank, args.starts, args.limit))
-    print(markdown(results))
-    if args.json:
-        versions = {"gcp": version("gcp-tensor"), "numpy": np.__version__, "processor": platform.processor()}
-        with open(args.json, "w") as file:
-            json.dump({"versions": versions, "gaps": GAPS, "results": results}, file, indent=1)
+def row(title, problems):
+    seconds = ratios(problems, "seconds")
+    success = [np.mean([p["solvers"][name]["success"] for p in problems]) for name in ("auto", "lbfgsb")]
+    cells = [
+        title,
+        str(len(problems)),
+        spread(seconds),
+        spread(ratios(problems, "passes")),
+        f"{np.median(ratios(problems, 'seconds', 0)):.2f}",
+        f"{np.median(ratios(problems, 'seconds', 2)):.2f}",
+        f"{np.mean(seconds > 1):.0%}",
+        f"{success[0]:.0%} / {success[1]:.0%}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def spread(values):
+    """Median and quartiles."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} - {high:.2f})"
+
+
+def save(path, text):
+    """Replace a file at once, if one was asked for."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(text)
+        os.replace(temporary, path)
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     main()
