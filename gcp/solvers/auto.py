@@ -38,7 +38,7 @@ class Auto(Options):
 
     Notes
     -----
-    The methods were chosen by races (docs/decisions/0009-plbfgs.md and 0010-auto.md). The result's
+    The methods were chosen by races (docs/decisions/0011-auto.md). The result's
     ``settings["solver"]["method"]`` says what ran.
     """
 

@@ -71,7 +71,8 @@ class PreconditionedLBFGS(Options):
     The damped model is minimised within the bounds by conjugate gradients (Levenberg-Marquardt).
 
     Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
-    bounds that shrinks once the objective falls slowly (docs/decisions/0005-bounds.md).
+    bounds that shrinks once the objective falls slowly, and no entry goes the whole way to a bound in one step
+    unless it is close (docs/decisions/0005-bounds.md and 0009-plbfgs.md).
     """
 
     memory: int = 20

@@ -11,7 +11,8 @@ good one, the share of starts that end within 1e-3 of the best minimum that any 
 
 Prints a Markdown table of medians, loss by loss, of the ratio to `lbfgsb`: of seconds and passes to the middle gap
 (problem by problem the ratio of the medians over the starts), and the success of each. The JSON file has the medians
-of every problem; it is rewritten after each.
+of every problem; it is rewritten after each. `--results A.json B.json` tabulates earlier races, of parts of the
+problems, together.
 """
 
 from __future__ import annotations
@@ -56,11 +57,12 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=20.0, help="of a run")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--results", type=Path, nargs="+", help="JSON files of races to tabulate together")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.shape, arguments.rank, arguments.starts = ["20x15x10"], [3], 2
-    problems = []
-    for shape in arguments.shape:
+    problems = [p for path in arguments.results or [] for p in json.loads(path.read_text())["problems"]]
+    for shape in arguments.shape if not problems else []:
         for rank in arguments.rank:
             for collinearity in arguments.collinearity:
                 for name in arguments.loss:
@@ -68,6 +70,7 @@ def main() -> None:
                     problem["solvers"] = race(problem, arguments.starts, arguments.max_seconds)
                     problems.append(problem)
                     save(arguments.json, json.dumps(record(problems, arguments.starts), indent=1) + "\n")
+    save(arguments.json, json.dumps(record(problems, arguments.starts), indent=1) + "\n")
     text = markdown(problems, arguments.starts)
     print(text)
     save(arguments.markdown, text + "\n")
