@@ -66,8 +66,9 @@ class BernoulliLogit(_Bernoulli):
 
     @staticmethod
     def weight(x: Any, m: Any) -> Any:
-        """Second derivative, which is the Fisher information."""
-        return sigmoid(m) * sigmoid(-m)
+        """Midway between the second derivative and the squared first, which has the same expectation."""
+        p = sigmoid(m)
+        return 0.5 * (p * sigmoid(-m) + (x - p) * (x - p))
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = 1 / (1 + exp(-m))."""

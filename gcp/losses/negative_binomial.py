@@ -127,8 +127,8 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
     @staticmethod
     def weight(x: Any, m: Any, r: Any) -> Any:
-        """Second derivative."""
-        return (r + x) * sigmoid(m) * sigmoid(-m)
+        """Midway between two with the second derivative's expectation, r p and x (1 - p); its own step overshoots."""
+        return 0.5 * (r * sigmoid(m) + x * sigmoid(-m))
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r exp(m)."""

@@ -118,8 +118,8 @@ class PoissonLog(Loss):
 
     @staticmethod
     def weight(x: Any, m: Any) -> Any:
-        """Second derivative, which is the Fisher information."""
-        return exp(m)
+        """Midway between the second derivative and the datum: Newton's step from far below x would overshoot."""
+        return 0.5 * (exp(m) + x)
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = exp(m)."""
