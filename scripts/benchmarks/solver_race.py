@@ -4,7 +4,7 @@
         [--json FILE] [--markdown FILE]
 
 One thread. The solvers take turns at every start, and who begins changes from start to start. They have their own
-tolerances, but for a tighter `tol`. Times are those of the ends of iterations; a pass is one evaluation of the
+tolerances, but for a tighter `tol`, and at most 1000 iterations. Times are those of the ends of iterations; a pass is one evaluation of the
 objective with its gradient, or one sweep of ALS. A gap is the distance to the lowest value that all solvers reached
 from the start, relative to where the start was: they often end in different minima, and success says how often in a
 good one, the share of starts that end within 1e-3 of the best minimum that any solver found from any start.
@@ -42,6 +42,7 @@ COLLINEARITY = (0.0, 0.5, 0.9)
 SHAPES = ("50x50x50", "100x100x100", "60x80x100", "30x30x30x30")
 RANKS = (5, 10, 20)
 TOL = 1e-10
+N_ITER_MAX = 1000
 
 
 def main() -> None:
@@ -112,7 +113,7 @@ def race(problem, n_starts, max_seconds):
             name = names[(k + seed) % len(names)]
             if seed == 0:
                 run(objective, name, start, bounds, 3, max_seconds)  # compiles
-            found[name] = run(objective, name, start, bounds, 2000, max_seconds)
+            found[name] = run(objective, name, start, bounds, N_ITER_MAX, max_seconds)
         runs.append(found)
     return {name: summary(name, runs) for name in names}
 
