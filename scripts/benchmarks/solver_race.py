@@ -4,10 +4,11 @@
         [--json FILE] [--markdown FILE]
 
 One thread. The solvers take turns at every start, and who begins changes from start to start. They have their own
-tolerances, but for a tighter `tol`, and at most 1000 iterations. Times are those of the ends of iterations; a pass is one evaluation of the
-objective with its gradient, or one sweep of ALS. A gap is the distance to the lowest value that all solvers reached
-from the start, relative to where the start was: they often end in different minima, and success says how often in a
-good one, the share of starts that end within 1e-3 of the best minimum that any solver found from any start.
+tolerances, but for a tighter `tol`, and at most 1000 iterations. Times are those of the ends of iterations; a pass is
+one evaluation of the objective with its gradient, or one sweep of ALS. A gap is the distance to the lowest value that
+all solvers reached from the start, relative to where the start was: they often end in different minima, and success
+says how often in a good one, the share of starts that end within 1e-3 of the best minimum that any solver found from
+any start.
 
 Prints a Markdown table of medians, loss by loss, of the ratio to `lbfgsb`: of seconds and passes to the middle gap
 (problem by problem the ratio of the medians over the starts), and the success of each. The JSON file has the medians
