@@ -235,16 +235,17 @@ def _run_starts(
             if index and left <= 0:
                 break
             solver = replace(solver, max_seconds=max(left, 0.0))  # type: ignore[type-var]
-        start = job.start(index)
-        free = FreeFactors(job.objective, job.groups, start)
-        watch = _Watch(free, index, callback, progress)
+        watch = None
         try:
+            start = job.start(index)
+            free = FreeFactors(job.objective, job.groups, start)
+            watch = _Watch(free, index, callback, progress)
             found = _solve(job, solver, free, start, watch)
         except KeyboardInterrupt:
-            if watch.latest is None and not outputs:
+            latest = watch.interrupted() if watch else []
+            if not (outputs or latest):
                 raise
-            outputs.extend(watch.interrupted())
-            return outputs, True
+            return outputs + latest, True
         outputs.append(replace(found, factors=free.expand(found.factors)))
         if found.status == "callback":
             break

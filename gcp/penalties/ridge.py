@@ -30,7 +30,7 @@ class Ridge:
 
     def value(self, factors: Factors) -> float:
         """The penalty."""
-        return 0.5 * self.strength * sum(float(np.vdot(a, a)) for a in factors)
+        return 0.5 * self.strength * sum(float(np.sum(np.square(a, dtype=float))) for a in factors)
 
     def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
         """Add the penalty's gradient to `grad`, in place."""

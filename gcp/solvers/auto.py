@@ -20,8 +20,9 @@ _SWEEPS = 40
 class Auto(Options):
     """The method that suits the problem.
 
-    `ALS` for the Gaussian loss on complete data without finite bounds and tied modes, and `PreconditionedLBFGS` from
-    there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for everything else.
+    `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes, and
+    `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for everything
+    else.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class Auto(Options):
             return finisher.solve(objective, start, bounds, callback)
         starter = als.ALS(**{**vars(self), "n_iter_max": min(self.n_iter_max, _SWEEPS)})
         first = starter.solve(objective, start, bounds, callback)
-        if first.status != "n_iter_max" or first.n_iter == self.n_iter_max:
+        if first.status not in ("n_iter_max", "stalled") or first.n_iter == self.n_iter_max:
             return first
         spent = first.trace.seconds[-1]
         left = None if self.max_seconds is None else max(self.max_seconds - spent, 0.0)

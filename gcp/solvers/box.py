@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gcp.kernels.products import dot
+from gcp.kernels.products import add_scaled, dot
 from gcp.solvers import gram
 
 _CG_STEPS = 30
@@ -65,7 +65,7 @@ def product(model, x, y):  # type: ignore[no-untyped-def]
         for i in range(n_sides):
             along[i] = dot(sides[i], x)
         for i in range(n_sides):
-            _add_scaled(-dot(middle[i], along), sides[i], y)
+            add_scaled(sides[i], -dot(middle[i], along), y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -119,20 +119,14 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
         if not bend > 0:
             break
         moved = True
-        _add_scaled(size / bend, q, x)
-        _add_scaled(-size / bend, h, r)
+        add_scaled(q, size / bend, x)
+        add_scaled(h, -size / bend, r)
         gram.block_product(starts, matrices, weights, r, z)
         _zero_where_not(free, z)
         last, size = size, dot(r, z)
         for k in range(q.size):
             q[k] = z[k] + (size / last) * q[k]
     return moved, reference
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def _add_scaled(factor, source, target):  # type: ignore[no-untyped-def]
-    for k in range(source.size):
-        target[k] += factor * source[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

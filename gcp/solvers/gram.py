@@ -1,7 +1,8 @@
 """Products with a Gauss-Newton matrix from its small Gram matrices, compiled.
 
 A vector holds one block per free factor, the transposed factor padded with zeros: `rank` rows (a multiple of 4) of
-`columns` numbers (a multiple of 32), as the loops of `kernels/products.py` want them. Padding stays zero throughout.
+`columns` numbers (a multiple of 32), as the loops of `kernels/products.py` want them. The padding of vectors stays
+zero throughout.
 """
 
 from __future__ import annotations
@@ -249,9 +250,9 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
-    """Each row of y = matrix @ the row of x."""
+    """y[i, 0] = matrix @ x[i], for all i."""
     for i in range(x.shape[0]):
-        product(form, x[i], y[i])
+        product(form, x[i], y[i, 0])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)

@@ -64,8 +64,8 @@ class LBFGSB(Options):
             run.minimize(NEAR)
         while not run.stop:
             run.minimize(0.0)
-            if run.stop in ("tol", "precision") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = "" if run.release() else "stalled"
+            if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
+                run.stop = run.limit() if run.release() else "stalled"
         return run.output()
 
 
@@ -134,7 +134,7 @@ class _Run(Run):
         self.accept(*self.last)
         self.after_iteration()
         if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
-            self.stop = ""
+            self.stop = self.limit()
             raise StopIteration
         if self.stop:
             raise StopIteration

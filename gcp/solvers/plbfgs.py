@@ -13,7 +13,8 @@ from gcp.objectives.curvature import GaussNewton
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.gram import Blocks
-from gcp.solvers.quadratic import Pair, Quadratic
+from gcp.solvers.pairs import Pairs
+from gcp.solvers.quadratic import Quadratic
 from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
 
 _FIRST_DAMPING = 0.1
@@ -36,6 +37,10 @@ _SHRINK = 0.7
 
 _RAISE = 4.0
 """What the damping is multiplied by until a step is short enough."""
+
+_FIRST_PAIRS = 5
+_ITERATIONS_A_PAIR = 8
+"""Long fits need many pairs, short ones would only pay for them: one more is kept for every so many iterations."""
 
 _MAX_REJECTED = 15
 _LEAP = 3.0
@@ -95,7 +100,7 @@ class PreconditionedLBFGS(Options):
         while not run.stop:
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = "" if run.release() else "stalled"
+                run.stop = run.limit() if run.release() else "stalled"
                 run.restart()
         return run.output()
 
@@ -109,14 +114,14 @@ class _Run(Run):
 
     def __init__(
         self,
-        options: Options,
+        options: PreconditionedLBFGS,
         objective: Objective,
         start: Factors,
         bounds: Bounds,
         callback: Callback | None,
     ) -> None:
         self.blocks = Blocks.of(Packing.of(start).shapes)
-        self.pairs: list[Pair] = []
+        self.pairs = Pairs(options.memory, int(self.blocks.starts[-1]))
         self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected = 0
         super().__init__(options, objective, start, bounds, callback)
@@ -208,8 +213,8 @@ class _Run(Run):
         if gain < _SETTLED:
             self.margin = 0.0 if self.margin < _LEAST_MARGIN else self.margin * _SHRINK
         self.accept(z, value, grad)
-        self.pairs.append((step, change - self.model.gauss_newton(step)))
-        del self.pairs[: -self.options.memory]
+        room = _FIRST_PAIRS + self.n_iter // _ITERATIONS_A_PAIR
+        self.pairs.add(step, change - self.model.gauss_newton(step), room)
         self.model.correct(self.pairs)
         self.model.corrected &= use_pairs
         self.after_iteration()
@@ -227,26 +232,27 @@ class _Run(Run):
 
     def give_up(self, tiny: bool) -> None:
         """No step helps: try without margin, then without memory, then stop."""
+        self.damping = min(self.damping, _FIRST_DAMPING)
         if self.margin:
             self.lift_margin()
         elif self.pairs:
             self.pairs.clear()
-            self.damping = min(self.damping, _FIRST_DAMPING)
-            self.model.correct(())
+            self.model.correct(self.pairs)
         else:
             self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
         self.n_rejected, self.longest = 0, np.inf
 
     def restart(self) -> None:
         """Forget what was learnt at another point."""
-        self.pairs.clear()
-        self.damping = _FIRST_DAMPING
-        self.build()
+        if not self.stop:
+            self.pairs.clear()
+            self.damping = _FIRST_DAMPING
+            self.build()
 
     def lift_margin(self) -> None:
         """Go on with the exact bounds."""
-        self.margin, self.stop = 0.0, ""
-        self.measure()
+        self.margin, self.stop = 0.0, self.limit()
+        self.revise()
 
 
 def _shortened(slope: float, rise: float) -> float:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gcp._typing import Array, FloatArray
 from gcp.objectives.curvature import GaussNewton
 from gcp.solvers import box, gram
-
-_LEAST_RATIO = 0.01
-"""A pair must show at least this part of the curvature that the Gauss-Newton matrix has along its step."""
-
-Pair = tuple[FloatArray, FloatArray]
+from gcp.solvers.pairs import Pairs
 
 
 class Quadratic:
@@ -38,7 +32,7 @@ class Quadratic:
             curvature.rows,
             curvature.sizes,
             curvature.variable_of,
-            curvature.ridge / unit,
+            curvature.ridge,
             scale / np.sqrt(unit),
             blocks.starts,
             blocks.rank,
@@ -49,9 +43,9 @@ class Quadratic:
         self.corrected = False
 
     def gauss_newton(self, x: Array) -> FloatArray:
-        """B x before correction, of one vector or several as rows."""
+        """B x before correction."""
         y = np.empty_like(x)
-        gram.products_of_rows(self.form, np.atleast_2d(x), np.atleast_2d(y))
+        gram.product(self.form, x, y)
         return y
 
     def product(self, x: Array) -> FloatArray:
@@ -60,33 +54,10 @@ class Quadratic:
         box.product(self._model(0.0, self._small, self.correction), x, y)
         return y
 
-    def correct(self, pairs: Sequence[Pair]) -> None:
-        """Make B yield what is known of the second derivatives: steps, and the changes that B misses along them.
-
-        The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994).
-        """
-        self.correction, self.corrected = self._no_pairs, False
-        if not pairs:
-            return
-        steps, excess = np.array([s for s, _ in pairs]), np.array([e for _, e in pairs])
-        base = self.gauss_newton(steps)
-        change = base + excess
-        mixed, within = steps @ change.T, steps @ base.T
-        along, before = mixed.diagonal(), within.diagonal()
-        keep = (along > _LEAST_RATIO * before) & (before > 0)
-        n = np.count_nonzero(keep)
-        if n < len(keep):
-            base, change = base[keep], change[keep]
-            mixed, within = mixed[np.ix_(keep, keep)], within[np.ix_(keep, keep)]
-        if n == 0:
-            return
-        middle = np.zeros((2 * n, 2 * n))
-        middle[:n, :n] = within
-        middle[:n, n:] = np.tril(mixed, -1)
-        middle[n:, :n] = middle[:n, n:].T
-        middle[n:, n:].flat[:: n + 1] = -mixed.diagonal()
-        self.correction = np.concatenate([base, change]), np.linalg.inv(middle)
-        self.corrected = True
+    def correct(self, pairs: Pairs) -> None:
+        """Make B yield what the pairs know of the second derivatives, until they correct another matrix."""
+        self.correction = pairs.correction(self.form) if len(pairs) else self._no_pairs
+        self.corrected = len(pairs) > 0
 
     def minimize(
         self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool

@@ -83,7 +83,10 @@ class Run:
         feasible = bounds.project(start)
         rms = [float(np.sqrt(np.mean(np.square(a)))) or 1.0 for a in feasible]
         self.scale = self.packing.pack([np.full(a.shape, s) for a, s in zip(feasible, rms, strict=True)])
-        self.bounds = self.packing.pack(bounds.lower), self.packing.pack(bounds.upper)
+        self.bounds = (
+            _inward(self.packing.pack(bounds.lower), self.dtype, np.inf),
+            _inward(self.packing.pack(bounds.upper), self.dtype, -np.inf),
+        )
         self.lower, self.upper = (side / self.scale for side in self.bounds)
         self.margin = 0.0
         z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
@@ -132,12 +135,21 @@ class Run:
         """Move entries off a bound that the gradient pulls away from it, if that lowers the objective."""
         z = np.where((self.z <= self.lower) & (self.grad < 0), self.lower + NEAR, self.z)
         z = np.where((self.z >= self.upper) & (self.grad > 0), self.upper - NEAR, z)
-        value, grad = self.evaluate(z)
+        z = np.clip(z, self.lower, self.upper)
         self.n_releases += 1
-        if not (value < self.value and np.isfinite(grad).all()) or self.n_releases > WINDOW:
+        if self.n_releases > WINDOW or np.array_equal(z, self.z):
+            return False
+        value, grad = self.evaluate(z)
+        if not (np.isfinite(value) and value < self.value and np.isfinite(grad).all()):
             return False
         self.z, self.value, self.grad = z, value, grad
+        self.revise()
         return True
+
+    def revise(self) -> None:
+        """Make the last row of the trace that of the current point and bounds."""
+        self.measure()
+        self.trace.objective[-1], self.trace.projected_gradient_norm[-1] = self.value, self.gradient_norm
 
     def after_iteration(self) -> None:
         """Count, report, and set `stop` where a rule says so."""
@@ -146,11 +158,15 @@ class Run:
         self.stop = "callback" if asked else self._rule()
 
     def _rule(self) -> str:
-        options = self.options
         if self.gradient_norm <= self.least_gradient():
             return "gradient_tol"
         if self.is_flat():
             return "tol"
+        return self.limit()
+
+    def limit(self) -> str:
+        """The limit that is reached, if one is."""
+        options = self.options
         if self.n_iter >= options.n_iter_max:
             return "n_iter_max"
         if options.max_seconds is not None and self.trace.seconds[-1] >= options.max_seconds:
@@ -182,6 +198,9 @@ class Run:
 
     def output(self) -> SolverOutput:
         """The current point and the reason for stopping."""
+        if self.margin:
+            self.margin = 0.0
+            self.revise()
         converged = self.stop in CONVERGED
         return SolverOutput(
             factors=self.factors(self.z),
@@ -195,3 +214,10 @@ class Run:
             trace=self.trace,
             method=type(self.options).__name__,
         )
+
+
+def _inward(side: FloatArray, dtype: np.dtype, inside: float) -> FloatArray:
+    """Bounds that numbers of a type can hold: the nearest that are not outside."""
+    held = side.astype(dtype)
+    crossed = held < side if inside > 0 else held > side
+    return np.where(crossed, np.nextafter(held, dtype.type(inside)), held).astype(np.float64)

@@ -151,6 +151,58 @@ def test_stopping_and_model_do_not_depend_on_the_unit_of_the_data(method, loss, 
     assert error < 1e-3 * np.linalg.norm(one.model_values())
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_a_ridge_in_the_unit_of_the_data_changes_nothing(method, scale):
+    data = simulate((10, 9, 8), 2, "gaussian", scale=3.0, random_state=2)[0].values
+    # The squared loss grows as scale^2, the squares of three factors as scale^(2/3).
+    one = fit_gcp(data, 2, solver=method(), random_state=0, tol=1e-9, l2_reg=20.0)
+    other = fit_gcp(
+        data * scale, 2, solver=method(), random_state=0, tol=1e-9, l2_reg=20.0 * scale ** (4 / 3)
+    )
+    assert_allclose(other.objective, one.objective * scale**2, rtol=1e-6)
+    assert abs(other.n_eval - one.n_eval) <= 3
+
+
+@pytest.mark.parametrize("limit", range(1, 9))
+def test_no_more_iterations_than_asked_for(method, limit):
+    """Also where the distance from the bounds ends early, or entries are moved off them."""
+    data = simulate((6, 5, 4), 2, "poisson", random_state=0)[0]
+    result = fit_gcp(
+        data, 2, loss="poisson", solver=method(n_iter_max=limit, gradient_tol=1e9), random_state=0
+    )
+    assert result.n_iter <= limit
+    assert len(result.trace["objective"]) == result.n_iter + 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 30])
+def test_the_gradient_norm_is_that_of_the_true_bounds(method, limit):
+    data = simulate((6, 5, 4), 2, "poisson", random_state=0)[0]
+    objective = build_objective(data, "poisson")
+    shapes = [(n, 2) for n in (6, 5, 4)]
+    start = random_factors((6, 5, 4), 2, np.random.default_rng(0), positive=True)
+    bounds = resolve(None, shapes, objective.loss.model_domain, "poisson")
+    out = method(n_iter_max=limit, tol=0, gradient_tol=0).solve(objective, start, bounds)
+    _, grad = objective.value_and_grad(out.factors)
+    unit = objective.null_value - objective.saturated_value
+    norms = []
+    for a, g, first in zip(out.factors, grad, start, strict=True):
+        scale = np.sqrt(np.mean(first**2))
+        z = a / scale
+        norms.append(np.linalg.norm(z - np.maximum(z - g * scale / unit, 0)) * np.linalg.norm(z))
+    assert_allclose(out.projected_gradient_norm, max(norms), rtol=1e-6)
+    assert out.trace.projected_gradient_norm[-1] == out.projected_gradient_norm
+
+
+def test_float32_factors_keep_bounds_that_float32_cannot_hold(method):
+    data = simulate((6, 5, 4), 2, "poisson", random_state=0)[0].values.astype(np.float32)
+    out = method().solve(
+        build_objective(data, "poisson"),
+        [np.full((n, 2), 0.5, np.float32) for n in (6, 5, 4)],
+        resolve((0.1, 0.7), [(n, 2) for n in (6, 5, 4)], REAL, "poisson"),
+    )
+    assert all((a.astype(float) >= 0.1).all() and (a.astype(float) <= 0.7).all() for a in out.factors)
+
+
 @pytest.mark.parametrize("loss", ["gaussian", "poisson", "gamma"])
 def test_stopping_does_not_depend_on_the_size_of_the_tensor(method, loss):
     data = simulate((10, 9, 8), 2, loss, scale=2.0, random_state=3)[0].values

@@ -21,6 +21,7 @@ from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.free import FreeFactors
 from gcp.packing import Packing
 from gcp.solvers.gram import Blocks
+from gcp.solvers.pairs import Pairs
 from gcp.solvers.quadratic import Quadratic
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
@@ -94,7 +95,8 @@ def test_product_is_that_of_the_gauss_newton_matrix(shape, rank, rng):
 
 def test_scaled_variables_and_unit(rng):
     factors = random_factors(SHAPE, 2, rng)
-    curvature = GaussNewton.of(factors, outer_curvature(SHAPE, rng)[1])
+    marginals = outer_curvature(SHAPE, rng)[1]
+    curvature = GaussNewton.of(factors, marginals, ridge=0.3)
     scale = np.array([0.5, 2.0, 3.0])
     blocks = Blocks.of(Packing.of(factors).shapes)
     model = Quadratic(curvature, blocks, scale, 7.0)
@@ -102,7 +104,9 @@ def test_scaled_variables_and_unit(rng):
     expected = each[:, None] * dense(curvature, factors) * each / 7.0
     found = np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(24)])
     assert_allclose(found, expected, atol=1e-10)
-    assert_allclose(blocks.unpad(model.diagonal), np.diag(expected))
+    plain = Quadratic(GaussNewton.of(factors, marginals), blocks, scale, 7.0)
+    diagonal = [blocks.unpad(plain.gauss_newton(blocks.pad(e))) @ e for e in np.eye(24)]
+    assert_allclose(blocks.unpad(plain.diagonal), diagonal)
 
 
 @pytest.mark.parametrize("loss", ["poisson", "huber", "bernoulli-logit"])
@@ -158,6 +162,22 @@ def model_of(rng):
     return Quadratic(curvature, blocks, rng.uniform(0.5, 2.0, 3), 3.0), blocks
 
 
+def pairs_of(known, capacity=3):
+    pairs = Pairs(capacity, len(known[0][0]) if known else 384)
+    for step, excess in known:
+        pairs.add(step, excess, capacity)
+    return pairs
+
+
+def test_new_pairs_take_the_place_of_the_oldest(rng):
+    model, blocks = model_of(rng)
+    known = [(blocks.pad(s), blocks.pad(0.5 * s)) for s in rng.normal(size=(5, 24))]
+    model.correct(pairs_of(known))
+    found = model.product(known[0][0])
+    model.correct(pairs_of(known[2:]))
+    assert_allclose(model.product(known[0][0]), found, rtol=1e-10, atol=1e-12)
+
+
 def test_padding_is_undone(rng):
     blocks = Blocks.of(((5, 3), (33, 3), (1, 3)))
     vector = rng.normal(size=39 * 3)
@@ -171,7 +191,7 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
     steps = rng.normal(size=(3, 24))
     spd = (lambda a: a @ a.T)(rng.normal(size=(24, 24)))
     excess = steps @ spd  # so the pairs come from the matrix plain + spd
-    model.correct([(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)])
+    model.correct(pairs_of([(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)]))
     assert model.corrected
     matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
     assert_allclose(matrix, matrix.T, atol=1e-8)
@@ -187,7 +207,7 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
 def test_step_within_a_box_nearly_minimises_the_model(n_pairs, bounded, rng):
     model, blocks = model_of(rng)
     pairs = [[blocks.pad(rng.normal(size=24)) for _ in range(2)] for _ in range(n_pairs)]
-    model.correct([(s, 0.5 * s) for s, _ in pairs])
+    model.correct(pairs_of([(s, 0.5 * s) for s, _ in pairs]))
     matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
     matrix += DAMPING * np.diag(blocks.unpad(model.diagonal))
     slope = 5 * rng.normal(size=24)
