@@ -16,7 +16,7 @@ from gcp._typing import FloatArray
 from gcp.bounds import Bounds
 from gcp.bounds import resolve as resolve_bounds
 from gcp.errors import ConvergenceWarning, ParameterError
-from gcp.kernels import threads
+from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
@@ -76,8 +76,8 @@ def fit_gcp(
         Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
-        "auto" (als, then plbfgs, for the Gaussian loss on complete data without bounds and ties; else plbfgs),
-        "als", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
+        "auto" (als, then plbfgs if need be, for the Gaussian loss on complete data without entry weights, bounds and
+        ties; else plbfgs), "als", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -218,6 +218,7 @@ class _Job:
         return inside
 
 
+@compilation.interrupts_wait()
 def _run_starts(
     job: _Job,
     n_starts: int,

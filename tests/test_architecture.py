@@ -44,7 +44,7 @@ WALLS = {
 }
 # Where a wall has one door.
 DOORS = {
-    ("objectives", "kernels"): {"gcp.kernels", "gcp.kernels.threads"},
+    ("objectives", "kernels"): {"gcp.kernels", "gcp.kernels.compilation", "gcp.kernels.threads"},
     ("solvers", "objectives"): {
         "gcp.objectives.base",
         "gcp.objectives.curvature",

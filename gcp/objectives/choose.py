@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from gcp.errors import ParameterError
-from gcp.kernels import threads
+from gcp.kernels import compilation, threads
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
 from gcp.objectives.entrywise import EntrywiseObjective
@@ -17,6 +17,7 @@ from gcp.penalties.ridge import Ridge
 from gcp.tensors.coerce import as_tensor
 
 
+@compilation.interrupts_wait()
 def build_objective(
     data: Any,
     loss: str | Loss,

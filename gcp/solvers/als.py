@@ -28,7 +28,7 @@ _SMALL = {"float64": 1e-6, "float32": 1e-2}
 class ALS(Options):
     """Alternating least squares, accelerated, for the Gaussian loss on complete data.
 
-    Needs data without missing entries, entry weights of 1, no finite bounds and no tied modes. Ridge and fixed modes
+    Needs data without missing entries and entry weights, no finite bounds and no tied modes. Ridge and fixed modes
     are possible.
 
     Parameters

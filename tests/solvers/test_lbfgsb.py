@@ -1,4 +1,4 @@
-"""Rung 5, for every solver: bounds, stopping, scale, rejected steps; objectives written here are the truth."""
+"""Rung 5, for solvers that know bounds: stopping, scale, rejected steps; objectives written here are the truth."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,63 @@
+"""Ctrl-C while Numba compiles, or carries arguments over to compiled code."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_FRAGILE = ("numba", "llvmlite")
+"""Packages whose Python code loses an exception, or leaves a half-compiled function behind, when interrupted."""
+
+_PAUSE = 0.01
+"""Seconds after which a signal that met such code is tried again."""
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Deliver SIGINT and SIGTERM between compilations, not inside one.
+
+    Does nothing outside the main thread, where Python never runs signal handlers.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    postman = _Postman({number: handler for number, handler in before.items() if callable(handler)})
+    try:
+        for number in postman.handlers:
+            signal.signal(number, postman.receive)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in postman.handlers.items():
+            signal.signal(number, handler)
+
+
+class _Postman:
+    """Hands signals to the handlers that were there before, later if need be."""
+
+    def __init__(self, handlers: dict[signal.Signals, Any]) -> None:
+        self.handlers = handlers
+        self.waiting: dict[int, threading.Timer] = {}
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        if number in self.waiting:
+            self.waiting.pop(number).cancel()
+        if _is_fragile(frame):
+            timer = threading.Timer(_PAUSE, signal.raise_signal, [number])
+            self.waiting[number] = timer
+            timer.start()
+        else:
+            self.handlers[signal.Signals(number)](number, frame)
+
+
+def _is_fragile(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in _FRAGILE:
+            return True
+        frame = frame.f_back
+    return False
