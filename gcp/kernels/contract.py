@@ -17,8 +17,6 @@ from numba import njit
 from gcp._typing import Array, Factors, FloatArray
 from gcp.kernels import dense, khatri_rao, products, threads
 
-_FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
-
 Part = tuple[tuple[int, int], tuple[int, int]]
 """A range of rows and one of columns."""
 
@@ -135,7 +133,7 @@ def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
         products.copied(data[at + i * step : at + i * step + n], spare[i * COLUMNS : i * COLUMNS + n])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
     """As `products.add_row_sums`, of four rows of `y` that begin at `at`, `step` apart."""
     n = c.shape[1] & -32
@@ -164,7 +162,7 @@ def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
         s[3, r + 1] += f1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
     """As `products.add_column_sums`, of eight rows of `y` that begin at `at`, `step` apart."""
     n = g.shape[1] & -32

@@ -57,10 +57,7 @@ class EntrywiseObjective:
             float32 for float32 data, else float64.
         """
         value, grad = self.tensor.loss_and_mttkrps(self.loss.formula, factors, self.n_threads)
-        if self.ridge.strength:
-            value += self.ridge.value(factors)
-            self.ridge.add_grad(factors, grad)
-        return value, grad
+        return self.ridge.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient in every factor, and the Gauss-Newton matrix with the loss's curvature weights.
@@ -70,9 +67,7 @@ class EntrywiseObjective:
         value, grad, marginals = self.tensor.loss_mttkrps_and_marginals(
             self.loss.formula, factors, self.n_threads
         )
-        if self.ridge.strength:
-            value += self.ridge.value(factors)
-            self.ridge.add_grad(factors, grad)
+        value = self.ridge.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
 
     def least_squares(self) -> LeastSquares:

@@ -32,7 +32,10 @@ class Ridge:
         """The penalty."""
         return 0.5 * self.strength * sum(float(np.sum(np.square(a, dtype=float))) for a in factors)
 
-    def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
-        """Add the penalty's gradient to `grad`, in place."""
+    def add_to(self, value: float, grad: Sequence[FloatArray], factors: Factors) -> float:
+        """The value with the penalty; its gradient is added to `grad` in place."""
+        if not self.strength:
+            return value
         for a, g in zip(factors, grad, strict=True):
             g += self.strength * a
+        return value + self.value(factors)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gcp.kernels.products import add_scaled, dot
+from gcp.kernels.products import FASTMATH, add_scaled, dot
 from gcp.solvers import gram
 
 _CG_STEPS = 30
@@ -25,8 +25,6 @@ _SEARCHES = 10
 
 _SUFFICIENT = 1e-4
 """Part of the decrease promised by the slope that a search within the box must bring."""
-
-_FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -52,7 +50,7 @@ def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
     return s, value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
 def product(model, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x, with correction and damping."""
     form, sides, middle, damping, diagonal = model[:5]

@@ -15,8 +15,6 @@ from numba import njit
 from gcp._typing import Array, FloatArray
 from gcp.kernels import products
 
-_FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
-
 
 class Blocks(NamedTuple):
     """Where the factors lie in a padded vector.
@@ -110,7 +108,7 @@ def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def
         at += n * n_components
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # type: ignore[no-untyped-def]
     """The arrays of a `GramForm` in scaled variables; the diagonal blocks; their diagonal; 1 / their row weights.
 
@@ -156,7 +154,7 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
     return form, *_diagonal_blocks(form, factors.shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
     grams = np.zeros((sizes.size, rank, rank))
     i = 0
@@ -220,7 +218,7 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
         h[r, r] += max(floor - h[r, r], 0.0) + 1e-10 * floor
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x."""
     starts, block_of, at, rows, weighted, within, across, ridge = form
@@ -239,7 +237,7 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
         inner = np.empty_like(out)
         products.model(within[t], v, inner)
         for r in range(rank):
-            add_weighted(d, inner[r], out[r])
+            _add_weighted(d, inner[r], out[r])
         coupling = np.zeros((rank, rank))
         for u in range(n_terms):
             for r in range(rank):
@@ -255,14 +253,14 @@ def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
         product(form, x[i], y[i, 0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
-def add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
     """target += weights * source."""
     for k in range(source.size):
         target[k] += weights[k] * source[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
 def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
     """y = one R x R matrix per block times x, times weights."""
     rank = matrices.shape[1]

@@ -215,8 +215,7 @@ class _Run(Run):
         self.accept(z, value, grad)
         room = _FIRST_PAIRS + self.n_iter // _ITERATIONS_A_PAIR
         self.pairs.add(step, change - self.model.gauss_newton(step), room)
-        self.model.correct(self.pairs)
-        self.model.corrected &= use_pairs
+        self.model.correct(self.pairs, minimize=use_pairs)
         self.after_iteration()
         if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
             self.lift_margin()
@@ -237,7 +236,7 @@ class _Run(Run):
             self.lift_margin()
         elif self.pairs:
             self.pairs.clear()
-            self.model.correct(self.pairs)
+            self.model.correct(self.pairs, minimize=False)
         else:
             self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
         self.n_rejected, self.longest = 0, np.inf

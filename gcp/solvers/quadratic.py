@@ -40,7 +40,7 @@ class Quadratic:
         self.form, self._n_components = gram.GramForm(*form), curvature.factors.shape[1]
         self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))
         self.correction: tuple[FloatArray, FloatArray] = self._no_pairs
-        self.corrected = False
+        self._minimized = self._no_pairs
 
     def gauss_newton(self, x: Array) -> FloatArray:
         """B x before correction."""
@@ -54,10 +54,10 @@ class Quadratic:
         box.product(self._model(0.0, self._small, self.correction), x, y)
         return y
 
-    def correct(self, pairs: Pairs) -> None:
-        """Make B yield what the pairs know of the second derivatives, until they correct another matrix."""
+    def correct(self, pairs: Pairs, *, minimize: bool) -> None:
+        """Make B yield what the pairs know of the second derivatives; `minimize` may do without."""
         self.correction = pairs.correction(self.form) if len(pairs) else self._no_pairs
-        self.corrected = len(pairs) > 0
+        self._minimized = self.correction if minimize else self._no_pairs
 
     def minimize(
         self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
@@ -67,8 +67,7 @@ class Quadratic:
         inverses = np.zeros_like(self._small)
         damped = self._small[:, :n, :n] * (1.0 + damping * np.eye(n))
         inverses[:, :n, :n] = np.linalg.inv(damped)
-        correction = self.correction if self.corrected else self._no_pairs
-        step, value = box.minimize(self._model(damping, inverses, correction), slope, low, high, bounded)
+        step, value = box.minimize(self._model(damping, inverses, self._minimized), slope, low, high, bounded)
         return step, float(value)
 
     def _model(

@@ -190,7 +190,8 @@ def summary_table(results):
     }
     reference = next(name for name in COMPETITORS if any(name in times for times in medians.values()))
     title = f"time to {GAPS[1]:g}, relative to {reference}: median (least - greatest)"
-    lines = ["### Summary", "", f"| | problems | {title} | success |", "|---|---|---|---|"]
+    beaten = f"problems where {reference} succeeds less often"
+    lines = ["### Summary", "", f"| | problems | {title} | success | {beaten} |", "|---|---|---|---|---|"]
     for name in COMPETITORS:
         ratios = [
             times[name] / times[reference]
@@ -199,8 +200,12 @@ def summary_table(results):
         ]
         if ratios:
             spread = f"{np.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
-            success = np.mean([rows[name]["success"] for rows in results.values() if name in rows])
-            lines.append(f"| {name} | {len(ratios)} | {spread} | {success:.0%} |")
+            shared = [rows for rows in results.values() if name in rows]
+            success = np.mean([rows[name]["success"] for rows in shared])
+            worse = sum(
+                np.mean(rows[reference]["success"]) < np.mean(rows[name]["success"]) for rows in shared
+            )
+            lines.append(f"| {name} | {len(ratios)} | {spread} | {success:.0%} | {worse} |")
     return "\n".join(lines) + "\n"
 
 
@@ -227,13 +232,28 @@ def write(path, text):
     temporary.replace(path)
 
 
-def without_inf(value):
-    """JSON has no infinity: null."""
+def record_of(environment, results):
+    """As JSON, which has no infinity: null."""
+    record = environment | {"gaps": GAPS, "results": results}
+    return json.dumps(exchanged(record, math.inf, None), indent=1) + "\n"
+
+
+def as_read(rows):
+    """The summary of a problem, from what `record_of` made of it."""
+    numbers = ("passes", "seconds", "end")
+    return {
+        name: row | {key: exchanged(row[key], None, math.inf) for key in numbers}
+        for name, row in rows.items()
+    }
+
+
+def exchanged(value, old, new):
+    """With one number for another, at any depth."""
     if isinstance(value, dict):
-        return {key: without_inf(item) for key, item in value.items()}
+        return {key: exchanged(item, old, new) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_inf(item) for item in value]
-    return None if value == math.inf else value
+        return [exchanged(item, old, new) for item in value]
+    return new if value == old else value
 
 
 def parse():
@@ -251,6 +271,7 @@ def parse():
     parser.add_argument("--max-seconds", type=float, default=20.0, help="of one fit")
     parser.add_argument("--json", type=Path, help="written after every problem")
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--results", type=Path, nargs="+", help="JSON files of races to tabulate together")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.shape, arguments.rank, arguments.starts = ["20x15x10"], [3], 2
@@ -258,8 +279,8 @@ def parse():
     return arguments
 
 
-def main():
-    arguments = parse()
+def race_all(arguments):
+    """Per problem the summary of its race."""
     workers = {}
     for name, competitor in COMPETITORS.items():
         if name not in arguments.only:
@@ -268,7 +289,7 @@ def main():
             workers[name] = Worker(name, arguments.threads)
         else:
             print(f"{name}: left out, {competitor.package} is not installed (pip install .[bench])\n")
-    environment, results, tables = environment_of(arguments), {}, []
+    environment, results = environment_of(arguments), {}
     for loss in arguments.loss:
         if loss in LEFT_OUT:
             print(f"{LEFT_OUT[loss]}\n")
@@ -280,17 +301,30 @@ def main():
                     sizes = tuple(map(int, shape.split("x")))
                     data = planted(loss_of(loss), sizes, rank, collinearity, seed=1).astype(float)
                     results[problem] = summarise(race(racing, data, loss, rank, arguments))
-                    tables.append(problem_table(problem, results[problem]))
-                    print(tables[-1], flush=True)
+                    print(problem_table(problem, results[problem]), flush=True)
                     if arguments.json:
-                        record = environment | {"gaps": GAPS, "results": results}
-                        write(arguments.json, json.dumps(without_inf(record), indent=1) + "\n")
+                        write(arguments.json, record_of(environment, results))
     for worker in workers.values():
         worker.close()
+    return environment, results
+
+
+def main():
+    arguments = parse()
+    if arguments.results:
+        files = [json.loads(path.read_text()) for path in arguments.results]
+        environment, results = files[0], {}
+        for file in files:
+            results |= {problem: as_read(rows) for problem, rows in file["results"].items()}
+    else:
+        environment, results = race_all(arguments)
     versions = ", ".join(f"{package} {number}" for package, number in environment["versions"].items())
-    below = f"{environment['processor']}, {arguments.threads} thread(s); {versions}.\n"
+    below = f"{environment['processor']}, {environment['threads']} thread(s); {versions}.\n"
     print(summary_table(results), below, sep="\n")
+    if arguments.json and arguments.results:
+        write(arguments.json, record_of(environment, results))
     if arguments.markdown:
+        tables = [problem_table(problem, rows) for problem, rows in results.items()]
         write(arguments.markdown, "\n".join([*tables, summary_table(results), below]))
 
 

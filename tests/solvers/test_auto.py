@@ -56,6 +56,31 @@ def test_two_methods_in_turn_are_one_fit():
     assert result.objective <= other.objective * (1 + 1e-6)
 
 
+def test_als_runs_with_fixed_modes_but_not_with_tied_ones(rng):
+    a, b = rng.normal(size=(8, 2)), rng.normal(size=(6, 2))
+    data = np.einsum("ar,br,cr->abc", a, a, b)
+    fixed = fit_gcp(data, 2, init=[a, a, b + 1.0], fixed_modes=[0], random_state=0)
+    assert method_of(fixed) == "ALS"
+    assert fixed.objective < 1e-6 * np.sum(data**2)
+    tied = fit_gcp(data, 2, tied_modes=[(0, 1)], n_starts=3, random_state=0)
+    assert method_of(tied) == "PreconditionedLBFGS"
+    assert tied.objective < 1e-6 * np.sum(data**2)
+
+
+def test_the_seconds_of_both_methods_count(monkeypatch):
+    """A clock that advances by a second at every look."""
+    ticks = iter(range(10**9))
+    monkeypatch.setattr("gcp.solvers.run.time.perf_counter", lambda: float(next(ticks)))
+    alone = fit_gcp(collinear(), 3, random_state=0, solver=Auto(n_iter_max=40, tol=0, gradient_tol=0))
+    spent = alone.trace["seconds"][-1]
+    limited = fit_gcp(
+        collinear(), 3, random_state=0, solver=Auto(max_seconds=spent + 7, tol=0, gradient_tol=0)
+    )
+    assert limited.status == "max_seconds"
+    assert method_of(limited) == "ALS, then PreconditionedLBFGS"
+    assert spent + 7 <= limited.trace["seconds"][-1] < spent + 10
+
+
 @pytest.mark.parametrize("limit", [0, 10, 45])
 def test_the_iterations_of_both_methods_count(limit):
     result = fit_gcp(collinear(), 3, random_state=0, solver=Auto(n_iter_max=limit, tol=0, gradient_tol=0))

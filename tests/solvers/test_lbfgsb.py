@@ -240,6 +240,21 @@ def test_no_iterations_return_the_start(method):
     assert (out.n_iter, out.status, out.converged) == (0, "n_iter_max", False)
 
 
+class Trap(Bowl):
+    """Every step away from the start rises, whatever the gradient promises."""
+
+    def value_and_grad(self, factors):
+        value, grad = super().value_and_grad(factors)
+        return (value, grad) if (factors[0] == 1).all() else (value + 1e6, grad)
+
+
+def test_a_flat_end_with_a_large_gradient_is_no_convergence(method):
+    out = method().solve(Trap(CENTRE), [np.ones((3, 2))], FREE)
+    assert np.array_equal(out.factors[0], np.ones((3, 2)))
+    assert (out.status, out.converged) == ("stalled", False)
+    assert "another start" in out.message
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_n_iter_max_is_kept(method, n):
     out = method(n_iter_max=n, tol=0, gradient_tol=0).solve(Bowl(CENTRE), [np.zeros((3, 2))], FREE)

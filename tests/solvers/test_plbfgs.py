@@ -172,9 +172,9 @@ def pairs_of(known, capacity=3):
 def test_new_pairs_take_the_place_of_the_oldest(rng):
     model, blocks = model_of(rng)
     known = [(blocks.pad(s), blocks.pad(0.5 * s)) for s in rng.normal(size=(5, 24))]
-    model.correct(pairs_of(known))
+    model.correct(pairs_of(known), minimize=True)
     found = model.product(known[0][0])
-    model.correct(pairs_of(known[2:]))
+    model.correct(pairs_of(known[2:]), minimize=True)
     assert_allclose(model.product(known[0][0]), found, rtol=1e-10, atol=1e-12)
 
 
@@ -191,8 +191,8 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
     steps = rng.normal(size=(3, 24))
     spd = (lambda a: a @ a.T)(rng.normal(size=(24, 24)))
     excess = steps @ spd  # so the pairs come from the matrix plain + spd
-    model.correct(pairs_of([(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)]))
-    assert model.corrected
+    known = [(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)]
+    model.correct(pairs_of(known), minimize=True)
     matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
     assert_allclose(matrix, matrix.T, atol=1e-8)
     assert np.linalg.eigvalsh(matrix).min() > -1e-8
