@@ -17,7 +17,7 @@ import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.formula import Formula
-from gcp.kernels import fused, khatri_rao, plain, threads
+from gcp.kernels import fused, khatri_rao, linked, plain, threads
 
 CHUNK_ENTRIES = 1 << 16
 """Entries in a chunk of a streaming pass."""
@@ -223,6 +223,7 @@ def _fused_sums(
         direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
     )
     value = run(
+        linked.addresses(dtype),
         (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
         rows,
         r1 - r0,

@@ -25,7 +25,7 @@ from numba.core.caching import FunctionCache
 
 from gcp import branchfree, elementary
 from gcp.formula import Formula
-from gcp.kernels import khatri_rao, prefetch, products
+from gcp.kernels import linked, prefetch, products
 
 Function = Callable[..., Any]
 
@@ -47,10 +47,11 @@ def compiled_pass(
 ) -> Function:
     """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
-    Its arguments: (data, distance between rows, weights, distance between rows), both as flat arrays; the slow side's
-    Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors, their sizes, first and last
-    column, width of a tile); the formula's parameters; and the outputs to which it adds: (sums for the slow side,
-    gradient of the fast factors, sums of curvature weights of rows, and of columns). It returns the value.
+    Its arguments: `linked.addresses`; (data, distance between rows, weights, distance between rows), both as flat
+    arrays; the slow side's Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors,
+    their sizes, first and last column, width of a tile); the formula's parameters; and the outputs to which it adds:
+    (sums for the slow side, gradient of the fast factors, sums of curvature weights of rows, and of columns). It
+    returns the value.
 
     Parameters
     ----------
@@ -134,12 +135,11 @@ def _row_function(value: Function, deriv: Function, curvature: Function | None, 
 
 def _pass_function(row_function: Function, curved: bool, weighted: bool, direct: bool) -> Function:
     """The loops over tiles of columns and blocks of rows around the loop over a row."""
-    columns, add_columns_adjoint = khatri_rao.columns, khatri_rao.add_columns_adjoint
-    model, add_row_sums = products.model, products.add_row_sums
-    add_column_sums, total = products.add_column_sums, products.total
-    blank, copied, add, prefetch_run = products.blank, products.copied, products.add, prefetch.run_of
+    call, prefetch_run = linked.call, prefetch.run_of
+    blank, copied, add, total = products.blank, products.copied, products.add, products.total
 
-    def run(data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
+    def run(functions, data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
+        model, add_row_sums, add_column_sums, columns, add_columns_adjoint = functions
         x, x_step, w, w_step = data
         turned, sizes, first, last, tile = fast
         s, grad, row_sums, column_sums = outputs
@@ -154,11 +154,11 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
             g[:] = 0.0
             x_row[:] = 1.0
             w_row[:] = 0.0
-            columns(turned, sizes, c0, n, c)
+            call(columns, turned, sizes, c0, n, c)
             for r0 in range(0, n_padded, ROWS):
                 r1 = min(r0 + ROWS, n_padded)
                 block = y[: r1 - r0]
-                model(slow[r0:r1], c, block)
+                call(model, slow[r0:r1], c, block)
                 if r1 > n_rows:
                     y[n_rows - r0 : r1 - r0] = 0.0  # padding; not even where 0 * inf is NaN
                 for row in range(r0, min(r1, n_rows)):
@@ -179,9 +179,9 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                     if curved:
                         row_sums[row] += total(u)
                         add(u[:n], column_sums[c0 : c0 + n])
-                add_row_sums(block, c, s[r0:r1])
-                add_column_sums(block, slow[r0:r1], g)
-            add_columns_adjoint(turned, sizes, c0, n, g, grad)
+                call(add_row_sums, block, c, s[r0:r1])
+                call(add_column_sums, block, slow[r0:r1], g)
+            call(add_columns_adjoint, turned, sizes, c0, n, g, grad)
         return value
 
     return run
@@ -255,6 +255,6 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
 
 @lru_cache(maxsize=1)
 def _library_digest() -> str:
-    modules = (branchfree, elementary, khatri_rao, prefetch, products)
+    modules = (branchfree, elementary, linked, prefetch, products)
     sources = (*(str(module.__file__) for module in modules), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
