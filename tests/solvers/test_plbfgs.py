@@ -207,7 +207,7 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
 def test_step_within_a_box_nearly_minimises_the_model(n_pairs, bounded, rng):
     model, blocks = model_of(rng)
     pairs = [[blocks.pad(rng.normal(size=24)) for _ in range(2)] for _ in range(n_pairs)]
-    model.correct(pairs_of([(s, 0.5 * s) for s, _ in pairs]))
+    model.correct(pairs_of([(s, 0.5 * s) for s, _ in pairs]), minimize=True)
     matrix = np.array([blocks.unpad(model.product(blocks.pad(e))) for e in np.eye(24)])
     matrix += DAMPING * np.diag(blocks.unpad(model.diagonal))
     slope = 5 * rng.normal(size=24)
