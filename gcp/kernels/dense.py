@@ -25,6 +25,9 @@ CHUNK_ENTRIES = 1 << 16
 THREAD_ENTRIES = 1 << 15
 """Fewer entries than this are not worth a thread."""
 
+SMALL_BYTES = 1 << 25
+"""Data that may be copied into an order that the loops prefer."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -51,19 +54,25 @@ class Layout:
 
     @classmethod
     def of(cls, data: Array, weights: Array | None) -> Layout:
-        """Choose the modes' order and split, and take the matrix view (a copy only if no split gives a view)."""
+        """Choose the modes' order and split, and take the matrix view.
+
+        A copy only if no split gives a view, or if all views have short rows and the data are small.
+        """
         data = _readable(data)
+        weights = None if weights is None else _readable(weights)
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
-        ordered = data.transpose(order)
-        ordered_weights = None if weights is None else _readable(weights).transpose(order)
-        split = _choose_split(ordered, ordered_weights)
-        rows = int(np.prod(ordered.shape[:split], dtype=np.int64))
-        matrix = _with_dense_rows(ordered.reshape(rows, -1))
-        weights = None if ordered_weights is None else _with_dense_rows(ordered_weights.reshape(rows, -1))
+        split = _choose_split(data.transpose(order), None if weights is None else weights.transpose(order))
+        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if data.nbytes <= SMALL_BYTES else 0
+        if turn:
+            order, split = order[turn:] + order[:turn], data.ndim - turn
+        rows = int(np.prod([data.shape[n] for n in order[:split]], dtype=np.int64))
+        matrix = _with_dense_rows(data.transpose(order).reshape(rows, -1))
+        if weights is not None:
+            weights = _with_dense_rows(weights.transpose(order).reshape(rows, -1))
         return cls(matrix, weights, order, split, data.shape)
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
-        """All entries in memory order: (first position, data, weights), as float64 vectors."""
+        """All entries, row by row: (first position, data, weights), as float64 vectors."""
         n_rows, n_columns = self.matrix.shape
         width = min(n_columns, CHUNK_ENTRIES)
         height = max(1, CHUNK_ENTRIES // width)
@@ -330,22 +339,35 @@ def _readable(array: Array) -> Array:
 def _choose_split(ordered: Array, weights: Array | None) -> int:
     """The split of least cost among those that give views.
 
-    Rows are padded to a multiple of 4 and columns to one of 32, and each row and column costs some work of its own.
     Views of the weights come second: weights that broadcast along the middle of the modes have none.
     """
-    shape = ordered.shape
-    if len(shape) == 1:
+    if ordered.ndim == 1:
         return 0
-
-    def cost(split: int) -> float:
-        slow = int(np.prod(shape[:split], dtype=np.int64))
-        fast = ordered.size // slow
-        return (-(-slow // 4) * 4 / slow) * (-(-fast // 32) * 32 / fast) + 6 / slow + 6 / fast
-
-    candidates = sorted(range(1, len(shape)), key=cost)
+    candidates = sorted(range(1, ordered.ndim), key=lambda split: _cost(ordered.shape, split))
     viewable = [split for split in candidates if _has_view(ordered, split)] or candidates
     both = [split for split in viewable if weights is None or _has_view(weights, split)]
     return (both or viewable)[0]
+
+
+def _choose_turn(shape: tuple[int, ...], split: int) -> int:
+    """How many of the modes had better come last, so that rows are long; 0 if that gains too little for a copy."""
+    turns = range(1, len(shape))
+
+    def cost(turn: int) -> float:
+        return _cost(shape[turn:] + shape[:turn], len(shape) - turn)
+
+    best = min(turns, key=cost, default=0)
+    return best if best and _cost(shape, split) > 1.25 * cost(best) else 0
+
+
+def _cost(shape: tuple[int, ...], split: int) -> float:
+    """Of a pass, relative to a large tensor's.
+
+    Rows are padded to a multiple of 4 and columns to one of 32. Each column costs some work of its own, and each row
+    more: its sums come down from a vector to a number.
+    """
+    slow, fast = (int(np.prod(sizes, dtype=np.int64)) for sizes in (shape[:split], shape[split:]))
+    return (-(-slow // 4) * 4 / slow) * (-(-fast // 32) * 32 / fast) + 6 / slow + 60 / fast
 
 
 def _has_view(array: Array, split: int) -> bool:

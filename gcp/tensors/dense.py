@@ -87,7 +87,7 @@ class DenseTensor:
         return f"DenseTensor({shape}, {self.values.dtype}, {missing} missing)"
 
     def blocks(self) -> Iterator[Block]:
-        """All entries once, in memory order, at most about 65,000 at a time."""
+        """All entries once, in the order of the layout, at most about 65,000 at a time."""
         for first, x, w in self._layout.chunks():
             yield Block(x, w, first)
 

@@ -1,6 +1,6 @@
 """One evaluation of the objective (loss and all gradients) against this machine's floor.
 
-    python scripts/benchmarks/kernels.py [--quick] [--threads 1] [--dtype float64] [--out results/kernels.json]
+    python scripts/benchmarks/kernels.py [--quick] [--threads 1] [--dtype float64] [--json FILE] [--markdown FILE]
     python scripts/benchmarks/kernels.py --compare    # float32 against float64, every loss, in turns
 
 The floor of an evaluation is max(bytes of the data / read bandwidth, 6 N R flops / dgemm peak) plus the loss's
@@ -58,31 +58,37 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     parser.add_argument("--compare", action="store_true", help="times of float32 and float64 in turns")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--out", type=Path, help="JSON file")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
     if arguments.compare:
         compare(arguments.threads, arguments.repeats)
         return
-    rows = []
-    print("| shape | loss | R | floor ms | ms (min) | ns / entry | ratio |")
-    print("|---|---|---|---|---|---|---|")
+    rows, table = (
+        [],
+        [
+            "| shape | loss | R | floor ms | ms (min) | ns / entry | ratio |",
+            "|---|---|---|---|---|---|---|",
+        ],
+    )
+    print("\n".join(table))
     for case in cases(arguments.quick):
         row = measure(*case, arguments.threads, np.dtype(arguments.dtype), arguments.repeats)
         rows.append(row)
-        print(
+        table.append(
             f"| {row['shape']} | {row['loss']}{row['extra']} | {row['rank']} | {row['floor_ms']:.2f} "
-            f"| {row['ms']:.2f} ({row['ms_min']:.2f}) | {row['ns_per_entry']:.2f} | {row['ratio']:.2f} |",
-            flush=True,
+            f"| {row['ms']:.2f} ({row['ms_min']:.2f}) | {row['ns_per_entry']:.2f} | {row['ratio']:.2f} |"
         )
-    if arguments.out:
-        record = {
-            "settings": {name: str(value) for name, value in vars(arguments).items()},
-            "processor": processor(),
-            "versions": {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "numba")},
-            "rows": rows,
-        }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+        print(table[-1], flush=True)
+    versions = {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "numba")}
+    settings = {name: getattr(arguments, name) for name in ("quick", "threads", "dtype", "repeats")}
+    if arguments.json:
+        record = {"settings": settings, "processor": processor(), "versions": versions, "rows": rows}
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.markdown:
+        numbers = ", ".join(f"{name} {number}" for name, number in versions.items())
+        below = f"{processor()}, {arguments.threads} thread(s), {arguments.dtype}; {numbers}."
+        arguments.markdown.write_text("\n".join([*table, "", below, ""]))
 
 
 def cases(quick: bool) -> list[tuple[tuple[int, ...], str, int, str]]:

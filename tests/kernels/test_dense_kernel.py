@@ -246,8 +246,26 @@ def test_neither_model_nor_derivative_is_stored_whole(weighted, rng):
 
 @pytest.mark.parametrize("memory", ["C", "F", "transposed", "strided"])
 def test_whole_layouts_are_read_without_a_copy(memory, rng):
-    data = in_memory(rng.normal(size=(4, 5, 6)), memory, rng)
+    data = in_memory(rng.normal(size=(12, 13, 14)), memory, rng)
     assert np.shares_memory(DenseTensor(data)._layout.matrix, data)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_short_rows_of_small_data_are_turned_into_long_ones(n_threads, monkeypatch, rng):
+    data, weights = rng.normal(size=(5, 201, 61)), rng.uniform(size=(5, 201, 61))
+    factors = [rng.normal(size=(n, 3)) for n in data.shape]
+    turned = DenseTensor(data, entry_weights=weights)
+    monkeypatch.setattr(dense, "SMALL_BYTES", 0)
+    kept = DenseTensor(data, entry_weights=weights)
+    assert turned._layout.matrix.shape == (61, 1005)
+    assert np.shares_memory(kept._layout.matrix, data)
+    formula = Gaussian().formula
+    one, other = (tensor.loss_mttkrps_and_marginals(formula, factors, n_threads) for tensor in (turned, kept))
+    assert_allclose(one[0], other[0], rtol=1e-12)
+    for a, b in zip([*one[1], *one[2]], [*other[1], *other[2]], strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    position = int(np.ravel_multi_index((60, 2, 7), (61, 5, 201)))
+    assert turned.subscript(position) == (2, 7, 60)
 
 
 @pytest.mark.parametrize("memory", MEMORY)
