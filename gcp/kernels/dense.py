@@ -101,8 +101,8 @@ class Sums(NamedTuple):
         Weighted loss.
     slow : ndarray, shape (n_slow, R)
         Derivative tensor times the fast side's Khatri-Rao product.
-    fast : ndarray
-        Gradient of the stacked fast factors.
+    fast : ndarray, shape (R, sum of sizes)
+        Gradient of the stacked fast factors, transposed.
     row_weights, column_weights : ndarray, shapes (n_slow,), (n_fast,)
         Sums of the curvature weights; zero unless asked for.
     """
@@ -167,28 +167,29 @@ def _evaluate(
     slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], even, dtype)
     fast = khatri_rao.stack([factors[n] for n in layout.order[layout.split :]], even, dtype)
     n_slow = layout.matrix.shape[0]
+    turned = np.ascontiguousarray(fast[0].T)
     k_slow = np.zeros((-(-n_slow // 4) * 4, even), dtype)
     khatri_rao.rows(*slow, 0, k_slow[:n_slow])
 
     def work(part: tuple[tuple[int, int], tuple[int, int]]) -> Sums:
         run = _fused_sums if formula.compiled else _plain_sums
         with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
-            return run(layout, formula, k_slow, fast, part, curved)
+            return run(layout, formula, k_slow, (turned, fast[1]), part, curved)
 
     parts = thread_parts(layout.matrix.shape, n_threads, fused.ROW_BYTES // k_slow.itemsize)
     with nullcontext() if formula.compiled else threads.single_threaded_blas():
         found = threads.run_all(work, parts)
     slow_sums = np.zeros_like(k_slow)
-    fast_grad = np.zeros_like(fast[0])
+    fast_sums = np.zeros_like(turned)
     row_weights, column_weights = np.zeros(n_slow), np.zeros(layout.matrix.shape[1])
     for ((r0, r1), (c0, c1)), sums in zip(parts, found, strict=True):
         slow_sums[r0 : r0 + len(sums.slow)] += sums.slow
-        fast_grad += sums.fast
+        fast_sums += sums.fast
         row_weights[r0:r1] += sums.row_weights
         column_weights[c0:c1] += sums.column_weights
     slow_grad = np.zeros_like(slow[0])
     khatri_rao.add_adjoint(*slow, 0, slow_sums[:n_slow], slow_grad)
-    gradients = _unstack(layout, slow_grad[:, :rank], fast_grad[:, :rank])
+    gradients = _unstack(layout, slow_grad[:, :rank], fast_sums[:rank].T)
     marginals = _marginals(layout, row_weights, column_weights) if curved else []
     return float(sum(sums.value for sums in found)), gradients, marginals
 
@@ -219,9 +220,8 @@ def _fused_sums(
     (r0, r1), (c0, c1) = part
     dtype = k_slow.dtype
     rows = k_slow[r0 : -(-r1 // 4) * 4]
-    turned = np.ascontiguousarray(fast[0].T)
-    grad = np.zeros_like(turned)
-    sums = Sums(0.0, np.zeros_like(rows), grad.T, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
+    grad = np.zeros_like(fast[0])
+    sums = Sums(0.0, np.zeros_like(rows), grad, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
     x, x_step = flat(layout.matrix)
     w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else flat(layout.weights)
     run = fused.compiled_pass(
@@ -236,7 +236,7 @@ def _fused_sums(
         (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
         rows,
         r1 - r0,
-        (turned, fast[1], c0, c1, fused.ROW_BYTES // dtype.itemsize),
+        (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
         tuple(dtype.type(p) for p in formula.params),
         (sums.slow, grad, sums.row_weights, sums.column_weights),
     )
@@ -254,23 +254,24 @@ def _plain_sums(
     """One thread's part, by NumPy, for formulas that do not compile."""
     (r0, r1), (c0, c1) = part
     rows, rank = k_slow[r0:r1], k_slow.shape[1]
-    value, grad = 0.0, np.zeros_like(fast[0])
+    stacked, sizes = np.ascontiguousarray(fast[0].T), fast[1]
+    value, grad = 0.0, np.zeros_like(stacked)
     slow, row_weights, column_weights = np.zeros_like(rows), np.zeros(r1 - r0), np.zeros(c1 - c0)
     width = max(1, CHUNK_ENTRIES // max(r1 - r0, 1))
     for a in range(c0, c1, width):
         b = min(a + width, c1)
         k_fast = np.empty((b - a, rank), k_slow.dtype)
-        khatri_rao.rows(*fast, a, k_fast)
+        khatri_rao.rows(stacked, sizes, a, k_fast)
         x = layout.matrix[r0:r1, a:b].astype(k_slow.dtype)
         w = None if layout.weights is None else layout.weights[r0:r1, a:b].astype(k_slow.dtype)
         v, y, u = plain.evaluate(formula, x, rows @ k_fast.T, w, curved)
         value += float(v.sum(dtype=np.float64))
         slow += y @ k_fast
-        khatri_rao.add_adjoint(*fast, a, y.T @ rows, grad)
+        khatri_rao.add_adjoint(stacked, sizes, a, y.T @ rows, grad)
         if u is not None:
             row_weights += u.sum(axis=1)
             column_weights[a - c0 : b - c0] += u.sum(axis=0)
-    return Sums(value, slow, grad, row_weights, column_weights)
+    return Sums(value, slow, grad.T, row_weights, column_weights)
 
 
 def _marginals(layout: Layout, row_weights: FloatArray, column_weights: FloatArray) -> list[FloatArray]:
