@@ -93,12 +93,10 @@ class Layout:
 
 
 class Sums(NamedTuple):
-    """What a pass over some entries adds up.
+    """What passes over the entries add up, beside the value.
 
     Attributes
     ----------
-    value : float
-        Weighted loss.
     slow : ndarray, shape (n_slow, R)
         Derivative tensor times the fast side's Khatri-Rao product.
     fast : ndarray, shape (R, sum of sizes)
@@ -107,7 +105,6 @@ class Sums(NamedTuple):
         Sums of the curvature weights; zero unless asked for.
     """
 
-    value: float
     slow: FloatArray
     fast: FloatArray
     row_weights: FloatArray
@@ -171,27 +168,38 @@ def _evaluate(
     k_slow = np.zeros((-(-n_slow // 4) * 4, even), dtype)
     khatri_rao.rows(*slow, 0, k_slow[:n_slow])
 
-    def work(part: tuple[tuple[int, int], tuple[int, int]]) -> Sums:
-        run = _fused_sums if formula.compiled else _plain_sums
-        with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
-            return run(layout, formula, k_slow, (turned, fast[1]), part, curved)
-
     parts = thread_parts(layout.matrix.shape, n_threads, fused.ROW_BYTES // k_slow.itemsize)
+    sums = Sums(np.zeros_like(k_slow), np.zeros_like(turned), *map(np.zeros, layout.matrix.shape))
+    own = [sums, *(_sums_beside(sums, part, layout) for part in parts[1:])]
+
+    def work(k: int) -> float:
+        run = _fused_pass if formula.compiled else _plain_pass
+        with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
+            return run(layout, formula, k_slow, (turned, fast[1]), parts[k], curved, own[k])
+
     with nullcontext() if formula.compiled else threads.single_threaded_blas():
-        found = threads.run_all(work, parts)
-    slow_sums = np.zeros_like(k_slow)
-    fast_sums = np.zeros_like(turned)
-    row_weights, column_weights = np.zeros(n_slow), np.zeros(layout.matrix.shape[1])
-    for ((r0, r1), (c0, c1)), sums in zip(parts, found, strict=True):
-        slow_sums[r0 : r0 + len(sums.slow)] += sums.slow
-        fast_sums += sums.fast
-        row_weights[r0:r1] += sums.row_weights
-        column_weights[c0:c1] += sums.column_weights
+        values = threads.run_all(work, range(len(parts)))
+    for others in own[1:]:
+        for total, other in zip(sums, others, strict=True):
+            if other is not total:
+                total += other
     slow_grad = np.zeros_like(slow[0])
-    khatri_rao.add_adjoint(*slow, 0, slow_sums[:n_slow], slow_grad)
-    gradients = _unstack(layout, slow_grad[:, :rank], fast_sums[:rank].T)
-    marginals = _marginals(layout, row_weights, column_weights) if curved else []
-    return float(sum(sums.value for sums in found)), gradients, marginals
+    khatri_rao.add_adjoint(*slow, 0, sums.slow[:n_slow], slow_grad)
+    gradients = _unstack(layout, slow_grad[:, :rank], sums.fast[:rank].T)
+    marginals = _marginals(layout, sums.row_weights, sums.column_weights) if curved else []
+    return sum(values), gradients, marginals
+
+
+def _sums_beside(sums: Sums, part: tuple[tuple[int, int], tuple[int, int]], layout: Layout) -> Sums:
+    """Where a part adds up while another uses `sums`: the same arrays where it only touches places of its own."""
+    has_own_rows = part[0] != (0, layout.matrix.shape[0])
+    has_own_fast = not has_own_rows and len(layout.order) - layout.split == 1
+    return Sums(
+        sums.slow if has_own_rows else np.zeros_like(sums.slow),
+        sums.fast if has_own_fast else np.zeros_like(sums.fast),
+        sums.row_weights if has_own_rows else np.zeros_like(sums.row_weights),
+        np.zeros_like(sums.column_weights) if has_own_rows else sums.column_weights,
+    )
 
 
 def thread_parts(
@@ -208,20 +216,19 @@ def thread_parts(
     return [((4 * a, min(4 * b, n_rows)), (0, n_columns)) for a, b in cuts if a < b]
 
 
-def _fused_sums(
+def _fused_pass(
     layout: Layout,
     formula: Formula,
     k_slow: FloatArray,
     fast: tuple[FloatArray, Array],
     part: tuple[tuple[int, int], tuple[int, int]],
     curved: bool,
-) -> Sums:
-    """One thread's part, by the compiled pass."""
+    sums: Sums,
+) -> float:
+    """The value of one thread's part, by the compiled pass, which adds to `sums`."""
     (r0, r1), (c0, c1) = part
     dtype = k_slow.dtype
-    rows = k_slow[r0 : -(-r1 // 4) * 4]
-    grad = np.zeros_like(fast[0])
-    sums = Sums(0.0, np.zeros_like(rows), grad, np.zeros(r1 - r0), np.zeros(layout.matrix.shape[1]))
+    rows = slice(r0, -(-r1 // 4) * 4)
     x, x_step = flat(layout.matrix)
     w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else flat(layout.weights)
     run = fused.compiled_pass(
@@ -231,32 +238,32 @@ def _fused_sums(
         curved=curved,
         direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
     )
-    value = run(
+    value: float = run(
         linked.addresses(dtype),
         (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
-        rows,
+        k_slow[rows],
         r1 - r0,
         (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
         tuple(dtype.type(p) for p in formula.params),
-        (sums.slow, grad, sums.row_weights, sums.column_weights),
+        (sums.slow[rows], sums.fast, sums.row_weights[r0:r1], sums.column_weights),
     )
-    return sums._replace(value=value, column_weights=sums.column_weights[c0:c1])
+    return value
 
 
-def _plain_sums(
+def _plain_pass(
     layout: Layout,
     formula: Formula,
     k_slow: FloatArray,
     fast: tuple[FloatArray, Array],
     part: tuple[tuple[int, int], tuple[int, int]],
     curved: bool,
-) -> Sums:
-    """One thread's part, by NumPy, for formulas that do not compile."""
+    sums: Sums,
+) -> float:
+    """As `_fused_pass`, by NumPy, for formulas that do not compile."""
     (r0, r1), (c0, c1) = part
     rows, rank = k_slow[r0:r1], k_slow.shape[1]
     stacked, sizes = np.ascontiguousarray(fast[0].T), fast[1]
     value, grad = 0.0, np.zeros_like(stacked)
-    slow, row_weights, column_weights = np.zeros_like(rows), np.zeros(r1 - r0), np.zeros(c1 - c0)
     width = max(1, CHUNK_ENTRIES // max(r1 - r0, 1))
     for a in range(c0, c1, width):
         b = min(a + width, c1)
@@ -266,12 +273,13 @@ def _plain_sums(
         w = None if layout.weights is None else layout.weights[r0:r1, a:b].astype(k_slow.dtype)
         v, y, u = plain.evaluate(formula, x, rows @ k_fast.T, w, curved)
         value += float(v.sum(dtype=np.float64))
-        slow += y @ k_fast
+        sums.slow[r0:r1] += y @ k_fast
         khatri_rao.add_adjoint(stacked, sizes, a, y.T @ rows, grad)
         if u is not None:
-            row_weights += u.sum(axis=1)
-            column_weights[a - c0 : b - c0] += u.sum(axis=0)
-    return Sums(value, slow, grad.T, row_weights, column_weights)
+            sums.row_weights[r0:r1] += u.sum(axis=1)
+            sums.column_weights[a:b] += u.sum(axis=0)
+    sums.fast[:] += grad.T
+    return value
 
 
 def _marginals(layout: Layout, row_weights: FloatArray, column_weights: FloatArray) -> list[FloatArray]:
