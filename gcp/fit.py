@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
-from gcp.progress import Reporter, reporter
+from gcp.progress import Reporter, reporter, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
@@ -149,7 +150,11 @@ def fit_gcp(
     limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
     seed = arguments.seed(random_state)
     job = _Job(objective, rank, init, limits, fixed, groups, method, seed)
-    with reporter(verbose, n_starts) as progress, threads.single_threaded_blas():
+    with (
+        reporter(verbose, n_starts) as progress,
+        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
+        threads.single_threaded_blas(),
+    ):
         outputs, interrupted = _run_starts(job, n_starts, max_seconds, callback, progress)
     options = {
         "init": arguments.describe(init),

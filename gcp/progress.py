@@ -23,6 +23,11 @@ class Reporter(Protocol):
         """Show where the fit stands."""
 
 
+def tell_of_compilation() -> None:
+    """Why nothing happens for a while."""
+    print("compiling (at a first use only)", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def reporter(verbose: bool, n_starts: int) -> Iterator[Reporter]:
     """The reporter that suits stderr."""

@@ -254,8 +254,8 @@ class TestInterrupt:
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-        line = process.stderr.readline()
-        assert "iteration" in line
+        while "iteration" not in (line := process.stderr.readline()):
+            assert "compiling" in line
         time.sleep(0.3)
         process.send_signal(number)
         shown, err = process.communicate(timeout=60)

@@ -1,13 +1,15 @@
-"""Ctrl-C while Numba compiles, or carries arguments over to compiled code."""
+"""While Numba compiles: a word to who waits, and Ctrl-C afterwards."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from numba.core import event
 
 _FRAGILE = ("numba", "llvmlite")
 """Packages whose Python code loses an exception, or leaves a half-compiled function behind, when interrupted."""
@@ -35,6 +37,29 @@ def interrupts_wait() -> Iterator[None]:
     finally:
         for number, handler in postman.handlers.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def noticed(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` when the first compilation begins, if there is one: what the disk holds is not compiled again."""
+    listener = _Listener(tell)
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)
+
+
+class _Listener(event.Listener):  # type: ignore[misc]
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.tell = [tell]
+
+    def on_start(self, event: event.Event) -> None:
+        if self.tell:
+            self.tell.pop()()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
 
 
 class _Postman:

@@ -112,6 +112,19 @@ class TestInterruptsWait:
         assert found == [before]
 
 
+class TestNoticed:
+    def test_once_and_only_if_something_is_compiled(self):
+        told = []
+        function = njit(lambda x: x + 3)
+        with compilation.noticed(lambda: told.append(1)):
+            function(1.0)
+            function(1)
+        with compilation.noticed(lambda: told.append(2)):
+            function(2.0)
+        njit(lambda x: x + 4)(1.0)
+        assert told == [1]
+
+
 class TestFit:
     def test_an_interrupt_in_a_compilation_is_an_interrupt(self, send):
         loss = gcp.custom_loss(lambda x, m: (x - m) ** 4, name="fourth")
