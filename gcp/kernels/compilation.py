@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -26,13 +27,12 @@ def interrupts_wait() -> Iterator[None]:
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     postman = _Postman({number: handler for number, handler in before.items() if callable(handler)})
-    try:
-        for number in postman.handlers:
-            signal.signal(number, postman.receive)
-    except ValueError:  # not the main thread
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     try:
+        for number in postman.handlers:
+            signal.signal(number, postman.receive)
         yield
     finally:
         for number, handler in postman.handlers.items():
@@ -70,14 +70,23 @@ class _Postman:
         self.waiting: dict[int, threading.Timer] = {}
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        if number in self.waiting:
-            self.waiting.pop(number).cancel()
+        earlier = self.waiting.pop(number, None)
+        if earlier:
+            earlier.cancel()
         if _is_fragile(frame):
-            timer = threading.Timer(_PAUSE, signal.raise_signal, [number])
+            timer = threading.Timer(_PAUSE, _send_to_main_thread, [number])
             self.waiting[number] = timer
             timer.start()
         else:
             self.handlers[signal.Signals(number)](number, frame)
+
+
+def _send_to_main_thread(number: int) -> None:
+    """So that it wakes from whatever it waits for."""
+    if os.name == "posix":
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _is_fragile(frame: FrameType | None) -> bool:

@@ -26,12 +26,12 @@ THREAD_ENTRIES = 1 << 15
 """Fewer entries than this are not worth a thread."""
 
 SMALL_BYTES = 1 << 25
-"""Data that may be copied into an order that the loops prefer."""
+"""Data and weights that may be copied into an order that the loops prefer."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A tensor as a matrix over its own memory.
+    """A tensor as a matrix, over its own memory where possible.
 
     Attributes
     ----------
@@ -62,7 +62,8 @@ class Layout:
         weights = None if weights is None else _readable(weights)
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
         split = _choose_split(data.transpose(order), None if weights is None else weights.transpose(order))
-        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if data.nbytes <= SMALL_BYTES else 0
+        n_bytes = data.nbytes + (0 if weights is None else weights.nbytes)  # of views, as if they were whole
+        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if n_bytes <= SMALL_BYTES else 0
         if turn:
             order, split = order[turn:] + order[:turn], data.ndim - turn
         rows = int(np.prod([data.shape[n] for n in order[:split]], dtype=np.int64))
@@ -170,7 +171,7 @@ def _evaluate(
 
     parts = thread_parts(layout.matrix.shape, n_threads, fused.ROW_BYTES // k_slow.itemsize)
     sums = Sums(np.zeros_like(k_slow), np.zeros_like(turned), *map(np.zeros, layout.matrix.shape))
-    own = [sums, *(_sums_beside(sums, part, layout) for part in parts[1:])]
+    own = [sums, *(_sums_beside(sums, part, layout, formula.compiled) for part in parts[1:])]
 
     def work(k: int) -> float:
         run = _fused_pass if formula.compiled else _plain_pass
@@ -190,10 +191,13 @@ def _evaluate(
     return sum(values), gradients, marginals
 
 
-def _sums_beside(sums: Sums, part: tuple[tuple[int, int], tuple[int, int]], layout: Layout) -> Sums:
+def _sums_beside(
+    sums: Sums, part: tuple[tuple[int, int], tuple[int, int]], layout: Layout, compiled: bool
+) -> Sums:
     """Where a part adds up while another uses `sums`: the same arrays where it only touches places of its own."""
     has_own_rows = part[0] != (0, layout.matrix.shape[0])
-    has_own_fast = not has_own_rows and len(layout.order) - layout.split == 1
+    # The plain pass adds to the whole array, also where it adds nothing.
+    has_own_fast = compiled and not has_own_rows and len(layout.order) - layout.split == 1
     return Sums(
         sums.slow if has_own_rows else np.zeros_like(sums.slow),
         sums.fast if has_own_fast else np.zeros_like(sums.fast),

@@ -255,6 +255,8 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
 
 @lru_cache(maxsize=1)
 def _library_digest() -> str:
+    # Not khatri_rao's: a pass has none of its code. Numba keeps that of compiled functions by the date of their file,
+    # so after a change in products.py alone, khatri_rao.py must be touched.
     modules = (branchfree, elementary, linked, prefetch, products)
     sources = (*(str(module.__file__) for module in modules), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()

@@ -23,8 +23,9 @@ class DenseTensor:
     Parameters
     ----------
     values : array_like, shape (I_0, ..., I_{N-1}), N >= 1
-        Real, integer or boolean data of any memory layout; NaN and masked entries are missing. Not copied
-        where its memory can be read as a matrix (C, Fortran and outer-strided arrays), never modified.
+        Real, integer or boolean data of any memory layout; NaN and masked entries are missing. Never modified,
+        and not copied where its memory can be read as a matrix (C, Fortran and outer-strided arrays), but for up
+        to 32 MB whose fastest modes are short. Do not modify it meanwhile.
     mask : array_like of bool, optional
         True = observed. Shaped like `values` or broadcastable to it.
     entry_weights : array_like, optional

@@ -215,7 +215,8 @@ def environment_of(arguments):
     for package in PACKAGES:
         if importlib.util.find_spec("gcp" if package == "gcp-tensor" else package):
             found[package] = version(package)
-    settings = {name: str(value) for name, value in vars(arguments).items()}
+    files = ("json", "markdown", "results")
+    settings = {name: str(value) for name, value in vars(arguments).items() if name not in files}
     versions = {"python": platform.python_version(), **found}
     return {
         "processor": processor(),
@@ -236,6 +237,22 @@ def record_of(environment, results):
     """As JSON, which has no infinity: null."""
     record = environment | {"gaps": GAPS, "results": results}
     return json.dumps(exchanged(record, math.inf, None), indent=1) + "\n"
+
+
+def together(files):
+    """The environment and the results of several races on one machine."""
+    environment = {key: files[0][key] for key in ("processor", "threads", "versions")}
+    results = {}
+    for file in files:
+        for key, value in environment.items():
+            if file[key] != value:
+                raise SystemExit(f"The races differ in {key}: {value} and {file[key]}.")
+        results |= {problem: as_read(rows) for problem, rows in file["results"].items()}
+    settings = files[0]["settings"]
+    shared = {
+        key: settings[key] for key in settings if all(f["settings"].get(key) == settings[key] for f in files)
+    }
+    return environment | {"settings": shared}, results
 
 
 def as_read(rows):
@@ -312,10 +329,7 @@ def race_all(arguments):
 def main():
     arguments = parse()
     if arguments.results:
-        files = [json.loads(path.read_text()) for path in arguments.results]
-        environment, results = files[0], {}
-        for file in files:
-            results |= {problem: as_read(rows) for problem, rows in file["results"].items()}
+        environment, results = together([json.loads(path.read_text()) for path in arguments.results])
     else:
         environment, results = race_all(arguments)
     versions = ", ".join(f"{package} {number}" for package, number in environment["versions"].items())

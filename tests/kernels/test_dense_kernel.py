@@ -1,5 +1,6 @@
 """Rung 2: the fused pass against einsum, over shapes, memory layouts, dtypes, weights, blocks and threads."""
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -248,6 +249,32 @@ def test_neither_model_nor_derivative_is_stored_whole(weighted, rng):
 def test_whole_layouts_are_read_without_a_copy(memory, rng):
     data = in_memory(rng.normal(size=(12, 13, 14)), memory, rng)
     assert np.shares_memory(DenseTensor(data)._layout.matrix, data)
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_threads_do_not_lose_what_others_add(is_compiled, rng):
+    """One long fast mode, whose gradient all threads fill."""
+    data, factors = rng.normal(size=(3, 60_000)), [rng.normal(size=(n, 10)) for n in (3, 60_000)]
+    tensor = DenseTensor(data)
+    formula = Gaussian().formula._replace(compiled=is_compiled)
+    residual = 2.0 * (factors[0] @ factors[1].T - data)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(10):
+            _, grad = tensor.loss_and_mttkrps(formula, factors, 8)
+            assert_allclose(grad[0], residual @ factors[1], rtol=1e-6, atol=1e-6)
+            assert_allclose(grad[1], residual.T @ factors[0], rtol=1e-9, atol=1e-9)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_broadcast_weights_are_not_expanded_for_long_rows(monkeypatch):
+    data = np.ones((4000, 5), np.uint8)
+    monkeypatch.setattr(dense, "SMALL_BYTES", 100_000)  # the data alone are smaller
+    weighted = DenseTensor(data, entry_weights=np.full((1, 5), 2.0))
+    assert weighted._layout.weights.strides[0] == 0
+    assert DenseTensor(data)._layout.matrix.shape == (5, 4000)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
