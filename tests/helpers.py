@@ -22,6 +22,7 @@ from gcp import (
     Rayleigh,
 )
 from gcp.kernels import dense
+from gcp.kernels.layout import Layout
 
 LOSSES = (
     Gaussian(),
@@ -159,10 +160,10 @@ def compiled(formula, x, m, weights=None):
     A vector with one component is a tensor whose model is the factor itself, so its gradient is the derivative.
     """
     dtype = x.dtype
-    total, (deriv,) = dense.loss_and_mttkrps(dense.Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
+    total, (deriv,) = dense.loss_and_mttkrps(Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
     values = []
     for k in range(len(x)):
         w = None if weights is None else weights[k : k + 1]
-        layout = dense.Layout.of(x[k : k + 1], w)
+        layout = Layout.of(x[k : k + 1], w)
         values.append(dense.loss_and_mttkrps(layout, formula, [m[k : k + 1, None]], dtype, 1)[0])
     return np.array(values), deriv[:, 0], total

@@ -16,6 +16,7 @@ from numba import njit
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.kernels import dense, khatri_rao, products, threads
+from gcp.kernels.layout import Layout, flat
 
 Part = tuple[tuple[int, int], tuple[int, int]]
 """A range of rows and one of columns."""
@@ -25,7 +26,7 @@ COLUMNS = 512
 
 
 def contract(
-    layout: dense.Layout, slow: bool, factors: Factors, dtype: np.dtype[Any], n_threads: int, out: FloatArray
+    layout: Layout, slow: bool, factors: Factors, dtype: np.dtype[Any], n_threads: int, out: FloatArray
 ) -> None:
     """The data matrix times the fast side's Khatri-Rao product, or its transpose times the slow side's.
 
@@ -66,18 +67,18 @@ def contract(
             out += other
 
 
-def _slow_part(layout: dense.Layout, turned: tuple[FloatArray, Array], part: Part) -> FloatArray:
+def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: Part) -> FloatArray:
     (r0, r1), (c0, c1) = part
-    data, step = dense.flat(layout.matrix)
+    data, step = flat(layout.matrix)
     dtype, even = turned[0].dtype, len(turned[0])
     sums = np.zeros((-(-(r1 - r0) // 4) * 4, even), dtype)
     _sum_columns(data[r0 * step :], step, r1 - r0, data.dtype == dtype, *turned, c0, c1, sums)
     return sums
 
 
-def _fast_part(layout: dense.Layout, rows: FloatArray, part: Part, out: FloatArray) -> None:
+def _fast_part(layout: Layout, rows: FloatArray, part: Part, out: FloatArray) -> None:
     (r0, r1), (c0, c1) = part
-    data, step = dense.flat(layout.matrix)
+    data, step = flat(layout.matrix)
     _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
 
 

@@ -13,6 +13,7 @@ from gcp.errors import DataError
 from gcp.formula import Formula
 from gcp.kernels import contract
 from gcp.kernels import dense as kernel
+from gcp.kernels.layout import Layout
 from gcp.labels import ModeLabels
 from gcp.tensors.base import Block
 
@@ -61,7 +62,7 @@ class DenseTensor:
         self.entry_weights = _combine(data, missing, weights)
         if self.entry_weights is not None and not self.entry_weights.any():
             raise DataError("The data have no observed entry: every one is NaN, masked or of weight 0.")
-        self._layout = kernel.Layout.of(data, self.entry_weights)
+        self._layout = Layout.of(data, self.entry_weights)
 
     @property
     def shape(self) -> tuple[int, ...]:

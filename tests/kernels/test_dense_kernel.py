@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from gcp import BernoulliLogit, Gamma, Gaussian, Poisson
 from gcp.formula import Formula
-from gcp.kernels import dense, fused, products, reference
+from gcp.kernels import dense, fused, layout, products, reference
 from gcp.tensors.dense import DenseTensor
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
@@ -271,7 +271,7 @@ def test_threads_do_not_lose_what_others_add(is_compiled, rng):
 
 def test_broadcast_weights_are_not_expanded_for_long_rows(monkeypatch):
     data = np.ones((4000, 5), np.uint8)
-    monkeypatch.setattr(dense, "SMALL_BYTES", 100_000)  # the data alone are smaller
+    monkeypatch.setattr(layout, "SMALL_BYTES", 100_000)  # the data alone are smaller
     weighted = DenseTensor(data, entry_weights=np.full((1, 5), 2.0))
     assert weighted._layout.weights.strides[0] == 0
     assert DenseTensor(data)._layout.matrix.shape == (5, 4000)
@@ -282,7 +282,7 @@ def test_short_rows_of_small_data_are_turned_into_long_ones(n_threads, monkeypat
     data, weights = rng.normal(size=(5, 201, 61)), rng.uniform(size=(5, 201, 61))
     factors = [rng.normal(size=(n, 3)) for n in data.shape]
     turned = DenseTensor(data, entry_weights=weights)
-    monkeypatch.setattr(dense, "SMALL_BYTES", 0)
+    monkeypatch.setattr(layout, "SMALL_BYTES", 0)
     kept = DenseTensor(data, entry_weights=weights)
     assert turned._layout.matrix.shape == (61, 1005)
     assert np.shares_memory(kept._layout.matrix, data)
@@ -297,7 +297,7 @@ def test_short_rows_of_small_data_are_turned_into_long_ones(n_threads, monkeypat
 
 @pytest.mark.parametrize("memory", MEMORY)
 def test_positions_of_blocks_lead_back_to_subscripts(memory, rng, monkeypatch):
-    monkeypatch.setattr(dense, "CHUNK_ENTRIES", 7)
+    monkeypatch.setattr(layout, "CHUNK_ENTRIES", 7)
     data = in_memory(np.arange(60.0).reshape(3, 4, 5), memory, rng)
     tensor = DenseTensor(data)
     seen = 0
