@@ -18,9 +18,6 @@ from gcp._typing import Array, Factors, FloatArray
 from gcp.kernels import dense, khatri_rao, products, threads
 from gcp.kernels.layout import Layout, flat
 
-Part = tuple[tuple[int, int], tuple[int, int]]
-"""A range of rows and one of columns."""
-
 COLUMNS = 512
 """Columns in a tile, at most; a multiple of 32."""
 
@@ -67,7 +64,7 @@ def contract(
             out += other
 
 
-def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: Part) -> FloatArray:
+def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense.Part) -> FloatArray:
     (r0, r1), (c0, c1) = part
     data, step = flat(layout.matrix)
     dtype, even = turned[0].dtype, len(turned[0])
@@ -76,7 +73,7 @@ def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: Part) -> 
     return sums
 
 
-def _fast_part(layout: Layout, rows: FloatArray, part: Part, out: FloatArray) -> None:
+def _fast_part(layout: Layout, rows: FloatArray, part: dense.Part, out: FloatArray) -> None:
     (r0, r1), (c0, c1) = part
     data, step = flat(layout.matrix)
     _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
