@@ -1,6 +1,6 @@
 """Calls by address: what a pass calls is compiled once, and not anew into the pass of every loss.
 
-Numba would link these functions into each pass and optimise them there again, which takes longer than all the rest.
+Numba would link these functions into each pass and optimise them there again, which takes as long as all the rest.
 """
 
 from __future__ import annotations

@@ -286,11 +286,15 @@ def test_short_rows_of_small_data_are_turned_into_long_ones(n_threads, monkeypat
     kept = DenseTensor(data, entry_weights=weights)
     assert turned._layout.matrix.shape == (61, 1005)
     assert np.shares_memory(kept._layout.matrix, data)
-    formula = Gaussian().formula
-    one, other = (tensor.loss_mttkrps_and_marginals(formula, factors, n_threads) for tensor in (turned, kept))
-    assert_allclose(one[0], other[0], rtol=1e-12)
-    for a, b in zip([*one[1], *one[2]], [*other[1], *other[2]], strict=True):
-        assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    residual, specs = full(factors) - data, ("abc,br,cr->ar", "abc,ar,cr->br", "abc,ar,br->cr")
+    for tensor in (turned, kept):
+        value, grad, marginals = tensor.loss_mttkrps_and_marginals(Gaussian().formula, factors, n_threads)
+        assert_allclose(value, np.sum(weights * residual**2), rtol=1e-12)
+        for mode, spec in enumerate(specs):
+            others = [n for n in range(3) if n != mode]
+            expected = np.einsum(spec, 2.0 * weights * residual, *(factors[n] for n in others))
+            assert_allclose(grad[mode], expected, rtol=1e-9, atol=1e-9)
+            assert_allclose(marginals[mode], 2.0 * weights.sum(axis=tuple(others)), rtol=1e-12)
     position = int(np.ravel_multi_index((60, 2, 7), (61, 5, 201)))
     assert turned.subscript(position) == (2, 7, 60)
 
