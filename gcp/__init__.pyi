@@ -34,6 +34,9 @@ from .simulate import simulate as simulate
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
 from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
+from .solvers import RowNewton as RowNewton
 from .solvers import available_solvers as available_solvers
 from .tensors import DenseTensor as DenseTensor
+from .tensors import ObservedTensor as ObservedTensor
+from .tensors import SparseTensor as SparseTensor
 from .tensors import from_frame as from_frame

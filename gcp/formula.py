@@ -21,6 +21,9 @@ class Formula(NamedTuple):
     weight : callable or None
         Curvature >= 0 that quadratic models of the loss use, a function like the others; None means the second
         derivative where it is positive, else 0.
+    zero : (float, float) or None
+        Coefficients (a, b) if f(0, m) = a m + b m**2 for every m of the loss's domain: then sums over zeros have a
+        closed form.
     """
 
     f: Callable[..., Any]
@@ -29,3 +32,4 @@ class Formula(NamedTuple):
     params: tuple[float, ...] = ()
     compiled: bool = True
     weight: Callable[..., Any] | None = None
+    zero: tuple[float, float] | None = None

@@ -44,11 +44,19 @@ WALLS = {
 }
 # Where a wall has one door.
 DOORS = {
-    ("objectives", "kernels"): {"gcp.kernels", "gcp.kernels.compilation", "gcp.kernels.threads"},
+    ("objectives", "kernels"): {
+        "gcp.kernels",
+        "gcp.kernels.compilation",
+        "gcp.kernels.moments",
+        "gcp.kernels.rows",
+        "gcp.kernels.threads",
+        "gcp.kernels.vector",
+    },
     ("solvers", "objectives"): {
         "gcp.objectives.base",
         "gcp.objectives.curvature",
         "gcp.objectives.least_squares",
+        "gcp.objectives.row_wise",
     },
     ("solvers", "kernels"): {"gcp.kernels.products"},
 }
@@ -204,7 +212,19 @@ def test_functions_document_every_parameter(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["DenseTensor", "ALS", "LBFGSB", "PreconditionedLBFGS", "Interval", "ModeLabels", "FitResult"]
+    "name",
+    [
+        "DenseTensor",
+        "ObservedTensor",
+        "SparseTensor",
+        "ALS",
+        "LBFGSB",
+        "PreconditionedLBFGS",
+        "RowNewton",
+        "Interval",
+        "ModeLabels",
+        "FitResult",
+    ],
 )
 def test_classes_document_every_parameter(name):
     cls = getattr(gcp, name)

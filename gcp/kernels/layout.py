@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,17 @@ class Layout:
         if weights is not None:
             weights = _with_dense_rows(weights.transpose(order).reshape(rows, -1))
         return cls(matrix, weights, order, split, data.shape)
+
+    @classmethod
+    def of_zeros(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
+        """Of a tensor of zeros, without memory for it but for one row."""
+        order = tuple(sorted(range(len(shape)), key=lambda n: (shape[n], n)))
+        sizes = [shape[n] for n in order]
+        sides = [(int(np.prod(sizes[:k])), int(np.prod(sizes[k:]))) for k in range(len(sizes))]
+        split = min(range(1, len(sizes)), key=lambda k: sum(sides[k]), default=0)
+        n_slow, n_fast = sides[split]
+        matrix = np.broadcast_to(np.zeros(n_fast, dtype), (n_slow, n_fast))
+        return cls(matrix, None, order, split, shape)
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
         """All entries, row by row: (first position, data, weights), as float64 vectors."""

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from gcp.kernels import khatri_rao, products
 
-_M, _V, _N = "matrix", "vector", "number"
+_M, _V, _N, _R = "matrix", "vector", "number", "run"
 _FUNCTIONS = {
     products.model: (_M, _M, _M),
     products.add_row_sums: (_M, _M, _M),
@@ -25,6 +25,8 @@ _FUNCTIONS = {
     khatri_rao.columns: (_M, _V, _N, _N, _M),
     khatri_rao.add_columns_adjoint: (_M, _V, _N, _N, _M, _M),
 }
+ENTRYWISE = (_R,) * 8
+"""The arguments of `entrywise.compiled`'s functions: runs of numbers, all of one type."""
 
 
 @lru_cache(maxsize=2)
@@ -34,26 +36,31 @@ def addresses(dtype: np.dtype[Any]) -> tuple[int, ...]:
     In this order: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
     `add_columns_adjoint`.
     """
-    return tuple(
-        _address(function, _types(kinds, from_dtype(dtype))) for function, kinds in _FUNCTIONS.items()
-    )
+    return tuple(address(function, kinds, dtype) for function, kinds in _FUNCTIONS.items())
 
 
 def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]:
-    of = {_M: types.Array(number, 2, "C"), _V: types.Array(types.int64, 1, "C"), _N: types.int64}
+    of = {
+        _M: types.Array(number, 2, "C"),
+        _V: types.Array(types.int64, 1, "C"),
+        _N: types.int64,
+        _R: types.Array(number, 1, "C"),
+    }
     return tuple(of[kind] for kind in kinds)
 
 
-def _address(function: Any, arguments: tuple[types.Type, ...]) -> int:
-    compiled = function.get_compile_result(types.none(*arguments))
-    address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    return address
+def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> int:
+    """Where a function lies in this process, compiled for arguments of these kinds and numbers of one type."""
+    compiled = function.get_compile_result(types.none(*_types(kinds, from_dtype(dtype))))
+    found: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return found
 
 
 @intrinsic
 def call(context, address, *arguments):  # type: ignore[no-untyped-def]
-    """Call the function at one of `addresses`, which must have been made for the type of these matrices."""
-    if not any(tuple(arguments) == _types(kinds, arguments[0].dtype) for kinds in _FUNCTIONS.values()):
+    """Call the function at an address, which must have been made for the type of these arrays."""
+    known = (*_FUNCTIONS.values(), ENTRYWISE)
+    if not any(tuple(arguments) == _types(kinds, arguments[0].dtype) for kinds in known):
         raise TypingError(f"no function is compiled for {arguments}")
 
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]

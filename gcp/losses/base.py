@@ -100,7 +100,15 @@ class Loss(ABC):
     @property
     def formula(self) -> Formula:
         """The formulas and their parameters, as kernels take them."""
-        return Formula(self.f, self.df, self.d2f, self.params, weight=self.weight)
+        return Formula(self.f, self.df, self.d2f, self.params, weight=self.weight, zero=self.zero_loss)
+
+    @property
+    def zero_loss(self) -> tuple[float, float] | None:
+        """Coefficients (a, b) if the loss of a zero is f(0, m) = a m + b m**2 for every m, else None.
+
+        Sparse data are then fitted exactly without a pass over their zeros.
+        """
+        return None
 
     def with_scale(self, scale: float) -> Self:
         """The same loss with an unset `eps` fixed for models of this scale."""

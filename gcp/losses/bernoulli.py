@@ -170,6 +170,11 @@ class BernoulliPoisson(_Bernoulli):
         """Fisher information."""
         return 1.0 / expm1(maximum(m, WEIGHT_FLOOR * eps))
 
+    @property
+    def zero_loss(self) -> tuple[float, float]:
+        """f(0, m) = m."""
+        return 1.0, 0.0
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = 1 - exp(-m)."""
         return -np.expm1(-np.asarray(m, dtype=float))

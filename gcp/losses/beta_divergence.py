@@ -74,15 +74,23 @@ class BetaDivergence(Loss):
 
     @property
     def formula(self) -> Formula:
-        """The general formulas, or those of the limits at beta = 0 and 1."""
-        if limit := {0.0: Gamma, 1.0: Poisson}.get(self.beta):
-            return Formula(limit.f, limit.df, limit.d2f, self.params, weight=limit.weight)
+        """The general formulas, those of the limits at beta = 0 and 1, or simpler ones at 2."""
+        special: dict[float, Any] = {0.0: Gamma, 1.0: Poisson, 2.0: _HalfSquare}
+        if limit := special.get(self.beta):
+            return Formula(
+                limit.f, limit.df, limit.d2f, self.params, weight=limit.weight, zero=self.zero_loss
+            )
         return super().formula
 
     @property
+    def zero_loss(self) -> tuple[float, float] | None:
+        """f(0, m) = m at beta = 1, m**2 / 2 at beta = 2."""
+        return {1.0: (1.0, 0.0), 2.0: (0.0, 0.5)}.get(self.beta)
+
+    @property
     def params(self) -> tuple[float, ...]:
-        """(beta, eps), without beta at the limits."""
-        return super().params[1:] if self.beta in (0.0, 1.0) else super().params
+        """(beta, eps), without beta where the formulas do not take it."""
+        return super().params[1:] if self.beta in (0.0, 1.0, 2.0) else super().params
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
@@ -123,3 +131,21 @@ class BetaDivergence(Loss):
         positive = np.where(m > 0, m, 1.0)
         draws = rng.gamma(positive**self.beta, positive ** (1 - self.beta))
         return np.asarray(np.where(m > 0, draws, 0.0))
+
+
+class _HalfSquare:
+    """The formulas at beta = 2, up to terms in x alone: no singularity calls for eps."""
+
+    @staticmethod
+    def f(x: Any, m: Any, eps: Any) -> Any:
+        return m * (0.5 * m - x)
+
+    @staticmethod
+    def df(x: Any, m: Any, eps: Any) -> Any:
+        return m - x
+
+    @staticmethod
+    def d2f(x: Any, m: Any, eps: Any) -> Any:
+        return 1.0 + 0.0 * m
+
+    weight = d2f

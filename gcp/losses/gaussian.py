@@ -51,6 +51,11 @@ class Gaussian(Loss):
         """Second derivative."""
         return 2.0 + 0.0 * m
 
+    @property
+    def zero_loss(self) -> tuple[float, float]:
+        """f(0, m) = m**2."""
+        return 0.0, 1.0
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
         return np.asarray(m, dtype=float)

@@ -63,6 +63,11 @@ class Poisson(Loss):
         v = maximum(m, WEIGHT_FLOOR * eps)
         return 0.5 * (x / v + 1.0) / v
 
+    @property
+    def zero_loss(self) -> tuple[float, float]:
+        """f(0, m) = m."""
+        return 1.0, 0.0
+
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
         return np.asarray(m, dtype=float)

@@ -7,6 +7,7 @@ from typing import Protocol
 from gcp._typing import Factors, FloatArray
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
+from gcp.objectives.row_wise import RowWise
 
 
 class Objective(Protocol):
@@ -20,6 +21,15 @@ class Objective(Protocol):
 
     def least_squares(self) -> LeastSquares:
         """The parts of an objective that is a plain sum of squares.
+
+        Raises
+        ------
+        ParameterError
+            If it is none; the message says why.
+        """
+
+    def row_wise(self) -> RowWise:
+        """The parts of an objective over listed entries whose rows can be updated one by one.
 
         Raises
         ------

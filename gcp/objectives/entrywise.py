@@ -14,9 +14,12 @@ from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
+from gcp.objectives.row_wise import RowWise
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
 from gcp.tensors.base import TensorData
+from gcp.tensors.listed import ListedTensor
+from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
 
@@ -79,6 +82,8 @@ class EntrywiseObjective:
             Another loss, missing entries or entry weights.
         """
         found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
+        if not self.tensor.sides:
+            found = found or "a list of entries"
         if self.tensor.entry_weights is not None:
             found = found or "missing entries or entry weights"
         if found:
@@ -93,6 +98,40 @@ class EntrywiseObjective:
         norm2 = self.survey.mean_square * self.survey.total_weight
         sides = self.tensor.sides
         return LeastSquares(norm2, self.ridge.strength, sides, contract, tuple(range(len(self.tensor.shape))))
+
+    def row_wise(self) -> RowWise:
+        """The parts of an objective over listed entries whose rows can be updated one by one.
+
+        Raises
+        ------
+        ParameterError
+            Dense data, one mode, a formula that does not compile, or zeros without a closed form.
+        """
+        formula, is_sparse = self.loss.formula, isinstance(self.tensor, SparseTensor)
+        found = ""
+        if not isinstance(self.tensor, ListedTensor):
+            found = "a dense tensor"
+        elif self.tensor.ndim < 2:
+            found = "a tensor of one mode"
+        elif not formula.compiled:
+            found = "a loss whose formula does not compile"
+        elif is_sparse and formula.zero is None:
+            found = f"sparse data under the {self.loss.name} loss, which has no closed form for zeros"
+        if found or not isinstance(self.tensor, ListedTensor):
+            raise ParameterError(
+                f'Row-wise updates are for lists of entries: found {found}. Use solver="auto".'
+            )
+        zero = formula.zero if isinstance(self.tensor, SparseTensor) else None
+        return RowWise(
+            self.tensor.groups,
+            formula,
+            formula.d2f if is_sparse or formula.weight is None else formula.weight,
+            zero or (0.0, 0.0),
+            self.tensor.mode_weights if isinstance(self.tensor, SparseTensor) else None,
+            self.ridge.strength,
+            self.n_threads,
+            tuple(range(self.tensor.ndim)),
+        )
 
     @property
     def saturated_value(self) -> float:

@@ -12,6 +12,7 @@ from gcp.errors import ParameterError
 from gcp.objectives.base import Objective
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
+from gcp.objectives.row_wise import RowWise
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ class FreeFactors:
             )
         free = tuple(group[0] for group in self.groups)
         return replace(self.objective.least_squares(), free=free, template=self.template)
+
+    def row_wise(self) -> RowWise:
+        """The parts of a problem in rows, unless modes are tied."""
+        if tied := [group for group in self.groups if len(group) > 1]:
+            raise ParameterError(
+                f"Row-wise updates need a factor of its own for every mode: found tied modes {tied[0]}. "
+                'Use solver="lbfgsb".'
+            )
+        free = tuple(group[0] for group in self.groups)
+        return replace(self.objective.row_wise(), free=free, template=self.template)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""

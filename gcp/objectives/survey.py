@@ -54,7 +54,7 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
             inside |= block.weights == 0
         if not inside.all():
             bad = np.flatnonzero(~inside)
-            outside += bad.size
+            outside += bad.size * block.times
             first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
         elif first is None:
             sums.append(_sums(block, loss))

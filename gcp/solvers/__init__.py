@@ -10,14 +10,25 @@ from gcp.solvers.auto import Auto
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
+from gcp.solvers.rows import RowNewton
 
-__all__ = ["ALS", "LBFGSB", "Auto", "PreconditionedLBFGS", "Solver", "available_solvers", "get_solver"]
+__all__ = [
+    "ALS",
+    "LBFGSB",
+    "Auto",
+    "PreconditionedLBFGS",
+    "RowNewton",
+    "Solver",
+    "available_solvers",
+    "get_solver",
+]
 
 _SOLVERS: dict[str, Callable[[], Solver]] = {
     "als": ALS,
     "auto": Auto,
     "lbfgsb": LBFGSB,
     "plbfgs": PreconditionedLBFGS,
+    "rows": RowNewton,
 }
 
 

@@ -25,11 +25,14 @@ class Block:
         Entry weights; None means all 1.
     first : int
         Position of the first entry, for `TensorData.subscript`.
+    times : int
+        How many entries the one entry of a block stands for, if it stands for more than itself.
     """
 
     x: FloatArray
     weights: FloatArray | None
     first: int
+    times: int = 1
 
 
 class TensorData(Protocol):

@@ -12,6 +12,7 @@ from gcp._typing import Array
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import dense_from_listing
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def as_tensor(
     DataError
         Data that are not numbers, sparse matrices, repeated index entries; mask or weights that do not fit.
     """
+    if isinstance(data, ListedTensor):
+        return data
     if isinstance(data, DenseTensor):
         return data if mask is None and entry_weights is None else _combined(data, mask, entry_weights)
     library = _library(data)

@@ -1,0 +1,270 @@
+"""Checks of listed entries, and their way into a `Listing`: compact, sorted, each cell once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.errors import DataError, ParameterError
+from gcp.kernels import ordering
+from gcp.kernels.listed import Listing
+
+_LARGEST = 2**53
+"""Largest size of a mode: up to here every whole number is also a float."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Checked entries, in the caller's order.
+
+    Attributes
+    ----------
+    subs : ndarray of int, shape (entries, N)
+    values : ndarray, shape (entries,)
+        Real, integer or boolean numbers.
+    weights : ndarray of float64 or None
+    shape : tuple of int
+    place : callable
+        Names an entry in messages, given its position.
+    """
+
+    subs: Array
+    values: Array
+    weights: FloatArray | None
+    shape: tuple[int, ...]
+    place: Callable[[int], str]
+
+
+def checked(
+    subs: ArrayLike | Sequence[ArrayLike],
+    values: ArrayLike,
+    shape: Sequence[int] | None,
+    entry_weights: ArrayLike | None,
+    place: Callable[[int], str] = "entry {}".format,
+) -> Entries:
+    """Entries as arrays of the right types and sizes, with subscripts inside the shape.
+
+    Raises
+    ------
+    DataError
+        With the first offender.
+    """
+    numbers = _values(values)
+    rows = _subscripts(subs, len(numbers), place)
+    sizes = _shape(shape, rows)
+    _check_range(rows, sizes, place)
+    weights = None if entry_weights is None else _weights(entry_weights, len(numbers))
+    return Entries(rows, numbers, weights, sizes, place)
+
+
+def _values(values: ArrayLike) -> Array:
+    found = np.asarray(values)
+    if found.dtype.kind not in "buif":
+        raise DataError(f"values has dtype {found.dtype}: expected real, integer or boolean numbers.")
+    if found.ndim != 1:
+        raise DataError(f"values has shape {found.shape}: expected one number per entry, shape (entries,).")
+    return found
+
+
+def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[int], str]) -> Array:
+    try:
+        rows = np.asarray(subs)
+    except ValueError as error:
+        raise DataError(f"subs cannot be read as an array: {error}") from None
+    if rows.ndim != 2 or rows.shape[0] != n or rows.shape[1] == 0:
+        raise DataError(
+            f"subs has shape {rows.shape}: expected one row of subscripts per value, ({n}, number of modes)."
+        )
+    if rows.dtype.kind in "iu":
+        return rows
+    if rows.dtype.kind != "f":
+        raise DataError(f"subs has dtype {rows.dtype}: expected whole numbers.")
+    with np.errstate(invalid="ignore"):
+        bad = ~((rows == np.floor(rows)) & (np.abs(rows) <= _LARGEST))
+    if bad.any():
+        e, mode = (int(k) for k in np.argwhere(bad)[0])
+        raise DataError(
+            f"subs: {place(e)} has the subscript {rows[e, mode]} in mode {mode}: expected whole numbers."
+        )
+    return rows.astype(np.int64)
+
+
+def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
+    n_modes = rows.shape[1]
+    if shape is None:
+        if len(rows) == 0:
+            raise DataError("The list has no entries: give its shape.")
+        return tuple(int(size) + 1 for size in rows.max(axis=0))
+    sizes = tuple(shape)
+    for size in sizes:
+        is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if not (is_whole and 1 <= size <= _LARGEST):
+            raise DataError(f"shape must hold sizes of modes, at least 1: found {size!r} in {sizes}.")
+    if len(sizes) != n_modes:
+        raise DataError(f"shape has {len(sizes)} modes, but subs has {n_modes} columns.")
+    return tuple(int(size) for size in sizes)
+
+
+def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str]) -> None:
+    for mode, size in enumerate(shape):
+        column = rows[:, mode]
+        if len(column) == 0 or (column.min() >= 0 and column.max() < size):
+            continue
+        bad = np.flatnonzero((column < 0) | (column >= size))
+        e, more = int(bad[0]), f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise DataError(
+            f"subs: {place(e)} has the subscript {int(column[e])} in mode {mode}{more}: expected 0 to {size - 1} "
+            "(subscripts count from 0)."
+        )
+
+
+def _weights(weights: ArrayLike, n: int) -> FloatArray:
+    found = np.asarray(weights)
+    if found.dtype.kind not in "buif":
+        raise DataError(f"entry_weights has dtype {found.dtype}: expected nonnegative real numbers.")
+    if found.shape not in ((), (n,)):
+        raise DataError(
+            f"entry_weights has shape {found.shape}: expected one number per listed entry, ({n},)."
+        )
+    found = np.array(np.broadcast_to(found, n), dtype=np.float64)
+    bad = ~((found >= 0) & np.isfinite(found))
+    if bad.any():
+        e = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"entry_weights must be finite and nonnegative: found {found[e]} at entry {e}, "
+            f"and {int(bad.sum()) - 1} more."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class SortedEntries:
+    """Entries sorted by their subscripts, each cell once; `order` and `subs` as in `Listing`."""
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    subs: Array
+    values: Array
+    weights: FloatArray | None
+
+    def select(self, keep: Array) -> SortedEntries:
+        """The entries where `keep` is true."""
+        weights = None if self.weights is None else self.weights[keep]
+        return SortedEntries(self.shape, self.order, self.subs[keep], self.values[keep], weights)
+
+    def listing(self, x: Array, w: FloatArray | None, z: FloatArray | None) -> Listing:
+        """For the kernels, with numbers stored in as few bytes as hold them exactly."""
+        return Listing(self.shape, self.order, self.subs, _compact(x), w, z)
+
+
+def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
+    """Sort entries and merge those of one cell.
+
+    Parameters
+    ----------
+    entries : Entries
+    aggregate : {"error", "sum", "mean"}
+        Refuse, add or average several entries of one cell. Their weights are added under "mean" (the mean is then
+        the weighted one) and must be left out under "sum".
+    """
+    if aggregate not in ("sum", "mean", "error"):
+        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
+    shape = entries.shape
+    order = tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
+    permutation = ordering.lexicographic(entries.subs, shape, order)
+    columns = np.array(order)
+    compact = np.uint32 if max(shape) <= 2**32 else np.uint64
+    if permutation is None:
+        subs = np.ascontiguousarray(entries.subs[:, columns], dtype=compact)
+        values, weights = entries.values, entries.weights
+    else:
+        subs = np.empty(entries.subs.shape, compact)
+        ordering.take_rows(entries.subs, columns, permutation, subs)
+        values = entries.values[permutation]
+        weights = None if entries.weights is None else entries.weights[permutation]
+    found = SortedEntries(shape, order, subs, values, weights)
+    first = ordering.first_of_runs(subs)
+    if first.all():
+        return found
+    if aggregate == "error":
+        raise DataError(_repetition(entries, first, permutation))
+    return _merged(found, first, aggregate)
+
+
+def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries:
+    values, weights = found.values, found.weights
+    starts = np.flatnonzero(first)
+    kind = np.float64 if values.dtype.kind == "f" or aggregate == "mean" else np.int64
+    if aggregate == "sum":
+        if weights is not None:
+            raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
+        sums = np.add.reduceat(values, starts, dtype=kind)
+        merged_weights = None
+    elif weights is None:
+        sums = np.add.reduceat(values, starts, dtype=kind) / np.diff([*starts, len(values)])
+        merged_weights = None
+    else:
+        merged_weights = np.add.reduceat(weights, starts)
+        sums = np.add.reduceat(values * weights, starts) / np.where(merged_weights > 0, merged_weights, 1.0)
+    if values.dtype.kind == "f":
+        sums = sums.astype(values.dtype)
+    return SortedEntries(found.shape, found.order, found.subs[starts], sums, merged_weights)
+
+
+def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
+    """Sorted entries and further cells together, those of the latter with the value NaN."""
+    back = np.argsort(found.order)
+    n = len(unknown.subs)
+    subs = np.concatenate([found.subs[:, back], unknown.subs.astype(found.subs.dtype)])
+    values = np.concatenate([found.values.astype(np.float64), np.full(n, np.nan)])
+    weights = None if found.weights is None else np.concatenate([found.weights, np.ones(n)])
+    # Where a cell is in both lists, the NaN wins in every sum.
+    every = sorted_entries(Entries(subs, values, weights, found.shape, unknown.place), "mean")
+    return replace(every, values=every.values.astype(dtype_of(found.values)))
+
+
+def is_nan(values: Array) -> Array:
+    """True where a value is NaN; of integers, none is."""
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+
+
+def _repetition(entries: Entries, first: Array, permutation: Array | None) -> str:
+    """The message about the earliest entry whose cell was listed before."""
+    source = np.arange(len(first)) if permutation is None else permutation
+    again = np.flatnonzero(~first)
+    k = int(again[np.argmin(source[again])])
+    second, run = int(source[k]), k
+    while not first[run]:
+        run -= 1
+    cell = tuple(int(i) for i in entries.subs[second])
+    return (
+        f"{entries.place(int(source[run]))} and {entries.place(second)} list the same cell {cell} "
+        f'({len(again)} such repetitions in all). Choose aggregate="sum" or "mean", or remove them.'
+    )
+
+
+def _compact(values: Array) -> FloatArray:
+    """As float32 where this loses nothing: counts, ratings, zeros and ones; else float64."""
+    if values.dtype == np.float32:
+        return values
+    if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
+        return values.astype(np.float32)
+    single = values.astype(np.float32)
+    return single if np.array_equal(single, values) else values.astype(np.float64)
+
+
+def dtype_of(values: Array) -> np.dtype[Any]:
+    """float32 for float32 and float16 data, else float64."""
+    small = values.dtype in (np.dtype(np.float32), np.dtype(np.float16))
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def cells_of(shape: Sequence[int]) -> int:
+    """Number of cells of a tensor, exactly."""
+    return math.prod(shape)

@@ -1,0 +1,107 @@
+"""What tensors given by a list of entries have in common, whatever the other entries mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.errors import ParameterError
+from gcp.formula import Formula
+from gcp.kernels import listed, rows
+from gcp.kernels.listed import Listing
+from gcp.labels import ModeLabels
+from gcp.tensors.base import Block
+from gcp.tensors.entries import SortedEntries, dtype_of
+
+_BLOCK = 1 << 16
+
+_DENSE_ONLY = (
+    'The solvers "plbfgs" and "als" are for dense tensors: found a tensor of listed entries. '
+    'Use solver="auto", "rows" or "lbfgsb".'
+)
+
+
+class ListedTensor:
+    """A tensor with listed entries, sorted; base of `ObservedTensor` and `SparseTensor`."""
+
+    entries: SortedEntries
+    listing: Listing
+    labels: ModeLabels | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the modes."""
+        return self.entries.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of modes."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 for float32 and float16 data, else float64."""
+        return dtype_of(self.entries.values)
+
+    @property
+    def values(self) -> Array:
+        """Values of the listed entries."""
+        return self.entries.values
+
+    @property
+    def entry_weights(self) -> FloatArray | None:
+        """Weights of the listed entries; None means all 1."""
+        return self.entries.weights
+
+    @cached_property
+    def subs(self) -> Array:
+        """Subscripts of the listed entries, shape (entries, N)."""
+        return self.entries.subs[:, np.argsort(self.entries.order)]
+
+    def blocks(self) -> Iterator[Block]:
+        """All listed entries once, in runs of bounded size."""
+        x, w = self.listing.x, self.listing.w
+        for first in range(0, len(x), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            weights = None if w is None else w[part]
+            numbers = x[part].astype(np.float64)
+            if weights is not None:
+                numbers[weights == 0] = 1.0  # inside every built-in loss's domain
+            yield Block(numbers, weights, first)
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """The subscript of an entry that `blocks` numbered."""
+        row = self.listing.subs[position].tolist()
+        return tuple(row[self.listing.order.index(n)] for n in range(self.ndim))
+
+    def model_values(self, factors: Factors) -> FloatArray:
+        """The model at the listed entries."""
+        return listed.model_values(self.listing, factors, (), self.dtype)
+
+    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
+        """One number for each listed entry back to every factor."""
+        return listed.mttkrps(self.listing, y, factors, (), self.dtype)[0]
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """None: products with Khatri-Rao rows of many modes are for dense data."""
+        return ()
+
+    def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
+        """Not for listed data; see `sides`."""
+        raise ParameterError(_DENSE_ONLY)
+
+    def loss_mttkrps_and_marginals(
+        self, formula: Formula, factors: Factors, n_threads: int
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Not for listed data."""
+        raise ParameterError(_DENSE_ONLY)
+
+    @cached_property
+    def groups(self) -> list[rows.Group]:
+        """The listed entries grouped by each mode in turn, for solvers that update row by row; made at first use."""
+        return [rows.grouped(self.listing, mode) for mode in range(self.ndim)]

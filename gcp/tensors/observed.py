@@ -1,0 +1,95 @@
+"""Tensors of which some entries are known, and nothing is known of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from gcp._typing import Factors, FloatArray
+from gcp.errors import DataError
+from gcp.formula import Formula
+from gcp.kernels import listed
+from gcp.labels import ModeLabels
+from gcp.tensors import entries
+from gcp.tensors.listed import ListedTensor
+
+
+class ObservedTensor(ListedTensor):
+    """A tensor given by the list of its known entries; nothing is known of the others (ratings, test answers).
+
+    For counts and links, where an entry that no one listed is 0, use `SparseTensor`.
+
+    Parameters
+    ----------
+    subs : array_like of int, shape (entries, N)
+        0-based subscripts of the known entries, in any order.
+    values : array_like, shape (entries,)
+        Their real, integer or boolean values; a NaN is not known either, so its entry is left out.
+    shape : sequence of int, optional
+        Sizes of the modes; their product may exceed 2**63. Default: the largest subscripts.
+    entry_weights : array_like, shape (entries,), optional
+        Nonnegative reals; 2 counts an entry twice, 0 leaves it out.
+    labels : ModeLabels, optional
+        Names and coordinates of the modes.
+    aggregate : {"error", "sum", "mean"}
+        What to do with several entries for one cell.
+
+    Attributes
+    ----------
+    subs, values, entry_weights : ndarray
+        Of the entries, sorted.
+
+    Raises
+    ------
+    DataError
+        Subscripts that are negative, too large, not whole, or repeated; values that are not numbers; no entry at all.
+
+    Notes
+    -----
+    Keeps a sorted copy: 4 bytes for each subscript (8 in modes of more than 2**32 positions), and 4 for each value
+    that float32 holds exactly, else 8.
+    """
+
+    def __init__(
+        self,
+        subs: ArrayLike,
+        values: ArrayLike,
+        shape: Sequence[int] | None = None,
+        entry_weights: ArrayLike | None = None,
+        labels: ModeLabels | None = None,
+        aggregate: str = "error",
+    ) -> None:
+        given = entries.checked(subs, values, shape, entry_weights)
+        self._set(entries.sorted_entries(given, aggregate), labels)
+
+    @classmethod
+    def of(cls, found: entries.SortedEntries, labels: ModeLabels | None = None) -> ObservedTensor:
+        """From entries that are sorted already."""
+        tensor = cls.__new__(cls)
+        tensor._set(found, labels)
+        return tensor
+
+    def _set(self, found: entries.SortedEntries, labels: ModeLabels | None) -> None:
+        if labels is not None:
+            labels.check(found.shape)
+        keep = ~entries.is_nan(found.values)
+        if found.weights is not None:
+            keep &= found.weights > 0
+        found = found if keep.all() else found.select(keep)
+        if len(found.values) == 0:
+            raise DataError("The data have no observed entry: the list is empty, or all NaN or of weight 0.")
+        self.entries, self.labels = found, labels
+        self.listing = found.listing(found.values, found.weights, None)
+
+    def __repr__(self) -> str:
+        """Shape, type and number of entries."""
+        shape = " x ".join(map(str, self.shape))
+        return f"ObservedTensor({shape}, {self.values.dtype}, {len(self.values):,} known)"
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int = 1
+    ) -> tuple[float, list[FloatArray]]:
+        """Weighted loss and its gradient in every factor, from one pass over the known entries."""
+        value, grad, _ = listed.loss_and_mttkrps(self.listing, formula, factors, self.dtype, n_threads)
+        return value, grad
