@@ -56,7 +56,8 @@ def _add_cells(parser: Parser) -> None:
     group.add_argument(
         "--mask",
         metavar="FILE",
-        help="a tensor file of the data's shape, or one that broadcasts to it; nonzero = observed",
+        help="a tensor file of the data's shape, or one that broadcasts to it; nonzero = observed. A listing "
+        "(.tns, .csv, .parquet) names the observed cells: those it leaves out are not",
     )
     group.add_argument(
         "--entry-weights",
@@ -66,7 +67,8 @@ def _add_cells(parser: Parser) -> None:
     group.add_argument(
         "--exclude-zeros",
         action="store_true",
-        help="leave cells that are 0 out of the fit; the gamma and rayleigh losses need it if there are any",
+        help="leave cells that are 0 out of the fit, listed or not; the gamma and rayleigh losses need it if there "
+        "are any",
     )
 
 
@@ -92,7 +94,7 @@ def _add_method(parser: Parser) -> None:
         help="decides all random starts, at least 0 (default: drawn, and reported)",
     )
     group.add_argument(
-        "--solver", default="auto", metavar="NAME", help="auto, als, lbfgsb or plbfgs (default: auto)"
+        "--solver", default="auto", metavar="NAME", help="auto, als, lbfgsb, plbfgs or rows (default: auto)"
     )
     group.add_argument(
         "--max-iter",

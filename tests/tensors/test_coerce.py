@@ -149,8 +149,6 @@ def test_wide_frame():
         (pd.Series([], dtype=float, index=pd.MultiIndex.from_arrays([[], []])), "empty"),
         (pd.Series([1.0], index=pd.MultiIndex.from_tuples([("a", None)])), "missing labels"),
         (pd.Index([1, 2, 3]).to_frame().groupby(0), "expected a Series or a DataFrame"),
-        (scipy.sparse.eye(3).tocsr(), r"csr_matrix.*\.toarray\(\)"),
-        (scipy.sparse.eye_array(3).tocoo(), r"\.toarray\(\)"),
         ("data.npz", r"gcp\.read_tensor"),
         ([[1, 2], [3]], "cannot be read as an array"),
         ([["a", "b"]], "expected real, integer or boolean"),
