@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-TENS = np.array([10**k for k in range(16)])
+_TENS = np.array([10**k for k in range(20)], np.uint64)
 _EXACT = np.array([10.0**k for k in range(23)])
 _FAR = 80
 """Largest power of ten, up or down, that is kept as a sum of two doubles."""
@@ -34,18 +34,35 @@ _8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
 _PLUS, _MINUS, _POINT = 43, 45, 46
 
 
+MARGIN = 80
+"""Bytes that must follow the place where a number begins."""
+
+
+def _load(builder: Any, address: Any, bits: int) -> Any:
+    found = builder.load(builder.inttoptr(address, ir.IntType(bits).as_pointer()))
+    found.align = 1
+    return found
+
+
 @intrinsic
-def eight(context: Any, text: Any, pos: Any) -> Any:
-    """The eight bytes at a place as one word, the first lowest."""
+def byte(context: Any, address: Any) -> Any:
+    """The byte at an address: of an array passed on, Numba would count the references at every call."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        word = ir.IntType(64)
-        found = builder.load(builder.bitcast(builder.gep(data, [args[1]]), word.as_pointer()))
-        found.align = 1
+        return _load(builder, args[0], 8)
+
+    return types.uint8(types.int64), build
+
+
+@intrinsic
+def _eight(context: Any, address: Any) -> Any:
+    """Eight bytes from an address on, as one word, the first lowest."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = _load(builder, args[0], 64)
         return found if sys.byteorder == "little" else builder.bswap(found)
 
-    return types.uint64(text, types.int64), build
+    return types.uint64(types.int64), build
 
 
 @intrinsic
@@ -59,7 +76,7 @@ def _zero_bits_below(context: Any, word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def leading(word):  # type: ignore[no-untyped-def]
+def _leading(word):  # type: ignore[no-untyped-def]
     """How many of eight bytes are digits before the first that is not, and the number they write."""
     word ^= _ZEROS
     # A digit is now 0 to 9. What a larger byte carries over changes bytes behind it only.
@@ -68,7 +85,22 @@ def leading(word):  # type: ignore[no-untyped-def]
     word = word << ((np.uint64(64) - bits) & np.uint64(63)) if bits else np.uint64(0)
     word = (word * _BY_10) >> _8 & _PAIRS
     word = (word * _BY_100) >> _16 & _FOURS
-    return np.int64(bits >> np.uint64(3)), np.int64((word * _BY_10000) >> _32)
+    return np.int64(bits >> np.uint64(3)), (word * _BY_10000) >> _32
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def whole(at):  # type: ignore[no-untyped-def]
+    """How many digits there are from an address on, and the number they write: right for at most 19, of at most 24."""
+    count, number = _leading(_eight(at))
+    if count == 8:
+        more, low = _leading(_eight(at + 8))
+        number = number * _TENS[more] + low
+        count += more
+        if more == 8:
+            more, low = _leading(_eight(at + 16))
+            number = number * _TENS[more] + low
+            count += more
+    return count, number
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -110,40 +142,30 @@ def _scaled(digits, power):  # type: ignore[no-untyped-def]
     return nearest + (rest + doubt) == nearest and nearest + (rest - doubt) == nearest, nearest
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _more_digits(text, pos, digits):  # type: ignore[no-untyped-def]
-    """A number with the digits that follow appended, and where they end."""
-    while np.uint8(text[pos] - 48) < 10:
-        digits = digits * np.uint64(10) + np.uint64(text[pos] - 48)
-        pos += 1
-    return digits, pos
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def decimal(text, pos):  # type: ignore[no-untyped-def]
-    """Whether a plain decimal number begins here (with at most 19 digits), its value, and where it ends.
-
-    The text must end with something that is no part of a number.
-    """
-    is_negative = text[pos] == _MINUS
-    if is_negative or text[pos] == _PLUS:
-        pos += 1
-    first = pos
-    digits, pos = _more_digits(text, pos, np.uint64(0))
-    count, power, shift = pos - first, 0, np.int64(0)
-    if text[pos] == _POINT:
-        first = pos + 1
-        digits, pos = _more_digits(text, first, digits)
-        power = first - pos
-        count -= power
-    if not 0 < count < 20:
-        return False, 0.0, pos
-    if text[pos] | 32 == 101:  # e or E
-        sign = -1 if text[pos + 1] == _MINUS else 1
-        first = pos + (2 if sign < 0 or text[pos + 1] == _PLUS else 1)
-        exponent, pos = _more_digits(text, first, np.uint64(0))
-        if not first < pos < first + 5:
-            return False, 0.0, pos
+def decimal(at):  # type: ignore[no-untyped-def]
+    """Whether a plain decimal number begins at an address, its value, and where it ends."""
+    is_negative = byte(at) == _MINUS
+    if is_negative or byte(at) == _PLUS:
+        at += 1
+    count, digits = whole(at)
+    at += count
+    n_decimals, shift = np.int64(0), np.int64(0)
+    if byte(at) == _POINT:
+        n_decimals, decimals = whole(at + 1)
+        at += 1 + n_decimals
+        if n_decimals > 19 or (digits > 0 and count + n_decimals > 19):
+            return False, 0.0, at
+        digits = digits * _TENS[n_decimals] + decimals
+    if count > 19 or count + n_decimals == 0:
+        return False, 0.0, at
+    if byte(at) | 32 == 101:  # e or E
+        sign = -1 if byte(at + 1) == _MINUS else 1
+        at += 2 if sign < 0 or byte(at + 1) == _PLUS else 1
+        count, exponent = whole(at)
+        at += count
+        if not 0 < count < 5:
+            return False, 0.0, at
         shift = sign * np.int64(exponent)
-    is_certain, value = _scaled(digits, power + shift)
-    return is_certain, -value if is_negative else value, pos
+    is_certain, value = _scaled(digits, shift - n_decimals)
+    return is_certain, -value if is_negative else value, at

@@ -5,49 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gcp.kernels.digits import TENS, decimal, eight, leading
+from gcp.kernels.digits import MARGIN, byte, decimal, whole
 
 _TAB, _NEWLINE, _RETURN, _BLANK, _COMMENT = 9, 10, 13, 32, 35
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ends(byte):  # type: ignore[no-untyped-def]
-    """Whether a number may end before this byte."""
-    return byte in (_BLANK, _NEWLINE, _TAB, _RETURN, _COMMENT)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _any_row(text, pos, limits, subs, values, row, largest):  # type: ignore[no-untyped-def]
-    """Read a row, an empty line or a comment: where the next line begins, or -1, and the number of fields."""
-    field = 0
-    while True:
-        while text[pos] == _BLANK or text[pos] == _TAB:
-            pos += 1
-        if text[pos] == _COMMENT:
-            while text[pos] != _NEWLINE and text[pos] != _RETURN:
-                pos += 1
-        if text[pos] == _RETURN and text[pos + 1] == _NEWLINE:
-            pos += 1
-        if text[pos] == _NEWLINE:
-            return pos + 1, field
-        is_plain, value, pos = decimal(text, pos)
-        if not is_plain or field > limits.size or not _ends(text[pos]):
-            return -1, field
-        if field == limits.size:
-            values[row] = value
-        elif value == np.floor(value) and 0 < value <= limits[field]:
-            subs[row, field] = np.int64(value) - 1
-            largest[field] = max(largest[field], np.int64(value) - 1)
-        else:
-            return -1, field
-        field += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[no-untyped-def]
     """Read rows of 1-based subscripts and a value, up to the end of the text or a line that is not plain.
 
-    Blank lines, and comments that begin with #, hold no row.
+    Blank lines, and comments that begin with #, hold no row. Lines so near the end that a number might begin in the
+    last bytes are not plain.
 
     Parameters
     ----------
@@ -69,35 +37,61 @@ def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[n
         Where the first unread line begins, the first unused row, and how many lines were read.
     """
     lines, last = 0, limits.size
-    safe = text.size - 17
-    while pos < text.size:
-        # First as whole numbers with one blank or tab between them, then as anything.
-        end, field = pos, 0
-        while end < safe:
-            count, number = leading(eight(text, end))
-            if count == 8:
-                count, low = leading(eight(text, end + 8))
-                number = number * TENS[count] + low
-                count += 8
-            end += count
-            after = text[np.uint64(end)]
-            end += 1
-            if count == 0 or count == 16:
+    first = text.ctypes.data
+    at, end = first + pos, first + text.size
+    while at < end:
+        begin, field = at, 0
+        while True:
+            at, is_end = _next_field(at)
+            if is_end:
                 break
-            if field == last:
-                values[np.uint64(row)] = number
-                field += after == _NEWLINE
-                break
-            if number == 0 or number > limits[np.uint64(field)] or (after != _BLANK and after != _TAB):
-                break
-            subs[np.uint64(row), np.uint64(field)] = number - 1
-            largest[field] = max(largest[field], number - 1)
+            if field > last or at >= end - MARGIN:
+                return begin - first, row, lines
+            start = at
+            count, digits = whole(at)
+            at += count
+            is_whole = 0 < count < 19 and _ends(byte(at))
+            number, value = np.int64(digits), np.float64(digits)
+            if not is_whole:
+                is_plain, value, at = decimal(start)
+                if not (is_plain and _ends(byte(at))):
+                    return begin - first, row, lines
+                is_whole = value == np.floor(value) and 0 < value < 1e18
+                number = np.int64(value) if is_whole else 0
+            if field < last:
+                if not (is_whole and 0 < number <= limits[np.uint64(field)]):
+                    return begin - first, row, lines
+                subs[np.uint64(row), np.uint64(field)] = number - 1
+                largest[np.uint64(field)] = max(largest[np.uint64(field)], number - 1)
+            else:
+                values[np.uint64(row)] = value
             field += 1
-        if field <= last:
-            end, field = _any_row(text, pos, limits, subs, values, row, largest)
-        if end < 0 or 0 < field <= last:
-            break
+        if 0 < field <= last:
+            return begin - first, row, lines
         row += field > 0
         lines += 1
-        pos = end
-    return pos, row, lines
+        at += 1
+    return at - first, row, lines
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _next_field(at):  # type: ignore[no-untyped-def]
+    """Where the next field of a line begins, or its newline; and whether it is that."""
+    now = byte(at)
+    while now == _BLANK or now == _TAB:
+        at += 1
+        now = byte(at)
+    if now > _COMMENT:
+        return at, False
+    if now == _COMMENT:
+        while byte(at) != _NEWLINE and byte(at) != _RETURN:
+            at += 1
+    if byte(at) == _RETURN and byte(at + 1) == _NEWLINE:
+        at += 1
+    return at, byte(at) == _NEWLINE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ends(byte):  # type: ignore[no-untyped-def]
+    """Whether a number may end before this byte."""
+    return byte == _BLANK or byte == _NEWLINE or byte == _TAB or byte == _RETURN or byte == _COMMENT
