@@ -90,7 +90,7 @@ def _leading(word):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def whole(at):  # type: ignore[no-untyped-def]
-    """How many digits there are from an address on, and the number they write: right for at most 19, of at most 24."""
+    """How many digits begin at an address, of at most 24, and the number they write, right for at most 19."""
     count, number = _leading(_eight(at))
     if count == 8:
         more, low = _leading(_eight(at + 8))

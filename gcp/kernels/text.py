@@ -57,7 +57,7 @@ def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[n
                 if not (is_plain and _ends(byte(at))):
                     return begin - first, row, lines
                 is_whole = value == np.floor(value) and 0 < value < 1e18
-                number = np.int64(value) if is_whole else 0
+                number = np.int64(value if is_whole else 0.0)
             if field < last:
                 if not (is_whole and 0 < number <= limits[np.uint64(field)]):
                     return begin - first, row, lines
@@ -78,7 +78,7 @@ def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[n
 def _next_field(at):  # type: ignore[no-untyped-def]
     """Where the next field of a line begins, or its newline; and whether it is that."""
     now = byte(at)
-    while now == _BLANK or now == _TAB:
+    while now in (_BLANK, _TAB):
         at += 1
         now = byte(at)
     if now > _COMMENT:
@@ -94,4 +94,4 @@ def _next_field(at):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _ends(byte):  # type: ignore[no-untyped-def]
     """Whether a number may end before this byte."""
-    return byte == _BLANK or byte == _NEWLINE or byte == _TAB or byte == _RETURN or byte == _COMMENT
+    return byte in (_BLANK, _NEWLINE, _TAB, _RETURN, _COMMENT)

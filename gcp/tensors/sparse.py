@@ -118,7 +118,8 @@ class SparseTensor(ListedTensor):
             every, hidden = every.select(keep), hidden[keep]
             w, z = (None if weights is None else weights[keep] for weights in (w, z))
         self.labels, self.mode_weights = labels, mode_weights
-        self.entries = every.select(~hidden) if hidden.any() else every
+        kept = every.select(~hidden) if hidden.any() else every
+        self.entries = replace(kept, values=kept.values.astype(found.values.dtype, copy=False))
         self.n_missing = int(np.count_nonzero(hidden))
         self._hidden = hidden
         self.listing = every.listing(
