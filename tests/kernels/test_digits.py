@@ -27,11 +27,13 @@ def assert_exact(text):
     return is_plain
 
 
-@pytest.mark.parametrize(
-    "text",
-    "0 -0 7 +7 00012 1. .5 -.5 1e3 1E+3 12.5e-2 9007199254740993 1e22 123456789.123456789 0.1 5e-80 "
-    "9999999999999999999 1.7976931348623157e60 0.000000000000001".split(),
-)
+PLAIN = """
+0 -0 7 +7 00012 1. .5 -.5 1e3 1E+3 12.5e-2 9007199254740993 1e22 123456789.123456789 0.1 5e-80 9999999999999999999
+1.7976931348623157e60 0.000000000000001
+"""
+
+
+@pytest.mark.parametrize("text", PLAIN.split())
 def test_plain_numbers(text):
     assert assert_exact(text)
 
