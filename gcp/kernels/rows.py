@@ -9,8 +9,7 @@ falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -126,7 +125,6 @@ def update(
     own: FloatArray,
     bounds: tuple[FloatArray, FloatArray],
     formula: Formula,
-    curvature: Callable[..., Any],
     zero: tuple[float, float],
     *,
     step: float,
@@ -142,8 +140,9 @@ def update(
         The mode's padded factor, with its main effects as the last unknown if there are any.
     bounds : (ndarray, ndarray), each of shape (I_mode or 1, width)
         Lower and upper; one row stands for all.
-    formula, curvature
-        Of the loss; the curvature is a function like its own.
+    formula : Formula
+        Of the loss. Its second derivative serves where it is positive, 0 elsewhere: the Fisher information that other
+        solvers take is much larger at small data and models near 0, and steps would be too short.
     zero : (float, float)
         See `listed.loss_and_mttkrps`.
     step : float
@@ -155,7 +154,7 @@ def update(
     -----
     About R**2 / 2 multiplications and additions for each entry, and R**3 / 6 for each row.
     """
-    function = entrywise.address(formula, np.dtype(float), curvature)
+    function = entrywise.address(formula, np.dtype(float), formula.d2f)
     numbers = np.array(formula.params, float), np.array(zero, float)
     lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
     n = len(own)

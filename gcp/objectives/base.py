@@ -19,6 +19,10 @@ class Objective(Protocol):
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
 
+    @property
+    def has_curvature(self) -> bool:
+        """Whether `value_grad_and_curvature` can be had: of dense data."""
+
     def least_squares(self) -> LeastSquares:
         """The parts of an objective that is a plain sum of squares.
 

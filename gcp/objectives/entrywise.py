@@ -23,6 +23,9 @@ from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
 
+_SOFTNESS = tuple(0.1 * 0.3**k for k in range(6))
+"""Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
+
 
 @dataclass(frozen=True)
 class EntrywiseObjective:
@@ -72,6 +75,11 @@ class EntrywiseObjective:
         )
         value = self.ridge.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
+
+    @property
+    def has_curvature(self) -> bool:
+        """Whether `value_grad_and_curvature` can be had: of dense data."""
+        return bool(self.tensor.sides)
 
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
@@ -125,12 +133,12 @@ class EntrywiseObjective:
         return RowWise(
             self.tensor.groups,
             formula,
-            formula.d2f if is_sparse or formula.weight is None else formula.weight,
             zero or (0.0, 0.0),
             self.tensor.mode_weights if isinstance(self.tensor, SparseTensor) else None,
             self.ridge.strength,
             self.n_threads,
             tuple(range(self.tensor.ndim)),
+            softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),
         )
 
     @property

@@ -55,6 +55,11 @@ class FreeFactors:
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return value, self.gather(grad), curvature.restricted(self.groups)
 
+    @property
+    def has_curvature(self) -> bool:
+        """As of the whole objective."""
+        return self.objective.has_curvature
+
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares, unless modes are tied."""
         if tied := [group for group in self.groups if len(group) > 1]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,6 @@ class RowWise:
         The entries in the order of each mode.
     formula : Formula
         Of the loss.
-    curvature : callable
-        The function of the formula that the quadratic model of a row takes.
     zero : (float, float)
         Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
     mode_weights : sequence of ndarray or None
@@ -36,17 +33,19 @@ class RowWise:
         The mode of each variable.
     template : sequence of ndarray
         The factors of all modes; those of free modes mean nothing.
+    softer : tuple of Formula
+        Similar losses that are easier to minimise, the easiest first.
     """
 
     groups: Sequence[rows.Group]
     formula: Formula
-    curvature: Callable[..., Any]
     zero: tuple[float, float]
     mode_weights: Sequence[FloatArray] | None
     strength: float
     n_threads: int
     free: tuple[int, ...]
     template: Factors = ()
+    softer: tuple[Formula, ...] = ()
 
     def expand(self, variables: Factors) -> list[FloatArray]:
         """The factors of all modes, in float64."""
@@ -95,7 +94,6 @@ class RowWise:
             own,
             (_padded(lower, width, lower), _padded(upper, width, upper)),
             self.formula,
-            self.curvature,
             self.zero,
             step=step,
             n_threads=self.n_threads,

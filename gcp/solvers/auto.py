@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from gcp._typing import Factors
 from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
-from gcp.solvers import als
+from gcp.solvers import als, rows
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
+from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 from gcp.solvers.run import Options
 
@@ -20,9 +21,9 @@ _SWEEPS = 40
 class Auto(Options):
     """The method that suits the problem.
 
-    `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes, and
-    `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for everything
-    else.
+    Of dense data, `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes,
+    and `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for
+    everything else. Of lists of entries, `RowNewton` where it applies, else `LBFGSB`.
 
     Parameters
     ----------
@@ -53,6 +54,10 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
+        if rows.suits(objective):
+            return rows.RowNewton(**vars(self)).solve(objective, start, bounds, callback)
+        if not objective.has_curvature:
+            return LBFGSB(**vars(self)).solve(objective, start, bounds, callback)
         finisher = PreconditionedLBFGS(**vars(self))
         if not als.suits(objective, bounds):
             return finisher.solve(objective, start, bounds, callback)

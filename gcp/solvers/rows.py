@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.errors import ParameterError
+from gcp.formula import Formula
 from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
-from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.run import LARGE_GRADIENT, Options, Run
 
 
@@ -101,13 +102,17 @@ class _Run(Run):
         self.previous = self.current
         self.age = 0  # accepted sweeps since extrapolation began anew
         self.evaluated = True
+        self.softer = list(problem.softer)
 
     def iterate(self) -> None:
         """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
+        while self.softer and not self.stop:
+            if self.try_softer(self.softer.pop(0)):
+                return
         while not self.stop:
             ahead = max(0.0, (self.age - 1) / (self.age + 2))
             factors = self.extrapolated(ahead)
-            value, norm = self.sweep(factors)
+            value, norm = self.sweep(self.problem, factors)
             if not value <= self.value:
                 if self.age <= 1:
                     self.stop = "precision"
@@ -121,6 +126,20 @@ class _Run(Run):
             self.after_iteration()
             return
 
+    def try_softer(self, formula: Formula) -> bool:
+        """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""
+        factors = self.extrapolated(0.0)
+        self.sweep(replace(self.problem, formula=formula), factors)
+        value, grad = self.evaluate(self.scaled(factors))
+        if not value < self.value:
+            self.softer = []
+            return False
+        self.current = self.previous = factors
+        self.evaluated = True
+        self.accept(self.scaled(factors), value, grad)
+        self.after_iteration()
+        return True
+
     def extrapolated(self, ahead: float) -> list[FloatArray]:
         """Beyond the last iterate, within the bounds."""
         factors = list(self.current)
@@ -129,9 +148,9 @@ class _Run(Run):
             factors[mode] = np.clip(a + ahead * (a - b), low, high) if ahead else a.copy()
         return factors
 
-    def sweep(self, factors: list[FloatArray]) -> tuple[float, float]:
+    def sweep(self, problem: RowWise, factors: list[FloatArray]) -> tuple[float, float]:
         """Update all free factors in place; the objective, and the largest gradient norm on the way."""
-        problem, norm, value = self.problem, 0.0, np.inf
+        norm, value = 0.0, np.inf
         self.n_eval += 1
         for variable, mode in enumerate(problem.free):
             scale = self.scales[variable]
@@ -158,20 +177,19 @@ class _Run(Run):
 
     def finish(self) -> None:
         """Exact values of the outcome."""
-        self.take()
         if not self.evaluated:
+            self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
             self.revise()
         if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
             self.stop = "stalled"
 
-    def take(self) -> None:
-        """The current factors as the vector of `Run`."""
-        free = [self.current[mode] for mode in self.problem.free]
-        self.z = self.packing.pack(free) / self.scale
+    def scaled(self, factors: list[FloatArray]) -> FloatArray:
+        """The free factors as the vector of `Run`."""
+        return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
-    def _state(self):  # type: ignore[no-untyped-def]
-        self.take()
+    def _state(self) -> IterationState:
+        self.z = self.scaled(self.current)
         return super()._state()
 
 
