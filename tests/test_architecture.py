@@ -15,13 +15,34 @@ import gcp
 ROOT = Path(gcp.__file__).parent
 
 LAYERS = {
-    0: {"_typing", "errors", "domain", "branchfree", "elementary", "formula", "labels", "autodiff"},
+    0: {
+        "_typing",
+        "errors",
+        "domain",
+        "branchfree",
+        "elementary",
+        "formula",
+        "labels",
+        "autodiff",
+        "effects",
+    },
     1: {"losses", "kernels"},
     2: {"tensors"},
     3: {"samplers", "penalties"},
     4: {"objectives"},
     5: {"bounds", "start", "packing", "solvers"},
-    6: {"arguments", "evaluation", "progress", "result", "result_file", "fit", "simulate", "testing", "io"}
+    6: {
+        "arguments",
+        "evaluation",
+        "job",
+        "progress",
+        "result",
+        "result_file",
+        "fit",
+        "simulate",
+        "testing",
+        "io",
+    }
     | {"datasets", "checkpoint"},
     7: {"analysis", "selection", "plots"},
     8: {"cli", "__main__", "__init__"},

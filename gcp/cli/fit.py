@@ -85,7 +85,11 @@ def _fit(args: argparse.Namespace, tensor: gcp.DenseTensor, loss: gcp.Loss) -> g
                 n_starts=args.starts,
                 solver=args.solver,
                 bounds=bounds,
-                l2_reg=args.l2_reg,
+                l2_reg={
+                    "factors": args.l2_reg,
+                    "main_effects": args.l2_reg if args.l2_effects is None else args.l2_effects,
+                },
+                main_effects=_effect_modes(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
                 max_seconds=args.max_seconds,
@@ -136,6 +140,21 @@ def _companion(path: str, tensor: gcp.DenseTensor) -> Array:
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
+def _effect_modes(args: argparse.Namespace, tensor: gcp.DenseTensor) -> bool | list[int]:
+    """All modes, or those that the option names or numbers."""
+    if args.main_effects in (None, "all"):
+        return args.main_effects is not None
+    names = list(mode_labels(tensor).names)
+    found = []
+    for given in (part.strip() for part in args.main_effects.split(",")):
+        if given not in names and not (given.isdigit() and int(given) < len(names)):
+            raise ParameterError(
+                f"--main-effects: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
+            )
+        found.append(names.index(given) if given in names else int(given))
+    return found
+
+
 def _init(given: str) -> Any:
     """A name, or the model of a saved result."""
     if given in ("random", "svd"):
@@ -173,6 +192,8 @@ def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str,
         "projected_gradient_norm": result.projected_gradient_norm,
         "seconds": result.seconds,
         "weights": result.weights.tolist(),
+        "intercept": result.intercept,
+        "main_effects": list(result.main_effects),
         "starts": result.starts,
         "settings": result.settings,
         "options": {name: value for name, value in vars(args).items() if name != "run"},
@@ -196,6 +217,9 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         ("seed", str(result.settings["seed"])),
         ("component weights", "  ".join(number(float(w)) for w in result.weights)),
     ]
+    if result.main_effects:
+        spreads = ", ".join(f"{name} sd {number(float(v.std()))}" for name, v in result.main_effects.items())
+        rows.append(("main effects", f"intercept {number(result.intercept)}; {spreads}"))
     if len(result.starts) > 1:
         best = min(result.starts, key=lambda start: start["objective"])["start"]
         objectives = "  ".join(f"{start['objective']:.8g}" for start in result.starts)

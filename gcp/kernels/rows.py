@@ -88,8 +88,8 @@ class RowProblem(NamedTuple):
         P, multiplied by the row's scale.
     scales : ndarray, shape (I_mode,) or (0,)
         Of the zero part in each row; empty for ones.
-    ridge : ndarray, shape (width,)
-        Added to the diagonal of P; not scaled.
+    ridge, centre : ndarray, shape (width,)
+        Half of ridge * (a - centre)**2 is added to the objective of every row.
     size : int
         Number of unknowns of a row; the rest of `width` is padding. The last one is the mode's own main effect if
         there are effects.
@@ -101,6 +101,7 @@ class RowProblem(NamedTuple):
     quadratic: FloatArray
     scales: FloatArray
     ridge: FloatArray
+    centre: FloatArray
     size: int
 
 
@@ -187,7 +188,7 @@ def update(
 def _update_rows(function, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, subs, x, w, z = entries
     own, lower, upper = factor
-    linear, quadratic, scales, ridge, size = common
+    linear, quadratic, scales, ridge, centre, size = common
     width = linear.size
     held = np.zeros((2, _HELD * width))
     runs = np.zeros((6, RUN))
@@ -202,7 +203,7 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
             low[r], high[r] = lower[at, r], upper[at, r]
         scale = scales[i] if scales.size else 1.0
         span = first[i], first[i + 1]
-        before = _own_part(a, linear, quadratic, scale, ridge, g, h)
+        before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
         before += _entries_part(
             function, (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
         )
@@ -218,7 +219,7 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
             for r in range(size):
                 new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
                 gain += g[r] * (new[r] - a[r])
-            after = _own_value(new, linear, quadratic, scale, ridge)
+            after = _own_value(new, linear, quadratic, scale, ridge, centre)
             after += _entries_part(
                 function, (subs, x, w, z), span, new, others, size, numbers, held, runs, g, h, False
             )
@@ -234,30 +235,29 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def _own_part(a, linear, quadratic, scale, ridge, g, h):  # type: ignore[no-untyped-def]
-    """Value, gradient and curvature of c'a + a'Pa / 2."""
+def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
+    """Value, gradient and curvature of what does not depend on the entries."""
     width, value = a.size, 0.0
     for r in range(width):
-        row = 0.0
+        row, away = 0.0, a[r] - centre[r]
         for q in range(width):
             p = scale * quadratic[r, q]
             h[r * width + q] = p
             row += p * a[q]
         h[r * width + r] += ridge[r]
-        row += ridge[r] * a[r]
-        g[r] = scale * linear[r] + row
-        value += a[r] * (scale * linear[r] + 0.5 * row)
+        g[r] = scale * linear[r] + row + ridge[r] * away
+        value += a[r] * (scale * linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
     return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def _own_value(a, linear, quadratic, scale, ridge):  # type: ignore[no-untyped-def]
+def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-untyped-def]
     value = 0.0
     for r in range(a.size):
-        row = 0.0
+        row, away = 0.0, a[r] - centre[r]
         for q in range(a.size):
             row += quadratic[r, q] * a[q]
-        value += a[r] * (scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * a[r])
+        value += a[r] * scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
     return value
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
+from gcp.effects import MainEffects
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
@@ -39,6 +40,8 @@ class EntrywiseObjective:
         The data's moments under this loss.
     ridge : Ridge
     n_threads : int
+    effects : MainEffects or None
+        Which columns of the factors are main effects.
     """
 
     tensor: TensorData
@@ -46,6 +49,11 @@ class EntrywiseObjective:
     survey: Survey
     ridge: Ridge
     n_threads: int
+    effects: MainEffects | None = None
+
+    def with_effects(self, effects: MainEffects) -> EntrywiseObjective:
+        """The objective of factors with columns of main effects."""
+        return replace(self, effects=effects, ridge=replace(self.ridge, effects=effects))
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor.
@@ -62,7 +70,8 @@ class EntrywiseObjective:
         gradients : list of ndarray, shapes (I_n, R)
             float32 for float32 data, else float64.
         """
-        value, grad = self.tensor.loss_and_mttkrps(self.loss.formula, factors, self.n_threads)
+        value, *parts = self.tensor.loss_and_mttkrps(self.loss.formula, *self._split(factors))
+        grad = self._joined(*parts)
         return self.ridge.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
@@ -70,11 +79,21 @@ class EntrywiseObjective:
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
-        value, grad, marginals = self.tensor.loss_mttkrps_and_marginals(
-            self.loss.formula, factors, self.n_threads
+        value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
+            self.loss.formula, *self._split(factors)
         )
+        grad = self._joined(*parts)
         value = self.ridge.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
+
+    def _split(self, factors: Factors) -> tuple[Factors, int, Factors]:
+        """The arguments of a pass: components, number of threads, main effects."""
+        if self.effects is None:
+            return factors, self.n_threads, ()
+        return self.effects.components(factors), self.n_threads, self.effects.vectors(factors)
+
+    def _joined(self, grad: list[FloatArray], effect_grad: list[FloatArray]) -> list[FloatArray]:
+        return grad if self.effects is None else self.effects.joined(grad, effect_grad, elsewhere=0.0)
 
     @property
     def has_curvature(self) -> bool:
@@ -92,6 +111,8 @@ class EntrywiseObjective:
         found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
         if not self.tensor.sides:
             found = found or "a list of entries"
+        if self.effects is not None:
+            found = found or "main effects"
         if self.tensor.entry_weights is not None:
             found = found or "missing entries or entry weights"
         if found:
@@ -135,7 +156,7 @@ class EntrywiseObjective:
             formula,
             zero or (0.0, 0.0),
             self.tensor.mode_weights if isinstance(self.tensor, SparseTensor) else None,
-            self.ridge.strength,
+            self.ridge,
             self.n_threads,
             tuple(range(self.tensor.ndim)),
             softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),

@@ -9,6 +9,7 @@ import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
+from gcp.effects import MainEffects
 from gcp.errors import ParameterError
 from gcp.formula import Formula
 from gcp.objectives.base import Objective
@@ -96,13 +97,32 @@ class _Run(Run):
         self.sides = [
             (_one_row(low), _one_row(high)) for low, high in zip(bounds.lower, bounds.upper, strict=True)
         ]
-        self.may_balance = all(_is_cone(*sides) for sides in self.sides)
+        effects = problem.ridge.effects
+        self.components = slice(effects.rank if effects else None)
+        self.may_balance = all(
+            _is_cone(low[:, self.components], high[:, self.components]) for low, high in self.sides
+        )
+        self.shiftable = self._shiftable(effects)
         self.scales = [float(a[0, 0]) for a in self.packing.unpack(self.scale)]
         self.current = problem.expand(self.factors(self.z))
         self.previous = self.current
         self.age = 0  # accepted sweeps since extrapolation began anew
         self.evaluated = True
         self.softer = list(problem.softer)
+
+    def _shiftable(self, effects: MainEffects | None) -> list[tuple[int, int]]:
+        """Variables and columns of main effects whose means may move from one to the other; none if bounds forbid it.
+
+        The first one's mean is free of ridge, so it takes all.
+        """
+        found: list[tuple[int, int]] = []
+        for k, mode in enumerate(effects.modes if effects else ()):
+            column, variable = effects.rank + k if effects else 0, self.problem.free.index(mode)
+            low, high = self.sides[variable]
+            if np.isfinite(low[:, column]).any() or np.isfinite(high[:, column]).any():
+                return []
+            found.append((variable, column))
+        return found
 
     def iterate(self) -> None:
         """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
@@ -158,22 +178,24 @@ class _Run(Run):
             size = float(np.linalg.norm(factors[mode]))
             value, slope = problem.update(mode, factors, *self.sides[variable], step)
             norm = max(norm, float(np.sqrt(slope)) * size / scale**2)
-        last = problem.free[-1]
-        if problem.strength:
-            others = (factors[mode] for mode in range(len(factors)) if mode != last)
-            value += 0.5 * problem.strength * sum(float(np.sum(np.square(a))) for a in others)
         if self.may_balance:
             self.balance(factors)
+        for variable, column in self.shiftable[1:]:
+            mean = float(factors[problem.free[variable]][:, column].mean())
+            factors[problem.free[variable]][:, column] -= mean
+            first, into = self.shiftable[0]
+            factors[problem.free[first]][:, into] += mean
         return value, norm
 
     def balance(self, factors: list[FloatArray]) -> None:
         """Give each component the same norm in all free modes: of equal models, ridge prefers this one."""
-        norms = np.array([np.linalg.norm(factors[mode], axis=0) for mode in self.problem.free])
+        columns = self.components
+        norms = np.array([np.linalg.norm(factors[mode][:, columns], axis=0) for mode in self.problem.free])
         with np.errstate(divide="ignore"):
             by = np.exp(np.log(norms).mean(axis=0)) / np.where(norms > 0, norms, 1.0)
         by[:, ~(norms > 0).all(axis=0)] = 1.0
         for mode, factor in zip(self.problem.free, by, strict=True):
-            factors[mode] *= factor
+            factors[mode][:, columns] *= factor
 
     def finish(self) -> None:
         """Exact values of the outcome."""
