@@ -151,7 +151,7 @@ def run_starts(
             if not (outputs or latest):
                 raise
             return _with_additive(job, outputs + latest, additive), True
-        outputs.append(replace(found, factors=free.expand(found.factors)))
+        outputs.append(_settled(job, free, job.effects, found))
         if found.status == "callback":
             break
     return _with_additive(job, outputs, additive), False
@@ -170,7 +170,26 @@ def _fit_additive(
     start = job.additive_start()
     free, bounds = job.problem(start, MainEffects(job.effect_modes, 0))
     found = _solve(solver, free, start, bounds, _Watch(free, 0, callback, progress))
-    return replace(found, factors=free.expand(found.factors))
+    return _settled(job, free, MainEffects(job.effect_modes, 0), found)
+
+
+def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
+    """The outcome in all factors, with the means of all main effects in the first mode's, where no ridge is on them.
+
+    The model stays the same. Nonnegative effects stay as they are.
+    """
+    found = replace(found, factors=free.expand(found.factors))
+    if effects is None or job.objective.loss.model_domain.low >= 0:
+        return found
+    intercept, centred = effects.centred(effects.vectors(found.factors))
+    shape = [len(a) for a in found.factors]
+    vectors = effects.uncentred(intercept, centred, shape)
+    factors = effects.joined(effects.components(found.factors), vectors)
+    value, _ = free.objective.value_and_grad(factors)
+    if not value <= found.objective:
+        return found
+    found.trace.objective[-1] = value
+    return replace(found, factors=factors, objective=value)
 
 
 def _with_additive(
