@@ -118,7 +118,7 @@ class EntrywiseObjective:
         if found:
             raise ParameterError(
                 "Alternating least squares needs the Gaussian loss on complete data without entry weights: "
-                f'found {found}. Use solver="lbfgsb" or "plbfgs".'
+                f'found {found}. Use solver="auto".'
             )
 
         def contract(side: tuple[int, ...], factors: Factors, out: FloatArray) -> None:

@@ -65,7 +65,7 @@ class FreeFactors:
         if tied := [group for group in self.groups if len(group) > 1]:
             raise ParameterError(
                 f"Alternating least squares needs a factor of its own for every mode: found tied modes {tied[0]}. "
-                'Use solver="lbfgsb" or "plbfgs".'
+                'Use solver="auto".'
             )
         free = tuple(group[0] for group in self.groups)
         return replace(self.objective.least_squares(), free=free, template=self.template)
