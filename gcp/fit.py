@@ -23,6 +23,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.sampled import Seeds
 from gcp.progress import Reporter, reporter, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
@@ -78,7 +79,8 @@ def fit_gcp(
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
         "auto" (als, then plbfgs if need be, for the Gaussian loss on complete data without entry weights, bounds and
-        ties; else plbfgs), "als", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
+        ties; else plbfgs; for sparse data see `RowNewton` and `Adam`), "adam", "als", "lbfgsb", "plbfgs", "rows", or
+        an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -92,7 +94,8 @@ def fit_gcp(
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy.random.Generator or None
-        Decides the starts, alone. The seed drawn for None is in `result.settings`.
+        Decides the starts, and the samples of stochastic solvers, alone. The seed drawn for None is in
+        `result.settings`.
     n_threads : int, optional
         None = all cores that this process may use. The result is the same on every run with the same number.
     callback : callable, optional
@@ -208,6 +211,12 @@ class _Job:
                 factors[mode] = factors[group[0]]
         return [a.astype(self.objective.tensor.dtype) for a in factors]
 
+    def sampling_seeds(self, index: int) -> Seeds:
+        """For stochastic solvers: the sample that judges is common to all starts, the batches are a start's own."""
+        keys = (0, 1), (index, 2)
+        fixed, batches = (np.random.SeedSequence(self.seed, spawn_key=key) for key in keys)
+        return fixed, batches
+
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
         return svd_factors(self.objective, self.rank, self.bounds, rng)
 
@@ -244,7 +253,7 @@ def _run_starts(
         watch = None
         try:
             start = job.start(index)
-            free = FreeFactors(job.objective, job.groups, start)
+            free = FreeFactors(job.objective, job.groups, start, job.sampling_seeds(index))
             watch = _Watch(free, index, callback, progress)
             found = _solve(job, solver, free, start, watch)
         except KeyboardInterrupt:
@@ -304,7 +313,7 @@ class _Watch:
             last.projected_gradient_norm,
             False,
             "interrupted",
-            _INTERRUPTED,
+            _INTERRUPTED + ("; F is an estimate from a sample" if last.is_estimate else ""),
             last.iteration,
             last.n_eval,
             self.trace,
@@ -346,7 +355,7 @@ def _assemble(
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
         status="interrupted" if interrupted else best.status,
-        message=_INTERRUPTED if interrupted else best.message,
+        message=best.message if best.status == "interrupted" or not interrupted else _INTERRUPTED,
         n_iter=best.n_iter,
         n_eval=best.n_eval,
         projected_gradient_norm=best.projected_gradient_norm,
