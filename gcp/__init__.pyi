@@ -33,6 +33,7 @@ from .result import FitResult as FitResult
 from .simulate import simulate as simulate
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
+from .solvers import Adam as Adam
 from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
 from .solvers import RowNewton as RowNewton
 from .solvers import available_solvers as available_solvers

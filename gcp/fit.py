@@ -80,7 +80,8 @@ def fit_gcp(
     solver : str or Solver
         "auto" (of dense data: als, then plbfgs if need be, for the Gaussian loss on complete data without entry
         weights, bounds, ties and main effects; else plbfgs; of lists of entries: rows, or lbfgsb where that does not
-        apply), "als", "lbfgsb", "plbfgs", "rows", or an instance such as ``LBFGSB(memory=20)``.
+        apply, or adam where the exact objective is out of reach), "adam", "als", "lbfgsb", "plbfgs", "rows", or an
+        instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -98,7 +99,8 @@ def fit_gcp(
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy.random.Generator or None
-        Decides the starts, alone. The seed drawn for None is in `result.settings`.
+        Decides the starts, and the samples of stochastic solvers, alone. The seed drawn for None is in
+        `result.settings`.
     n_threads : int, optional
         None = all cores that this process may use. The result is the same on every run with the same number.
     callback : callable, optional
@@ -219,7 +221,7 @@ def _assemble(
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
         status="interrupted" if interrupted else best.status,
-        message=INTERRUPTED if interrupted else best.message,
+        message=best.message if best.status == "interrupted" or not interrupted else INTERRUPTED,
         n_iter=best.n_iter,
         n_eval=best.n_eval,
         projected_gradient_norm=best.projected_gradient_norm,

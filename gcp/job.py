@@ -17,6 +17,7 @@ from gcp.errors import ParameterError
 from gcp.kernels import compilation
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.sampled import Seeds
 from gcp.progress import Reporter
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
@@ -44,16 +45,25 @@ class Job:
         """Which columns of the factors are main effects."""
         return MainEffects(self.effect_modes, self.rank) if self.effect_modes else None
 
-    def problem(self, start: Factors, effects: MainEffects | None) -> tuple[FreeFactors, Bounds]:
+    def sampling_seeds(self, index: int) -> Seeds:
+        """For stochastic solvers: the sample that judges is common to all starts, the batches are a start's own."""
+        keys = (0, 1), (index, 2)
+        fixed, batches = (np.random.SeedSequence(self.seed, spawn_key=key) for key in keys)
+        return fixed, batches
+
+    def problem(
+        self, start: Factors, effects: MainEffects | None, index: int = 0
+    ) -> tuple[FreeFactors, Bounds]:
         """What a solver minimises, and within which bounds, from such factors on."""
         if effects is None:
-            return FreeFactors(self.objective, self.groups, start), self.bounds
+            return FreeFactors(self.objective, self.groups, start, self.sampling_seeds(index)), self.bounds
         lower, upper = (
             [a[:, : effects.rank] for a in side] for side in (self.bounds.lower, self.bounds.upper)
         )
         floor = 0.0 if self.objective.loss.model_domain.low >= 0 else -np.inf
         bounds = Bounds(*effects.limits(lower, upper, floor))
-        return FreeFactors(self.objective.with_effects(effects), self.groups, start), bounds
+        objective = self.objective.with_effects(effects)
+        return FreeFactors(objective, self.groups, start, self.sampling_seeds(index)), bounds
 
     def additive_start(self) -> list[FloatArray]:
         """Main effects alone, whose model is the best constant."""
@@ -143,7 +153,7 @@ def run_starts(
         watch = None
         try:
             start = job.start(index, additive.factors if additive else [])
-            free, bounds = job.problem(start, job.effects)
+            free, bounds = job.problem(start, job.effects, index)
             watch = _Watch(free, index, callback, progress)
             found = _solve(solver, free, start, bounds, watch)
         except KeyboardInterrupt:
@@ -179,7 +189,7 @@ def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: So
     The model stays the same. Nonnegative effects stay as they are.
     """
     found = replace(found, factors=free.expand(found.factors))
-    if effects is None or job.objective.loss.model_domain.low >= 0:
+    if effects is None or job.objective.loss.model_domain.low >= 0 or not job.objective.is_exact_affordable:
         return found
     intercept, centred = effects.centred(effects.vectors(found.factors))
     shape = [len(a) for a in found.factors]
@@ -251,7 +261,7 @@ class _Watch:
             last.projected_gradient_norm,
             False,
             "interrupted",
-            INTERRUPTED,
+            INTERRUPTED + ("; F is an estimate from a sample" if last.is_estimate else ""),
             last.iteration,
             last.n_eval,
             self.trace,

@@ -107,7 +107,10 @@ def _add_method(parser: Parser) -> None:
         help="decides all random starts, at least 0 (default: drawn, and reported)",
     )
     group.add_argument(
-        "--solver", default="auto", metavar="NAME", help="auto, als, lbfgsb, plbfgs or rows (default: auto)"
+        "--solver",
+        default="auto",
+        metavar="NAME",
+        help="auto, adam, als, lbfgsb, plbfgs or rows (default: auto)",
     )
     group.add_argument(
         "--max-iter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,13 +17,18 @@ from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
+from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, sample
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
-from gcp.tensors.base import TensorData
+from gcp.samplers import Batch
+from gcp.tensors.base import Block, TensorData
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
+
+_MOST_CELLS = 2**28
+"""So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
 
 _SOFTNESS = tuple(0.1 * 0.3**k for k in range(6))
 """Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
@@ -69,9 +75,15 @@ class EntrywiseObjective:
             Summed in float64.
         gradients : list of ndarray, shapes (I_n, R)
             float32 for float32 data, else float64.
+
+        Raises
+        ------
+        ParameterError
+            If that would take too long; see `is_exact_affordable`.
         """
-        value, *parts = self.tensor.loss_and_mttkrps(self.loss.formula, *self._split(factors))
-        grad = self._joined(*parts)
+        if not self.is_exact_affordable:
+            raise ParameterError(self._unaffordable())
+        value, grad = self._pass(self.tensor, factors, self.n_threads)
         return self.ridge.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
@@ -79,18 +91,27 @@ class EntrywiseObjective:
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
+        components, effects = self._split(factors)
         value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
-            self.loss.formula, *self._split(factors)
+            self.loss.formula, components, self.n_threads, effects
         )
         grad = self._joined(*parts)
         value = self.ridge.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
 
-    def _split(self, factors: Factors) -> tuple[Factors, int, Factors]:
-        """The arguments of a pass: components, number of threads, main effects."""
+    def _pass(
+        self, tensor: TensorData | Batch, factors: Factors, n_threads: int
+    ) -> tuple[float, list[FloatArray]]:
+        """The loss over a tensor or a part of it, and its gradient, without ridge."""
+        components, effects = self._split(factors)
+        value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
+        return value, self._joined(*parts)
+
+    def _split(self, factors: Factors) -> tuple[Factors, Factors]:
+        """Components and main effects."""
         if self.effects is None:
-            return factors, self.n_threads, ()
-        return self.effects.components(factors), self.n_threads, self.effects.vectors(factors)
+            return factors, ()
+        return self.effects.components(factors), self.effects.vectors(factors)
 
     def _joined(self, grad: list[FloatArray], effect_grad: list[FloatArray]) -> list[FloatArray]:
         return grad if self.effects is None else self.effects.joined(grad, effect_grad, elsewhere=0.0)
@@ -99,6 +120,44 @@ class EntrywiseObjective:
     def has_curvature(self) -> bool:
         """Whether `value_grad_and_curvature` can be had: of dense data."""
         return bool(self.tensor.sides)
+
+    @cached_property
+    def is_exact_affordable(self) -> bool:
+        """False of sparse data with more than 2**28 cells if the loss of a zero is no polynomial in the model.
+
+        Nor can such losses be summed exactly under weights of positions other than 0 and 1.
+        """
+        if not isinstance(self.tensor, SparseTensor) or self.loss.formula.zero is not None:
+            return True
+        return self.tensor.n_counted_cells <= _MOST_CELLS
+
+    def _unaffordable(self) -> str:
+        assert isinstance(self.tensor, SparseTensor)
+        cells = self.tensor.n_counted_cells
+        found = (
+            f"{cells:,.0f} cells, most of them zeros,"
+            if np.isfinite(cells)
+            else "cells of weighted positions"
+        )
+        return (
+            f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "
+            f"{found} are more than can be summed one by one (at most {_MOST_CELLS:,}, of weight 1 or 0). "
+            'Use solver="adam", which samples them, or evaluate a sample of cells as an ObservedTensor; the losses '
+            "gaussian, poisson, bernoulli-poisson, and beta-divergence with beta 1 or 2, have a closed form."
+        )
+
+    def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
+        """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such sampler for the data.
+        """
+        functions = sample(
+            self.tensor, self._pass, self.ridge, self.n_threads, sampling, seeds or DEFAULT_SEEDS
+        )
+        return Sampled(*functions, self.saturated_value, self.null_value)
 
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
@@ -181,6 +240,9 @@ class EntrywiseObjective:
         return self._constant_value(self.null_constant)
 
     def _constant_value(self, m: float) -> float:
+        if isinstance(self.tensor, SparseTensor):  # all its zeros are one block
+            with np.errstate(all="ignore"):
+                return math.fsum(_constant_sum(block, self.loss, m) for block in self.tensor.blocks())
         ones = [np.ones((size, 1)) for size in self.tensor.shape]
         return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
 
@@ -193,6 +255,13 @@ class EntrywiseObjective:
             self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
         )
         return float(found.x)
+
+
+def _constant_sum(block: Block, loss: Loss, m: float) -> float:
+    values = loss.value(block.x, m)
+    return float(
+        values.sum() if block.weights is None else np.where(block.weights, values, 0) @ block.weights
+    )
 
 
 def _finite(m: float) -> float:

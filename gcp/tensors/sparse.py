@@ -135,6 +135,15 @@ class SparseTensor(ListedTensor):
         """Number of cells, listed or not."""
         return entries.cells_of(self.shape)
 
+    @property
+    def n_counted_cells(self) -> float:
+        """Number of cells of weight 1, if modes are weighted by 0 and 1 only; else infinite."""
+        if self.mode_weights is None:
+            return float(self.n_cells)
+        if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
+            return np.inf
+        return float(np.prod([u.sum() for u in self.mode_weights]))
+
     def unlisted_weight(self) -> float:
         """Sum of the weights of all cells that are not listed: of the zeros, that is."""
         z = self.listing.z
