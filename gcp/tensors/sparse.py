@@ -123,6 +123,18 @@ class SparseTensor(ListedTensor):
         if not self.total_weight() > 0:
             raise DataError("The data have no observed entry: every cell is missing or of weight 0.")
 
+    def without(self, cells: Array) -> SparseTensor:
+        """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not."""
+        listing = self.listing
+        unknown = np.empty((0, self.ndim), np.int64)
+        if self.n_missing and listing.w is not None:
+            unknown = listing.subs[listing.w == 0][:, np.argsort(listing.order)].astype(np.int64)
+        subs = np.concatenate([unknown, np.asarray(cells, dtype=np.int64)])
+        given = entries.checked(subs, np.zeros(len(subs)), self.shape, None, "missing cell {}".format)
+        tensor = type(self).__new__(type(self))
+        tensor._set(self.entries, given, self.mode_weights, self.labels)
+        return tensor
+
     def __repr__(self) -> str:
         """Shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
