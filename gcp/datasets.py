@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from gcp.errors import DataError
 from gcp.io import read_tensor
@@ -239,7 +240,7 @@ def load_tv_viewing() -> DenseTensor:
 def _load(name: str) -> DenseTensor:
     for folder in _FOLDERS:
         if (path := folder / f"{name}.npz").is_file():
-            return read_tensor(path)
+            return cast(DenseTensor, read_tensor(path))
     raise DataError(
         f"The data set {name!r} is not part of this installation: looked for {name}.npz in "
         f"{' and '.join(map(str, _FOLDERS))}. Install gcp-tensor again."

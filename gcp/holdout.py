@@ -34,18 +34,27 @@ class Split(NamedTuple):
     test: ObservedTensor
 
 
-def hold_out(data: Any, fraction: float, random_state: int | np.random.Generator | None = None) -> Split:
+def hold_out(
+    data: Any,
+    fraction: float,
+    random_state: int | np.random.Generator | None = None,
+    *,
+    mask: Any = None,
+    entry_weights: Any = None,
+) -> Split:
     """Hold out a random part of the known cells.
 
     Parameters
     ----------
     data : as for `fit_gcp`
-        Of dense data and an `ObservedTensor`, known cells are held out one by one, all with the same probability. Of a
-        `SparseTensor`, that share of the listed entries, and as many zeros (at most the same share of them): zeros are
-        so many that few of them say what all would.
+        Of dense data and an `ObservedTensor`, known cells are held out one by one, all with the same probability. Of
+        a `SparseTensor`, that share of the listed entries, and as many zeros (at most the same share of them): zeros
+        are so many that few of them say what all would.
     fraction : float
         Between 0 and 1.
     random_state : int, numpy.random.Generator or None
+    mask, entry_weights
+        As for `fit_gcp`; the parts have them.
 
     Returns
     -------
@@ -58,7 +67,7 @@ def hold_out(data: Any, fraction: float, random_state: int | np.random.Generator
     """
     if not (is_real(fraction) and 0 < fraction < 1):
         raise ParameterError(f"The held-out fraction must be between 0 and 1: found {fraction!r}.")
-    tensor, rng = as_tensor(data), np.random.default_rng(random_state)
+    tensor, rng = as_tensor(data, mask, entry_weights), np.random.default_rng(random_state)
     try:
         if isinstance(tensor, DenseTensor):
             return _of_dense(tensor, fraction, rng)
@@ -126,8 +135,8 @@ class HeldOut(NamedTuple):
     rmse : float
         Root of the weighted mean of the squared difference between the data and their expectation under the model.
     auc : float or None
-        Probability that the model puts a cell with a 1 above one with a 0; None of data that are not 0 and 1, or of one
-        kind only.
+        Probability that the model puts a cell with a 1 above one with a 0; None of data that are not 0 and 1, or of
+        one kind only.
     """
 
     cells: int

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
 from gcp.cli.reading import mode_labels, read_input
 from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
+from gcp.holdout import HeldOut, judge
+
+if TYPE_CHECKING:
+    from gcp.tensors.listing import Tensor
 
 _INTERRUPTED = 130
 _LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
@@ -46,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
     loss = gcp.get_loss(args.loss, **dict(args.param))
     _check_outputs(args)
     tensor = read_input(args)
-    result = _fit(args, tensor, loss)
+    tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
+    test = None
+    if args.test_fraction is not None:
+        (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
+    result = _fit(args, tensor, cells, loss)
+    held_out = None if test is None else judge(result, test)
     written: dict[str, str] = {}
     try:
         if args.out:
@@ -56,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             save_picture(result, args.plot)
             written["plot"] = args.plot
     finally:  # whatever cannot be written, the numbers are shown
-        _report(args, result, written)
+        _report(args, result, written, held_out)
     return _INTERRUPTED if result.status == "interrupted" else 0
 
 
@@ -70,7 +79,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         check_picture("--plot", args.plot)
 
 
-def _fit(args: argparse.Namespace, tensor: gcp.DenseTensor, loss: gcp.Loss) -> gcp.FitResult:
+def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: gcp.Loss) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
     with warnings.catch_warnings(), _terminated_like_interrupted():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
@@ -79,8 +88,7 @@ def _fit(args: argparse.Namespace, tensor: gcp.DenseTensor, loss: gcp.Loss) -> g
                 tensor,
                 args.rank,
                 loss=loss,
-                mask=_mask(args, tensor),
-                entry_weights=None if args.entry_weights is None else _companion(args.entry_weights, tensor),
+                **cells,
                 init=_init(args.init),
                 n_starts=args.starts,
                 solver=args.solver,
@@ -117,16 +125,20 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _mask(args: argparse.Namespace, tensor: gcp.DenseTensor) -> Array | None:
-    masks = []
-    if args.mask is not None:
-        masks.append(_companion(args.mask, tensor) != 0)
-    if args.exclude_zeros:
-        masks.append(tensor.values != 0)
-    return np.logical_and.reduce(np.broadcast_arrays(*masks)) if masks else None
+def _without_zeros(tensor: Tensor) -> Tensor:
+    """The tensor with the cells that are 0 unknown."""
+    if isinstance(tensor, gcp.SparseTensor):
+        return tensor.nonzeros()
+    keep = tensor.values != 0
+    if isinstance(tensor, gcp.ObservedTensor):
+        weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
+        return gcp.ObservedTensor(
+            tensor.subs[keep], tensor.values[keep], tensor.shape, weights, tensor.labels
+        )
+    return gcp.DenseTensor(tensor.values, keep, tensor.entry_weights, tensor.labels)
 
 
-def _companion(path: str, tensor: gcp.DenseTensor) -> Array:
+def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     """One number per cell of the data, from a file; 0 where the file has none."""
     is_listing = path.lower().endswith(_LISTINGS)
     other = gcp.read_tensor(path, unlisted="zero" if is_listing else None)
@@ -136,11 +148,13 @@ def _companion(path: str, tensor: gcp.DenseTensor) -> Array:
         ):
             if ours is not None and theirs is not None and not np.array_equal(ours, theirs):
                 raise DataError(f"{path}: its labels of the mode {name!r} differ from those of the data.")
+    if not isinstance(other, gcp.DenseTensor):
+        return gcp.SparseTensor(other.subs, other.values, other.shape)
     present = other.entry_weights
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
-def _effect_modes(args: argparse.Namespace, tensor: gcp.DenseTensor) -> bool | list[int]:
+def _effect_modes(args: argparse.Namespace, tensor: Tensor) -> bool | list[int]:
     """All modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None
@@ -155,6 +169,25 @@ def _effect_modes(args: argparse.Namespace, tensor: gcp.DenseTensor) -> bool | l
     return found
 
 
+def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    """The data, and the mask and weights that the command names; all cells stored if one of these stores them."""
+    found: dict[str, Any] = {}
+    for name in ("mask", "entry_weights"):
+        if (path := getattr(args, name)) is None:
+            continue
+        found[name] = given = _companion(path, tensor)
+        if isinstance(given, np.ndarray) and not isinstance(tensor, gcp.DenseTensor):
+            try:
+                tensor = tensor.to_dense()
+            except DataError as error:
+                raise DataError(
+                    f"{path}: gives a number for every cell, not for listed ones. {error}"
+                ) from error
+    if "mask" in found and isinstance(found["mask"], np.ndarray):
+        found["mask"] = found["mask"] != 0
+    return tensor, found
+
+
 def _init(given: str) -> Any:
     """A name, or the model of a saved result."""
     if given in ("random", "svd"):
@@ -166,11 +199,25 @@ def _init(given: str) -> Any:
     return load_model(given)
 
 
-def _report(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> None:
+def _report(
+    args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str], held_out: HeldOut | None
+) -> None:
     if args.json:
-        print_json(_numbers(args, result, written))
+        numbers = _numbers(args, result, written)
+        print_json(numbers | {"held_out": None if held_out is None else held_out._asdict()})
     elif not args.quiet:
-        print_pairs(_pairs(args, result, written))
+        print_pairs(_pairs(args, result, written) + _held_out_rows(held_out))
+
+
+def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
+    if held_out is None:
+        return []
+    text = (
+        f"mean loss {number(held_out.mean_loss)}, deviance explained {held_out.deviance_explained:.2%}, "
+        f"RMSE {number(held_out.rmse)}"
+    )
+    auc = "" if held_out.auc is None else f", AUC {held_out.auc:.4f}"
+    return [(f"{held_out.cells:,} held-out cells", text + auc)]
 
 
 def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def _add_cells(parser: Parser) -> None:
     group.add_argument(
         "--mask",
         metavar="FILE",
-        help="a tensor file of the data's shape, or one that broadcasts to it; nonzero = observed",
+        help="a tensor file of the data's shape, or one that broadcasts to it; nonzero = observed. A listing "
+        "(.tns, .csv, .parquet) names the observed cells: those it leaves out are not",
     )
     group.add_argument(
         "--entry-weights",
@@ -81,7 +82,15 @@ def _add_cells(parser: Parser) -> None:
     group.add_argument(
         "--exclude-zeros",
         action="store_true",
-        help="leave cells that are 0 out of the fit; the gamma and rayleigh losses need it if there are any",
+        help="leave cells that are 0 out of the fit, listed or not; the gamma and rayleigh losses need it if there "
+        "are any",
+    )
+
+    group.add_argument(
+        "--test-fraction",
+        type=float,
+        metavar="P",
+        help="hold out this part of the known cells, and report the loss, the error and, of 0/1 data, the AUC there",
     )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gcp
 from gcp.cli.parsing import Parser
 from gcp.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from gcp.tensors.listing import Tensor
 
 _OPTIONS = ("modes", "value", "unlisted", "aggregate", "variable")
 
@@ -45,7 +49,7 @@ def add_reading_options(parser: Parser) -> None:
     group.add_argument("--variable", metavar="NAME", help=".npz and .mat: the array to read, of several")
 
 
-def read_input(args: argparse.Namespace) -> gcp.DenseTensor:
+def read_input(args: argparse.Namespace) -> Tensor:
     """The tensor that INPUT names, read with the reading options."""
     options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
     path = Path(args.input)
@@ -64,6 +68,6 @@ def read_input(args: argparse.Namespace) -> gcp.DenseTensor:
     return tensor
 
 
-def mode_labels(tensor: gcp.DenseTensor) -> gcp.ModeLabels:
+def mode_labels(tensor: Tensor) -> gcp.ModeLabels:
     """The tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)

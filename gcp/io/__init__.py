@@ -15,7 +15,7 @@ from gcp.io import mat, npy, npz, tables, tns, toolbox
 from gcp.io.base import Format
 from gcp.io.files import opened, replacing
 from gcp.tensors.coerce import as_tensor
-from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
 
 __all__ = ["read_tensor", "write_tensor"]
 
@@ -43,7 +43,7 @@ def read_tensor(
     unlisted: str | None = None,
     aggregate: str | None = None,
     variable: str | None = None,
-) -> DenseTensor:
+) -> Tensor:
     """Read a tensor from a file.
 
     Parameters
@@ -65,9 +65,11 @@ def read_tensor(
 
     Returns
     -------
-    DenseTensor
+    DenseTensor, SparseTensor or ObservedTensor
         With labels if the file has them. Labels of a table are the distinct entries of a column, sorted
-        (for `.parquet` columns of categories: in the order of the categories).
+        (for `.parquet` columns of categories: in the order of the categories). A listing gives a DenseTensor if it
+        has at most 2**20 cells, or at most 10 for each listed one; else a SparseTensor where unlisted cells are
+        zero, and an ObservedTensor where they are missing. `.npz` gives back the kind that was written.
 
     Raises
     ------
@@ -118,13 +120,15 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     path : path
         The ending chooses the format:
 
-        - `.npz` keeps everything (type, mask, weights, labels) exactly;
-        - `.csv`, `.csv.gz`, `.parquet` are long tables with labels, one row per observed cell, zeros too
-          (labels without any observed cell are lost; `.csv` does not keep the order of labels);
+        - `.npz` keeps everything (kind, type, mask, weights, labels) exactly;
+        - `.csv`, `.csv.gz`, `.parquet` are long tables with labels, one row per observed cell, zeros too; of a
+          SparseTensor one row per nonzero, and one without a value per missing cell (labels without any row are
+          lost, also as positions; `.csv` does not keep the order of labels);
         - `.tns`, `.tns.gz` list the nonzeros and need a fully observed tensor; labels are not kept;
-        - `.npy`, `.mat`, `.ttb`, `.txt` hold the values alone, missing entries as NaN; labels are not kept.
-    tensor : DenseTensor or anything that `as_tensor` takes
-        The tensor. Weights other than 0 and 1 can only be written to `.npz`.
+        - `.npy`, `.mat`, `.ttb`, `.txt` hold the values of all cells alone, at most 2**31, missing ones as NaN;
+          labels are not kept.
+    tensor : DenseTensor, SparseTensor, ObservedTensor or anything that `as_tensor` takes
+        The tensor. Weights other than 0 and 1, and any weights of listed entries, can only be written to `.npz`.
 
     Raises
     ------

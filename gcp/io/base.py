@@ -11,6 +11,9 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,15 @@ class Format:
     Attributes
     ----------
     read : callable
-        `read(file, **options) -> DenseTensor`, from a seekable binary file.
+        `read(file, **options) -> Tensor`, from a seekable binary file.
     write : callable
         `write(file, tensor)`, to a binary file.
     options : frozenset of str
         The options of `read_tensor` that `read` takes.
     """
 
-    read: Callable[..., DenseTensor]
-    write: Callable[[BinaryIO, DenseTensor], None]
+    read: Callable[..., Tensor]
+    write: Callable[[BinaryIO, Tensor], None]
     options: frozenset[str] = frozenset()
 
 
@@ -42,8 +45,16 @@ def observed(tensor: DenseTensor, form: str) -> Array | None:
     return np.asarray(weights != 0)
 
 
-def values_with_nan(tensor: DenseTensor, form: str) -> Array:
-    """The values, with NaN for missing entries (integers then become float64)."""
+def refuse_weights(tensor: SparseTensor | ObservedTensor, form: str) -> None:
+    """Raise `DataError` for a listed tensor with weights."""
+    has_modes = isinstance(tensor, SparseTensor) and tensor.mode_weights is not None
+    if has_modes or tensor.entry_weights is not None:
+        raise DataError(f"The tensor has weights, which {form} files cannot hold. Write .npz instead.")
+
+
+def values_with_nan(tensor: Tensor, form: str) -> Array:
+    """The values of all cells, with NaN for missing ones (integers then become float64)."""
+    tensor = tensor if isinstance(tensor, DenseTensor) else tensor.to_dense()
     mask = observed(tensor, form)
     if mask is None:
         return tensor.values

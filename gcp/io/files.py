@@ -5,12 +5,19 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from gcp.errors import DataError
+
+_PACKED = 1 << 18
+"""Bytes that are unpacked at a time."""
+
+_GZIP = 31
+"""What zlib calls its own largest window in gzip's wrapping."""
 
 
 @contextmanager
@@ -27,8 +34,35 @@ def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]
         if not is_gzipped:
             yield cast(BinaryIO, raw)
             return
-        with gzip.GzipFile(filename="", mode=mode, fileobj=raw, mtime=0) as packed:
+        with gzip.GzipFile(filename="", mode=mode, compresslevel=6, fileobj=raw, mtime=0) as packed:
             yield cast(BinaryIO, packed)
+
+
+def contents(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """All that a file holds, from its beginning, in runs of bytes of about this size.
+
+    What `opened` unpacks comes faster from here than from the file's own `read`.
+    """
+    if not isinstance(file, gzip.GzipFile):
+        file.seek(0)
+        while run := file.read(size):
+            yield run
+        return
+    raw = cast(BinaryIO, file.fileobj)
+    raw.seek(0)
+    unpacker, is_inside = zlib.decompressobj(_GZIP), False
+    while packed := raw.read(_PACKED):
+        while packed:
+            is_inside = True
+            yield unpacker.decompress(packed, size)
+            packed = unpacker.unconsumed_tail
+            if unpacker.eof:  # another member may follow, or zeros that fill up a block
+                packed = unpacker.unused_data.lstrip(b"\0")
+                unpacker, is_inside = zlib.decompressobj(_GZIP), False
+    while is_inside and (run := unpacker.decompress(b"", size)):
+        yield run
+    if is_inside and not unpacker.eof:
+        raise EOFError("compressed data end before their end mark")
 
 
 @contextmanager

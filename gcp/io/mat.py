@@ -10,6 +10,7 @@ from gcp._typing import Array
 from gcp.errors import DataError, FormatError
 from gcp.io.base import Format, choose_variable, native, values_with_nan
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
 
 
 def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:
@@ -60,7 +61,7 @@ def _kind(item: Any) -> str:
     )
 
 
-def _write(file: BinaryIO, tensor: DenseTensor) -> None:
+def _write(file: BinaryIO, tensor: Tensor) -> None:
     from scipy.io import savemat
 
     values = values_with_nan(tensor, ".mat")

@@ -11,6 +11,7 @@ from gcp._typing import Array
 from gcp.errors import DataError, FormatError
 from gcp.io.base import Format, native, values_with_nan
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
 
 _MAGIC = b"\x93NUMPY"
 
@@ -44,7 +45,7 @@ def _read(file: BinaryIO) -> DenseTensor:
     return DenseTensor(read_array(file))
 
 
-def _write(file: BinaryIO, tensor: DenseTensor) -> None:
+def _write(file: BinaryIO, tensor: Tensor) -> None:
     np.lib.format.write_array(file, values_with_nan(tensor, ".npy"), allow_pickle=False)
 
 

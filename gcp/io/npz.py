@@ -3,10 +3,15 @@
 The labelled form is a zip archive of .npy arrays: `format` ("gcp-tensor"), `version` (1), `values`, at most
 one of `mask` (bool) and `entry_weights`, and, for a labelled tensor, `mode_names` and `coords_0`, `coords_1`,
 ... for the modes that have coordinates. Entries carry no time, so equal tensors give equal files.
+
+A tensor of listed entries has version 2: also `kind` ("sparse" or "observed"), `shape`, and `subs`, one row of
+0-based subscripts for each of the `values`; instead of a mask a sparse one may have `missing`, rows of subscripts,
+and `mode_weights_0`, `mode_weights_1`, ...
 """
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -19,13 +24,18 @@ from gcp.io.base import Format, choose_variable
 from gcp.io.npy import read_array
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
 
 _NAME = "gcp-tensor"
-_VERSION = 1
+_VERSION = 2
+_OWN = re.compile("values|mask|entry_weights|missing|mode_names|(coords|mode_weights)_[0-9]+")
+_KINDS = ("sparse", "observed")
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:
+def _read(file: BinaryIO, variable: str | None = None) -> Tensor:
     if not zipfile.is_zipfile(file):
         raise FormatError("not an .npz archive, or one that was cut short.")
     with zipfile.ZipFile(file) as archive:
@@ -47,7 +57,7 @@ def _entry(archive: zipfile.ZipFile, name: str) -> Array:
         raise FormatError(f"entry {name!r} cannot be unpacked: {error}.") from error
 
 
-def _labelled(archive: zipfile.ZipFile, names: list[str], form: str) -> DenseTensor:
+def _labelled(archive: zipfile.ZipFile, names: list[str], form: str) -> Tensor:
     if form != _NAME:
         raise DataError(f"the archive is marked {form!r}: expected a tensor ({_NAME!r}).")
     version = _entry(archive, "version")
@@ -57,15 +67,32 @@ def _labelled(archive: zipfile.ZipFile, names: list[str], form: str) -> DenseTen
         raise FormatError(
             f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
         )
-    values = _entry(archive, "values")
-    mask = _entry(archive, "mask") if "mask" in names else None
-    weights = _entry(archive, "entry_weights") if "entry_weights" in names else None
-    labels = None
-    if "mode_names" in names:
-        keys = [f"coords_{n}" for n in range(values.ndim)]
-        coords = [_entry(archive, key) if key in names else None for key in keys]
-        labels = ModeLabels(np.atleast_1d(_entry(archive, "mode_names")).tolist(), coords)
-    return DenseTensor(values, mask=mask, entry_weights=weights, labels=labels)
+    found = {name: _entry(archive, name) for name in names if _OWN.fullmatch(name)}
+    if "values" not in found:
+        _entry(archive, "values")  # says that there is none
+    weights = found.get("entry_weights")
+    if version == 1:
+        labels = _labels(found, found["values"].ndim)
+        return DenseTensor(found["values"], mask=found.get("mask"), entry_weights=weights, labels=labels)
+    kind, shape, subs = (_entry(archive, name) for name in ("kind", "shape", "subs"))
+    if str(kind) not in _KINDS or shape.ndim != 1 or shape.dtype.kind not in "iu":
+        raise FormatError(
+            f"expected one of the kinds {', '.join(_KINDS)} and a shape of whole numbers: found {str(kind)!r} and "
+            f"{shape!r}."
+        )
+    labels = _labels(found, len(shape))
+    if str(kind) == "observed":
+        return ObservedTensor(subs, found["values"], shape.tolist(), weights, labels)
+    modes = [found.get(f"mode_weights_{n}") for n in range(len(shape))]
+    some = modes if any(u is not None for u in modes) else None
+    return SparseTensor(subs, found["values"], shape.tolist(), weights, some, found.get("missing"), labels)
+
+
+def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
+    if "mode_names" not in found:
+        return None
+    coords = [found.get(f"coords_{n}") for n in range(n_modes)]
+    return ModeLabels(np.atleast_1d(found["mode_names"]).tolist(), coords)
 
 
 def _foreign(archive: zipfile.ZipFile, names: list[str], variable: str | None) -> DenseTensor:
@@ -85,13 +112,21 @@ def _foreign(archive: zipfile.ZipFile, names: list[str], variable: str | None) -
     return DenseTensor(choose_variable(found, others, variable))
 
 
-def _write(file: BinaryIO, tensor: DenseTensor) -> None:
-    arrays = {"format": np.array(_NAME), "version": np.array(_VERSION), "values": tensor.values}
+def _write(file: BinaryIO, tensor: Tensor) -> None:
+    is_dense = isinstance(tensor, DenseTensor)
+    arrays = {"format": np.array(_NAME), "version": np.array(1 if is_dense else 2), "values": tensor.values}
     weights = tensor.entry_weights
     if weights is not None and weights.dtype.kind != "b":
         arrays["entry_weights"] = weights
     elif weights is not None and not _told_by_nan(tensor.values, weights):
         arrays["mask"] = weights
+    if not isinstance(tensor, DenseTensor):
+        arrays["kind"] = np.array("sparse" if isinstance(tensor, SparseTensor) else "observed")
+        arrays |= {"shape": np.array(tensor.shape), "subs": tensor.subs}
+    if isinstance(tensor, SparseTensor):
+        arrays |= {f"mode_weights_{n}": u for n, u in enumerate(tensor.mode_weights or [])}
+        if tensor.n_missing:
+            arrays["missing"] = tensor.missing
     if tensor.labels is not None:
         arrays["mode_names"] = np.array(tensor.labels.names)
         for mode, coord in enumerate(tensor.labels.coords):

@@ -1,18 +1,34 @@
-"""Text rows of 1-based subscripts and a value, as `.tns` and `sptensor` files hold them."""
+"""Text rows of 1-based subscripts and a value, as `.tns` and `sptensor` files hold them.
+
+Pieces of the text are read by a compiled parser, on several threads, while the next ones are unpacked. It takes plain
+rows only; any other line is read by `_row`, which knows what may stand there and names what may not.
+"""
 
 from __future__ import annotations
 
-import warnings
+from collections import deque
 from collections.abc import Iterator
-from io import TextIOWrapper
-from typing import BinaryIO
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
+from gcp._typing import Array, FloatArray
 from gcp.errors import FormatError
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listing import dense_from_listing
+from gcp.io.files import contents
+from gcp.kernels import text as kernel
+from gcp.kernels import threads
+from gcp.tensors.listing import Tensor, tensor_from_listing
+
+_PIECE = 1 << 20
+"""Bytes of text that are read, and parsed by one thread, at a time."""
+
+_SMALL = 1 << 16
+"""Bytes of text that are read row by row sooner than the compiled parser is loaded."""
+
+_LARGEST = 2**53
 
 
 def read_listing(
@@ -23,13 +39,13 @@ def read_listing(
     expected: int | None = None,
     unlisted: str = "zero",
     aggregate: str = "sum",
-) -> DenseTensor:
+) -> Tensor:
     """The tensor that the rows of a text file list.
 
     Parameters
     ----------
     file : binary file
-        Whitespace-separated rows; empty lines and everything after `#` are skipped.
+        Whitespace-separated rows; empty lines and everything after `#` are skipped. Read from its beginning.
     shape : tuple of int, optional
         Sizes of the modes; default: the largest subscripts.
     skip : int
@@ -44,106 +60,204 @@ def read_listing(
     FormatError
         With the line number: a wrong number of fields, something that is not a number, a bad subscript.
     """
-    rows = _parsed(file, skip)
-    if expected is not None and len(rows) != expected:
+    subs, values, sizes = _rows(file, skip, shape)
+    if expected is not None and len(values) != expected:
         raise FormatError(
-            f"the header promises {expected} rows: found {len(rows)}. The file may be cut short."
+            f"the header promises {expected} rows: found {len(values)}. The file may be cut short."
         )
-    if len(rows) == 0:
-        if shape is None:
-            raise FormatError("the file lists no entry.")
-        rows = np.empty((0, len(shape) + 1))
-    if rows.shape[1] < 2:
-        raise FormatError(f"{_line(file, skip, 0)}: expected subscripts and a value, found one field.")
-    if shape is not None and rows.shape[1] != len(shape) + 1:
-        raise FormatError(
-            f"{_line(file, skip, 0)}: expected {len(shape)} subscripts and a value, "
-            f"found {rows.shape[1]} fields."
-        )
-    _check_rows(file, skip, rows, shape)
-    subs = rows[:, :-1].astype(np.int64) - 1
-    sizes = shape if shape is not None else tuple(int(size) for size in subs.max(axis=0) + 1)
-    return dense_from_listing(
-        list(subs.T),
-        rows[:, -1].copy(),
-        sizes,
-        unlisted=unlisted,
-        aggregate=aggregate,
-        place=lambda row: _line(file, skip, row),
+    if shape is None and len(values) == 0:
+        raise FormatError("the file lists no entry.")
+    return tensor_from_listing(
+        subs, values, sizes, unlisted=unlisted, aggregate=aggregate, place=lambda row: _line(file, skip, row)
     )
 
 
-def _parsed(file: BinaryIO, skip: int) -> Array:
-    """All rows as float64, which holds subscripts exactly up to 2**53."""
-    file.seek(0)
-    text = TextIOWrapper(file, encoding="utf-8")
+@dataclass(frozen=True)
+class _Part:
+    """What a piece of text holds: rows, and the number of its lines."""
+
+    subs: Array
+    values: FloatArray
+    largest: Array
+    n_lines: int
+
+
+class _BadLine(Exception):
+    """A line that is no row: its number within the piece, and what is wrong."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Wide(Exception):
+    """A subscript that takes more than 32 bits."""
+
+
+def _rows(
+    file: BinaryIO, skip: int, shape: tuple[int, ...] | None
+) -> tuple[Array, FloatArray, tuple[int, ...]]:
+    """All rows: 0-based subscripts, in 32 bits if they fit, and values; and the shape."""
+    limits = None if shape is None else list(shape)
+    subs: list[Array] = []
+    values: list[Array] = []
+    largest: list[Array] = []
+    waiting: deque[Future[_Part]] = deque()
+    line = skip
+
+    def collect() -> None:
+        nonlocal line
+        try:
+            part = waiting.popleft().result()
+        except _BadLine as error:
+            raise FormatError(f"line {line + error.line + 1}: {error}") from None
+        if len(part.values):
+            subs.append(part.subs)
+            values.append(part.values)
+            largest.append(part.largest)
+        line += part.n_lines
+
+    n_threads = threads.available_cores()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="gcp-read") as pool:
+        try:
+            for piece in _pieces(file, skip):
+                limits = limits or _limits(piece)
+                waiting.append(pool.submit(_parsed, piece, limits))
+                if len(waiting) > n_threads:
+                    collect()
+            while waiting:
+                collect()
+        finally:  # after an error, nobody waits for the others
+            for future in waiting:
+                future.cancel()
+    if not values:
+        return np.empty((0, len(shape or ())), np.uint32), np.empty(0), shape or ()
+    sizes = shape or tuple(int(position) + 1 for position in np.max(largest, axis=0))
+    return _joined(subs), _joined(values), sizes
+
+
+def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
+    """All lines but the first ones, in pieces that end with a newline."""
+    begun: list[bytes] = []
+    size = 0
+    for block in chain(contents(file, _PIECE), [b"\n"]):
+        cut = block.rfind(b"\n") + 1
+        size += len(block)
+        if not cut or (size < _PIECE and block != b"\n"):
+            begun.append(block)
+            continue
+        piece, pos = b"".join([*begun, block[:cut]]), 0
+        while skip and pos < len(piece):
+            pos, skip = _line_end(piece, pos), skip - 1
+        yield piece[pos:] if pos else piece
+        begun, size = [block[cut:]], len(block) - cut
+
+
+def _limits(piece: bytes) -> list[int]:
+    """The largest subscripts, one for each that the first row of this piece has."""
+    pos = 0
+    while pos < len(piece):
+        end = _line_end(piece, pos)
+        if fields := _fields(piece[pos:end]):
+            return [_LARGEST] * (len(fields) - 1)
+        pos = end
+    return []
+
+
+def _parsed(piece: bytes, limits: list[int]) -> _Part:
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            return np.loadtxt(text, dtype=np.float64, comments="#", skiprows=skip, ndmin=2)
-    except UnicodeDecodeError:
-        raise
-    except ValueError as error:
-        raise _blame(text, skip, error) from None
-    finally:
-        text.detach()  # leaves the file open
+        return _parsed_as(np.dtype(np.uint32), piece, limits)
+    except _Wide:
+        return _parsed_as(np.dtype(np.int64), piece, limits)
 
 
-def _blame(text: TextIOWrapper, skip: int, error: ValueError) -> FormatError:
-    """Find the line that the fast reader stumbled over."""
-    text.seek(0)
-    width = None
-    for number, fields in _fields(text, skip):
-        width = width or len(fields)
-        if len(fields) != width:
-            return FormatError(
-                f"line {number}: expected {width - 1} subscripts and a value, found {len(fields)} fields."
-            )
-        for field in fields:
-            try:
-                float(field)
-            except ValueError:
-                return FormatError(f"line {number}: {field!r} is not a number.")
-    return FormatError(f"cannot be read: {error}")
+def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> _Part:
+    buffer = np.frombuffer(piece, np.uint8)
+    most = piece.count(b"\n") + piece.count(b"\r")
+    subs, values = np.empty((most, len(limits)), dtype), np.empty(most)
+    largest = int(np.iinfo(dtype).max)
+    narrow = np.array([min(limit, largest) for limit in limits], np.int64)
+    highest = np.zeros(len(limits), np.int64)
+    pos = row = line = 0
+    while pos < len(piece):
+        if limits and len(piece) > _SMALL:
+            pos, row, n_lines = kernel.parse_rows(buffer, pos, narrow, subs, values, row, highest)
+            line += n_lines
+            if pos == len(piece):
+                break
+        end = _line_end(piece, pos)
+        try:
+            found = _row(_fields(piece[pos:end]), limits)
+        except FormatError as error:
+            raise _BadLine(line, str(error)) from None
+        if found is not None:
+            if max(found[0]) > largest:
+                raise _Wide
+            subs[row], values[row] = found
+            np.maximum(highest, found[0], out=highest)
+            row += 1
+        pos, line = end, line + 1
+    return _Part(subs[:row], values[:row], highest, line)
 
 
-def _fields(text: TextIOWrapper, skip: int) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text, start=1):
-        fields = line.partition("#")[0].split()
-        if number > skip and fields:
-            yield number, fields
+def _line_end(piece: bytes, pos: int) -> int:
+    """Where the next line begins; a lone carriage return ends one as well."""
+    end = piece.index(b"\n", pos) + 1
+    middle = piece.find(b"\r", pos, end)
+    return end if middle < 0 or middle == end - 2 else middle + 1
+
+
+def _fields(line: bytes) -> list[str]:
+    return line.decode("utf-8").partition("#")[0].split()
+
+
+def _row(fields: list[str], limits: list[int]) -> tuple[list[int], float] | None:
+    """0-based subscripts and the value of a line, None if it has none.
+
+    Raises
+    ------
+    FormatError
+        Without the line number.
+    """
+    if not fields:
+        return None
+    if not limits:
+        raise FormatError("expected subscripts and a value, found one field.")
+    if len(fields) != len(limits) + 1:
+        raise FormatError(f"expected {len(limits)} subscripts and a value, found {len(fields)} fields.")
+    *numbers, value = (_number(field) for field in fields)
+    for mode, (field, number, limit) in enumerate(zip(fields, numbers, limits, strict=False)):
+        if not (1 <= number <= limit and number == np.floor(number)):
+            top = "" if limit == _LARGEST else f" to {limit}"
+            raise FormatError(f"subscript {field} of mode {mode}: expected whole numbers from 1{top}.")
+    if np.isnan(value):
+        raise FormatError('the value is NaN. Leave missing entries out and read with unlisted="missing".')
+    return [int(number) - 1 for number in numbers], value
+
+
+def _number(field: str) -> float:
+    try:
+        if "_" in field:  # Python's own, in no other reader
+            raise ValueError
+        return float(field)
+    except ValueError:
+        raise FormatError(f"{field[:40]!r} is not a number.") from None
+
+
+def _joined(parts: list[Array]) -> Array:
+    """Arrays one after the other; each is dropped when it is copied."""
+    dtype = np.result_type(*{part.dtype for part in parts})
+    total = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype)
+    first = 0
+    for k, part in enumerate(parts):
+        total[first : first + len(part)] = part
+        first += len(part)
+        parts[k] = part[:0].copy()
+    return total
 
 
 def _line(file: BinaryIO, skip: int, row: int) -> str:
     """`line 7`, the line that holds a row."""
-    file.seek(0)
-    text = TextIOWrapper(file, encoding="utf-8")
-    try:
-        for index, (number, _) in enumerate(_fields(text, skip)):
-            if index == row:
-                return f"line {number}"
-        return f"row {row + 1}"
-    finally:
-        text.detach()
-
-
-def _check_rows(file: BinaryIO, skip: int, rows: Array, shape: tuple[int, ...] | None) -> None:
-    """Refuse the first row with a subscript that is not a position, or with no value."""
-    subs, values = rows[:, :-1], rows[:, -1]
-    limit = np.full(subs.shape[1], 2.0**53) if shape is None else np.asarray(shape, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        bad = ~((subs >= 1) & (subs <= limit) & (subs == np.floor(subs)))
-    wrong = bad.any(axis=1) | np.isnan(values)
-    if not wrong.any():
-        return
-    row = int(np.flatnonzero(wrong)[0])
-    where = _line(file, skip, row)
-    if not bad[row].any():
-        raise FormatError(
-            f'{where}: the value is NaN. Leave missing entries out and read with unlisted="missing".'
-        )
-    mode = int(np.flatnonzero(bad[row])[0])
-    top = "" if shape is None else f" to {shape[mode]}"
-    raise FormatError(
-        f"{where}: subscript {subs[row, mode]:g} of mode {mode}: expected whole numbers from 1{top}."
-    )
+    lines = (line for piece in _pieces(file, skip) for line in piece.splitlines())
+    filled = (number for number, line in enumerate(lines, start=skip + 1) if line.partition(b"#")[0].split())
+    return f"line {next(islice(filled, row, None))}"

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io.base import Format, observed
+from gcp.io.base import Format, observed, refuse_weights
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.frames import tensor_from_table
+from gcp.tensors.listing import Tensor
+from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +35,7 @@ def _imported(*names: str) -> list[ModuleType]:
         raise ParameterError(f'tables need {error.name}: pip install "gcp-tensor[tables]".') from error
 
 
-def _read_csv(file: BinaryIO, **options: Any) -> DenseTensor:
+def _read_csv(file: BinaryIO, **options: Any) -> Tensor:
     _, arrow, arrow_csv = _imported("pandas", "pyarrow", "pyarrow.csv")
     content = file.read()
     try:
@@ -71,7 +74,7 @@ def _blame(content: bytes, message: str) -> FormatError:
     return FormatError(f"not a table: {message}.")
 
 
-def _read_parquet(file: BinaryIO, **options: Any) -> DenseTensor:
+def _read_parquet(file: BinaryIO, **options: Any) -> Tensor:
     _, arrow, parquet = _imported("pandas", "pyarrow", "pyarrow.parquet")
     try:
         table = parquet.read_table(file)
@@ -95,7 +98,7 @@ def _from_frame(
     value: str | None = None,
     unlisted: str | None = None,
     aggregate: str = "sum",
-) -> DenseTensor:
+) -> Tensor:
     """The tensor of a table, with the defaults for the columns; rows are named from `first` on."""
     names = list(frame.columns)
     if value is None:
@@ -113,18 +116,19 @@ def _from_frame(
     return tensor_from_table(frame, modes, value, unlisted, aggregate, lambda row: name_row(row + first))
 
 
-def _frame(tensor: DenseTensor, form: str, keep_order: bool) -> pd.DataFrame:
-    """One row per observed cell; `keep_order` stores text labels as categories in their order."""
+def _frame(tensor: Tensor, form: str, keep_order: bool) -> pd.DataFrame:
+    """One row per cell that `_cells` lists; `keep_order` stores text labels as categories in their order."""
     pandas: Any = _imported("pandas")[0]
     labels = tensor.labels or ModeLabels.default(tensor.shape)
     if "value" in labels.names:
         raise DataError('A mode is called "value", the name of the column of values: rename it.')
-    mask = observed(tensor, form)
-    subs = np.unravel_index(np.arange(tensor.values.size), tensor.shape) if mask is None else np.nonzero(mask)
+    subs, values = _cells(tensor, form)
     columns: dict[str, Any] = {}
-    for mode, (name, size) in enumerate(zip(labels.names, tensor.shape, strict=True)):
-        coord = labels.values(mode, size)
-        if len(np.unique(coord)) < size:
+    for mode, (name, coord) in enumerate(zip(labels.names, labels.coords, strict=True)):
+        if coord is None:
+            columns[name] = subs[mode]
+            continue
+        if len(np.unique(coord)) < len(coord):
             raise DataError(
                 f"Labels of mode {name!r} repeat, so that rows of a table could not be told apart."
             )
@@ -133,15 +137,30 @@ def _frame(tensor: DenseTensor, form: str, keep_order: bool) -> pd.DataFrame:
             columns[name] = pandas.Categorical.from_codes(subs[mode], categories=coord, ordered=True)
         else:
             columns[name] = coord[subs[mode]]
-    columns["value"] = tensor.values[subs]
+    columns["value"] = values
     return pandas.DataFrame(columns)
 
 
-def _write_csv(file: BinaryIO, tensor: DenseTensor) -> None:
+def _cells(tensor: Tensor, form: str) -> tuple[Sequence[Array], Array]:
+    """Subscripts and values of all observed cells; of a sparse tensor the nonzeros, and the missing cells as NaN."""
+    if isinstance(tensor, DenseTensor):
+        mask = observed(tensor, form)
+        size, shape = tensor.values.size, tensor.shape
+        subs = np.unravel_index(np.arange(size), shape) if mask is None else np.nonzero(mask)
+        return subs, tensor.values[subs]
+    refuse_weights(tensor, form)
+    columns, values = tensor.subs.T, tensor.values
+    if isinstance(tensor, SparseTensor) and tensor.n_missing:
+        columns = np.concatenate([columns, tensor.missing.T], axis=1)
+        values = np.concatenate([values.astype(np.float64), np.full(tensor.n_missing, np.nan)])
+    return list(columns), values
+
+
+def _write_csv(file: BinaryIO, tensor: Tensor) -> None:
     _frame(tensor, ".csv", keep_order=False).to_csv(file, index=False, lineterminator="\n")
 
 
-def _write_parquet(file: BinaryIO, tensor: DenseTensor) -> None:
+def _write_parquet(file: BinaryIO, tensor: Tensor) -> None:
     _imported("pyarrow")
     _frame(tensor, ".parquet", keep_order=True).to_parquet(file, index=False)
 

@@ -7,43 +7,62 @@ at the end survive; other files get the largest subscripts.
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
 
+from gcp._typing import Array
 from gcp.errors import DataError
-from gcp.io.base import Format, observed
+from gcp.io.base import Format, observed, refuse_weights
 from gcp.io.rows import read_listing
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.observed import ObservedTensor
 
 _CHUNK = 1 << 16
+_LINE = 1 << 16
+"""Bytes of the first line that are looked at."""
+
 _SHAPE = re.compile(rb"# gcp-tensor shape:((?: \d+)+)\s*$")
 
 
-def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> DenseTensor:
-    match = _SHAPE.match(file.readline())
+def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> Tensor:
+    match = _SHAPE.match(file.readline(_LINE))
     shape = tuple(int(size) for size in match[1].split()) if match else None
     return read_listing(file, shape, unlisted=unlisted, aggregate=aggregate)
 
 
-def _write(file: BinaryIO, tensor: DenseTensor) -> None:
-    if observed(tensor, ".tns") is not None:
+def _write(file: BinaryIO, tensor: Tensor) -> None:
+    subs, values = _nonzeros(tensor)
+    if values.dtype.kind == "b":
+        values = values.astype(np.int8)
+    file.write(f"# gcp-tensor shape: {' '.join(map(str, tensor.shape))}\n".encode())
+    line = "%d " * subs.shape[1] + "%r\n"  # repr is the shortest text that reads back exactly
+    for first in range(0, len(values), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        columns = [*(subs[part].T.astype(np.int64) + 1).tolist(), values[part].tolist()]
+        fields = tuple(chain.from_iterable(zip(*columns, strict=True)))
+        file.write((line * len(columns[0]) % fields).encode())
+
+
+def _nonzeros(tensor: Tensor) -> tuple[Array, Array]:
+    """Subscripts and values; refuses what the format cannot say."""
+    if isinstance(tensor, DenseTensor):
+        is_partial = observed(tensor, ".tns") is not None
+    else:
+        refuse_weights(tensor, ".tns")
+        is_partial = isinstance(tensor, ObservedTensor) or tensor.n_missing > 0
+    if is_partial:
         raise DataError(
             "The tensor has missing entries, which .tns files cannot tell from zeros. "
             "Write .npz, .csv or .parquet instead."
         )
-    file.write(f"# gcp-tensor shape: {' '.join(map(str, tensor.shape))}\n".encode())
-    flat = np.flatnonzero(tensor.values)  # in C order
-    for first in range(0, len(flat), _CHUNK):
-        subs = np.unravel_index(flat[first : first + _CHUNK], tensor.shape)
-        columns = [*((s + 1).tolist() for s in subs), map(repr, _python_numbers(tensor, subs))]
-        file.write("".join(" ".join(map(str, row)) + "\n" for row in zip(*columns, strict=True)).encode())
-
-
-def _python_numbers(tensor: DenseTensor, subs: tuple[np.ndarray, ...]) -> list[float]:
-    """Python's own numbers, whose text is the shortest that reads back exactly."""
-    values = tensor.values[subs]
-    return list((values.astype(np.int8) if values.dtype.kind == "b" else values).tolist())
+    if isinstance(tensor, DenseTensor):
+        flat = np.flatnonzero(tensor.values)  # in C order
+        cells = np.unravel_index(flat, tensor.shape)
+        return np.stack(cells, axis=1), tensor.values[cells]
+    return tensor.subs, tensor.values
 
 
 FORMAT = Format(_read, _write, frozenset({"unlisted", "aggregate"}))

@@ -16,11 +16,12 @@ from gcp.errors import FormatError
 from gcp.io.base import Format, values_with_nan
 from gcp.io.rows import read_listing
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
 
 _CHUNK = 1 << 16
 
 
-def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> DenseTensor:
+def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> Tensor:
     words = file.readline().decode("utf-8", "replace").split()
     kind = words[0] if words else ""
     if kind not in ("tensor", "sptensor"):
@@ -68,7 +69,7 @@ def _blame(text: bytes) -> FormatError:
     return FormatError("the values cannot be read as numbers.")
 
 
-def _write(file: BinaryIO, tensor: DenseTensor) -> None:
+def _write(file: BinaryIO, tensor: Tensor) -> None:
     values = values_with_nan(tensor, "Tensor Toolbox").ravel(order="F")
     if values.dtype.kind == "b":
         values = values.astype(np.int8)

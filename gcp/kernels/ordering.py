@@ -1,29 +1,11 @@
-"""Listed entries in an order that suits the passes: sorted by subscripts, or grouped by those of one mode.
-
-Sorting is by counting, one mode after the other: linear in the number of entries.
-"""
+"""Listed entries in an order that suits the passes: grouped by one mode; and what sorted ones have to tell."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
 from gcp._typing import Array
-
-
-def lexicographic(subs: Array, shape: Sequence[int], order: Sequence[int]) -> Array | None:
-    """The permutation that sorts entries by their subscripts, the first mode of `order` slowest; a stable one.
-
-    None if they are sorted already.
-    """
-    if is_sorted(subs, np.array(order)):
-        return None
-    found = np.arange(len(subs), dtype=np.uint32 if len(subs) <= 2**32 else np.int64)
-    for mode in reversed(order):
-        found = _sorted_by(subs, mode, shape[mode], found)
-    return found
 
 
 def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
@@ -59,11 +41,12 @@ def _count_sort(subs, mode, places, before, after):  # type: ignore[no-untyped-d
 def is_sorted(subs, order):  # type: ignore[no-untyped-def]
     """True if no entry comes before the one before it, the first mode of `order` slowest."""
     for e in range(1, subs.shape[0]):
-        for n in order:
-            if subs[e, n] != subs[e - 1, n]:
-                if subs[e, n] < subs[e - 1, n]:
-                    return False
-                break
+        rises = np.int64(0)  # whether the slowest mode that differs rises or falls, found without a jump
+        for k in range(order.size - 1, -1, -1):
+            now, before = subs[e, order[k]], subs[e - 1, order[k]]
+            rises = np.int64(now > before) - np.int64(now < before) if now != before else rises
+        if rises < 0:
+            return False
     return True
 
 
@@ -86,3 +69,45 @@ def first_of_runs(subs):  # type: ignore[no-untyped-def]
             same &= subs[e, n] == subs[e - 1, n]
         new[e] = not same
     return new
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
+    """Move the rows to keep to the front, in place and in order."""
+    k = 0
+    for e in range(keep.size):
+        if keep[e]:
+            for n in range(rows.shape[1]):
+                rows[k, n] = rows[e, n]
+            k += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_runs(values, first):  # type: ignore[no-untyped-def]
+    """Sums of runs of values to the front, in place; a run begins where `first` is true."""
+    k = -1
+    for e in range(first.size):
+        if first[e]:
+            k += 1
+            values[k] = values[e]
+        else:
+            values[k] += values[e]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def places(rows, wanted):  # type: ignore[no-untyped-def]
+    """Where each wanted row stands among rows, -1 where it does not; both are sorted, without repetitions."""
+    found = np.full(wanted.shape[0], -1)
+    e = 0
+    for k in range(wanted.shape[0]):
+        while e < rows.shape[0]:
+            n = 0
+            while n < rows.shape[1] and rows[e, n] == wanted[k, n]:
+                n += 1
+            if n == rows.shape[1]:
+                found[k] = e
+                break
+            if rows[e, n] > wanted[k, n]:
+                break
+            e += 1
+    return found

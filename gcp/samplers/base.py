@@ -11,7 +11,7 @@ import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.formula import Formula
-from gcp.kernels import listed, ordering
+from gcp.kernels import listed, radix
 from gcp.kernels.listed import Listing
 
 
@@ -55,11 +55,11 @@ class Batch:
         """The same entries, sorted: for a batch that is evaluated often, and by several threads."""
         listing = self.listing
         sizes = [listing.shape[n] for n in listing.order]
-        permutation = ordering.lexicographic(listing.subs, sizes, range(len(sizes)))
+        subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
         if permutation is None:
             return replace(self, is_sorted=True)
         assert listing.w is not None
-        subs, x, w = (np.ascontiguousarray(a[permutation]) for a in (listing.subs, listing.x, listing.w))
+        x, w = listing.x[permutation], listing.w[permutation]
         return replace(self, listing=replace(listing, subs=subs, x=x, w=w), is_sorted=True)
 
     def loss_and_mttkrps(

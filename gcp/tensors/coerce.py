@@ -6,64 +6,81 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from gcp._typing import Array
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.foreign import from_pydata, from_scipy
 from gcp.tensors.listed import ListedTensor
-from gcp.tensors.listing import dense_from_listing
+from gcp.tensors.listing import Tensor, tensor_from_listing
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.restrict import companion, restricted
+from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 
-def as_tensor(
-    data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
-) -> DenseTensor:
+def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
     """The data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
     ----------
-    data : DenseTensor, array_like, masked array, xarray.DataArray, pandas.Series or pandas.DataFrame
+    data : tensor of gcp, array_like, masked array, sparse array, xarray.DataArray, pandas.Series or pandas.DataFrame
         NaN and masked entries are missing. Arrays of other libraries are accepted if NumPy can read them.
+        Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
+        value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
         index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns.
-    mask : array_like of bool, optional
-        True = observed; shaped like the data or broadcastable.
-    entry_weights : array_like, optional
-        Nonnegative weights, shaped like the data or broadcastable.
+    mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
+        True = observed; shaped like the data or broadcastable. For listed entries: one vector for each mode (None =
+        all), where a cell is observed if all its positions are. Or a SparseTensor of the data's shape: its nonzero
+        cells are observed.
+    entry_weights : array_like or SparseTensor, optional
+        Nonnegative weights, shaped like the data or broadcastable. For an ObservedTensor and a SparseTensor: one for
+        each entry, in the order of `subs`. Or a SparseTensor of the data's shape: the weights of all cells.
 
     Returns
     -------
-    DenseTensor
-        `data` itself if it is one and nothing else is given. Given a DenseTensor and a mask or weights:
-        a new one, observed where both say so, with the product of both weights.
+    DenseTensor, SparseTensor or ObservedTensor
+        `data` itself if it is one and nothing else is given. Given a tensor and a mask or weights: a new one,
+        observed where both say so, with the product of both weights. A SparseTensor of which a SparseTensor says what
+        is observed becomes an ObservedTensor.
 
     Raises
     ------
     DataError
-        Data that are not numbers, sparse matrices, repeated index entries; mask or weights that do not fit.
+        Data that are not numbers, repeated index entries; mask or weights that do not fit.
     """
-    if isinstance(data, ListedTensor):
-        return data
+    if isinstance(data, SparseTensor | ObservedTensor):
+        return data if mask is None and entry_weights is None else restricted(data, mask, entry_weights)
     if isinstance(data, DenseTensor):
         return data if mask is None and entry_weights is None else _combined(data, mask, entry_weights)
     library = _library(data)
     if library == "xarray":
-        values, labels = _from_xarray(data)
-    elif library == "pandas":
+        return _dense(*_from_xarray(data), mask, entry_weights)
+    if library is None:
+        return _dense(_array(data), None, mask, entry_weights)
+    if library == "pandas":
         tensor = _from_series(data) if data.ndim == 1 else _from_wide(data)
-        return as_tensor(tensor, mask, entry_weights)
-    elif library == "sparse":
-        raise DataError(
-            f"Sparse data ({type(data).__name__}) are not supported yet. Make them dense first: "
-            ".toarray() for SciPy, .todense() for sparse."
-        )
     else:
-        values, labels = _array(data), None
+        tensor = from_scipy(data) if library == "scipy" else from_pydata(data)
+    is_ordered = entry_weights is None or isinstance(entry_weights, SparseTensor)
+    if not (is_ordered or isinstance(tensor, DenseTensor)):
+        raise DataError(
+            f"entry_weights beside a {type(data).__name__}, whose entries have no order to go by: make it a "
+            "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor."
+        )
+    return as_tensor(tensor, mask, entry_weights)
+
+
+def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: Any) -> DenseTensor:
+    if isinstance(mask, ListedTensor):
+        mask = companion("mask", mask, values.shape).to_dense().values != 0
+    if isinstance(entry_weights, ListedTensor):
+        entry_weights = companion("entry_weights", entry_weights, values.shape).to_dense().values
     return DenseTensor(values, mask=mask, entry_weights=entry_weights, labels=labels)
 
 
@@ -72,14 +89,14 @@ def _library(data: Any) -> str | None:
     for base in type(data).__mro__:
         name = base.__module__
         if name.startswith("scipy.sparse"):
-            return "sparse"
+            return "scipy"
         if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse"):
             return root
     return None
 
 
-def _combined(tensor: DenseTensor, mask: ArrayLike | None, entry_weights: ArrayLike | None) -> DenseTensor:
-    weights = DenseTensor(tensor.values, mask, entry_weights).entry_weights
+def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor:
+    weights = _dense(tensor.values, None, mask, entry_weights).entry_weights
     own = tensor.entry_weights
     if own is not None and weights is not None:
         both_masks = own.dtype.kind == weights.dtype.kind == "b"
@@ -116,7 +133,7 @@ def _from_xarray(data: xr.DataArray) -> tuple[Array, ModeLabels]:
     return data.values, ModeLabels([str(dim) for dim in data.dims], coords)
 
 
-def _from_series(series: pd.Series[Any]) -> DenseTensor:
+def _from_series(series: pd.Series[Any]) -> Tensor:
     """One mode per index level."""
     values = _numeric(series, "the Series")
     index: Any = series.index
@@ -134,8 +151,8 @@ def _from_series(series: pd.Series[Any]) -> DenseTensor:
             f"The index of the Series lists ({first}) more than once. Aggregate first, "
             "e.g. series.groupby(level=list(range(series.index.nlevels))).sum()."
         )
-    return dense_from_listing(
-        [np.asarray(codes) for codes in index.codes],
+    return tensor_from_listing(
+        np.stack([np.asarray(codes) for codes in index.codes], axis=1),
         values,
         [len(level) for level in index.levels],
         unlisted="missing",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
 from gcp.errors import DataError, ParameterError
-from gcp.kernels import ordering
+from gcp.kernels import ordering, radix, threads
 from gcp.kernels.listed import Listing
 
 _LARGEST = 2**53
@@ -59,7 +59,7 @@ def checked(
     rows = _subscripts(subs, len(numbers), place)
     sizes = _shape(shape, rows)
     _check_range(rows, sizes, place)
-    weights = None if entry_weights is None else _weights(entry_weights, len(numbers))
+    weights = None if entry_weights is None else checked_weights(entry_weights, len(numbers))
     return Entries(rows, numbers, weights, sizes, place)
 
 
@@ -124,7 +124,14 @@ def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str
         )
 
 
-def _weights(weights: ArrayLike, n: int) -> FloatArray:
+def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
+    """One weight for each of n entries; a single number stands for all.
+
+    Raises
+    ------
+    DataError
+        Weights of the wrong shape or type, or the first that is negative or not finite.
+    """
     found = np.asarray(weights)
     if found.dtype.kind not in "buif":
         raise DataError(f"entry_weights has dtype {found.dtype}: expected nonnegative real numbers.")
@@ -177,44 +184,48 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
         raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
     shape = entries.shape
     order = tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
-    permutation = ordering.lexicographic(entries.subs, shape, order)
-    columns = np.array(order)
-    compact = np.uint32 if max(shape) <= 2**32 else np.uint64
-    if permutation is None:
-        subs = np.ascontiguousarray(entries.subs[:, columns], dtype=compact)
-        values, weights = entries.values, entries.weights
-    else:
-        subs = np.empty(entries.subs.shape, compact)
-        ordering.take_rows(entries.subs, columns, permutation, subs)
-        values = entries.values[permutation]
-        weights = None if entries.weights is None else entries.weights[permutation]
-    found = SortedEntries(shape, order, subs, values, weights)
+    n_threads = threads.available_cores()
+    subs, permutation = radix.sorted_rows(entries.subs, shape, order, n_threads)
+    values, weights = entries.values, entries.weights
+    if permutation is not None:
+        values = radix.taken(values, permutation, n_threads)
+        weights = None if weights is None else radix.taken(weights, permutation, n_threads)
     first = ordering.first_of_runs(subs)
     if first.all():
-        return found
+        return SortedEntries(shape, order, subs, values, weights)
     if aggregate == "error":
         raise DataError(_repetition(entries, first, permutation))
-    return _merged(found, first, aggregate)
+    if permutation is None:  # these may still be the caller's
+        subs, values, weights = subs.copy(), values.copy(), None if weights is None else weights.copy()
+    return _merged(SortedEntries(shape, order, subs, values, weights), first, aggregate)
 
 
 def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries:
+    """Entries with the runs of one cell as one; what `found` holds is overwritten."""
     values, weights = found.values, found.weights
-    starts = np.flatnonzero(first)
+    if aggregate == "sum" and weights is not None:
+        raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
+    n = int(np.count_nonzero(first))
     kind = np.float64 if values.dtype.kind == "f" or aggregate == "mean" else np.int64
-    if aggregate == "sum":
-        if weights is not None:
-            raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
-        sums = np.add.reduceat(values, starts, dtype=kind)
-        merged_weights = None
-    elif weights is None:
-        sums = np.add.reduceat(values, starts, dtype=kind) / np.diff([*starts, len(values)])
-        merged_weights = None
-    else:
-        merged_weights = np.add.reduceat(weights, starts)
-        sums = np.add.reduceat(values * weights, starts) / np.where(merged_weights > 0, merged_weights, 1.0)
+    sums = values.astype(kind, copy=False) if weights is None else values * weights
+    ordering.add_runs(sums, first)
+    ordering.keep_rows(found.subs, first)
+    subs, sums = (_fitting(array[:n]) for array in (found.subs, sums))
+    if weights is not None:
+        ordering.add_runs(weights, first)
+        weights = weights[:n].copy()
+        sums /= np.where(weights > 0, weights, 1.0)
+    elif aggregate == "mean":
+        sums /= np.diff(np.flatnonzero(first), append=len(first))
     if values.dtype.kind == "f":
-        sums = sums.astype(values.dtype)
-    return SortedEntries(found.shape, found.order, found.subs[starts], sums, merged_weights)
+        sums = sums.astype(values.dtype, copy=False)
+    return SortedEntries(found.shape, found.order, subs, sums, weights)
+
+
+def _fitting(part: Array) -> Array:
+    """The front of an array, copied if much would lie idle behind it."""
+    whole: Array | None = part.base
+    return part if whole is not None and part.size > 0.9 * whole.size else part.copy()
 
 
 def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
@@ -255,7 +266,8 @@ def _compact(values: Array) -> FloatArray:
         return values
     if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:
         return values.astype(np.float32)
-    single = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
     return single if np.array_equal(single, values) else values.astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""From a pandas long table to a labelled dense tensor."""
+"""From a pandas long table to a labelled tensor."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listing import dense_from_listing
+from gcp.tensors.listing import Tensor, tensor_from_listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ def from_frame(
     value: Hashable | None = None,
     unlisted: str | None = None,
     aggregate: str = "sum",
-) -> DenseTensor:
+) -> Tensor:
     """A labelled tensor from a long table: one row per cell or per event.
 
     Parameters
@@ -45,8 +44,9 @@ def from_frame(
 
     Returns
     -------
-    DenseTensor
-        With the column names and the distinct labels as `labels`.
+    DenseTensor, SparseTensor or ObservedTensor
+        With the column names and the distinct labels as `labels`. Dense if it has at most 2**20 cells, or at most 10
+        for each cell that a row lists; else sparse if unlisted cells are zero, observed if they are missing.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def tensor_from_table(
     unlisted: str | None,
     aggregate: str,
     place: Callable[[int], str],
-) -> DenseTensor:
+) -> Tensor:
     """`from_frame`, with a function that names a row in messages (the line of a file, say)."""
     _check_columns(frame, modes, value)
     if len(frame) == 0:
@@ -91,8 +91,8 @@ def tensor_from_table(
     else:
         values = _numbers(frame[value], place)
     coded = [_coded(frame[mode], place) for mode in modes]
-    return dense_from_listing(
-        [codes for codes, _ in coded],
+    return tensor_from_listing(
+        np.stack([codes for codes, _ in coded], axis=1, dtype=np.uint32, casting="unsafe"),
         values,
         [len(levels) for _, levels in coded],
         unlisted=unlisted,

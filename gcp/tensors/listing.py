@@ -1,23 +1,30 @@
-"""From a listing of cells (subscripts and values) to a dense tensor."""
+"""From a table of cells (subscripts and values) to the kind of tensor that suits it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from typing import TypeAlias
 
 from gcp._typing import Array
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.dense_form import MAX_CELLS
+from gcp.tensors.entries import Entries, cells_of, sorted_entries
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
 
-MAX_CELLS = 2**31
-"""Largest dense array that a listing may ask for."""
+Tensor: TypeAlias = DenseTensor | SparseTensor | ObservedTensor
+
+_SMALL = 2**20
+"""So many cells are always stored."""
+
+_THIN = 10
+"""Passes over listed cells cost more for each of them than passes over all cells; this is about where they meet."""
 
 
-def dense_from_listing(
-    subs: Sequence[Array],
+def tensor_from_listing(
+    subs: Array,
     values: Array,
     shape: Sequence[int],
     *,
@@ -25,17 +32,21 @@ def dense_from_listing(
     aggregate: str = "sum",
     labels: ModeLabels | None = None,
     place: Callable[[int], str] = "row {}".format,
-) -> DenseTensor:
-    """The dense tensor that a listing of cells describes.
+) -> Tensor:
+    """The tensor that a table of cells describes, of the kind that is fitted faster.
+
+    A DenseTensor if it has at most 2**20 cells, or at most 10 for each cell that the table lists (and at most 2**31
+    in all); else a SparseTensor if unlisted cells are zero, and an ObservedTensor if they are missing. What a fit
+    finds does not depend on it.
 
     Parameters
     ----------
-    subs : sequence of ndarray of int, each of shape (rows,)
-        Valid 0-based subscripts, one array per mode.
+    subs : ndarray of int, shape (rows, N)
+        Valid 0-based subscripts.
     values : ndarray, shape (rows,)
         Numbers; NaN makes its cell missing.
     shape : sequence of int
-        Sizes of the modes.
+        Sizes of the modes; their product may exceed 2**63.
     unlisted : {"zero", "missing"} or None
         What a cell means that no row lists; None refuses such cells.
     aggregate : {"sum", "mean", "error"}
@@ -50,70 +61,19 @@ def dense_from_listing(
     ParameterError
         Unknown `unlisted` or `aggregate`.
     DataError
-        Too many cells, unlisted cells without a meaning, or repeated cells with `aggregate="error"`.
+        Unlisted cells without a meaning, repeated cells with `aggregate="error"`, or no known cell at all.
     """
-    _check_choices(unlisted, aggregate)
+    if unlisted not in (None, "zero", "missing"):
+        raise ParameterError(f'unlisted must be "zero" or "missing": found {unlisted!r}.')
     shape = tuple(int(size) for size in shape)
-    cells = _checked_cells(shape)
-    flat = np.ravel_multi_index(tuple(subs), shape)
-    seen = np.zeros(cells, dtype=bool)
-    seen[flat] = True
-    n_seen = int(np.count_nonzero(seen))
-    if n_seen < cells and unlisted is None:
+    found = sorted_entries(Entries(subs, values, None, shape, place), aggregate)
+    cells, n_listed = cells_of(shape), len(found.values)
+    if unlisted is None and n_listed < cells:
         raise DataError(
-            f"{cells - n_seen:,} of the {cells:,} cells of shape {shape} are not listed. Say what that "
+            f"{cells - n_listed:,} of the {cells:,} cells of shape {shape} are not listed. Say what that "
             'means: unlisted="zero" (they are known to be 0, as when empty counts were left out) or '
             'unlisted="missing" (nothing is known about them; a fit leaves them out).'
         )
-    if n_seen == len(flat):
-        dense = np.zeros(cells, dtype=values.dtype)
-        dense[flat] = values
-    elif aggregate == "error":
-        raise DataError(_repetition(flat, place))
-    else:
-        dense = _aggregated(flat, values, cells, aggregate)
-    if n_seen == cells or unlisted == "zero":
-        return DenseTensor(dense.reshape(shape), labels=labels)
-    if dense.dtype.kind == "f":  # visible in the values; integers have no NaN and keep their compact type
-        dense[~seen] = np.nan
-        return DenseTensor(dense.reshape(shape), labels=labels)
-    return DenseTensor(dense.reshape(shape), mask=seen.reshape(shape), labels=labels)
-
-
-def _check_choices(unlisted: str | None, aggregate: str) -> None:
-    if unlisted not in (None, "zero", "missing"):
-        raise ParameterError(f'unlisted must be "zero" or "missing": found {unlisted!r}.')
-    if aggregate not in ("sum", "mean", "error"):
-        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
-
-
-def _checked_cells(shape: tuple[int, ...]) -> int:
-    cells = math.prod(shape)
-    if cells > MAX_CELLS:
-        raise DataError(
-            f"A dense tensor of shape {shape} has {cells:,} cells, more than the {MAX_CELLS:,} that a "
-            "listing may ask for. Select or merge levels first."
-        )
-    return cells
-
-
-def _aggregated(flat: Array, values: Array, cells: int, aggregate: str) -> Array:
-    """Sums or means of the rows of each cell: integers stay exact, floats keep their precision."""
-    is_float = values.dtype.kind == "f"
-    total: Array = np.zeros(cells, dtype=np.float64 if is_float or aggregate == "mean" else np.int64)
-    np.add.at(total, flat, values)
-    if aggregate == "mean":
-        total = total / np.maximum(np.bincount(flat, minlength=cells), 1)
-    return total.astype(values.dtype) if is_float else total
-
-
-def _repetition(flat: Array, place: Callable[[int], str]) -> str:
-    """The message about the first pair of rows that name one cell."""
-    order = np.argsort(flat, kind="stable")
-    second = int(order[1:][np.diff(flat[order]) == 0].min())
-    first = int(np.flatnonzero(flat == flat[second])[0])
-    repeats = len(flat) - len(np.unique(flat))
-    return (
-        f"{place(first)} and {place(second)} list the same cell ({repeats} such repetitions in all). "
-        'Choose aggregate="sum" or "mean", or remove them.'
-    )
+    kind = SparseTensor if unlisted == "zero" else ObservedTensor
+    tensor = kind.of(found, labels)
+    return tensor.to_dense() if cells <= min(max(_SMALL, _THIN * n_listed), MAX_CELLS) else tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Factors, FloatArray
@@ -11,7 +12,8 @@ from gcp.errors import DataError
 from gcp.formula import Formula
 from gcp.kernels import listed
 from gcp.labels import ModeLabels
-from gcp.tensors import entries
+from gcp.tensors import dense_form, entries
+from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 
 
@@ -86,6 +88,24 @@ class ObservedTensor(ListedTensor):
         """Shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
         return f"ObservedTensor({shape}, {self.values.dtype}, {len(self.values):,} known)"
+
+    def to_dense(self) -> DenseTensor:
+        """Every cell stored, with the unknown ones missing (NaN among floats).
+
+        Raises
+        ------
+        DataError
+            For more than 2**31 cells.
+        """
+        listing = self.listing
+        cells = dense_form.positions(self.shape, listing.order, listing.subs)
+        values = np.zeros(self.shape, self.values.dtype)
+        values.reshape(-1)[cells] = self.values
+        weights = np.zeros(self.shape, bool if listing.w is None else np.float64)
+        weights.reshape(-1)[cells] = True if listing.w is None else listing.w
+        return dense_form.tensor(
+            values, None if weights.all() and listing.w is None else weights, self.labels
+        )
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import ArrayLike
 from gcp._typing import Array, Factors, FloatArray
 from gcp.errors import DataError, ParameterError
 from gcp.formula import Formula
-from gcp.kernels import dense, listed, moments
+from gcp.kernels import dense, listed, moments, ordering
 from gcp.kernels.layout import Layout
 from gcp.labels import ModeLabels
-from gcp.tensors import entries
+from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
+from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
+from gcp.tensors.observed import ObservedTensor
 
 
 class SparseTensor(ListedTensor):
@@ -115,8 +118,10 @@ class SparseTensor(ListedTensor):
             every, hidden = every.select(keep), hidden[keep]
             w, z = (None if weights is None else weights[keep] for weights in (w, z))
         self.labels, self.mode_weights = labels, mode_weights
-        self.entries = every.select(~hidden) if hidden.any() else every
+        kept = every.select(~hidden) if hidden.any() else every
+        self.entries = replace(kept, values=kept.values.astype(found.values.dtype, copy=False))
         self.n_missing = int(np.count_nonzero(hidden))
+        self._hidden = hidden
         self.listing = every.listing(
             np.where(hidden, 0, every.values) if self.n_missing else every.values, w, z
         )
@@ -143,6 +148,46 @@ class SparseTensor(ListedTensor):
         return f"SparseTensor({shape}, {self.values.dtype}, {len(self.values):,} listed{missing}{masked})"
 
     @property
+    def missing(self) -> Array:
+        """Subscripts of the cells of which nothing is known, shape (cells, N), sorted."""
+        listing = self.listing
+        return listing.subs[self._hidden][:, np.argsort(listing.order)]
+
+    def to_dense(self) -> DenseTensor:
+        """Every cell stored, with the weights of entries and modes; missing cells are NaN among floats.
+
+        Raises
+        ------
+        DataError
+            For more than 2**31 cells.
+        """
+        listing, weights = self.listing, None
+        cells = dense_form.positions(self.shape, listing.order, listing.subs)
+        values = np.zeros(self.shape, self.values.dtype)
+        values.reshape(-1)[cells[~self._hidden]] = self.values
+        if self.mode_weights is not None:
+            weights = reduce(np.multiply.outer, self.mode_weights, np.ones(()))
+        if listing.w is not None:
+            weights = np.ones(self.shape) if weights is None else weights
+            weights.reshape(-1)[cells] = listing.w
+        return dense_form.tensor(values, weights, self.labels)
+
+    def nonzeros(self) -> ObservedTensor:
+        """The nonzero entries alone, with their weights: nothing is known of any other."""
+        found, w = self.entries, self.listing.w
+        weights = None if w is None else w[~self._hidden]
+        return ObservedTensor.of(replace(found, weights=weights).select(found.values != 0), self.labels)
+
+    def weights_at(self, cells: entries.SortedEntries) -> FloatArray:
+        """Weights of some cells, listed or not; 0 where nothing is known."""
+        modes = self.mode_weights
+        weights = np.ones(len(cells.subs)) if modes is None else _product_of_rows(cells, modes)
+        if self.listing.w is not None:
+            place = ordering.places(self.listing.subs, cells.subs)
+            weights[place >= 0] = self.listing.w[place[place >= 0]]
+        return weights
+
+    @property
     def n_cells(self) -> int:
         """Number of cells, listed or not."""
         return entries.cells_of(self.shape)
@@ -155,6 +200,15 @@ class SparseTensor(ListedTensor):
         if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
             return np.inf
         return float(np.prod([u.sum() for u in self.mode_weights]))
+
+    @property
+    def n_known(self) -> int:
+        """Number of cells with a weight, listed or not."""
+        inside = self.shape
+        if self.mode_weights is not None:
+            inside = tuple(int(np.count_nonzero(u)) for u in self.mode_weights)
+        w = self.listing.w
+        return entries.cells_of(inside) - (0 if w is None else int(np.count_nonzero(w == 0)))
 
     def unlisted_weight(self) -> float:
         """Sum of the weights of all cells that are not listed: of the zeros, that is."""

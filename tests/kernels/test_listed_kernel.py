@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from gcp import Poisson, custom_loss
-from gcp.kernels import listed, moments, ordering, reference, vector
+from gcp.kernels import listed, moments, ordering, radix, reference, vector
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 shapes = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(tuple)
@@ -199,8 +199,9 @@ def test_orders_are_those_of_lexsort(shape, n, large, seed):
     subs = np.stack([rng.integers(s, size=n) for s in sizes], axis=1)
     order = tuple(rng.permutation(len(shape)).tolist())
     expected = np.lexsort([subs[:, k] for k in reversed(order)])
-    found = ordering.lexicographic(subs, sizes, order)
-    assert np.array_equal(np.arange(n) if found is None else found, expected)
+    found, permutation = radix.sorted_rows(subs, sizes, order, 2)
+    assert np.array_equal(np.arange(n) if permutation is None else permutation, expected)
+    assert np.array_equal(found, subs[expected][:, order])
     if not large:
         permutation, first = ordering.grouped(subs, 0, sizes[0])
         assert np.array_equal(permutation, np.argsort(subs[:, 0], kind="stable"))

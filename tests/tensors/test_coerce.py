@@ -5,6 +5,7 @@ import scipy.sparse
 import tensorly as tl
 import xarray as xr
 
+from gcp import ObservedTensor, SparseTensor
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.tensors.coerce import as_tensor
@@ -149,8 +150,6 @@ def test_wide_frame():
         (pd.Series([], dtype=float, index=pd.MultiIndex.from_arrays([[], []])), "empty"),
         (pd.Series([1.0], index=pd.MultiIndex.from_tuples([("a", None)])), "missing labels"),
         (pd.Index([1, 2, 3]).to_frame().groupby(0), "expected a Series or a DataFrame"),
-        (scipy.sparse.eye(3).tocsr(), r"csr_matrix.*\.toarray\(\)"),
-        (scipy.sparse.eye_array(3).tocoo(), r"\.toarray\(\)"),
         ("data.npz", r"gcp\.read_tensor"),
         ([[1, 2], [3]], "cannot be read as an array"),
         ([["a", "b"]], "expected real, integer or boolean"),
@@ -164,6 +163,188 @@ def test_wide_frame():
 def test_refusals(data, match):
     with pytest.raises(DataError, match=match):
         as_tensor(data)
+
+
+def sparse_matrix():
+    """Explicit zeros and entries listed twice, as COO allows."""
+    rows, columns = np.array([2, 0, 2, 1, 0]), np.array([1, 0, 1, 3, 2])
+    return scipy.sparse.coo_matrix((np.array([1, 5, 2, 0, -4]), (rows, columns)), shape=(3, 4))
+
+
+@pytest.mark.parametrize("form", ["coo", "csr", "csc", "lil", "dok", "bsr", "dia"])
+@pytest.mark.parametrize("make", [scipy.sparse.coo_matrix, scipy.sparse.coo_array])
+def test_scipy_sparse(form, make):
+    data = make(sparse_matrix()).asformat(form)
+    tensor = as_tensor(data)
+    assert isinstance(tensor, SparseTensor)
+    np.testing.assert_array_equal(tensor.to_dense().values, data.toarray())
+    assert len(tensor.values) == 3
+    assert tensor.values.dtype == data.dtype
+    assert tensor.labels is None
+
+
+def test_scipy_sparse_arrays_of_other_ndim():
+    vector = scipy.sparse.coo_array(np.array([0, 3, 0, 1]))
+    assert as_tensor(vector).to_dense().values.tolist() == [0, 3, 0, 1]
+    subs = np.array([[0, 1, 0], [4, 2, 4], [1, 0, 1]])
+    cube = scipy.sparse.coo_array((np.array([1.5, 2.0, 3.0]), tuple(subs)), shape=(2, 5, 3))
+    tensor = as_tensor(cube)
+    assert tensor.shape == (2, 5, 3)
+    np.testing.assert_array_equal(tensor.to_dense().values, cube.toarray())
+
+
+def test_scipy_sparse_of_other_types():
+    flags = scipy.sparse.coo_array((np.ones(3, bool), ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    assert as_tensor(flags).values.dtype == bool
+    assert as_tensor(flags).to_dense().values.tolist() == [[False, True], [True, False]]
+    gap = scipy.sparse.coo_array((np.array([np.nan, 2.0]), ([0, 1], [0, 1])), shape=(2, 2))
+    assert as_tensor(gap).missing.tolist() == [[0, 0]]
+    with pytest.raises(DataError, match=r"csr_array has dtype complex128: expected real"):
+        as_tensor(scipy.sparse.csr_array(np.eye(2) * 1j))
+    with pytest.raises(DataError, match=r"at least 1: found 0 in \(0, 3\)"):
+        as_tensor(scipy.sparse.csr_array((0, 3)))
+
+
+def test_pydata_sparse():
+    sparse = pytest.importorskip("sparse")
+    x = np.zeros((3, 2, 4))
+    x[0, 1, 2], x[2, 0, 0] = 5, -1
+    for data in (sparse.COO.from_numpy(x), sparse.GCXS.from_numpy(x), sparse.DOK.from_numpy(x)):
+        tensor = as_tensor(data)
+        assert isinstance(tensor, SparseTensor)
+        np.testing.assert_array_equal(tensor.to_dense().values, x)
+    known = as_tensor(sparse.COO([[0, 1], [2, 0]], [4.0, 0.0], shape=(2, 3), fill_value=np.nan))
+    assert isinstance(known, ObservedTensor)
+    np.testing.assert_array_equal(known.to_dense().values, [[np.nan, np.nan, 4], [0, np.nan, np.nan]])
+    with pytest.raises(DataError, match=r"COO array has the fill value 1\.0: expected 0 .* or NaN"):
+        as_tensor(sparse.COO.from_numpy(x, fill_value=1.0))
+
+
+class TestBesideListedEntries:
+    """Masks and weights, whose truth is the dense tensor with the same."""
+
+    @pytest.fixture
+    def x(self, rng):
+        return rng.poisson(0.7, (4, 3, 5)) * 1.0
+
+    @pytest.fixture
+    def sparse(self, x):
+        cells = np.argwhere(x)
+        return SparseTensor(cells, x[tuple(cells.T)], x.shape)
+
+    @pytest.fixture
+    def known(self, x, rng):
+        cells = np.argwhere(rng.random(x.shape) < 0.6)
+        return ObservedTensor(cells, x[tuple(cells.T)], x.shape, rng.integers(1, 4, len(cells)))
+
+    masks = ([True, False, True, True], None, [True, True, False, True, True])
+
+    def product_of_masks(self):
+        a, b, c = (
+            np.ones(n, bool) if m is None else np.array(m) for m, n in zip(self.masks, (4, 3, 5), strict=True)
+        )
+        return a[:, None, None] & b[None, :, None] & c
+
+    def same(self, listed, dense):
+        found = listed if isinstance(listed, DenseTensor) else listed.to_dense()
+        weights = [
+            np.ones(t.shape) if t.entry_weights is None else t.entry_weights * 1.0 for t in (found, dense)
+        ]
+        np.testing.assert_allclose(*weights)
+        inside = weights[0] > 0
+        np.testing.assert_array_equal(found.values[inside], dense.values[inside])
+
+    def test_nothing_given(self, sparse, known):
+        assert as_tensor(sparse) is sparse
+        assert as_tensor(known) is known
+
+    @pytest.mark.parametrize("name", ["sparse", "known"])
+    def test_masks_of_modes(self, name, request):
+        tensor = request.getfixturevalue(name)
+        found = as_tensor(tensor, mask=self.masks)
+        assert type(found) is type(tensor)
+        self.same(found, as_tensor(tensor.to_dense(), mask=self.product_of_masks()))
+        again = as_tensor(found, mask=[None, [True, False, True], None])
+        both = self.product_of_masks() & np.array([True, False, True])[:, None]
+        self.same(again, as_tensor(tensor.to_dense(), mask=both))
+
+    @pytest.mark.parametrize("name", ["sparse", "known"])
+    def test_weights_of_entries(self, name, request, rng):
+        tensor = request.getfixturevalue(name)
+        weights = rng.integers(0, 3, len(tensor.values)) / 2
+        full = np.ones(tensor.shape)
+        full[tuple(tensor.subs.T)] = weights
+        found = as_tensor(tensor, self.masks, weights)
+        self.same(found, as_tensor(tensor.to_dense(), self.product_of_masks(), full))
+
+    @pytest.mark.parametrize("name", ["sparse", "known", "dense"])
+    def test_sparse_companions(self, name, request, rng, sparse):
+        tensor = sparse.to_dense() if name == "dense" else request.getfixturevalue(name)
+        mask, weights = (rng.integers(0, 3, tensor.shape) / 2 for _ in range(2))
+        given = [SparseTensor(np.argwhere(y), y[y > 0], y.shape) for y in (mask, weights)]
+        dense = tensor if name == "dense" else tensor.to_dense()
+        for m, w in ((1, 0), (0, 1), (1, 1)):
+            found = as_tensor(tensor, given[0] if m else None, given[1] if w else None)
+            assert isinstance(found, DenseTensor if name == "dense" else ObservedTensor)
+            self.same(found, as_tensor(dense, mask > 0 if m else None, weights if w else None))
+
+    def test_missing_cells_and_weights_stay(self, x):
+        tensor = SparseTensor(
+            np.argwhere(x),
+            x[x > 0],
+            x.shape,
+            np.arange(np.count_nonzero(x)) % 3,
+            [[1, 2, 1, 0], None, None],
+            [[0, 0, 0]],
+        )
+        self.same(as_tensor(tensor, self.masks), as_tensor(tensor.to_dense(), self.product_of_masks()))
+        everything = SparseTensor(np.argwhere(x > -1), np.full(x.size, 2.0), x.shape)
+        doubled = as_tensor(tensor.to_dense(), entry_weights=np.full(x.shape, 2.0))
+        self.same(as_tensor(tensor, entry_weights=everything), doubled)
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            (
+                {"mask": np.ones((4, 3, 5), bool)},
+                r"a list of 3 boolean vectors or None.*found of shape \(4, 3, 5\)",
+            ),
+            ({"mask": "all"}, "found str"),
+            ({"mask": [None, None]}, "mask has 2 items"),
+            ({"mask": [None, [True], None]}, r"mask of mode 1 has shape \(1,\).*expected 3 booleans"),
+            ({"mask": [None, [1, 0, 1], None]}, r"mask of mode 1 has shape \(3,\) and dtype int64"),
+            (
+                {"entry_weights": np.ones((4, 3, 5))},
+                r"entry_weights has shape \(4, 3, 5\): expected one number per",
+            ),
+            ({"entry_weights": -1.0}, "must be finite and nonnegative: found -1.0 at entry 0"),
+            ({"mask": SparseTensor([[0, 0]], [1], (4, 3))}, r"mask has shape \(4, 3\): .*\(4, 3, 5\)"),
+            ({"mask": ObservedTensor([[3, 2, 4]], [1])}, "mask is an ObservedTensor"),
+            ({"entry_weights": SparseTensor([[3, 2, 4]], [-1])}, "found -1.0 at entry 0"),
+            ({"mask": SparseTensor([[3, 2, 4]], [1], missing=[[0, 0, 0]])}, "expected values alone"),
+        ],
+    )
+    def test_refusals(self, sparse, known, options, match):
+        for tensor in (sparse, known):
+            with pytest.raises(DataError, match=match):
+                as_tensor(tensor, **options)
+
+    def test_weights_need_an_order(self):
+        with pytest.raises(DataError, match="coo_matrix, whose entries have no order to go by"):
+            as_tensor(sparse_matrix(), entry_weights=np.ones(5))
+        masked = as_tensor(sparse_matrix(), mask=[None, [True, True, False, True]])
+        assert masked.to_dense().entry_weights[:, 2].tolist() == [False] * 3
+
+
+def test_a_large_series_becomes_a_list():
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_arrays([rng.permutation(3000), rng.permutation(3000)], names=["a", "b"])
+    series = pd.Series(rng.random(3000), index=index)
+    tensor = as_tensor(series)
+    assert isinstance(tensor, ObservedTensor)
+    assert tensor.labels.names == ("a", "b")
+    back = pd.Series(tensor.values, pd.MultiIndex.from_arrays(tensor.subs.T.astype(int), names=["a", "b"]))
+    pd.testing.assert_series_equal(back.sort_index(), series.sort_index())
 
 
 def test_no_library_is_imported_for_arrays():

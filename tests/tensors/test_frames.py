@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.frames import from_frame
-from gcp.tensors.listing import dense_from_listing
 
 
 @pytest.fixture
@@ -175,9 +174,3 @@ def test_more_refusals(trips):
         from_frame(pd.DataFrame({"m": [1], "v": [1j]}), ["m"], "v")
     with pytest.raises(DataError, match="DataFrame, found dict"):
         from_frame({"m": [1]}, ["m"])
-
-
-def test_listing_refuses_huge_tensors_before_making_them():
-    one = np.zeros(1, dtype=np.int64)
-    with pytest.raises(DataError, match="4,294,967,296 cells"):
-        dense_from_listing([one, one], np.ones(1), (2**16, 2**16), unlisted="zero")

@@ -1,0 +1,46 @@
+"""Listed entries spread over a dense array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import cells_of
+
+MAX_CELLS = 2**31
+"""Largest dense array that is made of listed entries."""
+
+
+def positions(shape: tuple[int, ...], order: Sequence[int], subs: Array) -> Array:
+    """Where cells lie in a C-ordered array of this shape; the columns of `subs` are the modes of `order`.
+
+    Raises
+    ------
+    DataError
+        If the array would have more than `MAX_CELLS` cells.
+    """
+    cells = cells_of(shape)
+    if cells > MAX_CELLS:
+        raise DataError(
+            f"A dense tensor of shape {shape} has {cells:,} cells, more than the {MAX_CELLS:,} that are made of "
+            "listed ones. Keep it listed, or select or merge positions first."
+        )
+    columns = {mode: subs[:, k].astype(np.intp) for k, mode in enumerate(order)}
+    return np.ravel_multi_index(tuple(columns[mode] for mode in range(len(shape))), shape)
+
+
+def tensor(values: Array, weights: Array | None, labels: ModeLabels | None) -> DenseTensor:
+    """A dense tensor, with a mask where that says it all; unknown floats become NaN, to be seen."""
+    if weights is None:
+        return DenseTensor(values, labels=labels)
+    unknown = weights == 0
+    if values.dtype.kind == "f":
+        values[unknown] = np.nan
+    if weights.dtype.kind == "b" or np.array_equal(unknown, weights != 1):
+        return DenseTensor(values, mask=~unknown, labels=labels)
+    return DenseTensor(values, entry_weights=weights, labels=labels)
