@@ -34,6 +34,7 @@ LAYERS = {
     6: {
         "arguments",
         "evaluation",
+        "holdout",
         "job",
         "progress",
         "result",
@@ -76,7 +77,7 @@ DOORS = {
     ("samplers", "kernels"): {
         "gcp.kernels.listed",
         "gcp.kernels.lookup",
-        "gcp.kernels.ordering",
+        "gcp.kernels.radix",
     },
     ("solvers", "objectives"): {
         "gcp.objectives.base",

@@ -20,9 +20,9 @@ from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
 from gcp.cli.reading import mode_labels, read_input
 from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
-from gcp.holdout import HeldOut, judge
 
 if TYPE_CHECKING:
+    from gcp.holdout import HeldOut
     from gcp.tensors.listing import Tensor
 
 _INTERRUPTED = 130
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.test_fraction is not None:
         (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
     result = _fit(args, tensor, cells, loss)
-    held_out = None if test is None else judge(result, test)
+    held_out = None if test is None else _judged(result, test)
     written: dict[str, str] = {}
     try:
         if args.out:
@@ -197,6 +197,12 @@ def _init(given: str) -> Any:
             f"--init {given}: expected random, svd or a saved result, and there is no such file."
         )
     return load_model(given)
+
+
+def _judged(result: gcp.FitResult, test: gcp.ObservedTensor) -> HeldOut:
+    from gcp.holdout import judge
+
+    return judge(result, test)
 
 
 def _report(
