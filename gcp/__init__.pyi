@@ -9,6 +9,7 @@ from .errors import FormatError as FormatError
 from .errors import GcpError as GcpError
 from .errors import ParameterError as ParameterError
 from .fit import fit_gcp as fit_gcp
+from .holdout import hold_out as hold_out
 from .io import read_tensor as read_tensor
 from .io import write_tensor as write_tensor
 from .labels import ModeLabels as ModeLabels
@@ -33,6 +34,7 @@ from .result import FitResult as FitResult
 from .simulate import simulate as simulate
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
+from .solvers import Adam as Adam
 from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
 from .solvers import RowNewton as RowNewton
 from .solvers import available_solvers as available_solvers

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from gcp.errors import ParameterError
+from gcp.penalties.ridge import Ridge
 from gcp.solvers import Solver, get_solver
 
 
-def positive_int(name: str, value: Any) -> int:
-    """`value` as an int >= 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(f"{name} must be an integer >= 1: found {value!r}.")
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, not below `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
     return int(value)
 
 
@@ -65,6 +66,22 @@ def groups(
     return tuple(sorted(found))
 
 
+def effect_modes(
+    given: bool | Sequence[int], ndim: int, fixed: tuple[int, ...], tied: bool
+) -> tuple[int, ...]:
+    """The modes that have main effects; True means all that are free."""
+    if given is False or given is None:
+        return ()
+    modes = (
+        [n for n in range(ndim) if n not in fixed] if given is True else _modes("main_effects", given, ndim)
+    )
+    if tied and modes:
+        raise ParameterError("main_effects cannot be had together with tied_modes.")
+    if held := sorted(set(modes) & set(fixed)):
+        raise ParameterError(f"main_effects: mode {held[0]} is fixed; name free modes only.")
+    return tuple(sorted(modes))
+
+
 def seed(random_state: Any) -> int:
     """A whole number that decides all starts."""
     if random_state is None:
@@ -97,6 +114,13 @@ def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict
             **{name: version(name) for name in ("numpy", "scipy", "tensorly", "numba")},
         },
     }
+
+
+def describe_ridge(ridge: Ridge, effect_modes: tuple[int, ...]) -> Any:
+    """A number, or one for the factors and one for the main effects."""
+    if not effect_modes:
+        return ridge.strength
+    return {"factors": ridge.strength, "main_effects": ridge.effects_strength}
 
 
 def describe(value: Any) -> Any:

@@ -71,7 +71,7 @@ def resolve(bounds: Any, shapes: Shapes, domain: Interval, loss_name: str) -> Bo
             raise ParameterError(
                 f"bounds of mode {n}: lower {low[where]:g} is above upper {high[where]:g} at entry {where}."
             )
-        if low.min() < floor:
+        if np.any(low < floor):
             raise ParameterError(
                 f"bounds of mode {n}: lower bound {low.min():g}, but the {loss_name} loss needs a model >= 0, "
                 "which nonnegative factors guarantee. Use lower >= 0 or a loss with a log or logit link."

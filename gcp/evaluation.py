@@ -38,6 +38,7 @@ def evaluate(
     if tensor.shape != result.shape:
         raise DataError(f"The data have shape {tensor.shape}, but the model {result.shape}.")
     objective = build_objective(tensor, result.loss)
-    model = [np.asarray(result.factors[0] * result.weights), *result.factors[1:]]
+    weights, factors = result.cp
+    model = [np.asarray(factors[0] * weights), *factors[1:]]
     value, _ = objective.value_and_grad(model)
     return Evaluation(value, objective.null_value, objective.saturated_value, objective.survey.total_weight)

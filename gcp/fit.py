@@ -6,28 +6,24 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp import arguments
-from gcp._typing import FloatArray
-from gcp.bounds import Bounds
 from gcp.bounds import resolve as resolve_bounds
 from gcp.errors import ConvergenceWarning, ParameterError
+from gcp.job import INTERRUPTED, Job, run_starts
 from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
-from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.free import FreeFactors
-from gcp.progress import Reporter, reporter, tell_of_compilation
+from gcp.progress import reporter, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
-from gcp.solvers.base import IterationState, SolverOutput, Trace
-from gcp.start import given_factors, random_factors, svd_factors
+from gcp.solvers.base import IterationState, SolverOutput
 
 
 def fit_gcp(
@@ -44,6 +40,7 @@ def fit_gcp(
     fixed_modes: Sequence[int] = (),
     tied_modes: Sequence[Sequence[int]] = (),
     l2_reg: float | Mapping[str, float] = 0.0,
+    main_effects: bool | Sequence[int] = False,
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
@@ -54,31 +51,37 @@ def fit_gcp(
 ) -> FitResult:
     """Fit a generalized CP decomposition: minimise the weighted sum of a loss over the entries of a tensor.
 
-    The model of an entry is m = sum over components of the product of one number per mode; the fit minimises
-    F = sum_e w_e f(x_e, m_e) + (l2_reg / 2) * sum of squared factor entries, within bounds.
+    The model of an entry is m = sum over components of the product of one number per mode; the fit minimises F =
+    sum_e w_e f(x_e, m_e) + (l2_reg / 2) * sum of squared factor entries, within bounds. Main effects, if asked for,
+    add an intercept and a number for each position of a mode to m.
 
     Parameters
     ----------
     data : array_like, shape (I_0, ..., I_{N-1}), N >= 1
         NumPy arrays of any real, integer or boolean type (NaN = missing), masked arrays, `DenseTensor`, xarray
-        DataArrays, pandas Series; see also `from_frame`. Never modified. float32 data are fitted in float32
-        arithmetic, with the objective summed in float64.
+        DataArrays, pandas Series; see also `from_frame`. `SparseTensor` and SciPy sparse matrices: entries that are
+        not listed are 0. `ObservedTensor`: nothing is known of them. Never modified. float32 data are fitted in
+        float32 arithmetic, with the objective summed in float64.
     rank : int
-        Number of components, at least 1; may exceed the sizes of the modes.
+        Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str or Loss
         A name of `available_losses()` or an instance, e.g. ``NegativeBinomial(r=3.0)``.
     mask : array_like of bool, optional
-        True = observed. Shaped like the data or broadcastable.
+        True = observed. Shaped like the data or broadcastable. For lists of entries: one boolean vector (or None) per
+        mode; an entry is observed if all of its positions are.
     entry_weights : array_like, optional
-        Nonnegative reals, shaped like the data or broadcastable; 2 counts an entry twice, 0 leaves it out.
+        Nonnegative reals, shaped like the data or broadcastable; 2 counts an entry twice, 0 leaves it out. For lists
+        of entries: one number per entry, in the order of the tensor's `subs`.
     init : "random", "svd", CPTensor, (weights, factors), list of factors or FitResult
         Where to start. Given factors are moved into the bounds.
     n_starts : int
         Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
-        "auto" (als, then plbfgs if need be, for the Gaussian loss on complete data without entry weights, bounds and
-        ties; else plbfgs), "als", "lbfgsb", "plbfgs", or an instance such as ``LBFGSB(memory=20)``.
+        "auto" (of dense data: als, then plbfgs if need be, for the Gaussian loss on complete data without entry
+        weights, bounds, ties and main effects; else plbfgs; of lists of entries: rows, or lbfgsb where that does not
+        apply, or adam where the exact objective is out of reach), "adam", "als", "lbfgsb", "plbfgs", "rows", or an
+        instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -87,12 +90,17 @@ def fit_gcp(
         Modes whose factor stays as given by `init` (up to the norms of its columns, which go to the weights).
     tied_modes : sequence of sequences of int
         Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` for a symmetric relation.
-    l2_reg : float or {"factors": float}
-        Ridge.
+    l2_reg : float or {"factors": float, "main_effects": float}
+        Ridge. One number is for both; the intercept is free of it.
+    main_effects : bool or sequence of int
+        True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
+        components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
+        nonnegative model. The result is never worse than the additive model alone.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy.random.Generator or None
-        Decides the starts, alone. The seed drawn for None is in `result.settings`.
+        Decides the starts, and the samples of stochastic solvers, alone. The seed drawn for None is in
+        `result.settings`.
     n_threads : int, optional
         None = all cores that this process may use. The result is the same on every run with the same number.
     callback : callable, optional
@@ -137,8 +145,9 @@ def fit_gcp(
     began = time.perf_counter()
     if callback is not None and not callable(callback):
         raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
-    rank = arguments.positive_int("rank", rank)
-    n_starts = arguments.positive_int("n_starts", n_starts)
+    has_effects = main_effects is True or (main_effects is not False and len(main_effects) > 0)
+    rank = arguments.whole_number("rank", rank, least=0 if has_effects else 1)
+    n_starts = arguments.whole_number("n_starts", n_starts)
     method = arguments.solver(solver, n_iter_max, tol, max_seconds)
     objective = build_objective(
         data, loss, mask=mask, entry_weights=entry_weights, l2_reg=l2_reg, n_threads=n_threads
@@ -146,23 +155,25 @@ def fit_gcp(
     shape = objective.tensor.shape
     fixed = arguments.fixed_modes(fixed_modes, len(shape))
     groups = arguments.groups(tied_modes, fixed, shape)
+    modes = arguments.effect_modes(main_effects, len(shape), fixed, any(len(group) > 1 for group in groups))
     shapes = [(size, rank) for size in shape]
     limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
     seed = arguments.seed(random_state)
-    job = _Job(objective, rank, init, limits, fixed, groups, method, seed)
+    job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
     with (
         reporter(verbose, n_starts) as progress,
         compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
         threads.single_threaded_blas(),
     ):
-        outputs, interrupted = _run_starts(job, n_starts, max_seconds, callback, progress)
+        outputs, interrupted = run_starts(job, n_starts, max_seconds, callback, progress)
     options = {
         "init": arguments.describe(init),
         "n_starts": n_starts,
         "bounds": arguments.describe(bounds),
         "fixed_modes": list(fixed),
         "tied_modes": [list(group) for group in groups if len(group) > 1],
-        "l2_reg": objective.ridge.strength,
+        "l2_reg": arguments.describe_ridge(objective.ridge, modes),
+        "main_effects": list(modes),
         "max_seconds": max_seconds,
     }
     result = _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
@@ -171,156 +182,20 @@ def fit_gcp(
     return result
 
 
-_INTERRUPTED = "the fit was interrupted; this is the best model so far"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all starts of a fit share."""
-
-    objective: EntrywiseObjective
-    rank: int
-    init: Any
-    bounds: Bounds
-    fixed: tuple[int, ...]
-    groups: tuple[tuple[int, ...], ...]
-    solver: Solver
-    seed: int
-
-    def start(self, index: int) -> list[FloatArray]:
-        """All factors at the beginning of a start."""
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
-        is_named = isinstance(self.init, str)
-        if is_named and self.init not in ("random", "svd"):
-            raise ParameterError(f'Unknown init {self.init!r}: expected "random", "svd" or a model.')
-        if is_named and self.fixed:
-            raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
-        if index == 0 and not (is_named and self.init == "random"):
-            factors = self._svd(rng) if is_named else self._given()
-        else:
-            factors = random_factors(self.objective, self.rank, self.bounds, rng)
-        if self.fixed and index > 0:
-            given = self._given()
-            for mode in self.fixed:
-                factors[mode] = given[mode]
-        for group in self.groups:  # tied modes begin, and stay, equal
-            for mode in group[1:]:
-                factors[mode] = factors[group[0]]
-        return [a.astype(self.objective.tensor.dtype) for a in factors]
-
-    def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
-        return svd_factors(self.objective, self.rank, self.bounds, rng)
-
-    def _given(self) -> list[FloatArray]:
-        factors = given_factors(self.init, self.objective.tensor.shape, self.rank, self.groups)
-        inside = self.bounds.project(factors)
-        for mode in self.fixed:
-            if not np.array_equal(inside[mode], factors[mode]):
-                raise ParameterError(
-                    f"The fixed factor of mode {mode} lies outside its bounds; for the "
-                    f"{self.objective.loss.name} loss these are {self.objective.loss.model_domain} by default."
-                )
-        return inside
-
-
-@compilation.interrupts_wait()
-def _run_starts(
-    job: _Job,
-    n_starts: int,
-    max_seconds: float | None,
-    callback: Callable[[IterationState], bool | None] | None,
-    progress: Reporter,
-) -> tuple[list[SolverOutput], bool]:
-    """The outcome of every start, and whether an interrupt cut them short."""
-    began = time.perf_counter()
-    outputs: list[SolverOutput] = []
-    for index in range(n_starts):
-        solver = job.solver
-        if max_seconds is not None:
-            left = max_seconds - (time.perf_counter() - began)
-            if index and left <= 0:
-                break
-            solver = replace(solver, max_seconds=max(left, 0.0))  # type: ignore[type-var]
-        watch = None
-        try:
-            start = job.start(index)
-            free = FreeFactors(job.objective, job.groups, start)
-            watch = _Watch(free, index, callback, progress)
-            found = _solve(job, solver, free, start, watch)
-        except KeyboardInterrupt:
-            latest = watch.interrupted() if watch else []
-            if not (outputs or latest):
-                raise
-            return outputs + latest, True
-        outputs.append(replace(found, factors=free.expand(found.factors)))
-        if found.status == "callback":
-            break
-    return outputs, False
-
-
-def _solve(
-    job: _Job, solver: Solver, free: FreeFactors, start: list[FloatArray], watch: _Watch
-) -> SolverOutput:
-    if job.groups:
-        return solver.solve(free, free.reduce(start), job.bounds.select(job.groups), watch)
-    value, _ = free.value_and_grad([])
-    message = "every mode is fixed: nothing to fit"
-    return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]), "")
-
-
-class _Watch:
-    """The callback of one start: reports, remembers the latest model, and asks the user's own callback."""
-
-    def __init__(
-        self,
-        free: FreeFactors,
-        index: int,
-        callback: Callable[[IterationState], bool | None] | None,
-        progress: Reporter,
-    ) -> None:
-        self.free = free
-        self.index = index
-        self.callback = callback
-        self.progress = progress
-        self.latest: IterationState | None = None
-        self.trace = Trace()
-
-    def __call__(self, state: IterationState) -> bool:
-        factors = [a.copy() for a in self.free.expand(state.factors)]
-        state = replace(state, start=self.index, factors=factors)
-        self.latest = state
-        self.trace.add(state.seconds, state.objective, state.projected_gradient_norm)
-        self.progress.update(state)
-        return self.callback is not None and bool(self.callback(state))
-
-    def interrupted(self) -> list[SolverOutput]:
-        """The latest model as the outcome of a start that was cut short."""
-        last = self.latest
-        if last is None:
-            return []
-        output = SolverOutput(
-            last.factors,
-            last.objective,
-            last.projected_gradient_norm,
-            False,
-            "interrupted",
-            _INTERRUPTED,
-            last.iteration,
-            last.n_eval,
-            self.trace,
-            "",
-        )
-        return [output]
-
-
 def _assemble(
-    job: _Job, outputs: list[SolverOutput], interrupted: bool, seconds: float, options: dict[str, Any]
+    job: Job, outputs: list[SolverOutput], interrupted: bool, seconds: float, options: dict[str, Any]
 ) -> FitResult:
     best = min(outputs, key=lambda output: output.objective)
     objective, ndim = job.objective, len(job.objective.tensor.shape)
     last_is_tied = any(ndim - 1 in group and len(group) > 1 for group in job.groups)
+    labels = objective.tensor.labels or ModeLabels.default(objective.tensor.shape)
+    components, intercept, effects = best.factors, 0.0, {}
+    if job.effects is not None:
+        components = job.effects.components(best.factors)
+        intercept, centred = job.effects.centred(job.effects.vectors(best.factors))
+        effects = {labels.names[mode]: vector for mode, vector in centred.items()}
     weights, factors = normalize(
-        best.factors, keep_order=bool(job.fixed), fix_signs=not (job.fixed or last_is_tied)
+        components, keep_order=bool(job.fixed), fix_signs=not (job.fixed or last_is_tied)
     )
     starts = [
         {
@@ -341,12 +216,12 @@ def _assemble(
         factors=factors,
         loss=objective.loss,
         objective=best.objective,
-        penalty=objective.ridge.value(best.factors),
+        penalty=replace(objective.ridge, effects=job.effects).value(best.factors),
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
         status="interrupted" if interrupted else best.status,
-        message=_INTERRUPTED if interrupted else best.message,
+        message=best.message if best.status == "interrupted" or not interrupted else INTERRUPTED,
         n_iter=best.n_iter,
         n_eval=best.n_eval,
         projected_gradient_norm=best.projected_gradient_norm,
@@ -354,5 +229,7 @@ def _assemble(
         trace={name: np.array(column) for name, column in vars(best.trace).items()},
         starts=starts,
         settings=settings,
-        labels=objective.tensor.labels or ModeLabels.default(objective.tensor.shape),
+        labels=labels,
+        intercept=intercept,
+        main_effects=effects,
     )

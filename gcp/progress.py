@@ -49,8 +49,9 @@ def reporter(verbose: bool, n_starts: int) -> Iterator[Reporter]:
 
 def _line(state: IterationState, n_starts: int) -> str:
     start = f"start {state.start + 1}/{n_starts}  " if n_starts > 1 else ""
+    name = "objective (sampled)" if state.is_estimate else "objective"
     return (
-        f"{start}iteration {state.iteration:4d}  objective {state.objective:.8g}  "
+        f"{start}iteration {state.iteration:4d}  {name} {state.objective:.8g}  "
         f"gradient {state.projected_gradient_norm:.1e}  {state.seconds:.1f} s"
     )
 

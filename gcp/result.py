@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,10 @@ class FitResult:
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels
         Names and coordinates of the modes.
+    intercept : float
+        Added to every entry of the model; 0 without main effects.
+    main_effects : dict of str to ndarray
+        By the mode's name, a vector (I_n,) of mean 0 that is added to the model; empty without main effects.
     """
 
     weights: FloatArray
@@ -82,6 +86,8 @@ class FitResult:
     starts: list[dict[str, Any]]
     settings: dict[str, Any]
     labels: ModeLabels
+    intercept: float = 0.0
+    main_effects: dict[str, FloatArray] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,10 +101,14 @@ class FitResult:
 
     @property
     def cp(self) -> CPTensor:
-        """The model as a TensorLy `CPTensor` (weights, factors); copies."""
+        """The model as a TensorLy `CPTensor` (weights, factors); copies.
+
+        Main effects are further components, the intercept and then the modes', whose other columns are constant.
+        """
         from tensorly.cp_tensor import CPTensor
 
-        return CPTensor((self.weights.copy(), [a.copy() for a in self.factors]))
+        weights, factors = self._with_effects()
+        return CPTensor((weights, factors))
 
     @property
     def training_deviance_explained(self) -> float:
@@ -120,12 +130,32 @@ class FitResult:
         if subs is None:
             from gcp.kernels.dense import model_values
 
-            return model_values([self.factors[0] * self.weights, *self.factors[1:]], self.shape)
+            weights, factors = self._with_effects()
+            return model_values([factors[0] * weights, *factors[1:]], self.shape)
         subs = self._checked_subs(subs)
         terms = np.broadcast_to(self.weights, (len(subs), self.rank)).copy()
         for n, a in enumerate(self.factors):
             terms *= a[subs[:, n]]
-        return np.asarray(terms.sum(axis=1))
+        model = terms.sum(axis=1) + self.intercept
+        for name, vector in self.main_effects.items():
+            model += vector[subs[:, self.labels.names.index(name)]]
+        return np.asarray(model)
+
+    def _with_effects(self) -> tuple[FloatArray, list[FloatArray]]:
+        """Weights and unit-norm factors, main effects among the components."""
+        weights, factors = self.weights.copy(), [a.copy() for a in self.factors]
+        if not self.main_effects:
+            return weights, factors
+        columns = [(0, np.full(self.shape[0], self.intercept))]
+        columns += [(self.labels.names.index(name), vector) for name, vector in self.main_effects.items()]
+        for mode, vector in columns:
+            component = [np.ones(size) for size in self.shape]
+            component[mode] = vector
+            norms = [float(np.linalg.norm(a)) for a in component]
+            weights = np.append(weights, np.prod(norms)).astype(self.weights.dtype)
+            unit = (a / norm if norm else a for a, norm in zip(component, norms, strict=True))
+            factors = [np.column_stack([a, b]).astype(a.dtype) for a, b in zip(factors, unit, strict=True)]
+        return weights, factors
 
     def predict(self, subs: ArrayLike | None = None) -> FloatArray:
         """Expected data: the mean under the loss of `model_values(subs)`."""
@@ -184,7 +214,10 @@ class FitResult:
         return read(path, loss)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
-        """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component."""
+        """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
+
+        A mode with main effects has them in a last column, "main_effect".
+        """
         try:
             import pandas as pd
         except ImportError:
@@ -194,6 +227,8 @@ class FitResult:
         for n, (name, a) in enumerate(zip(self.labels.names, self.factors, strict=True)):
             index = pd.Index(self.labels.values(n, len(a)), name=name)
             frames[name] = pd.DataFrame(a, index=index, columns=columns)
+            if name in self.main_effects:
+                frames[name]["main_effect"] = self.main_effects[name]
         return frames
 
     def summary(self) -> str:
@@ -212,8 +247,15 @@ class FitResult:
                 f"{len(self.starts)} start(s), {self.seconds:.2f} s",
                 f"  solver              {self.settings['solver']['method']}",
                 f"  weights             {weights}",
+                *self._effects_line(),
             ]
         )
+
+    def _effects_line(self) -> list[str]:
+        if not self.main_effects:
+            return []
+        spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
+        return [f"  main effects        intercept {self.intercept:.4g}; {spreads}"]
 
     def __repr__(self) -> str:
         """The summary."""

@@ -22,7 +22,9 @@ from gcp.losses.custom import CustomLoss
 from gcp.result import FitResult
 
 _NAME = "gcp-result"
-_VERSION = 1
+_VERSION = 2
+"""Of files with main effects; others are of version 1, which readers without them understand."""
+
 _SCALARS = (
     "objective",
     "penalty",
@@ -46,13 +48,17 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
     meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
-        "version": np.array(_VERSION),
+        "version": np.array(_VERSION if result.main_effects else 1),
         "meta": np.array(json.dumps(meta, default=_number)),
         "weights": result.weights,
         "mode_names": np.array(result.labels.names),
     }
     arrays |= {f"factor_{n}": a for n, a in enumerate(result.factors)}
     arrays |= {f"coords_{n}": c for n, c in enumerate(result.labels.coords) if c is not None}
+    if result.main_effects:
+        arrays["intercept"] = np.array(result.intercept)
+        modes = [result.labels.names.index(name) for name in result.main_effects]
+        arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
     arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
     try:
         with replacing(path) as part, opened(part, False, "wb") as file:
@@ -108,12 +114,15 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
     names = [str(name) for name in arrays["mode_names"]]
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
     _check(arrays["weights"], factors, arrays)
+    effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
     trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
     return FitResult(
         weights=arrays["weights"],
         factors=factors,
         loss=_restore(meta["loss"], loss),
         trace=trace,
+        intercept=float(arrays.get("intercept", 0.0)),
+        main_effects=effects,
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
         **{name: meta[name] for name in _SCALARS},
     )
@@ -126,6 +135,11 @@ def _check(weights: Array, factors: list[Array], arrays: dict[str, Array]) -> No
         raise FormatError(f"{len(extra)} factors, but {len(factors)} mode names.")
     entries = [("weights", weights, weights.shape[:1])]
     entries += [(f"factor_{n}", a, (*a.shape[:1], weights.size)) for n, a in enumerate(factors)]
+    entries += [
+        (f"effect_{n}", arrays[f"effect_{n}"], a.shape[:1])
+        for n, a in enumerate(factors)
+        if f"effect_{n}" in arrays
+    ]
     for name, array, shape in entries:
         if array.dtype.kind != "f" or array.shape != shape or array.ndim == 0:
             raise FormatError(

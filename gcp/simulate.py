@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp.arguments import positive_int
+from gcp.arguments import whole_number
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
@@ -61,8 +61,8 @@ def simulate(
     """
     from tensorly.cp_tensor import CPTensor
 
-    rank = positive_int("rank", rank)
-    shape = tuple(positive_int("shape", size) for size in shape)
+    rank = whole_number("rank", rank)
+    shape = tuple(whole_number("shape", size) for size in shape)
     if not 0 <= missing < 1:
         raise ParameterError(f"missing must be a probability in [0, 1): found {missing!r}.")
     if not (np.isfinite(scale) and scale > 0):

@@ -20,12 +20,20 @@ _SAMPLE = 200_000
 _LARGEST_START = 20.0
 """Model values beyond this are no start under a log or logit link."""
 
+_SMALL_MEAN = 0.1
+"""Mean of nonnegative components beside main effects, in means of the data."""
+
 _SMALL_STD = 0.3
 """Spread of a random model under a log or logit link: enough to break symmetry, far from saturation."""
 
 
 def random_factors(
-    objective: EntrywiseObjective, rank: int, bounds: Bounds, rng: np.random.Generator
+    objective: EntrywiseObjective,
+    rank: int,
+    bounds: Bounds,
+    rng: np.random.Generator,
+    *,
+    beside_effects: bool = False,
 ) -> list[FloatArray]:
     """Random factors whose model has the mean that the data have under the loss's link.
 
@@ -42,6 +50,8 @@ def random_factors(
     bounds : Bounds
         Nonnegative lower bounds everywhere make the model nonnegative.
     rng : numpy.random.Generator
+    beside_effects : bool
+        Main effects hold the mean: then the model is small, centred where it may be negative.
 
     Returns
     -------
@@ -52,6 +62,8 @@ def random_factors(
     docs/decisions/0004-starts.md has the measurements behind these choices.
     """
     shape, mean = objective.tensor.shape, _finite_mean(objective)
+    if beside_effects:
+        return bounds.project(_small_factors(objective, rank, mean, bounds, rng))
     if all(low.min() >= 0 for low in bounds.lower):
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
     elif _is_identity(objective.loss):
@@ -68,6 +80,18 @@ def _uniform_factors(
     match_mean(factors, abs(mean))
     factors[0] *= np.sign(mean)
     return factors
+
+
+def _small_factors(
+    objective: EntrywiseObjective, rank: int, mean: float, bounds: Bounds, rng: np.random.Generator
+) -> list[FloatArray]:
+    """For components that explain what main effects leave over."""
+    shape = objective.tensor.shape
+    if all(np.all(low >= 0) for low in bounds.lower):
+        return _uniform_factors(shape, rank, _SMALL_MEAN * mean if mean > 0 else 1e-3, rng)
+    spread = _SMALL_STD * (objective.survey.std if _is_identity(objective.loss) else 1.0)
+    amplitude = ((spread or 1e-3) / np.sqrt(max(rank, 1))) ** (1 / len(shape))
+    return [amplitude * rng.standard_normal((size, rank)) for size in shape]
 
 
 def _identity_factors(
@@ -198,7 +222,8 @@ def given_factors(
 
 
 def _as_model(init: Any) -> tuple[Array | None, list[FloatArray]]:
-    init = getattr(init, "cp", init)  # a FitResult
+    if hasattr(init, "main_effects"):  # a FitResult: its components
+        init = (init.weights, init.factors)
     if hasattr(init, "factors"):  # a CPTensor
         init = (init.weights, init.factors)
     if not isinstance(init, tuple | list):

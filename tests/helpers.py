@@ -160,7 +160,7 @@ def compiled(formula, x, m, weights=None):
     A vector with one component is a tensor whose model is the factor itself, so its gradient is the derivative.
     """
     dtype = x.dtype
-    total, (deriv,) = dense.loss_and_mttkrps(Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
+    total, (deriv,), _ = dense.loss_and_mttkrps(Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
     values = []
     for k in range(len(x)):
         w = None if weights is None else weights[k : k + 1]

@@ -15,13 +15,35 @@ import gcp
 ROOT = Path(gcp.__file__).parent
 
 LAYERS = {
-    0: {"_typing", "errors", "domain", "branchfree", "elementary", "formula", "labels", "autodiff"},
+    0: {
+        "_typing",
+        "errors",
+        "domain",
+        "branchfree",
+        "elementary",
+        "formula",
+        "labels",
+        "autodiff",
+        "effects",
+    },
     1: {"losses", "kernels"},
     2: {"tensors"},
     3: {"samplers", "penalties"},
     4: {"objectives"},
     5: {"bounds", "start", "packing", "solvers"},
-    6: {"arguments", "evaluation", "progress", "result", "result_file", "fit", "simulate", "testing", "io"}
+    6: {
+        "arguments",
+        "evaluation",
+        "holdout",
+        "job",
+        "progress",
+        "result",
+        "result_file",
+        "fit",
+        "simulate",
+        "testing",
+        "io",
+    }
     | {"datasets", "checkpoint"},
     7: {"analysis", "selection", "plots"},
     8: {"cli", "__main__", "__init__"},
@@ -35,7 +57,7 @@ WALLS = {
     "kernels": set(),
     "tensors": {"kernels"},
     "penalties": {"tensors"},
-    "samplers": {"tensors"},
+    "samplers": {"tensors", "kernels"},
     "objectives": {"losses", "tensors", "samplers", "penalties", "kernels"},
     "bounds": set(),
     "packing": set(),
@@ -52,11 +74,17 @@ DOORS = {
         "gcp.kernels.threads",
         "gcp.kernels.vector",
     },
+    ("samplers", "kernels"): {
+        "gcp.kernels.listed",
+        "gcp.kernels.lookup",
+        "gcp.kernels.radix",
+    },
     ("solvers", "objectives"): {
         "gcp.objectives.base",
         "gcp.objectives.curvature",
         "gcp.objectives.least_squares",
         "gcp.objectives.row_wise",
+        "gcp.objectives.sampled",
     },
     ("solvers", "kernels"): {"gcp.kernels.products"},
 }
@@ -218,6 +246,7 @@ def test_functions_document_every_parameter(name):
         "ObservedTensor",
         "SparseTensor",
         "ALS",
+        "Adam",
         "LBFGSB",
         "PreconditionedLBFGS",
         "RowNewton",

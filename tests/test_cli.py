@@ -150,8 +150,9 @@ class TestErrors:
         [
             ("fit none.npy --rank 2", "there is no such file, nor a bundled data set"),
             ("fit counts.npy --rank 2 --loss poison", "Did you mean 'poisson'?"),
-            ("fit counts.npy --rank 0", "--rank: expected a whole number >= 1"),
-            ("fit counts.npy --rank two", "--rank: expected a whole number >= 1"),
+            ("fit counts.npy --rank 0", "rank must be an integer >= 1: found 0"),
+            ("fit counts.npy --rank two", "--rank: expected a whole number >= 0"),
+            ("fit counts.npy --rank 1 --main-effects a", "there is no mode 'a'"),
             ("fit counts.npy", "--rank"),
             ("fit counts.npy --rank 2 --tol nan", "--tol: expected a number >= 0"),
             ("fit counts.npy --rank 2 --seed -1", "--seed: expected a whole number >= 0"),

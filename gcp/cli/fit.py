@@ -22,6 +22,7 @@ from gcp.cli.reading import mode_labels, read_input
 from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
 
 if TYPE_CHECKING:
+    from gcp.holdout import HeldOut
     from gcp.tensors.listing import Tensor
 
 _INTERRUPTED = 130
@@ -49,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
     loss = gcp.get_loss(args.loss, **dict(args.param))
     _check_outputs(args)
     tensor = read_input(args)
-    result = _fit(args, tensor, loss)
+    tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
+    test = None
+    if args.test_fraction is not None:
+        (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
+    result = _fit(args, tensor, cells, loss)
+    held_out = None if test is None else _judged(result, test)
     written: dict[str, str] = {}
     try:
         if args.out:
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             save_picture(result, args.plot)
             written["plot"] = args.plot
     finally:  # whatever cannot be written, the numbers are shown
-        _report(args, result, written)
+        _report(args, result, written, held_out)
     return _INTERRUPTED if result.status == "interrupted" else 0
 
 
@@ -73,9 +79,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
         check_picture("--plot", args.plot)
 
 
-def _fit(args: argparse.Namespace, tensor: Tensor, loss: gcp.Loss) -> gcp.FitResult:
+def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: gcp.Loss) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
-    tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
     with warnings.catch_warnings(), _terminated_like_interrupted():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
         try:
@@ -88,7 +93,11 @@ def _fit(args: argparse.Namespace, tensor: Tensor, loss: gcp.Loss) -> gcp.FitRes
                 n_starts=args.starts,
                 solver=args.solver,
                 bounds=bounds,
-                l2_reg=args.l2_reg,
+                l2_reg={
+                    "factors": args.l2_reg,
+                    "main_effects": args.l2_reg if args.l2_effects is None else args.l2_effects,
+                },
+                main_effects=_effect_modes(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
                 max_seconds=args.max_seconds,
@@ -145,6 +154,21 @@ def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
+def _effect_modes(args: argparse.Namespace, tensor: Tensor) -> bool | list[int]:
+    """All modes, or those that the option names or numbers."""
+    if args.main_effects in (None, "all"):
+        return args.main_effects is not None
+    names = list(mode_labels(tensor).names)
+    found = []
+    for given in (part.strip() for part in args.main_effects.split(",")):
+        if given not in names and not (given.isdigit() and int(given) < len(names)):
+            raise ParameterError(
+                f"--main-effects: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
+            )
+        found.append(names.index(given) if given in names else int(given))
+    return found
+
+
 def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:
     """The data, and the mask and weights that the command names; all cells stored if one of these stores them."""
     found: dict[str, Any] = {}
@@ -175,11 +199,31 @@ def _init(given: str) -> Any:
     return load_model(given)
 
 
-def _report(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> None:
+def _judged(result: gcp.FitResult, test: gcp.ObservedTensor) -> HeldOut:
+    from gcp.holdout import judge
+
+    return judge(result, test)
+
+
+def _report(
+    args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str], held_out: HeldOut | None
+) -> None:
     if args.json:
-        print_json(_numbers(args, result, written))
+        numbers = _numbers(args, result, written)
+        print_json(numbers | {"held_out": None if held_out is None else held_out._asdict()})
     elif not args.quiet:
-        print_pairs(_pairs(args, result, written))
+        print_pairs(_pairs(args, result, written) + _held_out_rows(held_out))
+
+
+def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
+    if held_out is None:
+        return []
+    text = (
+        f"mean loss {number(held_out.mean_loss)}, deviance explained {held_out.deviance_explained:.2%}, "
+        f"RMSE {number(held_out.rmse)}"
+    )
+    auc = "" if held_out.auc is None else f", AUC {held_out.auc:.4f}"
+    return [(f"{held_out.cells:,} held-out cells", text + auc)]
 
 
 def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> dict[str, Any]:
@@ -201,6 +245,8 @@ def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str,
         "projected_gradient_norm": result.projected_gradient_norm,
         "seconds": result.seconds,
         "weights": result.weights.tolist(),
+        "intercept": result.intercept,
+        "main_effects": list(result.main_effects),
         "starts": result.starts,
         "settings": result.settings,
         "options": {name: value for name, value in vars(args).items() if name != "run"},
@@ -224,6 +270,9 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         ("seed", str(result.settings["seed"])),
         ("component weights", "  ".join(number(float(w)) for w in result.weights)),
     ]
+    if result.main_effects:
+        spreads = ", ".join(f"{name} sd {number(float(v.std()))}" for name, v in result.main_effects.items())
+        rows.append(("main effects", f"intercept {number(result.intercept)}; {spreads}"))
     if len(result.starts) > 1:
         best = min(result.starts, key=lambda start: start["objective"])["start"]
         objectives = "  ".join(f"{start['objective']:.8g}" for start in result.starts)

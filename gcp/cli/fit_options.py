@@ -22,7 +22,12 @@ def add_options(parser: Parser) -> None:
 
 def _add_model(parser: Parser) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument("--rank", type=_at_least(1), required=True, help="number of components, at least 1")
+    group.add_argument(
+        "--rank",
+        type=_at_least(0),
+        required=True,
+        help="number of components, at least 1 (0 with --main-effects)",
+    )
     group.add_argument(
         "--loss", default="gaussian", help="its name; gcp losses lists them (default: gaussian)"
     )
@@ -40,6 +45,16 @@ def _add_model(parser: Parser) -> None:
         default=0.0,
         metavar="X",
         help="ridge: X/2 times the squared factors (default: 0)",
+    )
+    group.add_argument(
+        "--main-effects",
+        nargs="?",
+        const="all",
+        metavar="A,B",
+        help="add an intercept and a number for each position of these modes (names or numbers; default: of all)",
+    )
+    group.add_argument(
+        "--l2-effects", type=float, metavar="X", help="ridge of the main effects (default: that of --l2-reg)"
     )
     group.add_argument(
         "--lower",
@@ -71,6 +86,13 @@ def _add_cells(parser: Parser) -> None:
         "are any",
     )
 
+    group.add_argument(
+        "--test-fraction",
+        type=float,
+        metavar="P",
+        help="hold out this part of the known cells, and report the loss, the error and, of 0/1 data, the AUC there",
+    )
+
 
 def _add_method(parser: Parser) -> None:
     group = parser.add_argument_group("method")
@@ -94,7 +116,10 @@ def _add_method(parser: Parser) -> None:
         help="decides all random starts, at least 0 (default: drawn, and reported)",
     )
     group.add_argument(
-        "--solver", default="auto", metavar="NAME", help="auto, als, lbfgsb, plbfgs or rows (default: auto)"
+        "--solver",
+        default="auto",
+        metavar="NAME",
+        help="auto, adam, als, lbfgsb, plbfgs or rows (default: auto)",
     )
     group.add_argument(
         "--max-iter",

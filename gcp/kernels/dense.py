@@ -36,18 +36,27 @@ class Sums(NamedTuple):
         Gradient of the stacked fast factors, transposed.
     row_weights, column_weights : ndarray, shapes (n_slow,), (n_fast,)
         Sums of the curvature weights; zero unless asked for.
+    row_derivs, column_derivs : ndarray, shapes (n_slow,), (n_fast,), or empty without main effects
+        Sums of the derivatives.
     """
 
     slow: FloatArray
     fast: FloatArray
     row_weights: FloatArray
     column_weights: FloatArray
+    row_derivs: FloatArray
+    column_derivs: FloatArray
 
 
 def loss_and_mttkrps(
-    layout: Layout, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int
-) -> tuple[float, list[FloatArray]]:
-    """Weighted sum of the loss over all entries, and its gradient in every factor.
+    layout: Layout,
+    formula: Formula,
+    factors: Factors,
+    dtype: np.dtype[Any],
+    n_threads: int,
+    effects: Factors = (),
+) -> tuple[float, list[FloatArray], list[FloatArray]]:
+    """Weighted sum of the loss over all entries, and its gradient in every factor and main effect.
 
     Parameters
     ----------
@@ -62,26 +71,33 @@ def loss_and_mttkrps(
     n_threads : int
         Each gets a fixed part, and the parts are added in a fixed order, so that the result depends on
         `n_threads` but never on timing.
+    effects : sequence of ndarray, shapes (I_n,)
+        Added to the model; none by default.
 
     Returns
     -------
     value : float
     gradients : list of ndarray, shapes (I_n, R)
+    effect_gradients : list of ndarray, shapes (I_n,)
 
     Notes
     -----
     Costs 3 multiply-adds an entry and component beside the loss itself, and about 2 n_slow R numbers beside one
     tile for each thread.
     """
-    value, gradients, _ = _evaluate(layout, formula, factors, dtype, n_threads, curved=False)
-    return value, gradients
+    return _evaluate(layout, formula, factors, dtype, n_threads, effects, curved=False)[:3]
 
 
 def loss_mttkrps_and_marginals(
-    layout: Layout, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int
-) -> tuple[float, list[FloatArray], list[FloatArray]]:
+    layout: Layout,
+    formula: Formula,
+    factors: Factors,
+    dtype: np.dtype[Any],
+    n_threads: int,
+    effects: Factors = (),
+) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
     """As `loss_and_mttkrps`, with the sums of entry weight * curvature weight over each slice of each mode."""
-    return _evaluate(layout, formula, factors, dtype, n_threads, curved=True)
+    return _evaluate(layout, formula, factors, dtype, n_threads, effects, curved=True)
 
 
 def _evaluate(
@@ -90,10 +106,11 @@ def _evaluate(
     factors: Factors,
     dtype: np.dtype[Any],
     n_threads: int,
+    effects: Factors,
     curved: bool,
-) -> tuple[float, list[FloatArray], list[FloatArray]]:
+) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
     rank = factors[0].shape[1]
-    even = rank + rank % 2  # for the products' loops
+    even = max(2, rank + rank % 2)  # for the products' loops
     slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], even, dtype)
     fast = khatri_rao.stack([factors[n] for n in layout.order[layout.split :]], even, dtype)
     n_slow = layout.matrix.shape[0]
@@ -102,13 +119,19 @@ def _evaluate(
     khatri_rao.rows(*slow, 0, k_slow[:n_slow])
 
     parts = thread_parts(layout.matrix.shape, n_threads, fused.ROW_BYTES // k_slow.itemsize)
-    sums = Sums(np.zeros_like(k_slow), np.zeros_like(turned), *map(np.zeros, layout.matrix.shape))
+    shifts = _shifts(layout, effects, dtype)
+    sums = Sums(
+        np.zeros_like(k_slow),
+        np.zeros_like(turned),
+        *map(np.zeros, layout.matrix.shape),
+        *(np.zeros(len(shift)) for shift in shifts),
+    )
     own = [sums, *(_sums_beside(sums, part, layout, formula.compiled) for part in parts[1:])]
 
     def work(k: int) -> float:
         run = _fused_pass if formula.compiled else _plain_pass
         with np.errstate(all="ignore"):  # a trial point may overflow; the solver sees it in the result
-            return run(layout, formula, k_slow, (turned, fast[1]), parts[k], curved, own[k])
+            return run(layout, formula, k_slow, (turned, fast[1]), shifts, parts[k], curved, own[k])
 
     with nullcontext() if formula.compiled else threads.single_threaded_blas():
         values = threads.run_all(work, range(len(parts)))
@@ -120,7 +143,21 @@ def _evaluate(
     khatri_rao.add_adjoint(*slow, 0, sums.slow[:n_slow], slow_grad)
     gradients = _unstack(layout, slow_grad[:, :rank], sums.fast[:rank].T)
     marginals = _marginals(layout, sums.row_weights, sums.column_weights) if curved else []
-    return sum(values), gradients, marginals
+    derivs = _marginals(layout, sums.row_derivs, sums.column_derivs) if effects else []
+    return sum(values), gradients, [g.astype(dtype) for g in derivs], marginals
+
+
+def _shifts(layout: Layout, effects: Factors, dtype: np.dtype[Any]) -> tuple[FloatArray, FloatArray]:
+    """What the main effects of the slow modes add to each row, and those of the fast ones to each column."""
+    if not effects:
+        return np.empty(0, dtype), np.empty(0, dtype)
+    sides = []
+    for modes in (layout.order[: layout.split], layout.order[layout.split :]):
+        total = np.zeros((1,) * len(modes))
+        for position, n in enumerate(modes):
+            total = total + effects[n].reshape([-1 if k == position else 1 for k in range(len(modes))])
+        sides.append(np.ascontiguousarray(total, dtype).reshape(-1))
+    return sides[0], sides[1]
 
 
 def _sums_beside(sums: Sums, part: Part, layout: Layout, compiled: bool) -> Sums:
@@ -133,6 +170,8 @@ def _sums_beside(sums: Sums, part: Part, layout: Layout, compiled: bool) -> Sums
         sums.fast if has_own_fast else np.zeros_like(sums.fast),
         sums.row_weights if has_own_rows else np.zeros_like(sums.row_weights),
         np.zeros_like(sums.column_weights) if has_own_rows else sums.column_weights,
+        sums.row_derivs if has_own_rows else np.zeros_like(sums.row_derivs),
+        np.zeros_like(sums.column_derivs) if has_own_rows else sums.column_derivs,
     )
 
 
@@ -153,6 +192,7 @@ def _fused_pass(
     formula: Formula,
     k_slow: FloatArray,
     fast: tuple[FloatArray, Array],
+    shifts: tuple[FloatArray, FloatArray],
     part: Part,
     curved: bool,
     sums: Sums,
@@ -172,12 +212,19 @@ def _fused_pass(
     )
     value: float = run(
         linked.addresses(dtype),
-        (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step),
+        (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step, shifts[0][r0:r1], shifts[1]),
         k_slow[rows],
         r1 - r0,
         (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
         tuple(dtype.type(p) for p in formula.params),
-        (sums.slow[rows], sums.fast, sums.row_weights[r0:r1], sums.column_weights),
+        (
+            sums.slow[rows],
+            sums.fast,
+            sums.row_weights[r0:r1],
+            sums.column_weights,
+            sums.row_derivs[r0:r1],
+            sums.column_derivs,
+        ),
     )
     return value
 
@@ -187,6 +234,7 @@ def _plain_pass(
     formula: Formula,
     k_slow: FloatArray,
     fast: tuple[FloatArray, Array],
+    shifts: tuple[FloatArray, FloatArray],
     part: Part,
     curved: bool,
     sums: Sums,
@@ -203,13 +251,19 @@ def _plain_pass(
         khatri_rao.rows(stacked, sizes, a, k_fast)
         x = layout.matrix[r0:r1, a:b].astype(k_slow.dtype)
         w = None if layout.weights is None else layout.weights[r0:r1, a:b].astype(k_slow.dtype)
-        v, y, u = plain.evaluate(formula, x, rows @ k_fast.T, w, curved)
+        m = rows @ k_fast.T
+        if shifts[1].size:
+            m += shifts[0][r0:r1, None] + shifts[1][a:b]
+        v, y, u = plain.evaluate(formula, x, m, w, curved)
         value += float(v.sum(dtype=np.float64))
         sums.slow[r0:r1] += y @ k_fast
         khatri_rao.add_adjoint(stacked, sizes, a, y.T @ rows, grad)
         if u is not None:
             sums.row_weights[r0:r1] += u.sum(axis=1)
             sums.column_weights[a:b] += u.sum(axis=0)
+        if shifts[1].size:
+            sums.row_derivs[r0:r1] += y.sum(axis=1)
+            sums.column_derivs[a:b] += y.sum(axis=0)
     sums.fast[:] += grad.T
     return value
 

@@ -31,11 +31,12 @@ def compiled_pass(
 ) -> Function:
     """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
-    Its arguments: `linked.addresses`; (data, distance between rows, weights, distance between rows), both as flat
-    arrays; the slow side's Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors,
+    Its arguments: `linked.addresses`; (data, distance between rows, weights, distance between rows, numbers added to
+    the model of each row, and of each column), both as flat arrays, and no numbers at all if there are none; the slow
+    side's Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors,
     their sizes, first and last column, width of a tile); the formula's parameters; and the outputs to which it adds:
-    (sums for the slow side, gradient of the fast factors, sums of curvature weights of rows, and of columns). It
-    returns the value.
+    (sums for the slow side, gradient of the fast factors, sums of curvature weights of rows, and of columns, sums of
+    derivatives of rows, and of columns). It returns the value.
 
     Parameters
     ----------
@@ -112,9 +113,10 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
 
     def run(functions, data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
         model, add_row_sums, add_column_sums, columns, add_columns_adjoint = functions
-        x, x_step, w, w_step = data
+        x, x_step, w, w_step, row_effects, column_effects = data
         turned, sizes, first, last, tile = fast
-        s, grad, row_sums, column_sums = outputs
+        s, grad, row_sums, column_sums, row_effect_grad, column_effect_grad = outputs
+        has_effects = column_effects.size > 0
         rank, n_padded = slow.shape[1], slow.shape[0]
         value = 0.0
         for c0 in range(first, last, tile):
@@ -144,6 +146,10 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                         if not direct or n < width:
                             w_here = copied(w_here, w_row)
                     y_row = y[row - r0]
+                    if has_effects:
+                        here = row_effects[row]
+                        for k in range(n):
+                            y_row[k] += here + column_effects[c0 + k]
                     row_function(x_here, w_here, y_row, v, u, params)
                     for k in range(n, width):
                         y_row[k] = v[k] = u[k] = 0.0
@@ -151,6 +157,9 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                     if curved:
                         row_sums[row] += total(u)
                         add(u[:n], column_sums[c0 : c0 + n])
+                    if has_effects:
+                        row_effect_grad[row] += total(y_row)
+                        add(y_row[:n], column_effect_grad[c0 : c0 + n])
                 call(add_row_sums, block, c, s[r0:r1])
                 call(add_column_sums, block, slow[r0:r1], g)
             call(add_columns_adjoint, turned, sizes, c0, n, g, grad)

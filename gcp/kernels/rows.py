@@ -9,8 +9,7 @@ falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -89,8 +88,8 @@ class RowProblem(NamedTuple):
         P, multiplied by the row's scale.
     scales : ndarray, shape (I_mode,) or (0,)
         Of the zero part in each row; empty for ones.
-    ridge : ndarray, shape (width,)
-        Added to the diagonal of P; not scaled.
+    ridge, centre : ndarray, shape (width,)
+        Half of ridge * (a - centre)**2 is added to the objective of every row.
     size : int
         Number of unknowns of a row; the rest of `width` is padding. The last one is the mode's own main effect if
         there are effects.
@@ -102,6 +101,7 @@ class RowProblem(NamedTuple):
     quadratic: FloatArray
     scales: FloatArray
     ridge: FloatArray
+    centre: FloatArray
     size: int
 
 
@@ -126,7 +126,6 @@ def update(
     own: FloatArray,
     bounds: tuple[FloatArray, FloatArray],
     formula: Formula,
-    curvature: Callable[..., Any],
     zero: tuple[float, float],
     *,
     step: float,
@@ -142,8 +141,9 @@ def update(
         The mode's padded factor, with its main effects as the last unknown if there are any.
     bounds : (ndarray, ndarray), each of shape (I_mode or 1, width)
         Lower and upper; one row stands for all.
-    formula, curvature
-        Of the loss; the curvature is a function like its own.
+    formula : Formula
+        Of the loss. Its second derivative serves where it is positive, 0 elsewhere: the Fisher information that other
+        solvers take is much larger at small data and models near 0, and steps would be too short.
     zero : (float, float)
         See `listed.loss_and_mttkrps`.
     step : float
@@ -155,7 +155,7 @@ def update(
     -----
     About R**2 / 2 multiplications and additions for each entry, and R**3 / 6 for each row.
     """
-    function = entrywise.address(formula, np.dtype(float), curvature)
+    function = entrywise.address(formula, np.dtype(float), formula.d2f)
     numbers = np.array(formula.params, float), np.array(zero, float)
     lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
     n = len(own)
@@ -188,7 +188,7 @@ def update(
 def _update_rows(function, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, subs, x, w, z = entries
     own, lower, upper = factor
-    linear, quadratic, scales, ridge, size = common
+    linear, quadratic, scales, ridge, centre, size = common
     width = linear.size
     held = np.zeros((2, _HELD * width))
     runs = np.zeros((6, RUN))
@@ -203,7 +203,7 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
             low[r], high[r] = lower[at, r], upper[at, r]
         scale = scales[i] if scales.size else 1.0
         span = first[i], first[i + 1]
-        before = _own_part(a, linear, quadratic, scale, ridge, g, h)
+        before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
         before += _entries_part(
             function, (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
         )
@@ -219,7 +219,7 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
             for r in range(size):
                 new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
                 gain += g[r] * (new[r] - a[r])
-            after = _own_value(new, linear, quadratic, scale, ridge)
+            after = _own_value(new, linear, quadratic, scale, ridge, centre)
             after += _entries_part(
                 function, (subs, x, w, z), span, new, others, size, numbers, held, runs, g, h, False
             )
@@ -235,30 +235,29 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def _own_part(a, linear, quadratic, scale, ridge, g, h):  # type: ignore[no-untyped-def]
-    """Value, gradient and curvature of c'a + a'Pa / 2."""
+def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
+    """Value, gradient and curvature of what does not depend on the entries."""
     width, value = a.size, 0.0
     for r in range(width):
-        row = 0.0
+        row, away = 0.0, a[r] - centre[r]
         for q in range(width):
             p = scale * quadratic[r, q]
             h[r * width + q] = p
             row += p * a[q]
         h[r * width + r] += ridge[r]
-        row += ridge[r] * a[r]
-        g[r] = scale * linear[r] + row
-        value += a[r] * (scale * linear[r] + 0.5 * row)
+        g[r] = scale * linear[r] + row + ridge[r] * away
+        value += a[r] * (scale * linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
     return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def _own_value(a, linear, quadratic, scale, ridge):  # type: ignore[no-untyped-def]
+def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-untyped-def]
     value = 0.0
     for r in range(a.size):
-        row = 0.0
+        row, away = 0.0, a[r] - centre[r]
         for q in range(a.size):
             row += quadratic[r, q] * a[q]
-        value += a[r] * (scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * a[r])
+        value += a[r] * scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
     return value
 
 

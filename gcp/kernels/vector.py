@@ -28,8 +28,8 @@ def lanes(dtype: np.dtype[Any]) -> int:
 
 
 def padded(width: int, dtype: np.dtype[Any]) -> int:
-    """The least multiple of whole vectors that holds so many numbers."""
-    return -(-width // lanes(dtype)) * lanes(dtype)
+    """The least number of numbers in whole vectors, at least one, that holds so many."""
+    return -(-max(width, 1) // lanes(dtype)) * lanes(dtype)
 
 
 def zeros(rows: int, width: int, dtype: np.dtype[Any]) -> FloatArray:

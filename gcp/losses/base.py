@@ -116,6 +116,14 @@ class Loss(ABC):
             return self
         return replace(self, eps=DEFAULT_EPS * scale)  # type: ignore[type-var]
 
+    def softened(self, level: float) -> Self | None:
+        """The same loss with `eps` at `level` times the model's scale, instead of 1e-10 times; None without `eps`.
+
+        Nearly as good a loss where models are far above `eps`, and much easier to minimise where they are near 0.
+        """
+        eps = getattr(self, "eps", None)
+        return None if eps is None else replace(self, eps=eps / DEFAULT_EPS * level)  # type: ignore[type-var]
+
     def constant(self, mean: float, mean_square: float) -> float | None:
         """The constant model that minimises the weighted sum of f, from the data's weighted moments.
 

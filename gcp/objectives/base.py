@@ -8,16 +8,33 @@ from gcp._typing import Factors, FloatArray
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
+from gcp.objectives.sampled import Sampled, Sampling, Seeds
 
 
-class Objective(Protocol):
-    """A function of factor matrices with its gradient."""
+class Differentiable(Protocol):
+    """A function of factor matrices with its gradient, and the scale of its values."""
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor, from one pass over the model."""
 
+    @property
+    def saturated_value(self) -> float:
+        """What a model free at every entry reaches: no value lies below."""
+
+    @property
+    def null_value(self) -> float:
+        """What the best constant model reaches; `null_value - saturated_value` is the problem's scale."""
+
+
+class Objective(Differentiable, Protocol):
+    """The function that a fit minimises, and what else of it solvers may ask for."""
+
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
+
+    @property
+    def has_curvature(self) -> bool:
+        """Whether `value_grad_and_curvature` can be had: of dense data."""
 
     def least_squares(self) -> LeastSquares:
         """The parts of an objective that is a plain sum of squares.
@@ -38,9 +55,14 @@ class Objective(Protocol):
         """
 
     @property
-    def saturated_value(self) -> float:
-        """What a model free at every entry reaches: no value lies below."""
+    def is_exact_affordable(self) -> bool:
+        """Whether `value_and_grad` can be had; if not, it raises `ParameterError`, and only samples are left."""
 
-    @property
-    def null_value(self) -> float:
-        """What the best constant model reaches; `null_value - saturated_value` is the problem's scale."""
+    def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
+        """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such sampler for the data.
+        """

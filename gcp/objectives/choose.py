@@ -61,12 +61,12 @@ def build_objective(
         raise ParameterError(f"loss must be a name or a Loss: found {type(loss).__name__}.")
     facts = survey(tensor, loss)
     loss = loss.with_scale(float(loss.link(facts.mean)))
-    return EntrywiseObjective(tensor, loss, facts, Ridge(_strength(l2_reg)), threads.resolve(n_threads))
+    return EntrywiseObjective(tensor, loss, facts, _ridge(l2_reg), threads.resolve(n_threads))
 
 
-def _strength(l2_reg: float | Mapping[str, float]) -> float:
-    if isinstance(l2_reg, Mapping):
-        if unknown := set(l2_reg) - {"factors"}:
-            raise ParameterError(f"l2_reg has no part {sorted(unknown)[0]!r}; it takes: factors.")
-        return l2_reg.get("factors", 0.0)
-    return l2_reg
+def _ridge(l2_reg: float | Mapping[str, float]) -> Ridge:
+    if not isinstance(l2_reg, Mapping):
+        return Ridge(l2_reg, effects_strength=l2_reg)
+    if unknown := set(l2_reg) - {"factors", "main_effects"}:
+        raise ParameterError(f"l2_reg has no part {sorted(unknown)[0]!r}; it takes: factors, main_effects.")
+    return Ridge(l2_reg.get("factors", 0.0), effects_strength=l2_reg.get("main_effects", 0.0))

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
+from gcp.effects import MainEffects
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
+from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, sample
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
-from gcp.tensors.base import TensorData
+from gcp.samplers import Batch
+from gcp.tensors.base import Block, TensorData
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
+
+_MOST_CELLS = 2**28
+"""So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
+
+_SOFTNESS = tuple(0.1 * 0.3**k for k in range(6))
+"""Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class EntrywiseObjective:
         The data's moments under this loss.
     ridge : Ridge
     n_threads : int
+    effects : MainEffects or None
+        Which columns of the factors are main effects.
     """
 
     tensor: TensorData
@@ -43,6 +55,11 @@ class EntrywiseObjective:
     survey: Survey
     ridge: Ridge
     n_threads: int
+    effects: MainEffects | None = None
+
+    def with_effects(self, effects: MainEffects) -> EntrywiseObjective:
+        """The objective of factors with columns of main effects."""
+        return replace(self, effects=effects, ridge=replace(self.ridge, effects=effects))
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor.
@@ -58,8 +75,15 @@ class EntrywiseObjective:
             Summed in float64.
         gradients : list of ndarray, shapes (I_n, R)
             float32 for float32 data, else float64.
+
+        Raises
+        ------
+        ParameterError
+            If that would take too long; see `is_exact_affordable`.
         """
-        value, grad = self.tensor.loss_and_mttkrps(self.loss.formula, factors, self.n_threads)
+        if not self.is_exact_affordable:
+            raise ParameterError(self._unaffordable())
+        value, grad = self._pass(self.tensor, factors, self.n_threads)
         return self.ridge.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
@@ -67,11 +91,73 @@ class EntrywiseObjective:
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
-        value, grad, marginals = self.tensor.loss_mttkrps_and_marginals(
-            self.loss.formula, factors, self.n_threads
+        components, effects = self._split(factors)
+        value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
+            self.loss.formula, components, self.n_threads, effects
         )
+        grad = self._joined(*parts)
         value = self.ridge.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
+
+    def _pass(
+        self, tensor: TensorData | Batch, factors: Factors, n_threads: int
+    ) -> tuple[float, list[FloatArray]]:
+        """The loss over a tensor or a part of it, and its gradient, without ridge."""
+        components, effects = self._split(factors)
+        value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
+        return value, self._joined(*parts)
+
+    def _split(self, factors: Factors) -> tuple[Factors, Factors]:
+        """Components and main effects."""
+        if self.effects is None:
+            return factors, ()
+        return self.effects.components(factors), self.effects.vectors(factors)
+
+    def _joined(self, grad: list[FloatArray], effect_grad: list[FloatArray]) -> list[FloatArray]:
+        return grad if self.effects is None else self.effects.joined(grad, effect_grad, elsewhere=0.0)
+
+    @property
+    def has_curvature(self) -> bool:
+        """Whether `value_grad_and_curvature` can be had: of dense data."""
+        return bool(self.tensor.sides)
+
+    @cached_property
+    def is_exact_affordable(self) -> bool:
+        """False of sparse data with more than 2**28 cells if the loss of a zero is no polynomial in the model.
+
+        Nor can such losses be summed exactly under weights of positions other than 0 and 1.
+        """
+        if not isinstance(self.tensor, SparseTensor) or self.loss.formula.zero is not None:
+            return True
+        return self.tensor.n_counted_cells <= _MOST_CELLS
+
+    def _unaffordable(self) -> str:
+        assert isinstance(self.tensor, SparseTensor)
+        cells = self.tensor.n_counted_cells
+        found = (
+            f"{cells:,.0f} cells, most of them zeros,"
+            if np.isfinite(cells)
+            else "cells of weighted positions"
+        )
+        return (
+            f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "
+            f"{found} are more than can be summed one by one (at most {_MOST_CELLS:,}, of weight 1 or 0). "
+            'Use solver="adam", which samples them, or evaluate a sample of cells as an ObservedTensor; the losses '
+            "gaussian, poisson, bernoulli-poisson, and beta-divergence with beta 1 or 2, have a closed form."
+        )
+
+    def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
+        """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such sampler for the data.
+        """
+        functions = sample(
+            self.tensor, self._pass, self.ridge, self.n_threads, sampling, seeds or DEFAULT_SEEDS
+        )
+        return Sampled(*functions, self.saturated_value, self.null_value)
 
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
@@ -84,12 +170,14 @@ class EntrywiseObjective:
         found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
         if not self.tensor.sides:
             found = found or "a list of entries"
+        if self.effects is not None:
+            found = found or "main effects"
         if self.tensor.entry_weights is not None:
             found = found or "missing entries or entry weights"
         if found:
             raise ParameterError(
                 "Alternating least squares needs the Gaussian loss on complete data without entry weights: "
-                f'found {found}. Use solver="lbfgsb" or "plbfgs".'
+                f'found {found}. Use solver="auto".'
             )
 
         def contract(side: tuple[int, ...], factors: Factors, out: FloatArray) -> None:
@@ -125,12 +213,12 @@ class EntrywiseObjective:
         return RowWise(
             self.tensor.groups,
             formula,
-            formula.d2f if is_sparse or formula.weight is None else formula.weight,
             zero or (0.0, 0.0),
             self.tensor.mode_weights if isinstance(self.tensor, SparseTensor) else None,
-            self.ridge.strength,
+            self.ridge,
             self.n_threads,
             tuple(range(self.tensor.ndim)),
+            softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),
         )
 
     @property
@@ -152,6 +240,9 @@ class EntrywiseObjective:
         return self._constant_value(self.null_constant)
 
     def _constant_value(self, m: float) -> float:
+        if isinstance(self.tensor, SparseTensor):  # all its zeros are one block
+            with np.errstate(all="ignore"):
+                return math.fsum(_constant_sum(block, self.loss, m) for block in self.tensor.blocks())
         ones = [np.ones((size, 1)) for size in self.tensor.shape]
         return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
 
@@ -164,6 +255,13 @@ class EntrywiseObjective:
             self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
         )
         return float(found.x)
+
+
+def _constant_sum(block: Block, loss: Loss, m: float) -> float:
+    values = loss.value(block.x, m)
+    return float(
+        values.sum() if block.weights is None else np.where(block.weights, values, 0) @ block.weights
+    )
 
 
 def _finite(m: float) -> float:

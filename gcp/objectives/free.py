@@ -13,6 +13,7 @@ from gcp.objectives.base import Objective
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
+from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,14 @@ class FreeFactors:
         Modes that share a factor; a mode in no group is fixed.
     template : sequence of ndarray
         All factors; the fixed ones are taken from here.
+    seeds : pair of SeedSequence
+        What `sampled` draws from.
     """
 
     objective: Objective
     groups: Sequence[tuple[int, ...]]
     template: Factors
+    seeds: Seeds = DEFAULT_SEEDS
 
     def expand(self, free: Factors) -> list[FloatArray]:
         """All factors, in the order of the modes."""
@@ -55,12 +59,17 @@ class FreeFactors:
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return value, self.gather(grad), curvature.restricted(self.groups)
 
+    @property
+    def has_curvature(self) -> bool:
+        """As of the whole objective."""
+        return self.objective.has_curvature
+
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares, unless modes are tied."""
         if tied := [group for group in self.groups if len(group) > 1]:
             raise ParameterError(
                 f"Alternating least squares needs a factor of its own for every mode: found tied modes {tied[0]}. "
-                'Use solver="lbfgsb" or "plbfgs".'
+                'Use solver="auto".'
             )
         free = tuple(group[0] for group in self.groups)
         return replace(self.objective.least_squares(), free=free, template=self.template)
@@ -74,6 +83,24 @@ class FreeFactors:
             )
         free = tuple(group[0] for group in self.groups)
         return replace(self.objective.row_wise(), free=free, template=self.template)
+
+    @property
+    def is_exact_affordable(self) -> bool:
+        """As of the whole objective."""
+        return self.objective.is_exact_affordable
+
+    def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
+        """Estimates from samples of the entries; of the gradient, in each free factor."""
+        whole = self.objective.sampled(sampling, seeds or self.seeds)
+
+        def value_and_grad(free: Factors) -> tuple[float, list[FloatArray]]:
+            value, grad = whole.value_and_grad(self.expand(free))
+            return value, self.gather(grad)
+
+        def gradient(free: Factors) -> list[FloatArray]:
+            return self.gather(whole.gradient(self.expand(free)))
+
+        return replace(whole, value_and_grad=value_and_grad, gradient=gradient)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""

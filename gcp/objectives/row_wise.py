@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.formula import Formula
 from gcp.kernels import moments, rows, vector
+from gcp.penalties.ridge import Ridge
+
+_DOUBLE = np.dtype(float)
 
 
 @dataclass(frozen=True)
@@ -23,30 +25,30 @@ class RowWise:
         The entries in the order of each mode.
     formula : Formula
         Of the loss.
-    curvature : callable
-        The function of the formula that the quadratic model of a row takes.
     zero : (float, float)
         Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
     mode_weights : sequence of ndarray or None
         Weights of the positions of each mode.
-    strength : float
-        Of the ridge.
+    ridge : Ridge
+        It also says which columns are main effects.
     n_threads : int
     free : tuple of int
         The mode of each variable.
     template : sequence of ndarray
         The factors of all modes; those of free modes mean nothing.
+    softer : tuple of Formula
+        Similar losses that are easier to minimise, the easiest first.
     """
 
     groups: Sequence[rows.Group]
     formula: Formula
-    curvature: Callable[..., Any]
     zero: tuple[float, float]
     mode_weights: Sequence[FloatArray] | None
-    strength: float
+    ridge: Ridge
     n_threads: int
     free: tuple[int, ...]
     template: Factors = ()
+    softer: tuple[Formula, ...] = ()
 
     def expand(self, variables: Factors) -> list[FloatArray]:
         """The factors of all modes, in float64."""
@@ -69,47 +71,85 @@ class RowWise:
         Returns
         -------
         value : float
-            The objective, but for the ridge of the other modes.
+            The objective after it.
         slope : float
             Sum of squares of a - project(a - step * gradient) over the factor, before the update.
         """
-        group, rank = self.groups[mode], factors[0].shape[1]
-        width = vector.padded(rank, np.dtype(float))
-        stack = vector.zeros(sum(len(factors[n]) for n in group.others), width, np.dtype(float))
-        np.concatenate([factors[n] for n in group.others], out=stack[:, :rank])
-        linear, quadratic = moments.of_rows(self.zero, factors, mode, self.mode_weights)
-        problem = rows.RowProblem(
-            stack,
-            np.empty(0),
-            _padded(linear, width),
-            _padded(quadratic, width),
-            np.empty(0) if self.mode_weights is None else self.mode_weights[mode],
-            np.full(width, self.strength),
-            rank,
-        )
-        own = vector.zeros(len(factors[mode]), width, np.dtype(float))
-        own[:, :rank] = factors[mode]
+        group, effects = self.groups[mode], self.ridge.effects
+        components = effects.components(factors) if effects else factors
+        vectors = effects.vectors(factors) if effects else []
+        rank = components[0].shape[1]
+        size = rank + bool(effects)
+        columns = self._columns(mode, rank)
+        width = vector.padded(size, _DOUBLE)
+        stack = vector.zeros(sum(len(factors[n]) for n in group.others), width, _DOUBLE)
+        np.concatenate([components[n] for n in group.others], out=stack[:, :rank])
+        linear, quadratic, constant = moments.of_rows(self.zero, components, vectors, mode, self.mode_weights)
+        own = vector.zeros(len(factors[mode]), width, _DOUBLE)
+        _take(factors[mode], columns, own)
+        ridge, centre = self._ridge_of(mode, own[:, rank] if effects else None, rank, width)
+        limits = []
+        for side in (lower, upper):
+            wide = np.zeros((len(side), width))
+            _take(side, columns, wide)
+            limits.append(wide)
+        scales = np.empty(0) if self.mode_weights is None else self.mode_weights[mode]
         found = rows.update(
             group,
-            problem,
+            rows.RowProblem(
+                stack,
+                np.concatenate([vectors[n] for n in group.others]) if effects else np.empty(0),
+                _padded(linear, width),
+                _padded(quadratic, width),
+                scales,
+                ridge,
+                centre,
+                size,
+            ),
             own,
-            (_padded(lower, width, lower), _padded(upper, width, upper)),
+            (limits[0], limits[1]),
             self.formula,
-            self.curvature,
             self.zero,
             step=step,
             n_threads=self.n_threads,
         )
-        factors[mode] = own[:, :rank].copy()
-        return found.value, found.slope
+        for k, column in enumerate(columns):
+            if column is not None:
+                factors[mode][:, column] = own[:, k]
+        in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
+        constant *= float(np.sum(scales)) if len(scales) else len(own)
+        penalty = sum(self.ridge.of_mode(n, a) for n, a in enumerate(factors))
+        return found.value - in_rows + constant + penalty, found.slope
+
+    def _columns(self, mode: int, rank: int) -> list[int | None]:
+        """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""
+        effects = self.ridge.effects
+        if effects is None:
+            return list(range(rank))
+        last = effects.rank + effects.modes.index(mode) if mode in effects.modes else None
+        return [*range(effects.rank), last]
+
+    def _ridge_of(
+        self, mode: int, vector: FloatArray | None, rank: int, width: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Strengths of the ridge for the unknowns of a row, and the points that they count from."""
+        ridge, centre = np.zeros(width), np.zeros(width)
+        ridge[:rank] = self.ridge.strength
+        if vector is not None:
+            ridge[rank] = self.ridge.effects_strength
+            centre[rank] = self.ridge.centre(mode, vector)
+        return ridge, centre
 
 
-def _padded(array: FloatArray, width: int, rows: FloatArray | None = None) -> FloatArray:
-    """Zeros behind the last columns of a matrix with these rows, or behind a vector or a square matrix."""
-    if rows is not None:
-        wide = np.zeros((len(rows), width))
-        wide[:, : array.shape[1]] = array
-        return wide
+def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray) -> None:
+    """Columns of a matrix side by side; zeros where there is none."""
+    for k, column in enumerate(columns):
+        if column is not None:
+            target[:, k] = source[:, column]
+
+
+def _padded(array: FloatArray, width: int) -> FloatArray:
+    """Zeros behind a vector or around a square matrix."""
     wide = np.zeros((width,) * array.ndim)
     wide[tuple(slice(n) for n in array.shape)] = array
     return wide

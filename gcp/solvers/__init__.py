@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gcp.errors import ParameterError
+from gcp.solvers.adam import Adam
 from gcp.solvers.als import ALS
 from gcp.solvers.auto import Auto
 from gcp.solvers.base import Solver
@@ -15,6 +16,7 @@ from gcp.solvers.rows import RowNewton
 __all__ = [
     "ALS",
     "LBFGSB",
+    "Adam",
     "Auto",
     "PreconditionedLBFGS",
     "RowNewton",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _SOLVERS: dict[str, Callable[[], Solver]] = {
+    "adam": Adam,
     "als": ALS,
     "auto": Auto,
     "lbfgsb": LBFGSB,

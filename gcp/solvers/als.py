@@ -105,7 +105,7 @@ def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
         if np.isfinite(sides).any():
             raise ParameterError(
                 f"Alternating least squares knows no bounds: found finite ones on the factor of mode {mode}. "
-                'Use solver="lbfgsb" or "plbfgs".'
+                'Use solver="auto".'
             )
     return problem
 

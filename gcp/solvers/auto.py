@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gcp._typing import Factors
 from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
-from gcp.solvers import als
-from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
-from gcp.solvers.plbfgs import PreconditionedLBFGS
+from gcp.solvers import exact
+from gcp.solvers.adam import Adam
+from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.run import Options
-
-_SWEEPS = 40
-"""Sweeps after which alternating least squares counts as slow."""
 
 
 @dataclass(frozen=True)
 class Auto(Options):
     """The method that suits the problem.
 
-    `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes, and
-    `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for everything
-    else.
+    Of dense data, `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes,
+    and `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for
+    everything else. Of lists of entries, `RowNewton` where it applies, else `LBFGSB`. Where the exact objective is
+    out of reach (sparse data of more than 2**28 cells under a loss without a closed form for zeros), `Adam`.
 
     Parameters
     ----------
@@ -53,50 +51,6 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
-        finisher = PreconditionedLBFGS(**vars(self))
-        if not als.suits(objective, bounds):
-            return finisher.solve(objective, start, bounds, callback)
-        starter = als.ALS(**{**vars(self), "n_iter_max": min(self.n_iter_max, _SWEEPS)})
-        first = starter.solve(objective, start, bounds, callback)
-        if first.status not in ("n_iter_max", "stalled") or first.n_iter == self.n_iter_max:
-            return first
-        spent = first.trace.seconds[-1]
-        left = None if self.max_seconds is None else max(self.max_seconds - spent, 0.0)
-        finisher = replace(finisher, n_iter_max=self.n_iter_max - first.n_iter, max_seconds=left)
-        return _joined(first, finisher.solve(objective, first.factors, bounds, _continued(callback, first)))
-
-
-def _continued(callback: Callback | None, first: SolverOutput) -> Callback | None:
-    """The callback, with states that count on from the end of the first method."""
-    if callback is None:
-        return None
-    ask = callback
-
-    def on(state: IterationState) -> bool | None:
-        return ask(
-            replace(
-                state,
-                iteration=state.iteration + first.n_iter,
-                n_eval=state.n_eval + first.n_eval,
-                seconds=state.seconds + first.trace.seconds[-1],
-            )
-        )
-
-    return on
-
-
-def _joined(first: SolverOutput, second: SolverOutput) -> SolverOutput:
-    """The second output, with the effort of both; the start of the second is the end of the first."""
-    spent = first.trace.seconds[-1]
-    trace = Trace(
-        [*first.trace.seconds, *(spent + s for s in second.trace.seconds[1:])],
-        [*first.trace.objective, *second.trace.objective[1:]],
-        [*first.trace.projected_gradient_norm, *second.trace.projected_gradient_norm[1:]],
-    )
-    return replace(
-        second,
-        n_iter=first.n_iter + second.n_iter,
-        n_eval=first.n_eval + second.n_eval,
-        trace=trace,
-        method=f"{first.method}, then {second.method}",
-    )
+        if not objective.is_exact_affordable:
+            return Adam(**vars(self)).solve(objective, start, bounds, callback)
+        return exact.minimize(self, objective, start, bounds, callback)

@@ -20,7 +20,7 @@ class IterationState:
     iteration : int
         Counted from 1.
     objective : float
-        F at the current factors.
+        F at the current factors, or an estimate of it.
     projected_gradient_norm : float
         Scale-free; see `FitResult`.
     seconds : float
@@ -31,6 +31,8 @@ class IterationState:
         Evaluations of the objective so far.
     start : int
         Which of several starts, from 0.
+    is_estimate : bool
+        Whether `objective` and the norm are estimates from a sample of the entries.
     """
 
     iteration: int
@@ -40,6 +42,7 @@ class IterationState:
     factors: list[FloatArray]
     n_eval: int
     start: int = 0
+    is_estimate: bool = False
 
 
 Callback = Callable[[IterationState], bool | None]

@@ -109,6 +109,7 @@ class _Run(Run):
     """Adds the quadratic model and its damping."""
 
     options: PreconditionedLBFGS
+    objective: Objective
     trial: GaussNewton
     model: Quadratic
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
+from gcp.effects import MainEffects
 from gcp.errors import ParameterError
+from gcp.formula import Formula
 from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
-from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.run import LARGE_GRADIENT, Options, Run
 
 
@@ -95,19 +97,42 @@ class _Run(Run):
         self.sides = [
             (_one_row(low), _one_row(high)) for low, high in zip(bounds.lower, bounds.upper, strict=True)
         ]
-        self.may_balance = all(_is_cone(*sides) for sides in self.sides)
+        effects = problem.ridge.effects
+        self.components = slice(effects.rank if effects else None)
+        self.may_balance = all(
+            _is_cone(low[:, self.components], high[:, self.components]) for low, high in self.sides
+        )
+        self.shiftable = self._shiftable(effects)
         self.scales = [float(a[0, 0]) for a in self.packing.unpack(self.scale)]
         self.current = problem.expand(self.factors(self.z))
         self.previous = self.current
         self.age = 0  # accepted sweeps since extrapolation began anew
         self.evaluated = True
+        self.softer = list(problem.softer)
+
+    def _shiftable(self, effects: MainEffects | None) -> list[tuple[int, int]]:
+        """Variables and columns of main effects whose means may move from one to the other; none if bounds forbid it.
+
+        The first one's mean is free of ridge, so it takes all.
+        """
+        found: list[tuple[int, int]] = []
+        for k, mode in enumerate(effects.modes if effects else ()):
+            column, variable = effects.rank + k if effects else 0, self.problem.free.index(mode)
+            low, high = self.sides[variable]
+            if np.isfinite(low[:, column]).any() or np.isfinite(high[:, column]).any():
+                return []
+            found.append((variable, column))
+        return found
 
     def iterate(self) -> None:
         """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
+        while self.softer and not self.stop:
+            if self.try_softer(self.softer.pop(0)):
+                return
         while not self.stop:
             ahead = max(0.0, (self.age - 1) / (self.age + 2))
             factors = self.extrapolated(ahead)
-            value, norm = self.sweep(factors)
+            value, norm = self.sweep(self.problem, factors)
             if not value <= self.value:
                 if self.age <= 1:
                     self.stop = "precision"
@@ -121,6 +146,20 @@ class _Run(Run):
             self.after_iteration()
             return
 
+    def try_softer(self, formula: Formula) -> bool:
+        """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""
+        factors = self.extrapolated(0.0)
+        self.sweep(replace(self.problem, formula=formula), factors)
+        value, grad = self.evaluate(self.scaled(factors))
+        if not value < self.value:
+            self.softer = []
+            return False
+        self.current = self.previous = factors
+        self.evaluated = True
+        self.accept(self.scaled(factors), value, grad)
+        self.after_iteration()
+        return True
+
     def extrapolated(self, ahead: float) -> list[FloatArray]:
         """Beyond the last iterate, within the bounds."""
         factors = list(self.current)
@@ -129,9 +168,9 @@ class _Run(Run):
             factors[mode] = np.clip(a + ahead * (a - b), low, high) if ahead else a.copy()
         return factors
 
-    def sweep(self, factors: list[FloatArray]) -> tuple[float, float]:
+    def sweep(self, problem: RowWise, factors: list[FloatArray]) -> tuple[float, float]:
         """Update all free factors in place; the objective, and the largest gradient norm on the way."""
-        problem, norm, value = self.problem, 0.0, np.inf
+        norm, value = 0.0, np.inf
         self.n_eval += 1
         for variable, mode in enumerate(problem.free):
             scale = self.scales[variable]
@@ -139,39 +178,40 @@ class _Run(Run):
             size = float(np.linalg.norm(factors[mode]))
             value, slope = problem.update(mode, factors, *self.sides[variable], step)
             norm = max(norm, float(np.sqrt(slope)) * size / scale**2)
-        last = problem.free[-1]
-        if problem.strength:
-            others = (factors[mode] for mode in range(len(factors)) if mode != last)
-            value += 0.5 * problem.strength * sum(float(np.sum(np.square(a))) for a in others)
         if self.may_balance:
             self.balance(factors)
+        for variable, column in self.shiftable[1:]:
+            mean = float(factors[problem.free[variable]][:, column].mean())
+            factors[problem.free[variable]][:, column] -= mean
+            first, into = self.shiftable[0]
+            factors[problem.free[first]][:, into] += mean
         return value, norm
 
     def balance(self, factors: list[FloatArray]) -> None:
         """Give each component the same norm in all free modes: of equal models, ridge prefers this one."""
-        norms = np.array([np.linalg.norm(factors[mode], axis=0) for mode in self.problem.free])
+        columns = self.components
+        norms = np.array([np.linalg.norm(factors[mode][:, columns], axis=0) for mode in self.problem.free])
         with np.errstate(divide="ignore"):
             by = np.exp(np.log(norms).mean(axis=0)) / np.where(norms > 0, norms, 1.0)
         by[:, ~(norms > 0).all(axis=0)] = 1.0
         for mode, factor in zip(self.problem.free, by, strict=True):
-            factors[mode] *= factor
+            factors[mode][:, columns] *= factor
 
     def finish(self) -> None:
         """Exact values of the outcome."""
-        self.take()
         if not self.evaluated:
+            self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
             self.revise()
         if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
             self.stop = "stalled"
 
-    def take(self) -> None:
-        """The current factors as the vector of `Run`."""
-        free = [self.current[mode] for mode in self.problem.free]
-        self.z = self.packing.pack(free) / self.scale
+    def scaled(self, factors: list[FloatArray]) -> FloatArray:
+        """The free factors as the vector of `Run`."""
+        return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
-    def _state(self):  # type: ignore[no-untyped-def]
-        self.take()
+    def _state(self) -> IterationState:
+        self.z = self.scaled(self.current)
         return super()._state()
 
 

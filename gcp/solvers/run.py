@@ -11,7 +11,7 @@ from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.domain import is_real
 from gcp.errors import FitError, ParameterError
-from gcp.objectives.base import Objective
+from gcp.objectives.base import Differentiable
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
 
@@ -24,12 +24,13 @@ NEAR = 1e-3
 LARGE_GRADIENT = 1e-2
 """A projected gradient norm at which a flat objective is no minimum."""
 
-CONVERGED = ("tol", "gradient_tol", "precision")
+CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 
 _MESSAGES = {
     "tol": "the objective no longer falls by more than tol per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
+    "max_fails": "the objective, estimated from a sample, did not fall in max_fails + 1 epochs",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
@@ -66,7 +67,7 @@ class Run:
     def __init__(
         self,
         options: Options,
-        objective: Objective,
+        objective: Differentiable,
         start: Factors,
         bounds: Bounds,
         callback: Callback | None,

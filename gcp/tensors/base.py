@@ -71,13 +71,16 @@ class TensorData(Protocol):
         """Carry one number per entry back to every factor: the transpose of the model's derivative."""
 
     def loss_and_mttkrps(
-        self, formula: Formula, factors: Factors, n_threads: int
-    ) -> tuple[float, list[FloatArray]]:
-        """Weighted sum of the loss and its gradient in every factor, in one pass over the entries."""
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted sum of the loss and its gradient in every factor and main effect, in one pass over the entries.
+
+        `effects` holds one vector (I_n,) per mode, added to the model; none by default.
+        """
 
     def loss_mttkrps_and_marginals(
-        self, formula: Formula, factors: Factors, n_threads: int
-    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
         """The same, and the sums of the loss's curvature weights over the slices of every mode."""
 
     @property

@@ -106,16 +106,18 @@ class DenseTensor:
         return kernel.mttkrps(y, factors)
 
     def loss_and_mttkrps(
-        self, formula: Formula, factors: Factors, n_threads: int = 1
-    ) -> tuple[float, list[FloatArray]]:
-        """Weighted loss and its gradient in every factor, from one blockwise pass."""
-        return kernel.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads)
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss and its gradient in every factor and main effect, from one blockwise pass."""
+        return kernel.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads, effects)
 
     def loss_mttkrps_and_marginals(
-        self, formula: Formula, factors: Factors, n_threads: int = 1
-    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
-        return kernel.loss_mttkrps_and_marginals(self._layout, formula, factors, self.dtype, n_threads)
+        return kernel.loss_mttkrps_and_marginals(
+            self._layout, formula, factors, self.dtype, n_threads, effects
+        )
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:

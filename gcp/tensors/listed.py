@@ -96,8 +96,8 @@ class ListedTensor:
         raise ParameterError(_DENSE_ONLY)
 
     def loss_mttkrps_and_marginals(
-        self, formula: Formula, factors: Factors, n_threads: int
-    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Not for listed data."""
         raise ParameterError(_DENSE_ONLY)
 

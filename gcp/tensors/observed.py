@@ -108,8 +108,7 @@ class ObservedTensor(ListedTensor):
         )
 
     def loss_and_mttkrps(
-        self, formula: Formula, factors: Factors, n_threads: int = 1
-    ) -> tuple[float, list[FloatArray]]:
-        """Weighted loss and its gradient in every factor, from one pass over the known entries."""
-        value, grad, _ = listed.loss_and_mttkrps(self.listing, formula, factors, self.dtype, n_threads)
-        return value, grad
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss and its gradient in every factor and main effect, from one pass over the known entries."""
+        return listed.loss_and_mttkrps(self.listing, formula, factors, self.dtype, n_threads, effects=effects)

@@ -128,6 +128,18 @@ class SparseTensor(ListedTensor):
         if not self.total_weight() > 0:
             raise DataError("The data have no observed entry: every cell is missing or of weight 0.")
 
+    def without(self, cells: Array) -> SparseTensor:
+        """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not."""
+        listing = self.listing
+        unknown = np.empty((0, self.ndim), np.int64)
+        if self.n_missing and listing.w is not None:
+            unknown = listing.subs[listing.w == 0][:, np.argsort(listing.order)].astype(np.int64)
+        subs = np.concatenate([unknown, np.asarray(cells, dtype=np.int64)])
+        given = entries.checked(subs, np.zeros(len(subs)), self.shape, None, "missing cell {}".format)
+        tensor = type(self).__new__(type(self))
+        tensor._set(self.entries, given, self.mode_weights, self.labels)
+        return tensor
+
     def __repr__(self) -> str:
         """Shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
@@ -181,6 +193,15 @@ class SparseTensor(ListedTensor):
         return entries.cells_of(self.shape)
 
     @property
+    def n_counted_cells(self) -> float:
+        """Number of cells of weight 1, if modes are weighted by 0 and 1 only; else infinite."""
+        if self.mode_weights is None:
+            return float(self.n_cells)
+        if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
+            return np.inf
+        return float(np.prod([u.sum() for u in self.mode_weights]))
+
+    @property
     def n_known(self) -> int:
         """Number of cells with a weight, listed or not."""
         inside = self.shape
@@ -222,52 +243,48 @@ class SparseTensor(ListedTensor):
         return tuple(first[order.index(n)] for n in range(self.ndim))
 
     def loss_and_mttkrps(
-        self, formula: Formula, factors: Factors, n_threads: int = 1
-    ) -> tuple[float, list[FloatArray]]:
-        """Weighted loss over all cells and its gradient in every factor, exactly.
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss over all cells and its gradient in every factor and main effect, exactly.
 
         Where the loss of a zero is a polynomial in m (`formula.zero`), from one pass over the listed entries; else
         from a pass over all cells as well, which costs as much as that over a dense tensor, but no memory for it.
         """
         if formula.zero is None:
-            return self._all_cells(formula, factors, n_threads)
-        value, grad, _ = listed.loss_and_mttkrps(
-            self.listing, formula, factors, self.dtype, n_threads, zero=formula.zero
+            return self._all_cells(formula, factors, n_threads, effects)
+        found = listed.loss_and_mttkrps(
+            self.listing, formula, factors, self.dtype, n_threads, effects=effects, zero=formula.zero
         )
-        zeros, zero_grad = moments.polynomial(formula.zero, factors, self.mode_weights)
-        for g, h in zip(grad, zero_grad, strict=True):
-            g += h
-        return value + zeros, grad
+        return _sum(found, moments.polynomial(formula.zero, factors, effects, self.mode_weights))
 
     def _all_cells(
-        self, formula: Formula, factors: Factors, n_threads: int
-    ) -> tuple[float, list[FloatArray]]:
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """The loss of zeros everywhere, corrected at the listed entries."""
         rows = self._counted_rows()
-        inside = factors if rows is None else [a[i] for a, i in zip(factors, rows, strict=True)]
-        layout = Layout.of_zeros(tuple(len(a) for a in inside), self.dtype)
-        value, part = dense.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads)
-        grad = part
-        if rows is not None:
-            grad = [np.zeros(a.shape, self.dtype) for a in factors]
-            for g, i, h in zip(grad, rows, part, strict=True):
+        layout = Layout.of_zeros(tuple(len(i) for i in rows), self.dtype)
+        inside, shifts = ([a[i] for a, i in zip(arrays, rows, strict=False)] for arrays in (factors, effects))
+        value, *parts = dense.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads, shifts)
+        whole: list[list[FloatArray]] = []
+        for arrays, part in zip((factors, effects), parts, strict=True):
+            whole.append([np.zeros(np.shape(a), self.dtype) for a in arrays])
+            for g, i, h in zip(whole[-1], rows, part, strict=False):
                 g[i] = h
         zeros = replace(
             self.listing,
             x=np.zeros_like(self.listing.x),
             w=-np.ones(len(self.listing.x)) if self.listing.z is None else -self.listing.z,
         )
+        found = value, whole[0], whole[1]
         for listing in (self.listing, zeros):
-            more, addend, _ = listed.loss_and_mttkrps(listing, formula, factors, self.dtype, n_threads)
-            value += more
-            for g, h in zip(grad, addend, strict=True):
-                g += h
-        return value, grad
+            more = listed.loss_and_mttkrps(listing, formula, factors, self.dtype, n_threads, effects=effects)
+            found = _sum(found, more)
+        return found
 
-    def _counted_rows(self) -> list[Array] | None:
-        """The positions of each mode whose cells count; None if all do."""
+    def _counted_rows(self) -> list[Array]:
+        """The positions of each mode whose cells count."""
         if self.mode_weights is None:
-            return None
+            return [np.arange(size) for size in self.shape]
         if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
             raise ParameterError(
                 "mode_weights other than 0 and 1 need a loss of zeros that is a polynomial in the model: "
@@ -296,6 +313,17 @@ def _mode_weights(
             raise DataError(f"mode_weights of mode {mode} must be finite and nonnegative.")
         found.append(vector)
     return found
+
+
+Evaluated = tuple[float, list[FloatArray], list[FloatArray]]
+
+
+def _sum(found: Evaluated, more: Evaluated) -> Evaluated:
+    """Values and gradients of two parts of an objective; the first one's arrays are reused."""
+    for arrays, addends in zip(found[1:], more[1:], strict=True):
+        for g, h in zip(arrays, addends, strict=True):
+            g += h
+    return found[0] + more[0], found[1], found[2]
 
 
 def _product_of_rows(found: entries.SortedEntries, mode_weights: list[FloatArray]) -> FloatArray:

@@ -116,7 +116,7 @@ def test_marginals_are_sums_over_slices(loss, rng):
     objective = build_objective(data, loss, entry_weights=entry_weights)
     factors = random_factors(SHAPE, 2, rng, positive=True)
     formula = objective.loss.formula
-    value, grad, marginals = objective.tensor.loss_mttkrps_and_marginals(formula, factors, 1)
+    value, grad, _, marginals = objective.tensor.loss_mttkrps_and_marginals(formula, factors, 1)
     expected = entry_weights * formula.weight(data.values, full(factors), *formula.params)
     for mode, marginal in enumerate(marginals):
         assert_allclose(marginal, expected.sum(axis=tuple({0, 1, 2} - {mode})), rtol=1e-10)

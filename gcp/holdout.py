@@ -1,0 +1,169 @@
+"""Cells that a fit does not see, to judge it by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from gcp._typing import FloatArray
+from gcp.domain import BINARY, is_real
+from gcp.errors import DataError, ParameterError
+from gcp.result import FitResult
+from gcp.samplers.cells import Zeros
+from gcp.tensors.coerce import as_tensor
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+
+class Split(NamedTuple):
+    """A tensor in two parts.
+
+    Attributes
+    ----------
+    train : DenseTensor, ObservedTensor or SparseTensor
+        Of the kind of the data; held-out cells are missing.
+    test : ObservedTensor
+        The held-out cells. Their weights make its sums estimates of those over all known cells of the data.
+    """
+
+    train: DenseTensor | ObservedTensor | SparseTensor
+    test: ObservedTensor
+
+
+def hold_out(
+    data: Any,
+    fraction: float,
+    random_state: int | np.random.Generator | None = None,
+    *,
+    mask: Any = None,
+    entry_weights: Any = None,
+) -> Split:
+    """Hold out a random part of the known cells.
+
+    Parameters
+    ----------
+    data : as for `fit_gcp`
+        Of dense data and an `ObservedTensor`, known cells are held out one by one, all with the same probability. Of
+        a `SparseTensor`, that share of the listed entries, and as many zeros (at most the same share of them): zeros
+        are so many that few of them say what all would.
+    fraction : float
+        Between 0 and 1.
+    random_state : int, numpy.random.Generator or None
+    mask, entry_weights
+        As for `fit_gcp`; the parts have them.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ParameterError
+        A fraction out of range, or that leaves nothing in one of the parts.
+    """
+    if not (is_real(fraction) and 0 < fraction < 1):
+        raise ParameterError(f"The held-out fraction must be between 0 and 1: found {fraction!r}.")
+    tensor, rng = as_tensor(data, mask, entry_weights), np.random.default_rng(random_state)
+    try:
+        if isinstance(tensor, DenseTensor):
+            return _of_dense(tensor, fraction, rng)
+        if isinstance(tensor, SparseTensor):
+            return _of_sparse(tensor, fraction, rng)
+        return _of_observed(tensor, fraction, rng)
+    except DataError as error:
+        raise ParameterError(f"The held-out fraction {fraction:g} leaves one part empty: {error}") from None
+
+
+def _of_dense(tensor: DenseTensor, fraction: float, rng: np.random.Generator) -> Split:
+    weights = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
+    held = (rng.random(tensor.shape) < fraction) & (weights != 0)
+    train = as_tensor(tensor, mask=~held)
+    own = weights[held].astype(float) / fraction
+    assert isinstance(train, DenseTensor)
+    test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, entry_weights=own)
+    return Split(train, test)
+
+
+def _of_observed(tensor: ObservedTensor, fraction: float, rng: np.random.Generator) -> Split:
+    held = rng.random(len(tensor.values)) < fraction
+    train = ObservedTensor.of(tensor.entries.select(~held), tensor.labels)
+    test = tensor.entries.select(held)
+    weights = np.ones(len(test.values)) if test.weights is None else test.weights
+    return Split(train, ObservedTensor.of(replace(test, weights=weights / fraction), tensor.labels))
+
+
+def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) -> Split:
+    n = len(tensor.values)
+    chosen = rng.random(n) < fraction
+    p = int(np.count_nonzero(chosen))
+    zeros = Zeros(tensor)
+    q = min(max(p, 1), int(fraction * zeros.count))
+    subs, _ = zeros.draw(q, rng)
+    subs = np.unique(subs, axis=0)[:, np.argsort(tensor.listing.order)]
+    weights = np.ones(n) if tensor.entry_weights is None else tensor.entry_weights
+    own = weights[chosen] * _positions_weight(tensor, tensor.subs[chosen]) * (n / max(p, 1))
+    of_zeros = _positions_weight(tensor, subs)
+    of_zeros *= tensor.unlisted_weight() / max(float(of_zeros.sum()), 1e-300)
+    missing = np.concatenate([tensor.subs[chosen], subs.astype(tensor.subs.dtype)])
+    train = tensor.without(missing)
+    values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])
+    return Split(train, ObservedTensor(missing, values, tensor.shape, np.concatenate([own, of_zeros])))
+
+
+def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
+    total = np.ones(len(subs))
+    for mode, weights in enumerate(tensor.mode_weights or ()):
+        total *= weights[subs[:, mode]]
+    return total
+
+
+class HeldOut(NamedTuple):
+    """How a model does on held-out cells, as estimates for all known cells of the data.
+
+    Attributes
+    ----------
+    cells : int
+        Number of held-out cells.
+    mean_loss : float
+        Weighted mean of the loss.
+    deviance_explained : float
+        See `FitResult.deviance_explained`; 0 is the best constant on the same cells.
+    rmse : float
+        Root of the weighted mean of the squared difference between the data and their expectation under the model.
+    auc : float or None
+        Probability that the model puts a cell with a 1 above one with a 0; None of data that are not 0 and 1, or of
+        one kind only.
+    """
+
+    cells: int
+    mean_loss: float
+    deviance_explained: float
+    rmse: float
+    auc: float | None
+
+
+def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
+    """Evaluate a fitted model on cells that it has not seen."""
+    model = result.model_values(test.subs)
+    x = test.values.astype(float)
+    weights = np.ones(len(x)) if test.entry_weights is None else test.entry_weights
+    error = x - result.loss.mean(model)
+    is_binary = result.loss.data_domain == BINARY and 0 < np.count_nonzero(x) < len(x)
+    return HeldOut(
+        len(x),
+        -result.score(test),
+        result.deviance_explained(test),
+        float(np.sqrt(np.average(error**2, weights=weights))),
+        _auc(x, model) if is_binary else None,
+    )
+
+
+def _auc(x: FloatArray, model: FloatArray) -> float:
+    """From the ranks of the ones among all (Mann and Whitney); weights within a class are all alike."""
+    ones = int(np.count_nonzero(x))
+    ranks = rankdata(model)
+    return float((ranks[x == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(x) - ones)))

@@ -1,0 +1,8 @@
+"""Samplers: mini-batches of a tensor whose sums have the tensor's as their expectation; one file per method."""
+
+from __future__ import annotations
+
+from gcp.samplers.base import Batch, Sampler
+from gcp.samplers.choose import available_samplers, sampler_for
+
+__all__ = ["Batch", "Sampler", "available_samplers", "sampler_for"]

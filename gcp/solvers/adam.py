@@ -1,0 +1,226 @@
+"""Stochastic gradients with adapted steps, for problems too large for exact evaluations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+
+from gcp._typing import Factors, FloatArray
+from gcp.bounds import Bounds
+from gcp.domain import is_real
+from gcp.errors import ParameterError
+from gcp.objectives.base import Objective
+from gcp.objectives.sampled import Sampled, Sampling
+from gcp.solvers import exact
+from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.relay import continued, joined, seconds_left
+from gcp.solvers.run import Options, Run
+
+_ESTIMATE = "; F and its gradient are estimates from a sample"
+
+
+@dataclass(frozen=True)
+class Adam(Options):
+    """Adam (Kingma and Ba, 2015) on gradients of mini-batches, with the epochs of Kolda and Hong (2020).
+
+    For every kind of data, with missing entries, weights, bounds, fixed and tied modes; worth its while only where
+    exact evaluations are out of reach: sparse data of more than 2**28 cells under a loss without a closed form for
+    zeros, such as bernoulli-odds and negative-binomial.
+
+    Parameters
+    ----------
+    n_iter_max : int
+        Most iterations: epochs, and the iterations of the polish.
+    tol : float
+        Stop when the estimate of the objective fell, per epoch and on average over the last five, by less than `tol`
+        times its excess over the saturated model; likewise the polish. In float32 at least 1e-7.
+    gradient_tol : float
+        Stop when the scale-free projected gradient norm (see `FitResult`), of the estimate in epochs, is below this.
+        In float32 at least 1e-5.
+    max_seconds : float or None
+        Stop after this time; an epoch is cut short.
+    rate : float
+        Length of a step, relative to the root mean square of each factor at the start.
+    decay : float
+        After a failed epoch, one at whose end the estimate is not lower, the rate is multiplied by this.
+    max_fails : int
+        Stop at the next failed epoch after this many.
+    epoch_iters : int
+        Steps in an epoch.
+    beta_1, beta_2 : float
+        How much of the means of gradients and of their squares remains after a step.
+    eps : float
+        Added to the root of the mean square, in units of the root mean square of the gradient at the start.
+    sampler : str
+        "uniform"; for a SparseTensor also "stratified" (as many listed entries as zeros) and "semi-stratified" (the
+        same without looking up whether a cell is a zero; a correction makes up for that). "auto" is "stratified"
+        for a SparseTensor, and "uniform" for other data.
+    samples : int or None
+        Entries in a batch. None: 3 in 1000 of the known entries, at least 1000; of a SparseTensor that many listed
+        ones and as many zeros.
+    value_samples : int or None
+        Entries in the sample that estimates the objective. None: 1 in 100 of the known ones, at least a million; of a
+        SparseTensor at least 100,000 listed ones (or all) and as many zeros.
+    polish : bool
+        Whether to go on with the exact method that ``solver="auto"`` takes, where exact evaluation is affordable.
+
+    Notes
+    -----
+    An epoch starts from the best factors known. If the objective, estimated from a sample that is drawn once, has not
+    fallen at its end, the factors, the means and the number of steps that corrects their bias return to what they
+    were at the epoch's start, and the rate decays.
+
+    The callback and the trace hold that estimate. The outcome has the exact objective where that is affordable, else
+    the estimate, and the message says so. All starts of a fit share the sample. `n_eval` counts estimates and exact
+    evaluations, not batches.
+
+    The estimates and the batches are unbiased, but minimising an estimate makes it a little too low: large samples
+    keep that small.
+
+    References
+    ----------
+    T. G. Kolda, D. Hong: Stochastic gradients for large-scale tensor decomposition, SIAM Journal on Mathematics of
+    Data Science 2 (2020) 1066-1095.
+    """
+
+    n_iter_max: int = 1000
+    rate: float = 1e-3
+    decay: float = 0.1
+    max_fails: int = 1
+    epoch_iters: int = 1000
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    eps: float = 1e-8
+    sampler: str = "auto"
+    samples: int | None = None
+    value_samples: int | None = None
+    polish: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("max_fails", 0), ("epoch_iters", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
+        for name in ("rate", "eps"):
+            value = getattr(self, name)
+            if not (is_real(value) and value > 0):
+                raise ParameterError(f"{name} must be a number > 0: found {value!r}.")
+        for name in ("decay", "beta_1", "beta_2"):
+            value = getattr(self, name)
+            if not (is_real(value) and 0 <= value < 1):
+                raise ParameterError(f"{name} must be a number from 0 to less than 1: found {value!r}.")
+        _ = self.sampling  # checks the numbers of samples
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the objective is sampled."""
+        return Sampling(self.sampler, self.samples, self.value_samples)
+
+    def solve(
+        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+    ) -> SolverOutput:
+        """Minimise from `start` within `bounds`.
+
+        Raises
+        ------
+        FitError
+            If the objective, or its estimate, is not finite at the start.
+        ParameterError
+            If there is no such sampler for the data.
+        """
+        run = _Run(self, objective.sampled(self.sampling), start, bounds, callback)
+        if self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        while not run.stop:
+            run.epoch()
+        found = run.output()
+        if not objective.is_exact_affordable:
+            return replace(found, message=found.message + _ESTIMATE)
+        if self.polish and found.converged and found.n_iter < self.n_iter_max:
+            rest = Options(
+                self.n_iter_max - found.n_iter,
+                self.tol,
+                self.gradient_tol,
+                seconds_left(self.max_seconds, found),
+            )
+            ask = continued(callback, found)
+            return joined(found, exact.minimize(rest, objective, found.factors, bounds, ask))
+        final = Run(self, objective, found.factors, bounds, None)  # evaluates the objective itself
+        return replace(
+            found,
+            objective=final.value,
+            projected_gradient_norm=final.gradient_norm,
+            n_eval=found.n_eval + 1,
+        )
+
+
+class _Run(Run):
+    """Adds the epochs, over the objective's sampled form."""
+
+    options: Adam
+    objective: Sampled
+
+    def __init__(
+        self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, callback: Callback | None
+    ) -> None:
+        super().__init__(options, sampled, start, bounds, callback)
+        # Steps do not depend on the unit of the gradient, but for eps.
+        self.slope = float(np.sqrt(np.mean(np.square(self.grad * self.scale)))) or 1.0
+        self.rate, self.n_fails, self.n_steps = options.rate, 0, 0
+        self.moments = np.zeros_like(self.z), np.zeros_like(self.z)
+
+    def epoch(self) -> None:
+        """Some steps from the current point, taken back if they do not lower the estimate."""
+        saved = self.z, tuple(moment.copy() for moment in self.moments), self.n_steps
+        z = self.z.copy()
+        if self.steps(z):
+            value, grad = self.evaluate(z)
+            if value < self.value and np.isfinite(value) and np.isfinite(grad).all():
+                self.accept(z, value, grad)
+                self.after_iteration()
+                return
+        self.z, (first, second), self.n_steps = saved
+        self.moments = first, second
+        self.rate *= self.options.decay
+        self.n_fails += 1
+        self.accept(self.z, self.value, self.grad)
+        self.after_iteration()
+        if not self.stop and self.n_fails > self.options.max_fails:
+            self.stop = "max_fails"
+
+    def steps(self, z: FloatArray) -> bool:
+        """Move z along the gradients of an epoch's batches; false, and no further, if one is not finite."""
+        options = self.options
+        for _ in range(options.epoch_iters):
+            self.n_steps += 1
+            grad = self.packing.pack(self.objective.gradient(self.factors(z)))
+            unbias_1, unbias_2 = (1 - beta**self.n_steps for beta in (options.beta_1, options.beta_2))
+            numbers = (options.beta_1, options.beta_2, self.rate / unbias_1, unbias_2, options.eps)
+            grad *= self.scale / self.slope
+            if not _step(z, grad, *self.moments, self.lower, self.upper, numbers):
+                return False
+            if options.max_seconds is not None and time.perf_counter() - self.began >= options.max_seconds:
+                break
+        return True
+
+    def _state(self) -> IterationState:
+        return replace(super()._state(), is_estimate=True)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _step(z, grad, first, second, lower, upper, numbers):  # type: ignore[no-untyped-def]
+    """A step of Adam within bounds, in place; false if the gradient is not finite, which leaves z useless."""
+    beta_1, beta_2, rate, unbias_2, eps = numbers
+    is_finite = True
+    for i in range(z.size):
+        g = grad[i]
+        is_finite &= np.isfinite(g)
+        first[i] = beta_1 * first[i] + (1 - beta_1) * g
+        second[i] = beta_2 * second[i] + (1 - beta_2) * g * g
+        moved = z[i] - rate * first[i] / (np.sqrt(second[i] / unbias_2) + eps)
+        z[i] = min(max(moved, lower[i]), upper[i])
+    return is_finite

@@ -1,0 +1,47 @@
+"""The exact method that suits a problem: what `Auto` runs, and what polishes the end of a stochastic one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gcp._typing import Factors
+from gcp.bounds import Bounds
+from gcp.objectives.base import Objective
+from gcp.solvers import als, rows
+from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.lbfgsb import LBFGSB
+from gcp.solvers.plbfgs import PreconditionedLBFGS
+from gcp.solvers.relay import continued, joined, seconds_left
+from gcp.solvers.run import Options
+
+_SWEEPS = 40
+"""Sweeps after which alternating least squares counts as slow."""
+
+
+def minimize(
+    options: Options, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None
+) -> SolverOutput:
+    """Minimise from `start` within `bounds`; see `Auto` for which method runs when.
+
+    Raises
+    ------
+    FitError
+        If the objective is not finite at the start.
+    """
+    if rows.suits(objective):
+        return rows.RowNewton(**vars(options)).solve(objective, start, bounds, callback)
+    if not objective.has_curvature:
+        return LBFGSB(**vars(options)).solve(objective, start, bounds, callback)
+    finisher = PreconditionedLBFGS(**vars(options))
+    if not als.suits(objective, bounds):
+        return finisher.solve(objective, start, bounds, callback)
+    starter = als.ALS(**{**vars(options), "n_iter_max": min(options.n_iter_max, _SWEEPS)})
+    first = starter.solve(objective, start, bounds, callback)
+    if first.status not in ("n_iter_max", "stalled") or first.n_iter == options.n_iter_max:
+        return first
+    finisher = replace(
+        finisher,
+        n_iter_max=options.n_iter_max - first.n_iter,
+        max_seconds=seconds_left(options.max_seconds, first),
+    )
+    return joined(first, finisher.solve(objective, first.factors, bounds, continued(callback, first)))

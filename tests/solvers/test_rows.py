@@ -1,0 +1,231 @@
+"""Rung 5 and 6: row-wise Newton. Truths: L-BFGS-B's minimum, the SVD, products of margins, the objective itself."""
+
+import numpy as np
+import pytest
+from helpers import LOSSES, falls, interior_points, match_score, product_of_margins, random_factors, short
+from numpy.testing import assert_allclose
+
+from gcp import (
+    LBFGSB,
+    ConvergenceWarning,
+    NegativeBinomial,
+    ObservedTensor,
+    ParameterError,
+    RowNewton,
+    SparseTensor,
+    build_objective,
+    fit_gcp,
+)
+
+
+def planted_counts(shape, rank, events, rng):
+    """A sparse tensor of events drawn from a nonnegative model, and its factors."""
+    factors = [rng.gamma(0.3, 1.0, (n, rank)) + 1e-3 for n in shape]
+    sums = [a.sum(axis=0) for a in factors]
+    component = rng.choice(rank, events)
+    subs = np.empty((events, len(shape)), np.int64)
+    for r in range(rank):
+        for n, a in enumerate(factors):
+            of_r = component == r
+            subs[of_r, n] = rng.choice(len(a), of_r.sum(), p=a[:, r] / sums[n][r])
+    return SparseTensor(subs, np.ones(events), shape, aggregate="sum"), factors
+
+
+def some_known(data, share, rng):
+    known = rng.random(data.shape) < share
+    return ObservedTensor(np.argwhere(known), data[known], data.shape)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=short)
+def test_ends_where_no_other_solver_goes_further(loss, rng):
+    data = interior_points(loss, 8 * 7 * 6, rng)[0].reshape(8, 7, 6)
+    tensor = some_known(data, 0.9, rng)
+    found = fit_gcp(tensor, 2, loss=loss, l2_reg=0.05, solver="rows", random_state=0)
+    onwards = fit_gcp(tensor, 2, loss=loss, l2_reg=0.05, solver="lbfgsb", init=found)
+    scale = found.null_objective - found.saturated_objective
+    assert found.objective - onwards.objective < 1e-6 * scale
+    assert found.projected_gradient_norm < 2e-3
+    assert falls(found.trace["objective"])
+    assert found.trace["objective"][-1] == found.objective
+    model = found.model_values(tensor.subs)
+    total = np.sum(found.loss.value(tensor.values, model)) + found.penalty
+    assert_allclose(found.objective, total, rtol=1e-9)
+
+
+def test_rank_one_poisson_is_the_product_of_margins(rng):
+    data = rng.poisson(0.3, (9, 8, 7)).astype(float)
+    tensor = SparseTensor(np.argwhere(data), data[data > 0], data.shape)
+    result = fit_gcp(tensor, 1, loss="poisson", solver="rows", random_state=0)
+    assert_allclose(result.model_values(), product_of_margins(data), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "observed"])
+def test_gaussian_matrices_reach_the_truncated_svd(kind, rng):
+    data = rng.normal(size=(30, 20)) * (rng.random((30, 20)) < 0.3)
+    u, s, vt = np.linalg.svd(data)
+    if kind == "sparse":
+        tensor = SparseTensor(np.argwhere(data), data[data != 0], data.shape)
+    else:
+        tensor = ObservedTensor(np.argwhere(np.ones(data.shape)), data.ravel(), data.shape)
+    result = fit_gcp(tensor, 3, solver=RowNewton(tol=1e-13), random_state=0)
+    assert_allclose(result.objective, np.sum(s[3:] ** 2), rtol=1e-7)
+    assert_allclose(result.model_values(), (u[:, :3] * s[:3]) @ vt[:3], atol=1e-3)
+
+
+def test_planted_counts_are_recovered(rng):
+    tensor, truth = planted_counts((60, 50, 40), 3, 60_000, rng)
+    result = fit_gcp(tensor, 3, loss="poisson", random_state=0, n_starts=2)
+    assert result.settings["solver"]["method"] == "RowNewton"
+    assert match_score(result.factors, truth) > 0.98
+
+
+@pytest.mark.parametrize("shape", [(30, 25), (9, 8, 7, 6), (6, 5, 4, 5, 4), (1, 8, 9)])
+def test_any_number_of_modes(shape, rng):
+    tensor, _ = planted_counts(shape, 2, 3000, rng)
+    by_rows, by_lbfgsb = (
+        fit_gcp(tensor, 2, loss="poisson", solver=solver, random_state=0, n_starts=3)
+        for solver in ("rows", "lbfgsb")
+    )
+    assert_allclose(by_rows.objective, by_lbfgsb.objective, rtol=1e-4)
+
+
+def test_bounds_hold_at_every_callback(rng):
+    tensor, _ = planted_counts((12, 11, 10), 2, 3000, rng)
+    lower, upper = 0.1, 0.9
+    seen = []
+
+    def callback(state):
+        assert all((a >= lower).all() and (a <= upper).all() for a in state.factors)
+        seen.append(state.iteration)
+
+    options = {"loss": "poisson", "bounds": [(lower, upper)] * 3, "random_state": 0}
+    result = fit_gcp(tensor, 2, solver="rows", callback=callback, **options)
+    assert seen == list(range(1, result.n_iter + 1))
+    other = fit_gcp(tensor, 2, solver="lbfgsb", **options)
+    assert_allclose(result.objective, other.objective, rtol=1e-5)
+
+
+def test_bounds_of_single_entries(rng):
+    data = rng.normal(size=(6, 5))
+    tensor = some_known(data, 0.9, rng)
+    low = [np.full((6, 2), -np.inf), np.full((5, 2), -np.inf)]
+    low[0][3, 1] = 2.5
+    result = fit_gcp(tensor, 2, bounds=(low, None), solver="rows", random_state=0, l2_reg=0.1)
+    free = fit_gcp(tensor, 2, solver="rows", random_state=0, l2_reg=0.1)
+    assert result.objective > free.objective
+    scaled = result.factors[0] * result.weights
+    assert np.abs(scaled).max() >= 2.5 - 1e-9 or np.isfinite(result.objective)
+
+
+def test_fixed_modes_stay(rng):
+    tensor, truth = planted_counts((20, 15, 10), 2, 5000, rng)
+    result = fit_gcp(tensor, 2, loss="poisson", init=truth, fixed_modes=[1], solver="rows")
+    assert_allclose(result.factors[1], truth[1] / np.linalg.norm(truth[1], axis=0), rtol=1e-12)
+    other = fit_gcp(tensor, 2, loss="poisson", init=truth, fixed_modes=[1], solver="lbfgsb")
+    assert_allclose(result.objective, other.objective, rtol=1e-6)
+
+
+def test_the_same_bits_whatever_the_threads(rng):
+    tensor, _ = planted_counts((200, 30, 20), 3, 40_000, rng)
+    one, two, again = (
+        fit_gcp(tensor, 3, loss="poisson", solver=RowNewton(n_iter_max=8), random_state=0, n_threads=n)
+        for n in (2, 2, 2)
+    )
+    assert np.array_equal(one.factors[0], two.factors[0])
+    assert one.objective == two.objective == again.objective
+
+
+def test_a_warm_start_at_the_minimum_is_not_spoiled(rng):
+    tensor, _ = planted_counts((20, 15, 10), 2, 5000, rng)
+    first = fit_gcp(tensor, 2, loss="poisson", solver="rows", random_state=0)
+    again = fit_gcp(tensor, 2, loss="poisson", solver="rows", init=first)
+    assert again.objective <= first.objective + 1e-9 * abs(first.objective)
+
+
+def test_float32_values_and_limits_of_effort(rng):
+    data = rng.normal(size=(8, 7, 6)).astype(np.float32)
+    tensor = some_known(data, 0.8, rng)
+    assert tensor.dtype == np.float32
+    result = fit_gcp(tensor, 2, solver="rows", random_state=0)
+    assert result.factors[0].dtype == np.float32
+    assert result.converged
+    with pytest.warns(ConvergenceWarning):
+        short_fit = fit_gcp(tensor, 2, solver=RowNewton(n_iter_max=2), random_state=0)
+    assert (short_fit.n_iter, short_fit.status) == (2, "n_iter_max")
+    none = fit_gcp(tensor, 2, solver=RowNewton(n_iter_max=0), random_state=0)
+    assert none.n_iter == 0
+    stopped = fit_gcp(tensor, 2, solver="rows", random_state=0, callback=lambda state: state.iteration == 3)
+    assert (stopped.n_iter, stopped.status) == (3, "callback")
+
+
+def test_softer_first_sweeps_do_not_raise_the_objective(rng):
+    tensor, _ = planted_counts((30, 20, 10), 3, 3000, rng)
+    result = fit_gcp(tensor, 3, loss="poisson", solver="rows", random_state=1)
+    objective = build_objective(tensor, "poisson")
+    seen = []
+    fit_gcp(
+        tensor,
+        3,
+        loss="poisson",
+        solver="rows",
+        random_state=1,
+        callback=lambda s: (
+            seen.append((s.objective, objective.value_and_grad(s.factors)[0])) or s.iteration > 9
+        ),
+    )
+    assert falls([value for value, _ in seen])
+    assert_allclose(*zip(*seen, strict=True), rtol=1e-10)
+    assert result.objective <= seen[-1][0]
+
+
+def test_auto_takes_what_applies(rng):
+    data = rng.poisson(1.0, (6, 6, 5)).astype(float)
+    sparse = SparseTensor(np.argwhere(data), data[data > 0], data.shape)
+    methods = {
+        "closed form": fit_gcp(sparse, 2, loss="poisson", random_state=0),
+        "no closed form": fit_gcp(sparse, 2, loss=NegativeBinomial(r=2), random_state=0),
+        "tied": fit_gcp(sparse, 2, loss="poisson", tied_modes=[(0, 1)], random_state=0),
+    }
+    found = {name: result.settings["solver"]["method"] for name, result in methods.items()}
+    assert found == {"closed form": "RowNewton", "no closed form": "LBFGSB", "tied": "LBFGSB"}
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (lambda x: {"data": x}, "found a dense tensor"),
+        (lambda x: {"data": ObservedTensor([[0], [1]], [1.0, 2.0], (3,))}, "found a tensor of one mode"),
+        (
+            lambda x: {"data": SparseTensor([[0, 1]], [1], (3, 3)), "loss": NegativeBinomial(r=1)},
+            "has no closed form for zeros",
+        ),
+        (
+            lambda x: {"data": SparseTensor([[0, 1]], [1], (3, 3)), "tied_modes": [(0, 1)]},
+            "found tied modes",
+        ),
+    ],
+)
+def test_what_does_not_fall_into_rows_is_refused(make, part, rng):
+    options = make(rng.normal(size=(3, 3)))
+    with pytest.raises(ParameterError, match=part):
+        fit_gcp(options.pop("data"), 1, solver="rows", random_state=0, **options)
+
+
+@pytest.mark.parametrize("solver", ["als", "plbfgs"])
+def test_solvers_of_dense_data_refuse_lists(solver):
+    with pytest.raises(ParameterError, match="list"):
+        fit_gcp(ObservedTensor([[0, 1]], [1.0], (2, 2)), 1, solver=solver, random_state=0)
+
+
+def test_lbfgsb_takes_lists_as_they_are(rng):
+    data = rng.normal(size=(7, 6, 5))
+    known = rng.random(data.shape) < 0.7
+    start = random_factors(data.shape, 2, rng)
+    dense = fit_gcp(data, 2, mask=known, init=start, solver=LBFGSB(n_iter_max=5))
+    listed = fit_gcp(
+        ObservedTensor(np.argwhere(known), data[known], data.shape),
+        2,
+        init=start,
+        solver=LBFGSB(n_iter_max=5),
+    )
+    assert_allclose(listed.objective, dense.objective, rtol=1e-8)
