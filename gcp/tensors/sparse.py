@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -229,18 +228,26 @@ class SparseTensor(ListedTensor):
         """All listed entries in runs of bounded size, then all zeros as one entry of their weight."""
         yield from super().blocks()
         if (weight := self.unlisted_weight()) > 0:
-            times = self.n_cells - len(self.listing.x)
+            w = self.listing.w
+            times = self.n_known - (len(self.listing.x) if w is None else int(np.count_nonzero(w)))
             yield Block(np.zeros(1), np.array([weight]), len(self.listing.x), times)
 
     def subscript(self, position: int) -> tuple[int, ...]:
         """The subscript of an entry that `blocks` numbered; of the zeros, the first."""
         if position < len(self.listing.x):
             return super().subscript(position)
+        # In a full list, entry k would be cell k; at the first that is not, a cell is missing from the list.
         order, subs = self.listing.order, self.listing.subs
-        cells = product(*(range(self.shape[n]) for n in order))
-        listed_cells = (tuple(row) for row in subs.tolist())
-        first = next(cell for cell in cells if cell != next(listed_cells, None))
-        return tuple(first[order.index(n)] for n in range(self.ndim))
+        counted = None if self.mode_weights is None else [np.flatnonzero(u) for u in self.mode_weights]
+        sizes = [self.shape[n] if counted is None else len(counted[n]) for n in order]
+        rest, differs = np.arange(len(subs) + 1), np.zeros(len(subs), bool)
+        cells = {}
+        for k in reversed(range(self.ndim)):
+            rest, digit = np.divmod(rest, sizes[k])
+            cells[order[k]] = digit if counted is None else counted[order[k]][digit]
+            differs |= cells[order[k]][:-1] != subs[:, k].astype(np.int64)
+        first = int(np.argmax(differs)) if differs.any() else len(subs)
+        return tuple(int(cells[n][first]) for n in range(self.ndim))
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()

@@ -251,6 +251,32 @@ def test_nonzeros_alone():
     assert known.entry_weights.tolist() == [1, 4]
 
 
+@pytest.mark.parametrize("modes", [None, [[1, 0, 1], None, [0, 1, 1, 1]]])
+def test_the_first_zero_is_found(modes, rng):
+    """The cell that a message about the zeros names."""
+    shape = (3, 2, 4)
+    for n in [*range(24), 23, 22, 21]:
+        chosen = np.sort(rng.permutation(24)[:n]) if n % 2 else np.arange(n)
+        subs = np.stack(np.unravel_index(chosen, (4, 3, 2)), axis=1)[
+            :, [1, 2, 0]
+        ]  # the largest mode is slowest
+        tensor = SparseTensor(subs, np.ones(n), shape, mode_weights=modes)
+        weights = np.ones(shape) if modes is None else tensor.to_dense().entry_weights
+        zeros = (tensor.to_dense().values == 0) & (weights > 0)
+        expected = min(
+            map(tuple, np.argwhere(zeros).tolist()),
+            key=lambda cell: (cell[2], cell[0], cell[1]),
+            default=None,
+        )
+        if expected is not None:
+            assert tensor.subscript(len(tensor.listing.x)) == expected
+
+
+def test_the_first_zero_of_a_huge_shape():
+    tensor = SparseTensor([[0, 0], [0, 1]], [1.0, 2.0], (2**50, 2**40))
+    assert tensor.subscript(2) == (0, 2)
+
+
 def test_repr_tells_what_it_is():
     tensor = SparseTensor(SUBS, VALUES, (3, 2, 4), missing=[[0, 0, 0]])
     assert repr(tensor) == "SparseTensor(3 x 2 x 4, int64, 3 listed, 1 missing)"
