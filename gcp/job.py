@@ -23,6 +23,9 @@ from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.start import given_factors, random_factors, svd_factors
 
+_CLEAR = 1e-2
+"""What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
+
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
 
@@ -71,22 +74,23 @@ class Job:
         constant = self.objective.null_constant / len(self.effect_modes)
         vectors = [np.full(size, constant if n in self.effect_modes else 0.0) for n, size in enumerate(shape)]
         none = [np.zeros((size, 0)) for size in shape]
-        return self._typed(MainEffects(self.effect_modes, 0).joined(none, vectors))
+        return self.typed(MainEffects(self.effect_modes, 0).joined(none, vectors))
 
-    def start(self, index: int, additive: Factors) -> list[FloatArray]:
-        """All factors at the beginning of a start; main effects, if there are any, from the additive model."""
+    def start(self, index: int) -> list[FloatArray]:
+        """All factors at the beginning of a start; main effects, if there are any, make the best constant."""
         components = self._components(index)
         if self.effects is None:
             return components
-        vectors = MainEffects(self.effect_modes, 0).vectors(additive)
+        vectors = MainEffects(self.effect_modes, 0).vectors(self.additive_start())
         given = getattr(self.init, "main_effects", None)
         if index == 0 and given:
             names = self.init.labels.names
             known = {n: given[names[n]] for n in self.effect_modes if names[n] in given}
             vectors = self.effects.uncentred(self.init.intercept, known, self.objective.tensor.shape)
-        return self._typed(self.effects.joined(components, vectors))
+        return self.typed(self.effects.joined(components, vectors))
 
-    def _typed(self, factors: Factors) -> list[FloatArray]:
+    def typed(self, factors: Factors) -> list[FloatArray]:
+        """The factors in the type of the data's arithmetic."""
         return [np.asarray(a).astype(self.objective.tensor.dtype) for a in factors]
 
     def _components(self, index: int) -> list[FloatArray]:
@@ -108,7 +112,7 @@ class Job:
         for group in self.groups:  # tied modes begin, and stay, equal
             for mode in group[1:]:
                 factors[mode] = factors[group[0]]
-        return self._typed(factors)
+        return self.typed(factors)
 
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
         return svd_factors(self.objective, self.rank, self.bounds, rng)
@@ -135,24 +139,20 @@ def run_starts(
 ) -> tuple[list[SolverOutput], bool]:
     """The outcome of every start, and whether an interrupt cut them short.
 
-    With main effects, the additive model comes first, as one more outcome if it is all that is asked for or if no
-    start ends below it.
+    With main effects, the additive model comes last, as one more outcome if no start ends below it.
     """
     began = time.perf_counter()
     outputs: list[SolverOutput] = []
-    additive = _fit_additive(job, max_seconds, callback if not job.rank else None, progress)
-    if job.rank == 0 and additive is not None:
-        return [additive], False
+    if job.rank == 0:
+        return [_fit_additive(job, _timed(job.solver, max_seconds), [], callback, progress)], False
     for index in range(n_starts):
-        solver = job.solver
-        if max_seconds is not None:
-            left = max_seconds - (time.perf_counter() - began)
-            if index and left <= 0:
-                break
-            solver = replace(solver, max_seconds=max(left, 0.0))  # type: ignore[type-var]
+        left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
+        if index and left is not None and left <= 0:
+            break
+        solver = _timed(job.solver, left)
         watch = None
         try:
-            start = job.start(index, additive.factors if additive else [])
+            start = job.start(index)
             free, bounds = job.problem(start, job.effects, index)
             watch = _Watch(free, index, callback, progress)
             found = _solve(solver, free, start, bounds, watch)
@@ -160,59 +160,105 @@ def run_starts(
             latest = watch.interrupted() if watch else []
             if not (outputs or latest):
                 raise
-            return _with_additive(job, outputs + latest, additive), True
+            return outputs + latest, True
         outputs.append(_settled(job, free, job.effects, found))
         if found.status == "callback":
             break
-    return _with_additive(job, outputs, additive), False
+    if job.effects is not None:
+        left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
+        outputs += _better_additive(job, outputs, left, progress)
+    return outputs, False
+
+
+def _timed(solver: Solver, max_seconds: float | None) -> Solver:
+    """The solver, with this time at most."""
+    if max_seconds is None:
+        return solver
+    return replace(solver, max_seconds=max(max_seconds, 0.0))  # type: ignore[type-var]
 
 
 def _fit_additive(
     job: Job,
-    max_seconds: float | None,
+    solver: Solver,
+    start: list[FloatArray],
     callback: Callable[[IterationState], bool | None] | None,
     progress: Reporter,
-) -> SolverOutput | None:
-    """The model of main effects alone, if there are any."""
-    if not job.effect_modes:
-        return None
-    solver = job.solver if max_seconds is None else replace(job.solver, max_seconds=max_seconds)  # type: ignore[type-var]
-    start = job.additive_start()
-    free, bounds = job.problem(start, MainEffects(job.effect_modes, 0))
+) -> SolverOutput:
+    """The model of main effects alone, from such factors on, or from the best constant."""
+    effects = MainEffects(job.effect_modes, 0)
+    start = start or job.additive_start()
+    free, bounds = job.problem(start, effects)
     found = _solve(solver, free, start, bounds, _Watch(free, 0, callback, progress))
-    return _settled(job, free, MainEffects(job.effect_modes, 0), found)
+    return _settled(job, free, effects, found)
+
+
+def _better_additive(
+    job: Job, outputs: list[SolverOutput], max_seconds: float | None, progress: Reporter
+) -> list[SolverOutput]:
+    """The additive model as one more outcome, if it is better than the others and components may be 0.
+
+    It is fitted roughly first: mostly that shows that it is not.
+    """
+    zeros = [np.zeros((size, job.rank)) for size in job.objective.tensor.shape]
+    is_feasible = all(np.array_equal(a, b) for a, b in zip(job.bounds.project(zeros), zeros, strict=True))
+    if job.effects is None or not is_feasible or not job.objective.is_exact_affordable:
+        return []
+    best, null = min(output.objective for output in outputs), job.objective.null_value
+    solver = _timed(job.solver, max_seconds)
+    additive = _fit_additive(job, _roughly(solver), [], None, progress)
+    if best < additive.objective - _CLEAR * abs(null - additive.objective):
+        return []
+    additive = _fit_additive(job, solver, additive.factors, None, progress)
+    if best <= additive.objective:
+        return []
+    vectors = MainEffects(job.effect_modes, 0).vectors(additive.factors)
+    return [replace(additive, factors=job.effects.joined(zeros, vectors))]
+
+
+def _roughly(solver: Solver) -> Solver:
+    """The solver, content with less."""
+    tol = getattr(solver, "tol", None)
+    return solver if tol is None else replace(solver, tol=max(tol, 1e-4))  # type: ignore[type-var]
 
 
 def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
-    """The outcome in all factors, with the means of all main effects in the first mode's, where no ridge is on them.
+    """The outcome in all factors, as the one of all equal models that a ridge prefers.
 
-    The model stays the same. Nonnegative effects stay as they are.
+    Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
+    ridge is on them. Bounds may forbid either.
     """
     found = replace(found, factors=free.expand(found.factors))
-    if effects is None or job.objective.loss.model_domain.low >= 0 or not job.objective.is_exact_affordable:
+    ridge = job.objective.ridge
+    if not job.objective.is_exact_affordable or not (ridge.strength or (effects and ridge.effects_strength)):
         return found
-    intercept, centred = effects.centred(effects.vectors(found.factors))
-    shape = [len(a) for a in found.factors]
-    vectors = effects.uncentred(intercept, centred, shape)
-    factors = effects.joined(effects.components(found.factors), vectors)
+    factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
+    if effects is not None and job.objective.loss.model_domain.low < 0:
+        intercept, centred = effects.centred(effects.vectors(factors))
+        vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
+        factors = job.typed(effects.joined(effects.components(factors), vectors))
     value, _ = free.objective.value_and_grad(factors)
-    if not value <= found.objective:
+    if not value < found.objective:
         return found
     found.trace.objective[-1] = value
     return replace(found, factors=factors, objective=value)
 
 
-def _with_additive(
-    job: Job, outputs: list[SolverOutput], additive: SolverOutput | None
-) -> list[SolverOutput]:
-    """The outcomes, and the additive model among them if it is the best and components may be 0."""
-    if additive is None or job.effects is None or min(o.objective for o in outputs) <= additive.objective:
-        return outputs
-    zeros = [np.zeros((size, job.rank)) for size in job.objective.tensor.shape]
-    if any((a != b).any() for a, b in zip(job.bounds.project(zeros), zeros, strict=True)):
-        return outputs
-    vectors = MainEffects(job.effect_modes, 0).vectors(additive.factors)
-    return [*outputs, replace(additive, factors=job.effects.joined(zeros, vectors))]
+def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
+    """Factors whose components have equal norms in all modes that are free, untied and bounded by 0 at most."""
+    limits = zip(job.bounds.lower, job.bounds.upper, strict=True)
+    is_cone = [
+        np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all() for low, high in limits
+    ]
+    modes = [group[0] for group in job.groups if len(group) == 1 and is_cone[group[0]]]
+    norms = [np.linalg.norm(factors[n][:, :rank], axis=0) for n in modes]
+    if not modes or not rank or not np.all(norms):
+        return factors
+    mean = np.exp(np.mean(np.log(norms), axis=0))
+    balanced = list(factors)
+    for n, norm in zip(modes, norms, strict=True):
+        balanced[n] = factors[n].copy()
+        balanced[n][:, :rank] *= mean / norm
+    return balanced
 
 
 def _solve(

@@ -14,6 +14,7 @@ from gcp.errors import ParameterError
 from gcp.kernels.dense import model_values, mttkrps
 from gcp.losses.base import Loss
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.tensors.dense import DenseTensor
 
 _SAMPLE = 200_000
 
@@ -161,6 +162,11 @@ def svd_factors(
     from tensorly.decomposition._cp import initialize_cp
 
     tensor, loss = objective.tensor, objective.loss
+    if not isinstance(tensor, DenseTensor):
+        raise ParameterError(
+            f'init="svd" is for dense data: found a {type(tensor).__name__}. Use init="random", or tensor.to_dense() '
+            "if all cells fit into memory."
+        )
     mean = objective.survey.mean
     x = np.array(tensor.values, dtype=float)
     if tensor.entry_weights is not None:

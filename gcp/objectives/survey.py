@@ -66,9 +66,10 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
-    x = block.x
-    w = np.ones_like(x) if block.weights is None else block.weights
+    x, w = block.x, block.weights
     with np.errstate(over="ignore"):
+        if w is None:
+            return float(x.size), float(x.sum()), float(x @ x), float(loss.saturated_value(x).sum())
         least = np.where(w == 0, 0.0, loss.saturated_value(x))
         return float(w.sum()), float(w @ x), float(w @ (x * x)), float(w @ least)
 

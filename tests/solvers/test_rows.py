@@ -229,3 +229,8 @@ def test_lbfgsb_takes_lists_as_they_are(rng):
         solver=LBFGSB(n_iter_max=5),
     )
     assert_allclose(listed.objective, dense.objective, rtol=1e-8)
+
+
+def test_svd_starts_are_for_dense_data():
+    with pytest.raises(ParameterError, match=r"to_dense\(\)"):
+        fit_gcp(ObservedTensor([[0, 1]], [1.0], (2, 2)), 1, init="svd", random_state=0)
