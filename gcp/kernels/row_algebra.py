@@ -113,28 +113,26 @@ def _narrow_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def newton_direction(h, g, d, a, low, high, size, width):  # type: ignore[no-untyped-def]
+def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ignore[no-untyped-def]
     """d = Newton's step over the unknowns that no bound holds; false if there is nothing to gain.
 
-    Those within a small distance of a bound that the gradient pushes them to are held, and their step is 0.
+    Those within a small distance of a bound that the gradient pushes them to are held, and their step is 0. h is
+    kept; its lower triangle counts, and `system` is of its size. `damping` times its trace is added to its diagonal.
     """
-    trace, any_free = 0.0, False
+    width, trace, any_free = a.size, 0.0, False
     for r in range(size):
         trace += max(h[r * width + r], 0.0)
     for r in range(size):
         near = 1e-12 * abs(a[r])
         is_held = (a[r] - low[r] <= near and g[r] > 0) or (high[r] - a[r] <= near and g[r] < 0)
-        h[r * width + r] += 1e-9 * trace / size + 1e-300
-        d[r] = g[r]
-        if is_held or g[r] != g[r]:
-            for q in range(r):
-                h[r * width + q] = 0.0
-            for q in range(r + 1, size):
-                h[q * width + r] = 0.0
-            h[r * width + r], d[r] = 1.0, 0.0
+        d[r] = 0.0 if is_held or g[r] != g[r] else g[r]
         any_free |= d[r] != 0.0
+    for r in range(size):
+        for q in range(r):
+            system[r * width + q] = h[r * width + q] if d[r] != 0.0 and d[q] != 0.0 else 0.0
+        system[r * width + r] = h[r * width + r] + damping * trace / size + 1e-300 if d[r] != 0.0 else 1.0
     if any_free:
-        _solve(h, d, size, width, trace)
+        _solve(system, d, size, width, trace)
     return any_free
 
 

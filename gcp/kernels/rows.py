@@ -30,7 +30,12 @@ _HELD = 1024
 _PARTS = 8
 """Parts for each thread: rows cost unequally."""
 
-_SEARCHES = 8
+_SEARCHES = 4
+_DAMPING, _MORE_DAMPING, _DAMPINGS = 1e-9, 1e3, 4
+"""Of the equations of a row, relative to their trace: rows of few entries leave directions open, where steps may be
+far too long; then more of it is tried.
+"""
+
 _SUFFICIENT = 1e-4
 
 
@@ -194,7 +199,7 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
     runs = np.zeros((6, RUN))
     small = np.zeros((5, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
-    h = np.zeros(width * width)
+    h, system = np.zeros(width * width), np.zeros(width * width)
     value = slope = 0.0
     for i in range(part[0], part[1]):
         a = own[i * width : (i + 1) * width]
@@ -210,23 +215,27 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
         for r in range(size):
             moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
             slope += moved * moved
-        if not row_algebra.newton_direction(h, g, d, a, low, high, size, width):
-            value += before
-            continue
-        length, after, accepted = 1.0, before, False
-        for _ in range(_SEARCHES):
-            gain = 0.0
-            for r in range(size):
-                new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
-                gain += g[r] * (new[r] - a[r])
-            after = _own_value(new, linear, quadratic, scale, ridge, centre)
-            after += _entries_part(
-                function, (subs, x, w, z), span, new, others, size, numbers, held, runs, g, h, False
-            )
-            if after <= before + _SUFFICIENT * gain:
-                accepted = True
+        after, accepted, damping = before, False, _DAMPING
+        for _ in range(_DAMPINGS):
+            if not row_algebra.newton_direction(h, system, g, d, a, low, high, size, damping):
                 break
-            length *= 0.3
+            length = 1.0
+            for _ in range(_SEARCHES):
+                gain = 0.0
+                for r in range(size):
+                    new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
+                    gain += g[r] * (new[r] - a[r])
+                after = _own_value(new, linear, quadratic, scale, ridge, centre)
+                after += _entries_part(
+                    function, (subs, x, w, z), span, new, others, size, numbers, held, runs, g, h, False
+                )
+                accepted = after <= before + _SUFFICIENT * gain
+                if accepted:
+                    break
+                length *= 0.3
+            if accepted:
+                break
+            damping *= _MORE_DAMPING
         if accepted:
             for r in range(size):
                 a[r] = new[r]

@@ -30,7 +30,7 @@ _LARGEST_CONSTANT = 1e10
 _MOST_CELLS = 2**28
 """So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
 
-_SOFTNESS = tuple(0.1 * 0.3**k for k in range(6))
+_SOFTNESS = tuple(0.1 * 0.5**k for k in range(10))
 """Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
 
 
