@@ -16,8 +16,9 @@ def add_parser(commands: Commands) -> None:
         "convert",
         "write a tensor in another format",
         "Read a tensor and write it in the format that the ending of OUT names. .npz keeps everything (missing "
-        "cells, weights, labels); .csv and .parquet are long tables of the observed cells with labels; .tns lists "
-        "the nonzeros, and .npy, .mat, .ttb and .txt hold the values alone, missing cells as NaN.",
+        "cells, weights, labels); .csv and .parquet are long tables with labels, of the observed cells or, for a "
+        "sparse tensor, of the nonzeros; .tns lists the nonzeros, and .npy, .mat, .ttb and .txt hold the values of "
+        "all cells alone, missing ones as NaN.",
         "  gcp convert trips.csv trips.npz --modes station,date,hour --value count --unlisted zero",
     )
     parser.add_argument("input", metavar="IN", help=INPUT_HELP)

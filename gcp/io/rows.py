@@ -6,6 +6,7 @@ rows only; any other line is read by `_row`, which knows what may stand there an
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,8 @@ _SMALL = 1 << 16
 """Bytes of text that are read row by row sooner than the compiled parser is loaded."""
 
 _LARGEST = 2**53
+
+_LINE_BREAK = re.compile(rb"\r\n|\n|\r")
 
 
 def read_listing(
@@ -201,10 +204,9 @@ def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> _Part:
 
 
 def _line_end(piece: bytes, pos: int) -> int:
-    """Where the next line begins; a lone carriage return ends one as well."""
-    end = piece.index(b"\n", pos) + 1
-    middle = piece.find(b"\r", pos, end)
-    return end if middle < 0 or middle == end - 2 else middle + 1
+    """Where the next line begins."""
+    found = _LINE_BREAK.search(piece, pos)
+    return found.end() if found else len(piece)
 
 
 def _fields(line: bytes) -> list[str]:
