@@ -59,7 +59,7 @@ def load_nyc_flights() -> DenseTensor:
 
 
 def load_nyc_aircraft() -> SparseTensor:
-    """Departures from New York City in 2013 by aircraft, destination and date, sparse.
+    """Departures from New York City in 2013, sparse: aircraft x destination x date.
 
     Returns
     -------
