@@ -575,7 +575,7 @@ CP = [np.ones((4, 2)), np.ones((3, 2)), np.ones((2, 2))]
         ({"loss": None}, "loss"),
         ({"loss": Gamma}, "loss"),
         ({"loss": lambda x, m: x - m}, "loss"),
-        ({"solver": "adam"}, "solver"),
+        ({"solver": "annealing"}, "solver"),
         ({"solver": None}, "solver"),
         ({"solver": 3}, "solver"),
         ({"solver": LBFGSB}, "solver"),
