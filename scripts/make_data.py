@@ -65,7 +65,9 @@ def nyc_aircraft(sources):
     z = np.load(sources / "nyc_flights" / "nyc_flights_tail_dest_day.npz")
     shape = tuple(int(size) for size in z["shape"])
     days = np.arange(np.datetime64("2013-01-01"), np.datetime64("2014-01-01"))
-    labels = ModeLabels(["aircraft", "destination", "date"], [np.arange(shape[0], dtype=np.int16), z["dest"], days])
+    labels = ModeLabels(
+        ["aircraft", "destination", "date"], [np.arange(shape[0], dtype=np.int16), z["dest"], days]
+    )
     return SparseTensor(z["subs"].astype(np.uint32), z["vals"], shape, labels=labels)
 
 

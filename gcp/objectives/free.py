@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from gcp._typing import Factors, FloatArray
 from gcp.errors import ParameterError
 from gcp.objectives.base import Objective
@@ -104,7 +102,7 @@ class FreeFactors:
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""
-        return [np.sum([vectors[mode] for mode in group], axis=0) for group in self.groups]
+        return [sum((vectors[mode] for mode in others), vectors[first]) for first, *others in self.groups]
 
     @property
     def saturated_value(self) -> float:

@@ -77,6 +77,9 @@ class Adam(Options):
     the estimate, and the message says so. All starts of a fit share the sample. `n_eval` counts estimates and exact
     evaluations, not batches.
 
+    Kolda and Hong use an absolute rate of 1e-3 and stop at the second failed epoch; the defaults here begin ten times
+    faster and leave time for three decays (docs/decisions/0015-sampling.md).
+
     The estimates and the batches are unbiased, but minimising an estimate makes it a little too low: large samples
     keep that small.
 
@@ -87,9 +90,9 @@ class Adam(Options):
     """
 
     n_iter_max: int = 1000
-    rate: float = 1e-3
+    rate: float = 1e-2
     decay: float = 0.1
-    max_fails: int = 1
+    max_fails: int = 3
     epoch_iters: int = 1000
     beta_1: float = 0.9
     beta_2: float = 0.999

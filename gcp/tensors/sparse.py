@@ -295,7 +295,7 @@ class SparseTensor(ListedTensor):
         if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
             raise ParameterError(
                 "mode_weights other than 0 and 1 need a loss of zeros that is a polynomial in the model: "
-                "gaussian, poisson, bernoulli-poisson, beta-divergence with beta 1 or 2."
+                'gaussian, poisson, bernoulli-poisson, beta-divergence with beta 1 or 2; or solver="adam".'
             )
         return [np.flatnonzero(u) for u in self.mode_weights]
 
