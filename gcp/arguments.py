@@ -70,11 +70,10 @@ def effect_modes(
     given: bool | Sequence[int], ndim: int, fixed: tuple[int, ...], tied: bool
 ) -> tuple[int, ...]:
     """The modes that have main effects; True means all that are free."""
-    if given is False or given is None:
-        return ()
-    modes = (
-        [n for n in range(ndim) if n not in fixed] if given is True else _modes("main_effects", given, ndim)
-    )
+    if given is None or isinstance(given, bool | np.bool_):
+        modes = [n for n in range(ndim) if n not in fixed] if given else []
+    else:
+        modes = _modes("main_effects", given, ndim)
     if tied and modes:
         raise ParameterError("main_effects cannot be had together with tied_modes.")
     if held := sorted(set(modes) & set(fixed)):

@@ -68,6 +68,15 @@ class MainEffects:
         means = {mode: float(np.mean(vectors[mode], dtype=float)) for mode in self.modes}
         return sum(means.values()), {mode: vectors[mode] - means[mode] for mode in self.modes}
 
+    def lifted(self, vectors: Factors) -> list[FloatArray]:
+        """The same sum of effects, each mode's moved up to 0 at least at the cost of the first's."""
+        found = [np.array(v, dtype=float) for v in vectors]
+        for mode in self.modes[1:]:
+            low = min(float(found[mode].min()), 0.0)
+            found[mode] -= low
+            found[self.modes[0]] += low
+        return found
+
     def uncentred(
         self, intercept: float, effects: dict[int, FloatArray], shape: Sequence[int]
     ) -> list[FloatArray]:

@@ -95,7 +95,8 @@ def fit_gcp(
     main_effects : bool or sequence of int
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
-        nonnegative model. The result is never worse than the additive model alone.
+        nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse
+        than the additive model alone, unless the fit is cut short.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy.random.Generator or None
@@ -145,8 +146,7 @@ def fit_gcp(
     began = time.perf_counter()
     if callback is not None and not callable(callback):
         raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
-    has_effects = main_effects is True or (main_effects is not False and len(main_effects) > 0)
-    rank = arguments.whole_number("rank", rank, least=0 if has_effects else 1)
+    rank = arguments.whole_number("rank", rank, least=0)
     n_starts = arguments.whole_number("n_starts", n_starts)
     method = arguments.solver(solver, n_iter_max, tol, max_seconds)
     objective = build_objective(
@@ -156,6 +156,7 @@ def fit_gcp(
     fixed = arguments.fixed_modes(fixed_modes, len(shape))
     groups = arguments.groups(tied_modes, fixed, shape)
     modes = arguments.effect_modes(main_effects, len(shape), fixed, any(len(group) > 1 for group in groups))
+    rank = arguments.whole_number("rank", rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
     limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
     seed = arguments.seed(random_state)

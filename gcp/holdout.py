@@ -102,12 +102,12 @@ def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) 
     p = int(np.count_nonzero(chosen))
     zeros = Zeros(tensor)
     q = min(max(p, 1), int(fraction * zeros.count))
-    subs, _ = zeros.draw(q, rng)
-    subs = np.unique(subs, axis=0)[:, np.argsort(tensor.listing.order)]
+    drawn, stands_for = zeros.draw(q, rng) if q else (tensor.listing.subs[:0], np.empty(0))
+    subs, place = np.unique(drawn, axis=0, return_inverse=True)
+    subs = subs[:, np.argsort(tensor.listing.order)]
     weights = np.ones(n) if tensor.entry_weights is None else tensor.entry_weights
     own = weights[chosen] * _positions_weight(tensor, tensor.subs[chosen]) * (n / max(p, 1))
-    of_zeros = _positions_weight(tensor, subs)
-    of_zeros *= tensor.unlisted_weight() / max(float(of_zeros.sum()), 1e-300)
+    of_zeros = np.bincount(place.reshape(-1), stands_for, minlength=len(subs))
     missing = np.concatenate([tensor.subs[chosen], subs.astype(tensor.subs.dtype)])
     train = tensor.without(missing)
     values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])

@@ -87,6 +87,8 @@ class Job:
             names = self.init.labels.names
             known = {n: given[names[n]] for n in self.effect_modes if names[n] in given}
             vectors = self.effects.uncentred(self.init.intercept, known, self.objective.tensor.shape)
+            if self.objective.loss.model_domain.low >= 0:
+                vectors = self.effects.lifted(vectors)
         return self.typed(self.effects.joined(components, vectors))
 
     def typed(self, factors: Factors) -> list[FloatArray]:
@@ -143,8 +145,6 @@ def run_starts(
     """
     began = time.perf_counter()
     outputs: list[SolverOutput] = []
-    if job.rank == 0:
-        return [_fit_additive(job, _timed(job.solver, max_seconds), [], callback, progress)], False
     for index in range(n_starts):
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         if index and left is not None and left <= 0:
@@ -164,9 +164,12 @@ def run_starts(
         outputs.append(_settled(job, free, job.effects, found))
         if found.status == "callback":
             break
-    if job.effects is not None:
+    if job.effects is not None and job.rank and outputs[-1].status != "callback":
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
-        outputs += _better_additive(job, outputs, left, progress)
+        try:
+            outputs += _better_additive(job, outputs, left, progress)
+        except KeyboardInterrupt:
+            return outputs, True
     return outputs, False
 
 
@@ -177,21 +180,6 @@ def _timed(solver: Solver, max_seconds: float | None) -> Solver:
     return replace(solver, max_seconds=max(max_seconds, 0.0))  # type: ignore[type-var]
 
 
-def _fit_additive(
-    job: Job,
-    solver: Solver,
-    start: list[FloatArray],
-    callback: Callable[[IterationState], bool | None] | None,
-    progress: Reporter,
-) -> SolverOutput:
-    """The model of main effects alone, from such factors on, or from the best constant."""
-    effects = MainEffects(job.effect_modes, 0)
-    start = start or job.additive_start()
-    free, bounds = job.problem(start, effects)
-    found = _solve(solver, free, start, bounds, _Watch(free, 0, callback, progress))
-    return _settled(job, free, effects, found)
-
-
 def _better_additive(
     job: Job, outputs: list[SolverOutput], max_seconds: float | None, progress: Reporter
 ) -> list[SolverOutput]:
@@ -199,20 +187,33 @@ def _better_additive(
 
     It is fitted roughly first: mostly that shows that it is not.
     """
-    zeros = [np.zeros((size, job.rank)) for size in job.objective.tensor.shape]
+    whole, zeros = job.objective, [np.zeros_like(a) for a in job.bounds.lower]
     is_feasible = all(np.array_equal(a, b) for a, b in zip(job.bounds.project(zeros), zeros, strict=True))
-    if job.effects is None or not is_feasible or not job.objective.is_exact_affordable:
+    if job.effects is None or not (job.groups and is_feasible and whole.is_exact_affordable):
         return []
-    best, null = min(output.objective for output in outputs), job.objective.null_value
-    solver = _timed(job.solver, max_seconds)
-    additive = _fit_additive(job, _roughly(solver), [], None, progress)
-    if best < additive.objective - _CLEAR * abs(null - additive.objective):
-        return []
-    additive = _fit_additive(job, solver, additive.factors, None, progress)
-    if best <= additive.objective:
-        return []
-    vectors = MainEffects(job.effect_modes, 0).vectors(additive.factors)
-    return [replace(additive, factors=job.effects.joined(zeros, vectors))]
+    alone, solver = replace(job, rank=0), _timed(job.solver, max_seconds)
+    best, start = min(output.objective for output in outputs), job.additive_start()
+    for method in (_roughly(solver), solver):
+        free, bounds = alone.problem(start, alone.effects)
+        found = _solve(method, free, start, bounds, _Watch(free, 0, None, progress))
+        found = _settled(alone, free, alone.effects, found)
+        # The factors of free modes are 0, which switches components off; fixed ones keep their ridge.
+        components = [
+            a if n in job.fixed else z for n, (a, z) in enumerate(zip(_first(outputs), zeros, strict=True))
+        ]
+        components = [a[:, : job.rank] for a in components]
+        vectors = MainEffects(job.effect_modes, 0).vectors(found.factors)
+        factors = job.typed(job.effects.joined(components, vectors))
+        value, _ = whole.with_effects(job.effects).value_and_grad(factors)
+        if best < value - _CLEAR * abs(whole.null_value - value):
+            return []
+        start = found.factors
+    return [replace(found, factors=factors, objective=value)] if value < best else []
+
+
+def _first(outputs: list[SolverOutput]) -> list[FloatArray]:
+    """The factors of any outcome: fixed ones are the same in all."""
+    return outputs[0].factors
 
 
 def _roughly(solver: Solver) -> Solver:

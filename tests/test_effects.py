@@ -300,3 +300,56 @@ def test_command_line(tmp_path, capsys):
     assert '"main_effects": [\n    "airport",\n    "hour"\n  ]' in shown
     assert main(["fit", "nyc_wind", "--rank", "1", "--main-effects", "--seed", "0", "--max-iter", "3"]) == 0
     assert "main effects" in capsys.readouterr().out
+
+
+def test_fixed_factors_stay_whatever_the_additive_model_reaches(rng):
+    data = rng.poisson(2.0, (5, 4, 3)).astype(float)
+    known = ObservedTensor(np.argwhere(data), data[data > 0], data.shape)
+    factors = [rng.uniform(0.5, 1.0, (n, 2)) for n in data.shape]
+    result = fit_gcp(known, 2, main_effects=[1, 2], fixed_modes=[0], init=factors, l2_reg=50.0)
+    assert_allclose(result.factors[0], factors[0] / np.linalg.norm(factors[0], axis=0))
+
+
+def test_interrupts_and_callbacks_keep_what_there_is(rng, monkeypatch):
+    from gcp import job
+
+    data = rng.normal(size=SHAPE)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_better_additive", interrupted)
+        result = fit_gcp(data, 1, main_effects=True, random_state=0)
+    assert result.status == "interrupted"
+    seen = []
+    fit_gcp(data, 1, main_effects=True, random_state=0, callback=lambda s: seen.append(s.iteration) or True)
+    assert seen == [1]
+
+    def at_once(state):
+        raise KeyboardInterrupt
+
+    alone = fit_gcp(data, 0, main_effects=True, random_state=0, callback=at_once)
+    assert alone.status == "interrupted"
+
+
+def test_a_nonnegative_result_is_a_warm_start_too(rng):
+    data = rng.poisson(added([rng.uniform(0.5, 3.0, n) for n in SHAPE])).astype(float)
+    first = fit_gcp(data, 1, loss="poisson", main_effects=True, random_state=0)
+    again = fit_gcp(data, 1, loss="poisson", main_effects=True, init=first, n_iter_max=0)
+    assert again.trace["objective"][0] == pytest.approx(first.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("given", [None, np.False_, ()])
+def test_no_effects_by_any_name(given, rng):
+    assert fit_gcp(rng.normal(size=(4, 3)), 1, main_effects=given, random_state=0).main_effects == {}
+    with pytest.raises(ParameterError, match="rank must be an integer >= 1"):
+        fit_gcp(rng.normal(size=(4, 3)), 0, main_effects=given, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"main_effects": 1}, {"main_effects": True, "rank": 0, "init": "nonsense"}]
+)
+def test_more_bad_arguments(options, rng):
+    with pytest.raises(ParameterError):
+        fit_gcp(rng.normal(size=(4, 3)), **{"rank": 1, "random_state": 0} | options)

@@ -138,3 +138,25 @@ def test_command_line(capsys, tmp_path):
     assert main(command.replace("0.1", "2").split()) == 2
     assert "held-out fraction must be between 0 and 1" in capsys.readouterr().err
     assert gcp.datasets.load_nations().shape == (14, 14, 55)
+
+
+def test_entries_that_stay_keep_their_values_and_full_tensors_have_no_zeros_to_hold_out():
+    weights = np.random.default_rng(0).uniform(0.1, 2, 400)
+    subs = np.column_stack([np.arange(400), np.zeros(400, int)])
+    data = SparseTensor(subs, np.arange(1, 401), (400, 4), entry_weights=weights)
+    less = data.without(np.array([[0, 0]]))
+    assert np.array_equal(less.values, np.arange(2, 401))
+    assert np.array_equal(less.entry_weights, weights[1:])
+    full = SparseTensor(np.argwhere(np.ones((3, 3))), np.ones(9), (3, 3))
+    train, test = hold_out(full, 0.3, random_state=0)
+    assert len(train.values) + len(test.values) == 9
+
+
+def test_zeros_stand_for_the_weight_of_their_positions():
+    rng = np.random.default_rng(1)
+    subs = np.unique(rng.integers(0, 1000, (4000, 2)), axis=0)
+    u = np.where(np.arange(1000) < 500, 1.0, 3.0)
+    test = hold_out(SparseTensor(subs, np.ones(len(subs)), (1000, 1000), mode_weights=[u, None]), 0.5, 0).test
+    zeros = test.values == 0
+    heavy = zeros & (test.subs[:, 0] >= 500)
+    assert test.entry_weights[heavy].sum() / test.entry_weights[zeros].sum() == pytest.approx(0.75, abs=0.05)

@@ -32,7 +32,8 @@ def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None =
     dtype : dtype
         float32 or float64: the type of the arithmetic and of all arrays.
     curvature : function, optional
-        Of (x, m, *params), such as the formula's `d2f` or `weight`; None leaves the curvatures alone.
+        Of (x, m, *params), such as the formula's `d2f` or `weight`, of which the size counts; None leaves the
+        curvatures alone.
     """
     function = _compiled(formula.f, formula.df, curvature, len(formula.params), dtype == np.float32)
     return linked.address(function, linked.ENTRYWISE, dtype)
@@ -73,7 +74,7 @@ def _run_function(value: Function, deriv: Function, bend: Function | None, n_par
             m = y[k]
             f = w[k] * value(x[k], m, *p)
             d = w[k] * deriv(x[k], m, *p)
-            c = w[k] * max(bent(x[k], m, *p), 0.0)
+            c = w[k] * abs(bent(x[k], m, *p))
             v[k] = (f if w[k] != 0.0 else 0.0) - z[k] * (m * (a + b * m))
             y[k] = (d if w[k] != 0.0 else 0.0) - z[k] * (a + (b + b) * m)
             u[k] = (c if w[k] != 0.0 else 0.0) - z[k] * (b + b)

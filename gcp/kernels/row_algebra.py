@@ -131,8 +131,16 @@ def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ign
         for q in range(r):
             system[r * width + q] = h[r * width + q] if d[r] != 0.0 and d[q] != 0.0 else 0.0
         system[r * width + r] = h[r * width + r] + damping * trace / size + 1e-300 if d[r] != 0.0 else 1.0
-    if any_free:
+    if any_free and trace > 0.0:
         _solve(system, d, size, width, trace)
+    elif any_free:  # no curvature at all: to the bound, or along the gradient by the length of the row
+        length, steep = 0.0, 0.0
+        for r in range(size):
+            length, steep = length + a[r] * a[r], steep + d[r] * d[r]
+        for r in range(size):
+            bound = low[r] if d[r] > 0.0 else high[r]
+            along = d[r] * np.sqrt(length / steep if length > 0.0 else 1.0 / steep)
+            d[r] = a[r] - bound if d[r] != 0.0 and np.isfinite(bound) else along
     return any_free
 
 

@@ -37,6 +37,8 @@ far too long; then more of it is tried.
 """
 
 _SUFFICIENT = 1e-4
+_NOTHING = 1e-15
+"""Promised decrease of a row's objective, relative to it, that rounding would hide."""
 
 
 class Group(NamedTuple):
@@ -147,8 +149,9 @@ def update(
     bounds : (ndarray, ndarray), each of shape (I_mode or 1, width)
         Lower and upper; one row stands for all.
     formula : Formula
-        Of the loss. Its second derivative serves where it is positive, 0 elsewhere: the Fisher information that other
-        solvers take is much larger at small data and models near 0, and steps would be too short.
+        Of the loss. The size of its second derivative serves first: the Fisher information that other solvers take is
+        much larger at small data and models near 0, and steps would be too short. Where a step of either size fails,
+        `weight` serves.
     zero : (float, float)
         See `listed.loss_and_mttkrps`.
     step : float
@@ -160,7 +163,10 @@ def update(
     -----
     About R**2 / 2 multiplications and additions for each entry, and R**3 / 6 for each row.
     """
-    function = entrywise.address(formula, np.dtype(float), formula.d2f)
+    functions = tuple(
+        entrywise.address(formula, np.dtype(float), bend)
+        for bend in (formula.d2f, formula.weight or formula.d2f)
+    )
     numbers = np.array(formula.params, float), np.array(zero, float)
     lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
     n = len(own)
@@ -174,7 +180,7 @@ def update(
     def work(_: int) -> None:
         for low, high in tasks:  # whichever thread comes first: rows do not depend on each other
             results[low] = _update_rows(
-                function,
+                functions,
                 (group.first, group.subs, group.x, group.w, group.z),
                 (low, high),
                 (own.reshape(-1), lower, upper),
@@ -190,7 +196,7 @@ def update(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
-def _update_rows(function, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
+def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, subs, x, w, z = entries
     own, lower, upper = factor
     linear, quadratic, scales, ridge, centre, size = common
@@ -210,37 +216,70 @@ def _update_rows(function, entries, part, factor, others, common, numbers, step)
         span = first[i], first[i + 1]
         before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
         before += _entries_part(
-            function, (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
+            functions[0], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
         )
         for r in range(size):
             moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
             slope += moved * moved
-        after, accepted, damping = before, False, _DAMPING
-        for _ in range(_DAMPINGS):
-            if not row_algebra.newton_direction(h, system, g, d, a, low, high, size, damping):
-                break
-            length = 1.0
-            for _ in range(_SEARCHES):
-                gain = 0.0
-                for r in range(size):
-                    new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
-                    gain += g[r] * (new[r] - a[r])
-                after = _own_value(new, linear, quadratic, scale, ridge, centre)
-                after += _entries_part(
-                    function, (subs, x, w, z), span, new, others, size, numbers, held, runs, g, h, False
+        row = linear, quadratic, scale, ridge, centre, size
+        after, accepted, hopeless = before, False, False
+        for attempt in range(2):
+            if attempt:
+                _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
+                _entries_part(
+                    functions[1], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
                 )
-                accepted = after <= before + _SUFFICIENT * gain
-                if accepted:
-                    break
-                length *= 0.3
-            if accepted:
+            accepted, hopeless, after = _search(
+                functions[0],
+                (subs, x, w, z),
+                span,
+                others,
+                row,
+                numbers,
+                (held, runs),
+                (h, system),
+                (a, g, d, new, low, high),
+                before,
+            )
+            if accepted or hopeless:
                 break
-            damping *= _MORE_DAMPING
         if accepted:
             for r in range(size):
                 a[r] = new[r]
         value += after if accepted else before
     return value, slope
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
+    """A step that lowers a row's objective to `new`: whether there is one, whether none can be, and the objective."""
+    a, g, d, new, low, high = vectors
+    linear, quadratic, scale, ridge, centre, size = row
+    h, system = matrices
+    damping, after = _DAMPING, before
+    for _ in range(_DAMPINGS):
+        if not row_algebra.newton_direction(h, system, g, d, a, low, high, size, damping):
+            return False, True, before
+        length = 1.0
+        for _ in range(_SEARCHES):
+            gain = 0.0
+            for r in range(size):
+                new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
+                gain += g[r] * (new[r] - a[r])
+            if abs(gain) <= _NOTHING * abs(before):
+                return False, True, before
+            if gain > 0.0:  # bounds have bent the step away from a descent
+                length *= 0.3
+                continue
+            after = _own_value(new, linear, quadratic, scale, ridge, centre)
+            after += _entries_part(
+                function, entries, span, new, others, size, numbers, buffers[0], buffers[1], g, h, False
+            )
+            if after <= before + _SUFFICIENT * gain:
+                return True, False, after
+            length *= 0.3
+        damping *= _MORE_DAMPING
+    return False, False, before
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)

@@ -18,6 +18,9 @@ from gcp.kernels.listed import Listing
 _LARGEST = 2**53
 """Largest size of a mode: up to here every whole number is also a float."""
 
+_MOST_CELLS = 300
+"""Largest power of ten of the number of cells, which is a weight as well."""
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -64,12 +67,21 @@ def checked(
 
 
 def _values(values: ArrayLike) -> Array:
+    if np.ma.isMaskedArray(values):
+        values = np.ma.filled(np.ma.asarray(values).astype(float), np.nan)
     found = np.asarray(values)
     if found.dtype.kind not in "buif":
         raise DataError(f"values has dtype {found.dtype}: expected real, integer or boolean numbers.")
     if found.ndim != 1:
         raise DataError(f"values has shape {found.shape}: expected one number per entry, shape (entries,).")
-    return found
+    return _readable(found)
+
+
+def _readable(array: Array) -> Array:
+    """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[int], str]) -> Array:
@@ -82,7 +94,7 @@ def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[
             f"subs has shape {rows.shape}: expected one row of subscripts per value, ({n}, number of modes)."
         )
     if rows.dtype.kind in "iu":
-        return rows
+        return _readable(rows)
     if rows.dtype.kind != "f":
         raise DataError(f"subs has dtype {rows.dtype}: expected whole numbers.")
     with np.errstate(invalid="ignore"):
@@ -101,13 +113,18 @@ def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
         if len(rows) == 0:
             raise DataError("The list has no entries: give its shape.")
         return tuple(int(size) + 1 for size in rows.max(axis=0))
-    sizes = tuple(shape)
+    try:
+        sizes = tuple(shape)
+    except TypeError:
+        raise DataError(f"shape must be a sequence of sizes: found {shape!r}.") from None
     for size in sizes:
         is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
         if not (is_whole and 1 <= size <= _LARGEST):
             raise DataError(f"shape must hold sizes of modes, at least 1: found {size!r} in {sizes}.")
     if len(sizes) != n_modes:
         raise DataError(f"shape has {len(sizes)} modes, but subs has {n_modes} columns.")
+    if sum(math.log10(size) for size in sizes) > _MOST_CELLS:
+        raise DataError(f"shape {sizes} has more than 1e{_MOST_CELLS} cells.")
     return tuple(int(size) for size in sizes)
 
 
@@ -190,13 +207,13 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
     if permutation is not None:
         values = radix.taken(values, permutation, n_threads)
         weights = None if weights is None else radix.taken(weights, permutation, n_threads)
+    else:  # these may still be the caller's, who may change them
+        subs, values = np.array(subs, order="C"), values.copy()
     first = ordering.first_of_runs(subs)
     if first.all():
         return SortedEntries(shape, order, subs, values, weights)
     if aggregate == "error":
         raise DataError(_repetition(entries, first, permutation))
-    if permutation is None:  # these may still be the caller's
-        subs, values, weights = subs.copy(), values.copy(), None if weights is None else weights.copy()
     return _merged(SortedEntries(shape, order, subs, values, weights), first, aggregate)
 
 
@@ -205,9 +222,11 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
     values, weights = found.values, found.weights
     if aggregate == "sum" and weights is not None:
         raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
-    n = int(np.count_nonzero(first))
-    kind = np.float64 if values.dtype.kind == "f" or aggregate == "mean" else np.int64
-    sums = values.astype(kind, copy=False) if weights is None else values * weights
+    n, own = int(np.count_nonzero(first)), values[first]
+    single = np.diff(np.flatnonzero(first), append=len(first)) == 1
+    whole = np.uint64 if values.dtype.kind == "u" else np.int64
+    kind = np.float64 if values.dtype.kind == "f" or aggregate == "mean" else whole
+    sums = values.astype(kind) if weights is None else np.where(weights > 0, values, 0) * weights
     ordering.add_runs(sums, first)
     ordering.keep_rows(found.subs, first)
     subs, sums = (_fitting(array[:n]) for array in (found.subs, sums))
@@ -217,6 +236,7 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
         sums /= np.where(weights > 0, weights, 1.0)
     elif aggregate == "mean":
         sums /= np.diff(np.flatnonzero(first), append=len(first))
+    sums = np.where(single, own, sums)  # not through a weight and back
     if values.dtype.kind == "f":
         sums = sums.astype(values.dtype, copy=False)
     return SortedEntries(found.shape, found.order, subs, sums, weights)

@@ -77,11 +77,9 @@ class SparseTensor(ListedTensor):
     ) -> None:
         given = entries.checked(subs, values, shape, entry_weights)
         unknown = None
-        if missing is not None and len(np.asarray(missing)):
-            cells = np.asarray(missing)
-            unknown = entries.checked(
-                cells, np.zeros(len(cells)), given.shape, None, "missing cell {}".format
-            )
+        if missing is not None and (cells := np.asarray(missing)).size:
+            zeros = np.zeros(len(cells) if cells.ndim else 0)
+            unknown = entries.checked(cells, zeros, given.shape, None, "missing cell {}".format)
         found = entries.sorted_entries(given, aggregate)
         self._set(found, unknown, _mode_weights(mode_weights, given.shape), labels)
 
@@ -129,11 +127,7 @@ class SparseTensor(ListedTensor):
 
     def without(self, cells: Array) -> SparseTensor:
         """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not."""
-        listing = self.listing
-        unknown = np.empty((0, self.ndim), np.int64)
-        if self.n_missing and listing.w is not None:
-            unknown = listing.subs[listing.w == 0][:, np.argsort(listing.order)].astype(np.int64)
-        subs = np.concatenate([unknown, np.asarray(cells, dtype=np.int64)])
+        subs = np.concatenate([self.missing.astype(np.int64), np.asarray(cells, dtype=np.int64)])
         given = entries.checked(subs, np.zeros(len(subs)), self.shape, None, "missing cell {}".format)
         tensor = type(self).__new__(type(self))
         tensor._set(self.entries, given, self.mode_weights, self.labels)

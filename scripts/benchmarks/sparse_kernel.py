@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -104,36 +104,25 @@ def timed(problem, arguments):
 
 
 def memory(problem, kind, folder):
-    """Peak beyond the interpreter, input included, relative to the input."""
+    """The most that NumPy holds while the tensor is made and evaluated, input included, relative to the input."""
     small = gcp.SparseTensor([[0, 0, 0]], [1.0], (2, 2, 2))
     formula = gcp.get_loss("poisson").formula
     small.loss_and_mttkrps(formula, [np.ones((2, 10))] * 3, 1)  # compiled
-    before = peak_mb()
     subs, values, _ = counts_of(problem, folder)
-    size = len(values) * (3 * np.dtype(kind).itemsize + 8) / 1e6
     subs = subs.astype(kind)
-    held = current_mb()
-    tensor = gcp.SparseTensor(subs, values, CUBE)
     rng = np.random.default_rng(0)
-    tensor.loss_and_mttkrps(formula, [rng.random((n, 10)) for n in CUBE], 1)
-    extra = peak_mb() - max(held, before)
+    factors = [rng.random((n, 10)) for n in CUBE]
+    tracemalloc.start()
+    tensor = gcp.SparseTensor(subs, values, CUBE)
+    tensor.loss_and_mttkrps(formula, factors, 1)
+    extra, size = tracemalloc.get_traced_memory()[1], subs.nbytes + values.nbytes
     return {
         "problem": problem,
         "subs": kind,
         "values": "float64",
-        "input_mb": size,
-        "ratio": (size + max(extra, 0.0)) / size,
+        "input_mb": size / 1e6,
+        "ratio": (size + extra) / size,
     }
-
-
-def peak_mb():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def current_mb():
-    status = Path("/proc/self/status").read_text()
-    return float(status.split("VmRSS:")[1].split()[0]) / 1e3
 
 
 if __name__ == "__main__":

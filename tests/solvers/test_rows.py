@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from gcp import (
     LBFGSB,
     ConvergenceWarning,
+    Huber,
     NegativeBinomial,
     ObservedTensor,
     ParameterError,
@@ -234,3 +235,27 @@ def test_lbfgsb_takes_lists_as_they_are(rng):
 def test_svd_starts_are_for_dense_data():
     with pytest.raises(ParameterError, match=r"to_dense\(\)"):
         fit_gcp(ObservedTensor([[0, 1]], [1.0], (2, 2)), 1, init="svd", random_state=0)
+
+
+def test_rows_without_positive_curvature_move(rng):
+    # far from the data, Huber's loss is linear at every entry: no second derivative, but its weight
+    shape = (12, 10, 8)
+    factors = random_factors(shape, 2, rng)
+    data = 1e4 * np.einsum("ir,jr,kr->ijk", *factors) + rng.normal(size=shape)
+    tensor = some_known(data, 0.5, rng)
+    by_rows, by_lbfgsb = (
+        fit_gcp(tensor, 2, loss=Huber(delta=1.0), solver=solver, random_state=1)
+        for solver in ("rows", "lbfgsb")
+    )
+    assert by_rows.objective < 1e-3 * by_rows.null_objective
+    assert by_rows.objective < 1.5 * by_lbfgsb.objective
+
+
+def test_projected_steps_that_bounds_bend_are_shortened(rng):
+    tensor, _ = planted_counts((12, 11, 10), 2, 3000, rng)
+    ends = [
+        fit_gcp(tensor, 2, loss="poisson", bounds=[(0.1, 0.9)] * 3, solver="rows", random_state=seed)
+        for seed in range(5)
+    ]
+    assert all(end.converged for end in ends)
+    assert_allclose([end.objective for end in ends], ends[0].objective, rtol=1e-6)

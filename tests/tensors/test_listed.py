@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+import gcp
 from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, build_objective
 from gcp.errors import DataError, ParameterError
 
@@ -324,3 +325,47 @@ def test_objective_of_the_dense_equivalent(kind, loss, options, rng):
 
 def test_dense_and_listed_tensors_are_no_arrays():
     assert isinstance(SparseTensor([[0]], [1]).to_dense(), DenseTensor)
+
+
+@pytest.mark.parametrize("values", [np.float16, np.longdouble, ">f8", "<f4", np.int8, ">i8"])
+@pytest.mark.parametrize("subs", [">i4", np.uint64, np.int16])
+def test_every_type_of_numbers_is_read(values, subs):
+    given = np.array([[2, 1], [0, 1], [1, 0]]).astype(subs)
+    for kind in (gcp.ObservedTensor, gcp.SparseTensor):
+        tensor = kind(given, np.array([3, 1, 2]).astype(values), (3, 2))
+        assert tensor.values.tolist() == [1, 2, 3]
+        assert tensor.subs.tolist() == [[0, 1], [1, 0], [2, 1]]
+
+
+def test_sums_do_not_overflow_their_types():
+    big = gcp.SparseTensor([[0, 0], [0, 0]], np.array([2**62, 2**62], np.uint64), (1, 1), aggregate="sum")
+    assert big.values[0] == 2**63
+    half = gcp.SparseTensor([[0, 0], [0, 0]], np.array([60000, 60000], np.float16), (1, 1), aggregate="sum")
+    assert half.values[0] == 120000
+
+
+def test_what_the_caller_changes_later_does_not_matter():
+    subs, values = np.array([[0, 1], [2, 0]], np.uint32), np.array([1, 2], np.float32)
+    tensor = gcp.ObservedTensor(subs, values, (3, 2))
+    subs[0, 0], values[0] = 99, 99
+    assert tensor.subs.tolist() == [[0, 1], [2, 0]]
+    assert tensor.listing.x.tolist() == [1, 2]
+
+
+def test_entries_of_weight_zero_have_no_say_in_a_mean():
+    tensor = gcp.SparseTensor(
+        [[0, 0], [0, 0], [1, 1]], [np.nan, 3, 1], (2, 2), entry_weights=[0, 1, 1], aggregate="mean"
+    )
+    assert tensor.values.tolist() == [3, 1]
+    assert tensor.n_missing == 0
+
+
+def test_masked_values_are_unknown():
+    values = np.ma.array([1.0, 2.0], mask=[True, False])
+    assert gcp.ObservedTensor([[0, 0], [1, 1]], values, (2, 2)).values.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("shape", [5, (2**53,) * 30])
+def test_shapes_that_are_none(shape):
+    with pytest.raises(gcp.DataError, match="shape"):
+        gcp.SparseTensor([[0] * 30], [1.0], shape)
