@@ -307,7 +307,9 @@ def example(kind, options, rng):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(
-    "options", [set(), {"entry_weights"}, {"missing"}, {"mode_weights", "entry_weights", "missing"}], ids=str
+    "options",
+    [set(), {"entry_weights"}, {"missing"}, {"mode_weights", "entry_weights", "missing"}],
+    ids=lambda chosen: "+".join(sorted(chosen)),
 )
 def test_objective_of_the_dense_equivalent(kind, loss, options, rng):
     tensor = example(kind, options, rng)
