@@ -1,6 +1,6 @@
 """Race on ratings of which few are known: held-out error against seconds; and the size of the Netflix prize.
 
-    pip install .[bench] cornac python scripts/benchmarks/completion.py [--problem 1e7 netflix] [--rank 10 50]
+    pip install .[bench] python scripts/benchmarks/completion.py [--problem 1e7 netflix] [--rank 10 50]
     [--competitor gcp cornac] [--data DIR]
 
 Synthetic ratings 3.6 + user + film + product of planted rows of rank 10 + noise of sd 0.8, long-tailed over users
