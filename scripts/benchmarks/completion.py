@@ -1,7 +1,7 @@
 """Race on ratings of which few are known: held-out error against seconds; and the size of the Netflix prize.
 
     pip install .[bench]
-    python scripts/benchmarks/completion.py [--problem 1e7 netflix] [--rank 10 50] [--competitor gcp cornac] [--data DIR]
+    python scripts/benchmarks/completion.py [--problem 1e7 netflix] [--rank 10 50] [--competitor ...] [--data DIR]
 
 Synthetic ratings 3.6 + user + film + product of planted rows of rank 10 + noise of sd 0.8, long-tailed over users
 and films: 48,019 x 17,770 with 1e7 known and 1e6 held out, and 480,189 x 17,770 with 100,480,507 and 1,408,395. gcp
