@@ -146,7 +146,6 @@ def fit_gcp(
     began = time.perf_counter()
     if callback is not None and not callable(callback):
         raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
-    rank = arguments.whole_number("rank", rank, least=0)
     n_starts = arguments.whole_number("n_starts", n_starts)
     method = arguments.solver(solver, n_iter_max, tol, max_seconds)
     objective = build_objective(

@@ -84,7 +84,7 @@ def _of_dense(tensor: DenseTensor, fraction: float, rng: np.random.Generator) ->
     train = as_tensor(tensor, mask=~held)
     own = weights[held].astype(float) / fraction
     assert isinstance(train, DenseTensor)
-    test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, entry_weights=own)
+    test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, own, tensor.labels)
     return Split(train, test)
 
 
@@ -111,7 +111,8 @@ def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) 
     missing = np.concatenate([tensor.subs[chosen], subs.astype(tensor.subs.dtype)])
     train = tensor.without(missing)
     values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])
-    return Split(train, ObservedTensor(missing, values, tensor.shape, np.concatenate([own, of_zeros])))
+    both = np.concatenate([own, of_zeros])
+    return Split(train, ObservedTensor(missing, values, tensor.shape, both, tensor.labels))
 
 
 def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
@@ -163,7 +164,7 @@ def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
 
 
 def _auc(x: FloatArray, model: FloatArray) -> float:
-    """From the ranks of the ones among all (Mann and Whitney); weights within a class are all alike."""
+    """From the ranks of the ones among all (Mann and Whitney); every cell counts once."""
     ones = int(np.count_nonzero(x))
     ranks = rankdata(model)
     return float((ranks[x == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(x) - ones)))

@@ -156,12 +156,12 @@ def run_starts(
             free, bounds = job.problem(start, job.effects, index)
             watch = _Watch(free, index, callback, progress)
             found = _solve(solver, free, start, bounds, watch)
+            outputs.append(_settled(job, free, job.effects, found))
         except KeyboardInterrupt:
             latest = watch.interrupted() if watch else []
             if not (outputs or latest):
                 raise
             return outputs + latest, True
-        outputs.append(_settled(job, free, job.effects, found))
         if found.status == "callback":
             break
     if job.effects is not None and job.rank and outputs[-1].status != "callback":
@@ -198,10 +198,8 @@ def _better_additive(
         found = _solve(method, free, start, bounds, _Watch(free, 0, None, progress))
         found = _settled(alone, free, alone.effects, found)
         # The factors of free modes are 0, which switches components off; fixed ones keep their ridge.
-        components = [
-            a if n in job.fixed else z for n, (a, z) in enumerate(zip(_first(outputs), zeros, strict=True))
-        ]
-        components = [a[:, : job.rank] for a in components]
+        given = outputs[0].factors  # in all outcomes the same
+        components = [given[n][:, : job.rank] if n in job.fixed else z for n, z in enumerate(zeros)]
         vectors = MainEffects(job.effect_modes, 0).vectors(found.factors)
         factors = job.typed(job.effects.joined(components, vectors))
         value, _ = whole.with_effects(job.effects).value_and_grad(factors)
@@ -209,11 +207,6 @@ def _better_additive(
             return []
         start = found.factors
     return [replace(found, factors=factors, objective=value)] if value < best else []
-
-
-def _first(outputs: list[SolverOutput]) -> list[FloatArray]:
-    """The factors of any outcome: fixed ones are the same in all."""
-    return outputs[0].factors
 
 
 def _roughly(solver: Solver) -> Solver:

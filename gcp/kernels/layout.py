@@ -47,8 +47,8 @@ class Layout:
 
         A copy only if no split gives a view, or if all views have short rows and the data are small.
         """
-        data = _readable(data)
-        weights = None if weights is None else _readable(weights)
+        data = readable(data)
+        weights = None if weights is None else readable(weights)
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
         split = _choose_split(data.transpose(order), None if weights is None else weights.transpose(order))
         n_bytes = data.nbytes + (0 if weights is None else weights.nbytes)  # of views, as if they were whole
@@ -109,7 +109,7 @@ def _with_dense_rows(matrix: Array) -> Array:
     return matrix if dense and forwards else np.ascontiguousarray(matrix)
 
 
-def _readable(array: Array) -> Array:
+def readable(array: Array) -> Array:
     """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="K")

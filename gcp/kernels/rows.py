@@ -147,7 +147,7 @@ def update(
     own : ndarray of float64, shape (I_mode, width)
         The mode's padded factor, with its main effects as the last unknown if there are any.
     bounds : (ndarray, ndarray), each of shape (I_mode or 1, width)
-        Lower and upper; one row stands for all.
+        Lower and upper; in either, one row stands for all.
     formula : Formula
         Of the loss. The size of its second derivative serves first: the Fisher information that other solvers take is
         much larger at small data and models near 0, and steps would be too short. Where a step of either size fails,
@@ -157,7 +157,7 @@ def update(
     step : float
         t of `RowUpdate.slope`.
     n_threads : int
-        The outcome does not depend on it.
+        The factor does not depend on it; sums do, in their last digits.
 
     Notes
     -----
@@ -209,9 +209,9 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
     value = slope = 0.0
     for i in range(part[0], part[1]):
         a = own[i * width : (i + 1) * width]
-        at = 0 if lower.shape[0] == 1 else i
+        at_low, at_high = i if lower.shape[0] > 1 else 0, i if upper.shape[0] > 1 else 0
         for r in range(width):
-            low[r], high[r] = lower[at, r], upper[at, r]
+            low[r], high[r] = lower[at_low, r], upper[at_high, r]
         scale = scales[i] if scales.size else 1.0
         span = first[i], first[i + 1]
         before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)

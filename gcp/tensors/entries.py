@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from gcp._typing import Array, FloatArray
 from gcp.errors import DataError, ParameterError
 from gcp.kernels import ordering, radix, threads
+from gcp.kernels.layout import readable
 from gcp.kernels.listed import Listing
 
 _LARGEST = 2**53
@@ -74,14 +75,7 @@ def _values(values: ArrayLike) -> Array:
         raise DataError(f"values has dtype {found.dtype}: expected real, integer or boolean numbers.")
     if found.ndim != 1:
         raise DataError(f"values has shape {found.shape}: expected one number per entry, shape (entries,).")
-    return _readable(found)
-
-
-def _readable(array: Array) -> Array:
-    """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
-    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
-        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return readable(found)
 
 
 def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[int], str]) -> Array:
@@ -94,7 +88,7 @@ def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[
             f"subs has shape {rows.shape}: expected one row of subscripts per value, ({n}, number of modes)."
         )
     if rows.dtype.kind in "iu":
-        return _readable(rows)
+        return readable(rows)
     if rows.dtype.kind != "f":
         raise DataError(f"subs has dtype {rows.dtype}: expected whole numbers.")
     with np.errstate(invalid="ignore"):

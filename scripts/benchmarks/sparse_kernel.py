@@ -3,7 +3,7 @@
     python scripts/benchmarks/sparse_kernel.py [--problem 1e6 1e7] [--rank 10 32] [--data DIR] [--json FILE]
 
 Prints nanoseconds per nonzero and component (Poisson loss, 2000 x 1500 x 1000, medians of interleaved repetitions
-with quartiles), for one thread and for all, in float64 and float32, and, in a process of its own, the peak of the
+with quartiles), for one thread and for all, in float64 and float32, and, in a process of its own, the peak of NumPy's
 memory while the tensor is made from subscripts (int64 or int32) and values and evaluated, relative to the bytes of
 these.
 """
