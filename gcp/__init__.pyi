@@ -37,6 +37,7 @@ from .solvers import LBFGSB as LBFGSB
 from .solvers import Adam as Adam
 from .solvers import PreconditionedLBFGS as PreconditionedLBFGS
 from .solvers import RowNewton as RowNewton
+from .solvers import SampledRowNewton as SampledRowNewton
 from .solvers import available_solvers as available_solvers
 from .tensors import DenseTensor as DenseTensor
 from .tensors import ObservedTensor as ObservedTensor

@@ -20,7 +20,7 @@ from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
-from gcp.progress import reporter, tell_of_compilation
+from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput
@@ -79,9 +79,9 @@ def fit_gcp(
         others are random. With `fixed_modes` the fixed factors are common to all.
     solver : str or Solver
         "auto" (of dense data: als, then plbfgs if need be, for the Gaussian loss on complete data without entry
-        weights, bounds, ties and main effects; else plbfgs; of lists of entries: rows, or lbfgsb where that does not
-        apply, or adam where the exact objective is out of reach), "adam", "als", "lbfgsb", "plbfgs", "rows", or an
-        instance such as ``LBFGSB(memory=20)``.
+        weights, bounds, ties and main effects; else plbfgs; of lists of entries: rows, or sampled-rows and lbfgsb
+        where zeros have no closed form, or adam; see `Auto`), "adam", "als", "lbfgsb", "plbfgs", "rows",
+        "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
@@ -159,6 +159,8 @@ def fit_gcp(
     shapes = [(size, rank) for size in shape]
     limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
     seed = arguments.seed(random_state)
+    if verbose and objective.zeros_note:
+        tell(objective.zeros_note)
     job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
     with (
         reporter(verbose, n_starts) as progress,

@@ -25,7 +25,12 @@ class Reporter(Protocol):
 
 def tell_of_compilation() -> None:
     """Why nothing happens for a while."""
-    print("compiling (at a first use only)", file=sys.stderr, flush=True)
+    tell("compiling (at a first use only)")
+
+
+def tell(note: str) -> None:
+    """A line about what is coming, before the fit."""
+    print(note, file=sys.stderr, flush=True)
 
 
 @contextmanager

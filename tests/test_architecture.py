@@ -77,6 +77,7 @@ DOORS = {
     ("samplers", "kernels"): {
         "gcp.kernels.listed",
         "gcp.kernels.lookup",
+        "gcp.kernels.moments",
         "gcp.kernels.radix",
     },
     ("solvers", "objectives"): {
@@ -85,6 +86,7 @@ DOORS = {
         "gcp.objectives.least_squares",
         "gcp.objectives.row_wise",
         "gcp.objectives.sampled",
+        "gcp.objectives.sampled_rows",
     },
     ("solvers", "kernels"): {"gcp.kernels.products"},
 }
@@ -250,6 +252,7 @@ def test_functions_document_every_parameter(name):
         "LBFGSB",
         "PreconditionedLBFGS",
         "RowNewton",
+        "SampledRowNewton",
         "Interval",
         "ModeLabels",
         "FitResult",

@@ -119,7 +119,7 @@ def _add_method(parser: Parser) -> None:
         "--solver",
         default="auto",
         metavar="NAME",
-        help="auto, adam, als, lbfgsb, plbfgs or rows (default: auto)",
+        help="auto, adam, als, lbfgsb, plbfgs, rows or sampled-rows (default: auto)",
     )
     group.add_argument(
         "--max-iter",

@@ -9,6 +9,7 @@ from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
 from gcp.objectives.sampled import Sampled, Sampling, Seeds
+from gcp.objectives.sampled_rows import SampledRows
 
 
 class Differentiable(Protocol):
@@ -65,4 +66,13 @@ class Objective(Differentiable, Protocol):
         ------
         ParameterError
             If there is no such sampler for the data.
+        """
+
+    def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
+        """The problem in rows of sparse data whose zeros have no closed form, from samples of these.
+
+        Raises
+        ------
+        ParameterError
+            If the objective is none such; the message says why.
         """

@@ -12,15 +12,17 @@ from scipy.optimize import minimize_scalar
 from gcp._typing import Factors, FloatArray
 from gcp.effects import MainEffects
 from gcp.errors import ParameterError
+from gcp.kernels.rows import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
-from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, sample
+from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, ValueAndGrad, sample
+from gcp.objectives.sampled_rows import SampledRows
 from gcp.objectives.survey import Survey
 from gcp.penalties.ridge import Ridge
-from gcp.samplers import Batch
+from gcp.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -29,6 +31,9 @@ _LARGEST_CONSTANT = 1e10
 
 _MOST_CELLS = 2**28
 """So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
+
+_ZERO_SAMPLES = 1 << 20
+"""Zeros, at least, in the sample that estimates an objective that is out of reach."""
 
 _SOFTNESS = tuple(0.1 * 0.5**k for k in range(10))
 """Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
@@ -100,7 +105,7 @@ class EntrywiseObjective:
         return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
 
     def _pass(
-        self, tensor: TensorData | Batch, factors: Factors, n_threads: int
+        self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int
     ) -> tuple[float, list[FloatArray]]:
         """The loss over a tensor or a part of it, and its gradient, without ridge."""
         components, effects = self._split(factors)
@@ -131,6 +136,17 @@ class EntrywiseObjective:
             return True
         return self.tensor.n_counted_cells <= _MOST_CELLS
 
+    @property
+    def zeros_note(self) -> str:
+        """How the zeros of sparse data are evaluated if not by a closed form; else empty."""
+        if not isinstance(self.tensor, SparseTensor) or self.loss.formula.zero is not None:
+            return ""
+        cells, limit = self.tensor.n_counted_cells, f"(exact evaluations: up to {_MOST_CELLS:,})"
+        if self.is_exact_affordable:
+            return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
+        found = f"{cells:.3g} cells" if np.isfinite(cells) else "weighted positions"
+        return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
+
     def _unaffordable(self) -> str:
         assert isinstance(self.tensor, SparseTensor)
         cells = self.tensor.n_counted_cells
@@ -142,7 +158,7 @@ class EntrywiseObjective:
         return (
             f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "
             f"{found} are more than can be summed one by one (at most {_MOST_CELLS:,}, of weight 1 or 0). "
-            'Use solver="adam", which samples them, or evaluate a sample of cells as an ObservedTensor; the losses '
+            'Use solver="auto", which samples them, or evaluate a sample of cells as an ObservedTensor; '
             "gaussian, poisson, bernoulli-poisson, and beta-divergence with beta 1 or 2, have a closed form."
         )
 
@@ -195,31 +211,100 @@ class EntrywiseObjective:
         ParameterError
             Dense data, one mode, a formula that does not compile, or zeros without a closed form.
         """
-        formula, is_sparse = self.loss.formula, isinstance(self.tensor, SparseTensor)
-        found = ""
+        tensor, zero = self.tensor, self.loss.formula.zero
+        if isinstance(tensor, SparseTensor) and zero is None:
+            raise ParameterError(
+                f"Row-wise updates need a closed form for zeros: found sparse data under the {self.loss.name} loss, "
+                'which has none. Use solver="sampled-rows".'
+            )
+        rows = self._rows()
+        assert isinstance(tensor, ListedTensor)
+        is_sparse = isinstance(tensor, SparseTensor)
+        return replace(rows, groups=tensor.groups, zero=zero if is_sparse and zero else (0.0, 0.0))
+
+    def _rows(self) -> RowWise:
+        """The problem in rows, without its entries."""
+        found, mode_weights = "", None
         if not isinstance(self.tensor, ListedTensor):
             found = "a dense tensor"
         elif self.tensor.ndim < 2:
             found = "a tensor of one mode"
-        elif not formula.compiled:
+        elif not self.loss.formula.compiled:
             found = "a loss whose formula does not compile"
-        elif is_sparse and formula.zero is None:
-            found = f"sparse data under the {self.loss.name} loss, which has no closed form for zeros"
-        if found or not isinstance(self.tensor, ListedTensor):
+        if found:
             raise ParameterError(
                 f'Row-wise updates are for lists of entries: found {found}. Use solver="auto".'
             )
-        zero = formula.zero if isinstance(self.tensor, SparseTensor) else None
+        if isinstance(self.tensor, SparseTensor):
+            mode_weights = self.tensor.mode_weights
         return RowWise(
-            self.tensor.groups,
-            formula,
-            zero or (0.0, 0.0),
-            self.tensor.mode_weights if isinstance(self.tensor, SparseTensor) else None,
+            (),
+            self.loss.formula,
+            (0.0, 0.0),
+            mode_weights,
             self.ridge,
             self.n_threads,
-            tuple(range(self.tensor.ndim)),
+            tuple(range(len(self.tensor.shape))),
             softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),
         )
+
+    def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
+        """The same of sparse data whose zeros have no closed form, from samples of these.
+
+        Raises
+        ------
+        ParameterError
+            Other data or another loss, one mode, or a formula that does not compile.
+        """
+        formula = self.loss.formula
+        if not isinstance(self.tensor, SparseTensor) or formula.zero is not None:
+            found = f"the {self.loss.name} loss, whose zeros have a closed form"
+            if not isinstance(self.tensor, SparseTensor):
+                found = "data without unlisted zeros"
+            raise ParameterError(
+                f'Samples of zeros are not needed: found {found}. Use solver="rows" or "auto".'
+            )
+        controlled = Controlled(self.tensor, self.loss.model_domain.low >= 0)
+        rows = self._rows()
+        fixed, fresh = seeds or DEFAULT_SEEDS
+        rng = np.random.default_rng(fresh)
+
+        def draw(factors: Factors, n: int) -> RowWise:
+            listing = controlled.draw(n, rng)
+            zero = controlled.polynomial(formula, *self._split(factors), rng)
+            return replace(rows, groups=[grouped(listing, mode) for mode in rows.free], zero=zero)
+
+        value_and_grad: ValueAndGrad = self.value_and_grad
+        if not self.is_exact_affordable:
+            value_and_grad = self._estimate(controlled, np.random.default_rng(fixed))
+        return SampledRows(
+            value_and_grad,
+            self.is_exact_affordable,
+            draw,
+            rows,
+            controlled.is_nonnegative,
+            len(self.tensor.listing.x),
+            controlled.n_zeros,
+            self.saturated_value,
+            self.null_value,
+        )
+
+    def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
+        """The value and the gradient with the zeros' part from one sample, drawn at the first call."""
+        formula, tensor = self.loss.formula, controlled.tensor
+        slope = 0.0
+        if controlled.is_nonnegative:
+            slope = float(formula.df(0.0, self.null_constant, *formula.params))
+        drawn: list[ControlledSample] = []
+
+        def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+            if not drawn:
+                n = max(_ZERO_SAMPLES, 2 * len(tensor.listing.x))
+                drawn.append(controlled.sample(n, slope, rng))
+            value, grad = self._pass(drawn[0], factors, self.n_threads)
+            return self.ridge.add_to(value, grad, factors), grad
+
+        return value_and_grad
 
     @property
     def saturated_value(self) -> float:

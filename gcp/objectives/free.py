@@ -12,6 +12,7 @@ from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
 from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
+from gcp.objectives.sampled_rows import SampledRows
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,31 @@ class FreeFactors:
 
     def row_wise(self) -> RowWise:
         """The parts of a problem in rows, unless modes are tied."""
+        return replace(self.objective.row_wise(), free=self._own(), template=self.template)
+
+    def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
+        """The same of sparse data whose zeros have no closed form, from samples of these."""
+        free = self._own()
+        whole = self.objective.sampled_rows(seeds or self.seeds)
+
+        def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+            value, grad = whole.value_and_grad(self.expand(factors))
+            return value, self.gather(grad)
+
+        def draw(factors: Factors, n: int) -> RowWise:
+            return replace(whole.draw(factors, n), free=free, template=self.template)
+
+        rows = replace(whole.rows, free=free, template=self.template)
+        return replace(whole, value_and_grad=value_and_grad, draw=draw, rows=rows)
+
+    def _own(self) -> tuple[int, ...]:
+        """The free modes, each with a factor of its own."""
         if tied := [group for group in self.groups if len(group) > 1]:
             raise ParameterError(
                 f"Row-wise updates need a factor of its own for every mode: found tied modes {tied[0]}. "
-                'Use solver="lbfgsb".'
+                'Use solver="auto".'
             )
-        free = tuple(group[0] for group in self.groups)
-        return replace(self.objective.row_wise(), free=free, template=self.template)
+        return tuple(group[0] for group in self.groups)
 
     @property
     def is_exact_affordable(self) -> bool:

@@ -43,6 +43,8 @@ class Sampling:
                 raise ParameterError(f"{name} must be an integer >= 1 or None: found {value!r}.")
 
 
+ValueAndGrad = Callable[[Factors], tuple[float, list[FloatArray]]]
+
 Loss = Callable[[Batch, Factors, int], tuple[float, list[FloatArray]]]
 """Of a batch, factors and a number of threads: the value and the gradient."""
 
@@ -61,7 +63,7 @@ class Sampled:
         Of the objective itself, exactly.
     """
 
-    value_and_grad: Callable[[Factors], tuple[float, list[FloatArray]]]
+    value_and_grad: ValueAndGrad
     gradient: Callable[[Factors], list[FloatArray]]
     saturated_value: float
     null_value: float
@@ -69,10 +71,7 @@ class Sampled:
 
 def sample(
     tensor: TensorData, loss: Loss, ridge: Ridge, n_threads: int, sampling: Sampling, seeds: Seeds
-) -> tuple[
-    Callable[[Factors], tuple[float, list[FloatArray]]],
-    Callable[[Factors], list[FloatArray]],
-]:
+) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]]]:
     """The two functions of `Sampled`, from one that gives the loss of a batch and its gradient.
 
     Each has a generator of its own, so that neither moves the other's draws.

@@ -53,14 +53,7 @@ class Batch:
 
     def sorted(self) -> Batch:
         """The same entries, sorted: for a batch that is evaluated often, and by several threads."""
-        listing = self.listing
-        sizes = [listing.shape[n] for n in listing.order]
-        subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
-        if permutation is None:
-            return replace(self, is_sorted=True)
-        assert listing.w is not None
-        x, w = listing.x[permutation], listing.w[permutation]
-        return replace(self, listing=replace(listing, subs=subs, x=x, w=w), is_sorted=True)
+        return replace(self, listing=sorted_listing(self.listing), is_sorted=True)
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
@@ -68,6 +61,16 @@ class Batch:
         """Weighted loss of the entries and its gradient in every factor and main effect; one thread unless sorted."""
         useful = n_threads if self.is_sorted else 1
         return listed.loss_and_mttkrps(self.listing, formula, factors, self.dtype, useful, effects=effects)
+
+
+def sorted_listing(listing: Listing) -> Listing:
+    """The same entries, sorted by their subscripts."""
+    sizes = [listing.shape[n] for n in listing.order]
+    subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
+    if permutation is None:
+        return listing
+    w, z = (None if a is None else a[permutation] for a in (listing.w, listing.z))
+    return replace(listing, subs=subs, x=listing.x[permutation], w=w, z=z)
 
 
 class Sampler(Protocol):

@@ -12,6 +12,7 @@ from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 from gcp.solvers.rows import RowNewton
+from gcp.solvers.sampled_rows import SampledRowNewton
 
 __all__ = [
     "ALS",
@@ -20,6 +21,7 @@ __all__ = [
     "Auto",
     "PreconditionedLBFGS",
     "RowNewton",
+    "SampledRowNewton",
     "Solver",
     "available_solvers",
     "get_solver",
@@ -32,6 +34,7 @@ _SOLVERS: dict[str, Callable[[], Solver]] = {
     "lbfgsb": LBFGSB,
     "plbfgs": PreconditionedLBFGS,
     "rows": RowNewton,
+    "sampled-rows": SampledRowNewton,
 }
 
 

@@ -17,9 +17,7 @@ from gcp.objectives.sampled import Sampled, Sampling
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.relay import continued, joined, seconds_left
-from gcp.solvers.run import Options, Run
-
-_ESTIMATE = "; F and its gradient are estimates from a sample"
+from gcp.solvers.run import ESTIMATE, Options, Run
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Adam(Options):
     """Adam (Kingma and Ba, 2015) on gradients of mini-batches, with the epochs of Kolda and Hong (2020).
 
     For every kind of data, with missing entries, weights, bounds, fixed and tied modes; worth its while only where
-    exact evaluations are out of reach: sparse data of more than 2**28 cells under a loss without a closed form for
-    zeros, such as bernoulli-odds and negative-binomial.
+    exact evaluations are out of reach and `SampledRowNewton` has nothing to steady its samples: sparse data of more
+    than 2**28 cells under a logit or log link, or with tied modes under a loss without a closed form for zeros.
 
     Parameters
     ----------
@@ -142,7 +140,7 @@ class Adam(Options):
             run.epoch()
         found = run.output()
         if not objective.is_exact_affordable:
-            return replace(found, message=found.message + _ESTIMATE)
+            return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
             rest = Options(
                 self.n_iter_max - found.n_iter,

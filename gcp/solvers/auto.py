@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from gcp._typing import Factors
 from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
-from gcp.solvers import exact
+from gcp.solvers import exact, sampled_rows
 from gcp.solvers.adam import Adam
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.run import Options
+from gcp.solvers.sampled_rows import SampledRowNewton
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Auto(Options):
 
     Of dense data, `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes,
     and `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for
-    everything else. Of lists of entries, `RowNewton` where it applies, else `LBFGSB`. Where the exact objective is
-    out of reach (sparse data of more than 2**28 cells under a loss without a closed form for zeros), `Adam`.
+    everything else. Of lists of entries, `RowNewton` where it applies; of sparse data under a loss without a closed
+    form for zeros, `SampledRowNewton`, and `LBFGSB` from there on if there are at most 2**28 cells. With more of them
+    and models of any sign (logit and log links) `Adam`; with tied modes `LBFGSB`, or `Adam`.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
+        if sampled_rows.suits(objective):
+            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, callback)
         if not objective.is_exact_affordable:
             return Adam(**vars(self)).solve(objective, start, bounds, callback)
         return exact.minimize(self, objective, start, bounds, callback)

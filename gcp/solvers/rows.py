@@ -88,8 +88,8 @@ def suits(objective: Objective) -> bool:
     return True
 
 
-class _Run(Run):
-    """Adds the sweeps, over the factors of all modes, fixed ones too."""
+class RowSweeps(Run):
+    """Adds sweeps over the factors of all modes, fixed ones too."""
 
     def prepare(self, problem: RowWise, bounds: Bounds) -> None:
         """Take the parts of the objective and the factors at the start."""
@@ -123,42 +123,6 @@ class _Run(Run):
                 return []
             found.append((variable, column))
         return found
-
-    def iterate(self) -> None:
-        """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
-        while self.softer and not self.stop:
-            if self.try_softer(self.softer.pop(0)):
-                return
-        while not self.stop:
-            ahead = max(0.0, (self.age - 1) / (self.age + 2))
-            factors = self.extrapolated(ahead)
-            value, norm = self.sweep(self.problem, factors)
-            if not value <= self.value:
-                if self.age <= 1:
-                    self.stop = "precision"
-                self.age, self.previous = 0, self.current
-                continue
-            self.previous, self.current = self.current, factors
-            self.age += 1
-            self.evaluated = False
-            self.value, self.gradient_norm = value, norm
-            self.trace.add(time.perf_counter() - self.began, value, norm)
-            self.after_iteration()
-            return
-
-    def try_softer(self, formula: Formula) -> bool:
-        """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""
-        factors = self.extrapolated(0.0)
-        self.sweep(replace(self.problem, formula=formula), factors)
-        value, grad = self.evaluate(self.scaled(factors))
-        if not value < self.value:
-            self.softer = []
-            return False
-        self.current = self.previous = factors
-        self.evaluated = True
-        self.accept(self.scaled(factors), value, grad)
-        self.after_iteration()
-        return True
 
     def extrapolated(self, ahead: float) -> list[FloatArray]:
         """Beyond the last iterate, within the bounds."""
@@ -197,6 +161,54 @@ class _Run(Run):
         for mode, factor in zip(self.problem.free, by, strict=True):
             factors[mode][:, columns] *= factor
 
+    def scaled(self, factors: list[FloatArray]) -> FloatArray:
+        """The free factors as the vector of `Run`."""
+        return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
+
+    def _state(self) -> IterationState:
+        self.z = self.scaled(self.current)
+        return super()._state()
+
+
+class _Run(RowSweeps):
+    """Adds extrapolation."""
+
+    def iterate(self) -> None:
+        """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
+        while self.softer and not self.stop:
+            if self.try_softer(self.softer.pop(0)):
+                return
+        while not self.stop:
+            ahead = max(0.0, (self.age - 1) / (self.age + 2))
+            factors = self.extrapolated(ahead)
+            value, norm = self.sweep(self.problem, factors)
+            if not value <= self.value:
+                if self.age <= 1:
+                    self.stop = "precision"
+                self.age, self.previous = 0, self.current
+                continue
+            self.previous, self.current = self.current, factors
+            self.age += 1
+            self.evaluated = False
+            self.value, self.gradient_norm = value, norm
+            self.trace.add(time.perf_counter() - self.began, value, norm)
+            self.after_iteration()
+            return
+
+    def try_softer(self, formula: Formula) -> bool:
+        """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""
+        factors = self.extrapolated(0.0)
+        self.sweep(replace(self.problem, formula=formula), factors)
+        value, grad = self.evaluate(self.scaled(factors))
+        if not value < self.value:
+            self.softer = []
+            return False
+        self.current = self.previous = factors
+        self.evaluated = True
+        self.accept(self.scaled(factors), value, grad)
+        self.after_iteration()
+        return True
+
     def finish(self) -> None:
         """Exact values of the outcome."""
         if not self.evaluated:
@@ -205,14 +217,6 @@ class _Run(Run):
             self.revise()
         if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
             self.stop = "stalled"
-
-    def scaled(self, factors: list[FloatArray]) -> FloatArray:
-        """The free factors as the vector of `Run`."""
-        return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
-
-    def _state(self) -> IterationState:
-        self.z = self.scaled(self.current)
-        return super()._state()
 
 
 def _one_row(side: FloatArray) -> FloatArray:

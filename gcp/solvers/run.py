@@ -24,13 +24,16 @@ NEAR = 1e-3
 LARGE_GRADIENT = 1e-2
 """A projected gradient norm at which a flat objective is no minimum."""
 
+ESTIMATE = "; F and its gradient are estimates from a sample"
+"""What the message says where that is so."""
+
 CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 
 _MESSAGES = {
     "tol": "the objective no longer falls by more than tol per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
-    "max_fails": "the objective, estimated from a sample, did not fall in max_fails + 1 epochs",
+    "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
