@@ -90,9 +90,13 @@ def _runs(name, problem, arguments):
             return
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         if not lines:
-            yield {"competitor": name, "epochs": count, "failed": done.stderr.strip().splitlines()[-1][:200]}
+            last = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
+            yield {"competitor": name, "epochs": count, "failed": last[:200]}
             return
-        yield {"competitor": name, "epochs": count, **json.loads(lines[-1])}
+        found = json.loads(lines[-1])
+        end = found["trace"][-1] if "trace" in found else (found["seconds"], found["excess"])
+        print(f"{problem}, {name}, {count} epochs: {end[0]:.1f} s, {end[1]:.5f}", file=sys.stderr, flush=True)
+        yield {"competitor": name, "epochs": count, **found}
 
 
 def run(name, epochs, arguments):
