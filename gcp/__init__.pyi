@@ -1,5 +1,7 @@
+from . import analysis as analysis
 from . import datasets as datasets
 from . import plots as plots
+from .analysis import suggest_loss as suggest_loss
 from .domain import Interval as Interval
 from .errors import ConvergenceWarning as ConvergenceWarning
 from .errors import DataError as DataError
@@ -8,6 +10,7 @@ from .errors import FitError as FitError
 from .errors import FormatError as FormatError
 from .errors import GcpError as GcpError
 from .errors import ParameterError as ParameterError
+from .estimator import GCP as GCP
 from .fit import fit_gcp as fit_gcp
 from .holdout import hold_out as hold_out
 from .io import read_tensor as read_tensor

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from gcp import arguments
 from gcp.bounds import resolve as resolve_bounds
 from gcp.errors import ConvergenceWarning, ParameterError
+from gcp.estimating import fit_estimating_r
 from gcp.job import INTERRUPTED, Job, run_starts
 from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
@@ -143,7 +144,10 @@ def fit_gcp(
     >>> result.converged
     True
     """
+    given = dict(locals())
     began = time.perf_counter()
+    if isinstance(loss, Loss) and loss.unknowns:
+        return fit_estimating_r(fit_gcp, given)
     if callback is not None and not callable(callback):
         raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
     n_starts = arguments.whole_number("n_starts", n_starts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcp._typing import Array
-from gcp.errors import DataError
+from gcp.errors import DataError, ParameterError
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,17 @@ class ModeLabels:
         """Coordinates of a mode; the positions 0 ... size - 1 where it has none."""
         coord = self.coords[mode]
         return np.arange(size) if coord is None else coord
+
+    def number(self, mode: int | str) -> int:
+        """The number of a mode given by number or name; `ParameterError` if there is none."""
+        if isinstance(mode, str) and mode in self.names:
+            return self.names.index(mode)
+        is_whole = isinstance(mode, int | np.integer) and not isinstance(mode, bool)
+        if is_whole and 0 <= int(mode) < len(self.names):
+            return int(mode)
+        raise ParameterError(
+            f"Unknown mode {mode!r}: expected 0 to {len(self.names) - 1}, or one of {', '.join(self.names)}."
+        )
 
     def __eq__(self, other: object) -> bool:
         """Equal names and equal coordinates."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from tensorly.cp_tensor import CPTensor
 
+    from gcp.transform import NewRows
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class FitResult:
@@ -192,6 +194,54 @@ class FitResult:
 
         found = evaluate(self, data, mask, entry_weights)
         return _explained(found.value, found.null_value, found.saturated_value)
+
+    def transform(
+        self,
+        data: Any,
+        mode: int | str,
+        *,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        bounds: tuple[float | None, float | None] | None = None,
+        n_threads: int | None = None,
+    ) -> NewRows:
+        """Fit new positions of one mode (trials, samples, users), everything else as it is in this model.
+
+        Parameters
+        ----------
+        data, mask, entry_weights
+            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode.
+        mode : int or str
+            Number or name.
+        bounds : (lower, upper), optional
+            Of the entries of the rows, None for no bound. By default what the loss needs: 0 below where the model
+            must not be negative. Bounds of the fit are not remembered.
+        n_threads : int, optional
+            None is all cores.
+
+        Returns
+        -------
+        NewRows
+            ``rows`` of shape (n, R), and ``main_effects`` of shape (n,) or None.
+
+        Raises
+        ------
+        DataError
+            Data of another shape.
+        ParameterError
+            A loss whose formula does not compile, or a model of one mode.
+
+        Notes
+        -----
+        The minimum of the same objective, ridge included, over those rows alone: convex for convex losses, found by
+        Newton's method row by row. A position of which nothing is known gets what the ridge prefers, or the mean row.
+        """
+        from gcp.transform import transform
+
+        number = self.labels.number(mode)
+        return transform(
+            self, data, number, mask=mask, entry_weights=entry_weights, bounds=bounds, n_threads=n_threads
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""

@@ -42,6 +42,10 @@ LAYERS = {
         "fit",
         "simulate",
         "testing",
+        "transform",
+        "cells",
+        "estimating",
+        "estimator",
         "io",
     }
     | {"datasets", "checkpoint"},

@@ -37,7 +37,7 @@ def _add_model(parser: Parser) -> None:
         type=_param,
         action="append",
         default=[],
-        help="a parameter of the loss, such as r=3.0; may be repeated",
+        help="a parameter of the loss, such as r=3.0, or r=estimate for the negative binomial; may be repeated",
     )
     group.add_argument(
         "--l2-reg",
@@ -173,11 +173,13 @@ def _at_least(low: int | float) -> Callable[[str], int | float]:
     return convert
 
 
-def _param(text: str) -> tuple[str, float]:
+def _param(text: str) -> tuple[str, float | str]:
+    from gcp.losses.base import ESTIMATE
+
     name, equals, value = text.partition("=")
     try:
         if not (name.strip() and equals):
             raise ValueError
-        return name.strip(), float(value)
+        return name.strip(), value if value == ESTIMATE else float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, such as r=3.0, found {text!r}") from None

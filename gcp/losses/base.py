@@ -17,6 +17,9 @@ from gcp.formula import Formula
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
 
+ESTIMATE = "estimate"
+"""In place of a parameter that a fit is to estimate."""
+
 WEIGHT_FLOOR = 1e8
 """Curvature weights see no model value below this many eps: by default one percent of the model's scale."""
 
@@ -98,6 +101,11 @@ class Loss(ABC):
         return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
 
     @property
+    def unknowns(self) -> tuple[str, ...]:
+        """Parameters that a fit is to estimate: those given as "estimate"."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) == ESTIMATE)  # type: ignore[arg-type]
+
+    @property
     def formula(self) -> Formula:
         """The formulas and their parameters, as kernels take them."""
         return Formula(self.f, self.df, self.d2f, self.params, weight=self.weight, zero=self.zero_loss)
@@ -162,15 +170,34 @@ class Loss(ABC):
             For losses with a free dispersion (Gaussian: the variance; gamma: 1 / shape). None is the one that
             f itself implies (1/2; 1).
         """
-        if dispersion is not None:
-            raise ParameterError(f"The {self.name} loss has no free dispersion.")
+        self._no_dispersion(dispersion)
         return -(self.value(x, m) + self.log_normalizer(x))
+
+    def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
+        """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
+        return self._tails(np.asarray(x, dtype=float), np.asarray(m, dtype=float), dispersion)[0]
+
+    def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
+        """P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
+        return self._tails(np.asarray(x, dtype=float), np.asarray(m, dtype=float), dispersion)[1]
+
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        """P(X <= x) and P(X > x)."""
+        raise ParameterError(f"The {self.name} loss has no distribution, so it has no tail probabilities.")
 
     def estimate_dispersion(
         self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
     ) -> float | None:
         """Maximum-likelihood dispersion for `log_likelihood`; None for losses that have none."""
+        return self.dispersion_from(weighted_mean(self.deviance(x, m), weights))
+
+    def dispersion_from(self, mean_deviance: float) -> float | None:
+        """The same from the weighted mean of the deviance, which is all that it depends on."""
         return None
+
+    def _no_dispersion(self, dispersion: float | None) -> None:
+        if dispersion is not None:
+            raise ParameterError(f"The {self.name} loss has no free dispersion.")
 
     def _evaluate(self, function: Any, x: ArrayLike, m: ArrayLike) -> FloatArray:
         x, m = np.asarray(x, dtype=float), np.asarray(m, dtype=float)

@@ -30,6 +30,12 @@ class _Bernoulli(Loss):
         """0: f is the whole negative log-probability."""
         return np.zeros(np.shape(x))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        p = self.mean(m)
+        below = np.where(x < 0, 0.0, np.where(x < 1, 1 - p, 1.0))
+        return below, np.where(x < 0, 1.0, np.where(x < 1, p, 0.0))
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Bernoulli draws, 0 or 1."""
         return np.asarray(rng.random(np.shape(m)) < self.mean(m)).astype(np.int8)

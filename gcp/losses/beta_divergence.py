@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import NONNEGATIVE, POSITIVE, Interval, is_real
@@ -120,6 +121,16 @@ class BetaDivergence(Loss):
         if self.beta == 2:
             return 0.5 * x * x + 0.5 * np.log(2 * np.pi)
         return super().log_normalizer(x)
+
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        """For beta = 0, 1 and 2, where there is a distribution; `ParameterError` otherwise."""
+        self._no_dispersion(dispersion)
+        if self.beta == 2:
+            return ndtr(x - m), ndtr(m - x)
+        if self.beta in (0, 1):
+            same: Loss = Gamma() if self.beta == 0 else Poisson()
+            return same.cdf(x, m), same.sf(x, m)
+        return super()._tails(x, m, dispersion)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw from the density where there is one, else from the gamma of mean m and variance m**(2 - beta)."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammainc, gammaincc, gammaln
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import NONNEGATIVE, POSITIVE
 from gcp.elementary import log, maximum
-from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive, weighted_mean
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
 
@@ -87,11 +87,18 @@ class Gamma(Loss):
         x = np.asarray(x, dtype=float)
         return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
-    def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        phi = 1.0 if dispersion is None else dispersion
+        require_positive(self, dispersion=phi)
+        with np.errstate(divide="ignore"):
+            scaled = np.maximum(x, 0.0) / (phi * m)
+        return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
+
+    def dispersion_from(self, mean_deviance: float) -> float:
         """Maximum likelihood: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
         from scipy.optimize import brentq  # slow to import, rarely needed
 
-        excess = weighted_mean(self.deviance(x, m), weights) / 2
+        excess = mean_deviance / 2
         if excess <= 0:
             return 1e-12
         # 1 / (2k) < log k - digamma(k) < 1 / k brackets the root.

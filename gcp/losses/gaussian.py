@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import REAL
-from gcp.losses.base import Loss, require_positive, weighted_mean
+from gcp.losses.base import Loss, require_positive
 from gcp.losses.registry import register
 
 
@@ -78,9 +79,15 @@ class Gaussian(Loss):
         require_positive(self, dispersion=variance)
         return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
 
-    def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
-        """The weighted mean of the squared residuals."""
-        return weighted_mean(self.value(x, m), weights)
+    def dispersion_from(self, mean_deviance: float) -> float:
+        """The mean deviance: that of the squared residuals."""
+        return mean_deviance
+
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        variance = 0.5 if dispersion is None else dispersion
+        require_positive(self, dispersion=variance)
+        z = (x - m) / np.sqrt(variance)
+        return ndtr(z), ndtr(-z)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Normal with mean m and variance 1/2."""

@@ -80,6 +80,14 @@ class Huber(Loss):
         d = self.delta
         return np.full(np.shape(x), np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        d, away = self.delta, np.abs(x - m)
+        linear = np.exp(-d * d - 2 * d * np.maximum(away - d, 0.0)) / (2 * d)
+        beyond = linear + np.sqrt(np.pi) / 2 * (erf(d) - erf(np.minimum(away, d)))
+        beyond = beyond / (np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d)
+        return np.where(x < m, beyond, 1 - beyond), np.where(x < m, 1 - beyond, beyond)
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draws from the density proportional to exp(-f)."""
         d, shape = self.delta, np.shape(m)

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, xlogy
+from scipy.special import betainc, gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
 from gcp.elementary import log, log1p, maximum, sigmoid, softplus
-from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
 
 class _NegativeBinomial(Loss):
     """What the two links share: x counts successes before r failures at odds theta of success."""
 
-    r: float
+    r: Any  # a number, or "estimate" until a fit has found it
 
     data_domain = COUNTS
     advice = (
@@ -36,6 +36,13 @@ class _NegativeBinomial(Loss):
         x = np.asarray(x, dtype=float)
         return np.asarray(gammaln(self.r) + gammaln(x + 1) - gammaln(x + self.r))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        odds = self.mean(m) / self.r
+        k = np.maximum(np.floor(x), 0.0) + 1
+        below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
+        return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson draws whose rates are gamma with shape r."""
         return np.asarray(rng.poisson(rng.gamma(self.r, self.mean(m) / self.r)))
@@ -49,17 +56,17 @@ class NegativeBinomial(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds m): mean r m, variance r m (1 + m)
     - **Link:** m is the odds of a success, E[x] / r
     - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps)
-    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real, or "estimate"
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 
-    r: float = 1.0
+    r: Any = 1.0
     eps: float | None = None
 
     model_domain = NONNEGATIVE
 
     def __post_init__(self) -> None:
-        require_positive(self, r=self.r, eps=self.eps)
+        require_positive(self, r=1.0 if self.r == ESTIMATE else self.r, eps=self.eps)
 
     @staticmethod
     def f(x: Any, m: Any, r: Any, eps: Any) -> Any:
@@ -99,16 +106,16 @@ class NegativeBinomialLogit(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds exp(m)): mean r exp(m)
     - **Link:** m is the logarithm of the odds of a success
     - **Loss:** f(x, m) = (r + x) log(1 + exp(m)) - x m
-    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real
+    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real, or "estimate"
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 
-    r: float = 1.0
+    r: Any = 1.0
 
     model_domain = REAL
 
     def __post_init__(self) -> None:
-        require_positive(self, r=self.r)
+        require_positive(self, r=1.0 if self.r == ESTIMATE else self.r)
 
     @staticmethod
     def f(x: Any, m: Any, r: Any) -> Any:

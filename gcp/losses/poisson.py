@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, xlogy
+from scipy.special import gammainc, gammaincc, gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
@@ -85,6 +85,10 @@ class Poisson(Loss):
         """log(x!)."""
         return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        return tails(x, self.mean(m))
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean m."""
         return np.asarray(rng.poisson(np.asarray(m, dtype=float)))
@@ -144,6 +148,17 @@ class PoissonLog(Loss):
         """log(x!)."""
         return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        return tails(x, self.mean(m))
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean exp(m)."""
         return np.asarray(rng.poisson(np.exp(m)))
+
+
+def tails(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P(X <= x) and P(X > x) of Poisson counts."""
+    k = np.maximum(np.floor(x), 0.0) + 1
+    below, above = gammaincc(k, mean), gammainc(k, mean)
+    return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)

@@ -87,6 +87,12 @@ class Rayleigh(Loss):
         with np.errstate(divide="ignore"):
             return np.log(2 / pi) - np.log(np.asarray(x, dtype=float))
 
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        self._no_dispersion(dispersion)
+        with np.errstate(divide="ignore"):
+            t = pi / 4 * (np.maximum(x, 0.0) / m) ** 2
+        return -np.expm1(-t), np.exp(-t)
+
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Rayleigh with mean m."""
         return np.asarray(rng.rayleigh(np.asarray(m) * np.sqrt(2 / pi)))

@@ -37,6 +37,52 @@ NONNEGATIVE_MODEL = [loss for loss in LOSSES if loss.model_domain.low == 0]
 REAL_MODEL = [loss for loss in LOSSES if loss.model_domain.low < 0]
 
 
+# --- distributions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [a for a in WITH_DENSITY if getattr(a, "beta", 0) != -1], ids=short)
+def test_tails_are_scipys(loss, rng):
+    x, m = interior_points(loss, 50, rng)
+    x = np.concatenate([x, x - 1 if loss.data_domain.integer else x + 3, [-1.0]])
+    m = np.concatenate([m, m, m[:1]])
+    expected = density(loss)(m)
+    assert_allclose(loss.cdf(x, m), expected.cdf(x), rtol=1e-10, atol=1e-300)
+    assert_allclose(loss.sf(x, m), expected.sf(x), rtol=1e-10, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("loss", "frozen"),
+    [
+        (Gaussian(), lambda m, s: stats.norm(m, np.sqrt(s))),
+        (Gamma(), lambda m, s: stats.gamma(1 / s, scale=s * m)),
+    ],
+    ids=["gaussian", "gamma"],
+)
+def test_tails_with_a_dispersion(loss, frozen, rng):
+    x, m = rng.gamma(2.0, 1.0, 30), rng.gamma(2.0, 1.0, 30)
+    assert_allclose(loss.cdf(x, m, 0.3), frozen(m, 0.3).cdf(x), rtol=1e-10)
+    assert_allclose(loss.sf(x, m, 0.3), frozen(m, 0.3).sf(x), rtol=1e-10)
+
+
+@pytest.mark.parametrize("delta", [0.25, 1.0, 3.0])
+def test_tails_of_huber_are_integrals_of_its_density(delta):
+    loss = Huber(delta=delta)
+    mass = integrate.quad(lambda y: np.exp(-loss.value(y, 0.0)), -40, 40, points=[-delta, delta])[0]
+    for x in (-3.5, -0.4, 0.0, 0.1, 0.9, 4.0):
+        below = integrate.quad(
+            lambda y: np.exp(-loss.value(y, 0.5)), -40, x, points=[0.5 - delta, 0.5 + delta]
+        )[0]
+        assert_allclose(loss.cdf(x, 0.5), below / mass, rtol=1e-6)
+        assert_allclose(loss.sf(x, 0.5), 1 - below / mass, rtol=1e-5)
+
+
+def test_no_distribution_no_tails():
+    with pytest.raises(ParameterError, match="no distribution"):
+        BetaDivergence(beta=0.5).cdf(1.0, 1.0)
+    with pytest.raises(ParameterError, match="no free dispersion"):
+        Poisson().sf(1.0, 1.0, 2.0)
+
+
 # --- f and its derivatives ---------------------------------------------------------------------------------
 
 

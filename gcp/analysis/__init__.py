@@ -1,0 +1,49 @@
+"""How good a fitted model is, where it fails, and what to believe of it."""
+
+from __future__ import annotations
+
+from gcp.analysis.anomalies import Anomalies, anomalies
+from gcp.analysis.binary import BinaryScores, binary_scores
+from gcp.analysis.calibration import Calibration, calibration
+from gcp.analysis.compare import Degeneracy, Match, align, congruence, degeneracies, factor_match_score
+from gcp.analysis.core import core_consistency
+from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
+from gcp.analysis.dispersion import DispersionTest, dispersion_test
+from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood, n_parameters
+from gcp.analysis.residuals import residuals
+from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
+from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
+
+__all__ = [
+    "Anomalies",
+    "BinaryScores",
+    "Calibration",
+    "Degeneracy",
+    "Deviance",
+    "DispersionTest",
+    "InformationCriteria",
+    "LossSuggestions",
+    "Match",
+    "SliceDeviance",
+    "SplitHalf",
+    "StartStability",
+    "Suggestion",
+    "align",
+    "anomalies",
+    "binary_scores",
+    "calibration",
+    "congruence",
+    "core_consistency",
+    "degeneracies",
+    "deviance",
+    "dispersion_test",
+    "factor_match_score",
+    "information_criteria",
+    "log_likelihood",
+    "n_parameters",
+    "residuals",
+    "slice_deviance",
+    "split_half",
+    "start_stability",
+    "suggest_loss",
+]

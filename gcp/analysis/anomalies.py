@@ -1,0 +1,120 @@
+"""The most surprising cells of a tensor under a fitted model."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.cells import Cells, blocks, tensor_of
+from gcp.errors import ParameterError
+from gcp.losses.base import Loss
+from gcp.result import FitResult
+
+_SIDES = ("both", "high", "low")
+
+
+class Anomalies(NamedTuple):
+    """Cells in the order of surprise, the most surprising first.
+
+    Attributes
+    ----------
+    subs : ndarray of int, shape (n, N)
+    labels : list of ndarray, each of shape (n,)
+        Of each mode, the coordinates of the cells.
+    observed, expected : ndarray, shape (n,)
+        Data, and their expectation under the model.
+    p_value : ndarray, shape (n,)
+        Probability of data as far out, or farther.
+    """
+
+    subs: Array
+    labels: list[Array]
+    observed: FloatArray
+    expected: FloatArray
+    p_value: FloatArray
+
+
+def anomalies(
+    result: FitResult,
+    data: Any,
+    n: int = 20,
+    side: str = "both",
+    *,
+    dispersion: float | None = None,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+) -> Anomalies:
+    """The cells that are least probable under the fitted distribution.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`. Of sparse data zeros may be surprising too; more than 2**28 cells are refused.
+    n : int
+        How many cells.
+    side : str
+        "high": larger than expected; "low": smaller; "both": twice the smaller of the two probabilities.
+    dispersion : float, optional
+        Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
+        estimate on these data.
+
+    Returns
+    -------
+    Anomalies
+        Probabilities of single cells: of a million cells, some are as improbable as 1e-6 by chance alone.
+
+    Raises
+    ------
+    ParameterError
+        Unknown side, or a loss without a distribution.
+    """
+    if side not in _SIDES:
+        raise ParameterError(f"Unknown side {side!r}: expected one of {', '.join(_SIDES)}.")
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
+        raise ParameterError(f"n must be an integer >= 1: found {n!r}.")
+    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    if dispersion is None:
+        total = weight = 0.0
+        for cells in blocks(result, tensor):
+            total += float(cells.w @ loss.deviance(cells.x, cells.m))
+            weight += float(cells.w.sum())
+        dispersion = loss.dispersion_from(total / weight)
+    best: list[tuple[Cells, FloatArray, FloatArray]] = []
+    for cells in blocks(result, tensor):
+        p = tail_probability(loss, cells.x, cells.m, side, dispersion)
+        surprise = loss.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
+        if side != "both":
+            beyond = cells.x > loss.mean(cells.m)
+            surprise = np.where(beyond if side == "high" else ~beyond, surprise, 0.0)
+        best.append(_first(n, cells, p, surprise))
+        best = [_first(n, *(_joined(best)))]
+    cells, p, _ = best[0]
+    names = [np.asarray(result.labels.values(k, size)) for k, size in enumerate(result.shape)]
+    labels = [name[cells.subs[:, k]] for k, name in enumerate(names)]
+    return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p)
+
+
+def tail_probability(
+    loss: Loss, x: FloatArray, m: FloatArray, side: str, dispersion: float | None
+) -> FloatArray:
+    """Probability of data as far out as x or farther, on a side or on both."""
+    low = loss.cdf(x, m, dispersion)
+    high = loss.sf(x - 1 if loss.data_domain.integer else x, m, dispersion)
+    if side == "both":
+        return np.minimum(1.0, 2 * np.minimum(low, high))
+    return high if side == "high" else low
+
+
+def _first(n: int, cells: Cells, p: FloatArray, surprise: FloatArray) -> tuple[Cells, FloatArray, FloatArray]:
+    """The n most surprising of some cells, in order."""
+    order = np.lexsort((-surprise, p))[:n]
+    return Cells(*(column[order] for column in cells)), p[order], surprise[order]
+
+
+def _joined(parts: list[tuple[Cells, FloatArray, FloatArray]]) -> tuple[Cells, FloatArray, FloatArray]:
+    cells = Cells(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
+    return cells, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])

@@ -1,0 +1,98 @@
+"""Scores of predicted probabilities for 0/1 data."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import FloatArray
+from gcp.cells import known_cells, tensor_of
+from gcp.domain import BINARY
+from gcp.errors import ParameterError
+from gcp.result import FitResult
+
+
+class BinaryScores(NamedTuple):
+    """How well a model tells ones from zeros.
+
+    Attributes
+    ----------
+    auc : float
+        Area under the ROC curve: the probability that a one is put above a zero, ties counting half.
+    average_precision : float
+        Mean of the precision over the recalls at which ones are found (the area under the precision-recall curve,
+        without interpolation).
+    brier : float
+        Mean squared difference between data and probabilities.
+    log_loss : float
+        Mean of minus the log-probability of the data.
+    base_rate : float
+        Share of ones: the average precision of guessing.
+    false_positive_rate, true_positive_rate, precision, thresholds : ndarray
+        The ROC curve and the precision, from the highest threshold down; a cell counts as a one if its probability
+        is at least the threshold. The first point, of threshold infinity, is (0, 0) with precision 1.
+    """
+
+    auc: float
+    average_precision: float
+    brier: float
+    log_loss: float
+    base_rate: float
+    false_positive_rate: FloatArray
+    true_positive_rate: FloatArray
+    precision: FloatArray
+    thresholds: FloatArray
+
+
+def binary_scores(
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    random_state: int = 0,
+) -> BinaryScores:
+    """Scores of a model of 0/1 data, over the known cells with their weights.
+
+    Parameters
+    ----------
+    result : FitResult
+        Of a Bernoulli loss.
+    data, mask, entry_weights
+        As for `fit_gcp`. To judge held-out cells, give the test part of `gcp.hold_out`. Of a `SparseTensor` with more
+        than a million zeros, and more zeros than ones, a random part stands for all.
+    random_state : int
+        Draws that part.
+
+    Raises
+    ------
+    ParameterError
+        A loss of other data, or data of one kind only.
+    """
+    loss = result.loss
+    if loss.data_domain != BINARY:
+        raise ParameterError(f"binary_scores is for Bernoulli losses: found {loss.name}.")
+    cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
+    x, w = cells.x, cells.w
+    total, ones = float(w.sum()), float(w @ x)
+    if not 0 < ones < total:
+        raise ParameterError(f"The scores need ones and zeros: found only {'ones' if ones else 'zeros'}.")
+    p = loss.mean(cells.m)
+    order = np.argsort(-p, kind="stable")
+    last = np.append(np.diff(p[order]) != 0, True)  # of each group of equal probabilities
+    hits, taken = np.cumsum((w * x)[order])[last], np.cumsum(w[order])[last]
+    recall, false = np.append(0.0, hits / ones), np.append(0.0, (taken - hits) / (total - ones))
+    precision = np.append(1.0, hits / taken)
+    return BinaryScores(
+        float(np.trapezoid(recall, false)),
+        float(np.sum(np.diff(recall) * precision[1:])),
+        float(np.sum(w * (x - p) ** 2) / total),
+        float(np.sum(w * loss.value(x, cells.m)) / total),
+        ones / total,
+        false,
+        recall,
+        precision,
+        np.append(np.inf, p[order][last]),
+    )

@@ -1,0 +1,71 @@
+"""Whether data are on average what the model expects, at every level of its expectation."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import FloatArray
+from gcp.cells import known_cells, tensor_of
+from gcp.errors import ParameterError
+from gcp.result import FitResult
+
+
+class Calibration(NamedTuple):
+    """Cells in groups of like expectation; of a well-calibrated model `observed` is `expected`.
+
+    Attributes
+    ----------
+    expected, observed : ndarray, shape (groups,)
+        Weighted means of the model's expectation and of the data.
+    standard_error : ndarray, shape (groups,)
+        Of `observed`, from the spread of the data about their expectation within the group.
+    weight : ndarray, shape (groups,)
+        Sum of the cells' weights.
+    """
+
+    expected: FloatArray
+    observed: FloatArray
+    standard_error: FloatArray
+    weight: FloatArray
+
+
+def calibration(
+    result: FitResult,
+    data: Any,
+    groups: int = 10,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    random_state: int = 0,
+) -> Calibration:
+    """Observed means against expected ones.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`. To judge held-out cells, give the test part of `gcp.hold_out`. Of a `SparseTensor` with more
+        than a million zeros, and more zeros than listed entries, a random part stands for all.
+    groups : int
+        Of equal shares of the summed expectation where it is nowhere negative (so that rare large expectations have
+        groups of their own), else of equal weight; fewer where many expectations are equal.
+    random_state : int
+        Draws that part.
+    """
+    if not isinstance(groups, int | np.integer) or isinstance(groups, bool) or groups < 1:
+        raise ParameterError(f"groups must be an integer >= 1: found {groups!r}.")
+    cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
+    mean = result.loss.mean(cells.m)
+    order = np.argsort(mean, kind="stable")
+    x, mean, w = cells.x[order], mean[order], cells.w[order]
+    share = np.cumsum(w * mean if mean[0] >= 0 and mean[-1] > 0 else w)
+    cuts = np.searchsorted(share, share[-1] * np.arange(1, groups) / groups)
+    cuts = np.searchsorted(mean, mean[np.minimum(cuts, len(mean) - 1)])  # equal expectations stay together
+    first = np.unique(np.append(0, cuts))
+    weight = np.add.reduceat(w, first)
+    observed, expected = np.add.reduceat(w * x, first) / weight, np.add.reduceat(w * mean, first) / weight
+    error = np.sqrt(np.add.reduceat((w * (x - mean)) ** 2, first)) / weight
+    return Calibration(expected, observed, error, weight)

@@ -1,0 +1,213 @@
+"""Are two models the same? Matching of components, whatever their order, signs and scales."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from gcp._typing import Array, FloatArray
+from gcp.errors import ParameterError
+from gcp.result import FitResult
+
+M = TypeVar("M")
+
+
+class Match(NamedTuple):
+    """Components of one model and their partners in another.
+
+    Attributes
+    ----------
+    score : float
+        Mean similarity of the partners, 0 to 1.
+    first, second : ndarray of int, shape (min(R, S),)
+        Components that are partners, in the order of the second model.
+    similarities : ndarray, shape (min(R, S),)
+        Of each pair.
+    """
+
+    score: float
+    first: Array
+    second: Array
+    similarities: FloatArray
+
+
+def congruence(first: Any, second: Any) -> FloatArray:
+    """Tucker's congruence of all pairs of components: the product over modes of their factors' cosines.
+
+    Parameters
+    ----------
+    first, second : FitResult, CPTensor, or (weights, factors)
+        Models of one shape, of ranks R and S. Main effects do not count.
+
+    Returns
+    -------
+    ndarray, shape (R, S)
+        Between -1 and 1; 0 with a component that is switched off.
+    """
+    cosines = _cosines(_unit(first), _unit(second))
+    return np.prod(cosines, axis=0)
+
+
+def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: Any = None) -> Match:
+    """Factor match score: how similar the best-matching components are.
+
+    Parameters
+    ----------
+    first, second : FitResult, CPTensor, or (weights, factors)
+        Models of one shape; of different ranks, the components of the larger that have no partner do not count.
+    weights : bool
+        Whether different weights of partners lower their similarity.
+    modes : sequence of int, optional
+        The modes that are compared; all by default. The others may differ in size, and weights do not count then.
+
+    Returns
+    -------
+    Match
+
+    Notes
+    -----
+    The similarity of two components is the product over modes of the absolute cosines of their factors, times, with
+    `weights`, 1 - |v - w| / max(v, w) for their weights v and w. Partners are assigned so that the sum of the
+    similarities is largest. This is the Tensor Toolbox's `score` (E. Acar, T. G. Kolda) with the best assignment in
+    place of the greedy one, and without its threshold.
+
+    References
+    ----------
+    G. Tomasi, R. Bro: A comparison of algorithms for fitting the PARAFAC model, Computational Statistics & Data
+    Analysis 50 (2006) 1700-1734.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    one, other = _unit(first, modes), _unit(second, modes)
+    similarity = np.prod(np.abs(_cosines(one, other)), axis=0)
+    if weights and modes is None:
+        v, w = one[0][:, None], other[0][None, :]
+        largest = np.maximum(v, w)
+        similarity = similarity * (1 - np.abs(v - w) / np.where(largest > 0, largest, 1.0))
+    rows, columns = linear_sum_assignment(-similarity)
+    order = np.argsort(columns)
+    rows, columns = rows[order], columns[order]
+    found = similarity[rows, columns]
+    return Match(float(found.mean()) if len(found) else 1.0, rows, columns, found)
+
+
+def align(model: M, to: Any) -> M:
+    """The same model with components in the order of another, and signs like there.
+
+    Parameters
+    ----------
+    model : FitResult, CPTensor, or (weights, factors)
+    to : FitResult, CPTensor, or (weights, factors)
+        Of the same shape.
+
+    Returns
+    -------
+    like model
+        Components without a partner come last. Signs change in pairs, so that the model stays the same: where an odd
+        number of factors point away from their partners, the one that does so least is left.
+    """
+    match = factor_match_score(model, to, weights=False)
+    own_weights, own = _arrays(model)
+    rest = np.setdiff1d(np.arange(len(own_weights)), match.first)
+    order = np.concatenate([match.first, rest]).astype(int)
+    cosines = _cosines(_unit(model), _unit(to))[:, match.first, match.second]
+    signs = np.where(cosines < 0, -1.0, 1.0)
+    for column in np.flatnonzero(np.prod(signs, axis=0) < 0):
+        signs[np.argmin(np.abs(cosines[:, column])), column] *= -1
+    signs = np.concatenate([signs, np.ones((len(own), len(rest)))], axis=1)
+    factors = [(a[:, order] * sign).astype(a.dtype) for a, sign in zip(own, signs, strict=True)]
+    weights = own_weights[order]
+    if isinstance(model, FitResult):
+        return replace(model, weights=weights, factors=factors)
+    from tensorly.cp_tensor import CPTensor
+
+    aligned = CPTensor((weights, factors)) if isinstance(model, CPTensor) else (weights, factors)
+    return aligned  # type: ignore[return-value]
+
+
+class Degeneracy(NamedTuple):
+    """Two components that nearly cancel.
+
+    Attributes
+    ----------
+    first, second : int
+    congruence : float
+        Near -1.
+    """
+
+    first: int
+    second: int
+    congruence: float
+
+
+def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
+    """Pairs of components that nearly cancel: a sign of too many components, or of a model that has no best fit.
+
+    Parameters
+    ----------
+    model : FitResult, CPTensor, or (weights, factors)
+    threshold : float
+        Pairs with a congruence below this are reported, the worst first.
+
+    Notes
+    -----
+    In a two-factor degeneracy two components grow without end while their sum stays. A ridge (`l2_reg`), bounds at
+    0, or a smaller rank prevent it.
+
+    References
+    ----------
+    J. B. Kruskal, R. A. Harshman, M. E. Lundy: How 3-MFA data can cause degenerate PARAFAC solutions, in: Multiway
+    Data Analysis, North-Holland 1989, 115-122.
+    """
+    found = congruence(model, model)
+    pairs = [
+        Degeneracy(int(i), int(j), float(found[i, j]))
+        for i, j in zip(*np.triu_indices(len(found), 1), strict=True)
+        if found[i, j] < threshold
+    ]
+    return sorted(pairs, key=lambda pair: pair.congruence)
+
+
+def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
+    """Weights and factors."""
+    try:
+        weights, factors = (model.weights, model.factors) if isinstance(model, FitResult) else model
+        arrays = [np.asarray(a) for a in factors]
+        if weights is None:
+            weights = np.ones(arrays[0].shape[1])
+        given = np.asarray(weights)
+        if all(a.ndim == 2 and a.shape[1] == len(given) for a in arrays) and arrays:
+            return given, arrays
+    except (TypeError, ValueError, AttributeError, IndexError):
+        pass
+    raise ParameterError(
+        f"Expected a FitResult, a CPTensor or (weights, factors) with matrices of as many columns as there are "
+        f"weights: found {type(model).__name__}."
+    )
+
+
+def _unit(model: Any, modes: Any = None) -> tuple[FloatArray, list[FloatArray]]:
+    """Absolute weights, norms of the factors included, and factors with columns of norm 1 (or 0)."""
+    weights, factors = _arrays(model)
+    norms = [np.linalg.norm(a.astype(float), axis=0) for a in factors]
+    unit = [a / np.where(norm > 0, norm, 1.0) for a, norm in zip(factors, norms, strict=True)]
+    if modes is not None:
+        try:
+            unit = [unit[n] for n in modes]
+        except (TypeError, IndexError):
+            raise ParameterError(
+                f"modes must be numbers from 0 to {len(factors) - 1}: found {modes!r}."
+            ) from None
+    return np.abs(weights.astype(float)) * np.prod(norms, axis=0), unit
+
+
+def _cosines(
+    one: tuple[FloatArray, list[FloatArray]], other: tuple[FloatArray, list[FloatArray]]
+) -> FloatArray:
+    """Of all pairs of components, in each mode: shape (modes, R, S). Rounding never exceeds 1."""
+    shapes = [[len(a) for a in factors] for _, factors in (one, other)]
+    if shapes[0] != shapes[1]:
+        raise ParameterError(f"The models have shapes {tuple(shapes[0])} and {tuple(shapes[1])}.")
+    return np.clip([a.T @ b for a, b in zip(one[1], other[1], strict=True)], -1.0, 1.0)

@@ -1,0 +1,123 @@
+"""Deviance: how far a model is from one that is free at every entry."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp._typing import Array, FloatArray
+from gcp.cells import blocks, tensor_of
+from gcp.evaluation import evaluate
+from gcp.objectives.choose import build_objective
+from gcp.result import FitResult
+
+
+class Deviance(NamedTuple):
+    """Weighted sums over the known cells.
+
+    Attributes
+    ----------
+    deviance : float
+        Of the model: twice the distance of its loss from that of a model free at every entry (once for Gaussian and
+        Huber, where it is the residual sum of squares).
+    null_deviance : float
+        Of the best constant model.
+    explained : float
+        1 - deviance / null_deviance.
+    total_weight : float
+        Number of known cells, or the sum of their weights.
+    """
+
+    deviance: float
+    null_deviance: float
+    explained: float
+    total_weight: float
+
+
+def deviance(
+    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+) -> Deviance:
+    """Deviance of a fitted model, and of the best constant, on data of its shape.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`. Of a `SparseTensor` all zeros count, exactly.
+
+    Returns
+    -------
+    Deviance
+
+    Raises
+    ------
+    DataError, DomainError
+        Another shape than the model's, or data outside the loss's domain.
+    """
+    tensor = tensor_of(result, data, mask, entry_weights)
+    found, factor = evaluate(result, tensor), result.loss.deviance_factor
+    left = factor * max(found.value - found.saturated_value, 0.0)
+    whole = factor * max(found.null_value - found.saturated_value, 0.0)
+    explained = 1 - left / whole if whole > 0 else float(left <= 0)
+    return Deviance(left, whole, explained, found.total_weight)
+
+
+class SliceDeviance(NamedTuple):
+    """Sums over the slices of one mode.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (I_mode,)
+        Coordinates of the slices.
+    deviance, null_deviance : ndarray, shape (I_mode,)
+        Of the model, and of the best constant for the whole tensor.
+    weight : ndarray, shape (I_mode,)
+        Number of known cells, or the sum of their weights.
+    """
+
+    labels: Array
+    deviance: FloatArray
+    null_deviance: FloatArray
+    weight: FloatArray
+
+
+def slice_deviance(
+    result: FitResult,
+    data: Any,
+    mode: int | str,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+) -> SliceDeviance:
+    """Deviance of every slice of a mode: which of its positions the model fits badly.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`. Sparse data of more than 2**28 cells are refused.
+    mode : int or str
+        Number or name.
+
+    Returns
+    -------
+    SliceDeviance
+        Its sums are those of `deviance`.
+
+    Notes
+    -----
+    Looks at every cell, a block at a time.
+    """
+    tensor = tensor_of(result, data, mask, entry_weights)
+    n = result.labels.number(mode)
+    objective = build_objective(tensor, result.loss)
+    sums = np.zeros((3, result.shape[n]))
+    null = objective.null_constant
+    for subs, x, m, w in blocks(result, tensor):
+        parts = result.loss.deviance(x, m), result.loss.deviance(x, null), np.ones(len(x))
+        for total, part in zip(sums, parts, strict=True):
+            total += np.bincount(subs[:, n], part * w, len(total))
+    labels = np.asarray(result.labels.values(n, result.shape[n]))
+    return SliceDeviance(labels, *sums)

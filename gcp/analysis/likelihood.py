@@ -1,0 +1,135 @@
+"""Likelihood with all constants, and the criteria that weigh it against the number of parameters."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp.cells import tensor_of
+from gcp.evaluation import evaluate
+from gcp.result import FitResult
+
+
+class InformationCriteria(NamedTuple):
+    """What a model costs and what it buys; of two models of the same data the one with the lower criterion is better.
+
+    Attributes
+    ----------
+    log_likelihood : float
+    n_parameters : int
+        See `n_parameters`; a dispersion that was estimated counts as one.
+    aic : float
+        2 n_parameters - 2 log_likelihood.
+    bic : float
+        n_parameters log(n) - 2 log_likelihood, with n the number of known cells, or the sum of their weights.
+    dispersion : float or None
+        Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape), its maximum-likelihood estimate.
+    """
+
+    log_likelihood: float
+    n_parameters: int
+    aic: float
+    bic: float
+    dispersion: float | None
+
+
+def log_likelihood(
+    result: FitResult,
+    data: Any,
+    *,
+    dispersion: float | None = None,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+) -> float:
+    """Log-likelihood of data under a fitted model, with every constant that the loss drops.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`. Of a `SparseTensor` all zeros count, exactly.
+    dispersion : float, optional
+        Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
+        estimate on these data; for held-out data, give that of the training data.
+
+    Raises
+    ------
+    ParameterError
+        If the loss is no likelihood (beta-divergences but for beta 0, 1 and 2; custom losses).
+    """
+    return _likelihood(result, data, dispersion, mask, entry_weights)[0]
+
+
+def information_criteria(
+    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+) -> InformationCriteria:
+    """Log-likelihood, AIC and BIC of a model on the data that it was fitted to.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As they were for `fit_gcp`.
+
+    Notes
+    -----
+    Both criteria count parameters as if they were free; entries held at a bound and ridge make fewer of them, and
+    with as many parameters as these models have neither criterion has a theorem on its side. Held-out cells
+    (`gcp.hold_out`) say more.
+    """
+    value, dispersion, weight = _likelihood(result, data, None, mask, entry_weights)
+    count = n_parameters(result) + (dispersion is not None)
+    return InformationCriteria(
+        value, count, 2 * count - 2 * value, count * float(np.log(weight)) - 2 * value, dispersion
+    )
+
+
+def n_parameters(result: FitResult) -> int:
+    """Free parameters of a fitted model, without the freedom of scaling.
+
+    Entries of free factors, those of tied modes once; for each component one less than there are free factors, whose
+    scales only matter as a product; the intercept, and a main effect's entries but one; parameters of the loss that
+    the fit estimated.
+    """
+    fixed, tied = set(result.settings["fixed_modes"]), result.settings["tied_modes"]
+    followers = {mode for group in tied for mode in group[1:]}
+    sizes = [size for n, size in enumerate(result.shape) if n not in fixed | followers]
+    components = result.rank * (sum(sizes) - max(len(sizes) - 1, 0))
+    effects = sum(len(vector) - 1 for vector in result.main_effects.values())
+    estimated = len(result.settings.get("estimated", {}))
+    return components + effects + bool(result.main_effects) + estimated
+
+
+def _likelihood(
+    result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
+) -> tuple[float, float | None, float]:
+    """Log-likelihood, dispersion and total weight; from sums, so that zeros need not be looked at one by one."""
+    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    found = evaluate(result, tensor)
+    weight, value = found.total_weight, found.value
+    if dispersion is None:
+        dispersion = loss.dispersion_from(loss.deviance_factor * (value - found.saturated_value) / weight)
+    if dispersion is None:
+        constants = 0.0
+        for block in tensor.blocks():
+            w = np.ones(len(block.x)) if block.weights is None else block.weights
+            constants += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
+        return -value - constants, None, weight
+    # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = 1 say which.
+    scale = _scale(loss, dispersion)
+    constants = 0.0
+    for block in tensor.blocks():
+        w = np.ones(len(block.x)) if block.weights is None else block.weights
+        ones = np.ones(len(block.x))
+        own = loss.log_likelihood(block.x, ones, dispersion) + loss.value(block.x, ones) / scale
+        constants += float(np.sum(np.where(w > 0, own, 0.0) * w))
+    return -value / scale + constants, dispersion, weight
+
+
+def _scale(loss: Any, dispersion: float) -> float:
+    """By what f is divided in the log-density: 2 * variance for the Gaussian, 1 / shape for the gamma."""
+    f = loss.value(1.0, 2.0) - loss.value(1.0, 1.0)
+    ll = loss.log_likelihood(1.0, 2.0, dispersion) - loss.log_likelihood(1.0, 1.0, dispersion)
+    return float(-f / ll)

@@ -1,0 +1,97 @@
+"""Residuals: where a model misses, on a scale that suits the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from gcp._typing import FloatArray
+from gcp.cells import tensor_of
+from gcp.errors import ParameterError
+from gcp.losses.base import Loss
+from gcp.result import FitResult
+
+_KINDS = ("quantile", "deviance", "response")
+_LEAST = np.finfo(float).tiny
+
+
+def residuals(
+    result: FitResult,
+    data: Any,
+    kind: str = "quantile",
+    *,
+    dispersion: float | None = None,
+    random_state: int | np.random.Generator | None = None,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+) -> FloatArray:
+    """Residuals at the entries of a tensor.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`.
+    kind : str
+        "quantile": the normal quantile of the datum's probability under the model; of discrete data a random one
+        between the probabilities just below and at the datum. If the model is right they are independent standard
+        normal, whatever the loss. "deviance": the root of the deviance with the sign of the difference. "response":
+        data minus their expectation.
+    dispersion : float, optional
+        For "quantile" under losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the
+        maximum-likelihood estimate on these data.
+    random_state : int, numpy.random.Generator or None
+        Draws the randomised ones.
+
+    Returns
+    -------
+    ndarray
+        Shaped like dense data, NaN where nothing is known; of an `ObservedTensor` or `SparseTensor` one number for
+        each listed entry, in the order of its `subs`.
+
+    Raises
+    ------
+    ParameterError
+        Unknown kind, or "quantile" for a loss without a distribution.
+
+    References
+    ----------
+    P. K. Dunn, G. K. Smyth: Randomized quantile residuals, Journal of Computational and Graphical Statistics 5 (1996)
+    236-244.
+    """
+    if kind not in _KINDS:
+        raise ParameterError(f"Unknown kind of residuals {kind!r}: expected one of {', '.join(_KINDS)}.")
+    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    x = tensor.values.astype(float)
+    m = result.model_values() if len(x.shape) == len(result.shape) > 1 else None
+    if m is None or m.shape != x.shape:
+        m = result.model_values(tensor.subs)  # type: ignore[attr-defined]
+    known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
+    found = np.full(x.shape, np.nan)
+    x, m = x[known], m[known]
+    if kind == "response":
+        found[known] = x - loss.mean(m)
+    elif kind == "deviance":
+        found[known] = np.sign(x - loss.mean(m)) * np.sqrt(loss.deviance(x, m))
+    else:
+        if dispersion is None:
+            w = None if tensor.entry_weights is None else np.asarray(tensor.entry_weights)[known]
+            dispersion = loss.estimate_dispersion(x, m, w)
+        found[known] = quantile(loss, x, m, dispersion, np.random.default_rng(random_state))
+    return found
+
+
+def quantile(
+    loss: Loss, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
+) -> FloatArray:
+    """Randomised quantile residuals; from whichever tail is the smaller, so that far ones keep their digits."""
+    below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
+    if loss.data_domain.integer:
+        v = rng.random(np.shape(x))
+        before, rest = loss.cdf(x - 1, m, dispersion), loss.sf(x - 1, m, dispersion)
+        below, above = before + v * (below - before), above + (1 - v) * (rest - above)
+    small = np.clip(np.minimum(below, above), _LEAST, 0.5)
+    return np.where(below < above, 1.0, -1.0) * ndtri(small)

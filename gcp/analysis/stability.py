@@ -1,0 +1,181 @@
+"""Are components the same from other starts, and in each half of the data?"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp import arguments
+from gcp._typing import FloatArray
+from gcp.analysis.compare import factor_match_score
+from gcp.errors import ConvergenceWarning, ParameterError
+from gcp.fit import fit_gcp
+from gcp.labels import ModeLabels
+from gcp.result import FitResult
+from gcp.tensors.coerce import as_tensor
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+_NEAR = 1e-3
+"""Share of the explained deviance by which starts may miss the best one and still have found the same minimum."""
+
+
+class StartStability(NamedTuple):
+    """Fits of the same data from several starts, the best first.
+
+    Attributes
+    ----------
+    results : list of FitResult
+    objectives : ndarray, shape (n,)
+    scores : ndarray, shape (n, n)
+        Factor match scores of all pairs, without weights.
+    share : float
+        Of the starts, how many end as low as the best (within 0.1 percent of what it explains).
+    score : float
+        Mean score of those with the best one: near 1, the components do not depend on the start. NaN if there is no
+        other.
+    """
+
+    results: list[FitResult]
+    objectives: FloatArray
+    scores: FloatArray
+    share: float
+    score: float
+
+
+def start_stability(
+    data: Any, rank: int, n_starts: int = 10, *, random_state: int | None = None, **options: Any
+) -> StartStability:
+    """Fit from several starts and compare where they end.
+
+    Parameters
+    ----------
+    data, rank
+        As for `fit_gcp`.
+    n_starts : int
+        At least 2.
+    random_state : int, optional
+    **options
+        Further arguments of `fit_gcp`; not `n_starts`.
+
+    Returns
+    -------
+    StartStability
+    """
+    arguments.whole_number("n_starts", n_starts, least=2)
+    tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
+    results = [_fit(tensor, rank, seed, options) for seed in _seeds(random_state, n_starts)]
+    results.sort(key=lambda result: result.objective)
+    objectives = np.array([result.objective for result in results])
+    scores = np.array([[factor_match_score(a, b, weights=False).score for b in results] for a in results])
+    best = results[0]
+    near = objectives - best.objective <= _NEAR * abs(best.null_objective - best.objective)
+    score = float(scores[0, near][1:].mean()) if near.sum() > 1 else np.nan
+    return StartStability(results, objectives, scores, float(near.mean()), score)
+
+
+class SplitHalf(NamedTuple):
+    """Models of halves of the data.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (n_splits,)
+        Factor match score of the two halves' models of each split, over the other modes.
+    results : list of (FitResult, FitResult)
+    """
+
+    scores: FloatArray
+    results: list[tuple[FitResult, FitResult]]
+
+
+def split_half(
+    data: Any,
+    rank: int,
+    mode: int = 0,
+    n_splits: int = 3,
+    *,
+    random_state: int | None = None,
+    **options: Any,
+) -> SplitHalf:
+    """Fit two random halves of a mode's positions, and compare the factors of the other modes.
+
+    Parameters
+    ----------
+    data, rank
+        As for `fit_gcp`.
+    mode : int
+        Whose positions are replicates of each other (samples, trials, days); at least 2.
+    n_splits : int
+    random_state : int, optional
+    **options
+        Further arguments of `fit_gcp`.
+
+    Returns
+    -------
+    SplitHalf
+
+    References
+    ----------
+    R. A. Harshman, W. S. De Sarbo: An application of PARAFAC to a small sample problem, in: Research Methods for
+    Multimode Data Analysis, Praeger 1984, 602-642.
+    """
+    arguments.whole_number("n_splits", n_splits)
+    tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
+    mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
+    size = tensor.shape[mode]
+    if size < 2 or len(tensor.shape) < 2:
+        raise ParameterError(
+            f"split_half needs two positions of mode {mode}, and another mode: found {tensor.shape}."
+        )
+    others = [n for n in range(len(tensor.shape)) if n != mode]
+    results = []
+    for seed in _seeds(random_state, n_splits):
+        order = np.random.default_rng(seed).permutation(size)
+        halves = np.sort(order[: size // 2]), np.sort(order[size // 2 :])
+        first, second = (_fit(take(tensor, mode, half), rank, seed, options) for half in halves)
+        results.append((first, second))
+    scores = [factor_match_score(a, b, modes=others).score for a, b in results]
+    return SplitHalf(np.array(scores), results)
+
+
+def take(tensor: Any, mode: int, positions: ArrayLike) -> DenseTensor | ObservedTensor | SparseTensor:
+    """Some slices of a tensor, in the order of increasing positions."""
+    chosen = np.asarray(positions)
+    labels = tensor.labels
+    if labels is not None:
+        coords = list(labels.coords)
+        coords[mode] = np.asarray(labels.values(mode, tensor.shape[mode]))[chosen]
+        labels = ModeLabels(labels.names, coords)
+    if isinstance(tensor, DenseTensor):
+        weights = tensor.entry_weights
+        own = None if weights is None else np.take(weights, chosen, axis=mode)
+        return DenseTensor(np.take(tensor.values, chosen, axis=mode), None, own, labels)
+    place = np.full(tensor.shape[mode], -1)
+    place[chosen] = np.arange(len(chosen))
+    shape = tuple(len(chosen) if n == mode else size for n, size in enumerate(tensor.shape))
+    keep = place[tensor.subs[:, mode]] >= 0
+    subs = tensor.subs[keep].astype(np.int64)
+    subs[:, mode] = place[subs[:, mode]]
+    own = None if tensor.entry_weights is None else tensor.entry_weights[keep]
+    if isinstance(tensor, ObservedTensor):
+        return ObservedTensor(subs, tensor.values[keep], shape, own, labels)
+    missing = tensor.missing.astype(np.int64)
+    missing = missing[place[missing[:, mode]] >= 0]
+    missing[:, mode] = place[missing[:, mode]]
+    modes = tensor.mode_weights and [u[chosen] if n == mode else u for n, u in enumerate(tensor.mode_weights)]
+    return SparseTensor(subs, tensor.values[keep], shape, own, modes, missing, labels)
+
+
+def _seeds(random_state: int | None, n: int) -> list[int]:
+    rng = np.random.default_rng(random_state)
+    return [int(seed) for seed in rng.integers(2**63, size=n)]
+
+
+def _fit(tensor: Any, rank: int, seed: int, options: dict[str, Any]) -> FitResult:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the results say it
+        return fit_gcp(tensor, rank, random_state=seed, **options)

@@ -1,0 +1,42 @@
+"""`gcp suggest`: the loss that the data call for."""
+
+from __future__ import annotations
+
+import argparse
+
+from gcp.cli.output import print_json, print_table
+from gcp.cli.parsing import Commands, add_command
+from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "suggest",
+        "say which loss the data call for",
+        "Say which losses the data admit, which of them their variation supports, and why: a rough model is fitted, "
+        "and the spread of the data around it compared with its expectations.",
+        "  gcp suggest nyc_flights",
+    )
+    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_reading_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look and report."""
+    from gcp.analysis import suggest_loss
+
+    found = suggest_loss(read_input(args))
+    if args.json:
+        suggestions = [suggestion._asdict() for suggestion in found.suggestions]
+        print_json({"best": found.best, "power": found.power, "suggestions": suggestions})
+        return 0
+    rows = [
+        [s.loss, "yes" if s.supported else "possible" if s.admitted else "no", s.reason]
+        for s in found.suggestions
+    ]
+    print_table(("loss", "supported", "why"), rows, (0, 1))
+    return 0

@@ -1,0 +1,160 @@
+"""New positions of one mode, fitted with all else as a model has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gcp._typing import FloatArray
+from gcp.effects import MainEffects
+from gcp.errors import DataError, FitError, ParameterError
+from gcp.kernels import threads
+from gcp.objectives.choose import build_objective
+from gcp.objectives.row_wise import RowWise
+from gcp.penalties.ridge import Ridge
+from gcp.tensors.coerce import as_tensor
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+if TYPE_CHECKING:
+    from gcp.result import FitResult
+
+_STEPS = 200
+_TOL = 1e-12
+"""Relative decrease in a step below which the rows are at their minimum."""
+
+
+class NewRows(NamedTuple):
+    """Positions that a model has not seen.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (n, R)
+        Like rows of the mode's factor: the model of the new data is the sum over components of weight, row and the
+        other modes' factors, plus main effects.
+    main_effects : ndarray, shape (n,), or None
+        Like the mode's main effects; None if it has none.
+    """
+
+    rows: FloatArray
+    main_effects: FloatArray | None
+
+
+@dataclass(frozen=True)
+class _Anchored(Ridge):
+    """A ridge whose main effects count from one number."""
+
+    anchor: float = 0.0
+
+    def centre(self, mode: int, vector: FloatArray) -> float:
+        """That number."""
+        return self.anchor
+
+
+def transform(
+    result: FitResult,
+    data: Any,
+    mode: int,
+    *,
+    mask: Any = None,
+    entry_weights: Any = None,
+    bounds: tuple[float | None, float | None] | None = None,
+    n_threads: int | None = None,
+) -> NewRows:
+    """See `FitResult.transform`."""
+    tensor = _listed(result, as_tensor(data, mask, entry_weights), mode)
+    rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
+    ridge = result.settings["l2_reg"]
+    objective = build_objective(tensor, result.loss, l2_reg=ridge, n_threads=n_threads)
+    effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))
+    effects = MainEffects(effect_modes, rank) if result.main_effects else None
+    # Balanced factors, as a ridge has them at the end of a fit.
+    size = result.weights.astype(float) ** (1 / len(names))
+    components = [np.asarray(a, dtype=float) * size for a in result.factors]
+    components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
+    factors, anchor = components, result.intercept
+    if effects is not None:
+        vectors = [
+            np.array(result.main_effects.get(name, np.zeros(len(a))), dtype=float)
+            for name, a in zip(names, components, strict=True)
+        ]
+        if result.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
+            for k in set(effect_modes) - {mode}:
+                anchor += float(vectors[k].min())
+                vectors[k] -= vectors[k].min()
+        vectors[mode] = np.full(n, anchor)
+        factors = effects.joined(components, vectors)
+    problem = objective.row_wise()
+    strengths = objective.ridge
+    own = _Anchored(strengths.strength, effects, strengths.effects_strength, anchor)
+    problem = replace(problem, ridge=own)
+    has_own = names[mode] in result.main_effects
+    low, high = _limits(result, effects, mode, None if has_own else anchor, size, bounds)
+    factors[mode] = np.clip(factors[mode], low, high)
+    with threads.single_threaded_blas():
+        _minimize(problem, mode, factors, low, high)
+    rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
+    if effects is None or not has_own:
+        return NewRows(rows, None)
+    return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
+
+
+def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
+    """The new data as a list of entries, checked to fit the model but in one mode."""
+    expected = list(result.shape)
+    if len(tensor.shape) == len(expected):
+        expected[mode] = tensor.shape[mode]
+    if tuple(expected) != tensor.shape:
+        sizes = ["any" if n == mode else str(size) for n, size in enumerate(result.shape)]
+        raise DataError(f"The new data have shape {tensor.shape}: expected ({', '.join(sizes)}).")
+    if len(expected) < 2:
+        raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
+    if isinstance(tensor, SparseTensor) and result.loss.formula.zero is None:
+        tensor = tensor.to_dense()
+    if isinstance(tensor, DenseTensor):
+        known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
+        weights = None if tensor.entry_weights is None else tensor.entry_weights[known]
+        return ObservedTensor(np.argwhere(known), tensor.values[known], tensor.shape, weights)
+    found: ObservedTensor | SparseTensor = tensor
+    return found
+
+
+def _limits(
+    result: FitResult,
+    effects: MainEffects | None,
+    mode: int,
+    held: float | None,
+    size: FloatArray,
+    bounds: tuple[float | None, float | None] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
+    floor = max(result.loss.model_domain.low, -np.inf)
+    given = (floor if floor >= 0 else None, None) if bounds is None else bounds
+    low = np.full(result.rank, -np.inf if given[0] is None else given[0]) * np.where(size > 0, size, 1.0)
+    high = np.full(result.rank, np.inf if given[1] is None else given[1]) * np.where(size > 0, size, 1.0)
+    low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
+    if effects is None:
+        return low[None], high[None]
+    free = 0.0 if floor >= 0 else -np.inf
+    lows, highs = np.ones(len(effects.modes)), np.ones(len(effects.modes))
+    k = effects.modes.index(mode)
+    lows[k], highs[k] = (free, np.inf) if held is None else (held, held)
+    return np.append(low, lows)[None], np.append(high, highs)[None]
+
+
+def _minimize(
+    problem: RowWise, mode: int, factors: list[FloatArray], low: FloatArray, high: FloatArray
+) -> None:
+    """Newton steps for all rows at once, in place, until none lowers the objective."""
+    value = np.inf
+    for _ in range(_STEPS):
+        before, value = value, problem.update(mode, factors, low, high, 1.0)[0]
+        if not np.isfinite(value):
+            raise FitError(
+                "The objective is not finite at the start; the new data may be too far from the model."
+            )
+        if before - value <= _TOL * max(abs(value), 1.0):
+            return

@@ -1,0 +1,66 @@
+"""The loss that data were drawn from is the one that is suggested."""
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+
+import gcp
+from gcp import SparseTensor, get_loss, suggest_loss
+
+SHAPE = (30, 25, 20)
+
+
+def drawn(loss, rng, scale=1.0):
+    loss = get_loss(loss) if isinstance(loss, str) else loss
+    factors = random_factors(SHAPE, 2, rng, positive=loss.model_domain.low == 0)
+    return loss.sample(scale * full(factors), rng).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale"),
+    [
+        ("gaussian", 2.0),
+        ("poisson", 4.0),
+        ("gamma", 1.0),
+        ("rayleigh", 1.0),
+        (gcp.NegativeBinomial(r=2.0), 2.0),
+        ("bernoulli-logit", 1.0),
+    ],
+    ids=str,
+)
+def test_the_loss_of_the_data_is_found(loss, scale, rng):
+    found = suggest_loss(drawn(loss, rng, scale))
+    name = loss if isinstance(loss, str) else loss.name
+    assert found.best == name
+    first = found.suggestions[0]
+    assert first.loss == name
+    assert first.admitted
+    assert first.supported
+    assert {s.loss for s in found.suggestions} == set(gcp.available_losses())
+
+
+def test_powers_of_the_variance(rng):
+    mean = full(random_factors(SHAPE, 2, rng, positive=True)) * 5
+    assert abs(suggest_loss(rng.poisson(mean).astype(float)).power - 1) < 0.25
+    assert abs(suggest_loss(rng.gamma(4.0, mean / 4)).power - 2) < 0.35
+    assert abs(suggest_loss(np.abs(mean + 0.1 * rng.normal(size=SHAPE))).power) < 0.4
+
+
+def test_outliers_call_for_huber(rng):
+    x = drawn("gaussian", rng) * 1.0
+    x[rng.random(SHAPE) < 0.005] += 40.0
+    assert suggest_loss(x).best == "huber"
+
+
+def test_sparse_links_get_the_closed_form(rng):
+    x = (rng.random(SHAPE) < 0.05).astype(float)
+    assert suggest_loss(SparseTensor(np.argwhere(x), x[x > 0], SHAPE)).best == "bernoulli-poisson"
+
+
+def test_reasons_name_the_first_offender(rng):
+    x = drawn("gamma", rng)
+    x[3, 2, 1] = -0.5
+    found = {s.loss: s for s in suggest_loss(x).suggestions}
+    assert not found["gamma"].admitted
+    assert "-0.5 at subscript (3, 2, 1)" in found["gamma"].reason
+    assert found["gaussian"].admitted

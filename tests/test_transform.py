@@ -1,0 +1,117 @@
+"""New rows against refits of all rows, SciPy's minimiser, and closed forms."""
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+
+from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, custom_loss, fit_gcp, simulate
+
+SHAPE = (8, 7, 6)
+TIGHT = {"tol": 1e-14, "n_iter_max": 20_000, "random_state": 0}
+
+
+def of_kind(kind, x):
+    if kind == "sparse":
+        return SparseTensor(np.argwhere(x), x[x != 0], x.shape)
+    if kind == "observed":
+        return ObservedTensor(np.argwhere(np.ones(x.shape)), x.ravel(), x.shape)
+    return x
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "observed"])
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("gaussian", {}),
+        ("gaussian", {"l2_reg": 2.0}),
+        ("poisson", {}),
+        ("poisson", {"l2_reg": 0.5}),
+        ("bernoulli-logit", {"l2_reg": 0.3}),
+        ("negative-binomial", {"l2_reg": 0.1}),
+        ("gaussian", {"main_effects": True, "l2_reg": {"factors": 1.0, "main_effects": 0.2}}),
+        ("gaussian", {"main_effects": [1], "l2_reg": 0.5}),
+        ("gaussian", {"main_effects": [0], "l2_reg": 0.0}),
+    ],
+    ids=str,
+)
+def test_the_data_of_the_fit_get_their_own_rows(kind, loss, options):
+    """At a minimum every row is at its own."""
+    data, _ = simulate(SHAPE, 2, loss, random_state=3)
+    tensor = of_kind(kind, np.asarray(data.values, dtype=float))
+    result = fit_gcp(tensor, 2, loss=loss, **options, **TIGHT)
+    for mode in (0, 2):
+        found = result.transform(tensor, mode)
+        scale = np.abs(result.factors[mode]).max()
+        assert_allclose(found.rows, result.factors[mode], atol=2e-4 * scale)
+        name = f"mode_{mode}"
+        assert (found.main_effects is not None) == (name in result.main_effects)
+        if found.main_effects is not None:
+            spread = np.abs(result.main_effects[name]).max()
+            assert_allclose(found.main_effects, result.main_effects[name], atol=1e-3 * spread)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "bernoulli-logit", "gamma"])
+def test_new_rows_are_scipys_minimum(loss, rng):
+    data, _ = simulate(SHAPE, 2, loss, random_state=1)
+    result = fit_gcp(data, 2, loss=loss, l2_reg=0.2, random_state=0)
+    new = np.asarray(simulate((3, 7, 6), 2, loss, random_state=2)[0].values, dtype=float)
+    found = result.transform(new, "mode_0").rows
+    size = np.sqrt(result.weights ** (2 / 3))
+    low = 0.0 if loss != "bernoulli-logit" else None
+
+    def objective(row, x):
+        m = np.einsum("r,br,cr->bc", row * result.weights, result.factors[1], result.factors[2])
+        return result.loss.value(x, m).sum() + 0.1 * np.sum((row * size) ** 2)
+
+    for x, row in zip(new, found, strict=True):
+        start = np.full(2, 0.3)
+        best = minimize(objective, start, args=(x,), bounds=[(low, None)] * 2, options={"ftol": 1e-15})
+        assert objective(row, x) <= best.fun + 1e-9 * abs(best.fun)
+        assert_allclose(row, best.x, atol=1e-3 * np.abs(best.x).max())
+
+
+def test_gaussian_rows_are_a_regression(rng):
+    factors = random_factors(SHAPE, 3, rng)
+    result = fit_gcp(full(factors), 3, random_state=0, tol=1e-13)
+    new = rng.normal(size=(8, 7, 4))
+    known = rng.random(new.shape) < 0.8
+    weights = rng.uniform(0.5, 2, new.shape)
+    found = result.transform(new, 2, mask=known, entry_weights=weights)
+    design = np.einsum("ar,br->abr", result.factors[0], result.factors[1]) * result.weights
+    for k in range(4):
+        here, root = known[..., k], np.sqrt(weights[..., k][known[..., k]])
+        expected = np.linalg.lstsq(design[here] * root[:, None], new[..., k][here] * root, rcond=None)[0]
+        assert_allclose(found.rows[k], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_bounds_and_positions_of_which_nothing_is_known(rng):
+    data, _ = simulate(SHAPE, 2, "poisson", random_state=1)
+    result = fit_gcp(data, 2, loss="poisson", l2_reg=0.1, random_state=0)
+    new = np.asarray(data.values, dtype=float)[:3].copy()
+    new[1] = np.nan
+    found = result.transform(new, 0)
+    assert_allclose(found.rows[1], 0.0, atol=1e-9)  # what the ridge prefers
+    capped = result.transform(new, 0, bounds=(0.05, 0.1)).rows
+    assert (capped >= 0.05).all()
+    assert (capped <= 0.1).all()
+    assert_allclose(new[0], data.values[0])
+
+
+def test_refusals(rng):
+    x = rng.normal(size=SHAPE)
+    result = fit_gcp(x, 1, random_state=0)
+    with pytest.raises(DataError, match=r"expected \(any, 7, 6\)"):
+        result.transform(x[:, :5], 0)
+    with pytest.raises(DataError, match="shape"):
+        result.transform(x[0], 0)
+    with pytest.raises(ParameterError, match="Unknown mode 'day'"):
+        result.transform(x, "day")
+    one = fit_gcp(np.arange(5.0), 1, random_state=0)
+    with pytest.raises(ParameterError, match="one mode"):
+        one.transform(np.arange(3.0), 0)
+    odd = custom_loss(lambda x, m: np.interp(x - m, [-9, 0, 9], [9, 0, 9]), lambda x, m: np.sign(m - x))
+    strange = fit_gcp(x, 1, loss=odd, random_state=0, n_iter_max=2)
+    with pytest.raises(ParameterError, match="compile"):
+        strange.transform(x, 0)
