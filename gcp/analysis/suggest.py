@@ -109,7 +109,7 @@ def _refusal(tensor: Any, name: str) -> str:
     try:
         survey(tensor, get_loss(name))
     except DomainError as error:
-        return str(error).split(". ")[0] + "."
+        return str(error).split(". ")[0].removeprefix(f"The {name} loss ") + "."
     return ""
 
 

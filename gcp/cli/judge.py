@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
     else:
-        print_pairs([(name.replace("_", " "), _text(value)) for name, value in found.items()])
+        print_pairs([(name.replace("_", " "), _text(value)) for name, value in found.items() if value != ""])
     return 0
 
 
@@ -45,6 +45,7 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     of = deviance(result, tensor)
     found: dict[str, Any] = {
         "loss": result.loss.name,
+        "loss_parameters": ", ".join(f"{k}={v:g}" for k, v in vars(result.loss).items() if v is not None),
         "rank": result.rank,
         "deviance": of.deviance,
         "null_deviance": of.null_deviance,
