@@ -34,6 +34,7 @@ from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
 from .objectives import build_objective as build_objective
 from .result import FitResult as FitResult
+from .selection import select_rank as select_rank
 from .simulate import simulate as simulate
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from gcp._typing import FloatArray
+from gcp._typing import Array, FloatArray
 from gcp.domain import BINARY, is_real
 from gcp.errors import DataError, ParameterError
 from gcp.result import FitResult
@@ -41,6 +41,7 @@ def hold_out(
     *,
     mask: Any = None,
     entry_weights: Any = None,
+    keep: float = 0.0,
 ) -> Split:
     """Hold out a random part of the known cells.
 
@@ -55,6 +56,9 @@ def hold_out(
     random_state : int, numpy.random.Generator or None
     mask, entry_weights
         As for `fit_gcp`; the parts have them.
+    keep : float
+        Least share of the known cells of every position of every mode that is not held out; from 0 to less than 1.
+        Of a `SparseTensor` it says nothing: zeros always stay.
 
     Returns
     -------
@@ -67,20 +71,25 @@ def hold_out(
     """
     if not (is_real(fraction) and 0 < fraction < 1):
         raise ParameterError(f"The held-out fraction must be between 0 and 1: found {fraction!r}.")
+    if not (is_real(keep) and 0 <= keep < 1):
+        raise ParameterError(f"keep must be a number from 0 to less than 1: found {keep!r}.")
     tensor, rng = as_tensor(data, mask, entry_weights), np.random.default_rng(random_state)
     try:
         if isinstance(tensor, DenseTensor):
-            return _of_dense(tensor, fraction, rng)
+            return _of_dense(tensor, fraction, keep, rng)
         if isinstance(tensor, SparseTensor):
             return _of_sparse(tensor, fraction, rng)
-        return _of_observed(tensor, fraction, rng)
+        return _of_observed(tensor, fraction, keep, rng)
     except DataError as error:
         raise ParameterError(f"The held-out fraction {fraction:g} leaves one part empty: {error}") from None
 
 
-def _of_dense(tensor: DenseTensor, fraction: float, rng: np.random.Generator) -> Split:
+def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
     weights = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
     held = (rng.random(tensor.shape) < fraction) & (weights != 0)
+    if keep:
+        known = weights != 0
+        held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
     train = as_tensor(tensor, mask=~held)
     own = weights[held].astype(float) / fraction
     assert isinstance(train, DenseTensor)
@@ -88,12 +97,27 @@ def _of_dense(tensor: DenseTensor, fraction: float, rng: np.random.Generator) ->
     return Split(train, test)
 
 
-def _of_observed(tensor: ObservedTensor, fraction: float, rng: np.random.Generator) -> Split:
+def _of_observed(tensor: ObservedTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
     held = rng.random(len(tensor.values)) < fraction
+    if keep:
+        held = _spared(tensor.subs, held, tensor.shape, keep, rng)
     train = ObservedTensor.of(tensor.entries.select(~held), tensor.labels)
     test = tensor.entries.select(held)
     weights = np.ones(len(test.values)) if test.weights is None else test.weights
     return Split(train, ObservedTensor.of(replace(test, weights=weights / fraction), tensor.labels))
+
+
+def _spared(subs: Array, held: Array, shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> Array:
+    """Held-out cells, fewer where a position would lose too many; which of them stay is random."""
+    held = held.copy()
+    for n, size in enumerate(shape):
+        most = np.floor((1 - keep) * np.bincount(subs[:, n], minlength=size)).astype(int)
+        cells = rng.permutation(np.flatnonzero(held))
+        cells = cells[np.argsort(subs[cells, n], kind="stable")]
+        rows = subs[cells, n]
+        place = np.arange(len(cells)) - np.searchsorted(rows, rows)  # within the position
+        held[cells[place >= most[rows]]] = False
+    return held
 
 
 def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) -> Split:

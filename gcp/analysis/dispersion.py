@@ -30,7 +30,8 @@ class DispersionTest(NamedTuple):
         Probability of so large a statistic for Poisson counts.
     r : float
         Negative-binomial r whose variance, mu + mu**2 / r, fits the sum of squares; infinite if the counts vary no
-        more than Poisson ones.
+        more than Poisson ones. Large counts decide it; ``NegativeBinomial(r="estimate")`` finds the likeliest, which
+        may be far from it.
     advice : str
         A sentence.
     """
@@ -73,7 +74,7 @@ def dispersion_test(
     statistic = extra / np.sqrt(2 * means2) if means2 > 0 else 0.0
     p, r = float(ndtr(-statistic)), float(means2 / extra) if extra > 0 else np.inf
     if p < 0.01:
-        advice = f'The counts vary more than Poisson ones: try loss="negative-binomial" with r near {r:.3g}.'
+        advice = 'The counts vary more than Poisson ones: try loss="negative-binomial" with r="estimate".'
     else:
         advice = "The counts vary no more than Poisson ones would."
     return DispersionTest(float(statistic), p, r, advice)

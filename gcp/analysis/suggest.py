@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gcp._typing import FloatArray
 from gcp.analysis.dispersion import dispersion_test
+from gcp.analysis.likelihood import n_parameters
 from gcp.cells import known_cells
 from gcp.errors import ConvergenceWarning, DomainError
 from gcp.fit import fit_gcp
@@ -22,6 +23,9 @@ from gcp.tensors.sparse import SparseTensor
 _GROUPS = 20
 _RAYLEIGH = np.sqrt(4 / np.pi - 1)
 """Standard deviation of the Rayleigh distribution, in means."""
+
+_FEW = 20
+"""Cells for each parameter of the rough model, below which its residuals say little."""
 
 _HEAVY = 6.0
 """Kurtosis of residuals (3 for the normal distribution) from which a Gaussian loss follows its outliers."""
@@ -151,9 +155,14 @@ def _nonnegative(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> 
     said = f"the variance grows like the mean to the power {power:.1f}"
     if not refused["poisson"]:
         rough = _quiet(tensor, rank, seed, "poisson")
+        if len(cells.x) < _FEW * n_parameters(rough):
+            reason = f"counts; {len(cells.x):,} cells are too few to tell extra variation from structure"
+            return _collected(
+                "poisson", power, dict.fromkeys(("poisson", "poisson-log"), reason), refused, said
+            )
         test = dispersion_test(rough, tensor)
         if test.p_value < 0.01:
-            reason = f"counts that vary more than Poisson ones (r near {test.r:.2g}); {said}"
+            reason = f"counts that vary more than Poisson ones (let the fit estimate r); {said}"
             names = ("negative-binomial", "negative-binomial-logit")
             return _collected(names[0], power, dict.fromkeys(names, reason), refused, said)
         reason = f"counts that vary no more than Poisson ones; {said}"

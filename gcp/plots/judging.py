@@ -40,7 +40,7 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
     matplotlib.axes.Axes
     """
     found = calibration(result, data, groups)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     low = float(min(found.expected.min(), found.observed.min()))
     high = float(max(found.expected.max(), found.observed.max()))
     if low > 0 and high > 30 * low:
@@ -50,7 +50,7 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
     ax.errorbar(
         found.expected, found.observed, 2 * found.standard_error, fmt="o", ms=4, lw=1, color=_BLUE, zorder=2
     )
-    return _labelled(ax, "expected", "observed", "Calibration")
+    return labelled(ax, "expected", "observed", "Calibration")
 
 
 def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: Axes | None = None) -> Axes:
@@ -80,11 +80,11 @@ def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: A
         middle = np.linspace(tail, n - tail - 1, _MOST_POINTS // 2).astype(int)
         at = np.unique(np.concatenate([at[:tail], middle, at[-tail:]]))
     normal = ndtri((at + 0.5) / n)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ends = normal[[0, -1]]
     ax.plot(ends, ends, color=_GREY, lw=0.8, zorder=1)
     ax.plot(normal, found[at], ".", ms=3, color=_BLUE, zorder=2)
-    return _labelled(ax, "normal quantile", "residual", "Quantile residuals")
+    return labelled(ax, "normal quantile", "residual", "Quantile residuals")
 
 
 def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
@@ -102,14 +102,14 @@ def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
     """
     found = binary_scores(result, data)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.plot([0, 1], [0, 1], color=_GREY, lw=0.8, zorder=1)
     ax.plot(found.false_positive_rate, found.true_positive_rate, color=_BLUE, lw=1.4, zorder=2)
     ax.set_aspect("equal")
     text = f"AUC {found.auc:.3f}\naverage precision {found.average_precision:.3f}"
     text += f"\nshare of ones {found.base_rate:.3g}"
     ax.text(0.97, 0.05, text, ha="right", va="bottom", fontsize=TEXT_SIZE + 1, transform=ax.transAxes)
-    return _labelled(ax, "false positive rate", "true positive rate", "ROC")
+    return labelled(ax, "false positive rate", "true positive rate", "ROC")
 
 
 def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | None = None) -> Axes:
@@ -129,7 +129,7 @@ def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | Non
     """
     found, n = slice_deviance(result, data, mode), result.labels.number(mode)
     axis = ModeAxis.of(result.labels, n, result.shape[n])
-    ax = _axes(ax, max(4.0, min(axis.width + 1.5, 10.0)))
+    ax = axes_or_new(ax, max(4.0, min(axis.width + 1.5, 10.0)))
     with np.errstate(invalid="ignore"):
         model, null = found.deviance / found.weight, found.null_deviance / found.weight
     if axis.names is None:
@@ -150,7 +150,7 @@ def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | Non
     ax.set_ylim(bottom=0)
     ax.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     crowded = axis.names is not None and axis.size > MANY
-    return _labelled(ax, f"{axis.name}, the worst first" if crowded else axis.name, "mean deviance", "")
+    return labelled(ax, f"{axis.name}, the worst first" if crowded else axis.name, "mean deviance", "")
 
 
 def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
@@ -168,15 +168,15 @@ def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
     """
     best = found.results[0]
     worse = (found.objectives - best.objective) / max(abs(best.null_objective - best.objective), 1e-300)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.plot(100 * worse[1:], found.scores[0, 1:], "o", ms=4, color=_BLUE, zorder=2)
     ax.plot([0], [1], "*", ms=9, color=_RED, zorder=3, label="best start")
     ax.set_ylim(min(0.0, float(found.scores.min())), 1.05)
     ax.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower left")
-    return _labelled(ax, "objective above the best, % of explained", "factor match score", "Starts")
+    return labelled(ax, "objective above the best, % of explained", "factor match score", "Starts")
 
 
-def _axes(ax: Axes | None, width: float = 4.0) -> Axes:
+def axes_or_new(ax: Axes | None, width: float = 4.0) -> Axes:
     """The given axes, or those of a new figure."""
     if ax is not None:
         return ax
@@ -188,7 +188,8 @@ def _axes(ax: Axes | None, width: float = 4.0) -> Axes:
     return figure.subplots()
 
 
-def _labelled(ax: Axes, x: str, y: str, title: str) -> Axes:
+def labelled(ax: Axes, x: str, y: str, title: str) -> Axes:
+    """The axes in the style of all these pictures."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=TEXT_SIZE, length=2.5, width=0.6)
     ax.set_xlabel(x, fontsize=TEXT_SIZE + 1)

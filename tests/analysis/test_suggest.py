@@ -64,3 +64,9 @@ def test_reasons_name_the_first_offender(rng):
     assert not found["gamma"].admitted
     assert "-0.5 at subscript (3, 2, 1)" in found["gamma"].reason
     assert found["gaussian"].admitted
+
+
+def test_small_tables_of_counts_are_left_to_poisson():
+    found = suggest_loss(gcp.datasets.load_titanic())
+    assert found.best == "poisson"
+    assert "too few" in found.suggestions[0].reason

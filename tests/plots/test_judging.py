@@ -71,6 +71,6 @@ def test_starts():
 
 
 def test_given_axes_are_used(flights):
-    ax = Figure().subplots()
-    assert plots.plot_calibration(*flights, ax=ax) is ax
-    assert plots.plot_slices(*flights, 0, ax=ax) is ax
+    first, second = Figure().subplots(2)
+    assert plots.plot_calibration(*flights, ax=first) is first
+    assert plots.plot_slices(*flights, 0, ax=second) is second

@@ -1,0 +1,8 @@
+"""How many components, and how much ridge: by what cells that a fit has not seen say."""
+
+from __future__ import annotations
+
+from gcp.selection.choice import Candidate, RankChoice
+from gcp.selection.rank import select_rank
+
+__all__ = ["Candidate", "RankChoice", "select_rank"]

@@ -1,0 +1,94 @@
+"""What `select_rank` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gcp._typing import FloatArray
+from gcp.result import FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Candidate(NamedTuple):
+    """A rank and a ridge.
+
+    Attributes
+    ----------
+    rank : int
+    l2_reg : float
+    loss : float
+        Mean over splits of the mean held-out loss: lower is better.
+    standard_error : float
+        Of the difference to the best candidate, from the splits; 0 for the best itself.
+    stability : float
+        Mean factor match score of the models of all pairs of splits, without weights; NaN at rank 0, or with one
+        split.
+    losses : ndarray, shape (n_splits,)
+        Held-out loss of each split.
+    """
+
+    rank: int
+    l2_reg: float
+    loss: float
+    standard_error: float
+    stability: float
+    losses: FloatArray
+
+
+@dataclass(frozen=True)
+class RankChoice:
+    """The outcome of `select_rank`.
+
+    Attributes
+    ----------
+    rank : int
+        The smallest rank whose best ridge is no worse than the best candidate by more than one standard error.
+    l2_reg : float
+        The best ridge at that rank.
+    result : FitResult or None
+        Fitted to all data with these; None if the best constant is chosen (rank 0 without main effects).
+    table : list of Candidate
+        By rank and ridge.
+    constant : float
+        The best constant model of all data.
+    """
+
+    rank: int
+    l2_reg: float
+    result: FitResult | None
+    table: list[Candidate]
+    constant: float
+
+    def summary(self) -> str:
+        """A table to read."""
+        lines = ["rank    l2_reg    held-out loss    +- s.e. to the best    stability"]
+        for row in self.table:
+            is_chosen = (row.rank, row.l2_reg) == (self.rank, self.l2_reg)
+            stability = "" if np.isnan(row.stability) else f"{row.stability:.3f}"
+            mark = "  <- chosen" if is_chosen else ""
+            numbers = f"{row.rank:4d}  {row.l2_reg:8.4g}  {row.loss:15.7g}  {row.standard_error:21.3g}"
+            lines.append(f"{numbers}  {stability:>11}{mark}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Held-out loss against rank, a line for each ridge, with standard errors; the choice is marked."""
+        from gcp.plots.selection import plot_choice
+
+        return plot_choice(self, ax)
+
+
+def chosen(table: list[Candidate]) -> Candidate:
+    """The smallest rank within a standard error of the best, at its best ridge."""
+    best = min(table, key=lambda row: row.loss)
+    near = [row for row in table if row.loss <= best.loss + row.standard_error]
+    rank = min(row.rank for row in near)
+    return min((row for row in table if row.rank == rank), key=lambda row: row.loss)

@@ -1,0 +1,201 @@
+"""The choice of rank: splits that are what they say, planted ranks, the rule by hand, and starting again."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+from numpy.testing import assert_allclose
+
+import gcp
+from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, get_loss, hold_out, select_rank
+from gcp.selection.choice import Candidate, chosen
+from gcp.selection.splits import make_split
+from gcp.tensors.coerce import as_tensor
+
+SHAPE = (14, 12, 10)
+
+
+def planted(rng, rank=2, noise=0.3):
+    x = full(random_factors(SHAPE, rank, rng))
+    return x + noise * rng.normal(size=SHAPE)
+
+
+# --- splits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dense", "observed"])
+def test_every_position_keeps_its_share(kind, rng):
+    known = rng.random(SHAPE) < 0.3
+    known[3] = False
+    known[3, 4, 5] = known[3, 6, 7] = True
+    x = rng.normal(size=SHAPE)
+    data = gcp.DenseTensor(x, known)
+    if kind == "observed":
+        data = ObservedTensor(np.argwhere(known), x[known], SHAPE)
+    train, test = hold_out(data, 0.6, 0, keep=0.5)
+    held = np.zeros(SHAPE, bool)
+    held[tuple(test.subs.T)] = True
+    for n in range(3):
+        others = tuple({0, 1, 2} - {n})
+        assert (held.sum(axis=others) <= known.sum(axis=others) / 2).all()
+    assert held.sum() > 0.3 * known.sum()
+    left = train.entry_weights > 0 if kind == "dense" else None
+    if left is None:
+        left = np.zeros(SHAPE, bool)
+        left[tuple(train.subs.T)] = True
+    np.testing.assert_array_equal(left, known & ~held)
+
+
+@pytest.mark.parametrize("kind", ["dense", "observed", "sparse"])
+def test_thinned_counts_are_independent_poisson(kind, rng):
+    """Means in the ratio of the split, and no correlation about them."""
+    mean = rng.uniform(5, 20, SHAPE)
+    x = rng.poisson(mean).astype(float)
+    data = {
+        "dense": x,
+        "observed": ObservedTensor(np.argwhere(x >= 0), x.ravel(), SHAPE),
+        "sparse": SparseTensor(np.argwhere(x), x[x > 0], SHAPE),
+    }[kind]
+    split = make_split(as_tensor(data), get_loss("poisson"), "thinning", 0.25, 0)
+    train = split.train.to_dense() if kind != "dense" else split.train
+    kept = train.values
+    rest = x - kept
+    assert (rest >= 0).all()
+    assert_allclose(kept.sum() / x.sum(), 0.75, atol=0.01)
+    correlation = np.corrcoef((kept - 0.75 * mean).ravel(), (rest - 0.25 * mean).ravel())[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(x.size)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "poisson-log"])
+def test_thinned_models_are_judged_at_the_scale_of_the_rest(loss, rng):
+    x = rng.poisson(6.0, (30, 20)).astype(float)
+    split = make_split(as_tensor(x), get_loss(loss), "thinning", 0.2, 1)
+    rest = x - split.train.values
+    rate = split.train.values.mean() / 4
+    m = rate if loss == "poisson" else np.log(rate)
+    value = split.train.values.mean() if loss == "poisson" else np.log(split.train.values.mean())
+    result = gcp.fit_gcp(
+        split.train, 1, loss=loss, init=[np.full((30, 1), value), np.ones((20, 1))], fixed_modes=[0, 1]
+    )
+    assert_allclose(split.judge(result), get_loss(loss).value(rest, m).mean(), rtol=1e-6)
+
+
+# --- the choice --------------------------------------------------------------------------------------------
+
+
+def test_the_rule_by_hand():
+    def row(rank, ridge, loss, error):
+        return Candidate(rank, ridge, loss, error, np.nan, np.array([loss]))
+
+    table = [row(0, 0.0, 9.0, 0.5), row(1, 0.0, 5.2, 0.1), row(1, 1.0, 5.05, 0.1), row(2, 0.0, 5.0, 0.0)]
+    assert chosen(table)[:2] == (1, 1.0)
+    table[2] = row(1, 1.0, 5.2, 0.1)
+    assert chosen(table)[:2] == (2, 0.0)
+    table[3] = row(2, 0.0, 9.5, 0.0)
+    table[0] = row(0, 0.0, 4.0, 0.0)
+    assert chosen(table)[:2] == (0, 0.0)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_planted_ranks_are_found(rank, rng):
+    found = select_rank(planted(rng, rank), range(1, 5), l2_reg=(0.0, 0.3), n_splits=3, random_state=0)
+    assert found.rank == rank
+    assert found.result.rank == rank
+    assert {row.rank for row in found.table} == {0, 1, 2, 3, 4}
+    stable = [row.stability for row in found.table if row.rank == rank]
+    assert max(stable) > 0.95
+    assert f"{rank:4d}" in found.summary()
+    assert "<- chosen" in found.summary()
+
+
+def test_noise_has_no_components(rng):
+    found = select_rank(rng.normal(size=SHAPE) + 2.0, [1, 2], l2_reg=(0.0, 1.0), n_splits=4, random_state=0)
+    assert found.rank <= 1
+    pure = select_rank(rng.normal(size=SHAPE), [1, 2], l2_reg=1.0, n_splits=4, random_state=0)
+    assert pure.rank == 0
+    assert pure.result is None
+
+
+def test_main_effects_alone_are_a_candidate(rng):
+    x = rng.normal(size=(30, 1)) + rng.normal(size=20) + 0.5 * rng.normal(size=(30, 20))
+    found = select_rank(x, [1, 2], l2_reg=(0.1, 1.0), main_effects=True, n_splits=3, random_state=0)
+    assert found.rank == 0
+    assert found.result.rank == 0
+    assert set(found.result.main_effects) == {"mode_0", "mode_1"}
+
+
+@pytest.mark.parametrize("method", ["cells", "thinning"])
+def test_counts(method, rng):
+    mean = 6 * full(random_factors(SHAPE, 2, rng, positive=True))
+    x = rng.poisson(mean).astype(float)
+    sparse = SparseTensor(np.argwhere(x), x[x > 0], SHAPE)
+    found = select_rank(sparse, [1, 2, 3], "poisson", l2_reg=0.0, method=method, n_splits=3, random_state=0)
+    assert found.rank == 2
+
+
+# --- starting again ----------------------------------------------------------------------------------------
+
+
+def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch):
+    x = planted(rng)
+    options = {"l2_reg": (0.0, 0.3), "n_splits": 2, "random_state": 3}
+    whole = select_rank(x, [1, 2], **options)
+    calls, real = [], gcp.fit_gcp
+
+    def limited(*args, **kwargs):
+        calls.append(args[1])
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr("gcp.selection.rank.fit_gcp", limited)
+    with pytest.raises(KeyboardInterrupt):
+        select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
+    done = len(list((tmp_path / "fits").glob("*.npz")))
+    assert done >= 2
+    monkeypatch.setattr("gcp.selection.rank.fit_gcp", real)
+    again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
+    assert [row[:4] for row in again.table] == [row[:4] for row in whole.table]
+    np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
+
+
+def test_a_folder_of_other_data_is_refused(rng, tmp_path):
+    x = planted(rng)
+    options = {"l2_reg": 0.1, "n_splits": 1, "random_state": 3, "folder": tmp_path}
+    select_rank(x, [1], **options)
+    json.loads((tmp_path / "settings.json").read_text())
+    with pytest.raises(DataError, match="other data"):
+        select_rank(x + 1e-9, [1], **options)
+    with pytest.raises(DataError, match="other data"):
+        select_rank(x, [1], **{**options, "random_state": 4})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be used"):
+        select_rank(x, [1], **{**options, "folder": tmp_path / "file"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ranks": [1.5]}, "ranks must be"),
+        ({"ranks": [-1]}, "ranks must be"),
+        ({"l2_reg": -1.0}, "l2_reg"),
+        ({"l2_reg": []}, "l2_reg"),
+        ({"method": "fibres"}, "Unknown method 'fibres'"),
+        ({"method": "thinning"}, "Poisson"),
+        ({"n_splits": 0}, "n_splits"),
+        ({"fraction": 1.2}, "fraction"),
+        ({"loss": "gauss"}, "gauss"),
+    ],
+)
+def test_bad_arguments(change, message, rng):
+    arguments = {"ranks": [1], "n_splits": 1} | change
+    with pytest.raises(ParameterError, match=message):
+        select_rank(rng.normal(size=(4, 4, 4)), **arguments)
+
+
+def test_the_picture(rng):
+    found = select_rank(planted(rng), [1, 2, 3], l2_reg=(0.0, 0.3), n_splits=2, random_state=0)
+    ax = found.plot()
+    assert len(ax.containers) == 2
+    assert ax.lines[-1].get_xydata()[0, 0] == found.rank
