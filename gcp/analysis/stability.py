@@ -178,4 +178,7 @@ def _seeds(random_state: int | None, n: int) -> list[int]:
 def _fit(tensor: Any, rank: int, seed: int, options: dict[str, Any]) -> FitResult:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the results say it
-        return fit_gcp(tensor, rank, random_state=seed, **options)
+        result = fit_gcp(tensor, rank, random_state=seed, **options)
+    if result.status == "interrupted":  # a fit keeps its best model; a series of fits must end
+        raise KeyboardInterrupt
+    return result

@@ -81,7 +81,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: gcp.Loss) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
-    with warnings.catch_warnings(), _terminated_like_interrupted():
+    with warnings.catch_warnings(), terminated_like_interrupted():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
         try:
             return gcp.fit_gcp(
@@ -97,7 +97,7 @@ def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: 
                     "factors": args.l2_reg,
                     "main_effects": args.l2_reg if args.l2_effects is None else args.l2_effects,
                 },
-                main_effects=_effect_modes(args, tensor),
+                main_effects=effect_modes(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
                 max_seconds=args.max_seconds,
@@ -112,7 +112,7 @@ def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: 
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM, as batch systems send it, ends a fit as Ctrl-C does."""
     try:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -154,7 +154,7 @@ def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
-def _effect_modes(args: argparse.Namespace, tensor: Tensor) -> bool | list[int]:
+def effect_modes(args: argparse.Namespace, tensor: Tensor) -> bool | list[int]:
     """All modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None

@@ -24,7 +24,7 @@ def _add_model(parser: Parser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
         "--rank",
-        type=_at_least(0),
+        type=at_least(0),
         required=True,
         help="number of components, at least 1 (0 with --main-effects)",
     )
@@ -34,7 +34,7 @@ def _add_model(parser: Parser) -> None:
     group.add_argument(
         "--param",
         metavar="NAME=VALUE",
-        type=_param,
+        type=param,
         action="append",
         default=[],
         help="a parameter of the loss, such as r=3.0, or r=estimate for the negative binomial; may be repeated",
@@ -104,14 +104,14 @@ def _add_method(parser: Parser) -> None:
     )
     group.add_argument(
         "--starts",
-        type=_at_least(1),
+        type=at_least(1),
         default=1,
         metavar="N",
         help="number of starts; the best is kept (default: 1)",
     )
     group.add_argument(
         "--seed",
-        type=_at_least(0),
+        type=at_least(0),
         metavar="N",
         help="decides all random starts, at least 0 (default: drawn, and reported)",
     )
@@ -123,25 +123,25 @@ def _add_method(parser: Parser) -> None:
     )
     group.add_argument(
         "--max-iter",
-        type=_at_least(0),
+        type=at_least(0),
         metavar="N",
         help="most iterations per start (default: the solver's, 2000)",
     )
     group.add_argument(
         "--tol",
-        type=_at_least(0.0),
+        type=at_least(0.0),
         metavar="X",
         help="stop when an iteration lowers the objective by less than this part of its excess over a perfect "
         "model (default: the solver's, 1e-09)",
     )
     group.add_argument(
         "--max-seconds",
-        type=_at_least(0.0),
+        type=at_least(0.0),
         metavar="X",
         help="stop all starts after this time (default: no limit)",
     )
     group.add_argument(
-        "--threads", type=_at_least(1), metavar="N", help="number of cores to use (default: all)"
+        "--threads", type=at_least(1), metavar="N", help="number of cores to use (default: all)"
     )
 
 
@@ -157,7 +157,7 @@ def _add_output(parser: Parser) -> None:
     )
 
 
-def _at_least(low: int | float) -> Callable[[str], int | float]:
+def at_least(low: int | float) -> Callable[[str], int | float]:
     """A converter to numbers of the type of `low`, and not below it."""
 
     def convert(text: str) -> int | float:
@@ -173,7 +173,8 @@ def _at_least(low: int | float) -> Callable[[str], int | float]:
     return convert
 
 
-def _param(text: str) -> tuple[str, float | str]:
+def param(text: str) -> tuple[str, float | str]:
+    """A parameter of a loss: its name, and a number or "estimate"."""
     from gcp.losses.base import ESTIMATE
 
     name, equals, value = text.partition("=")

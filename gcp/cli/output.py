@@ -107,7 +107,11 @@ def save_picture(result: Any, path: str, components: Sequence[int] | None = None
     """Draw the components of a result into a file."""
     import gcp
 
-    figure = gcp.plots.plot_components(result, components=components)
+    save_figure(gcp.plots.plot_components(result, components=components), path)
+
+
+def save_figure(figure: Any, path: str) -> None:
+    """Write a picture."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -253,6 +253,8 @@ class _Search:
                 random_state=rng,
                 **options,
             )
+        if result.status == "interrupted":  # a fit keeps its best model; a search must end
+            raise KeyboardInterrupt
         if path is not None:
             result.save(path)
         return result

@@ -1,0 +1,76 @@
+"""`gcp rank` against `select_rank`, from the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+
+import gcp
+from gcp.cli import main
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    x = full(random_factors((14, 12, 10), 2, rng)) + 0.3 * rng.normal(size=(14, 12, 10))
+    np.save("x.npy", x)
+    return x
+
+
+def test_it_is_select_rank(planted, capsys):
+    line = "rank x.npy --ranks 1-3 --l2-reg 0,0.3 --splits 2 --seed 3 --json --out a.npz --plot a.png --quiet"
+    assert main(line.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = gcp.select_rank(planted, [1, 2, 3], l2_reg=(0, 0.3), n_splits=2, random_state=3)
+    assert found["rank"] == expected.rank == 2
+    assert [row["loss"] for row in found["table"]] == [row.loss for row in expected.table]
+    assert gcp.FitResult.load("a.npz").rank == 2
+    assert Path("a.png").stat().st_size > 10_000
+
+
+def test_the_table_and_a_line_for_every_fit(planted, capsys):
+    line = "rank x.npy --ranks 1,2 --l2-reg 0 --splits 1 --seed 0"
+    assert main(line.split()) == 0
+    told = capsys.readouterr()
+    assert "<- chosen" in told.out
+    assert told.err.count("held-out loss") == 2
+
+
+def test_a_search_that_is_interrupted_goes_on(planted):
+    options = "rank x.npy --ranks 1-4 --seed 0 --folder fits --starts 20 --json"
+    line = [sys.executable, "-m", "gcp", *options.split()]
+    first = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ends = time.monotonic() + 60
+    while len(list(Path("fits").glob("*.npz"))) < 3 and time.monotonic() < ends:
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait(30) == 130
+    done = {path.name: path.stat().st_mtime_ns for path in Path("fits").glob("*.npz")}
+    assert len(done) >= 3
+    again = subprocess.run(line, capture_output=True, text=True, check=True, timeout=120)
+    assert json.loads(again.stdout)["rank"] == 2
+    assert all(Path("fits", name).stat().st_mtime_ns == when for name, when in done.items())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rank x.npy --ranks a-b", "expected ranks"),
+        ("rank x.npy --ranks 1 --l2-reg x", "expected numbers"),
+        ("rank x.npy --ranks 1 --method thinning --splits 1", "Poisson"),
+        ("rank x.npy --ranks 1 --out a.txt", ".npz"),
+        ("rank none.npy --ranks 1", "none.npy"),
+    ],
+)
+def test_bad_input_is_one_line(line, message, planted, capsys):
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("gcp: error:")
+    assert message in err
