@@ -13,10 +13,12 @@ from gcp.analysis.likelihood import InformationCriteria, information_criteria, l
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
+from gcp.analysis.uncertainty import Bootstrap, StandardErrors, bootstrap, standard_errors
 
 __all__ = [
     "Anomalies",
     "BinaryScores",
+    "Bootstrap",
     "Calibration",
     "Degeneracy",
     "Deviance",
@@ -26,11 +28,13 @@ __all__ = [
     "Match",
     "SliceDeviance",
     "SplitHalf",
+    "StandardErrors",
     "StartStability",
     "Suggestion",
     "align",
     "anomalies",
     "binary_scores",
+    "bootstrap",
     "calibration",
     "congruence",
     "core_consistency",
@@ -44,6 +48,7 @@ __all__ = [
     "residuals",
     "slice_deviance",
     "split_half",
+    "standard_errors",
     "start_stability",
     "suggest_loss",
 ]

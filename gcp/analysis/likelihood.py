@@ -118,7 +118,7 @@ def _likelihood(
             constants += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
         return -value - constants, None, weight
     # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = 1 say which.
-    scale = _scale(loss, dispersion)
+    scale = density_scale(loss, dispersion)
     constants = 0.0
     for block in tensor.blocks():
         w = np.ones(len(block.x)) if block.weights is None else block.weights
@@ -128,7 +128,7 @@ def _likelihood(
     return -value / scale + constants, dispersion, weight
 
 
-def _scale(loss: Any, dispersion: float) -> float:
+def density_scale(loss: Any, dispersion: float) -> float:
     """By what f is divided in the log-density: 2 * variance for the Gaussian, 1 / shape for the gamma."""
     f = loss.value(1.0, 2.0) - loss.value(1.0, 1.0)
     ll = loss.log_likelihood(1.0, 2.0, dispersion) - loss.log_likelihood(1.0, 1.0, dispersion)
