@@ -143,9 +143,7 @@ def _information(result: FitResult, cells: Cells, layout: _Layout) -> FloatArray
     for start in range(0, len(cells.x), _CHUNK):
         run = slice(start, start + _CHUNK)
         subs, m = cells.subs[run], cells.m[run]
-        with np.errstate(all="ignore"):
-            curvature = (loss.formula.weight or loss.formula.d2f)(loss.mean(m), m, *loss.formula.params)
-        w = np.nan_to_num(np.maximum(np.broadcast_to(curvature, m.shape), 0.0)) * cells.w[run]
+        w = np.nan_to_num(np.maximum(loss.fisher(m), 0.0)) * cells.w[run]
         rows = [a[subs[:, n]] for n, a in enumerate(layout.factors)]
         columns: list[Array] = []
         values: list[FloatArray] = []

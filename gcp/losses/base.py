@@ -173,6 +173,13 @@ class Loss(ABC):
         self._no_dispersion(dispersion)
         return -(self.value(x, m) + self.log_normalizer(x))
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """Expected second derivative in m: the Fisher information of a datum, at the dispersion that f implies.
+
+        Here at the expected datum, which is the same for losses whose second derivative is linear in the datum.
+        """
+        return self.curvature(self.mean(m), m)
+
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
         return self._tails(np.asarray(x, dtype=float), np.asarray(m, dtype=float), dispersion)[0]

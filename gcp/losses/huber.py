@@ -80,6 +80,10 @@ class Huber(Loss):
         d = self.delta
         return np.full(np.shape(x), np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """2 P(abs(x - m) < delta)."""
+        return np.full(np.shape(m), 2 * (1 - 2 * float(self.sf(self.delta, 0.0))))
+
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
         d, away = self.delta, np.abs(x - m)

@@ -87,6 +87,10 @@ class Rayleigh(Loss):
         with np.errstate(divide="ignore"):
             return np.log(2 / pi) - np.log(np.asarray(x, dtype=float))
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """4 / m**2."""
+        return self._evaluate(self.weight, np.zeros(np.shape(m)), m)
+
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
         with np.errstate(divide="ignore"):

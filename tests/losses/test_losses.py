@@ -76,6 +76,34 @@ def test_tails_of_huber_are_integrals_of_its_density(delta):
         assert_allclose(loss.sf(x, 0.5), 1 - below / mass, rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", [a for a in WITH_DENSITY if getattr(a, "beta", 0) != -1], ids=short)
+def test_fisher_information_is_the_expected_squared_slope(loss, rng):
+    """By SciPy's own expectations of f'(x, m)**2."""
+
+    def squared(x, m, frozen):
+        return frozen.pdf(x) * loss.deriv(x, m) ** 2
+
+    for m in interior_points(loss, 4, rng)[1]:
+        frozen = density(loss)(m)
+        low, high = frozen.ppf([1e-15, 1 - 1e-15])
+        if isinstance(frozen.dist, stats.rv_discrete):
+            x = np.arange(max(low, 0.0), high + 1)
+            expected = np.sum(frozen.pmf(x) * loss.deriv(x, m) ** 2)
+        else:
+            expected = integrate.quad(squared, low, high, args=(m, frozen), limit=500)[0]
+        assert_allclose(loss.fisher(m), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("delta", [0.25, 2.0])
+def test_fisher_information_of_huber(delta):
+    loss = Huber(delta=delta)
+    mass = integrate.quad(lambda y: np.exp(-loss.value(y, 0.0)), -40, 40, points=[-delta, delta])[0]
+    square = integrate.quad(
+        lambda y: np.exp(-loss.value(y, 0.0)) * loss.deriv(y, 0.0) ** 2, -40, 40, points=[-delta, delta]
+    )[0]
+    assert_allclose(loss.fisher(np.array([0.0, 3.0])), square / mass, rtol=1e-6)
+
+
 def test_no_distribution_no_tails():
     with pytest.raises(ParameterError, match="no distribution"):
         BetaDivergence(beta=0.5).cdf(1.0, 1.0)
