@@ -22,6 +22,7 @@ from gcp.tensors.sparse import SparseTensor
 if TYPE_CHECKING:
     from gcp.result import FitResult
 
+_MOST_CELLS = 2**26
 _STEPS = 200
 _TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
@@ -113,6 +114,11 @@ def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | Spars
     if len(expected) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
     if isinstance(tensor, SparseTensor) and result.loss.formula.zero is None:
+        if tensor.n_cells > _MOST_CELLS:
+            raise ParameterError(
+                f"The {result.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
+                f"{tensor.n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
+            )
         tensor = tensor.to_dense()
     if isinstance(tensor, DenseTensor):
         known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0

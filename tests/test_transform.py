@@ -115,3 +115,10 @@ def test_refusals(rng):
     strange = fit_gcp(x, 1, loss=odd, random_state=0, n_iter_max=2)
     with pytest.raises(ParameterError, match="compile"):
         strange.transform(x, 0)
+
+
+def test_too_many_cells_for_a_loss_without_a_closed_form(rng):
+    tensor = SparseTensor(np.array([[0, 0], [4999, 19_999]]), [1.0, 1.0], (5000, 20_000))
+    result = fit_gcp(tensor, 1, loss="bernoulli-odds", random_state=0, n_iter_max=1)
+    with pytest.raises(ParameterError, match="fewer positions"):
+        result.transform(tensor, 0)

@@ -13,6 +13,7 @@ from gcp.cells import tensor_of
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.result import FitResult
+from gcp.tensors.listed import ListedTensor
 
 _KINDS = ("quantile", "deviance", "response")
 _LEAST = np.finfo(float).tiny
@@ -66,9 +67,7 @@ def residuals(
         raise ParameterError(f"Unknown kind of residuals {kind!r}: expected one of {', '.join(_KINDS)}.")
     tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
     x = tensor.values.astype(float)
-    m = result.model_values() if len(x.shape) == len(result.shape) > 1 else None
-    if m is None or m.shape != x.shape:
-        m = result.model_values(tensor.subs)  # type: ignore[attr-defined]
+    m = result.model_values(tensor.subs if isinstance(tensor, ListedTensor) else None)
     known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
     found = np.full(x.shape, np.nan)
     x, m = x[known], m[known]

@@ -307,5 +307,7 @@ def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | Spa
         return ObservedTensor(tensor.subs, values, tensor.shape, tensor.entry_weights)
     if isinstance(tensor, DenseTensor):
         return DenseTensor(values, None, tensor.entry_weights)
+    if tensor.entry_weights is not None:
+        return DenseTensor(values, None, tensor.to_dense().entry_weights)
     subs = np.argwhere(values)
     return SparseTensor(subs, values[values != 0], tensor.shape, None, tensor.mode_weights, tensor.missing)

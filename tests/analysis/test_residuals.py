@@ -102,6 +102,14 @@ def test_the_seed_decides(rng):
     assert not np.array_equal(one, other)
 
 
+def test_residuals_of_a_vector(rng):
+    x = rng.normal(size=5)
+    result = fit_gcp(x, 1, random_state=0, n_iter_max=0)
+    assert_allclose(residuals(result, x, "response"), x - result.model_values())
+    listed = ObservedTensor(np.arange(5)[:, None], x, (5,))
+    assert_allclose(residuals(result, listed, "response"), x - result.model_values())
+
+
 # --- 0/1 data ----------------------------------------------------------------------------------------------
 
 

@@ -134,3 +134,14 @@ def test_refusals(rng):
     long = fit_gcp(rng.normal(size=(7000, 2)), 1, random_state=0)
     with pytest.raises(ParameterError, match="6000 parameters"):
         standard_errors(long, rng.normal(size=(7000, 2)))
+
+
+def test_bootstrap_of_weighted_sparse_data_keeps_the_weights(rng):
+    loss, factors = truth_of("poisson", rng, 3.0)
+    x = loss.sample(full(factors), rng).astype(float)
+    subs = np.argwhere(x)
+    heavy = SparseTensor(subs, x[x > 0], SHAPE, np.full(len(subs), 3.0))
+    result = fit_gcp(heavy, 2, loss=loss, init=factors, n_iter_max=20)
+    plain = bootstrap(result, SparseTensor(subs, x[x > 0], SHAPE), 2, random_state=0, n_iter_max=5)
+    weighted = bootstrap(result, heavy, 2, random_state=0, n_iter_max=5)
+    assert abs(weighted.objectives[0]) > 1.5 * abs(plain.objectives[0])

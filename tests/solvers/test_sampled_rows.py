@@ -280,3 +280,14 @@ def test_the_limit_is_told(rng, capsys, out_of_reach):
     assert "24,000 cells" in capsys.readouterr().err.replace("2.4e+04", "24,000")
     fit_gcp(sparse(x), 2, loss="poisson", verbose=True, n_iter_max=1)
     assert "closed form" not in capsys.readouterr().err
+
+
+def test_no_ones_at_all_and_single_precision(rng):
+    nothing = SparseTensor(np.empty((0, 3)), [], (20, 15, 10))
+    found = fit_gcp(nothing, 1, loss="bernoulli-odds", solver="sampled-rows", random_state=0)
+    assert found.objective < 1e-3
+    x, _ = links(rng)
+    single = fit_gcp(sparse(x.astype(np.float32)), 2, loss="bernoulli-odds", random_state=0)
+    double = fit_gcp(sparse(x), 2, loss="bernoulli-odds", init=single, random_state=0)
+    assert single.factors[0].dtype == np.float32
+    assert single.objective <= double.objective * (1 + 1e-3)
