@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
     import pandas as pd
+    import xarray as xr
     from tensorly.cp_tensor import CPTensor
 
     from gcp.transform import NewRows
@@ -268,18 +269,28 @@ class FitResult:
 
         A mode with main effects has them in a last column, "main_effect".
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ParameterError('to_frames needs pandas: pip install "gcp-tensor[tables]".') from None
-        columns = pd.RangeIndex(self.rank, name="component")
-        frames = {}
-        for n, (name, a) in enumerate(zip(self.labels.names, self.factors, strict=True)):
-            index = pd.Index(self.labels.values(n, len(a)), name=name)
-            frames[name] = pd.DataFrame(a, index=index, columns=columns)
-            if name in self.main_effects:
-                frames[name]["main_effect"] = self.main_effects[name]
-        return frames
+        from gcp.interop import to_frames
+
+        return to_frames(self)
+
+    def to_xarray(self) -> dict[str, xr.DataArray]:
+        """Each factor as an xarray DataArray: the mode's coordinates by component.
+
+        Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
+        the model.
+        """
+        from gcp.interop import to_xarray
+
+        return to_xarray(self)
+
+    def to_pyttb(self) -> Any:
+        """The model as a pyttb ktensor; main effects and the intercept as further components.
+
+        The other way, a ktensor is taken wherever a model is: ``fit_gcp(init=...)``, `gcp.analysis`.
+        """
+        from gcp.interop import to_pyttb
+
+        return to_pyttb(self)
 
     def summary(self) -> str:
         """A few lines to read."""

@@ -46,6 +46,7 @@ LAYERS = {
         "cells",
         "estimating",
         "estimator",
+        "interop",
         "io",
     }
     | {"datasets", "checkpoint"},

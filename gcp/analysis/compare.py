@@ -173,7 +173,12 @@ def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
 def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
     """Weights and factors."""
     try:
-        weights, factors = (model.weights, model.factors) if isinstance(model, FitResult) else model
+        if isinstance(model, FitResult):
+            weights, factors = model.weights, model.factors
+        elif hasattr(model, "factor_matrices"):  # pyttb
+            weights, factors = model.weights, model.factor_matrices
+        else:
+            weights, factors = model
         arrays = [np.asarray(a) for a in factors]
         if weights is None:
             weights = np.ones(arrays[0].shape[1])
