@@ -77,7 +77,7 @@ def anomalies(
     if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
         raise ParameterError(f"n must be an integer >= 1: found {n!r}.")
     tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
-    if dispersion is None:
+    if dispersion is None and loss.dispersion_from(1.0) is not None:
         total = weight = 0.0
         for cells in blocks(result, tensor):
             total += float(cells.w @ loss.deviance(cells.x, cells.m))
@@ -85,6 +85,7 @@ def anomalies(
         dispersion = loss.dispersion_from(total / weight)
     best: list[tuple[Cells, FloatArray, FloatArray]] = []
     for cells in blocks(result, tensor):
+        cells = _extreme(cells, n)
         p = tail_probability(loss, cells.x, cells.m, side, dispersion)
         surprise = loss.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
         if side != "both":
@@ -96,6 +97,14 @@ def anomalies(
     names = [np.asarray(result.labels.values(k, size)) for k, size in enumerate(result.shape)]
     labels = [name[cells.subs[:, k]] for k, name in enumerate(names)]
     return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p)
+
+
+def _extreme(cells: Cells, n: int) -> Cells:
+    """Of equal data, zeros mostly, only those where the model is largest and smallest: no others are surprising."""
+    if len(cells.x) <= 4 * n or (cells.x != cells.x[0]).any():
+        return cells
+    order = np.argpartition(cells.m, (n, len(cells.m) - n))
+    return Cells(*(column[np.concatenate([order[:n], order[-n:]])] for column in cells))
 
 
 def tail_probability(

@@ -260,6 +260,21 @@ def test_planted_surprises_come_first(kind, rng):
     assert [label[0] for label in found.labels] == found.subs[0].tolist()
 
 
+@pytest.mark.parametrize("side", ["both", "high", "low"])
+def test_zeros_are_not_overlooked(side, rng, monkeypatch):
+    """Among many zeros in small blocks, against a look at every cell."""
+    factors = [2 * a for a in random_factors(SHAPE, 2, rng, positive=True)]
+    x = rng.poisson(full(factors)) * (rng.random(SHAPE) < 0.3).astype(float)
+    result = truth(x, factors, "poisson")
+    monkeypatch.setattr("gcp.cells._CHUNK", 500)
+    found = anomalies(result, sparse(x), 30, side)
+    mu = full(factors)
+    low, high = stats.poisson.cdf(x, mu), stats.poisson.sf(x - 1, mu)
+    p = {"both": np.minimum(1, 2 * np.minimum(low, high)), "high": high, "low": low}[side]
+    assert_allclose(found.p_value, np.sort(p.ravel())[:30], rtol=1e-8)
+    assert side == "high" or (found.observed == 0).sum() > 5
+
+
 def test_probabilities_too_small_for_numbers_are_ordered_by_deviance(rng):
     x = np.ones((4, 3))
     x[1, 1], x[2, 0] = 5000, 9000
