@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -43,24 +44,33 @@ def fit_estimating_r(fit: Callable[..., FitResult], arguments: dict[str, Any]) -
     In turn, the factors are fitted under r, and r to the expectations that they give; a secant step on log r between
     two such rounds saves most of them. All starts run at the first r only.
     """
+    began = time.perf_counter()
     loss, options = arguments.pop("loss"), arguments
+    limit = options["max_seconds"]
     tensor = as_tensor(options.pop("data"), options.pop("mask"), options.pop("entry_weights"))
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
     rank = options.pop("rank")
-    result = fit(tensor, rank, loss=loss, **options)
+    first = result = fit(tensor, rank, loss=loss, **options)
     options |= {"n_starts": 1, "random_state": result.settings["seed"]}
     seen: list[tuple[float, float]] = []
     for _ in range(_ROUNDS):
         cells = known_cells(result, tensor)
         now, best = np.log(loss.r), np.log(_most_likely(result.loss, cells))
-        if abs(best - now) < _TOL or result.status == "interrupted":
+        left = None if limit is None else limit - (time.perf_counter() - began)
+        if (
+            abs(best - now) < _TOL
+            or result.status in ("interrupted", "callback")
+            or (left is not None and left <= 0)
+        ):
             break
         seen.append((now, best))
         aim = float(np.exp(_secant(seen)))
         start = _rescaled(result, loss.r / aim)
         loss = replace(loss, r=aim)
-        result = fit(tensor, rank, loss=loss, **{**options, "init": start})
-    return replace(result, settings=result.settings | {"estimated": {"r": loss.r}})
+        result = fit(tensor, rank, loss=loss, **{**options, "init": start, "max_seconds": left})
+    asked = {name: first.settings[name] for name in ("init", "n_starts", "max_seconds")}
+    settings = result.settings | asked | {"estimated": {"r": loss.r}}
+    return replace(result, settings=settings, seconds=time.perf_counter() - began)
 
 
 def _by_moments(tensor: Any, loss: Loss) -> float:

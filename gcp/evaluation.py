@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.errors import DataError
+from gcp.cells import tensor_of
 from gcp.objectives.choose import build_objective
-from gcp.tensors.coerce import as_tensor
 
 if TYPE_CHECKING:
     from gcp.result import FitResult
@@ -34,9 +33,7 @@ def evaluate(
     DataError
         If the shapes differ, or the data are outside the loss's domain.
     """
-    tensor = as_tensor(data, mask, entry_weights)
-    if tensor.shape != result.shape:
-        raise DataError(f"The data have shape {tensor.shape}, but the model {result.shape}.")
+    tensor = tensor_of(result, data, mask, entry_weights)
     objective = build_objective(tensor, result.loss)
     weights, factors = result.cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]

@@ -188,6 +188,16 @@ def fit_gcp(
     return result
 
 
+def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:
+    """`fit_gcp` as one of many: without warnings, which the results hold, and an interrupt ends them all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        result = fit_gcp(data, rank, **options)
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    return result
+
+
 def _assemble(
     job: Job, outputs: list[SolverOutput], interrupted: bool, seconds: float, options: dict[str, Any]
 ) -> FitResult:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from gcp._typing import Array, FloatArray
 from gcp.domain import BINARY, is_real
 from gcp.errors import DataError, ParameterError
+from gcp.ranking import curves
 from gcp.result import FitResult
 from gcp.samplers.cells import Zeros
 from gcp.tensors.coerce import as_tensor
@@ -58,7 +58,7 @@ def hold_out(
         As for `fit_gcp`; the parts have them.
     keep : float
         Least share of the known cells of every position of every mode that is not held out; from 0 to less than 1.
-        Of a `SparseTensor` it says nothing: zeros always stay.
+        Not for a `SparseTensor`, of which nearly all zeros stay.
 
     Returns
     -------
@@ -177,18 +177,11 @@ def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
     x = test.values.astype(float)
     weights = np.ones(len(x)) if test.entry_weights is None else test.entry_weights
     error = x - result.loss.mean(model)
-    is_binary = result.loss.data_domain == BINARY and 0 < np.count_nonzero(x) < len(x)
+    is_binary = result.loss.data_domain == BINARY and 0 < weights @ x < weights.sum()
     return HeldOut(
         len(x),
         -result.score(test),
         result.deviance_explained(test),
         float(np.sqrt(np.average(error**2, weights=weights))),
-        _auc(x, model) if is_binary else None,
+        curves(x, model, weights).auc if is_binary else None,
     )
-
-
-def _auc(x: FloatArray, model: FloatArray) -> float:
-    """From the ranks of the ones among all (Mann and Whitney); every cell counts once."""
-    ones = int(np.count_nonzero(x))
-    ranks = rankdata(model)
-    return float((ranks[x == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(x) - ones)))

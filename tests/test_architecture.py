@@ -47,6 +47,7 @@ LAYERS = {
         "estimating",
         "estimator",
         "interop",
+        "ranking",
         "io",
     }
     | {"datasets", "checkpoint"},

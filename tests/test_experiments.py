@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "scripts" / "experiments").glob("*.py"))
+EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "scripts" / "experiments").glob("[!_]*.py"))
 
 
 @pytest.mark.parametrize("script", EXPERIMENTS, ids=lambda path: path.stem)

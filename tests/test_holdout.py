@@ -107,7 +107,10 @@ def test_judgement_by_hand(rng):
     )
     assert_allclose(found.rmse, np.sqrt(np.average((x - p) ** 2, weights=weights)))
     pairs = [(a > b) + 0.5 * (a == b) for a in m[x == 1] for b in m[x == 0]]
-    assert_allclose(found.auc, np.mean(pairs))
+    times = [
+        v * w for v in weights[x == 1] for w in weights[x == 0]
+    ]  # like the other numbers, of all known cells
+    assert_allclose(found.auc, np.average(pairs, weights=times))
     constant = np.average(x, weights=weights)
     null = np.average(-np.log(np.where(x == 1, constant, 1 - constant)), weights=weights)
     assert_allclose(found.deviance_explained, 1 - found.mean_loss / null, rtol=1e-6)

@@ -11,6 +11,7 @@ from gcp._typing import FloatArray
 from gcp.cells import known_cells, tensor_of
 from gcp.domain import BINARY
 from gcp.errors import ParameterError
+from gcp.ranking import curves
 from gcp.result import FitResult
 
 
@@ -80,19 +81,12 @@ def binary_scores(
     if not 0 < ones < total:
         raise ParameterError(f"The scores need ones and zeros: found only {'ones' if ones else 'zeros'}.")
     p = loss.mean(cells.m)
-    order = np.argsort(-p, kind="stable")
-    last = np.append(np.diff(p[order]) != 0, True)  # of each group of equal probabilities
-    hits, taken = np.cumsum((w * x)[order])[last], np.cumsum(w[order])[last]
-    recall, false = np.append(0.0, hits / ones), np.append(0.0, (taken - hits) / (total - ones))
-    precision = np.append(1.0, hits / taken)
+    found = curves(x, p, w)
     return BinaryScores(
-        float(np.trapezoid(recall, false)),
-        float(np.sum(np.diff(recall) * precision[1:])),
+        found.auc,
+        float(np.sum(np.diff(found.recall) * found.precision[1:])),
         float(np.sum(w * (x - p) ** 2) / total),
         float(np.sum(w * loss.value(x, cells.m)) / total),
         ones / total,
-        false,
-        recall,
-        precision,
-        np.append(np.inf, p[order][last]),
+        *found,
     )

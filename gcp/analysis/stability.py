@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import ArrayLike
 from gcp import arguments
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
-from gcp.errors import ConvergenceWarning, ParameterError
-from gcp.fit import fit_gcp
+from gcp.errors import ParameterError
+from gcp.fit import fit_in_series
 from gcp.labels import ModeLabels
 from gcp.result import FitResult
 from gcp.tensors.coerce import as_tensor
@@ -68,7 +67,9 @@ def start_stability(
     """
     arguments.whole_number("n_starts", n_starts, least=2)
     tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
-    results = [_fit(tensor, rank, seed, options) for seed in _seeds(random_state, n_starts)]
+    results = [
+        fit_in_series(tensor, rank, random_state=seed, **options) for seed in _seeds(random_state, n_starts)
+    ]
     results.sort(key=lambda result: result.objective)
     objectives = np.array([result.objective for result in results])
     scores = np.array([[factor_match_score(a, b, weights=False).score for b in results] for a in results])
@@ -136,7 +137,9 @@ def split_half(
     for seed in _seeds(random_state, n_splits):
         order = np.random.default_rng(seed).permutation(size)
         halves = np.sort(order[: size // 2]), np.sort(order[size // 2 :])
-        first, second = (_fit(take(tensor, mode, half), rank, seed, options) for half in halves)
+        first, second = (
+            fit_in_series(take(tensor, mode, half), rank, random_state=seed, **options) for half in halves
+        )
         results.append((first, second))
     scores = [factor_match_score(a, b, modes=others).score for a, b in results]
     return SplitHalf(np.array(scores), results)
@@ -173,12 +176,3 @@ def take(tensor: Any, mode: int, positions: ArrayLike) -> DenseTensor | Observed
 def _seeds(random_state: int | None, n: int) -> list[int]:
     rng = np.random.default_rng(random_state)
     return [int(seed) for seed in rng.integers(2**63, size=n)]
-
-
-def _fit(tensor: Any, rank: int, seed: int, options: dict[str, Any]) -> FitResult:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the results say it
-        result = fit_gcp(tensor, rank, random_state=seed, **options)
-    if result.status == "interrupted":  # a fit keeps its best model; a series of fits must end
-        raise KeyboardInterrupt
-    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +11,8 @@ from gcp._typing import FloatArray
 from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
 from gcp.cells import known_cells
-from gcp.errors import ConvergenceWarning, DomainError
-from gcp.fit import fit_gcp
+from gcp.errors import DomainError
+from gcp.fit import fit_in_series
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.registry import available_losses, get_loss
 from gcp.objectives.survey import survey
@@ -195,9 +194,7 @@ def _collected(
 
 
 def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit_gcp(tensor, rank, loss=loss, n_iter_max=100, tol=1e-6, random_state=seed)
+    return fit_in_series(tensor, rank, loss=loss, n_iter_max=100, tol=1e-6, random_state=seed)
 
 
 def _rough(tensor: Any, rank: int, seed: int, loss: Any) -> tuple[Any, FloatArray, FloatArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ from gcp._typing import Array, FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.likelihood import density_scale
 from gcp.cells import Cells, known_cells, tensor_of
-from gcp.errors import ConvergenceWarning, ParameterError
-from gcp.fit import fit_gcp
+from gcp.errors import ParameterError
+from gcp.fit import fit_in_series
 from gcp.losses.base import Loss
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
@@ -282,11 +281,7 @@ def bootstrap(
     found = []
     for _ in range(n):
         drawn = _like(tensor, _draw(result.loss, model, dispersion, rng))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            again = fit_gcp(drawn, result.rank, loss=result.loss, init=result, random_state=0, **options)
-        if again.status == "interrupted":
-            raise KeyboardInterrupt
+        again = fit_in_series(drawn, result.rank, loss=result.loss, init=result, random_state=0, **options)
         found.append(align(again, result))
     factors = [np.array([f.factors[k] for f in found]) for k in range(len(result.factors))]
     return Bootstrap(np.array([f.weights for f in found]), factors, np.array([f.objective for f in found]))

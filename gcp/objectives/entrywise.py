@@ -264,7 +264,7 @@ class EntrywiseObjective:
             raise ParameterError(
                 f'Samples of zeros are not needed: found {found}. Use solver="rows" or "auto".'
             )
-        controlled = Controlled(self.tensor, self.loss.model_domain.low >= 0)
+        controlled = self._controlled
         rows = self._rows()
         fixed, fresh = seeds or DEFAULT_SEEDS
         rng = np.random.default_rng(fresh)
@@ -288,6 +288,12 @@ class EntrywiseObjective:
             self.saturated_value,
             self.null_value,
         )
+
+    @cached_property
+    def _controlled(self) -> Controlled:
+        """Made once for all starts."""
+        assert isinstance(self.tensor, SparseTensor)
+        return Controlled(self.tensor, self.loss.model_domain.low >= 0)
 
     def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
         """The value and the gradient with the zeros' part from one sample, drawn at the first call."""

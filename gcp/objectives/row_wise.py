@@ -53,7 +53,7 @@ class RowWise:
     def expand(self, variables: Factors) -> list[FloatArray]:
         """The factors of all modes, in float64."""
         given = dict(zip(self.free, variables, strict=True))
-        modes = range(len(self.free) if not self.template else len(self.template))
+        modes = range(len(self.template) or len(self.free))
         return [np.array(given[n] if n in given else self.template[n], dtype=np.float64) for n in modes]
 
     def update(

@@ -10,6 +10,8 @@ import numpy as np
 from gcp._typing import Array
 from gcp.labels import ModeLabels
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+"""Okabe and Ito's palette, told apart by colour-blind readers; its yellow is too pale for lines."""
 MANY = 40
 """Categories beyond this number are named only where they stand out."""
 TEXT_SIZE = 7.0

@@ -9,15 +9,13 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.errors import ParameterError
-from gcp.plots.axis import TEXT_SIZE, ModeAxis, text_width
+from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
-"""Okabe and Ito's palette, told apart by colour-blind readers; its yellow is too pale for lines."""
 _NAMED = 5
 _MOST_BARS = 200
 _TALLEST = 300.0
@@ -79,7 +77,7 @@ def plot_components(
         factor = result.factors[n][:, rows]
         _scale(axes[-1, n], factor, column)
         for row, k in enumerate(rows):
-            _draw(axes[row, n], column, factor[:, row], _COLORS[k % len(_COLORS)])
+            _draw(axes[row, n], column, factor[:, row], COLORS[k % len(COLORS)])
         axes[0, n].set_title(column.name, fontsize=TEXT_SIZE + 2)
         _label_positions(axes[-1, n], column)
     for row, k in enumerate(rows):

@@ -12,13 +12,13 @@ from gcp.analysis.deviance import slice_deviance
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import StartStability
 from gcp.errors import ParameterError
-from gcp.plots.axis import MANY, TEXT_SIZE, ModeAxis
+from gcp.plots.axis import COLORS, MANY, TEXT_SIZE, ModeAxis
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "0.55"
+_BLUE, _RED, _GREY = *COLORS[:2], "0.55"
 _MOST_POINTS = 2000
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gcp.plots.axis import TEXT_SIZE
+from gcp.plots.axis import COLORS, TEXT_SIZE
 from gcp.plots.judging import axes_or_new, labelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from gcp.selection.choice import RankChoice
-
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
 
 
 def plot_choice(choice: RankChoice, ax: Axes | None = None) -> Axes:
@@ -21,7 +19,7 @@ def plot_choice(choice: RankChoice, ax: Axes | None = None) -> Axes:
     ridges = sorted({row.l2_reg for row in choice.table if row.rank})
     for k, ridge in enumerate(ridges):
         rows = [row for row in choice.table if row.l2_reg == ridge or row.rank == 0]
-        color = _COLORS[k % len(_COLORS)]
+        color = COLORS[k % len(COLORS)]
         shift = 0.06 * (k - (len(ridges) - 1) / 2)
         ax.errorbar(
             [row.rank + shift for row in rows],

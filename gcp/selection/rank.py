@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from gcp import arguments
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.domain import is_real
-from gcp.errors import ConvergenceWarning, DataError, ParameterError
-from gcp.fit import fit_gcp
+from gcp.errors import DataError, ParameterError
+from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
 from gcp.objectives.choose import build_objective
@@ -98,7 +97,8 @@ def select_rank(
     Notes
     -----
     The smallest rank whose loss is within one standard error of the least is chosen (Breiman and others, 1984), at
-    its best ridge; differences are taken split by split. Costs ranks x ridges x splits fits and one more.
+    its best ridge; differences are taken split by split. Costs ranks x ridges x splits fits, and one of all data for
+    each rank up to the chosen one.
     """
     loss = get_loss(loss) if isinstance(loss, str) else loss
     tensor = as_tensor(data, mask, entry_weights)
@@ -234,7 +234,7 @@ class _Search:
 
     def fit(self, tensor: Any, rank: int, ridge: float, before: FitResult | None, name: str) -> FitResult:
         """A fit that begins from a smaller one, if there is one."""
-        path = None if self.folder is None else self.folder / f"{name}_rank{rank}_l2_{ridge:g}.npz"
+        path = None if self.folder is None else self.folder / f"{name}_rank{rank}_l2_{ridge!r}.npz"
         if path is not None and path.exists():
             return FitResult.load(path, loss=self.loss)
         words = np.frombuffer(hashlib.sha256(f"{name} {rank} {ridge!r}".encode()).digest(), np.uint32)
@@ -242,19 +242,15 @@ class _Search:
         options = dict(self.options)
         if before is not None and before.rank:
             options["init"] = _grown(before, rank, rng)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            result = fit_gcp(
-                tensor,
-                rank,
-                loss=self.loss,
-                l2_reg=ridge,
-                main_effects=self.effects,
-                random_state=rng,
-                **options,
-            )
-        if result.status == "interrupted":  # a fit keeps its best model; a search must end
-            raise KeyboardInterrupt
+        result = fit_in_series(
+            tensor,
+            rank,
+            loss=self.loss,
+            l2_reg=ridge,
+            main_effects=self.effects,
+            random_state=rng,
+            **options,
+        )
         if path is not None:
             result.save(path)
         return result

@@ -16,7 +16,6 @@ from gcp.objectives.base import Objective
 from gcp.objectives.sampled import Sampled, Sampling
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
-from gcp.solvers.relay import continued, joined, seconds_left
 from gcp.solvers.run import ESTIMATE, Options, Run
 
 
@@ -142,14 +141,7 @@ class Adam(Options):
         if not objective.is_exact_affordable:
             return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
-            rest = Options(
-                self.n_iter_max - found.n_iter,
-                self.tol,
-                self.gradient_tol,
-                seconds_left(self.max_seconds, found),
-            )
-            ask = continued(callback, found)
-            return joined(found, exact.minimize(rest, objective, found.factors, bounds, ask))
+            return exact.polished(self, objective, found, bounds, callback)
         final = Run(self, objective, found.factors, bounds, None)  # evaluates the objective itself
         return replace(
             found,

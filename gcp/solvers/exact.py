@@ -45,3 +45,12 @@ def minimize(
         max_seconds=seconds_left(options.max_seconds, first),
     )
     return joined(first, finisher.solve(objective, first.factors, bounds, continued(callback, first)))
+
+
+def polished(
+    options: Options, objective: Objective, found: SolverOutput, bounds: Bounds, callback: Callback | None
+) -> SolverOutput:
+    """The outcome of a stochastic method, and an exact one from there on with what is left of the limits."""
+    left = seconds_left(options.max_seconds, found)
+    rest = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol, left)
+    return joined(found, minimize(rest, objective, found.factors, bounds, continued(callback, found)))

@@ -13,14 +13,12 @@ from gcp.objectives.base import Objective
 from gcp.objectives.sampled_rows import SampledRows
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
-from gcp.solvers.relay import continued, joined, seconds_left
 from gcp.solvers.rows import RowSweeps
 from gcp.solvers.run import ESTIMATE, Options
 
 _LEAST_ZEROS = 1 << 15
 _MORE = 4
 """What the number of zeros is multiplied by after a failed sweep."""
-
 
 _EXACT = 16
 """A sweep over one zero in so many takes about as long as an exact gradient; then those are the better choice."""
@@ -47,9 +45,10 @@ class SampledRowNewton(Options):
     zeros : int or None
         Zeros in the first sample. None: as many as there are listed entries, at least 32,768.
     max_zeros : int or None
-        Most zeros in a sample. None: 16 times as many as there are listed entries, at least 2**22.
+        Most zeros in a sample. None: where exact evaluation is affordable, one in 16 of all or as many as there are
+        listed entries; elsewhere 16 times these, at least 2**22.
     max_fails : int
-        Stop after this many failed sweeps in turn with `max_zeros`.
+        Stop at the next failed sweep with `max_zeros` after this many in turn. Failed sweeps count for `tol` too.
     polish : bool
         Whether to go on with an exact method where exact evaluation is affordable.
 
@@ -103,10 +102,7 @@ class SampledRowNewton(Options):
             return replace(found, message=found.message + ESTIMATE)
         if not (self.polish and found.converged and found.n_iter < self.n_iter_max):
             return found
-        left = seconds_left(self.max_seconds, found)
-        rest = Options(self.n_iter_max - found.n_iter, self.tol, self.gradient_tol, left)
-        ask = continued(callback, found)
-        return joined(found, exact.minimize(rest, objective, found.factors, bounds, ask))
+        return exact.polished(self, objective, found, bounds, callback)
 
 
 def suits(objective: Objective) -> bool:

@@ -14,13 +14,10 @@ Writes coverage.csv, run.json and coverage.png.
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+import _record
 import numpy as np
 
 import gcp
@@ -52,24 +49,16 @@ def main() -> None:
                 {"loss": name, "part": part, "coverage": float(np.mean(found[part])), "n": found[part].size}
             )
             print(f"{name:16s} {part:8s} {rows[-1]['coverage']:.3f} of {rows[-1]['n']}", flush=True)
-    with open(arguments.out / "coverage.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    record = {
-        "experiment": "coverage",
-        "settings": {"seed": arguments.seed, "replicates": arguments.replicates},
-        "shape": list(shape),
-        "coverage": {f"{row['loss']}, {row['part']}": row["coverage"] for row in rows},
-        "seconds": round(time.perf_counter() - began, 1),
-        "versions": {
-            "gcp": version("gcp-tensor"),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "processor": platform.processor() or platform.machine(),
-    }
-    (arguments.out / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    _record.write(
+        arguments.out,
+        "coverage",
+        "coverage.csv",
+        rows,
+        settings={"seed": arguments.seed, "replicates": arguments.replicates},
+        shape=list(shape),
+        coverage={f"{row['loss']}, {row['part']}": row["coverage"] for row in rows},
+        seconds=round(time.perf_counter() - began, 1),
+    )
     draw(arguments.out / "coverage.png", shares)
 
 

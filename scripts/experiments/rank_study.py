@@ -13,14 +13,11 @@ Writes choices.csv, run.json and rank_study.png.
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import platform
 import time
 from collections import defaultdict
-from importlib.metadata import version
 from pathlib import Path
 
+import _record
 import numpy as np
 
 import gcp
@@ -89,10 +86,6 @@ def choose(name, instance, shape, arguments) -> dict:
 
 def write(arguments, rows, seconds, shape) -> None:
     """Files and a table."""
-    with open(arguments.out / "choices.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
     by_loss = defaultdict(list)
     for row in rows:
         by_loss[row["loss"]].append(row["chosen"] - row["planted"])
@@ -101,21 +94,17 @@ def write(arguments, rows, seconds, shape) -> None:
     print(f"\nright: {right:.0%} of {len(rows)}")
     for name, share in shares.items():
         print(f"{name:24s} {share:5.0%}   differences {sorted(by_loss[name])}")
-    record = {
-        "experiment": "rank_study",
-        "settings": {"seed": arguments.seed, "instances": arguments.instances, "l2_reg": arguments.l2_reg},
-        "shape": list(shape),
-        "right": right,
-        "right_by_loss": shares,
-        "seconds": round(seconds, 1),
-        "versions": {
-            "gcp": version("gcp-tensor"),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "processor": platform.processor() or platform.machine(),
-    }
-    (arguments.out / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    _record.write(
+        arguments.out,
+        "rank_study",
+        "choices.csv",
+        rows,
+        settings={"seed": arguments.seed, "instances": arguments.instances, "l2_reg": arguments.l2_reg},
+        shape=list(shape),
+        right=right,
+        right_by_loss=shares,
+        seconds=round(seconds, 1),
+    )
     draw(arguments.out / "rank_study.png", rows, by_loss)
 
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, get_loss, hold_out, select_rank
+from gcp.fit import fit_in_series
 from gcp.selection.choice import Candidate, chosen
 from gcp.selection.splits import make_split
 from gcp.tensors.coerce import as_tensor
@@ -141,7 +142,7 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
     x = planted(rng)
     options = {"l2_reg": (0.0, 0.3), "n_splits": 2, "random_state": 3}
     whole = select_rank(x, [1, 2], **options)
-    calls, real = [], gcp.fit_gcp
+    calls, real = [], fit_in_series
 
     def limited(*args, **kwargs):
         calls.append(args[1])
@@ -149,12 +150,12 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("gcp.selection.rank.fit_gcp", limited)
+    monkeypatch.setattr("gcp.selection.rank.fit_in_series", limited)
     with pytest.raises(KeyboardInterrupt):
         select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     done = len(list((tmp_path / "fits").glob("*.npz")))
     assert done >= 2
-    monkeypatch.setattr("gcp.selection.rank.fit_gcp", real)
+    monkeypatch.setattr("gcp.selection.rank.fit_in_series", real)
     again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     assert [row[:4] for row in again.table] == [row[:4] for row in whole.table]
     np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
