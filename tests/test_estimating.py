@@ -1,11 +1,14 @@
 """r of the negative binomial: recovered, and at the top of the profile likelihood."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers import random_factors
 
 from gcp import NegativeBinomial, NegativeBinomialLogit, ParameterError, SparseTensor, fit_gcp, get_loss
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
+from gcp.estimating import fit_estimating_r
 
 
 def counts(r, rng, shape=(30, 25, 20)):
@@ -57,3 +60,25 @@ def test_the_result_is_saved_with_it(rng, tmp_path):
 def test_other_words_are_refused(r):
     with pytest.raises(ParameterError, match="r > 0"):
         NegativeBinomial(r=r)
+
+
+def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
+    """A clock that advances by a second at every look."""
+    ticks, given = iter(range(10**9)), []
+    monkeypatch.setattr("gcp.estimating.time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+
+    def fit(data, rank, **options):
+        given.append(options["max_seconds"])
+        return fit_gcp(data, rank, **{**options, "max_seconds": None})
+
+    x = counts(2.0, rng, (10, 8, 6))
+    arguments = {
+        "data": x,
+        "rank": 1,
+        "loss": NegativeBinomial(r="estimate"),
+        "mask": None,
+        "entry_weights": None,
+    }
+    found = fit_estimating_r(fit, arguments | {"max_seconds": 3.0, "n_starts": 2, "random_state": 0})
+    assert given == [3.0, 2.0, 1.0]
+    assert found.settings["n_starts"] == 2

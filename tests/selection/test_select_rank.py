@@ -200,3 +200,25 @@ def test_the_picture(rng):
     ax = found.plot()
     assert len(ax.containers) == 2
     assert ax.lines[-1].get_xydata()[0, 0] == found.rank
+
+
+def test_ridges_that_are_nearly_equal_have_files_of_their_own(rng, tmp_path):
+    select_rank(planted(rng), [1], l2_reg=(0.1, 0.10000001), n_splits=1, random_state=0, folder=tmp_path)
+    assert len(list(tmp_path.glob("split0_rank1_*.npz"))) == 2
+
+
+def test_an_interrupt_ends_a_series(rng, monkeypatch):
+    """A fit keeps its best model and returns; what fits many times must not go on."""
+    from dataclasses import replace
+
+    real = gcp.fit_gcp
+    monkeypatch.setattr("gcp.fit.fit_gcp", lambda *a, **k: replace(real(*a, **k), status="interrupted"))
+    x, model = planted(rng), real(planted(rng), 1, random_state=0)
+    for series in (
+        lambda: select_rank(x, [1], l2_reg=0.0, n_splits=1),
+        lambda: gcp.suggest_loss(x),
+        lambda: gcp.analysis.start_stability(x, 1, 2),
+        lambda: gcp.analysis.bootstrap(model, x, 2),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            series()
