@@ -33,6 +33,7 @@ from .losses import available_losses as available_losses
 from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
 from .objectives import build_objective as build_objective
+from .report import write_report as write_report
 from .result import FitResult as FitResult
 from .selection import select_rank as select_rank
 from .simulate import simulate as simulate

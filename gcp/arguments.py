@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gcp.errors import ParameterError
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 from gcp.solvers import Solver, get_solver
 
 
@@ -115,11 +115,11 @@ def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict
     }
 
 
-def describe_ridge(ridge: Ridge, effect_modes: tuple[int, ...]) -> Any:
+def describe_ridge(penalty: Penalty, effect_modes: tuple[int, ...]) -> Any:
     """A number, or one for the factors and one for the main effects."""
     if not effect_modes:
-        return ridge.strength
-    return {"factors": ridge.strength, "main_effects": ridge.effects_strength}
+        return penalty.strength
+    return {"factors": penalty.strength, "main_effects": penalty.effects_strength}
 
 
 def describe(value: Any) -> Any:

@@ -36,6 +36,7 @@ class GCP:
     n_starts : int
     solver : str or Solver
     l2_reg : float or dict
+    weight_reg, dirichlet_reg : float
     main_effects : bool or sequence of int
     n_iter_max : int, optional
     tol : float, optional
@@ -69,6 +70,8 @@ class GCP:
         n_starts: int = 1,
         solver: str | Solver = "auto",
         l2_reg: Any = 0.0,
+        weight_reg: float = 0.0,
+        dirichlet_reg: float = 0.0,
         main_effects: Any = False,
         n_iter_max: int | None = None,
         tol: float | None = None,
@@ -81,6 +84,8 @@ class GCP:
         self.n_starts = n_starts
         self.solver = solver
         self.l2_reg = l2_reg
+        self.weight_reg = weight_reg
+        self.dirichlet_reg = dirichlet_reg
         self.main_effects = main_effects
         self.n_iter_max = n_iter_max
         self.tol = tol

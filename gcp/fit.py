@@ -24,7 +24,10 @@ from gcp.objectives.choose import build_objective
 from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
-from gcp.solvers.base import IterationState, SolverOutput
+from gcp.solvers.base import IterationState, SolverOutput, Trace
+
+_MOST_POINTS = 100
+"""Of the course of each start that is kept."""
 
 
 def fit_gcp(
@@ -41,6 +44,8 @@ def fit_gcp(
     fixed_modes: Sequence[int] = (),
     tied_modes: Sequence[Sequence[int]] = (),
     l2_reg: float | Mapping[str, float] = 0.0,
+    weight_reg: float = 0.0,
+    dirichlet_reg: float = 0.0,
     main_effects: bool | Sequence[int] = False,
     n_iter_max: int | None = None,
     tol: float | None = None,
@@ -53,8 +58,8 @@ def fit_gcp(
     """Fit a generalized CP decomposition: minimise the weighted sum of a loss over the entries of a tensor.
 
     The model of an entry is m = sum over components of the product of one number per mode; the fit minimises F =
-    sum_e w_e f(x_e, m_e) + (l2_reg / 2) * sum of squared factor entries, within bounds. Main effects, if asked for,
-    add an intercept and a number for each position of a mode to m.
+    sum_e w_e f(x_e, m_e) + (l2_reg / 2) * sum of squared factor entries (and other penalties, if asked for), within
+    bounds. Main effects, if asked for, add an intercept and a number for each position of a mode to m.
 
     Parameters
     ----------
@@ -93,6 +98,16 @@ def fit_gcp(
         Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` for a symmetric relation.
     l2_reg : float or {"factors": float, "main_effects": float}
         Ridge. One number is for both; the intercept is free of it.
+    weight_reg : float
+        A lasso on the components' weights: weight_reg * (their sum) is added to F, so that superfluous components
+        vanish and the others shrink by as much as the data leave open. As a function of the factors it is
+        (weight_reg / N) * sum of ||column||**N, which of equal models is least, and then that, where the norms of a
+        component are equal in all modes. Worth its price with models of any sign (logit and log links, Gaussian).
+    dirichlet_reg : float
+        Dirichlet prior of concentration 1 + dirichlet_reg for the shape of every column of nonnegative factors:
+        minus dirichlet_reg * sum of log(entry / column mean) is added to F (the entry raised by a thousandth of the
+        mean). It keeps entries off 0 as that many further observations would, evenly spread; weights do not shrink.
+        Worth its price with nonnegative models of scarce data, where an entry of 0 forbids what was merely not seen.
     main_effects : bool or sequence of int
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
@@ -153,7 +168,14 @@ def fit_gcp(
     n_starts = arguments.whole_number("n_starts", n_starts)
     method = arguments.solver(solver, n_iter_max, tol, max_seconds)
     objective = build_objective(
-        data, loss, mask=mask, entry_weights=entry_weights, l2_reg=l2_reg, n_threads=n_threads
+        data,
+        loss,
+        mask=mask,
+        entry_weights=entry_weights,
+        l2_reg=l2_reg,
+        n_threads=n_threads,
+        weight_reg=weight_reg,
+        dirichlet_reg=dirichlet_reg,
     )
     shape = objective.tensor.shape
     fixed = arguments.fixed_modes(fixed_modes, len(shape))
@@ -162,6 +184,8 @@ def fit_gcp(
     rank = arguments.whole_number("rank", rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
     limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
+    if dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
+        raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
     seed = arguments.seed(random_state)
     if verbose and objective.zeros_note:
         tell(objective.zeros_note)
@@ -178,7 +202,9 @@ def fit_gcp(
         "bounds": arguments.describe(bounds),
         "fixed_modes": list(fixed),
         "tied_modes": [list(group) for group in groups if len(group) > 1],
-        "l2_reg": arguments.describe_ridge(objective.ridge, modes),
+        "l2_reg": arguments.describe_ridge(objective.penalty, modes),
+        "weight_reg": float(weight_reg),
+        "dirichlet_reg": float(dirichlet_reg),
         "main_effects": list(modes),
         "max_seconds": max_seconds,
     }
@@ -222,6 +248,7 @@ def _assemble(
             "n_iter": output.n_iter,
             "n_eval": output.n_eval,
             "seconds": output.trace.seconds[-1],
+            "trace": _thinned(output.trace),
         }
         for k, output in enumerate(outputs)
     ]
@@ -232,7 +259,7 @@ def _assemble(
         factors=factors,
         loss=objective.loss,
         objective=best.objective,
-        penalty=replace(objective.ridge, effects=job.effects).value(best.factors),
+        penalty=replace(objective.penalty, effects=job.effects).value(best.factors),
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
@@ -249,3 +276,10 @@ def _assemble(
         intercept=intercept,
         main_effects=effects,
     )
+
+
+def _thinned(trace: Trace) -> dict[str, list[float]]:
+    """A course of at most `_MOST_POINTS` points, the first and the last among them."""
+    n = len(trace.seconds)
+    at = np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).round().astype(int))
+    return {"seconds": [trace.seconds[k] for k in at], "objective": [trace.objective[k] for k in at]}

@@ -26,6 +26,9 @@ from gcp.start import given_factors, random_factors, svd_factors
 _CLEAR = 1e-2
 """What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
 
+_TRACE = 1e-2
+"""Weights below this, in the largest, are tried at 0 under a lasso."""
+
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
 
@@ -47,6 +50,12 @@ class Job:
     def effects(self) -> MainEffects | None:
         """Which columns of the factors are main effects."""
         return MainEffects(self.effect_modes, self.rank) if self.effect_modes else None
+
+    @cached_property
+    def allows_zeros(self) -> bool:
+        """Whether bounds let components vanish."""
+        zeros = [np.zeros_like(a) for a in self.bounds.lower]
+        return all(np.array_equal(a, b) for a, b in zip(self.bounds.project(zeros), zeros, strict=True))
 
     def sampling_seeds(self, index: int) -> Seeds:
         """For stochastic solvers: the sample that judges is common to all starts, the batches are a start's own."""
@@ -188,8 +197,7 @@ def _better_additive(
     It is fitted roughly first: mostly that shows that it is not.
     """
     whole, zeros = job.objective, [np.zeros_like(a) for a in job.bounds.lower]
-    is_feasible = all(np.array_equal(a, b) for a, b in zip(job.bounds.project(zeros), zeros, strict=True))
-    if job.effects is None or not (job.groups and is_feasible and whole.is_exact_affordable):
+    if job.effects is None or not (job.groups and job.allows_zeros and whole.is_exact_affordable):
         return []
     alone, solver = replace(job, rank=0), _timed(job.solver, max_seconds)
     best, start = min(output.objective for output in outputs), job.additive_start()
@@ -197,7 +205,7 @@ def _better_additive(
         free, bounds = alone.problem(start, alone.effects)
         found = _solve(method, free, start, bounds, _Watch(free, 0, None, progress))
         found = _settled(alone, free, alone.effects, found)
-        # The factors of free modes are 0, which switches components off; fixed ones keep their ridge.
+        # The factors of free modes are 0, which switches components off; fixed ones keep their penalty.
         given = outputs[0].factors  # in all outcomes the same
         components = [given[n][:, : job.rank] if n in job.fixed else z for n, z in enumerate(zeros)]
         vectors = MainEffects(job.effect_modes, 0).vectors(found.factors)
@@ -216,25 +224,46 @@ def _roughly(solver: Solver) -> Solver:
 
 
 def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
-    """The outcome in all factors, as the one of all equal models that a ridge prefers.
+    """The outcome in all factors, as the one of all equal models that the penalty prefers.
 
     Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
     ridge is on them. Bounds may forbid either.
     """
     found = replace(found, factors=free.expand(found.factors))
-    ridge = job.objective.ridge
-    if not job.objective.is_exact_affordable or not (ridge.strength or (effects and ridge.effects_strength)):
+    penalty = job.objective.penalty
+    is_free = not (penalty.prefers_balance or (effects and penalty.effects_strength))
+    if is_free or not job.objective.is_exact_affordable:
         return found
     factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
     if effects is not None and job.objective.loss.model_domain.low < 0:
         intercept, centred = effects.centred(effects.vectors(factors))
         vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
         factors = job.typed(effects.joined(effects.components(factors), vectors))
+    found = _lower(free, found, factors)
+    if penalty.weights_strength and job.allows_zeros:
+        found = _lower(
+            free, found, _without_traces(job, found.factors, effects.rank if effects else job.rank)
+        )
+    return found
+
+
+def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
+    """The outcome, or these factors if their objective is lower."""
     value, _ = free.objective.value_and_grad(factors)
     if not value < found.objective:
         return found
     found.trace.objective[-1] = value
     return replace(found, factors=factors, objective=value)
+
+
+def _without_traces(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
+    """Factors without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in factors], axis=0)
+    traces = np.flatnonzero(weights < _TRACE * weights.max(initial=0.0))
+    changed = [a.copy() for a in factors]
+    for mode in (mode for group in job.groups for mode in group):
+        changed[mode][:, traces] = 0.0
+    return changed
 
 
 def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:

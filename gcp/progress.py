@@ -1,4 +1,4 @@
-"""Progress of a fit on stderr: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a fit, and of many, on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -50,6 +50,51 @@ def reporter(verbose: bool, n_starts: int) -> Iterator[Reporter]:
         lines = _Lines(n_starts)
         yield lines
         lines.close()
+
+
+class Steps(Protocol):
+    """Hears of every step of a series."""
+
+    def done(self, line: str) -> None:
+        """One more step, and what came of it."""
+
+
+@contextmanager
+def series(verbose: bool, total: int) -> Iterator[Steps]:
+    """The reporter of a series of fits that suits stderr."""
+    if not verbose:
+        yield _Quiet()
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            yield _StepBar(bar, bar.add_task("", total=total))
+    else:
+        yield _StepLines(total)
+
+
+class _Quiet:
+    def done(self, line: str) -> None:
+        pass
+
+
+class _StepBar:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self.bar, self.task = bar, task
+
+    def done(self, line: str) -> None:
+        self.bar.update(self.task, advance=1, description=line)
+
+
+class _StepLines:
+    def __init__(self, total: int) -> None:
+        self.total, self.count = total, 0
+
+    def done(self, line: str) -> None:
+        self.count += 1
+        tell(f"{self.count}/{self.total}  {line}")
 
 
 def _line(state: IterationState, n_starts: int) -> str:

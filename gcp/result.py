@@ -38,7 +38,7 @@ class FitResult:
     loss : Loss
         With its parameters, `eps` included.
     objective : float
-        F = sum of w f(x, m), plus the ridge penalty if there is one.
+        F = sum of w f(x, m), plus the penalty if there is one.
     penalty : float
         The penalty's part of F.
     null_objective : float
@@ -60,7 +60,8 @@ class FitResult:
         "seconds", "objective" and "projected_gradient_norm" at the start (not if the fit was interrupted) and after
         each iteration.
     starts : list of dict
-        Of each start: index, objective, status, n_iter, n_eval, seconds.
+        Of each start: index, objective, converged, status, n_iter, n_eval, seconds, and a trace of at most 100 points
+        (seconds and objective).
     settings : dict
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels
@@ -234,8 +235,9 @@ class FitResult:
 
         Notes
         -----
-        The minimum of the same objective, ridge included, over those rows alone: convex for convex losses, found by
-        Newton's method row by row. A position of which nothing is known gets what the ridge prefers, or the mean row.
+        The minimum of the same objective over those rows alone: convex for convex losses, found by Newton's method
+        row by row. Ridge and lasso are included, the latter as the ridge that it is at the fitted weights; a
+        Dirichlet prior is not. A position of which nothing is known gets what the penalty prefers, or the mean row.
         """
         from gcp.transform import transform
 

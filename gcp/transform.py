@@ -13,7 +13,7 @@ from gcp.errors import DataError, FitError, ParameterError
 from gcp.kernels import threads
 from gcp.objectives.choose import build_objective
 from gcp.objectives.row_wise import RowWise
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
@@ -45,10 +45,13 @@ class NewRows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Anchored(Ridge):
-    """A ridge whose main effects count from one number."""
+class _Anchored(Penalty):
+    """A ridge with a strength for each component, whose main effects count from one number."""
 
     anchor: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Nothing to check."""
 
     def centre(self, mode: int, vector: FloatArray) -> float:
         """That number."""
@@ -68,11 +71,10 @@ def transform(
     """See `FitResult.transform`."""
     tensor = _listed(result, as_tensor(data, mask, entry_weights), mode)
     rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
-    ridge = result.settings["l2_reg"]
-    objective = build_objective(tensor, result.loss, l2_reg=ridge, n_threads=n_threads)
+    objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if result.main_effects else None
-    # Balanced factors, as a ridge has them at the end of a fit.
+    # Balanced factors, as penalties have them at the end of a fit.
     size = result.weights.astype(float) ** (1 / len(names))
     components = [np.asarray(a, dtype=float) * size for a in result.factors]
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
@@ -89,9 +91,10 @@ def transform(
         vectors[mode] = np.full(n, anchor)
         factors = effects.joined(components, vectors)
     problem = objective.row_wise()
-    strengths = objective.ridge
-    own = _Anchored(strengths.strength, effects, strengths.effects_strength, anchor)
-    problem = replace(problem, ridge=own)
+    # A lasso on the weights acts on rows, at the fitted weights, like a ridge of this strength.
+    strength = objective.penalty.strength + result.settings.get("weight_reg", 0.0) * size ** (len(names) - 2)
+    own = _Anchored(strength, effects, objective.penalty.effects_strength, anchor=anchor)
+    problem = replace(problem, penalty=own)
     has_own = names[mode] in result.main_effects
     low, high = _limits(result, effects, mode, None if has_own else anchor, size, bounds)
     factors[mode] = np.clip(factors[mode], low, high)

@@ -51,7 +51,7 @@ LAYERS = {
         "io",
     }
     | {"datasets", "checkpoint"},
-    7: {"analysis", "selection", "plots"},
+    7: {"analysis", "parallel", "selection", "plots", "report"},
     8: {"cli", "__main__", "__init__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}

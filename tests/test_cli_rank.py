@@ -40,7 +40,7 @@ def test_the_table_and_a_line_for_every_fit(planted, capsys):
     assert main(line.split()) == 0
     told = capsys.readouterr()
     assert "<- chosen" in told.out
-    assert told.err.count("held-out loss") == 2
+    assert told.err.count("held-out loss") == 3
 
 
 def test_a_search_that_is_interrupted_goes_on(planted):

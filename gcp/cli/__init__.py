@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gcp.cli import anomalies, convert, fit, info, judge, losses, plot, rank, suggest
+from gcp.cli import anomalies, convert, fit, info, judge, losses, plot, rank, report, suggest
 from gcp.cli.parsing import Parser, ShowVersion, add_debug
 from gcp.errors import GcpError
 
@@ -69,6 +69,6 @@ def _parser() -> Parser:
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
     add_debug(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (fit, rank, info, suggest, losses, convert, plot, judge, anomalies):
+    for command in (fit, rank, info, suggest, losses, convert, plot, judge, anomalies, report):
         command.add_parser(commands)
     return parser

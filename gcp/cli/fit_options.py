@@ -47,6 +47,20 @@ def _add_model(parser: Parser) -> None:
         help="ridge: X/2 times the squared factors (default: 0)",
     )
     group.add_argument(
+        "--weight-reg",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="lasso: X times the sum of weights (default: 0)",
+    )
+    group.add_argument(
+        "--dirichlet-reg",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="of nonnegative factors: keep entries off 0 as X further observations would, evenly spread (default: 0)",
+    )
+    group.add_argument(
         "--main-effects",
         nargs="?",
         const="all",

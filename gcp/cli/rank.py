@@ -1,4 +1,4 @@
-"""`gcp rank`: how many components, and how much ridge."""
+"""`gcp rank`: how many components, and how much of a penalty."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def add_parser(commands: Commands) -> None:
         commands,
         "rank",
         "choose the number of components by held-out cells",
-        "Choose the rank and the ridge together: every candidate is fitted several times without some of the cells, "
-        "and judged by these. Rank 0, the best constant or the main effects alone, is always among the candidates. "
-        "With --folder a search that was stopped goes on where it was.",
-        "  gcp rank nyc_flights --loss poisson --ranks 1-6 --l2-reg 0,1 --seed 0 --out best.npz --plot rank.png",
+        "Choose the rank and the penalty together: every candidate is fitted several times without some of the "
+        "cells, and judged by these. Rank 0, the best constant or the main effects alone, is always among the "
+        "candidates. With --folder a search that was stopped goes on where it was.",
+        "  gcp rank nyc_flights --loss poisson --ranks 1-6 --jobs -1 --seed 0 --out best.npz --plot rank.png",
     )
     parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
     add_reading_options(parser)
@@ -38,7 +38,19 @@ def add_parser(commands: Commands) -> None:
         help="a parameter of the loss",
     )
     parser.add_argument(
-        "--l2-reg", type=_numbers, default=[0.0, 0.1, 1.0], metavar="A,B", help="ridges (default: 0,0.1,1)"
+        "--l2-reg", type=_numbers, metavar="A,B", help="ridges to try (default: none, but the next two)"
+    )
+    parser.add_argument(
+        "--weight-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="lassos on the weights to try (default, of losses with a model of any sign: three that suit the data)",
+    )
+    parser.add_argument(
+        "--dirichlet-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="Dirichlet priors to try (default, of losses with a nonnegative model: three that suit the data)",
     )
     parser.add_argument(
         "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
@@ -56,6 +68,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--starts", type=at_least(1), default=2, metavar="N", help="of each fit (default: 2)")
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="decides splits and starts")
     parser.add_argument("--folder", metavar="DIR", help="where every fit is saved when it is done")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes side by side; -1: one for each core (default: 1)",
+    )
     parser.add_argument("--out", metavar="RESULT", help="an .npz file for the model of the chosen rank")
     parser.add_argument("--plot", metavar="PICTURE", help="a .png, .pdf or .svg file: loss against rank")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -77,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
             args.ranks,
             loss,
             l2_reg=args.l2_reg,
+            weight_reg=args.weight_reg,
+            dirichlet_reg=args.dirichlet_reg,
             main_effects=effect_modes(args, tensor),
             method=args.method,
             n_splits=args.splits,
@@ -84,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             n_starts=args.starts,
             random_state=args.seed,
             folder=args.folder,
+            n_jobs=args.jobs,
             verbose=not args.quiet,
         )
     if args.json:
@@ -101,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _numbers_of(choice: gcp.selection.RankChoice) -> dict[str, Any]:
     rows = [row._asdict() | {"losses": row.losses.tolist()} for row in choice.table]
-    return {"rank": choice.rank, "l2_reg": choice.l2_reg, "constant": choice.constant, "table": rows}
+    chosen = choice.chosen.strengths._asdict()
+    return {"rank": choice.rank, **chosen, "constant": choice.constant, "table": rows}
 
 
 def _ranks(text: str) -> list[int]:

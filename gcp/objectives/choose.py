@@ -13,7 +13,7 @@ from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.survey import survey
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import as_tensor
 
 
@@ -25,6 +25,9 @@ def build_objective(
     entry_weights: ArrayLike | None = None,
     l2_reg: float | Mapping[str, float] = 0.0,
     n_threads: int | None = None,
+    *,
+    weight_reg: float = 0.0,
+    dirichlet_reg: float = 0.0,
 ) -> EntrywiseObjective:
     """The function of the factors that `fit_gcp` minimises.
 
@@ -34,7 +37,7 @@ def build_objective(
         As for `fit_gcp`.
     loss : str or Loss
         A registered name or an instance.
-    mask, entry_weights, l2_reg, n_threads
+    mask, entry_weights, l2_reg, n_threads, weight_reg, dirichlet_reg
         As for `fit_gcp`.
 
     Returns
@@ -61,12 +64,18 @@ def build_objective(
         raise ParameterError(f"loss must be a name or a Loss: found {type(loss).__name__}.")
     facts = survey(tensor, loss)
     loss = loss.with_scale(float(loss.link(facts.mean)))
-    return EntrywiseObjective(tensor, loss, facts, _ridge(l2_reg), threads.resolve(n_threads))
+    penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
+    return EntrywiseObjective(tensor, loss, facts, penalty, threads.resolve(n_threads))
 
 
-def _ridge(l2_reg: float | Mapping[str, float]) -> Ridge:
+def _penalty(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalty:
     if not isinstance(l2_reg, Mapping):
-        return Ridge(l2_reg, effects_strength=l2_reg)
+        l2_reg = {"factors": l2_reg, "main_effects": l2_reg}
     if unknown := set(l2_reg) - {"factors", "main_effects"}:
         raise ParameterError(f"l2_reg has no part {sorted(unknown)[0]!r}; it takes: factors, main_effects.")
-    return Ridge(l2_reg.get("factors", 0.0), effects_strength=l2_reg.get("main_effects", 0.0))
+    return Penalty(
+        l2_reg.get("factors", 0.0),
+        effects_strength=l2_reg.get("main_effects", 0.0),
+        weights_strength=weight_reg,
+        dirichlet_strength=dirichlet_reg,
+    )

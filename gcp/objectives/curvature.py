@@ -29,6 +29,7 @@ class GaussNewton:
     sizes : ndarray of int
         Of the modes.
     ridge : float
+        The penalty's part.
     variable_of : ndarray of int
         The variable of each mode: tied modes share one, a fixed mode has -1.
     """

@@ -21,7 +21,7 @@ from gcp.objectives.row_wise import RowWise
 from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, ValueAndGrad, sample
 from gcp.objectives.sampled_rows import SampledRows
 from gcp.objectives.survey import Survey
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.listed import ListedTensor
@@ -41,7 +41,7 @@ _SOFTNESS = tuple(0.1 * 0.5**k for k in range(10))
 
 @dataclass(frozen=True)
 class EntrywiseObjective:
-    """F = sum_e w_e f(x_e, m_e) + ridge.
+    """F = sum_e w_e f(x_e, m_e) + penalty.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class EntrywiseObjective:
     loss : Loss
     survey : Survey
         The data's moments under this loss.
-    ridge : Ridge
+    penalty : Penalty
     n_threads : int
     effects : MainEffects or None
         Which columns of the factors are main effects.
@@ -58,13 +58,13 @@ class EntrywiseObjective:
     tensor: TensorData
     loss: Loss
     survey: Survey
-    ridge: Ridge
+    penalty: Penalty
     n_threads: int
     effects: MainEffects | None = None
 
     def with_effects(self, effects: MainEffects) -> EntrywiseObjective:
         """The objective of factors with columns of main effects."""
-        return replace(self, effects=effects, ridge=replace(self.ridge, effects=effects))
+        return replace(self, effects=effects, penalty=replace(self.penalty, effects=effects))
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor.
@@ -89,7 +89,7 @@ class EntrywiseObjective:
         if not self.is_exact_affordable:
             raise ParameterError(self._unaffordable())
         value, grad = self._pass(self.tensor, factors, self.n_threads)
-        return self.ridge.add_to(value, grad, factors), grad
+        return self.penalty.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient in every factor, and the Gauss-Newton matrix with the loss's curvature weights.
@@ -101,13 +101,13 @@ class EntrywiseObjective:
             self.loss.formula, components, self.n_threads, effects
         )
         grad = self._joined(*parts)
-        value = self.ridge.add_to(value, grad, factors)
-        return value, grad, GaussNewton.of(factors, marginals, self.ridge.strength)
+        value = self.penalty.add_to(value, grad, factors)
+        return value, grad, GaussNewton.of(factors, marginals, self.penalty.mean_curvature(factors))
 
     def _pass(
         self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int
     ) -> tuple[float, list[FloatArray]]:
-        """The loss over a tensor or a part of it, and its gradient, without ridge."""
+        """The loss over a tensor or a part of it, and its gradient, without penalty."""
         components, effects = self._split(factors)
         value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
         return value, self._joined(*parts)
@@ -123,8 +123,11 @@ class EntrywiseObjective:
 
     @property
     def has_curvature(self) -> bool:
-        """Whether `value_grad_and_curvature` can be had: of dense data."""
-        return bool(self.tensor.sides)
+        """Whether `value_grad_and_curvature` can be had, and lacks little: of dense data, without a Dirichlet prior.
+
+        Next to a column's entries near 0 the prior is far more curved than anything that the matrix knows.
+        """
+        return bool(self.tensor.sides) and not self.penalty.dirichlet_strength
 
     @cached_property
     def is_exact_affordable(self) -> bool:
@@ -171,7 +174,7 @@ class EntrywiseObjective:
             If there is no such sampler for the data.
         """
         functions = sample(
-            self.tensor, self._pass, self.ridge, self.n_threads, sampling, seeds or DEFAULT_SEEDS
+            self.tensor, self._pass, self.penalty, self.n_threads, sampling, seeds or DEFAULT_SEEDS
         )
         return Sampled(*functions, self.saturated_value, self.null_value)
 
@@ -190,6 +193,8 @@ class EntrywiseObjective:
             found = found or "main effects"
         if self.tensor.entry_weights is not None:
             found = found or "missing entries or entry weights"
+        if not self.penalty.is_ridge:
+            found = found or "a penalty other than a ridge"
         if found:
             raise ParameterError(
                 "Alternating least squares needs the Gaussian loss on complete data without entry weights: "
@@ -201,7 +206,9 @@ class EntrywiseObjective:
 
         norm2 = self.survey.mean_square * self.survey.total_weight
         sides = self.tensor.sides
-        return LeastSquares(norm2, self.ridge.strength, sides, contract, tuple(range(len(self.tensor.shape))))
+        return LeastSquares(
+            norm2, self.penalty.strength, sides, contract, tuple(range(len(self.tensor.shape)))
+        )
 
     def row_wise(self) -> RowWise:
         """The parts of an objective over listed entries whose rows can be updated one by one.
@@ -231,6 +238,8 @@ class EntrywiseObjective:
             found = "a tensor of one mode"
         elif not self.loss.formula.compiled:
             found = "a loss whose formula does not compile"
+        elif not self.penalty.is_ridge:
+            found = "a penalty other than a ridge"
         if found:
             raise ParameterError(
                 f'Row-wise updates are for lists of entries: found {found}. Use solver="auto".'
@@ -242,7 +251,7 @@ class EntrywiseObjective:
             self.loss.formula,
             (0.0, 0.0),
             mode_weights,
-            self.ridge,
+            self.penalty,
             self.n_threads,
             tuple(range(len(self.tensor.shape))),
             softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),
@@ -308,13 +317,13 @@ class EntrywiseObjective:
                 n = max(_ZERO_SAMPLES, 2 * len(tensor.listing.x))
                 drawn.append(controlled.sample(n, slope, rng))
             value, grad = self._pass(drawn[0], factors, self.n_threads)
-            return self.ridge.add_to(value, grad, factors), grad
+            return self.penalty.add_to(value, grad, factors), grad
 
         return value_and_grad
 
     @property
     def saturated_value(self) -> float:
-        """The value of a model free at every entry, without ridge."""
+        """The value of a model free at every entry, without penalty."""
         return self.survey.saturated_value
 
     @cached_property
@@ -327,7 +336,7 @@ class EntrywiseObjective:
 
     @cached_property
     def null_value(self) -> float:
-        """The value of the best constant model, without ridge."""
+        """The value of the best constant model, without penalty."""
         return self._constant_value(self.null_constant)
 
     def _constant_value(self, m: float) -> float:

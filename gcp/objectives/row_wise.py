@@ -10,7 +10,7 @@ import numpy as np
 from gcp._typing import Factors, FloatArray
 from gcp.formula import Formula
 from gcp.kernels import moments, rows, vector
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 
 _DOUBLE = np.dtype(float)
 
@@ -29,7 +29,8 @@ class RowWise:
         Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
     mode_weights : sequence of ndarray or None
         Weights of the positions of each mode.
-    ridge : Ridge
+    penalty : Penalty
+        A ridge alone.
         It also says which columns are main effects.
     n_threads : int
     free : tuple of int
@@ -44,7 +45,7 @@ class RowWise:
     formula: Formula
     zero: tuple[float, float]
     mode_weights: Sequence[FloatArray] | None
-    ridge: Ridge
+    penalty: Penalty
     n_threads: int
     free: tuple[int, ...]
     template: Factors = ()
@@ -75,7 +76,7 @@ class RowWise:
         slope : float
             Sum of squares of a - project(a - step * gradient) over the factor, before the update.
         """
-        group, effects = self.groups[mode], self.ridge.effects
+        group, effects = self.groups[mode], self.penalty.effects
         components = effects.components(factors) if effects else factors
         vectors = effects.vectors(factors) if effects else []
         rank = components[0].shape[1]
@@ -118,12 +119,12 @@ class RowWise:
                 factors[mode][:, column] = own[:, k]
         in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
         constant *= float(np.sum(scales)) if len(scales) else len(own)
-        penalty = sum(self.ridge.of_mode(n, a) for n, a in enumerate(factors))
+        penalty = sum(self.penalty.of_mode(n, a) for n, a in enumerate(factors))
         return found.value - in_rows + constant + penalty, found.slope
 
     def _columns(self, mode: int, rank: int) -> list[int | None]:
         """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""
-        effects = self.ridge.effects
+        effects = self.penalty.effects
         if effects is None:
             return list(range(rank))
         last = effects.rank + effects.modes.index(mode) if mode in effects.modes else None
@@ -134,10 +135,10 @@ class RowWise:
     ) -> tuple[FloatArray, FloatArray]:
         """Strengths of the ridge for the unknowns of a row, and the points that they count from."""
         ridge, centre = np.zeros(width), np.zeros(width)
-        ridge[:rank] = self.ridge.strength
+        ridge[:rank] = self.penalty.strength
         if vector is not None:
-            ridge[rank] = self.ridge.effects_strength
-            centre[rank] = self.ridge.centre(mode, vector)
+            ridge[rank] = self.penalty.effects_strength
+            centre[rank] = self.penalty.centre(mode, vector)
         return ridge, centre
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.errors import ParameterError
-from gcp.penalties.ridge import Ridge
+from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, sampler_for
 from gcp.tensors.base import TensorData
 
@@ -51,7 +51,7 @@ Loss = Callable[[Batch, Factors, int], tuple[float, list[FloatArray]]]
 
 @dataclass(frozen=True)
 class Sampled:
-    """An objective in samples: unbiased estimates of its value and gradient. The ridge is exact in both.
+    """An objective in samples: unbiased estimates of its value and gradient. The penalty is exact in both.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Sampled:
 
 
 def sample(
-    tensor: TensorData, loss: Loss, ridge: Ridge, n_threads: int, sampling: Sampling, seeds: Seeds
+    tensor: TensorData, loss: Loss, penalty: Penalty, n_threads: int, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]]]:
     """The two functions of `Sampled`, from one that gives the loss of a batch and its gradient.
 
@@ -82,11 +82,11 @@ def sample(
 
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
         value, grad = loss(fixed, factors, n_threads)
-        return ridge.add_to(value, grad, factors), grad
+        return penalty.add_to(value, grad, factors), grad
 
     def gradient(factors: Factors) -> list[FloatArray]:
         _, grad = loss(sampler.draw(size, rng), factors, 1)
-        ridge.add_to(0.0, grad, factors)
+        penalty.add_to(0.0, grad, factors)
         return grad
 
     return value_and_grad, gradient

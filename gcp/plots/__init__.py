@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from gcp.plots.components import plot_components
+from gcp.plots.convergence import plot_convergence, plot_similarity
 from gcp.plots.judging import plot_calibration, plot_residuals, plot_roc, plot_slices, plot_starts
+from gcp.plots.surprises import plot_observed, plot_surprises
 
 __all__ = [
     "plot_calibration",
     "plot_components",
+    "plot_convergence",
+    "plot_observed",
     "plot_residuals",
     "plot_roc",
+    "plot_similarity",
     "plot_slices",
     "plot_starts",
+    "plot_surprises",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from gcp._typing import FloatArray
 from gcp.errors import ParameterError
 from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
+from gcp.plots.frame import figure_or_new
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
@@ -56,13 +57,8 @@ def plot_components(
     8
     """
     rows = _chosen(components, result.rank)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ParameterError('Pictures need matplotlib: pip install "gcp-tensor[plot]".') from None
     columns = [ModeAxis.of(result.labels, n, size) for n, size in enumerate(result.shape)]
-    if figure is None:
-        figure = Figure(figsize=_size(columns, len(rows)), dpi=150)
+    figure = figure_or_new(figure, _size(columns, len(rows)))
     if figure.get_layout_engine() is None:
         figure.set_layout_engine("constrained")
     axes = figure.subplots(

@@ -11,8 +11,8 @@ from gcp.analysis.calibration import calibration
 from gcp.analysis.deviance import slice_deviance
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import StartStability
-from gcp.errors import ParameterError
 from gcp.plots.axis import COLORS, MANY, TEXT_SIZE, ModeAxis
+from gcp.plots.frame import axes_or_new, labelled
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
@@ -174,25 +174,3 @@ def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(min(0.0, float(found.scores.min())), 1.05)
     ax.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower left")
     return labelled(ax, "objective above the best, % of explained", "factor match score", "Starts")
-
-
-def axes_or_new(ax: Axes | None, width: float = 4.0) -> Axes:
-    """The given axes, or those of a new figure."""
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ParameterError('Pictures need matplotlib: pip install "gcp-tensor[plot]".') from None
-    figure = Figure(figsize=(width, 3.6), dpi=150, layout="constrained")
-    return figure.subplots()
-
-
-def labelled(ax: Axes, x: str, y: str, title: str) -> Axes:
-    """The axes in the style of all these pictures."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=TEXT_SIZE, length=2.5, width=0.6)
-    ax.set_xlabel(x, fontsize=TEXT_SIZE + 1)
-    ax.set_ylabel(y, fontsize=TEXT_SIZE + 1)
-    ax.set_title(title, fontsize=TEXT_SIZE + 2)
-    return ax

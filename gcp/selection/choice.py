@@ -14,13 +14,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+class Strengths(NamedTuple):
+    """Of the penalties of a fit; see `fit_gcp`."""
+
+    l2_reg: float = 0.0
+    weight_reg: float = 0.0
+    dirichlet_reg: float = 0.0
+
+    def __str__(self) -> str:
+        """Those that are not 0."""
+        parts = [f"{name} {value:.3g}" for name, value in zip(self._fields, self, strict=True) if value]
+        return ", ".join(parts) or "no penalty"
+
+
 class Candidate(NamedTuple):
-    """A rank and a ridge.
+    """A rank, and the strengths of the penalties.
 
     Attributes
     ----------
     rank : int
-    l2_reg : float
+    l2_reg, weight_reg, dirichlet_reg : float
     loss : float
         Mean over splits of the mean held-out loss: lower is better.
     standard_error : float
@@ -34,10 +47,17 @@ class Candidate(NamedTuple):
 
     rank: int
     l2_reg: float
+    weight_reg: float
+    dirichlet_reg: float
     loss: float
     standard_error: float
     stability: float
     losses: FloatArray
+
+    @property
+    def strengths(self) -> Strengths:
+        """Of the penalties."""
+        return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg)
 
 
 @dataclass(frozen=True)
@@ -47,31 +67,40 @@ class RankChoice:
     Attributes
     ----------
     rank : int
-        The smallest rank whose best ridge is no worse than the best candidate by more than one standard error.
-    l2_reg : float
-        The best ridge at that rank.
+        The smallest rank whose best penalty is no worse than the best candidate by more than one standard error.
+    l2_reg, weight_reg, dirichlet_reg : float
+        The best penalty at that rank.
     result : FitResult or None
         Fitted to all data with these; None if the best constant is chosen (rank 0 without main effects).
     table : list of Candidate
-        By rank and ridge.
+        By rank and penalty.
     constant : float
         The best constant model of all data.
     """
 
     rank: int
     l2_reg: float
+    weight_reg: float
+    dirichlet_reg: float
     result: FitResult | None
     table: list[Candidate]
     constant: float
 
+    @property
+    def chosen(self) -> Candidate:
+        """The line of the table that was chosen."""
+        own = (self.rank, self.l2_reg, self.weight_reg, self.dirichlet_reg)
+        return next(row for row in self.table if row[:4] == own)
+
     def summary(self) -> str:
         """A table to read."""
-        lines = ["rank    l2_reg    held-out loss    +- s.e. to the best    stability"]
-        for row in self.table:
-            is_chosen = (row.rank, row.l2_reg) == (self.rank, self.l2_reg)
+        texts = [str(row.strengths) for row in self.table]
+        width = max(map(len, texts))
+        lines = [f"rank  {'penalty':{width}}    held-out loss    +- s.e. to the best    stability"]
+        for row, text in zip(self.table, texts, strict=True):
             stability = "" if np.isnan(row.stability) else f"{row.stability:.3f}"
-            mark = "  <- chosen" if is_chosen else ""
-            numbers = f"{row.rank:4d}  {row.l2_reg:8.4g}  {row.loss:15.7g}  {row.standard_error:21.3g}"
+            mark = "  <- chosen" if row is self.chosen else ""
+            numbers = f"{row.rank:4d}  {text:{width}}  {row.loss:15.7g}  {row.standard_error:21.3g}"
             lines.append(f"{numbers}  {stability:>11}{mark}")
         return "\n".join(lines)
 
@@ -80,14 +109,14 @@ class RankChoice:
         return self.summary()
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Held-out loss against rank, a line for each ridge, with standard errors; the choice is marked."""
+        """Held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
         from gcp.plots.selection import plot_choice
 
         return plot_choice(self, ax)
 
 
 def chosen(table: list[Candidate]) -> Candidate:
-    """The smallest rank within a standard error of the best, at its best ridge."""
+    """The smallest rank within a standard error of the best, at its best penalty."""
     best = min(table, key=lambda row: row.loss)
     near = [row for row in table if row.loss <= best.loss + row.standard_error]
     rank = min(row.rank for row in near)

@@ -1,12 +1,10 @@
-"""Held-out cells choose the rank and the ridge together."""
+"""Held-out cells choose the rank and the penalty together."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments
+from gcp import arguments, parallel
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
-from gcp.domain import is_real
-from gcp.errors import DataError, ParameterError
+from gcp.evaluation import evaluate
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
 from gcp.objectives.choose import build_objective
+from gcp.progress import series
 from gcp.result import FitResult
-from gcp.selection.choice import Candidate, RankChoice, chosen
+from gcp.selection import folder as folders
+from gcp.selection.choice import Candidate, RankChoice, Strengths, chosen
+from gcp.selection.penalties import candidates, effects_strength
 from gcp.selection.splits import Split, make_split
 from gcp.tensors.coerce import as_tensor
+
+_Start = Callable[[np.random.Generator], FitResult]
 
 _NEW_SHARE = 0.1
 """Mean of a component that is added to a smaller model, relative to the model's mean."""
@@ -37,7 +39,9 @@ def select_rank(
     ranks: Sequence[int],
     loss: str | Loss = "gaussian",
     *,
-    l2_reg: float | Sequence[float] = (0.0, 0.1, 1.0),
+    l2_reg: float | Sequence[float] | None = None,
+    weight_reg: float | Sequence[float] | None = None,
+    dirichlet_reg: float | Sequence[float] | None = None,
     main_effects: bool | Sequence[int] = False,
     method: str = "cells",
     n_splits: int = 5,
@@ -47,10 +51,11 @@ def select_rank(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     folder: str | Path | None = None,
+    n_jobs: int | None = None,
     verbose: bool = False,
     **options: Any,
 ) -> RankChoice:
-    """Choose the number of components and the ridge by cells that the fits do not see.
+    """Choose the number of components and the penalty by cells that the fits do not see.
 
     Parameters
     ----------
@@ -58,10 +63,13 @@ def select_rank(
     ranks : sequence of int
         Candidates. 0, the best constant or the main effects alone, is always among them.
     loss : str or Loss
-    l2_reg : float or sequence of float
-        Ridges to try at every rank.
+    l2_reg, weight_reg, dirichlet_reg : float or sequence of float, optional
+        Strengths to try at every rank, in all combinations. If none is given: of losses with a nonnegative model,
+        Dirichlet priors worth 0, 0.1 and 1 observation; of others, lassos on the weights of 0, 0.1 and 0.4 of the
+        strength at which noise has no components.
     main_effects : bool or sequence of int
-        As for `fit_gcp`; their ridge is that of the factors.
+        As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
+        of any sign, and 0 under others.
     method : str
         "cells": random cells are held out, of each position half of the known ones at most. "thinning": for counts
         under a Poisson loss, each count is cut in two by coin tosses, and no cell is missing.
@@ -70,7 +78,8 @@ def select_rank(
     fraction : float
         Held-out share.
     n_starts : int
-        Of each fit: the model of the next smaller rank with random components added, and random starts.
+        Of each fit: the model of the next smaller rank with random components added, and random starts. One more
+        is the model of the next larger rank without its least components.
     random_state : int, optional
         Decides the splits and the starts.
     mask, entry_weights
@@ -78,8 +87,11 @@ def select_rank(
     folder : path, optional
         Where every fit is saved when it is done. Called again with the same data and arguments, those that are there
         are not done again, and the outcome is the same.
+    n_jobs : int, optional
+        Processes that fit side by side, for different splits and penalties; -1 is one for each core. None is 1, whose
+        fits use `n_threads` threads each.
     verbose : bool
-        A line on stderr for every fit.
+        Progress on stderr: a live bar on a terminal, elsewhere a line for every fit.
     **options
         Further arguments of `fit_gcp`.
 
@@ -97,60 +109,62 @@ def select_rank(
     Notes
     -----
     The smallest rank whose loss is within one standard error of the least is chosen (Breiman and others, 1984), at
-    its best ridge; differences are taken split by split. Costs ranks x ridges x splits fits, and one of all data for
-    each rank up to the chosen one.
+    its best penalty; differences are taken split by split. Costs ranks x penalties x splits x (starts + 1) fits, and
+    those of all data for each rank up to the one after the chosen one. Why these penalties: docs/decisions/0019.
     """
     loss = get_loss(loss) if isinstance(loss, str) else loss
     tensor = as_tensor(data, mask, entry_weights)
     objective = build_objective(tensor, loss)
     n_splits = arguments.whole_number("n_splits", n_splits)
+    n_jobs = parallel.jobs(n_jobs)
     found = sorted({0, *(arguments.whole_number("ranks", rank, 0) for rank in ranks)})
-    ridges = _ridges(l2_reg)
+    grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg)
     effects = bool(main_effects) if isinstance(main_effects, bool) else list(main_effects)
     seed = arguments.seed(random_state)
+    n_threads = parallel.threads_of_each(n_jobs, options.pop("n_threads", None))
     search = _Search(
+        tensor,
         loss,
         effects,
+        effects_strength(objective) if l2_reg is None else None,
         {"n_starts": n_starts, **options},
+        n_threads,
+        (method, fraction),
         seed,
         None if folder is None else Path(folder),
-        verbose,
     )
-    search.check(tensor, [method, n_splits, fraction])
-    losses: dict[tuple[int, float], list[float]] = {}
-    models: dict[tuple[int, float], list[FitResult]] = {}
-    seeds = np.random.SeedSequence(seed).generate_state(n_splits, np.uint32)
-    for number, split_seed in enumerate(seeds.tolist()):
-        split = make_split(tensor, loss, method, fraction, split_seed)
-        for ridge in ridges:
-            before: FitResult | None = None
-            for rank in found:
-                key = (rank, ridge)
-                if rank == 0 and not effects:
-                    losses.setdefault((0, 0.0), [])
-                    if ridge == ridges[0]:
-                        losses[0, 0.0].append(_constant_loss(split, loss))
-                    continue
-                before = search.fit(split.train, rank, ridge, before, f"split{number}")
-                losses.setdefault(key, []).append(split.judge(before))
-                models.setdefault(key, []).append(before)
-                search.tell(number, n_splits, rank, ridge, losses[key][-1])
+    if search.folder is not None:
+        folders.prepare(search.folder, tensor, search.settings())
+    make_split(tensor, loss, method, fraction, seed)  # raises what would be raised in the middle
+    losses: dict[tuple[int, Strengths], list[float]] = {}
+    models: dict[tuple[int, Strengths], list[FitResult]] = {}
+    tasks = [(search, n, k, s, found) for n, k in enumerate(search.splits(n_splits)) for s in grid]
+    with series(verbose, len(tasks) * len(found)) as steps:
+        for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
+            for rank, value, model in curve:
+                key = (rank, task[3]) if rank else (0, Strengths(task[3].l2_reg if effects else 0.0))
+                steps.done(
+                    f"split {task[1] + 1}/{n_splits}  rank {rank}  {task[3]}  held-out loss {value:.6g}"
+                )
+                if len(losses.setdefault(key, [])) == task[1]:  # rank 0 has no components to penalise
+                    losses[key].append(value)
+                    models.setdefault(key, []).extend([model] if model is not None else [])
     table = _table(losses, models)
     best = chosen(table)
-    result = None
-    if best.rank or effects:
-        start = None
-        for rank in [rank for rank in found if rank <= best.rank and (rank or effects)]:
-            start = search.fit(tensor, rank, best.l2_reg, start, "all")
-        result = start
-    return RankChoice(best.rank, best.l2_reg, result, table, objective.null_constant)
+    upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
+    result = search.last_model(upto, best.rank, best.strengths)
+    return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant)
 
 
-def _ridges(given: float | Sequence[float]) -> list[float]:
-    values = [given] if is_real(given) else list(given)  # type: ignore[arg-type]
-    if not values or not all(is_real(value) and value >= 0 for value in values):
-        raise ParameterError(f"l2_reg must be numbers >= 0: found {given!r}.")
-    return sorted({float(value) for value in values})
+def _curve(
+    search: _Search, number: int, split_seed: int, strengths: Strengths, ranks: list[int]
+) -> list[tuple[int, float, FitResult | None]]:
+    """Held-out losses and models of all ranks, of one split and one penalty."""
+    split = make_split(search.tensor, search.loss, *search.splitting, split_seed)
+    return [
+        (rank, _constant_loss(split, search.loss) if model is None else split.judge(model), model)
+        for rank, model in search.fits(split.train, ranks, strengths, f"split{number}")
+    ]
 
 
 def _constant_loss(split: Split, loss: Loss) -> float:
@@ -163,16 +177,16 @@ def _constant_loss(split: Split, loss: Loss) -> float:
 
 
 def _table(
-    losses: dict[tuple[int, float], list[float]], models: dict[tuple[int, float], list[FitResult]]
+    losses: dict[tuple[int, Strengths], list[float]], models: dict[tuple[int, Strengths], list[FitResult]]
 ) -> list[Candidate]:
     arrays = {key: np.array(values) for key, values in losses.items()}
     best = min(arrays.values(), key=lambda values: float(values.mean()))
     rows = []
-    for (rank, ridge), values in sorted(arrays.items()):
+    for (rank, strengths), values in sorted(arrays.items()):
         n = len(values)
         error = float((values - best).std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-        stability = _stability(models.get((rank, ridge), []))
-        rows.append(Candidate(rank, ridge, float(values.mean()), error, stability, values))
+        stability = _stability(models.get((rank, strengths), []))
+        rows.append(Candidate(rank, *strengths, float(values.mean()), error, stability, values))
     return rows
 
 
@@ -187,92 +201,120 @@ def _stability(models: list[FitResult]) -> float:
 class _Search:
     """Fits by name: those that are in the folder are read, the others done and saved."""
 
+    tensor: Any
     loss: Loss
     effects: bool | list[int]
+    effects_strength: float | None
     options: dict[str, Any]
+    n_threads: int | None
+    splitting: tuple[str, float]
     seed: int
     folder: Path | None
-    verbose: bool
 
-    def check(self, tensor: Any, more: list[Any]) -> None:
-        """The folder is empty, or of the same data and arguments.
+    def settings(self) -> list[Any]:
+        """What the fits depend on, beside rank and penalty."""
+        said = arguments.describe(list(self.options.items()))
+        return [repr(self.loss), self.effects, self.effects_strength, said, self.seed, *self.splitting]
 
-        Raises
-        ------
-        DataError
-            If it is not, or cannot be used.
+    def splits(self, n: int) -> list[int]:
+        """Their seeds."""
+        return np.random.SeedSequence(self.seed).generate_state(n, np.uint32).tolist()
+
+    def fits(
+        self, tensor: Any, ranks: list[int], strengths: Strengths, name: str
+    ) -> list[tuple[int, FitResult | None]]:
+        """Models of growing ranks; None is the best constant.
+
+        Each is begun from the one before; then, downwards, from the next larger one without its least components,
+        where that ends lower: a model with room to spare finds its way round local minima.
         """
-        if self.folder is None:
-            return
-        digest = hashlib.sha256()
-        for block in tensor.blocks():
-            digest.update(np.ascontiguousarray(block.x).tobytes())
-            digest.update(b"" if block.weights is None else np.ascontiguousarray(block.weights).tobytes())
-        if hasattr(tensor, "subs"):
-            digest.update(np.ascontiguousarray(tensor.subs).tobytes())
-        said = [
-            repr(self.loss),
-            self.effects,
-            arguments.describe(list(self.options.items())),
-            self.seed,
-            more,
-        ]
-        settings = json.dumps([list(tensor.shape), digest.hexdigest(), said], default=str)
-        path = self.folder / "settings.json"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                part = path.with_suffix(".part")
-                part.write_text(settings, encoding="utf-8")
-                part.replace(path)
-            elif path.read_text(encoding="utf-8") != settings:
-                raise DataError(
-                    f"{self.folder}: holds fits of other data or with other arguments; name another folder."
-                )
-        except OSError as error:
-            raise DataError(f"{self.folder}: cannot be used: {error.strerror or error}.") from error
+        models: list[FitResult | None] = []
+        for rank in ranks:
+            before = models[-1] if models else None
+            start = _grown(before, rank) if before is not None and before.rank else None
+            models.append(self._fit(tensor, rank, strengths, start, name) if rank or self.effects else None)
+        for k in reversed(range(len(ranks) - 1)):
+            own, larger = models[k], models[k + 1]
+            if own is None or larger is None or not ranks[k]:
+                continue
+            again = self._fit(tensor, ranks[k], strengths, _reduced(larger, ranks[k], tensor), f"{name}_down")
+            if again.objective < own.objective:
+                models[k] = again
+        return list(zip(ranks, models, strict=True))
 
-    def fit(self, tensor: Any, rank: int, ridge: float, before: FitResult | None, name: str) -> FitResult:
-        """A fit that begins from a smaller one, if there is one."""
-        path = None if self.folder is None else self.folder / f"{name}_rank{rank}_l2_{ridge!r}.npz"
+    def last_model(self, ranks: list[int], rank: int, strengths: Strengths) -> FitResult | None:
+        """The model of all data of one of these ranks."""
+        return dict(self.fits(self.tensor, ranks, strengths, "all"))[rank]
+
+    def _fit(
+        self, tensor: Any, rank: int, strengths: Strengths, start: _Start | None, name: str
+    ) -> FitResult:
+        """A fit that is read, or done and saved; one start is from another model if there is one."""
+        words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
+        if rank:
+            words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"
+        path = None if self.folder is None else self.folder / f"{words}.npz"
         if path is not None and path.exists():
             return FitResult.load(path, loss=self.loss)
-        words = np.frombuffer(hashlib.sha256(f"{name} {rank} {ridge!r}".encode()).digest(), np.uint32)
-        rng = np.random.default_rng([self.seed, *words.tolist()])
+        rng = np.random.default_rng(
+            [self.seed, *np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32).tolist()]
+        )
         options = dict(self.options)
-        if before is not None and before.rank:
-            options["init"] = _grown(before, rank, rng)
+        if start is not None:
+            options["init"] = start(rng)
+            options["n_starts"] = 1 if name.endswith("_down") else options["n_starts"]
+        l2_reg: Any = strengths.l2_reg
+        if self.effects_strength is not None:
+            l2_reg = {"factors": l2_reg, "main_effects": self.effects_strength}
         result = fit_in_series(
             tensor,
             rank,
             loss=self.loss,
-            l2_reg=ridge,
+            l2_reg=l2_reg,
+            weight_reg=strengths.weight_reg,
+            dirichlet_reg=strengths.dirichlet_reg,
             main_effects=self.effects,
             random_state=rng,
+            n_threads=self.n_threads,
             **options,
         )
         if path is not None:
             result.save(path)
         return result
 
-    def tell(self, split: int, n_splits: int, rank: int, ridge: float, loss: float) -> None:
-        """A line about a fit."""
-        if self.verbose:
-            text = f"split {split + 1}/{n_splits}  rank {rank}  l2_reg {ridge:g}  held-out loss {loss:.6g}"
-            print(text, file=sys.stderr, flush=True)
 
-
-def _grown(model: FitResult, rank: int, rng: np.random.Generator) -> FitResult:
+def _grown(model: FitResult, rank: int) -> _Start:
     """A model with random components added that are small beside it."""
-    extra = rank - model.rank
-    if extra == 0:
-        return model
-    is_nonnegative = model.loss.model_domain.low >= 0
-    factors: list[FloatArray] = []
-    for a in model.factors:
-        new = (
-            rng.uniform(0.1, 1.0, (len(a), extra)) if is_nonnegative else rng.standard_normal((len(a), extra))
-        )
-        factors.append(np.column_stack([a, new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
-    size = _NEW_SHARE * float(model.weights.mean()) or 1e-3
-    return replace(model, weights=np.append(model.weights, np.full(extra, size)), factors=factors)
+
+    def start(rng: np.random.Generator) -> FitResult:
+        extra = rank - model.rank
+        is_nonnegative = model.loss.model_domain.low >= 0
+        factors: list[FloatArray] = []
+        for a in model.factors:
+            shape = len(a), extra
+            new = rng.uniform(0.1, 1.0, shape) if is_nonnegative else rng.standard_normal(shape)
+            factors.append(np.column_stack([a, new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
+        size = _NEW_SHARE * float(model.weights.mean()) or 1e-3
+        return replace(model, weights=np.append(model.weights, np.full(extra, size)), factors=factors)
+
+    return start
+
+
+def _reduced(model: FitResult, rank: int, tensor: Any) -> _Start:
+    """A model without the components that are missed least, one after the other."""
+
+    def start(_: np.random.Generator) -> FitResult:
+        smaller = model
+        is_exact = build_objective(tensor, model.loss).is_exact_affordable
+        while smaller.rank > rank:
+            each = [_without(smaller, r) for r in range(smaller.rank)]
+            # Components fall by weight: without an objective the last is the least.
+            smaller = min(each, key=lambda less: evaluate(less, tensor).value) if is_exact else each[-1]
+        return smaller
+
+    return start
+
+
+def _without(model: FitResult, component: int) -> FitResult:
+    factors = [np.delete(a, component, axis=1) for a in model.factors]
+    return replace(model, weights=np.delete(model.weights, component), factors=factors)

@@ -23,7 +23,7 @@ class RowNewton(Options):
     """Newton's method on the rows of one factor after the other, for `ObservedTensor` and `SparseTensor`.
 
     Of sparse data, the loss of a zero must be a polynomial in the model: Gaussian, Poisson, Bernoulli-Poisson,
-    beta-divergence with beta 1 or 2. Ridge, bounds and fixed modes are possible, tied modes are not.
+    beta-divergence with beta 1 or 2. Penalty, bounds and fixed modes are possible, tied modes are not.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class RowSweeps(Run):
         self.sides = [
             (_one_row(low), _one_row(high)) for low, high in zip(bounds.lower, bounds.upper, strict=True)
         ]
-        effects = problem.ridge.effects
+        effects = problem.penalty.effects
         self.components = slice(effects.rank if effects else None)
         self.may_balance = all(
             _is_cone(low[:, self.components], high[:, self.components]) for low, high in self.sides

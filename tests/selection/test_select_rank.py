@@ -87,7 +87,7 @@ def test_thinned_models_are_judged_at_the_scale_of_the_rest(loss, rng):
 
 def test_the_rule_by_hand():
     def row(rank, ridge, loss, error):
-        return Candidate(rank, ridge, loss, error, np.nan, np.array([loss]))
+        return Candidate(rank, ridge, 0.0, 0.0, loss, error, np.nan, np.array([loss]))
 
     table = [row(0, 0.0, 9.0, 0.5), row(1, 0.0, 5.2, 0.1), row(1, 1.0, 5.05, 0.1), row(2, 0.0, 5.0, 0.0)]
     assert chosen(table)[:2] == (1, 1.0)
@@ -157,7 +157,7 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
     assert done >= 2
     monkeypatch.setattr("gcp.selection.rank.fit_in_series", real)
     again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
-    assert [row[:4] for row in again.table] == [row[:4] for row in whole.table]
+    assert [row[:6] for row in again.table] == [row[:6] for row in whole.table]
     np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
 
 

@@ -1,0 +1,49 @@
+"""Many fits side by side, in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gcp.arguments import whole_number
+from gcp.errors import ParameterError
+from gcp.kernels import threads
+
+
+def jobs(n_jobs: int | None) -> int:
+    """How many processes: None is 1, and -1 as many as this process may use cores.
+
+    Raises
+    ------
+    ParameterError
+        Anything else that is not a whole number from 1 on.
+    """
+    if n_jobs is None:
+        return 1
+    if n_jobs == -1:
+        return threads.resolve(None)
+    try:
+        return whole_number("n_jobs", n_jobs)
+    except ParameterError:
+        raise ParameterError(
+            f"n_jobs must be a whole number >= 1, or -1 for all cores: found {n_jobs!r}."
+        ) from None
+
+
+def threads_of_each(n_jobs: int, n_threads: int | None) -> int | None:
+    """How many threads a fit takes, so that all together take the cores once."""
+    if n_threads is not None or n_jobs == 1:
+        return n_threads
+    return max(1, threads.resolve(None) // n_jobs)
+
+
+def each(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs: int) -> Iterator[Any]:
+    """The function's values for each task, in their order, as soon as they are there."""
+    if n_jobs == 1:
+        for task in tasks:
+            yield function(*task)
+        return
+    from joblib import Parallel, delayed
+
+    run = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator", pre_dispatch=n_jobs)
+    yield from run(delayed(function)(*task) for task in tasks)

@@ -1,0 +1,74 @@
+"""Which penalties `select_rank` tries."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from gcp.domain import is_real
+from gcp.errors import ParameterError
+from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.selection.choice import Strengths
+
+_WEIGHT_GRID = (0.0, 0.1, 0.4)
+"""In units of how large a component of pure noise may be."""
+
+_DIRICHLET_GRID = (0.0, 0.1, 1.0)
+"""In observations."""
+
+Given = float | Sequence[float] | None
+
+
+def candidates(objective: EntrywiseObjective, l2: Given, weight: Given, dirichlet: Given) -> list[Strengths]:
+    """All combinations of what is given; if nothing is, what suits the loss (docs/decisions/0019)."""
+    if l2 is None and weight is None and dirichlet is None:
+        noise, dispersion = _units(objective)
+        if objective.loss.model_domain.low >= 0:
+            dirichlet = [k * dispersion for k in _DIRICHLET_GRID]
+        else:
+            weight = [k * noise for k in _WEIGHT_GRID]
+    lists = (
+        _numbers("l2_reg", l2),
+        _numbers("weight_reg", weight),
+        _numbers("dirichlet_reg", dirichlet),
+    )
+    return [Strengths(*each) for each in itertools.product(*lists)]
+
+
+def effects_strength(objective: EntrywiseObjective) -> float:
+    """A ridge on main effects that is worth one cell, of models of any sign; else none."""
+    if objective.loss.model_domain.low >= 0:
+        return 0.0
+    curvature = float(objective.loss.fisher(np.array([objective.null_constant]))[0])
+    return curvature if np.isfinite(curvature) and curvature > 0 else 0.0
+
+
+def _units(objective: EntrywiseObjective) -> tuple[float, float]:
+    """How large the loss's derivatives are about the best constant: along a component of noise, and per curvature.
+
+    A tensor of independent derivatives of standard deviation s has a spectral norm of about s times the sum of the
+    roots of its sizes: at a lasso of that strength such noise has no components.
+    """
+    m, loss, shape = objective.null_constant, objective.loss, objective.tensor.shape
+    squares, curvature = 0.0, 0.0
+    for block in objective.tensor.blocks():
+        weights = np.ones(np.shape(block.x)) if block.weights is None else block.weights
+        with np.errstate(all="ignore"):
+            slopes = np.square(loss.deriv(block.x, m)) * weights
+        squares += float(np.sum(np.where(weights > 0, slopes, 0.0)))
+        curvature += float(np.sum(weights)) * float(loss.fisher(np.array([m]))[0])
+    cells = float(np.prod(shape, dtype=float))
+    noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
+    dispersion = squares / curvature if curvature > 0 else 1.0
+    return float(np.nan_to_num(noise, posinf=0.0)), float(np.nan_to_num(dispersion, nan=1.0, posinf=1.0))
+
+
+def _numbers(name: str, given: Given) -> list[float]:
+    if given is None:
+        return [0.0]
+    values = [given] if is_real(given) else list(given)  # type: ignore[arg-type]
+    if not values or not all(is_real(value) and value >= 0 for value in values):
+        raise ParameterError(f"{name} must be numbers >= 0: found {given!r}.")
+    return sorted({float(value) for value in values})
