@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import replace
 from typing import Any, Self
 
@@ -51,6 +52,8 @@ class GCP:
     factors_ : list of ndarray
         Of the fit; that of `mode` has a row per sample.
     n_iter_ : int
+    n_features_in_ : int
+        Cells of a sample.
 
     Examples
     --------
@@ -107,10 +110,11 @@ class GCP:
         options = self.get_params()
         rank, mode = options.pop("rank"), options.pop("mode")
         tensor = as_tensor(X, mask, entry_weights)
-        (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
+        mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
         self.result_: FitResult = fit_gcp(tensor, rank, **options)
         self.weights_, self.factors_ = self.result_.weights, self.result_.factors
         self.n_iter_ = self.result_.n_iter
+        self.n_features_in_ = math.prod(size for n, size in enumerate(tensor.shape) if n != mode)
         return self
 
     def transform(
@@ -184,13 +188,14 @@ class GCP:
         return f"GCP({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks for: an unsupervised transformer."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
+        """What scikit-learn asks for: an unsupervised transformer of tensors with missing cells, or of sparse ones."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type=None,
             target_tags=TargetTags(required=False),
             transformer_tags=TransformerTags(),
+            input_tags=InputTags(three_d_array=True, sparse=True, allow_nan=True),
         )
 
     def __sklearn_is_fitted__(self) -> bool:

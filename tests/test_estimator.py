@@ -66,3 +66,23 @@ def test_scikit_learns_tools(counts):
     check_is_fitted(copy.fit(counts))
     pipeline = make_pipeline(model, StandardScaler())
     assert pipeline.fit_transform(counts).shape == (20, 2)
+
+
+NOT_FOR_TENSORS = {
+    "check_dtype_object": "objects are no numbers; the message says how to convert them",
+    "check_estimators_empty_data_messages": "an empty tensor is told its shape, not that it has no features",
+    "check_n_features_in_after_fitting": "as above: data of another shape are told the shape",
+    "check_fit1d": "a vector is a tensor of one mode",
+    "check_fit2d_predict1d": "what has another shape than the fit's is told the shape, not to be made a column",
+}
+
+
+def test_scikit_learns_checks():
+    """All of them on matrices, tensors of two modes, but for those above."""
+    checks = pytest.importorskip("sklearn.utils.estimator_checks")
+    found = checks.check_estimator(
+        GCP(1, random_state=0), expected_failed_checks=NOT_FOR_TENSORS, on_skip=None, on_fail=None
+    )
+    failed = {check["check_name"]: check["exception"] for check in found if check["status"] == "failed"}
+    assert not failed
+    assert sum(check["status"] == "passed" for check in found) > 35

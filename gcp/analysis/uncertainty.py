@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments
+from gcp import arguments, parallel
 from gcp._typing import Array, FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.likelihood import density_scale
@@ -15,6 +15,7 @@ from gcp.cells import Cells, known_cells, tensor_of
 from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
 from gcp.losses.base import Loss
+from gcp.progress import series
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
@@ -247,6 +248,8 @@ def bootstrap(
     random_state: int | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
     **options: Any,
 ) -> Bootstrap:
     """Parametric bootstrap: draw data from the fitted model where data are known, fit, match, and collect.
@@ -259,6 +262,11 @@ def bootstrap(
     n : int
         Number of draws.
     random_state : int, optional
+        The same draws for any `n_jobs`.
+    n_jobs : int, optional
+        Processes that fit side by side; -1 is one for each core. None is 1, whose fits use all threads.
+    verbose : bool
+        Progress on stderr: a live bar on a terminal, elsewhere a line for every draw.
     **options
         Further arguments of `fit_gcp`, as they were for the fit; each fit begins from the fitted model.
 
@@ -271,20 +279,36 @@ def bootstrap(
     B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993.
     """
     n = arguments.whole_number("n", n, least=2)
+    n_jobs = parallel.jobs(n_jobs)
+    options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
     dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
-    model = (
-        result.model_values() if not isinstance(tensor, ObservedTensor) else result.model_values(tensor.subs)
-    )
-    rng = np.random.default_rng(random_state)
-    found = []
-    for _ in range(n):
-        drawn = _like(tensor, _draw(result.loss, model, dispersion, rng))
-        again = fit_in_series(drawn, result.rank, loss=result.loss, init=result, random_state=0, **options)
-        found.append(align(again, result))
+    seeds = np.random.SeedSequence(random_state).spawn(n)
+    tasks = [(result, tensor, dispersion, seed, options) for seed in seeds]
+    found: list[FitResult] = []
+    with series(verbose, n) as steps:
+        for again in parallel.each(_refitted, tasks, n_jobs):
+            found.append(again)
+            steps.done(f"objective {again.objective:.6g}")
     factors = [np.array([f.factors[k] for f in found]) for k in range(len(result.factors))]
     return Bootstrap(np.array([f.weights for f in found]), factors, np.array([f.objective for f in found]))
+
+
+def _refitted(
+    result: FitResult,
+    tensor: Any,
+    dispersion: float | None,
+    seed: np.random.SeedSequence,
+    options: dict[str, Any],
+) -> FitResult:
+    """A fit of data drawn from the model, its components matched to the model's."""
+    subs = tensor.subs if isinstance(tensor, ObservedTensor) else None
+    x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
+    again = fit_in_series(
+        _like(tensor, x), result.rank, loss=result.loss, init=result, random_state=0, **options
+    )
+    return align(again, result)
 
 
 def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Generator) -> FloatArray:

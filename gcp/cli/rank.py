@@ -9,7 +9,7 @@ import gcp
 from gcp.cli.fit import effect_modes, terminated_like_interrupted
 from gcp.cli.fit_options import at_least, param
 from gcp.cli.output import check_picture, check_target, print_json, save_figure
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Commands, Parser, add_command
 from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
 from gcp.errors import DataError
 
@@ -37,21 +37,7 @@ def add_parser(commands: Commands) -> None:
         default=[],
         help="a parameter of the loss",
     )
-    parser.add_argument(
-        "--l2-reg", type=_numbers, metavar="A,B", help="ridges to try (default: none, but the next two)"
-    )
-    parser.add_argument(
-        "--weight-reg",
-        type=_numbers,
-        metavar="A,B",
-        help="lassos on the weights to try (default, of losses with a model of any sign: three that suit the data)",
-    )
-    parser.add_argument(
-        "--dirichlet-reg",
-        type=_numbers,
-        metavar="A,B",
-        help="Dirichlet priors to try (default, of losses with a nonnegative model: three that suit the data)",
-    )
+    _add_penalties(parser)
     parser.add_argument(
         "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
     )
@@ -80,6 +66,25 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no line for every fit")
     parser.set_defaults(run=run)
+
+
+def _add_penalties(parser: Parser) -> None:
+    """Which strengths to try."""
+    parser.add_argument(
+        "--l2-reg", type=_numbers, metavar="A,B", help="ridges to try (default: none, but the next two)"
+    )
+    parser.add_argument(
+        "--weight-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="lassos on the weights to try (default, of losses with a model of any sign: three that suit the data)",
+    )
+    parser.add_argument(
+        "--dirichlet-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="Dirichlet priors to try (default, of losses with a nonnegative model: three that suit the data)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -38,9 +38,11 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     explained = max(abs(result.null_objective - best), 1e-300)
     floor = 1e-7
     for start in sorted(result.starts, key=lambda start: -start["objective"]):
-        trace = start.get("trace", result.trace)  # files of older versions have the kept start's alone
-        above = (np.asarray(trace["objective"], dtype=float) - best) / explained
         is_kept = start["objective"] == best
+        trace = result.trace if is_kept else start.get("trace")
+        if trace is None:  # files of older versions have the kept start's alone
+            continue
+        above = (np.asarray(trace["objective"], dtype=float) - best) / explained
         ax.plot(
             trace["seconds"],
             np.maximum(above, floor),

@@ -133,8 +133,9 @@ class DenseTensor:
 
 def _check_numeric(data: Array) -> None:
     if data.dtype.kind not in "buif":
+        kind = "Complex data not supported: the" if data.dtype.kind == "c" else "The"
         raise DataError(
-            f"The data have dtype {data.dtype}: expected real, integer or boolean numbers. "
+            f"{kind} data have dtype {data.dtype}: expected real, integer or boolean numbers. "
             "Convert them first, e.g. data.astype(float)."
         )
     if data.ndim == 0:

@@ -14,8 +14,8 @@ written out below, apart from the package's own.
 - marginal likelihood: a ridge for each component and mode, from its rows' effective degrees of freedom (MacKay 1992)
 - early stopping: the iteration that is best for the choosing cells, without penalty
 
-No published result is reproduced. docs/decisions/0019-penalties.md says what followed. Writes scores.csv (every fit)
-and run.json.
+No published result is reproduced. docs/decisions/0019-penalties.md says what followed. Writes scores.csv (every fit),
+run.json and regularisation.png.
 """
 
 from __future__ import annotations
@@ -233,6 +233,7 @@ def main() -> None:
         for seed in range(arguments.seed, arguments.seed + seeds):
             rows += compare(name, seed, ranks)
         tell(name, [row for row in rows if row["data"] == name])
+    draw(arguments.out / "regularisation.png", rows, names)
     _record.write(
         arguments.out,
         "regularisation_study",
@@ -368,6 +369,34 @@ def tell(name, rows) -> None:
                 best.append(min(own, key=lambda row: row["choosing"])["judging"])
             by_rank.append(f"{np.mean(best):9.4f}")
         print(f"{kind:20s} {gain:9.4f} +- {error:.4f}   {' '.join(by_rank)}", flush=True)
+
+
+def draw(path, rows, names) -> None:
+    """Gains of every regularisation, in that of the best one, a panel for each data set."""
+    from matplotlib.figure import Figure
+
+    kinds = [kind for kind in dict.fromkeys(row["regularisation"] for row in rows) if kind != "rank 0"]
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(2.6 * columns + 1.2, 1.9 * lines + 0.5), dpi=150, layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for ax, name in zip(axes.flat, names, strict=False):
+        found = gains([row for row in rows if row["data"] == name])
+        for k, kind in enumerate(kinds):
+            if kind in found:
+                gain, error = found[kind]
+                color = "#D55E00" if kind in ("lasso", "dirichlet") else "#0072B2"
+                ax.errorbar(gain, k, xerr=error, fmt="o", ms=4, lw=1, color=color)
+        ax.axvline(0, color="0.7", lw=0.8)
+        ax.set_title(name, fontsize=8)
+        ax.set_yticks(range(len(kinds)), kinds)
+        ax.tick_params(labelsize=7)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes.flat[0].invert_yaxis()
+    for ax in axes.flat[len(names) :]:
+        ax.set_visible(False)
+    figure.supxlabel("held-out loss below that of rank 0", fontsize=8)
+    figure.savefig(path)
 
 
 if __name__ == "__main__":
