@@ -188,7 +188,7 @@ class GCP:
         return f"GCP({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks for: an unsupervised transformer of tensors with missing cells, or of sparse ones."""
+        """What scikit-learn asks for: an unsupervised transformer of dense or sparse tensors, with missing cells."""
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(

@@ -53,12 +53,11 @@ def test_observed_means_are_those_of_the_data(flights):
 
 
 def test_positions_that_are_off_are_named(rng):
+    labels = gcp.ModeLabels(["a", "b", "c"], [[f"p{k}$" for k in range(10)], None, None])
     x = rng.poisson(20.0, (10, 8, 6)).astype(float)
-    result = fit_gcp(x, 1, loss="poisson", random_state=0)
-    x[3] += 30
-    data = gcp.DenseTensor(
-        x, labels=gcp.ModeLabels(["a", "b", "c"], [[f"p{k}$" for k in range(10)], None, None])
-    )
+    result = fit_gcp(gcp.DenseTensor(x, labels=labels), 1, loss="poisson", random_state=0)
+    data = x.copy()
+    data[3] += 30
     ax = plot_observed(result, data, [0])[0]
     assert [text.get_text() for text in ax.texts] == [r"p3\$"]
     ax.figure.draw_without_rendering()
