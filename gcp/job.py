@@ -29,6 +29,9 @@ _CLEAR = 1e-2
 _TRACE = 1e-2
 """Weights below this, in the largest, are tried at 0 under a lasso."""
 
+_CHEAP = 1e-6
+"""And those whose price is below this, in the objective."""
+
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
 
@@ -241,9 +244,7 @@ def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: So
         factors = job.typed(effects.joined(effects.components(factors), vectors))
     found = _lower(free, found, factors)
     if penalty.weights_strength and job.allows_zeros:
-        found = _lower(
-            free, found, _without_traces(job, found.factors, effects.rank if effects else job.rank)
-        )
+        found = _lower(free, found, _without_traces(job, found, effects.rank if effects else job.rank))
     return found
 
 
@@ -256,10 +257,13 @@ def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) ->
     return replace(found, factors=factors, objective=value)
 
 
-def _without_traces(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
+def _without_traces(job: Job, found: SolverOutput, rank: int) -> list[FloatArray]:
     """Factors without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    factors, objective = found.factors, found.objective
     weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in factors], axis=0)
-    traces = np.flatnonzero(weights < _TRACE * weights.max(initial=0.0))
+    price = job.objective.penalty.weights_strength * weights
+    is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(objective))
+    traces = np.flatnonzero(is_trace)
     changed = [a.copy() for a in factors]
     for mode in (mode for group in job.groups for mode in group):
         changed[mode][:, traces] = 0.0

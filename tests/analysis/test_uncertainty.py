@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from gcp import Huber, ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss
 from gcp.analysis import align, bootstrap, standard_errors
+from gcp.datasets import load_titanic
 
 SHAPE = (7, 6, 5)
 
@@ -145,3 +146,15 @@ def test_bootstrap_of_weighted_sparse_data_keeps_the_weights(rng):
     plain = bootstrap(result, SparseTensor(subs, x[x > 0], SHAPE), 2, random_state=0, n_iter_max=5)
     weighted = bootstrap(result, heavy, 2, random_state=0, n_iter_max=5)
     assert abs(weighted.objectives[0]) > 1.5 * abs(plain.objectives[0])
+
+
+def test_draws_do_not_depend_on_the_processes(capsys):
+    data = load_titanic()
+    result = fit_gcp(data, 2, loss="poisson", random_state=0)
+    options = {"random_state": 4, "n_threads": 1}
+    alone = bootstrap(result, data, 6, **options, verbose=True)
+    assert capsys.readouterr().err.count("objective") == 6
+    beside = bootstrap(result, data, 6, **options, n_jobs=2)
+    np.testing.assert_array_equal(alone.weights, beside.weights)
+    np.testing.assert_array_equal(alone.factors[0], beside.factors[0])
+    assert len(np.unique(alone.objectives)) == 6

@@ -222,3 +222,94 @@ def test_an_interrupt_ends_a_series(rng, monkeypatch):
     ):
         with pytest.raises(KeyboardInterrupt):
             series()
+
+
+# --- penalties, processes ----------------------------------------------------------------------------------
+
+
+def test_what_is_tried_suits_the_loss(rng):
+    """Noise has no component at the lasso's unit: its spectral norm is at most about that."""
+    noise = rng.normal(size=(30, 20, 10)) * 3.0
+    found = select_rank(noise, [1], n_splits=1, n_starts=1, random_state=0)
+    strengths = sorted({row.weight_reg for row in found.table})
+    assert strengths[0] == 0
+    unit = strengths[2] / 0.4
+    assert_allclose(strengths[1], 0.1 * unit)
+    norm = gcp.fit_gcp(noise, 1, n_starts=5, random_state=0).weights[0]
+    assert unit / 4 < 2 * norm < 1.1 * unit  # the derivative is twice the residual
+    assert gcp.fit_gcp(noise, 2, weight_reg=unit, random_state=0).weights.max() == 0
+    counts = rng.poisson(2.0, SHAPE).astype(float)
+    found = select_rank(counts, [1], "poisson", n_splits=1, n_starts=1, random_state=0)
+    strengths = sorted({row.dirichlet_reg for row in found.table})
+    assert_allclose(strengths, [0, 0.1, 1], rtol=0.1)  # the dispersion of Poisson counts is 1
+    assert {row.l2_reg for row in found.table} == {row.weight_reg for row in found.table} == {0.0}
+
+
+def test_a_lasso_beats_none_on_scarce_links():
+    """The warning of the prototype: components beside main effects overfit binary data."""
+    nations = gcp.datasets.load_nations()
+    found = select_rank(
+        nations, [3], "bernoulli-logit", main_effects=True, n_splits=2, n_starts=1, random_state=0
+    )
+    loss = {
+        (row.rank, bool(row.weight_reg)): row.loss for row in sorted(found.table, key=lambda row: -row.loss)
+    }
+    assert loss[3, True] < loss[0, False] - 0.02
+    assert loss[3, True] < loss[3, False]
+    assert found.weight_reg > 0
+    assert found.result.settings["weight_reg"] == found.weight_reg
+    assert found.result.settings["l2_reg"]["main_effects"] > 0
+
+
+def test_all_combinations_of_what_is_given(rng):
+    found = select_rank(
+        planted(rng), [1], l2_reg=[0, 1], weight_reg=[0.5, 2], n_splits=1, n_starts=1, random_state=0
+    )
+    assert len(found.table) == 1 + 4
+    assert "l2_reg 1, weight_reg 2" in found.summary()
+
+
+@pytest.mark.parametrize(
+    "loss", ["gaussian", gcp.custom_loss(lambda x, m: (x - m) ** 2, name="squares")], ids=["named", "custom"]
+)
+def test_processes_side_by_side_find_the_same(loss, rng, tmp_path):
+    x = planted(rng)
+    options = {"loss": loss, "weight_reg": (0.0, 1.0), "n_splits": 2, "random_state": 3, "n_threads": 1}
+    alone = select_rank(x, [1, 2, 3], **options, folder=tmp_path / "alone")
+    beside = select_rank(x, [1, 2, 3], **options, n_jobs=2, folder=tmp_path / "beside")
+    assert [row[:6] for row in beside.table] == [row[:6] for row in alone.table]
+    np.testing.assert_array_equal(beside.result.factors[0], alone.result.factors[0])
+    names = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("alone", "beside")]
+    assert names[0] == names[1]
+
+
+def test_a_search_goes_on_with_another_number_of_processes(rng, tmp_path, monkeypatch):
+    x = planted(rng)
+    options = {"weight_reg": 1.0, "n_splits": 2, "random_state": 3, "folder": tmp_path}
+    first = select_rank(x, [1, 2], **options, n_jobs=2)
+    monkeypatch.setattr("gcp.selection.rank.fit_in_series", None)  # nothing is fitted again
+    again = select_rank(x, [1, 2], **options)
+    assert [row[:6] for row in again.table] == [row[:6] for row in first.table]
+
+
+def test_a_larger_model_helps_a_smaller_one_out():
+    """Data of the study of ranks whose planted rank hid behind local minima from two starts."""
+    loss = gcp.NegativeBinomialLogit(r=2.0)
+    data, _ = gcp.simulate((30, 25, 20), 2, loss, random_state=5000)
+    found = select_rank(data, range(1, 4), loss, weight_reg=0.0, n_splits=3, random_state=5000)
+    assert found.rank == 2
+    assert found.chosen.stability > 0.99
+
+
+def test_progress_is_a_line_for_every_fit(rng, capsys):
+    select_rank(planted(rng), [1, 2], weight_reg=(0, 1), n_splits=2, n_starts=1, random_state=0, verbose=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 * 2 * 3
+    assert lines[0].startswith("1/12  split 1/2  rank 0")
+    assert lines[-1].startswith("12/12  split 2/2  rank 2  weight_reg 1  held-out loss")
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "all", True])
+def test_bad_numbers_of_processes(n_jobs, rng):
+    with pytest.raises(ParameterError, match="n_jobs must be a whole number >= 1, or -1"):
+        select_rank(planted(rng), [1], n_jobs=n_jobs)
