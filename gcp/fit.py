@@ -102,7 +102,8 @@ def fit_gcp(
         A lasso on the components' weights: weight_reg * (their sum) is added to F, so that superfluous components
         vanish and the others shrink by as much as the data leave open. As a function of the factors it is
         (weight_reg / N) * sum of ||column||**N, which of equal models is least, and then that, where the norms of a
-        component are equal in all modes. Worth its price with models of any sign (logit and log links, Gaussian).
+        component are equal in all modes (which fixed modes and bounds other than 0 may not allow). Worth its price
+        with models of any sign (logit and log links, Gaussian).
     dirichlet_reg : float
         Dirichlet prior of concentration 1 + dirichlet_reg for the shape of every column of nonnegative factors:
         minus dirichlet_reg * sum of log(entry / column mean) is added to F (the entry raised by a thousandth of the

@@ -244,7 +244,7 @@ def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: So
         factors = job.typed(effects.joined(effects.components(factors), vectors))
     found = _lower(free, found, factors)
     if penalty.weights_strength and job.allows_zeros:
-        found = _lower(free, found, _without_traces(job, found, effects.rank if effects else job.rank))
+        found = _without_traces(job, free, found, effects.rank if effects else job.rank)
     return found
 
 
@@ -257,17 +257,17 @@ def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) ->
     return replace(found, factors=factors, objective=value)
 
 
-def _without_traces(job: Job, found: SolverOutput, rank: int) -> list[FloatArray]:
-    """Factors without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
-    factors, objective = found.factors, found.objective
-    weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in factors], axis=0)
+def _without_traces(job: Job, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
+    """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
     price = job.objective.penalty.weights_strength * weights
-    is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(objective))
-    traces = np.flatnonzero(is_trace)
-    changed = [a.copy() for a in factors]
-    for mode in (mode for group in job.groups for mode in group):
-        changed[mode][:, traces] = 0.0
-    return changed
+    is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
+    for component in np.flatnonzero(is_trace & (weights > 0)):
+        changed = [a.copy() for a in found.factors]
+        for mode in (mode for group in job.groups for mode in group):
+            changed[mode][:, component] = 0.0
+        found = _lower(free, found, changed)
+    return found
 
 
 def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
@@ -278,13 +278,14 @@ def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray
     ]
     modes = [group[0] for group in job.groups if len(group) == 1 and is_cone[group[0]]]
     norms = [np.linalg.norm(factors[n][:, :rank], axis=0) for n in modes]
-    if not modes or not rank or not np.all(norms):
+    if not modes or not rank:
         return factors
-    mean = np.exp(np.mean(np.log(norms), axis=0))
+    alive = np.all(norms, axis=0)
+    mean = np.exp(np.mean(np.log(np.where(alive, norms, 1.0)), axis=0))
     balanced = list(factors)
     for n, norm in zip(modes, norms, strict=True):
         balanced[n] = factors[n].copy()
-        balanced[n][:, :rank] *= mean / norm
+        balanced[n][:, :rank] *= np.where(alive, mean / np.where(alive, norm, 1.0), 1.0)
     return balanced
 
 

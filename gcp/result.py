@@ -236,8 +236,9 @@ class FitResult:
         Notes
         -----
         The minimum of the same objective over those rows alone: convex for convex losses, found by Newton's method
-        row by row. Ridge and lasso are included, the latter as the ridge that it is at the fitted weights; a
-        Dirichlet prior is not. A position of which nothing is known gets what the penalty prefers, or the mean row.
+        row by row. Ridge and lasso are included, the latter as the ridge that it is at the fitted weights (where
+        no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the penalty
+        prefers, or the mean row.
         """
         from gcp.transform import transform
 

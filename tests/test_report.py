@@ -169,6 +169,47 @@ def test_what_is_out_of_reach_is_left_out_with_a_note(tmp_path, rng):
     assert "deviance explained" in page.text
 
 
+def test_data_of_one_class(tmp_path):
+    x = np.ones((4, 4, 3))
+    page = page_of(fit_gcp(x, 1, loss="bernoulli-logit", l2_reg=0.1, random_state=0), x, tmp_path)
+    assert "The scores need ones and zeros" in page.text
+
+
+def test_an_objective_that_is_out_of_reach(tmp_path, rng):
+    subs = np.unique(np.column_stack([rng.integers(0, n, 300) for n in (3000, 3000, 100)]), axis=0)
+    data = SparseTensor(subs, np.ones(len(subs)), (3000, 3000, 100))
+    start = random_factors(data.shape, 1, rng)
+    result = fit_gcp(
+        data, 1, loss="bernoulli-logit", init=start, fixed_modes=[0], n_iter_max=2, random_state=0
+    )
+    page = page_of(result, data, tmp_path)
+    assert "The exact objective is out of reach" in page.text
+
+
+def test_what_a_call_cannot_hold_is_said(tmp_path, rng):
+    x = rng.normal(size=(5, 4, 3))
+    squares = gcp.custom_loss(lambda x, m: (x - m) ** 2, name="squares")
+    start = random_factors(x.shape, 1, rng)
+    result = fit_gcp(x, 1, loss=squares, init=start, random_state=0, max_seconds=60)
+    text = page_of(result, x, tmp_path).text
+    assert "what a file cannot hold: the custom loss, the model that it began from, a machine as fast" in text
+    assert "init=..." in text
+    assert "loss=...," in text
+
+
+def test_known_cells_are_counted(tmp_path, rng):
+    x = rng.poisson(1.0, (6, 5, 4)).astype(float)
+    missing = np.argwhere(x == 0)[:4]
+    kinds = [
+        (SparseTensor(np.argwhere(x), x[x > 0], x.shape, missing=missing), 116),
+        (SparseTensor(np.argwhere(x), x[x > 0], x.shape, mode_weights=[np.arange(6) > 0, None, None]), 100),
+        (np.where(np.arange(120).reshape(x.shape) < 20, np.nan, x), 100),
+    ]
+    for data, known in kinds:
+        page = page_of(fit_gcp(data, 1, loss="poisson", random_state=0), data, tmp_path)
+        assert f"{known} of 120 cells are known" in page.text
+
+
 def test_a_fit_that_did_not_converge_is_said_to(tmp_path, rng):
     x = rng.poisson(2.0, (6, 5, 4)).astype(float)
     page = page_of(fit_gcp(x, 2, loss="poisson", random_state=0, n_iter_max=2), x, tmp_path)

@@ -284,7 +284,7 @@ def bootstrap(
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
     dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
-    seeds = np.random.SeedSequence(random_state).spawn(n)
+    seeds = np.random.SeedSequence(arguments.seed(random_state)).spawn(n)
     tasks = [(result, tensor, dispersion, seed, options) for seed in seeds]
     found: list[FitResult] = []
     with series(verbose, n) as steps:

@@ -34,11 +34,12 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     another minimum, or has not converged.
     """
     ax = axes_or_new(ax)
-    best = min(start["objective"] for start in result.starts)
+    kept = min(result.starts, key=lambda start: start["objective"])
+    best = kept["objective"]
     explained = max(abs(result.null_objective - best), 1e-300)
     floor = 1e-7
     for start in sorted(result.starts, key=lambda start: -start["objective"]):
-        is_kept = start["objective"] == best
+        is_kept = start is kept
         trace = result.trace if is_kept else start.get("trace")
         if trace is None:  # files of older versions have the kept start's alone
             continue
@@ -60,9 +61,9 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
         )
     ax.set_yscale("log")
     ax.set_ylim(bottom=floor / 2)
-    ax.plot([], [], "o", ms=4, color="0.45", label="converged")
-    if not all(start["converged"] for start in result.starts):
-        ax.plot([], [], "x", ms=4, color="0.45", label="stopped early")
+    for outcome, marker, label in ((True, "o", "converged"), (False, "x", "stopped early")):
+        if any(start["converged"] == outcome for start in result.starts):
+            ax.plot([], [], marker, ms=4, color="0.45", label=label)
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
     n = len(result.starts)
     return labelled(

@@ -18,7 +18,10 @@ def plot_choice(choice: RankChoice, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     penalties = sorted({row.strengths for row in choice.table if row.rank})
     for k, strengths in enumerate(penalties):
-        rows = [row for row in choice.table if row.strengths == strengths or row.rank == 0]
+        # Rank 0 has no components to penalise: one for all, or one for each ridge on the main effects.
+        zeros = [row for row in choice.table if row.rank == 0]
+        zeros = [row for row in zeros if len(zeros) == 1 or row.l2_reg == strengths.l2_reg]
+        rows = zeros + [row for row in choice.table if row.rank and row.strengths == strengths]
         shift = 0.06 * (k - (len(penalties) - 1) / 2)
         ax.errorbar(
             [row.rank + shift for row in rows],

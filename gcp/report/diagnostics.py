@@ -26,7 +26,7 @@ from gcp.plots import (
     plot_roc,
     plot_surprises,
 )
-from gcp.report.model import number
+from gcp.report.model import n_known, number
 from gcp.report.page import grid, pairs, paragraph, picture, table
 from gcp.result import FitResult
 from gcp.tensors.sparse import SparseTensor
@@ -36,14 +36,11 @@ _ON_MAP = 150
 
 def quality(result: FitResult, tensor: Any) -> str:
     """Numbers, each with what it says."""
-    of = deviance(result, tensor)
-    rows = [
-        (
-            "deviance explained",
-            f"{of.explained:.2%} of {number(of.null_deviance)}, what the best constant leaves",
-        )
-    ]
+    rows = []
     try:
+        of = deviance(result, tensor)
+        text = f"{of.explained:.2%} of {number(of.null_deviance)}, what the best constant leaves"
+        rows.append(("deviance explained", text))
         found = information_criteria(result, tensor)
         rows += [
             ("log-likelihood", number(found.log_likelihood)),
@@ -52,17 +49,15 @@ def quality(result: FitResult, tensor: Any) -> str:
         ]
         if found.dispersion is not None:
             rows.append(("dispersion", f"{number(found.dispersion)} (estimated on these data)"))
-    except ParameterError:
-        rows.append(("likelihood", "this loss is none: there is no AIC and no BIC"))
-    if result.loss.data_domain == BINARY:
-        scores = binary_scores(result, tensor)
-        rows += [
-            ("AUC", f"{scores.auc:.4f} (0.5 is chance, 1 a perfect order)"),
-            (
-                "average precision",
-                f"{scores.average_precision:.4f}; the share of ones is {scores.base_rate:.3g}",
-            ),
-        ]
+        if result.loss.data_domain == BINARY:
+            scores = binary_scores(result, tensor)
+            precision = f"{scores.average_precision:.4f}; the share of ones is {scores.base_rate:.3g}"
+            rows += [
+                ("AUC", f"{scores.auc:.4f} (0.5 is chance, 1 a perfect order)"),
+                ("average precision", precision),
+            ]
+    except ParameterError as error:  # no likelihood, ones alone, or too many zeros
+        rows.append(("no more than that", str(error)))
     note = paragraph(
         "On the data that were fitted, where every model looks better than on new ones; cells that were held out "
         "(gcp.hold_out, gcp.select_rank) tell how well it predicts.",
@@ -144,7 +139,7 @@ def _drawn(draw: Callable[[], Any], words: str, caption: str) -> str:
     """A picture, or why there is none."""
     try:
         return picture(draw().figure, words, caption)
-    except ParameterError as error:
+    except GcpError as error:
         return f'<p class="note">{escape(words)}: left out. {escape(str(error))}</p>'
 
 
@@ -152,7 +147,7 @@ def surprises(result: FitResult, tensor: Any, n: int) -> str:
     """A table of the most surprising cells, and a map of more."""
     try:
         found = anomalies(result, tensor, max(n, _ON_MAP))
-    except ParameterError as error:
+    except GcpError as error:
         return paragraph(f"Left out. {error}", "note")
     rows = [
         [
@@ -164,7 +159,7 @@ def surprises(result: FitResult, tensor: Any, n: int) -> str:
         for k in range(min(n, len(found.observed)))
     ]
     modes = list(result.labels.names)
-    cells = float(np.prod(result.shape, dtype=float))
+    cells = n_known(tensor)
     text = paragraph(
         "The cells whose data are least probable under the model, the most surprising first: errors in the "
         f"data, events, or what the model misses. Of {cells:,.0f} cells some are as "

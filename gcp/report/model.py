@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcp._typing import Array, FloatArray
+from gcp.losses.custom import CustomLoss
 from gcp.plots.axis import ModeAxis
 from gcp.plots.components import plot_components
 from gcp.report.page import code, pairs, paragraph, picture, table
@@ -32,18 +33,10 @@ def in_words(result: FitResult, tensor: Any) -> str:
     sizes = " x ".join(
         f"{size:,} {name}" for size, name in zip(result.shape, result.labels.names, strict=True)
     )
-    cells = float(np.prod(result.shape, dtype=float))
+    cells, n = float(np.prod(result.shape, dtype=float)), n_known(tensor)
+    known = "all cells are known" if n == cells else f"{n:,.0f} of {cells:,.0f} cells are known"
     if isinstance(tensor, SparseTensor):
-        known = f"{len(tensor.values):,} of {cells:,.0f} cells are listed, the others are 0"
-    elif isinstance(tensor, DenseTensor):
-        n = (
-            int(cells)
-            if tensor.entry_weights is None
-            else int(np.count_nonzero(np.asarray(tensor.entry_weights) > 0))
-        )
-        known = "all cells are known" if n == cells else f"{n:,} of {cells:,.0f} cells are known"
-    else:
-        known = f"{len(tensor.values):,} of {cells:,.0f} cells are known"
+        known += f", {len(tensor.values):,} are listed, the others are 0"
     components = "1 component" if result.rank == 1 else f"{result.rank} components"
     beside = " beside an intercept and main effects" if result.main_effects else ""
     explained = f"{result.training_deviance_explained:.1%}"
@@ -51,6 +44,22 @@ def in_words(result: FitResult, tensor: Any) -> str:
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
         f"The model explains {explained} of the deviance of the best constant."
     )
+
+
+def n_known(tensor: Any) -> float:
+    """Number of known cells."""
+    if isinstance(tensor, SparseTensor):
+        whole = [np.count_nonzero(u) for u in tensor.mode_weights or ()] or tensor.shape
+        unknown = tensor.missing
+        if tensor.mode_weights:
+            unknown = unknown[
+                np.all([u[unknown[:, n]] > 0 for n, u in enumerate(tensor.mode_weights)], axis=0)
+            ]
+        return float(np.prod(whole, dtype=float)) - len(unknown)
+    if isinstance(tensor, DenseTensor) and tensor.entry_weights is None:
+        return float(np.prod(tensor.shape, dtype=float))
+    weights = tensor.entry_weights
+    return float(len(tensor.values) if weights is None else np.count_nonzero(np.asarray(weights) > 0))
 
 
 def components(result: FitResult) -> str:
@@ -119,13 +128,29 @@ def settings(result: FitResult) -> str:
     """Everything that decided the fit, and the call that repeats it."""
     told = {name: value for name, value in result.settings.items() if name != "versions"}
     versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
+    text = "This call, on the same data and with the same versions, repeats the fit."
+    if unsaid := _unsaid(result):
+        text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
     return (
-        paragraph("This call, on the same data and with the same versions, repeats the fit.")
+        paragraph(text)
         + code(_call(result))
         + pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")])
         + "<h3>All settings</h3>"
         + code(json.dumps(told, indent=1, default=str))
     )
+
+
+def _unsaid(result: FitResult) -> list[str]:
+    """Arguments of which the settings hold a description alone."""
+    own = result.settings
+    found = ["the custom loss"] if isinstance(result.loss, CustomLoss) else []
+    if own["init"] not in ("random", "svd"):
+        found.append("the model that it began from")
+    if "array" in str(own["bounds"]):
+        found.append("the arrays of bounds")
+    if own["max_seconds"] is not None:
+        found.append("a machine as fast (max_seconds)")
+    return found
 
 
 def _call(result: FitResult) -> str:
@@ -142,21 +167,26 @@ def _call(result: FitResult) -> str:
     zero = {"weight_reg": 0.0, "dirichlet_reg": 0.0, "n_starts": 1, "max_seconds": None}
     for name, default in (plain | zero).items():
         if own.get(name, default) != default:
-            given.append(f"    {name}={own[name]!r},")
+            value = own[name]
+            is_described = name == "init" and value not in ("random", "svd")
+            given.append(f"    {name}=..., # {value}" if is_described else f"    {name}={value!r},")
     if any(np.atleast_1d(list(own["l2_reg"].values()) if isinstance(own["l2_reg"], dict) else own["l2_reg"])):
         given.append(f"    l2_reg={own['l2_reg']!r},")
-    solver = {name: value for name, value in own["solver"].items() if name not in ("name", "method")}
+    solver: dict[str, Any] = {
+        name: value for name, value in own["solver"].items() if name not in ("name", "method")
+    }
     texts = ", ".join(f"{name}={value!r}" for name, value in solver.items())
-    public = {"Auto": ""}.get(own["solver"]["name"], f"gcp.{own['solver']['name']}({texts})")
-    if public:
-        given.append(f"    solver={public},")
+    if own["solver"]["name"] != "Auto":
+        given.append(f"    solver=gcp.{own['solver']['name']}({texts}),")
     else:
-        given += [f"    {name}={solver[name]!r}," for name in ("n_iter_max", "tol") if name in solver]
+        given += [f"    {name}={solver[name]!r}," for name in ("n_iter_max", "tol")]
     given.append(f"    random_state={own['seed']},\n    n_threads={own['n_threads']},")
     return "result = gcp.fit_gcp(\n" + "\n".join(given) + "\n)"
 
 
 def _loss_text(result: FitResult) -> str:
+    if isinstance(result.loss, CustomLoss):
+        return "..."
     parameters = {name: value for name, value in vars(result.loss).items() if value is not None}
     parameters |= dict.fromkeys(result.settings.get("estimated", {}), "estimate")
     known = {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}

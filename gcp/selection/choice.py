@@ -69,7 +69,7 @@ class RankChoice:
     rank : int
         The smallest rank whose best penalty is no worse than the best candidate by more than one standard error.
     l2_reg, weight_reg, dirichlet_reg : float
-        The best penalty at that rank.
+        The best penalty at that rank. What ridge the main effects had, ``result.settings["l2_reg"]`` says.
     result : FitResult or None
         Fitted to all data with these; None if the best constant is chosen (rank 0 without main effects).
     table : list of Candidate
@@ -118,6 +118,10 @@ class RankChoice:
 def chosen(table: list[Candidate]) -> Candidate:
     """The smallest rank within a standard error of the best, at its best penalty."""
     best = min(table, key=lambda row: row.loss)
-    near = [row for row in table if row.loss <= best.loss + row.standard_error]
-    rank = min(row.rank for row in near)
-    return min((row for row in table if row.rank == rank), key=lambda row: row.loss)
+    of_rank: dict[int, Candidate] = {}
+    for row in sorted(table, key=lambda row: -row.loss):
+        of_rank[row.rank] = row
+    return min(
+        (row for row in of_rank.values() if row.loss <= best.loss + row.standard_error),
+        key=lambda row: row.rank,
+    )

@@ -11,6 +11,7 @@ from gcp.domain import is_real
 from gcp.errors import ParameterError
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.selection.choice import Strengths
+from gcp.solvers import ALS, RowNewton, SampledRowNewton, Solver
 
 _WEIGHT_GRID = (0.0, 0.1, 0.4)
 """In units of how large a component of pure noise may be."""
@@ -18,17 +19,25 @@ _WEIGHT_GRID = (0.0, 0.1, 0.4)
 _DIRICHLET_GRID = (0.0, 0.1, 1.0)
 """In observations."""
 
+_RIDGE_GRID = (0.0, 0.1, 1.0)
+_RIDGES_ALONE = ("als", "rows", "sampled-rows")
+
 Given = float | Sequence[float] | None
 
 
-def candidates(objective: EntrywiseObjective, l2: Given, weight: Given, dirichlet: Given) -> list[Strengths]:
-    """All combinations of what is given; if nothing is, what suits the loss (docs/decisions/0019)."""
-    if l2 is None and weight is None and dirichlet is None:
+def candidates(
+    objective: EntrywiseObjective, l2: Given, weight: Given, dirichlet: Given, solver: str | Solver
+) -> list[Strengths]:
+    """All combinations of what is given; if nothing is, what suits the loss (docs/decisions/0019) and the solver."""
+    takes_ridges_alone = solver in _RIDGES_ALONE or isinstance(solver, ALS | RowNewton | SampledRowNewton)
+    if l2 is None and weight is None and dirichlet is None and takes_ridges_alone:
+        l2 = _RIDGE_GRID
+    elif l2 is None and weight is None and dirichlet is None:
         noise, dispersion = _units(objective)
         if objective.loss.model_domain.low >= 0:
-            dirichlet = [k * dispersion for k in _DIRICHLET_GRID]
+            dirichlet = [_rounded(k * dispersion) for k in _DIRICHLET_GRID]
         else:
-            weight = [k * noise for k in _WEIGHT_GRID]
+            weight = [_rounded(k * noise) for k in _WEIGHT_GRID]
     lists = (
         _numbers("l2_reg", l2),
         _numbers("weight_reg", weight),
@@ -63,6 +72,11 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
     noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
     dispersion = squares / curvature if curvature > 0 else 1.0
     return float(np.nan_to_num(noise, posinf=0.0)), float(np.nan_to_num(dispersion, nan=1.0, posinf=1.0))
+
+
+def _rounded(strength: float) -> float:
+    """Three digits: to be read, and the same where rounding errors differ."""
+    return float(f"{strength:.3g}")
 
 
 def _numbers(name: str, given: Given) -> list[float]:

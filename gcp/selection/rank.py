@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from gcp import arguments, parallel
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
+from gcp.errors import ParameterError
 from gcp.evaluation import evaluate
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
@@ -31,7 +32,7 @@ from gcp.tensors.coerce import as_tensor
 _Start = Callable[[np.random.Generator], FitResult]
 
 _NEW_SHARE = 0.1
-"""Mean of a component that is added to a smaller model, relative to the model's mean."""
+"""Weight of a component that is added to a smaller model, in the mean weight of its own."""
 
 
 def select_rank(
@@ -86,12 +87,14 @@ def select_rank(
         As for `fit_gcp`.
     folder : path, optional
         Where every fit is saved when it is done. Called again with the same data and arguments, those that are there
-        are not done again, and the outcome is the same.
+        are not done again, and the outcome is the same (with another `n_jobs` or `n_threads`, up to rounding). More
+        splits and penalties may be asked for. If `random_state` is None, the seed is that of the folder.
     n_jobs : int, optional
         Processes that fit side by side, for different splits and penalties; -1 is one for each core. None is 1, whose
         fits use `n_threads` threads each.
     verbose : bool
-        Progress on stderr: a live bar on a terminal, elsewhere a line for every fit.
+        Progress on stderr: a live bar on a terminal, elsewhere a line for every candidate of every split. It moves
+        on when all ranks of a split and a penalty are done.
     **options
         Further arguments of `fit_gcp`.
 
@@ -113,33 +116,46 @@ def select_rank(
     those of all data for each rank up to the one after the chosen one. Why these penalties: docs/decisions/0019.
     """
     loss = get_loss(loss) if isinstance(loss, str) else loss
+    if isinstance(loss, Loss) and loss.unknowns:
+        raise ParameterError(
+            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
+        )
     tensor = as_tensor(data, mask, entry_weights)
     objective = build_objective(tensor, loss)
     n_splits = arguments.whole_number("n_splits", n_splits)
     n_jobs = parallel.jobs(n_jobs)
     found = sorted({0, *(arguments.whole_number("ranks", rank, 0) for rank in ranks)})
-    grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg)
+    grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
     effects = bool(main_effects) if isinstance(main_effects, bool) else list(main_effects)
-    seed = arguments.seed(random_state)
     n_threads = parallel.threads_of_each(n_jobs, options.pop("n_threads", None))
+    effects_ridge = effects_strength(objective) if l2_reg is None else None
+    options["n_starts"] = arguments.whole_number("n_starts", n_starts)
+    seed = None if random_state is None and folder is not None else arguments.seed(random_state)
+    if folder is not None:
+        settings = {
+            "ranks": found,
+            "main_effects": [effects, effects_ridge],
+            "splits": [method, fraction],
+            "options": folders.described(options),
+        }
+        seed = folders.prepare(Path(folder), tensor, loss, settings, seed)
+    assert seed is not None
     search = _Search(
         tensor,
         loss,
         effects,
-        effects_strength(objective) if l2_reg is None else None,
-        {"n_starts": n_starts, **options},
+        effects_ridge,
+        options,
         n_threads,
         (method, fraction),
         seed,
         None if folder is None else Path(folder),
     )
-    if search.folder is not None:
-        folders.prepare(search.folder, tensor, search.settings())
     make_split(tensor, loss, method, fraction, seed)  # raises what would be raised in the middle
     losses: dict[tuple[int, Strengths], list[float]] = {}
     models: dict[tuple[int, Strengths], list[FitResult]] = {}
     tasks = [(search, n, k, s, found) for n, k in enumerate(search.splits(n_splits)) for s in grid]
-    with series(verbose, len(tasks) * len(found)) as steps:
+    with series(verbose, len(tasks) * len(found) + 1) as steps:
         for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
             for rank, value, model in curve:
                 key = (rank, task[3]) if rank else (0, Strengths(task[3].l2_reg if effects else 0.0))
@@ -149,10 +165,11 @@ def select_rank(
                 if len(losses.setdefault(key, [])) == task[1]:  # rank 0 has no components to penalise
                     losses[key].append(value)
                     models.setdefault(key, []).extend([model] if model is not None else [])
-    table = _table(losses, models)
-    best = chosen(table)
-    upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
-    result = search.last_model(upto, best.rank, best.strengths)
+        table = _table(losses, models)
+        best = chosen(table)
+        upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
+        result = search.last_model(upto, best.rank, best.strengths)
+        steps.done(f"all data  rank {best.rank}  {best.strengths}")
     return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant)
 
 
@@ -211,11 +228,6 @@ class _Search:
     seed: int
     folder: Path | None
 
-    def settings(self) -> list[Any]:
-        """What the fits depend on, beside rank and penalty."""
-        said = arguments.describe(list(self.options.items()))
-        return [repr(self.loss), self.effects, self.effects_strength, said, self.seed, *self.splitting]
-
     def splits(self, n: int) -> list[int]:
         """Their seeds."""
         return np.random.SeedSequence(self.seed).generate_state(n, np.uint32).tolist()
@@ -231,7 +243,7 @@ class _Search:
         models: list[FitResult | None] = []
         for rank in ranks:
             before = models[-1] if models else None
-            start = _grown(before, rank) if before is not None and before.rank else None
+            start = _grown(before, rank) if before is not None and before.weights.any() else None
             models.append(self._fit(tensor, rank, strengths, start, name) if rank or self.effects else None)
         for k in reversed(range(len(ranks) - 1)):
             own, larger = models[k], models[k + 1]
@@ -244,7 +256,7 @@ class _Search:
 
     def last_model(self, ranks: list[int], rank: int, strengths: Strengths) -> FitResult | None:
         """The model of all data of one of these ranks."""
-        return dict(self.fits(self.tensor, ranks, strengths, "all"))[rank]
+        return dict(self.fits(self.tensor, ranks, strengths, f"all_upto{ranks[-1]}"))[rank]
 
     def _fit(
         self, tensor: Any, rank: int, strengths: Strengths, start: _Start | None, name: str
@@ -287,15 +299,16 @@ def _grown(model: FitResult, rank: int) -> _Start:
     """A model with random components added that are small beside it."""
 
     def start(rng: np.random.Generator) -> FitResult:
-        extra = rank - model.rank
+        alive = np.flatnonzero(model.weights)  # a component of weight 0 has no gradient to come back by
+        extra = rank - len(alive)
         is_nonnegative = model.loss.model_domain.low >= 0
         factors: list[FloatArray] = []
         for a in model.factors:
             shape = len(a), extra
             new = rng.uniform(0.1, 1.0, shape) if is_nonnegative else rng.standard_normal(shape)
-            factors.append(np.column_stack([a, new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
-        size = _NEW_SHARE * float(model.weights.mean()) or 1e-3
-        return replace(model, weights=np.append(model.weights, np.full(extra, size)), factors=factors)
+            factors.append(np.column_stack([a[:, alive], new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
+        size = _NEW_SHARE * float(model.weights[alive].mean())
+        return replace(model, weights=np.append(model.weights[alive], np.full(extra, size)), factors=factors)
 
     return start
 

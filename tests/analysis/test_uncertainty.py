@@ -158,3 +158,5 @@ def test_draws_do_not_depend_on_the_processes(capsys):
     np.testing.assert_array_equal(alone.weights, beside.weights)
     np.testing.assert_array_equal(alone.factors[0], beside.factors[0])
     assert len(np.unique(alone.objectives)) == 6
+    drawn = [bootstrap(result, data, 2, random_state=np.random.default_rng(1)).weights for _ in range(2)]
+    np.testing.assert_array_equal(*drawn)
