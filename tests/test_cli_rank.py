@@ -44,7 +44,7 @@ def test_the_table_and_a_line_for_every_fit(planted, capsys):
 
 
 def test_a_search_that_is_interrupted_goes_on(planted):
-    options = "rank x.npy --ranks 1-4 --seed 0 --folder fits --starts 20 --json"
+    options = "rank x.npy --ranks 1-3 --weight-reg 0,1 --splits 3 --seed 0 --folder fits --starts 20 --json"
     line = [sys.executable, "-m", "gcp", *options.split()]
     first = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     ends = time.monotonic() + 60
@@ -57,6 +57,38 @@ def test_a_search_that_is_interrupted_goes_on(planted):
     again = subprocess.run(line, capture_output=True, text=True, check=True, timeout=120)
     assert json.loads(again.stdout)["rank"] == 2
     assert all(Path("fits", name).stat().st_mtime_ns == when for name, when in done.items())
+
+
+def is_gone(group):
+    """Whether nobody of a group of processes is left, soon."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_ctrl_c_ends_all_processes_and_loses_nothing(planted):
+    """As a terminal sends it: to the whole group."""
+    options = "rank x.npy --ranks 1-4 --seed 0 --folder fits --starts 20 --jobs 2"
+    line = [sys.executable, "-m", "gcp", *options.split()]
+    run = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    ends = time.monotonic() + 60
+    while len(list(Path("fits").glob("*.npz"))) < 3 and time.monotonic() < ends:
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    err = run.communicate(timeout=60)[1]
+    assert run.returncode == 130
+    assert err.splitlines()[-1] == "gcp: error: interrupted"
+    assert "Traceback" not in err
+    fits = list(Path("fits").glob("*.npz"))
+    assert len(fits) >= 3
+    assert all(gcp.FitResult.load(path).rank in range(5) for path in fits)
+    assert is_gone(run.pid)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def plot_surprises(
     ParameterError
         A model of one mode, or the same mode twice.
     """
+    from matplotlib.ticker import MaxNLocator
+
     shape = result.shape
     if len(shape) < 2:
         raise ParameterError("A map of surprises needs two modes: found a model of one.")
@@ -150,6 +152,8 @@ def plot_surprises(
             ax.scatter(*chosen, s=area[where], marker=marker, color=color, alpha=0.65, lw=0, label=label)
     for column, axis in zip(columns, (ax.xaxis, ax.yaxis), strict=True):
         if column.names is None:
+            if column.positions.dtype.kind in "iu":
+                axis.set_major_locator(MaxNLocator(nbins=8, integer=True))
             continue
         if not column.is_crowded:
             axis.set_ticks(column.positions, column.names)

@@ -131,6 +131,11 @@ def pictures(result: FitResult, tensor: Any) -> str:
     text = paragraph(
         "A point for every position of a mode: the mean of its data against what the model expects. Positions that "
         "are more than three standard errors off are named; there the model misses something."
+        + (
+            " A Poisson fit that has converged meets them by construction."
+            if result.loss.name == "poisson"
+            else ""
+        )
     )
     return grid(shown) + "<h3>Observed against expected, by mode</h3>" + text + by_mode
 
