@@ -8,9 +8,9 @@ from importlib.metadata import version
 import numpy as np
 
 
-def write(folder, experiment, table, rows, **facts):
+def write(folder, experiment, file, rows, **facts):
     """Rows to a csv file, and facts beside the versions to run.json."""
-    with open(folder / table, "w", newline="") as file:
+    with open(folder / file, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
