@@ -13,6 +13,9 @@ from gcp.result import FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_NEGLIGIBLE = 1e-3
+"""Of what the best candidate gains on rank 0."""
+
 
 class Strengths(NamedTuple):
     """Of the penalties of a fit; see `fit_gcp`."""
@@ -67,7 +70,8 @@ class RankChoice:
     Attributes
     ----------
     rank : int
-        The smallest rank whose best penalty is no worse than the best candidate by more than one standard error.
+        The smallest rank whose best penalty is no worse than the best candidate by more than one standard error, or
+        by a thousandth of what that gains on rank 0.
     l2_reg, weight_reg, dirichlet_reg : float
         The best penalty at that rank. What ridge the main effects had, ``result.settings["l2_reg"]`` says.
     result : FitResult or None
@@ -116,12 +120,15 @@ class RankChoice:
 
 
 def chosen(table: list[Candidate]) -> Candidate:
-    """The smallest rank within a standard error of the best, at its best penalty."""
+    """The smallest rank within a standard error of the best, or negligibly worse, at its best penalty.
+
+    Under a penalty, models with a component too many can be so nearly the same that differences of no account are
+    large in their standard errors.
+    """
     best = min(table, key=lambda row: row.loss)
     of_rank: dict[int, Candidate] = {}
     for row in sorted(table, key=lambda row: -row.loss):
         of_rank[row.rank] = row
-    return min(
-        (row for row in of_rank.values() if row.loss <= best.loss + row.standard_error),
-        key=lambda row: row.rank,
-    )
+    negligible = _NEGLIGIBLE * (of_rank[0].loss - best.loss) if 0 in of_rank else 0.0
+    near = [row for row in of_rank.values() if row.loss <= best.loss + max(row.standard_error, negligible)]
+    return min(near, key=lambda row: row.rank)

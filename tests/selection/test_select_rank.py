@@ -95,6 +95,8 @@ def test_the_rule_by_hand():
     assert chosen(table)[:2] == (2, 0.0)
     noisy = [row(1, 0.0, 0.6, 0.05), row(1, 1.0, 0.7, 0.4), row(2, 0.0, 0.5, 0.0)]
     assert chosen(noisy)[:2] == (2, 0.0)  # the best penalty of rank 1 is two standard errors off
+    alike = [row(0, 0.0, 1.0, 0.1), row(1, 0.0, 0.50009, 1e-5), row(2, 0.0, 0.5, 0.0)]
+    assert chosen(alike)[:2] == (1, 0.0)  # what rank 2 adds is less than a thousandth of the gain on rank 0
     table[3] = row(2, 0.0, 9.5, 0.0)
     table[0] = row(0, 0.0, 4.0, 0.0)
     assert chosen(table)[:2] == (0, 0.0)
