@@ -112,8 +112,9 @@ def select_rank(
     Notes
     -----
     The smallest rank whose loss is within one standard error of the least is chosen (Breiman and others, 1984), or
-    within a thousandth of the gain on rank 0, at its best penalty; differences are taken split by split. Costs ranks x penalties x splits x (starts + 1) fits, and
-    those of all data for each rank up to the one after the chosen one. Why these penalties: docs/decisions/0019.
+    within a thousandth of the gain on rank 0, at its best penalty; differences are taken split by split. Costs ranks
+    x penalties x splits x (starts + 1) fits, and those of all data for each rank up to the one after the chosen one.
+    Why these penalties: docs/decisions/0019.
     """
     loss = get_loss(loss) if isinstance(loss, str) else loss
     if isinstance(loss, Loss) and loss.unknowns:
