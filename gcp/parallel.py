@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -44,6 +45,17 @@ def each(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs:
             yield function(*task)
         return
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
     run = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator", pre_dispatch=n_jobs)
-    yield from run(delayed(function)(*task) for task in tasks)
+    try:
+        yield from run(delayed(_undisturbed)(function, task) for task in tasks)
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        raise
+
+
+def _undisturbed(function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
+    """The function's value. A terminal's Ctrl-C reaches all processes; the first one ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(*task)
