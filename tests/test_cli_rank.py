@@ -75,7 +75,14 @@ def test_ctrl_c_ends_all_processes_and_loses_nothing(planted):
     options = "rank x.npy --ranks 1-4 --seed 0 --folder fits --starts 20 --jobs 2"
     line = [sys.executable, "-m", "gcp", *options.split()]
     run = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # shells make background jobs ignore it
     )
     ends = time.monotonic() + 60
     while len(list(Path("fits").glob("*.npz"))) < 3 and time.monotonic() < ends:
