@@ -1,83 +1,176 @@
-"""What every experiment shares: its arguments, its data, and the files that it leaves."""
+"""What every experiment shares: its arguments, its data, its tables, and the files that it leaves."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
+import json
+import math
 import os
+import platform
 import sys
 import time
 import warnings
-from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
-import _record
 import numpy as np
 
 import gcp
 
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+"""Colors that color-blind people tell apart (Okabe and Ito 2008)."""
 
-@dataclass
+
 class Run:
-    """One call of an experiment."""
+    """One call of an experiment.
 
-    name: str
-    quick: bool
-    seed: int
-    out: Path
-    folder: Path | None
-    began: float = field(default_factory=time.perf_counter)
-    checksums: dict[str, str] = field(default_factory=dict)
+    Parameters
+    ----------
+    doc : str
+        The experiment's docstring: the page of `--help`; its first line is its title.
+    name : str
+        Of the experiment, its folder of results and its picture.
+    quick : str
+        What `--quick` leaves out.
+    options : dict
+        More options: name to the arguments of `add_argument`. All are attributes of `given`.
+    """
 
-
-def begin(doc: str, name: str, quick: str, **more) -> Run:
-    """Arguments of the command line; `quick` says what --quick leaves out."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--seed", type=int, default=0, help="decides everything that is random (default: 0)")
-    parser.add_argument("--out", type=Path, default=Path("results") / name, help="folder for the results")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("GCP_DATA"),
-        help="folder of data that the package does not hold",
-    )
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    warnings.simplefilter("ignore", gcp.ConvergenceWarning)  # the tables say it
-    return Run(name, given.quick, given.seed, given.out, given.data)
-
-
-def load(run: Run, folder: str, file: str = "") -> dict[str, np.ndarray]:
-    """The arrays of FOLDER/FILE.npz among the data that are not in the package; without it the experiment ends."""
-    path = Path(folder) / f"{file or folder}.npz"
-    if run.folder is None or not (run.folder / path).exists():
-        where = (
-            "neither --data nor $GCP_DATA is given"
-            if run.folder is None
-            else f"{run.folder / path} is not there"
+    def __init__(self, doc: str, name: str, quick: str, **options: dict) -> None:
+        parser = argparse.ArgumentParser(
+            description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        sys.exit(
-            f"missing data: {where}. {run.name} needs {path}; the top of the script says where it comes from."
+        parser.add_argument("--quick", action="store_true", help=quick)
+        parser.add_argument(
+            "--seed", type=int, default=0, help="decides everything that is random (default: 0)"
         )
-    content = (run.folder / path).read_bytes()
-    run.checksums[str(path)] = hashlib.sha256(content).hexdigest()
-    with np.load(run.folder / path) as archive:
-        return {name: archive[name] for name in archive.files}
+        parser.add_argument("--out", type=Path, default=Path("results") / name, help="folder for the results")
+        parser.add_argument(
+            "--data",
+            type=Path,
+            default=os.environ.get("GCP_DATA"),
+            help="folder of data that the package does not hold (default: $GCP_DATA)",
+        )
+        for option, arguments in options.items():
+            parser.add_argument(f"--{option}", **arguments)
+        self.given = parser.parse_args()
+        self.quick, self.seed, self.out = self.given.quick, self.given.seed, self.given.out
+        self.title, self.name = doc.strip().splitlines()[0].rstrip("."), name
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._began = time.perf_counter()
+        self._checksums: dict[str, str] = {}
+        self._tables: list[dict] = []
+        self._comparisons: list[dict] = []
+        warnings.simplefilter("ignore", gcp.ConvergenceWarning)  # the tables say it
+
+    def load(self, file: str) -> dict[str, np.ndarray]:
+        """The arrays of an .npz file among the data that are not in the package; without it the experiment ends."""
+        folder = self.given.data
+        if folder is None or not (folder / file).exists():
+            found = "neither --data nor $GCP_DATA is given" if folder is None else f"{folder / file} is not there"
+            sys.exit(
+                f"missing data: {found}. {self.name} needs {file}; the top of the script says where it comes from."
+            )
+        self._checksums[file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        with np.load(folder / file) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    def dataset(self, name: str) -> gcp.DenseTensor | gcp.SparseTensor:
+        """A tensor of `gcp.datasets`."""
+        tensor = getattr(gcp.datasets, f"load_{name}")()
+        content = np.ascontiguousarray(tensor.values).tobytes()
+        self._checksums[f"gcp.datasets, values of {name}"] = hashlib.sha256(content).hexdigest()
+        return tensor
+
+    def table(self, name: str, caption: str, rows: list[dict]) -> None:
+        """Print rows, write them to NAME.csv, and keep them for the results page."""
+        self.csv(name, rows)
+        self._tables.append({"name": name, "caption": caption, "rows": rows})
+        print(f"\n{caption}\n{as_text(rows)}", flush=True)
+
+    def csv(self, name: str, rows: list[dict]) -> None:
+        """Write rows to NAME.csv."""
+        with open(self.out / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def compare(self, what: str, ours: object, published: object, *, source: str, agrees: bool, why: str = "") -> None:
+        """A published figure beside ours; `why` says what a difference comes from."""
+        self._comparisons.append(
+            {"what": what, "ours": ours, "published": published, "source": source, "agrees": bool(agrees), "why": why}
+        )
+
+    def finish(self, figure) -> None:
+        """Write the picture and run.json."""
+        if self._comparisons:
+            told = [{**row, "agrees": "yes" if row["agrees"] else "no"} for row in self._comparisons]
+            print(f"\nBeside published figures\n{as_text([{k: v for k, v in row.items() if k != 'why'} for row in told])}")
+        figure.savefig(self.out / f"{self.name}.png", dpi=150)
+        settings = {k: v for k, v in vars(self.given).items() if k not in ("out", "data")}
+        record = {
+            "experiment": self.name,
+            "title": self.title,
+            "settings": settings,
+            "comparisons": self._comparisons,
+            "tables": self._tables,
+            "data_sha256": self._checksums,
+            "versions": {n: version(n) for n in ("gcp-tensor", "numpy", "scipy", "numba")}
+            | {"python": platform.python_version()},
+            "processor": _processor(),
+            "seconds": round(time.perf_counter() - self._began, 1),
+        }
+        (self.out / "run.json").write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
+        print(f"\nWritten to {self.out} in {record['seconds']:.0f} s")
 
 
-def finish(run: Run, table: str, rows: list[dict], figure, **facts) -> None:
-    """The table as csv, run.json and the figure."""
-    figure.savefig(run.out / f"{run.name}.png", dpi=150)
-    _record.write(
-        run.out,
-        run.name,
-        table,
-        rows,
-        settings={"seed": run.seed, "quick": run.quick},
-        data_sha256=run.checksums,
-        table=rows,
-        seconds=round(time.perf_counter() - run.began, 1),
-        **facts,
+def as_text(rows: list[dict]) -> str:
+    """Aligned columns."""
+    cells = [list(rows[0])] + [[shown(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
+    numeric = [all(isinstance(row[key], int | float | None) for row in rows) for key in rows[0]]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in cells
     )
-    print(f"Written: {run.out}/{table}, run.json, {run.name}.png")
+
+
+def shown(value: object) -> str:
+    """A value of a table: floats to six digits."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def panels(lines: int, columns: int, width: float, height: float, **options):
+    """A figure and its axes, with the frame that all pictures share; sizes in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, **options)
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _plain(value):
+    """Without NumPy's types, and nan as None: what JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
