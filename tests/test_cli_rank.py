@@ -1,5 +1,6 @@
 """`gcp rank` against `select_rank`, from the command line."""
 
+import contextlib
 import json
 import os
 import signal
@@ -43,15 +44,22 @@ def test_the_table_and_a_line_for_every_fit(planted, capsys):
     assert told.err.count("held-out loss") == 3
 
 
+def wait_for_fits(n):
+    ends = time.monotonic() + 60
+    while len(list(Path("fits").glob("*.npz"))) < n and time.monotonic() < ends:
+        time.sleep(0.05)
+
+
 def test_a_search_that_is_interrupted_goes_on(planted):
     options = "rank x.npy --ranks 1-3 --weight-reg 0,1 --splits 3 --seed 0 --folder fits --starts 20 --json"
     line = [sys.executable, "-m", "gcp", *options.split()]
     first = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    ends = time.monotonic() + 60
-    while len(list(Path("fits").glob("*.npz"))) < 3 and time.monotonic() < ends:
-        time.sleep(0.05)
-    os.kill(first.pid, signal.SIGTERM)
-    assert first.wait(30) == 130
+    try:
+        wait_for_fits(3)
+        os.kill(first.pid, signal.SIGTERM)
+        assert first.wait(30) == 130
+    finally:
+        first.kill()
     done = {path.name: path.stat().st_mtime_ns for path in Path("fits").glob("*.npz")}
     assert len(done) >= 3
     again = subprocess.run(line, capture_output=True, text=True, check=True, timeout=120)
@@ -84,18 +92,20 @@ def test_ctrl_c_ends_all_processes_and_loses_nothing(planted):
             signal.SIGINT, signal.SIG_DFL
         ),  # shells make background jobs ignore it
     )
-    ends = time.monotonic() + 60
-    while len(list(Path("fits").glob("*.npz"))) < 3 and time.monotonic() < ends:
-        time.sleep(0.05)
-    os.killpg(run.pid, signal.SIGINT)
-    err = run.communicate(timeout=60)[1]
-    assert run.returncode == 130
-    assert err.splitlines()[-1] == "gcp: error: interrupted"
-    assert "Traceback" not in err
-    fits = list(Path("fits").glob("*.npz"))
-    assert len(fits) >= 3
-    assert all(gcp.FitResult.load(path).rank in range(5) for path in fits)
-    assert is_gone(run.pid)
+    try:
+        wait_for_fits(3)
+        os.killpg(run.pid, signal.SIGINT)
+        err = run.communicate(timeout=60)[1]
+        assert run.returncode == 130
+        assert err.splitlines()[-1] == "gcp: error: interrupted"
+        assert "Traceback" not in err
+        fits = list(Path("fits").glob("*.npz"))
+        assert len(fits) >= 3
+        assert all(gcp.FitResult.load(path).rank in range(5) for path in fits)
+        assert is_gone(run.pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

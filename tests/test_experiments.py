@@ -1,28 +1,60 @@
-"""Every experiment runs with --quick and leaves its files."""
+"""Every experiment runs with --quick and leaves its files; the results page says what the records do."""
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import experiment_data
 import pytest
 
-EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "scripts" / "experiments").glob("[!_]*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = sorted((ROOT / "scripts" / "experiments").glob("[!_]*.py"))
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    experiment_data.write(folder)
+    return folder
+
+
+def run(script, *options, **environment):
+    command = [sys.executable, str(script), "--quick", *map(str, options)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}
+    )
 
 
 @pytest.mark.parametrize("script", EXPERIMENTS, ids=lambda path: path.stem)
-def test_quick_run(script, tmp_path):
-    command = [sys.executable, str(script), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if "missing data" in done.stderr:
-        assert done.returncode == 1
-        assert re.search(r"needs \S+\.npz; the top of the script says where it comes from", done.stderr)
-        pytest.skip(done.stderr.strip())
+def test_quick_run(script, tmp_path, stand_ins):
+    done = run(script, "--out", tmp_path, "--data", stand_ins)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["experiment"] == script.stem
-    with open(next(tmp_path.glob("*.csv"))) as file:
-        assert list(csv.DictReader(file))
-    assert next(tmp_path.glob("*.png")).stat().st_size > 5_000
+    assert record["settings"]["quick"] is True
+    assert record["tables"]
+    for table in record["tables"]:
+        with open(tmp_path / f"{table['name']}.csv", newline="") as file:
+            assert len(list(csv.DictReader(file))) == len(table["rows"]) > 0
+    assert (tmp_path / f"{script.stem}.png").stat().st_size > 5_000
+
+
+def test_missing_data_are_named(tmp_path):
+    script = ROOT / "scripts" / "experiments" / "amino_acids.py"
+    message = r"needs amino_acids/amino_acids\.npz; the top of the script says where it comes from"
+    for options in ([], ["--data", tmp_path / "nowhere"]):
+        done = run(script, "--out", tmp_path / "out", *options, GCP_DATA="")
+        assert done.returncode == 1
+        assert re.search(message, done.stderr), done.stderr
+
+
+def test_the_results_page_is_that_of_its_records(tmp_path):
+    """docs/results.md is what the script makes of docs/results/*/run.json: nobody has edited it."""
+    page = tmp_path / "results.md"
+    command = [sys.executable, str(ROOT / "scripts" / "make_results.py"), "--page", str(page)]
+    subprocess.run(command, check=True, timeout=60)
+    assert page.read_text() == (ROOT / "docs" / "results.md").read_text()

@@ -297,7 +297,13 @@ def test_saved_results_of_older_versions_have_no_traces_of_starts(flights, tmp_p
         result, starts=[{k: v for k, v in start.items() if k != "trace"} for start in result.starts]
     )
     old.save(tmp_path / "old.npz")
-    page_of(FitResult.load(tmp_path / "old.npz"), data, tmp_path)
+    again = FitResult.load(tmp_path / "old.npz")
+    curves = [
+        sum(len(line.get_xdata()) > 1 for line in gcp.plots.plot_convergence(r).lines)
+        for r in (result, again)
+    ]
+    assert curves == [3, 1]
+    assert "Left out" not in page_of(again, data, tmp_path).text
 
 
 def test_matplotlib_is_asked_for(flights, tmp_path, monkeypatch):

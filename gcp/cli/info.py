@@ -107,7 +107,7 @@ def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, 
     """From the listed entries; of a sparse tensor all others that are known count as zeros."""
     known = tensor.nonzeros() if isinstance(tensor, gcp.SparseTensor) else tensor
     x = known.values.astype(np.float64)
-    count = tensor.n_known if isinstance(tensor, gcp.SparseTensor) else len(x)
+    count = tensor.n_known
     unlisted = count - len(x)
     low, high = (0.0, 0.0) if unlisted else (np.inf, -np.inf)
     with np.errstate(invalid="ignore", over="ignore"):

@@ -26,7 +26,7 @@ from gcp.plots import (
     plot_roc,
     plot_surprises,
 )
-from gcp.report.model import n_known, number
+from gcp.report.model import number
 from gcp.report.page import grid, pairs, paragraph, picture, table
 from gcp.result import FitResult
 from gcp.tensors.sparse import SparseTensor
@@ -164,7 +164,7 @@ def surprises(result: FitResult, tensor: Any, n: int) -> str:
         for k in range(min(n, len(found.observed)))
     ]
     modes = list(result.labels.names)
-    cells = n_known(tensor)
+    cells = tensor.n_known
     text = paragraph(
         "The cells whose data are least probable under the model, the most surprising first: errors in the "
         f"data, events, or what the model misses. Of {cells:,.0f} cells some are as "

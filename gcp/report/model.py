@@ -13,7 +13,6 @@ from gcp.plots.axis import ModeAxis
 from gcp.plots.components import plot_components
 from gcp.report.page import code, pairs, paragraph, picture, table
 from gcp.result import FitResult
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.sparse import SparseTensor
 
 _TOP = 5
@@ -33,7 +32,7 @@ def in_words(result: FitResult, tensor: Any) -> str:
     sizes = " x ".join(
         f"{size:,} {name}" for size, name in zip(result.shape, result.labels.names, strict=True)
     )
-    cells, n = float(np.prod(result.shape, dtype=float)), n_known(tensor)
+    cells, n = float(np.prod(result.shape, dtype=float)), tensor.n_known
     known = "all cells are known" if n == cells else f"{n:,.0f} of {cells:,.0f} cells are known"
     if isinstance(tensor, SparseTensor):
         known += f", {len(tensor.values):,} are listed, the others are 0"
@@ -44,22 +43,6 @@ def in_words(result: FitResult, tensor: Any) -> str:
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
         f"The model explains {explained} of the deviance of the best constant."
     )
-
-
-def n_known(tensor: Any) -> float:
-    """Number of known cells."""
-    if isinstance(tensor, SparseTensor):
-        whole = [np.count_nonzero(u) for u in tensor.mode_weights or ()] or tensor.shape
-        unknown = tensor.missing
-        if tensor.mode_weights:
-            unknown = unknown[
-                np.all([u[unknown[:, n]] > 0 for n, u in enumerate(tensor.mode_weights)], axis=0)
-            ]
-        return float(np.prod(whole, dtype=float)) - len(unknown)
-    if isinstance(tensor, DenseTensor) and tensor.entry_weights is None:
-        return float(np.prod(tensor.shape, dtype=float))
-    weights = tensor.entry_weights
-    return float(len(tensor.values) if weights is None else np.count_nonzero(np.asarray(weights) > 0))
 
 
 def components(result: FitResult) -> str:

@@ -21,7 +21,7 @@ from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
 from gcp.objectives.choose import build_objective
-from gcp.progress import series
+from gcp.progress import Steps, series
 from gcp.result import FitResult
 from gcp.selection import folder as folders
 from gcp.selection.choice import Candidate, RankChoice, Strengths, chosen
@@ -131,47 +131,45 @@ def select_rank(
     n_threads = parallel.threads_of_each(n_jobs, options.pop("n_threads", None))
     effects_ridge = effects_strength(objective) if l2_reg is None else None
     options["n_starts"] = arguments.whole_number("n_starts", n_starts)
+    splitting = (method, fraction)
+    make_split(tensor, loss, *splitting, 0)  # raises what would be raised after the folder is made
     seed = None if random_state is None and folder is not None else arguments.seed(random_state)
     if folder is not None:
         settings = {
             "ranks": found,
             "main_effects": [effects, effects_ridge],
-            "splits": [method, fraction],
+            "splits": list(splitting),
             "options": folders.described(options),
         }
         seed = folders.prepare(Path(folder), tensor, loss, settings, seed)
     assert seed is not None
-    search = _Search(
-        tensor,
-        loss,
-        effects,
-        effects_ridge,
-        options,
-        n_threads,
-        (method, fraction),
-        seed,
-        None if folder is None else Path(folder),
-    )
-    make_split(tensor, loss, method, fraction, seed)  # raises what would be raised in the middle
-    losses: dict[tuple[int, Strengths], list[float]] = {}
-    models: dict[tuple[int, Strengths], list[FitResult]] = {}
-    tasks = [(search, n, k, s, found) for n, k in enumerate(search.splits(n_splits)) for s in grid]
-    with series(verbose, len(tasks) * len(found) + 1) as steps:
-        for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
-            for rank, value, model in curve:
-                key = (rank, task[3]) if rank else (0, Strengths(task[3].l2_reg if effects else 0.0))
-                steps.done(
-                    f"split {task[1] + 1}/{n_splits}  rank {rank}  {task[3]}  held-out loss {value:.6g}"
-                )
-                if len(losses.setdefault(key, [])) == task[1]:  # rank 0 has no components to penalise
-                    losses[key].append(value)
-                    models.setdefault(key, []).extend([model] if model is not None else [])
-        table = _table(losses, models)
+    path = None if folder is None else Path(folder)
+    search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
+    with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:
+        table = _compare(search, found, grid, n_splits, n_jobs, steps)
         best = chosen(table)
         upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
         result = search.last_model(upto, best.rank, best.strengths)
         steps.done(f"all data  rank {best.rank}  {best.strengths}")
     return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant)
+
+
+def _compare(
+    search: _Search, ranks: list[int], grid: list[Strengths], n_splits: int, n_jobs: int, steps: Steps
+) -> list[Candidate]:
+    """Every rank and penalty, judged by every split."""
+    losses: dict[tuple[int, Strengths], list[float]] = {}
+    models: dict[tuple[int, Strengths], list[FitResult]] = {}
+    tasks = [(search, n, seed, s, ranks) for n, seed in enumerate(search.splits(n_splits)) for s in grid]
+    for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
+        _, split, _, strengths, _ = task
+        for rank, value, model in curve:
+            steps.done(f"split {split + 1}/{n_splits}  rank {rank}  {strengths}  held-out loss {value:.6g}")
+            key = (rank, strengths) if rank else (0, Strengths(strengths.l2_reg if search.effects else 0.0))
+            if len(losses.setdefault(key, [])) == split:  # rank 0 has no components to penalise
+                losses[key].append(value)
+                models.setdefault(key, []).extend([model] if model is not None else [])
+    return _table(losses, models)
 
 
 def _curve(

@@ -23,7 +23,7 @@ class RowNewton(Options):
     """Newton's method on the rows of one factor after the other, for `ObservedTensor` and `SparseTensor`.
 
     Of sparse data, the loss of a zero must be a polynomial in the model: Gaussian, Poisson, Bernoulli-Poisson,
-    beta-divergence with beta 1 or 2. Penalty, bounds and fixed modes are possible, tied modes are not.
+    beta-divergence with beta 1 or 2. A ridge, bounds and fixed modes are possible, tied modes are not.
 
     Parameters
     ----------

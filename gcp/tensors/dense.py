@@ -80,13 +80,17 @@ class DenseTensor:
         small = self.values.dtype in (np.dtype(np.float32), np.dtype(np.float16))
         return np.dtype(np.float32 if small else np.float64)
 
+    @property
+    def n_known(self) -> int:
+        """Number of entries with a weight."""
+        return self.values.size if self.entry_weights is None else int(np.count_nonzero(self.entry_weights))
+
     def __repr__(self) -> str:
         """Shape, type and number of missing entries."""
         shape = " x ".join(map(str, self.shape))
         if self.entry_weights is None:
             return f"DenseTensor({shape}, {self.values.dtype}, fully observed)"
-        missing = self.values.size - int(np.count_nonzero(self.entry_weights))
-        return f"DenseTensor({shape}, {self.values.dtype}, {missing} missing)"
+        return f"DenseTensor({shape}, {self.values.dtype}, {self.values.size - self.n_known} missing)"
 
     def blocks(self) -> Iterator[Block]:
         """All entries once, in the order of the layout, at most about 65,000 at a time."""

@@ -84,10 +84,15 @@ class ObservedTensor(ListedTensor):
         self.entries, self.labels = found, labels
         self.listing = found.listing(found.values, found.weights, None)
 
+    @property
+    def n_known(self) -> int:
+        """Number of entries."""
+        return len(self.values)
+
     def __repr__(self) -> str:
         """Shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
-        return f"ObservedTensor({shape}, {self.values.dtype}, {len(self.values):,} known)"
+        return f"ObservedTensor({shape}, {self.values.dtype}, {self.n_known:,} known)"
 
     def to_dense(self) -> DenseTensor:
         """Every cell stored, with the unknown ones missing (NaN among floats).

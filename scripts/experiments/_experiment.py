@@ -50,14 +50,14 @@ class Run:
         parser.add_argument(
             "--data",
             type=Path,
-            default=os.environ.get("GCP_DATA"),
+            default=os.environ.get("GCP_DATA") or None,
             help="folder of data that the package does not hold (default: $GCP_DATA)",
         )
         for option, arguments in options.items():
             parser.add_argument(f"--{option}", **arguments)
         self.given = parser.parse_args()
         self.quick, self.seed, self.out = self.given.quick, self.given.seed, self.given.out
-        self.title, self.name = doc.strip().splitlines()[0].rstrip("."), name
+        self.name, self._doc = name, doc
         self.out.mkdir(parents=True, exist_ok=True)
         self._began = time.perf_counter()
         self._checksums: dict[str, str] = {}
@@ -69,7 +69,9 @@ class Run:
         """The arrays of an .npz file among the data that are not in the package; without it the experiment ends."""
         folder = self.given.data
         if folder is None or not (folder / file).exists():
-            found = "neither --data nor $GCP_DATA is given" if folder is None else f"{folder / file} is not there"
+            found = (
+                "neither --data nor $GCP_DATA is given" if folder is None else f"{folder / file} is not there"
+            )
             sys.exit(
                 f"missing data: {found}. {self.name} needs {file}; the top of the script says where it comes from."
             )
@@ -97,22 +99,35 @@ class Run:
             writer.writeheader()
             writer.writerows(rows)
 
-    def compare(self, what: str, ours: object, published: object, *, source: str, agrees: bool, why: str = "") -> None:
+    def compare(
+        self, what: str, ours: object, published: object, *, source: str, agrees: bool, why: str = ""
+    ) -> None:
         """A published figure beside ours; `why` says what a difference comes from."""
         self._comparisons.append(
-            {"what": what, "ours": ours, "published": published, "source": source, "agrees": bool(agrees), "why": why}
+            {
+                "what": what,
+                "ours": ours,
+                "published": published,
+                "source": source,
+                "agrees": bool(agrees),
+                "why": why,
+            }
         )
 
     def finish(self, figure) -> None:
         """Write the picture and run.json."""
         if self._comparisons:
-            told = [{**row, "agrees": "yes" if row["agrees"] else "no"} for row in self._comparisons]
-            print(f"\nBeside published figures\n{as_text([{k: v for k, v in row.items() if k != 'why'} for row in told])}")
+            told = [
+                {name: row[name] for name in ("what", "ours", "published", "source")}
+                | {"agrees": "yes" if row["agrees"] else "no"}
+                for row in self._comparisons
+            ]
+            print(f"\nBeside published figures\n{as_text(told)}")
         figure.savefig(self.out / f"{self.name}.png", dpi=150)
         settings = {k: v for k, v in vars(self.given).items() if k not in ("out", "data")}
         record = {
             "experiment": self.name,
-            "title": self.title,
+            **_told(self._doc),
             "settings": settings,
             "comparisons": self._comparisons,
             "tables": self._tables,
@@ -132,7 +147,9 @@ def as_text(rows: list[dict]) -> str:
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     numeric = [all(isinstance(row[key], int | float | None) for row in rows) for key in rows[0]]
     return "\n".join(
-        "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+        "  ".join(
+            cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True)
+        ).rstrip()
         for line in cells
     )
 
@@ -154,6 +171,13 @@ def panels(lines: int, columns: int, width: float, height: float, **options):
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     return figure, axes
+
+
+def _told(doc: str) -> dict[str, str]:
+    """Title and text of a docstring, without its command and its files."""
+    title, *text = doc.strip().split("\n\n")
+    kept = [part for part in text if not part.startswith(("    python ", "Writes "))]
+    return {"title": title.rstrip("."), "about": "\n\n".join(kept)}
 
 
 def _processor() -> str:

@@ -45,9 +45,9 @@ WHY = {
     "Gaussian, 35 % missing": "other entries are missing",
     "gamma formula, clipped data": "The page's run ended at its limit of 1000 iterations and was still falling; the "
     "ends depend on the start (table `ends`).",
-    "beta 0.75 formula, all data": "The formula is not bounded well at negative entries: the page's run stopped after "
-    "40 iterations with a gradient of 8.5e15, and the ends depend on the start (table `ends`). Of data "
-    "clipped at 0 the loss has one minimum, which all starts reach (table `fits`).",
+    "beta 0.75 formula, all data": "Negative entries pull the model to 0, where the formula is steep: the page's run "
+    "stopped after 40 iterations with a gradient of 8.5e15, and the ends depend on the start (table `ends`). Of "
+    "data clipped at 0 the loss has one minimum, which all starts reach (table `fits`).",
 }
 GAMMA_FORMULA = gcp.custom_loss(
     lambda x, m: x / (m + 1e-10) + np.log(m + 1e-10), model_domain=NONNEGATIVE, name="gamma-formula"
@@ -89,13 +89,17 @@ def main() -> None:
         )
         if name in PUBLISHED:
             compare(run, name, result.objective, fit(x, result))
-    caption = "Rank 3, best of {} starts; r is the correlation of the samples' factor with the known concentrations"
+    caption = (
+        "Rank 3, best of {} starts; r is the correlation of the samples' factor with the known concentrations"
+    )
     run.table("fits", caption.format(starts), rows)
     rows = [
         from_random(run, "gamma formula, clipped data", np.maximum(x, 0.0), GAMMA_FORMULA, x, starts),
         from_random(run, "beta 0.75 formula, all data", x, BETA_FORMULA, x, starts),
     ]
-    caption = "The page's formulas for data outside their domain, L-BFGS-B with the page's rules, from {} random starts"
+    caption = (
+        "The page's formulas for data outside their domain, with its rules of stopping, from {} random starts"
+    )
     run.table("ends", caption.format(starts), rows)
     run.finish(draw(kept["Gaussian"], data))
 
@@ -119,9 +123,7 @@ def from_random(run, name, values, loss, x, starts) -> dict:
     for k in range(starts):
         rng = np.random.default_rng([run.seed, k])
         init = [rng.random((size, 3)) for size in x.shape]
-        result = gcp.fit_gcp(
-            values, 3, loss=loss, init=init, solver=gcp.LBFGSB(n_iter_max=1000, tol=2.2e-9)
-        )
+        result = gcp.fit_gcp(values, 3, loss=loss, init=init, solver=gcp.LBFGSB(n_iter_max=1000, tol=2.2e-9))
         ends.append((result.objective, fit(x, result), result.n_iter))
     compare(run, name, *min(ends)[:2])
     objectives, fits, iterations = zip(*ends, strict=True)

@@ -13,12 +13,8 @@ Writes coverage.csv, run.json and coverage.png.
 
 from __future__ import annotations
 
-import argparse
-import time
-from pathlib import Path
-
-import _record
 import numpy as np
+from _experiment import BLUE, GREEN, RED, Run, panels
 
 import gcp
 from gcp.analysis import align, n_parameters, standard_errors
@@ -28,49 +24,34 @@ QUANTILE = 1.959963984540054
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    run = Run(
+        __doc__,
+        "coverage",
+        quick="a few small data sets",
+        replicates={"type": int, "default": 200, "help": "data sets of each loss (default: 200)"},
     )
-    parser.add_argument("--quick", action="store_true", help="a few small data sets")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("results/coverage"))
-    parser.add_argument("--replicates", type=int, default=200)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    shape = (30, 25, 20)
-    if arguments.quick:
-        shape, arguments.replicates = (14, 12, 10), 4
-    began, rows, shares = time.perf_counter(), [], {}
+    shape, replicates = ((14, 12, 10), 4) if run.quick else ((30, 25, 20), run.given.replicates)
+    rows, shares = [], {}
     for name in CASES:
-        found = study(name, shape, arguments)
+        found = study(name, shape, replicates, run.seed)
         shares[name] = found["factors"]
         for part in ("factors", "weights"):
-            rows.append(
-                {"loss": name, "part": part, "coverage": float(np.mean(found[part])), "n": found[part].size}
-            )
-            print(f"{name:16s} {part:8s} {rows[-1]['coverage']:.3f} of {rows[-1]['n']}", flush=True)
-    _record.write(
-        arguments.out,
-        "coverage",
-        "coverage.csv",
-        rows,
-        settings={"seed": arguments.seed, "replicates": arguments.replicates},
-        shape=list(shape),
-        coverage={f"{row['loss']}, {row['part']}": row["coverage"] for row in rows},
-        seconds=round(time.perf_counter() - began, 1),
-    )
-    draw(arguments.out / "coverage.png", shares)
+            coverage = round(float(np.mean(found[part])), 4)
+            rows.append({"loss": name, "part": part, "coverage": coverage, "numbers": found[part].size})
+    caption = f"Share of nominal 95 % intervals that hold the truth, {replicates} data sets of each loss"
+    run.table("coverage", caption, rows)
+    run.finish(draw(shares))
 
 
-def study(name, shape, arguments) -> dict:
+def study(name, shape, replicates, seed) -> dict:
     """Whether each interval of each replicate holds the truth."""
     loss = gcp.get_loss(name)
-    _, truth = gcp.simulate(shape, 2, loss, scale=CASES[name], random_state=arguments.seed)
+    _, truth = gcp.simulate(shape, 2, loss, scale=CASES[name], random_state=seed)
     start = [truth.factors[0] * truth.weights, *truth.factors[1:]]
     m = np.einsum("ar,br,cr->abc", *start)
-    rng = np.random.default_rng(arguments.seed)
+    rng = np.random.default_rng(seed)
     factors, weights = [], []
-    for _ in range(arguments.replicates):
+    for _ in range(replicates):
         x = loss.sample(m, rng).astype(float)
         result = align(gcp.fit_gcp(x, 2, loss=loss, init=start, tol=1e-11), truth)
         dispersion = loss.estimate_dispersion(x, result.model_values())
@@ -90,22 +71,18 @@ def study(name, shape, arguments) -> dict:
         return {"factors": np.nanmean(np.array(factors), axis=0), "weights": np.array(weights, dtype=float)}
 
 
-def draw(path, shares) -> None:
+def draw(shares):
     """Coverage of every entry, sorted, beside the nominal one."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.4), dpi=150, layout="constrained")
-    ax = figure.subplots()
-    for (name, values), color in zip(shares.items(), ("#0072B2", "#D55E00", "#009E73"), strict=True):
+    figure, axes = panels(1, 1, 5, 3.4)
+    ax = axes[0, 0]
+    for (name, values), color in zip(shares.items(), (BLUE, RED, GREEN), strict=True):
         ax.plot(np.linspace(0, 1, len(values)), np.sort(values), color=color, lw=1.4, label=name)
     ax.axhline(0.95, color="0.5", lw=0.8)
     ax.set_ylim(min(0.8, min(float(np.nanmin(v)) for v in shares.values())), 1.005)
     ax.set_xlabel("entries of the factors, sorted", fontsize=8)
     ax.set_ylabel("coverage of nominal 95 % intervals", fontsize=8)
-    ax.tick_params(labelsize=7)
     ax.legend(fontsize=7, frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    return figure
 
 
 if __name__ == "__main__":

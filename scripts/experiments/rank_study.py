@@ -12,19 +12,16 @@ than the planted one, in what it costs to learn a component (half a unit of log-
 Where it is near 1, the smaller model predicts as well, and no judge by prediction can find the planted rank, nor
 should. Yes/no answers under odds or rates say so little that they need more cells: 60 x 50 x 40.
 
-Writes choices.csv, run.json and rank_study.png.
+Writes choices.csv (every choice), shares.csv, run.json and rank_study.png.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 import warnings
 from collections import defaultdict
-from pathlib import Path
 
-import _record
 import numpy as np
+from _experiment import BLUE, Run, panels
 
 import gcp
 
@@ -49,35 +46,37 @@ REPLICATES = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    run = Run(
+        __doc__,
+        "rank_study",
+        quick="two losses, one small instance each",
+        instances={"type": int, "default": 10, "help": "of each loss (default: 10)"},
+        loss={"nargs": "+", "default": list(CASES), "choices": list(CASES)},
     )
-    parser.add_argument("--quick", action="store_true", help="two losses, one small instance each")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("results/rank_study"))
-    parser.add_argument("--instances", type=int, default=10, help="of each loss")
-    parser.add_argument("--loss", nargs="+", default=list(CASES), choices=list(CASES))
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    losses, n = arguments.loss, arguments.instances
-    if arguments.quick:
-        losses, n = ["gaussian", "poisson"], 1
-    began, rows = time.perf_counter(), []
+    losses, n = (["gaussian", "poisson"], 1) if run.quick else (run.given.loss, run.given.instances)
+    rows = []
     for name in losses:
         for instance in range(n):
             shape = (60, 50, 40) if name in LARGER else (30, 25, 20)
-            rows.append(choose(name, instance, (12, 10, 8) if arguments.quick else shape, arguments))
+            rows.append(choose(name, instance, (12, 10, 8) if run.quick else shape, run.seed))
             print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    write(arguments, rows, time.perf_counter() - began)
+    run.csv("choices", rows)
+    by_loss = defaultdict(list)
+    for row in rows:
+        by_loss[row["loss"]].append(row)
+    right = sum(row["chosen"] == row["planted"] for row in rows)
+    run.table(
+        "shares", f"Right: {right} of {len(rows)}", [summary(name, own) for name, own in by_loss.items()]
+    )
+    run.finish(draw(by_loss))
 
 
-def choose(name, instance, shape, arguments) -> dict:
+def choose(name, instance, shape, seed) -> dict:
     """One planted model, and the rank that is chosen for its data."""
     loss, scale = CASES[name]
     planted = RANKS[instance % len(RANKS)]
-    seed = arguments.seed + 1000 * list(CASES).index(name) + instance
+    seed = seed + 1000 * list(CASES).index(name) + instance
     data, truth = gcp.simulate(shape, planted, loss, scale=scale, random_state=seed)
-    began = time.perf_counter()
     found = gcp.select_rank(data, range(1, planted + 3), loss, n_splits=3, random_state=seed)
     stable = max(row.stability for row in found.table if row.rank == found.rank) if found.rank else np.nan
     return {
@@ -89,7 +88,6 @@ def choose(name, instance, shape, arguments) -> dict:
         "chosen": found.rank,
         "penalty": str(found.chosen.strengths),
         "stability": round(float(stable), 4),
-        "seconds": round(time.perf_counter() - began, 1),
     }
 
 
@@ -113,56 +111,38 @@ def worth(truth, loss, seed) -> float:
     return float((without - least(list(range(rank)))) / cost)
 
 
-def write(arguments, rows, seconds) -> None:
-    """Files and a table."""
-    by_loss = defaultdict(list)
-    for row in rows:
-        by_loss[row["loss"]].append(row["chosen"] - row["planted"])
-    shares = {name: float(np.mean([d == 0 for d in found])) for name, found in by_loss.items()}
-    right = float(np.mean([row["chosen"] == row["planted"] for row in rows]))
-    print(f"\nright: {right:.0%} of {len(rows)}")
-    for name, share in shares.items():
-        least = min(row["worth"] for row in rows if row["loss"] == name)
-        print(f"{name:24s} {share:5.0%}   differences {sorted(by_loss[name])}   least worth {least}")
-    _record.write(
-        arguments.out,
-        "rank_study",
-        "choices.csv",
-        rows,
-        settings={"seed": arguments.seed, "instances": arguments.instances},
-        right=right,
-        right_by_loss=shares,
-        seconds=round(seconds, 1),
-    )
-    draw(arguments.out / "rank_study.png", rows, by_loss)
+def summary(name, rows) -> dict:
+    """One loss: as in decision 18."""
+    return {
+        "loss": name,
+        "cells": rows[0]["shape"],
+        "least worth": min(row["worth"] for row in rows),
+        "right": f"{sum(row['chosen'] == row['planted'] for row in rows)} of {len(rows)}",
+        "chosen less planted": " ".join(f"{row['chosen'] - row['planted']:+d}" for row in rows),
+        "least stability": float(np.nanmin([row["stability"] for row in rows])),
+    }
 
 
-def draw(path, rows, by_loss) -> None:
+def draw(by_loss):
     """Chosen against planted ranks, a panel for each loss."""
-    from matplotlib.figure import Figure
-
     n = len(by_loss)
     columns = min(4, n)
     lines = -(-n // columns)
-    figure = Figure(figsize=(2.1 * columns + 0.6, 2.1 * lines + 0.4), dpi=150, layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    figure, axes = panels(lines, columns, 2.1 * columns + 0.6, 2.1 * lines + 0.4, sharex=True, sharey=True)
     rng = np.random.default_rng(0)
-    for ax, name in zip(axes.flat, by_loss, strict=False):
-        own = [row for row in rows if row["loss"] == name]
+    for ax, (name, own) in zip(axes.flat, by_loss.items(), strict=False):
         x = np.array([row["planted"] for row in own]) + rng.uniform(-0.12, 0.12, len(own))
         y = np.array([row["chosen"] for row in own]) + rng.uniform(-0.12, 0.12, len(own))
         ax.plot([1.5, 6.5], [1.5, 6.5], color="0.7", lw=0.8)
-        ax.plot(x, y, "o", ms=3, color="#0072B2")
+        ax.plot(x, y, "o", ms=3, color=BLUE)
         ax.set_title(name, fontsize=8)
         ax.set_xticks(range(2, 7))
         ax.set_yticks(range(0, 9, 2))
-        ax.tick_params(labelsize=7)
-        ax.spines[["top", "right"]].set_visible(False)
     for ax in axes.flat[n:]:
         ax.set_visible(False)
     figure.supxlabel("planted rank", fontsize=8)
     figure.supylabel("chosen rank", fontsize=8)
-    figure.savefig(path)
+    return figure
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which regularisation predicts cells that were not seen?
 
-    python scripts/experiments/regularisation_study.py [--quick] [--seed 0] [--out results/regularisation] [--seeds 3]
+    python scripts/experiments/regularisation_study.py [--quick] [--seed 0] [--splits 3] [--out DIR]
 
 Of data sets of `gcp.datasets`, 70 % of the known cells are fitted, 10 % choose the rank (1, 2, 3, 5, 8) and the
 strength, and the loss of the other 20 % is compared with that of rank 0 (the best constant; for links with models of
@@ -15,19 +15,16 @@ written out below, apart from the package's own.
 - early stopping: the iteration that is best for the choosing cells, without penalty
 
 No published result is reproduced. docs/decisions/0019-penalties.md says what followed. Writes scores.csv (every fit),
-run.json and regularisation.png.
+a table for each case, run.json and regularisation_study.png.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
-import _record
 import numpy as np
+from _experiment import BLUE, RED, Run, panels
 from scipy.optimize import minimize
 
 import gcp
@@ -46,6 +43,7 @@ DATA = {
     "scarce bikes, negative binomial": ("trondheim_bikes", gcp.NegativeBinomial(r=1.0), 0.02),
 }
 """Name: data set, loss, share of the cells that is used at all."""
+CAPTION = "judging loss below that of rank 0 at the chosen rank and strength, and the judging loss by rank"
 
 
 @dataclass
@@ -214,41 +212,33 @@ def balanced(factors):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    run = Run(
+        __doc__,
+        "regularisation_study",
+        quick="one data set, ranks 1 and 2, one split",
+        splits={"type": int, "default": 3, "help": "of each data set (default: 3)"},
+        case={"nargs": "+", "default": list(DATA), "choices": list(DATA), "help": "data and loss"},
     )
-    parser.add_argument("--quick", action="store_true", help="one data set, ranks 1 and 2, one seed")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=3, help="splits of each data set")
-    parser.add_argument("--out", type=Path, default=Path("results/regularisation"))
-    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    names, seeds, ranks = arguments.data, arguments.seeds, RANKS
-    if arguments.quick:
-        names, seeds, ranks = ["nations, odds"], 1, RANKS[:2]
-    began, rows = time.perf_counter(), []
+    names, splits, ranks = run.given.case, run.given.splits, RANKS
+    if run.quick:
+        names, splits, ranks = ["nations, odds"], 1, RANKS[:2]
+    rows, found = [], {}
     warnings.simplefilter("ignore", RuntimeWarning)
     for name in names:
-        for seed in range(arguments.seed, arguments.seed + seeds):
-            rows += compare(name, seed, ranks)
-        tell(name, [row for row in rows if row["data"] == name])
-    draw(arguments.out / "regularisation.png", rows, names)
-    _record.write(
-        arguments.out,
-        "regularisation_study",
-        "scores.csv",
-        rows,
-        settings={"seed": arguments.seed, "seeds": seeds, "ranks": list(ranks)},
-        gains={name: gains([row for row in rows if row["data"] == name]) for name in names},
-        seconds=round(time.perf_counter() - began, 1),
-    )
+        tensor = run.dataset(DATA[name][0])
+        own = [
+            row for seed in range(run.seed, run.seed + splits) for row in compare(name, tensor, seed, ranks)
+        ]
+        rows += own
+        found[name] = gains(own)
+        run.table(name.replace(", ", "_").replace(" ", "_"), f"{name}: {CAPTION}", by_rank(own))
+    run.csv("scores", rows)
+    run.finish(draw(found))
 
 
-def compare(name, seed, ranks) -> list[dict]:
+def compare(name, tensor, seed, ranks) -> list[dict]:
     """Losses of the choosing and the judging cells, of every regularisation, strength and rank."""
-    dataset, loss, share = DATA[name]
-    tensor = getattr(gcp.datasets, f"load_{dataset}")()
+    _, loss, share = DATA[name]
     known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
     x = np.where(known, tensor.values, 1.0)
     if loss.name == "gamma":
@@ -352,51 +342,44 @@ def gains(rows) -> dict[str, list[float]]:
     return found
 
 
-def tell(name, rows) -> None:
-    """A table: gains, and the judging loss at each rank, at the strength that the choosing cells prefer."""
-    print(
-        f"\n{name}: judging loss below that of rank 0, of the chosen rank and strength; judging loss by rank"
-    )
-    ranks = sorted({row["rank"] for row in rows} - {0})
+def by_rank(rows) -> list[dict]:
+    """Gains, and the judging loss at each rank, at the strength that the choosing cells prefer."""
+    ranks, seeds = sorted({row["rank"] for row in rows} - {0}), sorted({row["seed"] for row in rows})
+    table = []
     for kind, (gain, error) in gains(rows).items():
         if kind == "rank 0":
             continue
-        by_rank = []
+        line = {"regularisation": kind, "gain": gain, "standard error": error}
         for rank in ranks:
             best = []
-            for seed in sorted({row["seed"] for row in rows}):
+            for seed in seeds:
                 own = [r for r in rows if (r["seed"], r["regularisation"], r["rank"]) == (seed, kind, rank)]
                 best.append(min(own, key=lambda row: row["choosing"])["judging"])
-            by_rank.append(f"{np.mean(best):9.4f}")
-        print(f"{kind:20s} {gain:9.4f} +- {error:.4f}   {' '.join(by_rank)}", flush=True)
+            line[f"rank {rank}"] = round(float(np.mean(best)), 4)
+        table.append(line)
+    return table
 
 
-def draw(path, rows, names) -> None:
+def draw(found):
     """Gains of every regularisation, in that of the best one, a panel for each data set."""
-    from matplotlib.figure import Figure
-
-    kinds = [kind for kind in dict.fromkeys(row["regularisation"] for row in rows) if kind != "rank 0"]
-    columns = min(3, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(2.6 * columns + 1.2, 1.9 * lines + 0.5), dpi=150, layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for ax, name in zip(axes.flat, names, strict=False):
-        found = gains([row for row in rows if row["data"] == name])
+    kinds = [kind for kind in dict.fromkeys(k for own in found.values() for k in own) if kind != "rank 0"]
+    columns = min(3, len(found))
+    lines = -(-len(found) // columns)
+    figure, axes = panels(lines, columns, 2.6 * columns + 1.2, 1.9 * lines + 0.5, sharey=True)
+    for ax, (name, own) in zip(axes.flat, found.items(), strict=False):
         for k, kind in enumerate(kinds):
-            if kind in found:
-                gain, error = found[kind]
-                color = "#D55E00" if kind in ("lasso", "dirichlet") else "#0072B2"
+            if kind in own:
+                gain, error = own[kind]
+                color = RED if kind in ("lasso", "dirichlet") else BLUE
                 ax.errorbar(gain, k, xerr=error, fmt="o", ms=4, lw=1, color=color)
         ax.axvline(0, color="0.7", lw=0.8)
         ax.set_title(name, fontsize=8)
         ax.set_yticks(range(len(kinds)), kinds)
-        ax.tick_params(labelsize=7)
-        ax.spines[["top", "right"]].set_visible(False)
     axes.flat[0].invert_yaxis()
-    for ax in axes.flat[len(names) :]:
+    for ax in axes.flat[len(found) :]:
         ax.set_visible(False)
     figure.supxlabel("held-out loss below that of rank 0", fontsize=8)
-    figure.savefig(path)
+    return figure
 
 
 if __name__ == "__main__":

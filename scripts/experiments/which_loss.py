@@ -17,23 +17,15 @@ To be comparable, both are full probability models of the same data:
 - Gamma and Rayleigh data must be positive: cells with 0 are left out for both losses.
 
 The idea of the comparison is that of Hong, Kolda and Duersch (SIAM Review, 2020); the figures are this script's.
-Writes scores.csv, run.json and which_loss.png.
+Writes scores.csv (every split), losses.csv, run.json and which_loss.png.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import hashlib
-import json
-import platform
-import time
-import warnings
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
+from _experiment import BLUE, ORANGE, Run, panels
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
@@ -81,34 +73,19 @@ RIDGE = {"bernoulli-logit": 0.5}  # separable yes/no data have no finite optimum
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="four small data sets, two seeds")
-    parser.add_argument("--seed", type=int, default=0, help="first of the seeds")
-    parser.add_argument("--out", type=Path, default=Path("results/which_loss"), help="folder for the results")
-    arguments = parser.parse_args()
-    began = time.perf_counter()
-    cases = [case for case in CASES if not arguments.quick or case.dataset in QUICK]
-    seeds = range(arguments.seed, arguments.seed + (2 if arguments.quick else 5))
-    warnings.simplefilter("ignore", gcp.ConvergenceWarning)  # counted in the table instead
-    rows = []
-    print("* the loss that suits the data. Log-likelihood in nats per held-out cell, mean over seeds (sd).")
-    print(f"{'data':18}{'loss':18} rank  its mean  Gaussian difference (sd)   better converged")
+    run = Run(__doc__, "which_loss", quick="four small data sets, two seeds")
+    cases = [case for case in CASES if not run.quick or case.dataset in QUICK]
+    seeds = range(run.seed, run.seed + (2 if run.quick else 5))
+    rows, table = [], []
     for case in cases:
-        tensor = getattr(gcp.datasets, f"load_{case.dataset}")()
+        tensor = run.dataset(case.dataset)
         found = [compare(case, tensor, seed) for seed in seeds]
-        print(table_line(case, found), flush=True)
+        table.append(summary(case, found))
         rows += found
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with open(arguments.out / "scores.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    record = describe_run(arguments, cases) | {"seconds": time.perf_counter() - began}
-    (arguments.out / "run.json").write_text(json.dumps(record, indent=1) + "\n")
-    draw(cases, rows, arguments.out / "which_loss.png")
-    print(f"Written: {arguments.out}/scores.csv, run.json, which_loss.png ({record['seconds']:.0f} s)")
+    run.csv("scores", rows)
+    caption = f"Log-likelihood in nats per held-out cell, mean of {len(seeds)} splits; * the loss that suits the data"
+    run.table("losses", caption, table)
+    run.finish(draw(cases, rows))
 
 
 def compare(case: Case, tensor: gcp.DenseTensor, seed: int) -> dict[str, object]:
@@ -210,40 +187,26 @@ def normal_log_likelihood(result: gcp.FitResult, case: Case, x: np.ndarray, trai
     return upper + np.log1p(-np.exp(lower - upper))
 
 
-def table_line(case: Case, rows: list[dict[str, object]]) -> str:
+def summary(case: Case, rows: list[dict[str, object]]) -> dict[str, object]:
     keys = ("score", "gaussian_score", "difference")
     own, normal, difference = (np.array([row[key] for row in rows]) for key in keys)
-    ended = sum(bool(row["converged"]) for row in rows)
-    name = f"{case.dataset} {'*' if case.suited else ' '}"
-    return (
-        f"{name:18}{case.loss:18} {case.rank:4d} {own.mean():9.3f} {normal.mean():9.3f} "
-        f"{difference.mean():+9.3f} ({difference.std(ddof=1):.3f}) {np.sum(difference > 0):4d}/{len(rows)}"
-        f" {ended:6d}/{len(rows)}"
-    )
-
-
-def describe_run(arguments: argparse.Namespace, cases: list[Case]) -> dict[str, object]:
-    checksums = {}
-    for case in cases:
-        tensor = getattr(gcp.datasets, f"load_{case.dataset}")()
-        checksums[case.dataset] = hashlib.sha256(np.ascontiguousarray(tensor.values).tobytes()).hexdigest()
     return {
-        "experiment": "which_loss",
-        "settings": {"quick": arguments.quick, "seed": arguments.seed, "ridge": RIDGE},
-        "cases": [asdict(case) for case in cases],
-        "versions": {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "numba")},
-        "python": platform.python_version(),
-        "processor": platform.processor() or platform.machine(),
-        "data_sha256": checksums,
+        "data": case.dataset,
+        "loss": f"{case.loss}{' *' if case.suited else ''}",
+        "rank": case.rank,
+        "own": round(float(own.mean()), 3),
+        "Gaussian": round(float(normal.mean()), 3),
+        "difference": round(float(difference.mean()), 3),
+        "sd": round(float(difference.std(ddof=1)), 3),
+        "better": f"{np.sum(difference > 0)} of {len(rows)}",
+        "converged": f"{sum(bool(row['converged']) for row in rows)} of {len(rows)}",
     }
 
 
-def draw(cases: list[Case], rows: list[dict[str, object]], path: Path) -> None:
+def draw(cases: list[Case], rows: list[dict[str, object]]):
     """Gain over Gaussian, a dot for each seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 0.42 * len(cases) + 1.3), layout="constrained")
-    axes = figure.add_subplot()
+    figure, grid = panels(1, 1, 7.5, 0.42 * len(cases) + 1.3)
+    axes = grid[0, 0]
     for y, case in enumerate(reversed(cases)):
         gains = [
             row["difference"] for row in rows if (row["dataset"], row["loss"]) == (case.dataset, case.loss)
@@ -252,7 +215,7 @@ def draw(cases: list[Case], rows: list[dict[str, object]], path: Path) -> None:
             gains,
             [y] * len(gains),
             "o" if case.suited else "D",
-            color="#0072B2" if case.suited else "#E69F00",
+            color=BLUE if case.suited else ORANGE,
             alpha=0.6,
             markersize=6,
             markeredgewidth=0,
@@ -267,8 +230,7 @@ def draw(cases: list[Case], rows: list[dict[str, object]], path: Path) -> None:
         fontsize="medium",
     )
     axes.grid(axis="x", color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

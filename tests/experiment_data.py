@@ -1,0 +1,115 @@
+"""Small stand-ins for the data that may not be shipped: the same files, names and types, drawn from models."""
+
+import numpy as np
+from helpers import full
+
+import gcp
+
+
+def write(folder):
+    """Every file that an experiment loads from $GCP_DATA."""
+    rng = np.random.default_rng(0)
+    for name, arrays in (
+        ("amino_acids/amino_acids", amino_acids(rng)),
+        ("kg_relations/kg_relations", knowledge_graphs(rng)),
+        ("uci_messages/uci_messages", messages(rng)),
+        ("enron/enron", mails(rng)),
+        ("norway_bikes/oslo", bikes(rng)),
+        ("norway_bikes/oslo_5way", bikes_by_year(rng)),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        np.savez_compressed(folder / f"{name}.npz", **arrays)
+
+
+def amino_acids(rng):
+    concentrations = np.diag([3e-6, 1e-5, 9e-4])[[0, 1, 2, 0, 1]] + rng.uniform(1e-7, 4e-7, (5, 3))
+    shapes = [
+        np.exp(-0.5 * ((np.arange(n)[:, None] - n * np.array([0.3, 0.5, 0.8])) / (n / 8)) ** 2)
+        for n in (21, 13)
+    ]
+    x = 1e6 * full([concentrations * [1.0, 0.3, 0.01], *shapes])
+    return {
+        "X": x + 0.05 * rng.standard_normal(x.shape),
+        "concentrations": concentrations,
+        "emission_nm": np.arange(250, 271),
+        "excitation_nm": np.arange(240, 253),
+    }
+
+
+def listed(shape, rank, loss, rng, scale=1.0):
+    data, _ = gcp.simulate(shape, rank, loss, scale=scale, random_state=int(rng.integers(1 << 30)))
+    x = np.asarray(data.values)
+    return np.argwhere(x > 0).astype(np.int16), x[x > 0].astype(np.int32)
+
+
+def knowledge_graphs(rng):
+    found = {}
+    for name, shape in (("nations", (10, 10, 8)), ("umls", (14, 14, 6)), ("kinships", (12, 12, 5))):
+        subs, _ = listed(shape, 2, "bernoulli-odds", rng, scale=0.2)
+        subs = rng.permutation(subs)
+        ends = [int(0.8 * len(subs)), int(0.9 * len(subs))]
+        for part, rows in zip(("train", "valid", "test"), np.split(subs, ends), strict=True):
+            found[f"{name}_{part}"] = rows
+        found[f"{name}_entities"] = np.array([f"{name} {k}" for k in range(shape[0])])
+        found[f"{name}_relations"] = np.array([f"relation {k}" for k in range(shape[2])])
+        found[f"{name}_shape"] = np.array(shape)
+    subs, _ = listed((12, 12, 5), 2, "bernoulli-odds", rng, scale=0.2)
+    return found | {"alyawarra_full_subs": subs, "alyawarra_full_shape": np.array((12, 12, 5))}
+
+
+def messages(rng):
+    shape = (20, 20, 30)
+    subs, counts = listed(shape, 2, "poisson", rng, scale=0.05)
+    n = 400
+    return {
+        "seconds": np.sort(rng.integers(0, 30 * 86_400, n)).astype(np.int32),
+        "sender": rng.integers(1, 41, n).astype(np.int16),
+        "receiver": rng.integers(1, 41, n).astype(np.int16),
+        "top200_users": np.arange(1, 21, dtype=np.int16),
+        "top200_subs": subs,
+        "top200_counts": counts.astype(np.int16),
+        "top200_shape": np.array(shape),
+    }
+
+
+def mails(rng):
+    shape = (16, 16, 12)
+    subs, counts = listed(shape, 2, "negative-binomial", rng, scale=0.3)
+    n = int(counts.sum())
+    return {
+        "sender": rng.integers(0, 16, n).astype(np.int16),
+        "receiver": rng.integers(0, 16, n).astype(np.int16),
+        "unix_seconds": np.sort(rng.integers(910_000_000, 941_000_000, n)),
+        "reciptype": rng.integers(0, 3, n).astype(np.int8),
+        "reciptype_names": np.array(["bcc", "cc", "to"]),
+        "topic_ldc": rng.integers(-1, 9, n).astype(np.int16),
+        "role_note": np.array(["NA", "Vice President", "Trader", "Employee, Specialist"] * 4),
+        "month_subs": subs,
+        "month_counts": counts,
+        "month_shape": np.array(shape),
+        "month0": np.array("1998-11"),
+    }
+
+
+def bikes(rng):
+    data, _ = gcp.simulate((12, 35, 24), 2, "poisson", scale=1.0, random_state=1)
+    x = np.asarray(data.values).astype(np.int16)
+    x[:, :, 1:5] = -1
+    dates = np.datetime64("2021-04-07") + np.arange(x.shape[1])
+    return {"X": x, "station_id": np.arange(377, 389), "date": dates.astype(str)}
+
+
+def bikes_by_year(rng):
+    data, _ = gcp.simulate((14, 2, 12, 7, 24), 2, "poisson", scale=1.0, random_state=2)
+    x = np.asarray(data.values).astype(np.int16)
+    x[:, :, 0] = 0
+    return {
+        "X": x,
+        "station": np.array([f"station {k}" for k in range(14)]),
+        "lat": 59.9 + 0.01 * rng.standard_normal(14),
+        "lon": 10.7 + 0.02 * rng.standard_normal(14),
+        "year": np.array([2020, 2021]),
+        "month": np.arange(1, 13),
+        "day_of_week": np.arange(7),
+        "hour": np.arange(24),
+    }
