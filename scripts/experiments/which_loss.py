@@ -12,8 +12,8 @@ To be comparable, both are full probability models of the same data:
 - Gaussian: the variance is the maximum-likelihood one on the training cells. Counts and yes/no data are whole
   numbers, so there the normal density is integrated over x - 1/2 ... x + 1/2 (the first and last value take the
   tails), which makes it a probability like that of its rival. With a nonnegative rival it is nonnegative too.
-- Gamma: the shape is the maximum-likelihood one on the training cells. Negative binomial: r maximises the
-  likelihood of the training cells at the means of a Poisson fit.
+- Gamma: the shape is the maximum-likelihood one on the training cells. Negative binomial: r is estimated
+  with the model (`r="estimate"`).
 - Gamma and Rayleigh data must be positive: cells with 0 are left out for both losses.
 
 The idea of the comparison is that of Hong, Kolda and Duersch (SIAM Review, 2020); the figures are this script's.
@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from _experiment import BLUE, ORANGE, Run, panels
-from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 import gcp
@@ -96,8 +95,8 @@ def compare(case: Case, tensor: gcp.DenseTensor, seed: int) -> dict[str, object]
     )
     if case.needs_positive:
         observed = observed & (np.where(observed, x, 0) > 0)
-    test = hold_out(observed, np.random.default_rng(seed))
-    train = observed & ~test
+    train = np.asarray(gcp.hold_out(tensor, 0.1, seed, mask=observed, keep=0.5).train.entry_weights) > 0
+    test = observed & ~train
     nonnegative = gcp.get_loss(case.loss).model_domain.low == 0
     own = fit_own(case, x, train, seed)
     normal = gcp.fit_gcp(
@@ -124,43 +123,13 @@ def compare(case: Case, tensor: gcp.DenseTensor, seed: int) -> dict[str, object]
     }
 
 
-def hold_out(observed: np.ndarray, rng: np.random.Generator, share: float = 0.1) -> np.ndarray:
-    """A tenth of the observed cells, but never so many that a slice of a mode keeps fewer than half of its cells."""
-    cells = rng.permutation(np.flatnonzero(observed))
-    wanted = max(1, round(share * cells.size))
-    subs = np.array(np.unravel_index(cells, observed.shape))
-    room = [
-        np.sum(observed, axis=tuple(k for k in range(observed.ndim) if k != n)) // 2
-        for n in range(observed.ndim)
-    ]
-    test = np.zeros(observed.shape, bool)
-    taken = 0
-    for position in subs.T:
-        if all(room[n][i] > 0 for n, i in enumerate(position)):
-            test[tuple(position)] = True
-            for n, i in enumerate(position):
-                room[n][i] -= 1
-            taken += 1
-            if taken == wanted:
-                break
-    return test
-
-
 def fit_own(case: Case, x: np.ndarray, train: np.ndarray, seed: int) -> gcp.FitResult:
     loss: str | gcp.Loss = case.loss
     if case.loss == "negative-binomial":
-        means = gcp.fit_gcp(x, case.rank, loss="poisson", mask=train, random_state=seed).predict()[train]
-        found = minimize_scalar(
-            lambda log_r: -nb_log_likelihood(x[train], means, np.exp(log_r)), bounds=(-4, 8), method="bounded"
-        )
-        loss = gcp.NegativeBinomial(r=float(np.exp(found.x)))
+        loss = gcp.NegativeBinomial(r="estimate")
     return gcp.fit_gcp(
         x, case.rank, loss=loss, mask=train, l2_reg=RIDGE.get(case.loss, 0.0), random_state=seed
     )
-
-
-def nb_log_likelihood(x: np.ndarray, mean: np.ndarray, r: float) -> float:
-    return float(np.mean(gcp.NegativeBinomial(r=r).log_likelihood(x, mean / r)))
 
 
 def log_likelihood(result: gcp.FitResult, x: np.ndarray, train: np.ndarray) -> np.ndarray:
