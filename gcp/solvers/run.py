@@ -101,9 +101,13 @@ class Run:
                 f"The objective is not finite at the start ({value}). Check the initial factors and the entry "
                 "weights, or try another init."
             )
-        # Constant data: the null model is perfect, so the start's own excess has to serve.
+        # Constant data: the null model is perfect, so the start's own excess has to serve, or the change that the
+        # gradient promises if the start is perfect too.
         unit, tiny = objective.null_value - self.offset, 1e-12 * (abs(self.offset) + abs(value))
-        self.unit = unit if unit > tiny else max(value - self.offset, tiny, 1e-300)
+        if unit <= tiny:
+            unit, steepest = max(value - self.offset, tiny), float(np.abs(grad * self.scale).max(initial=0.0))
+            unit = unit if unit > 1e-12 * steepest else steepest
+        self.unit = unit or 1.0
         self.accept(z, value, grad)
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:

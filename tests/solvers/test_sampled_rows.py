@@ -291,3 +291,13 @@ def test_no_ones_at_all_and_single_precision(rng):
     double = fit_gcp(sparse(x), 2, loss="bernoulli-odds", init=single, random_state=0)
     assert single.factors[0].dtype == np.float32
     assert single.objective <= double.objective * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ones_alone_end_finite(seed):
+    """The null model is perfect in the limit, and sampled rows hand over a model whose loss is 0 to the last bit."""
+    cells = np.argwhere(np.ones((6, 5, 4)))
+    data = SparseTensor(cells, np.ones(len(cells)), (6, 5, 4))
+    result = fit_gcp(data, 2, loss="bernoulli-logit", solver="sampled-rows", random_state=seed)
+    assert all(np.isfinite(a).all() for a in [result.weights, *result.factors])
+    assert abs(result.objective) < 1e-8
