@@ -34,7 +34,7 @@ LEVELS = (0.05, 0.95)
 
 def main() -> None:
     run = Run(__doc__, "india_rainfall", quick="ranks 1 and 2, one split, one start")
-    ranks, n_splits, starts = ((1, 2), 2, 1) if run.quick else (RANKS, 5, 3)
+    ranks, n_splits, starts = ((1, 2), 2, 1) if run.quick else (RANKS, 5, 2)
     rain = run.dataset("india_rainfall")
     x = np.asarray(rain.values)
     wet = np.nan_to_num(x) > 0
