@@ -17,6 +17,7 @@ from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
 from gcp.evaluation import evaluate
+from gcp.fingerprint import described
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
@@ -139,7 +140,7 @@ def select_rank(
             "ranks": found,
             "main_effects": [effects, effects_ridge],
             "splits": list(splitting),
-            "options": folders.described(options),
+            "options": described(options),
         }
         seed = folders.prepare(Path(folder), tensor, loss, settings, seed)
     assert seed is not None
