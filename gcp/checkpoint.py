@@ -66,6 +66,8 @@ class Checkpoint(Journal):
             if not path.parent.is_dir():
                 raise DataError(f"{path}: there is no folder {path.parent}.")
             self.seed = arguments.seed(seed)
+        for part in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed
+            part.unlink(missing_ok=True)
         self.began = self.written = time.perf_counter()
 
     # --- what has been done --------------------------------------------------------------------------------
@@ -211,6 +213,8 @@ def kept(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if checkpoint.deliver:  # it came when there was nothing more to wait for
+            checkpoint.deliver()
 
 
 def _is_within(name: str, stage: str) -> bool:

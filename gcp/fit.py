@@ -194,7 +194,11 @@ def fit_gcp(
     seed = None if random_state is None else arguments.seed(random_state)
     with kept(Checkpoint(Path(path), every, identity, seed)) as journal:
         result = _fit(journal, given | {"random_state": journal.seed})
-        journal.write()
+        if result.status == "interrupted":
+            if Path(path).exists() and not journal.has_failed:
+                result = replace(result, message=f"{result.message}; {path} goes on from there")
+        else:
+            journal.write()
     return _warned(result)
 
 

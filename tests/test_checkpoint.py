@@ -1,6 +1,10 @@
 """Fits that go on from a checkpoint end with the bits of those that never stopped."""
 
+import random
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -212,3 +216,87 @@ def test_an_interrupt_waits_for_the_iteration_and_is_in_the_file(tmp_path, rng):
     again = fit_gcp(x, 2, checkpoint=path, **options)
     assert bits(again) == bits(whole)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def command(folder, *options):
+    line = "fit x.npy --loss poisson --rank 4 --starts 3 --seed 5 --threads 1 --checkpoint c.npz --checkpoint-every 0"
+    return subprocess.Popen(
+        [sys.executable, "-m", "gcp", *line.split(), "--out", "r.npz", "--quiet", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+@pytest.fixture
+def job(tmp_path, rng):
+    """Data for the command line, and the result of a fit that nobody stops."""
+    factors = [np.abs(a) for a in random_factors((30, 25, 20), 3, rng)]
+    np.save(tmp_path / "x.npy", rng.poisson(full(factors)))
+    whole = fit_gcp(
+        np.load(tmp_path / "x.npy"), 4, loss="poisson", n_starts=3, random_state=5, n_threads=1, l2_reg=0.0
+    )
+    return tmp_path, whole
+
+
+def wait_for(path, seconds=60):
+    ends = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_write_one_and_say_so(job, number, status):
+    folder, whole = job
+    first = command(folder)
+    wait_for(folder / "c.npz")
+    first.send_signal(number)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == status
+    assert "c.npz goes on from there" in err
+    assert "Traceback" not in err
+    assert gcp.FitResult.load(folder / "r.npz").status == "interrupted"
+    again = command(folder)
+    assert again.wait(120) == 0, again.stderr.read()
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+
+
+def kill_often(folder, times, rng):
+    """How many of the runs were killed; each at a moment of its own, and what they leave can always be read."""
+    killed = 0
+    for _ in range(times):
+        run = command(folder)
+        wait_for(folder / "c.npz")
+        time.sleep(rng.random() * 0.8)
+        run.kill()
+        killed += run.wait(60) == -signal.SIGKILL
+        with np.load(folder / "c.npz") as archive:
+            assert {name: archive[name].shape for name in archive.files}
+    return killed
+
+
+def test_kills_lose_nothing_but_an_iteration(job):
+    folder, whole = job
+    kill_often(folder, 4, random.Random(0))
+    last = command(folder)
+    assert last.wait(120) == 0, last.stderr.read()
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+    assert {path.name for path in folder.iterdir()} == {"x.npy", "c.npz", "r.npz"}
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(job):
+    folder, whole = job
+    killed = 0
+    while killed < 100:
+        killed += kill_often(folder, 10, random.Random(killed))
+        if (folder / "r.npz").exists():  # begin anew
+            assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+            (folder / "r.npz").unlink()
+            (folder / "c.npz").unlink()
+    last = command(folder)
+    assert last.wait(120) == 0
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
