@@ -22,7 +22,7 @@ import numpy as np
 from gcp import arguments
 from gcp._typing import Array
 from gcp.errors import CheckpointWarning, DataError, FormatError
-from gcp.io.files import opened, replacing
+from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
 from gcp.solvers.base import SolverOutput, Trace
@@ -140,7 +140,7 @@ class Checkpoint(Journal):
             self.seed, self.seconds_before = int(meta["seed"]), float(meta["seconds"])
             self.outputs = dict(meta["outputs"])
             self.running = None if meta["running"] is None else (meta["running"][0], meta["running"][1])
-        except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, IndexError) as error:
+        except (*DAMAGE, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
             if isinstance(error, DataError):
                 raise type(error)(f"{self.path}: {error}") from error
             raise FormatError(f"{self.path}: no checkpoint, or a damaged one ({error}).") from error
