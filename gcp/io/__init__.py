@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from gcp.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.io import mat, npy, npz, tables, tns, toolbox
