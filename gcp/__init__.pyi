@@ -3,6 +3,7 @@ from . import datasets as datasets
 from . import plots as plots
 from .analysis import suggest_loss as suggest_loss
 from .domain import Interval as Interval
+from .errors import CheckpointWarning as CheckpointWarning
 from .errors import ConvergenceWarning as ConvergenceWarning
 from .errors import DataError as DataError
 from .errors import DomainError as DomainError

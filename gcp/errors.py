@@ -33,3 +33,7 @@ class FormatError(DataError):
 
 class ConvergenceWarning(UserWarning):
     """A fit stopped before it met its tolerance."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint cannot be written; the fit goes on without."""

@@ -14,6 +14,7 @@ from gcp.cells import Cells, known_cells
 from gcp.losses.base import Loss
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
+from gcp.solvers.journal import Journal
 from gcp.tensors.coerce import as_tensor
 
 _RANGE = 1e-4, 1e8
@@ -24,15 +25,18 @@ _TOL = 1e-4
 """Relative change of r that ends the search."""
 
 
-def fit_estimating_r(fit: Callable[..., FitResult], arguments: dict[str, Any]) -> FitResult:
+def fit_estimating_r(
+    fit: Callable[[Journal, dict[str, Any]], FitResult], journal: Journal, arguments: dict[str, Any]
+) -> FitResult:
     """A negative-binomial model whose r maximises the likelihood together with the factors.
 
     Parameters
     ----------
     fit : callable
-        `fit_gcp`.
+        `fit_gcp`, of a journal and arguments by name.
+    journal : Journal
     arguments : dict
-        Its arguments, with a loss whose r is "estimate".
+        With a loss whose r is "estimate".
 
     Returns
     -------
@@ -44,16 +48,15 @@ def fit_estimating_r(fit: Callable[..., FitResult], arguments: dict[str, Any]) -
     In turn, the factors are fitted under r, and r to the expectations that they give; a secant step on log r between
     two such rounds saves most of them. All starts run at the first r only.
     """
-    began = time.perf_counter()
-    loss, options = arguments.pop("loss"), arguments
-    limit = options["max_seconds"]
-    tensor = as_tensor(options.pop("data"), options.pop("mask"), options.pop("entry_weights"))
+    began = time.perf_counter() - journal.seconds_before
+    loss, limit = arguments["loss"], arguments["max_seconds"]
+    tensor = as_tensor(*(arguments[name] for name in ("data", "mask", "entry_weights")))
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
-    rank = options.pop("rank")
-    first = result = fit(tensor, rank, loss=loss, **options)
+    options = arguments | {"data": tensor, "mask": None, "entry_weights": None}
+    first = result = fit(journal.within("round 0"), options | {"loss": loss})
     options |= {"n_starts": 1, "random_state": result.settings["seed"]}
     seen: list[tuple[float, float]] = []
-    for _ in range(_ROUNDS):
+    for k in range(1, _ROUNDS + 1):
         cells = known_cells(result, tensor)
         now, best = np.log(loss.r), np.log(_most_likely(result.loss, cells))
         left = None if limit is None else limit - (time.perf_counter() - began)
@@ -67,7 +70,8 @@ def fit_estimating_r(fit: Callable[..., FitResult], arguments: dict[str, Any]) -
         aim = float(np.exp(_secant(seen)))
         start = _rescaled(result, loss.r / aim)
         loss = replace(loss, r=aim)
-        result = fit(tensor, rank, loss=loss, **{**options, "init": start, "max_seconds": left})
+        own = {"loss": loss, "init": start, "max_seconds": left}
+        result = fit(journal.within(f"round {k}"), options | own)
     asked = {name: first.settings[name] for name in ("init", "n_starts", "max_seconds")}
     settings = result.settings | asked | {"estimated": {"r": loss.r}}
     return replace(result, settings=settings, seconds=time.perf_counter() - began)

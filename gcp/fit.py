@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments
+from gcp import arguments, fingerprint
 from gcp.bounds import resolve as resolve_bounds
+from gcp.checkpoint import Checkpoint, kept
+from gcp.domain import is_real
 from gcp.errors import ConvergenceWarning, ParameterError
 from gcp.estimating import fit_estimating_r
 from gcp.job import INTERRUPTED, Job, run_starts
 from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
+from gcp.losses.registry import get_loss
 from gcp.objectives.choose import build_objective
 from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult, normalize
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
+from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.tensors.coerce import as_tensor
 
 _MOST_POINTS = 100
 """Of the course of each start that is kept."""
@@ -53,6 +61,8 @@ def fit_gcp(
     random_state: int | np.random.Generator | None = None,
     n_threads: int | None = None,
     callback: Callable[[IterationState], bool | None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
     verbose: bool = False,
 ) -> FitResult:
     """Fit a generalized CP decomposition: minimise the weighted sum of a loss over the entries of a tensor.
@@ -123,6 +133,12 @@ def fit_gcp(
         None = all cores that this process may use. The result is the same on every run with the same number.
     callback : callable, optional
         ``callback(state)`` after each iteration (see `IterationState`); a true value stops the fit.
+    checkpoint : path, optional
+        A file for the state of the fit, of all its starts. If it is there, the fit goes on from it, to the same bits
+        as if it had never stopped (with the same `n_threads` on the same machine); a file of other data or other
+        arguments is refused. At the end it holds the outcome.
+    checkpoint_every : float
+        Seconds between writings, at the end of an iteration.
     verbose : bool
         Progress on stderr: a live bar on a terminal, plain lines otherwise.
 
@@ -133,7 +149,7 @@ def fit_gcp(
     Raises
     ------
     DataError, DomainError
-        Unusable data, or data outside the loss's domain.
+        Unusable data, or data outside the loss's domain; a checkpoint of another fit.
     ParameterError
         Unknown names, arguments out of range or of the wrong shape.
     FitError
@@ -143,10 +159,13 @@ def fit_gcp(
     -----
     ConvergenceWarning
         If the fit stopped before it met a tolerance.
+    CheckpointWarning
+        If the checkpoint cannot be written.
 
     Notes
     -----
-    An interrupt (Ctrl-C) ends the fit and returns the best model so far, with status "interrupted".
+    An interrupt (Ctrl-C) ends the fit and returns the best model so far, with status "interrupted". With a checkpoint
+    it waits for the end of the iteration, and the file is written first; a second one does not wait.
 
     References
     ----------
@@ -161,58 +180,100 @@ def fit_gcp(
     True
     """
     given = dict(locals())
-    began = time.perf_counter()
-    if isinstance(loss, Loss) and loss.unknowns:
-        return fit_estimating_r(fit_gcp, given)
+    path, every = given.pop("checkpoint"), given.pop("checkpoint_every")
+    if path is None:
+        return _warned(_fit(FORGETFUL, given))
+    if not (is_real(every) and every >= 0):
+        raise ParameterError(f"checkpoint_every must be a number of seconds >= 0: found {every!r}.")
+    given["data"] = as_tensor(given["data"], given.pop("mask"), given.pop("entry_weights"))
+    given |= {"mask": None, "entry_weights": None}
+    own = get_loss(loss) if isinstance(loss, str) else loss
+    identity = fingerprint.of_data(given["data"], own) | {
+        name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY
+    }
+    seed = None if random_state is None else arguments.seed(random_state)
+    with kept(Checkpoint(Path(path), every, identity, seed)) as journal:
+        result = _fit(journal, given | {"random_state": journal.seed})
+        if result.status == "interrupted":
+            if Path(path).exists() and not journal.has_failed:
+                result = replace(result, message=f"{result.message}; {path} goes on from there")
+        else:
+            journal.write()
+    return _warned(result)
+
+
+def _warned(result: FitResult) -> FitResult:
+    """To the caller of `fit_gcp`, if the fit did not converge."""
+    if not result.converged:
+        warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=3)
+    return result
+
+
+_NOT_OF_IDENTITY = (
+    "data",
+    "loss",
+    "mask",
+    "entry_weights",
+    "random_state",
+    "n_threads",
+    "callback",
+    "verbose",
+)
+
+
+def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
+    """`fit_gcp` of arguments by name."""
+    began, ask = time.perf_counter() - journal.seconds_before, SimpleNamespace(**given)
+    if isinstance(ask.loss, Loss) and ask.loss.unknowns:
+        return fit_estimating_r(_fit, journal, given)
+    callback = ask.callback
     if callback is not None and not callable(callback):
         raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
-    n_starts = arguments.whole_number("n_starts", n_starts)
-    method = arguments.solver(solver, n_iter_max, tol, max_seconds)
+    n_starts = arguments.whole_number("n_starts", ask.n_starts)
+    method = arguments.solver(ask.solver, ask.n_iter_max, ask.tol, ask.max_seconds)
     objective = build_objective(
-        data,
-        loss,
-        mask=mask,
-        entry_weights=entry_weights,
-        l2_reg=l2_reg,
-        n_threads=n_threads,
-        weight_reg=weight_reg,
-        dirichlet_reg=dirichlet_reg,
+        ask.data,
+        ask.loss,
+        mask=ask.mask,
+        entry_weights=ask.entry_weights,
+        l2_reg=ask.l2_reg,
+        n_threads=ask.n_threads,
+        weight_reg=ask.weight_reg,
+        dirichlet_reg=ask.dirichlet_reg,
     )
     shape = objective.tensor.shape
-    fixed = arguments.fixed_modes(fixed_modes, len(shape))
-    groups = arguments.groups(tied_modes, fixed, shape)
-    modes = arguments.effect_modes(main_effects, len(shape), fixed, any(len(group) > 1 for group in groups))
-    rank = arguments.whole_number("rank", rank, least=0 if modes else 1)
+    fixed = arguments.fixed_modes(ask.fixed_modes, len(shape))
+    groups = arguments.groups(ask.tied_modes, fixed, shape)
+    has_ties = any(len(group) > 1 for group in groups)
+    modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
+    rank = arguments.whole_number("rank", ask.rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
-    limits = resolve_bounds(bounds, shapes, objective.loss.model_domain, objective.loss.name)
-    if dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
+    limits = resolve_bounds(ask.bounds, shapes, objective.loss.model_domain, objective.loss.name)
+    if ask.dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
         raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
-    seed = arguments.seed(random_state)
-    if verbose and objective.zeros_note:
+    seed = arguments.seed(ask.random_state)
+    if ask.verbose and objective.zeros_note:
         tell(objective.zeros_note)
-    job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
+    job = Job(objective, rank, ask.init, limits, fixed, groups, method, seed, modes)
     with (
-        reporter(verbose, n_starts) as progress,
-        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
+        reporter(ask.verbose, n_starts) as progress,
+        compilation.noticed(tell_of_compilation) if ask.verbose else nullcontext(),
         threads.single_threaded_blas(),
     ):
-        outputs, interrupted = run_starts(job, n_starts, max_seconds, callback, progress)
+        outputs, interrupted = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)
     options = {
-        "init": arguments.describe(init),
+        "init": arguments.describe(ask.init),
         "n_starts": n_starts,
-        "bounds": arguments.describe(bounds),
+        "bounds": arguments.describe(ask.bounds),
         "fixed_modes": list(fixed),
         "tied_modes": [list(group) for group in groups if len(group) > 1],
         "l2_reg": arguments.describe_ridge(objective.penalty, modes),
-        "weight_reg": float(weight_reg),
-        "dirichlet_reg": float(dirichlet_reg),
+        "weight_reg": float(ask.weight_reg),
+        "dirichlet_reg": float(ask.dirichlet_reg),
         "main_effects": list(modes),
-        "max_seconds": max_seconds,
+        "max_seconds": ask.max_seconds,
     }
-    result = _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
-    if not result.converged:
-        warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=2)
-    return result
+    return _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
 
 
 def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from gcp.objectives.sampled import Seeds
 from gcp.progress import Reporter
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
+from gcp.solvers.journal import Journal
 from gcp.start import given_factors, random_factors, svd_factors
 
 _CLEAR = 1e-2
@@ -150,27 +151,27 @@ def run_starts(
     max_seconds: float | None,
     callback: Callable[[IterationState], bool | None] | None,
     progress: Reporter,
+    journal: Journal,
 ) -> tuple[list[SolverOutput], bool]:
     """The outcome of every start, and whether an interrupt cut them short.
 
     With main effects, the additive model comes last, as one more outcome if no start ends below it.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - journal.seconds_before
     outputs: list[SolverOutput] = []
     for index in range(n_starts):
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         if index and left is not None and left <= 0:
             break
         solver = _timed(job.solver, left)
-        watch = None
+        watch = _Watch(index, callback, progress)
         try:
-            start = job.start(index)
-            free, bounds = job.problem(start, job.effects, index)
-            watch = _Watch(free, index, callback, progress)
-            found = _solve(solver, free, start, bounds, watch)
-            outputs.append(_settled(job, free, job.effects, found))
+            begin = partial(job.start, index)
+            run = partial(_from_start, job, begin=begin, index=index, solver=solver, watch=watch)
+            found = journal.stage(f"start {index}", run)
+            outputs.append(found)
         except KeyboardInterrupt:
-            latest = watch.interrupted() if watch else []
+            latest = watch.interrupted()
             if not (outputs or latest):
                 raise
             return outputs + latest, True
@@ -179,10 +180,25 @@ def run_starts(
     if job.effects is not None and job.rank and outputs[-1].status != "callback":
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         try:
-            outputs += _better_additive(job, outputs, left, progress)
+            outputs += _better_additive(job, outputs, left, progress, journal)
         except KeyboardInterrupt:
             return outputs, True
     return outputs, False
+
+
+def _from_start(
+    job: Job,
+    journal: Journal,
+    *,
+    begin: Callable[[], list[FloatArray]],
+    index: int,
+    solver: Solver,
+    watch: _Watch,
+) -> SolverOutput:
+    """The settled outcome of one start."""
+    start = begin()
+    free, bounds = job.problem(start, job.effects, index)
+    return _settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
 
 
 def _timed(solver: Solver, max_seconds: float | None) -> Solver:
@@ -193,7 +209,11 @@ def _timed(solver: Solver, max_seconds: float | None) -> Solver:
 
 
 def _better_additive(
-    job: Job, outputs: list[SolverOutput], max_seconds: float | None, progress: Reporter
+    job: Job,
+    outputs: list[SolverOutput],
+    max_seconds: float | None,
+    progress: Reporter,
+    journal: Journal,
 ) -> list[SolverOutput]:
     """The additive model as one more outcome, if it is better than the others and components may be 0.
 
@@ -204,10 +224,16 @@ def _better_additive(
         return []
     alone, solver = replace(job, rank=0), _timed(job.solver, max_seconds)
     best, start = min(output.objective for output in outputs), job.additive_start()
-    for method in (_roughly(solver), solver):
-        free, bounds = alone.problem(start, alone.effects)
-        found = _solve(method, free, start, bounds, _Watch(free, 0, None, progress))
-        found = _settled(alone, free, alone.effects, found)
+    for name, method in (("additive, roughly", _roughly(solver)), ("additive", solver)):
+        run = partial(
+            _from_start,
+            alone,
+            begin=partial(list, start),
+            index=0,
+            solver=method,
+            watch=_Watch(0, None, progress),
+        )
+        found = journal.stage(name, run)
         # The factors of free modes are 0, which switches components off; fixed ones keep their penalty.
         given = outputs[0].factors  # in all outcomes the same
         components = [given[n][:, : job.rank] if n in job.fixed else z for n, z in enumerate(zeros)]
@@ -290,10 +316,17 @@ def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray
 
 
 def _solve(
-    solver: Solver, free: FreeFactors, start: list[FloatArray], bounds: Bounds, watch: _Watch
+    solver: Solver,
+    free: FreeFactors,
+    start: list[FloatArray],
+    bounds: Bounds,
+    watch: _Watch,
+    journal: Journal,
 ) -> SolverOutput:
     if free.groups:
-        return solver.solve(free, free.reduce(start), bounds.select(free.groups), watch)
+        watch.free = free
+        options = {} if type(journal) is Journal else {"journal": journal}
+        return solver.solve(free, free.reduce(start), bounds.select(free.groups), watch, **options)
     value, _ = free.value_and_grad([])
     message = "every mode is fixed: nothing to fit"
     return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]), "")
@@ -304,12 +337,11 @@ class _Watch:
 
     def __init__(
         self,
-        free: FreeFactors,
         index: int,
         callback: Callable[[IterationState], bool | None] | None,
         progress: Reporter,
     ) -> None:
-        self.free = free
+        self.free: FreeFactors | None = None
         self.index = index
         self.callback = callback
         self.progress = progress
@@ -317,6 +349,7 @@ class _Watch:
         self.trace = Trace()
 
     def __call__(self, state: IterationState) -> bool:
+        assert self.free is not None
         factors = [a.copy() for a in self.free.expand(state.factors)]
         state = replace(state, start=self.index, factors=factors)
         self.latest = state

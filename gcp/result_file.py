@@ -13,7 +13,7 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io.files import opened, replacing
+from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
 from gcp.labels import ModeLabels
@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
     try:
         with opened(path, False) as file:
             return _result(_arrays(file), loss)
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError) as error:
+    except (*DAMAGE, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, DataError | ParameterError):
             raise type(error)(f"{path}: {error}") from error
         raise FormatError(f"{path}: no result of a fit, or a damaged one ({error}).") from error

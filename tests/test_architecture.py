@@ -34,6 +34,7 @@ LAYERS = {
     6: {
         "arguments",
         "evaluation",
+        "fingerprint",
         "holdout",
         "job",
         "progress",

@@ -57,7 +57,7 @@ def test_a_search_that_is_interrupted_goes_on(planted):
     try:
         wait_for_fits(3)
         os.kill(first.pid, signal.SIGTERM)
-        assert first.wait(30) == 130
+        assert first.wait(30) == 143
     finally:
         first.kill()
     done = {path.name: path.stat().st_mtime_ns for path in Path("fits").glob("*.npz")}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gcp.cli import anomalies, convert, fit, info, judge, losses, plot, rank, report, suggest
+from gcp.cli.interrupts import INTERRUPTED, TERMINATED, Terminated
 from gcp.cli.parsing import Parser, ShowVersion, add_debug
 from gcp.errors import GcpError
 
@@ -16,7 +17,7 @@ _EPILOG = """\
 example:
   gcp fit nyc_flights --loss poisson --rank 5 --out flights.npz --plot flights.png
 
-exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 1 anything else
+exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 143 terminated, 1 anything else
 """
 
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 1 anything else.
+        The exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 143 terminated, 1 anything else.
     """
     is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
@@ -44,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Terminated:
+        return _fail("terminated", TERMINATED)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if is_debug:
             raise

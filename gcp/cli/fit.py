@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import gcp
 from gcp._typing import Array
 from gcp.cli.fit_options import add_options
+from gcp.cli.interrupts import terminated_like_interrupted
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
 from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from gcp.holdout import HeldOut
     from gcp.tensors.listing import Tensor
 
-_INTERRUPTED = 130
 _LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 
 
@@ -54,7 +52,11 @@ def run(args: argparse.Namespace) -> int:
     test = None
     if args.test_fraction is not None:
         (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
-    result = _fit(args, tensor, cells, loss)
+    with terminated_like_interrupted() as ending:
+        result = _fit(args, tensor, cells, loss)
+    is_interrupted = result.status == "interrupted"
+    if is_interrupted and args.checkpoint:
+        print(f"gcp: {result.message}", file=sys.stderr)
     held_out = None if test is None else _judged(result, test)
     written: dict[str, str] = {}
     try:
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             written["plot"] = args.plot
     finally:  # whatever cannot be written, the numbers are shown
         _report(args, result, written, held_out)
-    return _INTERRUPTED if result.status == "interrupted" else 0
+    return ending.status if is_interrupted else 0
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
@@ -81,8 +83,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: gcp.Loss) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
-    with warnings.catch_warnings(), terminated_like_interrupted():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
+        warnings.showwarning = lambda text, *_, **__: print("gcp: warning:", text, file=sys.stderr)
         try:
             return gcp.fit_gcp(
                 tensor,
@@ -105,26 +108,14 @@ def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: 
                 max_seconds=args.max_seconds,
                 random_state=args.seed,
                 n_threads=args.threads,
+                checkpoint=args.checkpoint,
+                checkpoint_every=args.checkpoint_every,
                 verbose=not args.quiet,
             )
         except DomainError as error:
             is_cured = not (args.exclude_zeros or loss.data_domain.contains(0.0) or (tensor.values < 0).any())
             hint = " On the command line, --exclude-zeros leaves zeros out." if is_cured else ""
             raise DomainError(f"{error}{hint}") from error
-
-
-@contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, as batch systems send it, ends a fit as Ctrl-C does."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _without_zeros(tensor: Tensor) -> Tensor:

@@ -164,6 +164,18 @@ def _add_output(parser: Parser) -> None:
     group.add_argument(
         "--out", metavar="FILE", help="save the result: .npz, for gcp plot, --init and FitResult.load"
     )
+    group.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="keep the state of the fit there, and go on from it if it is there: to the same end, bit by bit",
+    )
+    group.add_argument(
+        "--checkpoint-every",
+        type=at_least(0.0),
+        default=60.0,
+        metavar="X",
+        help="seconds between writings of the checkpoint (default: 60)",
+    )
     group.add_argument("--plot", metavar="FILE", help="draw all components: .png, .pdf or .svg")
     group.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     group.add_argument(

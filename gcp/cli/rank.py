@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 import gcp
-from gcp.cli.fit import effect_modes, terminated_like_interrupted
+from gcp.cli.fit import effect_modes
 from gcp.cli.fit_options import at_least, param
+from gcp.cli.interrupts import terminated_like_interrupted
 from gcp.cli.output import check_picture, check_target, print_json, save_figure
 from gcp.cli.parsing import Commands, Parser, add_command
 from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from gcp.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.io import mat, npy, npz, tables, tns, toolbox
 from gcp.io.base import Format
-from gcp.io.files import opened, replacing
+from gcp.io.files import DAMAGE, opened, replacing
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.listing import Tensor
 
@@ -31,8 +28,6 @@ _FORMATS: dict[str, Format] = {
     ".ttb": toolbox.FORMAT,
     ".txt": toolbox.FORMAT,
 }
-
-_DAMAGE = (BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)  # the last: zip features
 
 
 def read_tensor(
@@ -104,7 +99,7 @@ def read_tensor(
         raise type(error)(f"{path}: {error}") from error
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from gcp.errors import DataError
+
+DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+"""What Python's archives raise over damaged ones; the last, over features that it lacks."""
 
 _PACKED = 1 << 18
 """Bytes that are unpacked at a time."""

@@ -39,6 +39,8 @@ def read_array(file: BinaryIO) -> Array:
                 "instead, e.g. array.astype(float)."
             ) from None
         raise FormatError(f"the file is damaged or was cut short: {error}.") from error
+    except (MemoryError, OverflowError) as error:
+        raise FormatError(f"the file promises more numbers than memory can hold: {error}.") from error
 
 
 def _read(file: BinaryIO) -> DenseTensor:

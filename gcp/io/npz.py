@@ -135,12 +135,12 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
     write_archive(file, arrays)
 
 
-def write_archive(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+def write_archive(file: BinaryIO, arrays: Mapping[str, Array], *, is_packed: bool = True) -> None:
     """Write arrays as an .npz archive without pickle and without times: equal arrays, equal bytes."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_DEFLATED if is_packed else zipfile.ZIP_STORED
             info.create_system = 3  # the same bytes on every platform
             with archive.open(info, "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)

@@ -81,9 +81,16 @@ def _read_parquet(file: BinaryIO, **options: Any) -> Tensor:
         written_index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
         frame = _frame_of(table.drop_columns(written_index))
     except (arrow.ArrowException, OSError, ValueError) as error:
-        reason = str(error).rstrip(".")
-        raise FormatError(f"not a .parquet file, or one that is damaged or cut short: {reason}.") from error
-    return _from_frame(frame, "row {}".format, 1, **options)
+        raise _no_parquet(error) from error
+    try:
+        return _from_frame(frame, "row {}".format, 1, **options)
+    except arrow.ArrowException as error:  # texts are unpacked when they are used
+        raise _no_parquet(error) from error
+
+
+def _no_parquet(error: Exception) -> FormatError:
+    reason = str(error).rstrip(".")
+    return FormatError(f"not a .parquet file, or one that is damaged or cut short: {reason}.")
 
 
 def _frame_of(table: Any) -> pd.DataFrame:

@@ -290,6 +290,7 @@ class EntrywiseObjective:
             value_and_grad,
             self.is_exact_affordable,
             draw,
+            rng,
             rows,
             controlled.is_nonnegative,
             len(self.tensor.listing.x),

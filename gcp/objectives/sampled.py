@@ -59,20 +59,23 @@ class Sampled:
         ``value_and_grad(factors)`` of a sample that was drawn once: a function of the factors like any other.
     gradient : callable
         ``gradient(factors)`` of a new batch at each call.
+    rng : numpy.random.Generator
+        That of the batches.
     saturated_value, null_value : float
         Of the objective itself, exactly.
     """
 
     value_and_grad: ValueAndGrad
     gradient: Callable[[Factors], list[FloatArray]]
+    rng: np.random.Generator
     saturated_value: float
     null_value: float
 
 
 def sample(
     tensor: TensorData, loss: Loss, penalty: Penalty, n_threads: int, sampling: Sampling, seeds: Seeds
-) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]]]:
-    """The two functions of `Sampled`, from one that gives the loss of a batch and its gradient.
+) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+    """The two functions of `Sampled` and the generator, from one that gives the loss of a batch and its gradient.
 
     Each has a generator of its own, so that neither moves the other's draws.
     """
@@ -89,4 +92,4 @@ def sample(
         penalty.add_to(0.0, grad, factors)
         return grad
 
-    return value_and_grad, gradient
+    return value_and_grad, gradient, rng

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from gcp._typing import Factors
 from gcp.objectives.row_wise import RowWise
 from gcp.objectives.sampled import ValueAndGrad
@@ -22,6 +24,8 @@ class SampledRows:
         Which of the two.
     draw : callable
         ``draw(factors, n)``: the problem in rows with n fresh zeros, for factors (of all modes) near these.
+    rng : numpy.random.Generator
+        That of the fresh zeros.
     rows : RowWise
         The same problem without entries: its modes, template and penalty.
     is_controlled : bool
@@ -35,6 +39,7 @@ class SampledRows:
     value_and_grad: ValueAndGrad
     is_exact: bool
     draw: Callable[[Factors, int], RowWise]
+    rng: np.random.Generator
     rows: RowWise
     is_controlled: bool
     n_listed: int

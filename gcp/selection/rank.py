@@ -17,6 +17,7 @@ from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
 from gcp.evaluation import evaluate
+from gcp.fingerprint import described
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
@@ -86,9 +87,10 @@ def select_rank(
     mask, entry_weights
         As for `fit_gcp`.
     folder : path, optional
-        Where every fit is saved when it is done. Called again with the same data and arguments, those that are there
-        are not done again, and the outcome is the same (with another `n_jobs` or `n_threads`, up to rounding). More
-        splits and penalties may be asked for. If `random_state` is None, the seed is that of the folder.
+        Where every fit is saved when it is done, and its state every minute. Called again with the same data and
+        arguments, those that are there are not done again, and the outcome is the same (with another `n_jobs` or
+        `n_threads`, up to rounding). More splits and penalties may be asked for. If `random_state` is None, the seed
+        is that of the folder.
     n_jobs : int, optional
         Processes that fit side by side, for different splits and penalties; -1 is one for each core. None is 1, whose
         fits use `n_threads` threads each.
@@ -139,7 +141,7 @@ def select_rank(
             "ranks": found,
             "main_effects": [effects, effects_ridge],
             "splits": list(splitting),
-            "options": folders.described(options),
+            "options": described(options),
         }
         seed = folders.prepare(Path(folder), tensor, loss, settings, seed)
     assert seed is not None
@@ -277,6 +279,7 @@ class _Search:
         l2_reg: Any = strengths.l2_reg
         if self.effects_strength is not None:
             l2_reg = {"factors": l2_reg, "main_effects": self.effects_strength}
+        state = None if path is None else path.with_suffix(".state")
         result = fit_in_series(
             tensor,
             rank,
@@ -287,10 +290,12 @@ class _Search:
             main_effects=self.effects,
             random_state=rng,
             n_threads=self.n_threads,
+            checkpoint=state,
             **options,
         )
-        if path is not None:
+        if path is not None and state is not None:
             result.save(path)
+            state.unlink(missing_ok=True)
         return result
 
 

@@ -16,6 +16,7 @@ from gcp.objectives.base import Objective
 from gcp.objectives.sampled import Sampled, Sampling
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.run import ESTIMATE, Options, Run
 
 
@@ -121,7 +122,12 @@ class Adam(Options):
         return Sampling(self.sampler, self.samples, self.value_samples)
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -132,16 +138,11 @@ class Adam(Options):
         ParameterError
             If there is no such sampler for the data.
         """
-        run = _Run(self, objective.sampled(self.sampling), start, bounds, callback)
-        if self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            run.epoch()
-        found = run.output()
+        found = journal.stage("samples", lambda own: self._epochs(objective, start, bounds, callback, own))
         if not objective.is_exact_affordable:
             return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
-            return exact.polished(self, objective, found, bounds, callback)
+            return exact.polished(self, objective, found, bounds, callback, journal)
         final = Run(self, objective, found.factors, bounds, None)  # evaluates the objective itself
         return replace(
             found,
@@ -150,12 +151,29 @@ class Adam(Options):
             n_eval=found.n_eval + 1,
         )
 
+    def _epochs(
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None,
+        journal: Journal,
+    ) -> SolverOutput:
+        run = _Run(self, objective.sampled(self.sampling), start, bounds, callback)
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        while not run.stop:
+            journal.offer(run.snapshot)
+            run.epoch()
+        return run.output()
+
 
 class _Run(Run):
     """Adds the epochs, over the objective's sampled form."""
 
     options: Adam
     objective: Sampled
+    kept = ("rate", "n_fails", "n_steps", "moments")
 
     def __init__(
         self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, callback: Callback | None
@@ -199,6 +217,15 @@ class _Run(Run):
             if options.max_seconds is not None and time.perf_counter() - self.began >= options.max_seconds:
                 break
         return True
+
+    def snapshot(self) -> State:
+        """With the generator of the batches."""
+        return super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
+
+    def restore(self, state: State) -> None:
+        """With the generator of the batches."""
+        super().restore(state)
+        self.objective.rng.bit_generator.state = state["generator"]
 
     def _state(self) -> IterationState:
         return replace(super()._state(), is_estimate=True)

@@ -15,6 +15,7 @@ from gcp.objectives.base import Objective
 from gcp.objectives.least_squares import LeastSquares
 from gcp.solvers import normal
 from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.run import LARGE_GRADIENT, Options, Run
 
 _NEARNESS = {"float64": 1e-12, "float32": 1e-5}
@@ -67,7 +68,12 @@ class ALS(Options):
     """
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start`.
 
@@ -81,9 +87,10 @@ class ALS(Options):
         problem = _least_squares(objective, bounds)
         run = _Run(self, objective, start, bounds, callback)
         run.prepare(problem, start)
-        if self.n_iter_max == 0:
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
             run.stop = "n_iter_max"
         while not run.stop:
+            journal.offer(run.snapshot)
             run.iterate()
         run.finish()
         return run.output()
@@ -112,6 +119,8 @@ def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
 
 class _Run(Run):
     """Adds the sweeps; all factors, fixed ones too, side by side as `normal` wants them."""
+
+    kept = ("current", "previous", "age", "evaluated", "always_evaluate")
 
     def prepare(self, problem: LeastSquares, start: Factors) -> None:
         """Take the parts of the objective and the factors at the start."""

@@ -10,6 +10,7 @@ from gcp.objectives.base import Objective
 from gcp.solvers import exact, sampled_rows
 from gcp.solvers.adam import Adam
 from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.run import Options
 from gcp.solvers.sampled_rows import SampledRowNewton
 
@@ -44,7 +45,12 @@ class Auto(Options):
     """
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -54,7 +60,7 @@ class Auto(Options):
             If the objective is not finite at the start.
         """
         if sampled_rows.suits(objective):
-            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, callback)
+            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, callback, journal)
         if not objective.is_exact_affordable:
-            return Adam(**vars(self)).solve(objective, start, bounds, callback)
-        return exact.minimize(self, objective, start, bounds, callback)
+            return Adam(**vars(self)).solve(objective, start, bounds, callback, journal)
+        return exact.minimize(self, objective, start, bounds, callback, journal)

@@ -9,6 +9,7 @@ from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
 from gcp.solvers import als, rows
 from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 from gcp.solvers.relay import continued, joined, seconds_left
@@ -19,7 +20,12 @@ _SWEEPS = 40
 
 
 def minimize(
-    options: Options, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None
+    options: Options,
+    objective: Objective,
+    start: Factors,
+    bounds: Bounds,
+    callback: Callback | None,
+    journal: Journal = FORGETFUL,
 ) -> SolverOutput:
     """Minimise from `start` within `bounds`; see `Auto` for which method runs when.
 
@@ -29,14 +35,14 @@ def minimize(
         If the objective is not finite at the start.
     """
     if rows.suits(objective):
-        return rows.RowNewton(**vars(options)).solve(objective, start, bounds, callback)
+        return rows.RowNewton(**vars(options)).solve(objective, start, bounds, callback, journal)
     if not objective.has_curvature:
-        return LBFGSB(**vars(options)).solve(objective, start, bounds, callback)
+        return LBFGSB(**vars(options)).solve(objective, start, bounds, callback, journal)
     finisher = PreconditionedLBFGS(**vars(options))
     if not als.suits(objective, bounds):
-        return finisher.solve(objective, start, bounds, callback)
+        return finisher.solve(objective, start, bounds, callback, journal)
     starter = als.ALS(**{**vars(options), "n_iter_max": min(options.n_iter_max, _SWEEPS)})
-    first = starter.solve(objective, start, bounds, callback)
+    first = journal.stage("als", lambda own: starter.solve(objective, start, bounds, callback, own))
     if first.status not in ("n_iter_max", "stalled") or first.n_iter == options.n_iter_max:
         return first
     finisher = replace(
@@ -44,13 +50,20 @@ def minimize(
         n_iter_max=options.n_iter_max - first.n_iter,
         max_seconds=seconds_left(options.max_seconds, first),
     )
-    return joined(first, finisher.solve(objective, first.factors, bounds, continued(callback, first)))
+    rest = continued(callback, first)
+    return joined(first, finisher.solve(objective, first.factors, bounds, rest, journal))
 
 
 def polished(
-    options: Options, objective: Objective, found: SolverOutput, bounds: Bounds, callback: Callback | None
+    options: Options,
+    objective: Objective,
+    found: SolverOutput,
+    bounds: Bounds,
+    callback: Callback | None,
+    journal: Journal,
 ) -> SolverOutput:
     """The outcome of a stochastic method, and an exact one from there on with what is left of the limits."""
     left = seconds_left(options.max_seconds, found)
     rest = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol, left)
-    return joined(found, minimize(rest, objective, found.factors, bounds, continued(callback, found)))
+    callback = continued(callback, found)
+    return joined(found, minimize(rest, objective, found.factors, bounds, callback, journal))

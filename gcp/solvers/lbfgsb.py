@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
 from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal, State
+from gcp.solvers.reverse import Routine
 from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
 
 _MARGIN_ITERATIONS = 100
@@ -48,7 +48,12 @@ class LBFGSB(Options):
     memory: int = 20
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -58,65 +63,57 @@ class LBFGSB(Options):
             If the objective is not finite at the start.
         """
         run = _Run(self, objective, start, bounds, callback)
-        if self.n_iter_max == 0:
+        run.begin(NEAR if run.has_room(NEAR) else 0.0)
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
             run.stop = "n_iter_max"
-        elif run.has_room(NEAR):
-            run.minimize(NEAR)
         while not run.stop:
-            run.minimize(0.0)
+            journal.offer(run.snapshot)
+            run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
                 run.stop = run.limit() if run.release() else "stalled"
+                run.begin(0.0)
         return run.output()
 
 
 class _Run(Run):
-    """Adds what SciPy's method needs: the last point that it asked for, and an answer where F is not finite."""
+    """Adds SciPy's routine, the last point that it asked for, and an answer where F is not finite."""
 
     options: LBFGSB
+    kept = ("first",)
 
-    def minimize(self, margin: float) -> None:
-        """Run SciPy's method from the current point, at a distance from the bounds, until a rule ends it.
+    def begin(self, margin: float) -> None:
+        """Start the routine at the current point, at a distance from the bounds.
 
-        A run that keeps a margin ends early, without setting `stop`, once it is roughly flat. It keeps the fit
-        from the edge of the domain of losses such as Poisson's: where a model entry is 0 under a positive datum
-        the gradient is so large, and in so small a neighbourhood, that steps shrink to nothing.
+        With a margin it ends early, without setting `stop`, once it is roughly flat. That keeps the fit from the edge
+        of the domain of losses such as Poisson's: where a model entry is 0 under a positive datum the gradient is so
+        large, and in so small a neighbourhood, that steps shrink to nothing.
         """
-        self.margin = margin
+        self.margin, self.first = margin, self.n_iter
         self.last = self.z, self.value, self.grad
-        before = self.n_iter
-        left = self.options.n_iter_max - self.n_iter
-        outcome = minimize(
-            self.value_and_grad,
-            self.z,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(*self.limits(), strict=True)),
-            callback=self.after_step,
-            options={
-                "maxcor": self.options.memory,
-                "maxiter": min(left, _MARGIN_ITERATIONS) if margin else left,
-                "maxfun": np.iinfo(np.int32).max,
-                "maxls": 30,
-                "ftol": 0.0,
-                "gtol": 0.0,
-            },
-        )
-        if self.stop or margin:
-            return
-        if outcome.success:
+        self.routine = Routine(self.z, *self.limits(), self.options.memory)
+
+    def iterate(self) -> None:
+        """One iteration, or the end of the routine and what follows from it."""
+        if self.routine.iterate(self.value_and_grad):
+            self.after_step(self.routine.x)
+        elif self.margin:
+            self.begin(0.0)
+        elif self.routine.converged:
             self.stop = "precision"
-        elif self.n_iter == before:  # a fresh start failed too
+        elif self.n_iter == self.first:  # a fresh start failed too
             self.stop = "precision" if self.is_flat(1e3) else "line_search"
+        else:
+            self.begin(0.0)
 
     def value_and_grad(self, z: Array) -> tuple[float, FloatArray]:
-        """The scaled objective, as SciPy calls it."""
-        if np.array_equal(z, self.last[0]):  # SciPy asks for the start again
+        """The scaled objective, as the routine asks for it."""
+        if np.array_equal(z, self.last[0]):  # it asks for the start again
             _, value, grad = self.last
         else:
             value, grad = self.evaluate(z)
             if not (np.isfinite(value) and np.isfinite(grad).all()):
                 return self._steep_rise(z)
-            self.last = (z.copy(), value, grad)
+            self.last = (z, value, grad)
         return (value - self.offset) / self.unit, grad * (self.scale / self.unit)
 
     def _steep_rise(self, z: Array) -> tuple[float, FloatArray]:
@@ -126,15 +123,28 @@ class _Run(Run):
         norm2 = max(float(step @ step), 1e-300)
         return (self.value - self.offset) / self.unit + height, (2.0 * height / norm2) * step
 
-    def after_step(self, intermediate_result: Any) -> None:
-        """Record the end of SciPy's iteration, and stop where a rule says so."""
-        z = intermediate_result.x
+    def after_step(self, z: Array) -> None:
+        """Record the end of an iteration, and stop or go on without a margin where a rule says so."""
         if not np.array_equal(z, self.last[0]):
             self.last = (z.copy(), *self.evaluate(z))
         self.accept(*self.last)
         self.after_iteration()
-        if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
+        if not self.margin:
+            return
+        if self.stop in CONVERGED or (not self.stop and self.is_flat(1e3)):
             self.stop = self.limit()
-            raise StopIteration
-        if self.stop:
-            raise StopIteration
+            self.begin(0.0)
+        elif self.n_iter - self.first >= _MARGIN_ITERATIONS:
+            self.begin(0.0)
+
+    def snapshot(self) -> State:
+        """With the routine's own."""
+        return super().snapshot() | {"routine": self.routine.snapshot()}
+
+    def restore(self, state: State) -> None:
+        """With the routine, which is between two iterations."""
+        super().restore(state)
+        first = self.first
+        self.begin(self.margin)
+        self.first = first
+        self.routine.restore(state["routine"])

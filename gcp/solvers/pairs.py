@@ -8,6 +8,7 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.solvers import gram
+from gcp.solvers.journal import State
 
 _LEAST_RATIO = 0.01
 """A pair must show at least this part of the curvature that the Gauss-Newton matrix has along its step."""
@@ -49,6 +50,17 @@ class Pairs:
             at = int(np.argmin(self._ages))
             self._ages[at] = age
         self._steps[at], self._excess[at] = step, excess
+
+    def snapshot(self) -> State:
+        """Those that are kept."""
+        k = len(self._ages)
+        return {"steps": self._steps[:k], "excess": self._excess[:k], "ages": self._ages}
+
+    def restore(self, state: State) -> None:
+        """Those of a snapshot."""
+        self._ages = [int(age) for age in state["ages"]]
+        k = len(self._ages)
+        self._steps[:k], self._excess[:k] = state["steps"], state["excess"]
 
     def correction(self, form: gram.GramForm) -> tuple[FloatArray, FloatArray]:
         """The sides and the middle of the matrix to subtract, so that B agrees with the pairs; valid until the next.

@@ -13,6 +13,7 @@ from gcp.objectives.curvature import GaussNewton
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.gram import Blocks
+from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.pairs import Pairs
 from gcp.solvers.quadratic import Quadratic
 from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
@@ -83,7 +84,12 @@ class PreconditionedLBFGS(Options):
     memory: int = 20
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -93,11 +99,12 @@ class PreconditionedLBFGS(Options):
             If the objective is not finite at the start.
         """
         run = _Run(self, objective, start, bounds, callback)
-        if self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        elif run.has_room(NEAR):
+        if run.has_room(NEAR):
             run.margin = _MARGIN
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
+            run.stop = "n_iter_max"
         while not run.stop:
+            journal.offer(run.snapshot)
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
                 run.stop = run.limit() if run.release() else "stalled"
@@ -112,6 +119,7 @@ class _Run(Run):
     objective: Objective
     trial: GaussNewton
     model: Quadratic
+    kept = ("damping", "longest", "n_rejected", "use_pairs")
 
     def __init__(
         self,
@@ -124,7 +132,7 @@ class _Run(Run):
         self.blocks = Blocks.of(Packing.of(start).shapes)
         self.pairs = Pairs(options.memory, int(self.blocks.starts[-1]))
         self.damping, self.longest = _FIRST_DAMPING, np.inf
-        self.n_rejected = 0
+        self.n_rejected, self.use_pairs = 0, False
         super().__init__(options, objective, start, bounds, callback)
         self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
@@ -209,14 +217,14 @@ class _Run(Run):
             shrink = max(1 / 3, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
             self.damping = max(self.damping * shrink, _LEAST_DAMPING)
         self.n_rejected, self.longest = 0, np.inf
-        use_pairs = self.foresight(step, change)
+        self.use_pairs = self.foresight(step, change)
         gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
         if gain < _SETTLED:
             self.margin = 0.0 if self.margin < _LEAST_MARGIN else self.margin * _SHRINK
         self.accept(z, value, grad)
         room = _FIRST_PAIRS + self.n_iter // _ITERATIONS_A_PAIR
         self.pairs.add(step, change - self.model.gauss_newton(step), room)
-        self.model.correct(self.pairs, minimize=use_pairs)
+        self.model.correct(self.pairs, minimize=self.use_pairs)
         self.after_iteration()
         if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
             self.lift_margin()
@@ -253,6 +261,19 @@ class _Run(Run):
         """Go on with the exact bounds."""
         self.margin, self.stop = 0.0, self.limit()
         self.revise()
+
+    def snapshot(self) -> State:
+        """With the pairs."""
+        return super().snapshot() | {"pairs": self.pairs.snapshot()}
+
+    def restore(self, state: State) -> None:
+        """With the model at that point, which takes an evaluation."""
+        super().restore(state)
+        self.pairs.restore(state["pairs"])
+        self.evaluate(self.z)
+        self.n_eval = state["n_eval"]
+        self.build()
+        self.model.correct(self.pairs, minimize=self.use_pairs)
 
 
 def _shortened(slope: float, rise: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from gcp.formula import Formula
 from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
 from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.run import LARGE_GRADIENT, Options, Run
 
 
@@ -57,7 +59,12 @@ class RowNewton(Options):
     """
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -71,9 +78,10 @@ class RowNewton(Options):
         problem = objective.row_wise()
         run = _Run(self, objective, start, bounds, callback)
         run.prepare(problem, bounds)
-        if self.n_iter_max == 0:
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
             run.stop = "n_iter_max"
         while not run.stop:
+            journal.offer(run.snapshot)
             run.iterate()
         run.finish()
         return run.output()
@@ -90,6 +98,8 @@ def suits(objective: Objective) -> bool:
 
 class RowSweeps(Run):
     """Adds sweeps over the factors of all modes, fixed ones too."""
+
+    kept: ClassVar[tuple[str, ...]] = ("current", "previous", "age", "evaluated")
 
     def prepare(self, problem: RowWise, bounds: Bounds) -> None:
         """Take the parts of the objective and the factors at the start."""
@@ -160,6 +170,15 @@ class RowSweeps(Run):
         by[:, ~(norms > 0).all(axis=0)] = 1.0
         for mode, factor in zip(self.problem.free, by, strict=True):
             factors[mode][:, columns] *= factor
+
+    def snapshot(self) -> State:
+        """With the number of softer losses that are left."""
+        return super().snapshot() | {"softer": len(self.softer)}
+
+    def restore(self, state: State) -> None:
+        """With the softer losses that are left."""
+        super().restore(state)
+        self.softer = self.softer[len(self.softer) - int(state["softer"]) :]
 
     def scaled(self, factors: list[FloatArray]) -> FloatArray:
         """The free factors as the vector of `Run`."""

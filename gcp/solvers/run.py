@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gcp.errors import FitError, ParameterError
 from gcp.objectives.base import Differentiable
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
+from gcp.solvers.journal import Journal, State
 
 WINDOW = 5
 """Iterations over which the decrease is judged: a single short step is no sign of convergence."""
@@ -64,8 +66,14 @@ class Options:
                 raise ParameterError(f"{name} must be a number >= 0: found {value!r}.")
 
 
+_KEPT = ("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop")
+
+
 class Run:
     """The state of one call of `solve`, in scaled variables z (factor / its scale)."""
+
+    kept: ClassVar[tuple[str, ...]] = ()
+    """Attributes of a method that change from one iteration to the next, beside those of all."""
 
     def __init__(
         self,
@@ -109,6 +117,25 @@ class Run:
             unit = unit if unit > 1e-12 * steepest else steepest
         self.unit = unit or 1.0
         self.accept(z, value, grad)
+
+    def is_resumed(self, journal: Journal) -> bool:
+        """Go on where the journal says, if it says so."""
+        if journal.state is None:
+            return False
+        self.restore(journal.state)
+        return True
+
+    def snapshot(self) -> State:
+        """What is needed to go on from here to the same end, bit by bit."""
+        state: State = {name: getattr(self, name) for name in _KEPT + self.kept}
+        return state | {"trace": vars(self.trace), "seconds": time.perf_counter() - self.began}
+
+    def restore(self, state: State) -> None:
+        """Go on from a snapshot; time that has passed counts."""
+        for name in _KEPT + self.kept:
+            setattr(self, name, state[name])
+        self.trace = Trace(**state["trace"])
+        self.began = time.perf_counter() - state["seconds"]
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
         """F and its gradient in the factors, as one vector."""

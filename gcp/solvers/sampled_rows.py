@@ -13,6 +13,7 @@ from gcp.objectives.base import Objective
 from gcp.objectives.sampled_rows import SampledRows
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.rows import RowSweeps
 from gcp.solvers.run import ESTIMATE, Options
 
@@ -78,7 +79,12 @@ class SampledRowNewton(Options):
                 raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
 
     def solve(
-        self, objective: Objective, start: Factors, bounds: Bounds, callback: Callback | None = None
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -90,19 +96,30 @@ class SampledRowNewton(Options):
             If the data are not sparse, or the problem does not fall into rows; the message says why.
         """
         sampled = objective.sampled_rows()
-        run = _Run(self, sampled, start, bounds, callback)
-        run.prepare(sampled.rows, bounds)
-        run.begin()
-        if self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            run.iterate()
-        found = run.output()
+        found = journal.stage("samples", lambda own: self._sweeps(sampled, start, bounds, callback, own))
         if not sampled.is_exact:
             return replace(found, message=found.message + ESTIMATE)
         if not (self.polish and found.converged and found.n_iter < self.n_iter_max):
             return found
-        return exact.polished(self, objective, found, bounds, callback)
+        return exact.polished(self, objective, found, bounds, callback, journal)
+
+    def _sweeps(
+        self,
+        sampled: SampledRows,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None,
+        journal: Journal,
+    ) -> SolverOutput:
+        run = _Run(self, sampled, start, bounds, callback)
+        run.prepare(sampled.rows, bounds)
+        run.begin()
+        if not run.is_resumed(journal) and self.n_iter_max == 0:
+            run.stop = "n_iter_max"
+        while not run.stop:
+            journal.offer(run.snapshot)
+            run.iterate()
+        return run.output()
 
 
 def suits(objective: Objective) -> bool:
@@ -119,6 +136,8 @@ def suits(objective: Objective) -> bool:
 
 class _Run(RowSweeps):
     """Adds the samples."""
+
+    kept = (*RowSweeps.kept, "n_zeros", "n_fails")
 
     options: SampledRowNewton
     objective: SampledRows
@@ -160,6 +179,15 @@ class _Run(RowSweeps):
             return
         self.n_fails += self.n_zeros == self.most
         self.n_zeros = min(_MORE * self.n_zeros, self.most)
+
+    def snapshot(self) -> State:
+        """With the generator of the zeros."""
+        return super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
+
+    def restore(self, state: State) -> None:
+        """With the generator of the zeros."""
+        super().restore(state)
+        self.objective.rng.bit_generator.state = state["generator"]
 
     def _state(self) -> IterationState:
         return replace(super()._state(), is_estimate=not self.objective.is_exact)

@@ -1,0 +1,82 @@
+"""What tells one fit from another: digests of data, losses and arguments."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from gcp.errors import ParameterError
+from gcp.losses.base import Loss
+
+_SAMPLE = 16
+"""Data at which a loss is evaluated, to tell it from others of its name."""
+
+
+def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
+    """Of all entries and labels, and of the loss by its name and its values."""
+    return {"data": _digest(_data(tensor)), "loss": [repr(loss), _digest(_values(tensor, loss))]}
+
+
+def described(value: Any) -> Any:
+    """A JSON value that differs if an argument does.
+
+    Raises
+    ------
+    ParameterError
+        Of functions, which cannot be told apart.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return [list(value.shape), _digest(iter([value]))]
+    if isinstance(value, dict):
+        return {str(key): described(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "factors"):
+        return [type(value).__name__, described(asdict(value))]
+    weights, factors = getattr(value, "weights", None), getattr(value, "factors", None)
+    if factors is None:
+        raise ParameterError(
+            f"With a folder or a checkpoint, no argument may be a {type(value).__name__}: it has no name."
+        )
+    return [type(value).__name__, described(weights), described(list(factors))]
+
+
+def _digest(parts: Iterator[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        array = np.ascontiguousarray(part)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _data(tensor: Any) -> Iterator[Any]:
+    yield tensor.shape
+    for block in tensor.blocks():
+        yield block.x
+        yield [] if block.weights is None else block.weights
+    if hasattr(tensor, "subs"):
+        yield tensor.subs
+    if tensor.labels is not None:
+        yield tensor.labels.names
+        for coord in tensor.labels.coords:
+            yield [] if coord is None else coord
+
+
+def _values(tensor: Any, loss: Loss) -> Iterator[Any]:
+    if loss.unknowns:
+        return
+    for block in tensor.blocks():
+        x = np.asarray(block.x).reshape(-1)[:_SAMPLE].astype(float)
+        for m in (0.1, 0.7, 2.0):
+            with np.errstate(all="ignore"):
+                yield loss.value(x, m)
+        return

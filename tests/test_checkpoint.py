@@ -1,0 +1,302 @@
+"""Fits that go on from a checkpoint end with the bits of those that never stopped."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+from scipy.optimize import minimize
+
+import gcp
+from gcp import checkpoint as checkpoints
+from gcp import fit_gcp
+from gcp.solvers.reverse import Routine
+
+
+class Stopped(Exception):
+    """Instead of a kill."""
+
+
+def dense(rng):
+    return full(random_factors((9, 8, 7), 3, rng)) + 0.3 * rng.standard_normal((9, 8, 7))
+
+
+def counts(rng):
+    return rng.poisson(full([np.abs(a) for a in random_factors((9, 8, 7), 2, rng)])).astype(float)
+
+
+def sparse(rng):
+    x = counts(rng) * (rng.random((9, 8, 7)) < 0.3)
+    return gcp.SparseTensor(np.argwhere(x), x[x != 0], x.shape)
+
+
+def ones(rng):
+    x = rng.random((12, 10, 8)) < 0.1
+    return gcp.SparseTensor(np.argwhere(x), np.ones(x.sum()), x.shape)
+
+
+def relation(rng):
+    return (rng.random((8, 8, 5)) < 0.3).astype(float)
+
+
+FITS = {
+    "lbfgsb": (counts, {"loss": "poisson", "solver": "lbfgsb"}),
+    "lbfgsb, no bounds": (dense, {"solver": "lbfgsb"}),
+    "plbfgs": (counts, {"loss": "poisson", "solver": "plbfgs"}),
+    "plbfgs, huber": (dense, {"loss": "huber", "solver": "plbfgs", "l2_reg": 0.1}),
+    "als": (dense, {"solver": "als"}),
+    "als, then plbfgs": (dense, {"solver": "auto", "tol": 1e-14}),
+    "rows": (sparse, {"loss": "poisson", "solver": "rows"}),
+    "rows of ratings": (sparse, {"solver": "rows", "main_effects": True, "l2_reg": 0.5}),
+    "sampled rows": (ones, {"loss": "bernoulli-odds", "solver": "sampled-rows", "l2_reg": 0.1}),
+    "sampled rows alone": (ones, {"loss": "bernoulli-odds", "solver": gcp.SampledRowNewton(polish=False)}),
+    "adam": (counts, {"loss": "poisson", "solver": gcp.Adam(epoch_iters=20, n_iter_max=12)}),
+    "adam, stratified": (sparse, {"loss": "poisson", "solver": gcp.Adam(epoch_iters=20, n_iter_max=12)}),
+    "starts": (counts, {"loss": "poisson", "n_starts": 3}),
+    "main effects": (dense, {"loss": "gaussian", "main_effects": True, "n_starts": 2, "l2_reg": 1.0}),
+    "lasso": (dense, {"weight_reg": 3.0}),
+    "ties": (relation, {"loss": "bernoulli-logit", "l2_reg": 0.2, "tied_modes": [(0, 1)]}),
+    "estimated r": (counts, {"loss": gcp.NegativeBinomial(r="estimate")}),
+}
+
+
+def bits(result):
+    arrays = [result.weights, *result.factors, *result.main_effects.values(), result.trace["objective"]]
+    return [a.tobytes() for a in arrays] + [result.objective, result.n_iter, result.n_eval, result.status]
+
+
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("when", [0.1, 0.5, 0.95])
+def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch):
+    make, options = FITS[name]
+    data = make(rng)
+    options = {"random_state": 3, "n_threads": 1} | options
+    rank = 2
+    whole = fit_gcp(data, rank, **options)
+    path, offers = tmp_path / "state.npz", []
+    offered = checkpoints.Checkpoint.offered
+    monkeypatch.setattr(
+        checkpoints.Checkpoint, "offered", lambda self, *a: (offers.append(1), offered(self, *a))[1]
+    )
+    kept = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
+    assert bits(kept) == bits(whole)
+    path.unlink()
+    last, seen = int(when * len(offers)), []
+
+    def until(self, *arguments):
+        offered(self, *arguments)
+        seen.append(1)
+        if len(seen) > last:
+            raise Stopped
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "offered", until)
+    with pytest.raises(Stopped):
+        fit_gcp(data, rank, checkpoint=path, checkpoint_every=0.0, **options)
+    monkeypatch.setattr(checkpoints.Checkpoint, "offered", offered)
+    again = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
+    assert bits(again) == bits(whole)
+    done = fit_gcp(data, rank, checkpoint=path, **options)  # the file now holds the outcome
+    assert bits(done) == bits(whole)
+
+
+def test_the_routine_is_scipys(rng):
+    """Bit by bit, with all kinds of bounds, over every iteration."""
+    a = rng.standard_normal((30, 12))
+    target = rng.standard_normal(30)
+
+    def f(z):
+        r = a @ z - target
+        return float(r @ r + 0.1 * np.sum(z**4)), 2 * a.T @ r + 0.4 * z**3
+
+    lower = np.where(np.arange(12) % 2, -np.inf, 0.0)
+    upper = np.where(np.arange(12) % 3, np.inf, 0.5)
+    seen = []
+    found = minimize(
+        f,
+        np.full(12, 0.2),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(lower, upper, strict=True)),
+        callback=lambda x: seen.append(x.copy()),
+        options={"maxcor": 5, "ftol": 0.0, "gtol": 0.0, "maxls": 30, "maxiter": 10_000, "maxfun": 10**6},
+    )
+    routine, own = Routine(np.full(12, 0.2), lower, upper, 5), []
+    while routine.iterate(f):
+        own.append(routine.x.copy())
+    assert len(own) == len(seen) > 10
+    assert all(x.tobytes() == y.tobytes() for x, y in zip(own, seen, strict=True))
+    assert routine.converged == found.success
+
+
+@pytest.fixture
+def kept(tmp_path, rng):
+    """Data, a checkpoint of them, and the arguments that it is of."""
+    x = counts(rng)
+    options = {"loss": "poisson", "random_state": 1}
+    fit_gcp(x, 2, checkpoint=tmp_path / "a.npz", **options)
+    return x, tmp_path / "a.npz", options
+
+
+def test_other_fits_are_refused(kept):
+    x, path, options = kept
+    for data, rank, changed, word in (
+        (x + 1, 2, {}, "data"),
+        (x, 3, {}, "rank"),
+        (x, 2, {"loss": "poisson-log"}, "loss"),
+        (x, 2, {"random_state": 2}, "random_state"),
+        (x, 2, {"l2_reg": 0.1}, "l2_reg"),
+    ):
+        with pytest.raises(gcp.DataError, match=f"a.npz: the checkpoint is of a fit with other .*{word}"):
+            fit_gcp(data, rank, checkpoint=path, **(options | changed))
+
+
+def test_damaged_and_newer_files_are_refused(kept):
+    x, path, options = kept
+    content = path.read_bytes()
+    for cut in (0, 10, len(content) // 2, len(content) - 5):
+        path.write_bytes(content[:cut])
+        with pytest.raises(gcp.DataError, match=r"a\.npz: "):
+            fit_gcp(x, 2, checkpoint=path, **options)
+    path.write_bytes(content)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **(arrays | {"version": np.array(99)}))
+    with pytest.raises(gcp.FormatError, match="version 99 of the format is newer"):
+        fit_gcp(x, 2, checkpoint=path, **options)
+    fit_gcp(x, 2, **options).save(path)
+    with pytest.raises(gcp.FormatError, match="gcp-result"):
+        fit_gcp(x, 2, checkpoint=path, **options)
+
+
+def test_a_seed_that_is_drawn_is_kept(tmp_path, rng):
+    x = counts(rng)
+    first = fit_gcp(x, 2, loss="poisson", checkpoint=tmp_path / "a.npz")
+    again = fit_gcp(x, 2, loss="poisson", checkpoint=tmp_path / "a.npz")
+    assert bits(first) == bits(again)
+    assert first.settings["seed"] == again.settings["seed"]
+
+
+def test_a_full_disk_is_one_warning_and_the_fit_goes_on(tmp_path, rng, monkeypatch):
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_archive", full_disk)
+    x = counts(rng)
+    with pytest.warns(gcp.CheckpointWarning, match=r"a\.npz: .*No space left.*goes on") as seen:
+        result = fit_gcp(
+            x, 2, loss="poisson", random_state=0, checkpoint=tmp_path / "a.npz", checkpoint_every=0
+        )
+    assert sum(w.category is gcp.CheckpointWarning for w in seen) == 1
+    assert bits(result) == bits(fit_gcp(x, 2, loss="poisson", random_state=0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_folder_is_an_error_at_once(tmp_path, rng):
+    with pytest.raises(gcp.DataError, match="there is no folder"):
+        fit_gcp(counts(rng), 2, checkpoint=tmp_path / "none" / "a.npz")
+    with pytest.raises(gcp.ParameterError, match="checkpoint_every"):
+        fit_gcp(counts(rng), 2, checkpoint=tmp_path / "a.npz", checkpoint_every=-1)
+
+
+def test_an_interrupt_waits_for_the_iteration_and_is_in_the_file(tmp_path, rng):
+    x, path = counts(rng), tmp_path / "a.npz"
+    options = {"loss": "poisson", "random_state": 3, "n_threads": 1}
+    whole = fit_gcp(x, 2, **options)
+
+    def interrupt(state):
+        if state.iteration == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    stopped = fit_gcp(x, 2, checkpoint=path, callback=interrupt, **options)
+    assert stopped.status == "interrupted"
+    again = fit_gcp(x, 2, checkpoint=path, **options)
+    assert bits(again) == bits(whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def command(folder, *options):
+    line = "fit x.npy --loss poisson --rank 4 --starts 3 --seed 5 --threads 1 --checkpoint c.npz --checkpoint-every 0"
+    return subprocess.Popen(
+        [sys.executable, "-m", "gcp", *line.split(), "--out", "r.npz", "--quiet", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+@pytest.fixture
+def job(tmp_path, rng):
+    """Data for the command line, and the result of a fit that nobody stops."""
+    factors = [np.abs(a) for a in random_factors((30, 25, 20), 3, rng)]
+    np.save(tmp_path / "x.npy", rng.poisson(full(factors)))
+    whole = fit_gcp(
+        np.load(tmp_path / "x.npy"), 4, loss="poisson", n_starts=3, random_state=5, n_threads=1, l2_reg=0.0
+    )
+    return tmp_path, whole
+
+
+def wait_for(path, seconds=60):
+    ends = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_write_one_and_say_so(job, number, status):
+    folder, whole = job
+    first = command(folder)
+    wait_for(folder / "c.npz")
+    first.send_signal(number)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == status
+    assert "c.npz goes on from there" in err
+    assert "Traceback" not in err
+    assert gcp.FitResult.load(folder / "r.npz").status == "interrupted"
+    again = command(folder)
+    assert again.wait(120) == 0, again.stderr.read()
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+
+
+def kill_often(folder, times, rng):
+    """How many of the runs were killed; each at a moment of its own, and what they leave can always be read."""
+    killed = 0
+    for _ in range(times):
+        run = command(folder)
+        wait_for(folder / "c.npz")
+        time.sleep(rng.random() * 0.8)
+        run.kill()
+        killed += run.wait(60) == -signal.SIGKILL
+        with np.load(folder / "c.npz") as archive:
+            assert {name: archive[name].shape for name in archive.files}
+    return killed
+
+
+def test_kills_lose_nothing_but_an_iteration(job):
+    folder, whole = job
+    kill_often(folder, 4, random.Random(0))
+    last = command(folder)
+    assert last.wait(120) == 0, last.stderr.read()
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+    assert {path.name for path in folder.iterdir()} == {"x.npy", "c.npz", "r.npz"}
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(job):
+    folder, whole = job
+    killed = 0
+    while killed < 100:
+        killed += kill_often(folder, 10, random.Random(killed))
+        if (folder / "r.npz").exists():  # begin anew
+            assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+            (folder / "r.npz").unlink()
+            (folder / "c.npz").unlink()
+    last = command(folder)
+    assert last.wait(120) == 0
+    assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
