@@ -58,7 +58,7 @@ PUBLISHED = {
     "tv_viewing": (5277.880, 5287.210, 148, -168161.445772),
 }
 DECIMALS = {"G2": 3, "X2": 3, "df": 0, "minimum": 6}
-SOURCE = "SOURCE.md of the tables, from their margins"
+SOURCE = "closed form: the product of the margins"
 TEXTBOOK = ("ucb_admissions", "hair_eye_color", "titanic")
 SHOWN = ("ucb_admissions", "hair_eye_color", "titanic")
 """Tables whose classes are drawn."""

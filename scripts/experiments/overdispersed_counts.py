@@ -10,10 +10,11 @@ which cells are called anomalous: how many have more than expected and a probabi
 chance alone would give 0.05, and what the least probable ones are. r of the negative binomial is estimated together
 with the factors; its variance is mean + mean^2 / r.
 
-Poisson calls a fifth of all pairs of people who wrote in a month an anomaly, first those who write most; the negative
-binomial hardly any, first those who were not expected to write at all. It is not right either, only nearer. Its
+Poisson calls a quarter of all cells with flights or mail anomalous, busy pairs of people first; the negative binomial
+hardly any, and first people who were not expected to write at all. It is not right either, only nearer. Its
 likelihood does not follow the largest counts, so that it expects less mail than there is; and one r is for zeros and
-large counts alike, so that large counts of flights, which follow a timetable, vary far less than it says.
+large counts alike, so that large counts of flights, which follow a timetable, vary far less than it says. (The flight
+from Newark to La Guardia is the only one to La Guardia and the only one at 1 h, and has no place in either model.)
 
 All models are nonnegative, with a Dirichlet prior worth 0.1 observations an entry: without it entries end at 0, and a
 single held-out mail between two people who had not written before costs about 25 nats, whatever the loss. The ranks
@@ -22,9 +23,8 @@ of the tables, 8 for Enron and 4 for the flights, are for reading; both losses p
 Enron's mail among 184 people in 44 months from November 1998; who wrote to themselves (13 % of the mail) is left
 out: these cells are missing, not 0. People are numbers with the notes on their roles that the source gives; it has
 notes of 130. Three dates of public record are drawn: Jeffrey Skilling resigns as chief executive (2001-08-14), a
-third-quarter loss of 618 million dollars is announced (2001-10-16), bankruptcy (2001-12-02), e.g. Time, Chronology
-of a Collapse, 24 June 2002. What the tables show are months; that a date caused what happens in its month is not
-shown by anything here.
+third-quarter loss of 618 million dollars is announced (2001-10-16), bankruptcy (2001-12-02). Most mail is in the
+month of the second; that a date caused what happens in its month is not shown by anything here.
 
 Checked to all printed digits: the best rank-1 Poisson objectives sum(m - x log m) of both tensors (Enron with the
 diagonal) and G2 of the flights, which have closed forms. Chi and Kolda (2012) analyse another extract of Enron's
@@ -185,9 +185,9 @@ def rank_1(tensor, seed) -> float:
 
 
 def to_all_digits(run, what, ours, published) -> None:
-    """Beside a figure of SOURCE.md, as text: tables round numbers to six digits."""
+    """Beside a published figure, as text: tables round numbers to six digits."""
     ours = f"{ours:.{len(published.partition('.')[2])}f}"
-    run.compare(what, ours, published, source="SOURCE.md of the data", agrees=ours == published)
+    run.compare(what, ours, published, source="closed form from the margins", agrees=ours == published)
 
 
 # --- fits -------------------------------------------------------------------------------------------------
@@ -352,13 +352,13 @@ def draw(model, months, calibration):
         activity.fill_between(when, base, course, color=BLUE, alpha=0.35, lw=0)
         activity.plot(when, course, color=BLUE, lw=1)
     most = model.labels.coords[0][np.argmax(model.factors[0], axis=0)]
-    names = [f"{k + 1}: {name.replace(' (', chr(10) + '(')}" for k, name in enumerate(most)]
+    names = [f"{k + 1}: person {name.replace(' (', chr(10) + '(')}" for k, name in enumerate(most)]
     activity.set_yticks(bases + 0.4, names, fontsize=7)
     activity.set_ylim(-0.1, model.rank + 1.4)
     activity.set_title("Enron: components over time, and who writes most", fontsize=9)
     for loss, color in LOSSES.items():
         counts = [row[f"p < 0.05 / cells, {loss}"] for row in months]
-        surprises.step(when, counts, where="mid", color=color, lw=1.4, label=loss)
+        surprises.step(when, counts, where="mid", color=color, lw=1.4, label=f"{loss}: {sum(counts)}")
     surprises.set_ylim(0, 1.3 * surprises.get_ylim()[1])
     surprises.set_ylabel("cells with p < 0.05 / cells", fontsize=8)
     surprises.set_title("Enron: anomalies in each month", fontsize=9)
@@ -370,7 +370,7 @@ def draw(model, months, calibration):
                 ax.axvline(day, color="0.4", lw=0.8, ls=":")
                 ax.text(day, ax.get_ylim()[1], event, fontsize=7, rotation=90, ha="right", va="top")
         ax.set_xlim(when[0], when[-1])
-        ax.tick_params(axis="x", rotation=30)
+        ax.set_xticks([day for day in when - 14 if str(day).endswith("-01-01") and day > when[0]])
     spread_against_mean(spread, calibration)
     return figure
 
@@ -389,7 +389,7 @@ def spread_against_mean(ax, calibration) -> None:
     ax.set_yscale("log")
     ax.set_xlabel("expected count of a group of held-out cells", fontsize=8)
     ax.set_ylabel("variance about the expectation", fontsize=8)
-    ax.set_title("Variance found (points) and said by the loss (lines)", fontsize=9)
+    ax.set_title("Variance: found (points), by the loss (lines)", fontsize=9)
     ax.legend(fontsize=7, frameon=False, loc="upper left")
 
 
