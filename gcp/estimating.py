@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp.cells import Cells, known_cells
+from gcp.kernels import threads
 from gcp.losses.base import Loss
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
@@ -58,7 +59,8 @@ def fit_estimating_r(
     seen: list[tuple[float, float]] = []
     for k in range(1, _ROUNDS + 1):
         cells = known_cells(result, tensor)
-        now, best = np.log(loss.r), np.log(_most_likely(result.loss, cells))
+        with threads.single_threaded_blas():  # many short products
+            now, best = np.log(loss.r), np.log(_most_likely(result.loss, cells))
         left = None if limit is None else limit - (time.perf_counter() - began)
         if (
             abs(best - now) < _TOL

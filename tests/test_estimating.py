@@ -9,6 +9,7 @@ from helpers import random_factors
 from gcp import NegativeBinomial, NegativeBinomialLogit, ParameterError, SparseTensor, fit_gcp, get_loss
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
 from gcp.estimating import fit_estimating_r
+from gcp.solvers.journal import FORGETFUL
 
 
 def counts(r, rng, shape=(30, 25, 20)):
@@ -67,9 +68,9 @@ def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
     ticks, given = iter(range(10**9)), []
     monkeypatch.setattr("gcp.estimating.time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
 
-    def fit(data, rank, **options):
+    def fit(journal, options):
         given.append(options["max_seconds"])
-        return fit_gcp(data, rank, **{**options, "max_seconds": None})
+        return fit_gcp(**{**options, "max_seconds": None})
 
     x = counts(2.0, rng, (10, 8, 6))
     arguments = {
@@ -79,6 +80,7 @@ def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
         "mask": None,
         "entry_weights": None,
     }
-    found = fit_estimating_r(fit, arguments | {"max_seconds": 3.0, "n_starts": 2, "random_state": 0})
+    arguments |= {"max_seconds": 3.0, "n_starts": 2, "random_state": 0}
+    found = fit_estimating_r(fit, FORGETFUL, arguments)
     assert given == [3.0, 2.0, 1.0]
     assert found.settings["n_starts"] == 2

@@ -17,7 +17,7 @@ from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
 from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal, State
-from gcp.solvers.run import LARGE_GRADIENT, Options, Run
+from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, WINDOW, Options, Run
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class RowNewton(Options):
         while not run.stop:
             journal.offer(run.snapshot)
             run.iterate()
+            if run.stop in CONVERGED and run.revive():
+                run.stop = run.limit()
         run.finish()
         return run.output()
 
@@ -226,6 +228,31 @@ class _Run(RowSweeps):
         self.evaluated = True
         self.accept(self.scaled(factors), value, grad)
         self.after_iteration()
+        return True
+
+    def revive(self) -> bool:
+        """Move rows off 0 that only others at 0 keep there; true if that lowers the objective.
+
+        Positions that meet hardly anyone but each other can fall to 0 together; then none of them has a gradient.
+        """
+        self.n_releases += 1
+        lifted = [a.copy() for a in self.current]
+        dead = {mode: ~a.any(axis=1) for mode, a in enumerate(lifted) if mode in self.problem.free}
+        for mode, rows in dead.items():
+            lifted[mode][rows] = NEAR * np.sqrt(np.mean(np.square(lifted[mode])))
+        if self.n_releases > WINDOW or not any(rows.any() for rows in dead.values()):
+            return False
+        _, grad = self.evaluate(self.scaled(lifted))
+        for slope, (mode, rows) in zip(self.packing.unpack(grad), dead.items(), strict=True):
+            lifted[mode][rows & (slope.sum(axis=1) >= 0)] = 0.0
+        z = np.clip(self.scaled(lifted), self.lower, self.upper)
+        value, grad = self.evaluate(z)
+        if not (np.isfinite(grad).all() and value < self.value):
+            return False
+        self.current = self.previous = self.problem.expand(self.factors(z))
+        self.age, self.evaluated = 0, True
+        self.z, self.value, self.grad = z, value, grad
+        self.revise()
         return True
 
     def finish(self) -> None:

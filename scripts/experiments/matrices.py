@@ -111,7 +111,7 @@ def ratings(run, n_users, n_films, n_known):
 
 def race(data, run) -> list[dict]:
     """All competitors in turn, several times over; a row for each iteration or epoch."""
-    epochs, repeats, seconds = (2, 1, 0.3) if run.quick else (40, 3, 60.0)
+    epochs, repeats, seconds = (2, 1, 0.3) if run.quick else (40, 3, 20.0)
     steps = list(itertools.product(RATES, STRENGTHS))[-2 if run.quick else 0 :]
     least = {s: min(e for _, e in funk(data, *s, epochs, run.seed)) for s in steps}
     rate, strength = min(least, key=least.__getitem__)

@@ -12,7 +12,7 @@ for sparse counts) and Adam with its samplers, without the exact method that wou
 
 All start from the same factors. The loss is exact for all: of Adam it is computed after every epoch, outside the time
 that counts. Its excess is (F - least F of all) / (F of the start - least F of all). Three runs, methods in turn,
-compiled before; at most 60 seconds each. Time them on an idle machine.
+compiled before; at most 20 seconds each. Time them on an idle machine.
 
 Writes times.csv, curves.csv, run.json and stochastic_or_exact.png.
 """
@@ -38,7 +38,7 @@ COLORS = {
 
 def main() -> None:
     run = Run(__doc__, "stochastic_or_exact", quick="small data, one second each, one run")
-    seconds, repeats = (0.3, 1) if run.quick else (60.0, 3)
+    seconds, repeats = (0.3, 1) if run.quick else (20.0, 3)
     shape = (14, 50, 10) if run.quick else (71, 1000, 90)
     dense, _ = gcp.simulate(shape, 5, "gamma", scale=1.0, random_state=run.seed)
     events, shape = (3_000, (40, 30, 20)) if run.quick else (500_000, (1000, 800, 600))

@@ -272,3 +272,19 @@ def test_projected_steps_that_bounds_bend_are_shortened(rng):
     ]
     assert all(end.converged for end in ends)
     assert_allclose([end.objective for end in ends], ends[0].objective, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_positions_that_meet_only_each_other_do_not_stay_at_0(ndim, seed):
+    """Rank 1 under Poisson is the product of the margins, also where a few counts stand apart from all others."""
+    subs = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [2, 2, 0], [3, 3, 1]])[:, :ndim]
+    x = np.array([400.0, 300.0, 250.0, 350.0, 1.0, 1.0])
+    shape = tuple(subs.max(axis=0) + 1)
+    total, m = x.sum(), x.sum()
+    for mode in range(ndim):
+        m = m * (np.bincount(subs[:, mode], x) / total)[subs[:, mode]]
+    tensor = SparseTensor(subs, x, shape)
+    result = fit_gcp(tensor, 1, loss="poisson", solver="rows", random_state=seed)
+    assert_allclose(result.objective, total - x @ np.log(m), rtol=1e-8)  # eps shows in the ninth digit
+    assert result.converged
