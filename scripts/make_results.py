@@ -3,12 +3,14 @@
     python scripts/make_results.py [RESULTS ...] [--page docs/results.md]
 
 RESULTS are folders that experiments have written (results/amino_acids, ...): their run.json and picture are taken
-into docs/results/. The page is then written anew from all that is there; nothing on it is written by hand.
+into docs/results/. The page is then written anew from all that is there and from the scripts' own texts; nothing on it is
+written by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import shutil
 import sys
@@ -52,6 +54,7 @@ def main() -> None:
         take_in(folder)
     records = [json.loads(path.read_text()) for path in RECORDS.glob("*/run.json")]
     records.sort(key=lambda record: ORDER.index(record["experiment"]))
+    records = [record | told(record["experiment"]) for record in records]
     parts = [HEAD, overview(records), *map(section, records)]
     given.page.write_text("\n".join(parts))
 
@@ -65,6 +68,14 @@ def take_in(folder: Path) -> None:
     (RECORDS / name).mkdir(parents=True, exist_ok=True)
     for file in ("run.json", f"{name}.png"):
         shutil.copyfile(folder / file, RECORDS / name / file)
+
+
+def told(name: str) -> dict[str, str]:
+    """Title and text of an experiment's docstring, without its command and its files."""
+    doc = ast.get_docstring(ast.parse((ROOT / "scripts" / "experiments" / f"{name}.py").read_text())) or ""
+    title, *text = doc.strip().split("\n\n")
+    kept = [part for part in text if not part.startswith(("    python ", "Writes "))]
+    return {"title": title.rstrip("."), "about": "\n\n".join(kept)}
 
 
 def overview(records: list[dict]) -> str:

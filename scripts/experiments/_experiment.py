@@ -29,7 +29,7 @@ class Run:
     Parameters
     ----------
     doc : str
-        The experiment's docstring: the page of `--help`; its first line is its title.
+        The experiment's docstring: the page of `--help`.
     name : str
         Of the experiment, its folder of results and its picture.
     quick : str
@@ -57,7 +57,7 @@ class Run:
             parser.add_argument(f"--{option}", **arguments)
         self.given = parser.parse_args()
         self.quick, self.seed, self.out = self.given.quick, self.given.seed, self.given.out
-        self.name, self._doc = name, doc
+        self.name = name
         self.out.mkdir(parents=True, exist_ok=True)
         self._began = time.perf_counter()
         self._checksums: dict[str, str] = {}
@@ -127,7 +127,6 @@ class Run:
         settings = {k: v for k, v in vars(self.given).items() if k not in ("out", "data")}
         record = {
             "experiment": self.name,
-            **_told(self._doc),
             "settings": settings,
             "comparisons": self._comparisons,
             "tables": self._tables,
@@ -171,13 +170,6 @@ def panels(lines: int, columns: int, width: float, height: float, **options):
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     return figure, axes
-
-
-def _told(doc: str) -> dict[str, str]:
-    """Title and text of a docstring, without its command and its files."""
-    title, *text = doc.strip().split("\n\n")
-    kept = [part for part in text if not part.startswith(("    python ", "Writes "))]
-    return {"title": title.rstrip("."), "about": "\n\n".join(kept)}
 
 
 def _processor() -> str:

@@ -19,10 +19,11 @@ protocol not known here.
 "Tied" has one factor for subjects and objects. "Reciprocal" is the model of Lacroix, Usunier and Obozinski (Canonical
 tensor decomposition for knowledge base completion, ICML 2018): every relation is joined by its inverse, so that an
 entity's factor as a subject learns from its links as an object. It is a CP of [X, X transposed], and the prediction
-is the mean of both. Rank and penalty are chosen once for each graph and model, by a tenth of the first fold's
-training cells; tied models have those of the better logit model, and Kinships of pykeen those of the full array.
-A fit is one start of at most 100 iterations, which is too few for tied UMLS alone: after 1000, three folds have 0.44
-to 0.48. "Three starts" is the mean prediction of as many reciprocal fits.
+is the mean of both; "three starts" is the mean of as many such fits. Rank and penalty are chosen once for each graph
+and model, by a tenth of the first fold's training cells (which other folds are judged by), from grids that were set
+after trials on the same graphs; tied models have those of the better logit model, and Kinships of pykeen those of the
+full array. A fit is one start of at most 100 iterations, where most on UMLS and Kinships end before they converge.
+That costs tied UMLS most: after 1000 iterations three of its folds had 0.44 to 0.48 in a trial.
 
 Needed is kg_relations/kg_relations.npz in the folder DIR or $GCP_DATA: Nations, UMLS and Kinships of pykeen 1.11.1
 (MIT; training, validation and test triples together) and the full Alyawarra kinship array of rescal.py (GPL-3);
