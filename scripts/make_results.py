@@ -3,8 +3,8 @@
     python scripts/make_results.py [RESULTS ...] [--page docs/results.md]
 
 RESULTS are folders that experiments have written (results/amino_acids, ...): their run.json and picture are taken
-into docs/results/. The page is then written anew from all that is there and from the scripts' own texts; nothing on it is
-written by hand.
+into docs/results/. The page is then written anew from all that is there and from the scripts' own texts; nothing on
+it is written by hand.
 """
 
 from __future__ import annotations
