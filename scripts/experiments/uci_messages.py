@@ -250,7 +250,7 @@ def compare(run, whole, scores, nonzeros) -> None:
     close = abs(null - NULL) < 1e-4
     what = "negative log-likelihood of a constant probability"
     run.compare(what, round(null, 5), NULL, source="arithmetic: 9,594 of 7,800,000", agrees=close)
-    why = "Which students, is not known: three rules of choosing and 24 hours for a day to begin give other numbers."
+    why = "Which students is not known: three rules of choosing, with days from any full hour, give other numbers."
     run.compare("nonzeros", nonzeros, NONZEROS, source=MEMORY, agrees=nonzeros == NONZEROS, why=why)
     for heading, key in (("AUC", "AUC"), ("log-likelihood", CLIP)):
         median = {name: float(np.median([score[key] for score in scores[name]])) for name in SHOWN}
