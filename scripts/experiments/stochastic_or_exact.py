@@ -12,8 +12,7 @@ for sparse counts) and Adam with its samplers, without the exact method that wou
 
 All start from the same factors. The loss is exact for all: of Adam it is computed after every epoch, outside the time
 that counts. Its excess is (F - least F of all) / (F of the start - least F of all). Three runs, methods in turn,
-compiled before; at most 20 seconds each. Time them on an idle machine; when the record in docs/results was made,
-another process had one of the two cores.
+compiled before; at most 20 seconds each. Time them on an idle machine.
 
 Writes times.csv, curves.csv, run.json and stochastic_or_exact.png.
 """
