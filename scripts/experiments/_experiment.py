@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import norm
 
 import gcp
 
@@ -158,6 +159,17 @@ def shown(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def log_of_rounded_normal(x, mean, sd, low=0.0, high=np.inf) -> np.ndarray:
+    """Log-probability of whole numbers under a rounded normal variable; the first and the last take the tails."""
+    below = np.where(x <= low, -np.inf, (x - 0.5 - mean) / sd)
+    above = np.where(x >= high, np.inf, (x + 0.5 - mean) / sd)
+    # By symmetry, the interval is moved to the tail where its probability keeps its digits.
+    flip = below > 0
+    a, b = np.where(flip, -above, below), np.where(flip, -below, above)
+    upper, lower = norm.logcdf(b), norm.logcdf(a)
+    return upper + np.log1p(-np.exp(lower - upper))
 
 
 def panels(lines: int, columns: int, width: float, height: float, **options):

@@ -28,12 +28,16 @@ Writes losses.csv, components.csv, hours.csv, unobserved.csv, days.csv, run.json
 from __future__ import annotations
 
 import numpy as np
-from _experiment import BLUE, GREEN, ORANGE, PURPLE, RED, Run, panels
-from scipy.stats import norm
+from _experiment import BLUE, GREEN, ORANGE, PURPLE, RED, Run, log_of_rounded_normal, panels
 
 import gcp
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LOSSES = {
+    "poisson": {"loss": "poisson"},
+    "negative-binomial": {"loss": gcp.NegativeBinomial(r="estimate")},
+    "Gaussian": {"bounds": (0, None)},
+}
 RANK, DAY_RANK = 4, 4
 COLORS = (BLUE, ORANGE, GREEN, PURPLE)
 
@@ -105,15 +109,11 @@ def losses(run, bikes, x, limit) -> list[dict]:
     train = np.asarray(split.train.entry_weights) > 0
     rows = []
     for rank in (1, 2) if run.quick else (1, 2, 4, 6):
-        for name in ("poisson", "negative-binomial", "Gaussian"):
-            options = {"loss": gcp.NegativeBinomial(r="estimate")} if name == "negative-binomial" else {}
-            if name == "Gaussian":
-                options = {"bounds": (0, None)}
-            options = {"loss": "poisson"} if name == "poisson" else options
+        for name, options in LOSSES.items():
             result = gcp.fit_gcp(split.train, rank, random_state=run.seed, **options, **limit)
             m = result.model_values()
             if name == "Gaussian":
-                score = of_interval(seen, m[cells], np.sqrt(np.mean((x - m)[train] ** 2)))
+                score = log_of_rounded_normal(seen, m[cells], np.sqrt(np.mean((x - m)[train] ** 2)))
             else:
                 score = result.loss.log_likelihood(seen, m[cells])
             rows.append(
@@ -128,15 +128,6 @@ def losses(run, bikes, x, limit) -> list[dict]:
             )
             print(rows[-1], flush=True)
     return rows
-
-
-def of_interval(x, m, sd) -> np.ndarray:
-    """Log-probability of a rounded normal variable, with 0 for all that is below 1/2."""
-    low, high = np.where(x == 0, -np.inf, (x - 0.5 - m) / sd), (x + 0.5 - m) / sd
-    flip = low > 0  # by symmetry, to the tail where the probability keeps its digits
-    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
-    upper, lower = norm.logcdf(b), norm.logcdf(a)
-    return upper + np.log1p(-np.exp(lower - upper))
 
 
 # --- what the components are ------------------------------------------------------------------------------

@@ -25,8 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from _experiment import BLUE, ORANGE, Run, panels
-from scipy.stats import norm
+from _experiment import BLUE, ORANGE, Run, log_of_rounded_normal, panels
 
 import gcp
 
@@ -146,14 +145,7 @@ def normal_log_likelihood(result: gcp.FitResult, case: Case, x: np.ndarray, trai
     domain = gcp.get_loss(case.loss).data_domain
     if not domain.integer:
         return result.loss.log_likelihood(x, m, variance)
-    scale = np.sqrt(variance)
-    low = np.where(x <= domain.low, -np.inf, (x - 0.5 - m) / scale)
-    high = np.where(x >= domain.high, np.inf, (x + 0.5 - m) / scale)
-    # By symmetry, the interval is moved to the tail where its probability keeps its digits.
-    flip = low > 0
-    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
-    upper, lower = norm.logcdf(b), norm.logcdf(a)
-    return upper + np.log1p(-np.exp(lower - upper))
+    return log_of_rounded_normal(x, m, np.sqrt(variance), domain.low, domain.high)
 
 
 def summary(case: Case, rows: list[dict[str, object]]) -> dict[str, object]:
