@@ -15,8 +15,7 @@ mini-batches and row-wise Newton steps of gcp. Synthetic ratings 3.6 + user + fi
 standard deviation 0.8, which is the least error that anyone can have; a tenth is held out. Each method has the
 settings that were best for the held-out ratings: Funk's steps a rate of 0.002 to 0.02 and a strength of 0.02 to 0.1,
 gcp a ridge of 2 to 20, chosen with the row-wise steps. Seconds count making the tensor, but neither the compilation
-nor judging; three runs, methods in turn. Time them on an idle machine; when the record in docs/results was made,
-another process had one of the two cores.
+nor judging; three runs, methods in turn. Time them on an idle machine.
 
 Writes svd.csv, completion.csv, curves.csv, run.json and matrices.png.
 """
