@@ -34,6 +34,7 @@ from .losses import available_losses as available_losses
 from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
 from .objectives import build_objective as build_objective
+from .partition import partition as partition
 from .report import write_report as write_report
 from .result import FitResult as FitResult
 from .selection import select_rank as select_rank
@@ -47,5 +48,6 @@ from .solvers import SampledRowNewton as SampledRowNewton
 from .solvers import available_solvers as available_solvers
 from .tensors import DenseTensor as DenseTensor
 from .tensors import ObservedTensor as ObservedTensor
+from .tensors import PartitionedTensor as PartitionedTensor
 from .tensors import SparseTensor as SparseTensor
 from .tensors import from_frame as from_frame

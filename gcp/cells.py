@@ -12,8 +12,9 @@ from gcp.errors import DataError, ParameterError
 from gcp.result import FitResult
 from gcp.samplers.cells import Finder, Zeros
 from gcp.tensors.base import TensorData
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
@@ -40,18 +41,23 @@ class Cells(NamedTuple):
     w: FloatArray
 
 
-def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any = None) -> TensorData:
-    """The data as a tensor of the model's shape.
+def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+    """The data as a tensor of the model's shape, in one piece.
 
     Raises
     ------
     DataError
         Unusable data, or another shape.
     """
-    tensor = as_tensor(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights)
+    check_shape(result, tensor)
+    return tensor
+
+
+def check_shape(result: FitResult, tensor: TensorData) -> None:
+    """Raise `DataError` unless a tensor has the model's shape."""
     if tensor.shape != result.shape:
         raise DataError(f"The data have shape {tensor.shape}, but the model {result.shape}.")
-    return tensor
 
 
 def blocks(result: FitResult, tensor: TensorData) -> Iterator[Cells]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.cells import tensor_of
+from gcp.cells import check_shape
 from gcp.objectives.choose import build_objective
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def evaluate(
     DataError
         If the shapes differ, or the data are outside the loss's domain.
     """
-    tensor = tensor_of(result, data, mask, entry_weights)
-    objective = build_objective(tensor, result.loss)
+    objective = build_objective(data, result.loss, mask, entry_weights)
+    check_shape(result, objective.tensor)
     weights, factors = result.cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]
     value, _ = objective.value_and_grad(model)

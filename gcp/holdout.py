@@ -13,7 +13,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.ranking import curves
 from gcp.result import FitResult
 from gcp.samplers.cells import Zeros
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -73,7 +73,7 @@ def hold_out(
         raise ParameterError(f"The held-out fraction must be between 0 and 1: found {fraction!r}.")
     if not (is_real(keep) and 0 <= keep < 1):
         raise ParameterError(f"keep must be a number from 0 to less than 1: found {keep!r}.")
-    tensor, rng = as_tensor(data, mask, entry_weights), np.random.default_rng(random_state)
+    tensor, rng = in_one_piece(data, mask, entry_weights), np.random.default_rng(random_state)
     try:
         if isinstance(tensor, DenseTensor):
             return _of_dense(tensor, fraction, keep, rng)
@@ -90,7 +90,7 @@ def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.
     if keep:
         known = weights != 0
         held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
-    train = as_tensor(tensor, mask=~held)
+    train = in_one_piece(tensor, mask=~held)
     own = weights[held].astype(float) / fraction
     assert isinstance(train, DenseTensor)
     test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, own, tensor.labels)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from helpers import full
+from scipy.io import savemat
 
 import gcp
 
@@ -19,6 +20,7 @@ def write(folder):
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
+    savemat(folder / "kg_relations" / "uml.mat", semantic_network(rng))
 
 
 def amino_acids(rng):
@@ -55,6 +57,15 @@ def knowledge_graphs(rng):
         found[f"{name}_shape"] = np.array(shape)
     subs, _ = listed((12, 12, 5), 2, "bernoulli-odds", rng, scale=0.2)
     return found | {"alyawarra_full_subs": subs, "alyawarra_full_shape": np.array((12, 12, 5))}
+
+
+def semantic_network(rng):
+    subs, _ = listed((14, 14, 6), 2, "bernoulli-odds", rng, scale=0.2)
+    links = np.zeros((14, 14, 6), np.uint8)
+    links[tuple(subs.T)] = 1
+    names = [[f"{kind} {k}" for k in range(n)] for kind, n in (("entity", 14), ("relation", 6))]
+    entities, relations = (np.array(own, dtype=object)[:, None] for own in names)
+    return {"Rs": links, "names": entities, "relnames": relations}
 
 
 def messages(rng):

@@ -27,7 +27,7 @@ LAYERS = {
         "effects",
     },
     1: {"losses", "kernels"},
-    2: {"tensors"},
+    2: {"tensors", "distributed"},
     3: {"samplers", "penalties"},
     4: {"objectives"},
     5: {"bounds", "start", "packing", "solvers"},
@@ -50,6 +50,7 @@ LAYERS = {
         "interop",
         "ranking",
         "io",
+        "partition",
     }
     | {"datasets", "checkpoint"},
     7: {"analysis", "parallel", "selection", "plots", "report"},
@@ -62,7 +63,8 @@ SUMMITS = {"cli", "__main__", "__init__"}
 WALLS = {
     "losses": set(),
     "kernels": set(),
-    "tensors": {"kernels"},
+    "tensors": {"kernels", "distributed"},
+    "distributed": {"tensors", "kernels"},
     "penalties": {"tensors"},
     "samplers": {"tensors", "kernels"},
     "objectives": {"losses", "tensors", "samplers", "penalties", "kernels"},
@@ -166,7 +168,7 @@ def test_only_the_edges_import_heavy_or_optional_libraries_at_module_level():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             roots = {name.split(".")[0] for name in names}
-            assert not roots & {"pandas", "matplotlib", "xarray", "dask", "pyarrow"}, path
+            assert not roots & {"pandas", "matplotlib", "xarray", "dask", "distributed", "pyarrow", "h5py", "zarr"}, path
 
 
 def loaded_by(code):
@@ -186,7 +188,7 @@ def loaded_by(code):
     ids=["import", "fit", "losses"],
 )
 def test_optional_libraries_stay_out(code):
-    assert not loaded_by(code) & {"pandas", "matplotlib", "xarray", "dask", "pyarrow", "IPython"}
+    assert not loaded_by(code) & {"pandas", "matplotlib", "xarray", "dask", "distributed", "pyarrow", "IPython"}
 
 
 def test_import_alone_loads_nothing_heavy():
@@ -253,6 +255,7 @@ def test_functions_document_every_parameter(name):
     [
         "DenseTensor",
         "ObservedTensor",
+        "PartitionedTensor",
         "SparseTensor",
         "ALS",
         "Adam",

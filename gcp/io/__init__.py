@@ -11,7 +11,7 @@ from gcp.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.io import mat, npy, npz, tables, tns, toolbox
 from gcp.io.base import Format
 from gcp.io.files import DAMAGE, opened, replacing
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.listing import Tensor
 
 __all__ = ["read_tensor", "write_tensor"]
@@ -122,7 +122,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
         - `.tns`, `.tns.gz` list the nonzeros and need a fully observed tensor; labels are not kept;
         - `.npy`, `.mat`, `.ttb`, `.txt` hold the values of all cells alone, at most 2**31, missing ones as NaN;
           labels are not kept.
-    tensor : DenseTensor, SparseTensor, ObservedTensor or anything that `as_tensor` takes
+    tensor : DenseTensor, SparseTensor, ObservedTensor or anything that `in_one_piece` takes
         The tensor. Weights other than 0 and 1, and any weights of listed entries, can only be written to `.npz`.
 
     Raises
@@ -136,7 +136,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     form, is_gzipped = _format(path)
     try:
         with replacing(path) as part, opened(part, is_gzipped, "wb") as file:
-            form.write(file, as_tensor(tensor))
+            form.write(file, in_one_piece(tensor))
     except GcpError as error:
         raise type(error)(f"{path}: {error}") from error
     except OSError as error:

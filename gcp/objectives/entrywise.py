@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -18,13 +20,14 @@ from gcp.losses.gaussian import Gaussian
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
-from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, ValueAndGrad, sample
+from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, ValueAndGrad, sample, sample_parts
 from gcp.objectives.sampled_rows import SampledRows
 from gcp.objectives.survey import Survey
 from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.listed import ListedTensor
+from gcp.tensors.partitioned import Partial, PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
@@ -112,6 +115,16 @@ class EntrywiseObjective:
         value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
         return value, self._joined(*parts)
 
+    def _loss_of_parts(
+        self, function: Callable[..., Partial], fixed: tuple[Any, ...], own: list[Any], factors: Factors
+    ) -> tuple[float, list[FloatArray]]:
+        """The same by a function of the parts of a tensor, each of which is told something of its own."""
+        assert isinstance(self.tensor, PartitionedTensor)
+        components, effects = self._split(factors)
+        fixed = (*fixed, self.loss.formula)
+        value, *parts, _ = self.tensor.summed(function, fixed, components, self.n_threads, effects, own=own)
+        return value, self._joined(*parts)
+
     def _split(self, factors: Factors) -> tuple[Factors, Factors]:
         """Components and main effects."""
         if self.effects is None:
@@ -127,7 +140,7 @@ class EntrywiseObjective:
 
         Next to a column's entries near 0 the prior is far more curved than anything that the matrix knows.
         """
-        return bool(self.tensor.sides) and not self.penalty.dirichlet_strength
+        return self.tensor.has_marginals and not self.penalty.dirichlet_strength
 
     @cached_property
     def is_exact_affordable(self) -> bool:
@@ -135,24 +148,29 @@ class EntrywiseObjective:
 
         Nor can such losses be summed exactly under weights of positions other than 0 and 1.
         """
-        if not isinstance(self.tensor, SparseTensor) or self.loss.formula.zero is not None:
-            return True
-        return self.tensor.n_counted_cells <= _MOST_CELLS
+        return self._n_zeros_apart <= _MOST_CELLS
+
+    @property
+    def _n_zeros_apart(self) -> float:
+        """Cells whose loss is evaluated one by one for want of a closed form for zeros."""
+        tensor = self.tensor
+        if self.loss.formula.zero is None and isinstance(tensor, SparseTensor | PartitionedTensor):
+            return tensor.n_counted_cells
+        return 0.0
 
     @property
     def zeros_note(self) -> str:
         """How the zeros of sparse data are evaluated if not by a closed form; else empty."""
-        if not isinstance(self.tensor, SparseTensor) or self.loss.formula.zero is not None:
+        cells, limit = self._n_zeros_apart, f"(exact evaluations: up to {_MOST_CELLS:,})"
+        if not cells:
             return ""
-        cells, limit = self.tensor.n_counted_cells, f"(exact evaluations: up to {_MOST_CELLS:,})"
         if self.is_exact_affordable:
             return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
         found = f"{cells:.3g} cells" if np.isfinite(cells) else "weighted positions"
         return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
 
     def _unaffordable(self) -> str:
-        assert isinstance(self.tensor, SparseTensor)
-        cells = self.tensor.n_counted_cells
+        cells = self._n_zeros_apart
         found = (
             f"{cells:,.0f} cells, most of them zeros,"
             if np.isfinite(cells)
@@ -173,9 +191,11 @@ class EntrywiseObjective:
         ParameterError
             If there is no such sampler for the data.
         """
-        functions = sample(
-            self.tensor, self._pass, self.penalty, self.n_threads, sampling, seeds or DEFAULT_SEEDS
-        )
+        seeds = seeds or DEFAULT_SEEDS
+        if isinstance(self.tensor, PartitionedTensor):
+            functions = sample_parts(self.tensor, self._loss_of_parts, self.penalty, sampling, seeds)
+        else:
+            functions = sample(self.tensor, self._pass, self.penalty, self.n_threads, sampling, seeds)
         return Sampled(*functions, self.saturated_value, self.null_value)
 
     def least_squares(self) -> LeastSquares:
@@ -188,7 +208,7 @@ class EntrywiseObjective:
         """
         found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
         if not self.tensor.sides:
-            found = found or "a list of entries"
+            found = found or "a list of entries, or data in parts"
         if self.effects is not None:
             found = found or "main effects"
         if self.tensor.entry_weights is not None:
@@ -232,7 +252,9 @@ class EntrywiseObjective:
     def _rows(self) -> RowWise:
         """The problem in rows, without its entries."""
         found, mode_weights = "", None
-        if not isinstance(self.tensor, ListedTensor):
+        if isinstance(self.tensor, PartitionedTensor):
+            found = "a tensor in parts"
+        elif not isinstance(self.tensor, ListedTensor):
             found = "a dense tensor"
         elif self.tensor.ndim < 2:
             found = "a tensor of one mode"
@@ -341,11 +363,9 @@ class EntrywiseObjective:
         return self._constant_value(self.null_constant)
 
     def _constant_value(self, m: float) -> float:
-        if isinstance(self.tensor, SparseTensor):  # all its zeros are one block
-            with np.errstate(all="ignore"):
-                return math.fsum(_constant_sum(block, self.loss, m) for block in self.tensor.blocks())
-        ones = [np.ones((size, 1)) for size in self.tensor.shape]
-        return self.tensor.loss_and_mttkrps(self.loss.formula, [m * ones[0], *ones[1:]], self.n_threads)[0]
+        if isinstance(self.tensor, PartitionedTensor):
+            return math.fsum(self.tensor.map(constant_value, self.loss, m, self.n_threads))
+        return constant_value(self.tensor, self.loss, m, self.n_threads)
 
     def _search_constant(self) -> float:
         centre = float(self.loss.model_domain.clip(_finite(float(self.loss.link(self.survey.mean)))))
@@ -356,6 +376,15 @@ class EntrywiseObjective:
             self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
         )
         return float(found.x)
+
+
+def constant_value(tensor: TensorData, loss: Loss, m: float, n_threads: int, _: None = None) -> float:
+    """The loss of a constant model, over a tensor or a part of one."""
+    if isinstance(tensor, SparseTensor):  # all its zeros are one block
+        with np.errstate(all="ignore"):
+            return math.fsum(_constant_sum(block, loss, m) for block in tensor.blocks())
+    ones = [np.ones((size, 1)) for size in tensor.shape]
+    return tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[0]
 
 
 def _constant_sum(block: Block, loss: Loss, m: float) -> float:

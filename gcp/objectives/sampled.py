@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from gcp._typing import Factors, FloatArray
 from gcp.errors import ParameterError
+from gcp.formula import Formula
 from gcp.penalties.penalty import Penalty
-from gcp.samplers import Batch, sampler_for
+from gcp.samplers import Batch, Sampler, sampler_for
 from gcp.tensors.base import TensorData
+from gcp.tensors.partitioned import Own, Partial, PartitionedTensor, Shared, partial, whole
 
 Seeds = tuple[np.random.SeedSequence, np.random.SeedSequence]
 """Of the fixed sample, and of the batches."""
@@ -93,3 +98,79 @@ def sample(
         return grad
 
     return value_and_grad, gradient, rng
+
+
+LossOfParts = Callable[
+    [Callable[..., Partial], tuple[Any, ...], list[Any], Factors], tuple[float, list[FloatArray]]
+]
+"""Of a function of parts, what it is told, what each part is told, and factors: the value and the gradient."""
+
+
+def sample_parts(
+    tensor: PartitionedTensor, loss: LossOfParts, penalty: Penalty, sampling: Sampling, seeds: Seeds
+) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+    """As `sample`, of data in parts, each of which draws its share with a seed of its own.
+
+    So what is drawn depends neither on who holds a part nor on the order in which they are evaluated.
+    """
+    if not tensor.is_resident:
+        raise ParameterError(
+            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="lbfgsb", or '
+            "read the data into memory."
+        )
+    known = [facts.n_stored for facts in tensor.facts]
+    fixed, rng = seeds[0], np.random.default_rng(seeds[1])
+
+    def told(samples: int | None, entropy: Any) -> list[Any]:
+        shares = [None if samples is None else math.ceil(samples * n / sum(known)) for n in known]
+        return [(share, entropy, k) for k, share in enumerate(shares)]
+
+    def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+        own = told(sampling.value_samples, (fixed.entropy, fixed.spawn_key))
+        value, grad = loss(_of_fixed_sample, (sampling.sampler,), own, factors)
+        return penalty.add_to(value, grad, factors), grad
+
+    def gradient(factors: Factors) -> list[FloatArray]:
+        own = told(sampling.samples, (int(rng.integers(1 << 62)), ()))
+        _, grad = loss(_of_batch, (sampling.sampler,), own, factors)
+        penalty.add_to(0.0, grad, factors)
+        return grad
+
+    return value_and_grad, gradient, rng
+
+
+_KEPT: WeakKeyDictionary[TensorData, dict[Any, Any]] = WeakKeyDictionary()
+"""Samplers and fixed samples of the parts in this process."""
+
+
+def _sampler(part: TensorData, name: str) -> Sampler:
+    kept = _KEPT.setdefault(part, {})
+    if name not in kept:
+        kept[name] = sampler_for(part, name)
+    sampler: Sampler = kept[name]
+    return sampler
+
+
+def _generator(told: tuple[int | None, tuple[int, tuple[int, ...]], int]) -> np.random.Generator:
+    _, (entropy, spawn_key), k = told
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(*spawn_key, k)))
+
+
+def _of_fixed_sample(
+    part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    told = own[2]
+    kept = _KEPT.setdefault(part, {})
+    if (name, told) not in kept:
+        sampler = _sampler(part, name)
+        kept[name, told] = sampler.draw(told[0] or sampler.value_samples, _generator(told)).sorted()
+    batch: Batch = kept[name, told]
+    return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, n_threads)))
+
+
+def _of_batch(
+    part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    sampler = _sampler(part, name)
+    batch = sampler.draw(own[2][0] or sampler.samples, _generator(own[2]))
+    return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, 1)))

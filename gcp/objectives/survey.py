@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gcp.errors import DomainError
+from gcp.errors import DataError, DomainError
 from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
+from gcp.tensors.partitioned import PartitionedTensor
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,44 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
     DomainError
         With the first offending value, its subscript, how many more there are, and what to do.
     """
+    if isinstance(tensor, PartitionedTensor):
+        found = tensor.map(_examined, loss)
+        starts = [first for first, _ in tensor.cuts.ranges]
+        found = [part.moved(tensor.cuts.mode, first) for part, first in zip(found, starts, strict=True)]
+    else:
+        found = [_examined(tensor, loss)]
+    offenders = [part.offender for part in found if part.offender is not None]
+    if offenders:
+        value, subscript = (
+            min(offenders, key=lambda offender: offender[1]) if len(found) > 1 else offenders[0]
+        )
+        raise DomainError(_message(loss, value, subscript, sum(part.n_outside for part in found) - 1))
+    weight, x1, x2, saturated = (
+        math.fsum(column) for column in zip(*(sums for part in found for sums in part.sums), strict=True)
+    )
+    if weight == 0:
+        raise DataError("The data have no observed entry: every one is missing or of weight 0.")
+    return Survey(weight, x1 / weight, x2 / weight, saturated)
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """Sums by block, the first offender (value and subscript), and how many there are."""
+
+    sums: list[tuple[float, float, float, float]]
+    offender: tuple[float, tuple[int, ...]] | None
+    n_outside: int
+
+    def moved(self, mode: int, first: int) -> _Examined:
+        """With the offender's subscript in the whole tensor, of which this is a part."""
+        if self.offender is None:
+            return self
+        value, subscript = self.offender
+        place = tuple(i + first if n == mode else i for n, i in enumerate(subscript))
+        return replace(self, offender=(value, place))
+
+
+def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
     outside = 0
@@ -58,11 +97,7 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
             first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
         elif first is None:
             sums.append(_sums(block, loss))
-    if first is not None:
-        value, position = first
-        raise DomainError(_message(loss, value, tensor.subscript(position), outside - 1))
-    weight, x1, x2, saturated = (math.fsum(column) for column in zip(*sums, strict=True))
-    return Survey(weight, x1 / weight, x2 / weight, saturated)
+    return _Examined(sums, None if first is None else (first[0], tensor.subscript(first[1])), outside)
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:

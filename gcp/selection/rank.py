@@ -28,7 +28,7 @@ from gcp.selection import folder as folders
 from gcp.selection.choice import Candidate, RankChoice, Strengths, chosen
 from gcp.selection.penalties import candidates, effects_strength
 from gcp.selection.splits import Split, make_split
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 
 _Start = Callable[[np.random.Generator], FitResult]
 
@@ -123,7 +123,7 @@ def select_rank(
         raise ParameterError(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
-    tensor = as_tensor(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights)
     objective = build_objective(tensor, loss)
     n_splits = arguments.whole_number("n_splits", n_splits)
     n_jobs = parallel.jobs(n_jobs)

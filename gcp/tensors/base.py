@@ -84,6 +84,10 @@ class TensorData(Protocol):
         """The same, and the sums of the loss's curvature weights over the slices of every mode."""
 
     @property
+    def has_marginals(self) -> bool:
+        """Whether `loss_mttkrps_and_marginals` can be had."""
+
+    @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
         """All modes, in groups that `contract` takes."""
 

@@ -15,6 +15,7 @@ from gcp.tensors.foreign import from_pydata, from_scipy
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor, tensor_from_listing
 from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.restrict import companion, restricted
 from gcp.tensors.sparse import SparseTensor
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor | PartitionedTensor:
     """The data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
@@ -54,6 +55,12 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
     DataError
         Data that are not numbers, repeated index entries; mask or weights that do not fit.
     """
+    if isinstance(data, PartitionedTensor):
+        if mask is not None or entry_weights is not None:
+            raise DataError(
+                "The data are in parts: give mask and weights to the tensor that is cut into them."
+            )
+        return data
     if isinstance(data, SparseTensor | ObservedTensor):
         return data if mask is None and entry_weights is None else restricted(data, mask, entry_weights)
     if isinstance(data, DenseTensor):
@@ -74,6 +81,20 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
             "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor."
         )
     return as_tensor(tensor, mask, entry_weights)
+
+
+def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+    """As `as_tensor`, for what needs single entries.
+
+    Raises
+    ------
+    DataError
+        Also of data in parts.
+    """
+    tensor = as_tensor(data, mask, entry_weights)
+    if isinstance(tensor, PartitionedTensor):
+        raise DataError(f"This needs the data in one piece: found {tensor!r}.")
+    return tensor
 
 
 def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: Any) -> DenseTensor:

@@ -124,6 +124,11 @@ class DenseTensor:
         )
 
     @property
+    def has_marginals(self) -> bool:
+        """True: `loss_mttkrps_and_marginals` can be had."""
+        return True
+
+    @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
         """All modes, in two groups (one for a vector): those of the rows and those of the columns of the memory."""
         order, split = self._layout.order, self._layout.split

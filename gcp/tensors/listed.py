@@ -87,6 +87,11 @@ class ListedTensor:
         return listed.mttkrps(self.listing, y, factors, (), self.dtype)[0]
 
     @property
+    def has_marginals(self) -> bool:
+        """False: `loss_mttkrps_and_marginals` is for dense data."""
+        return False
+
+    @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
         """None: products with Khatri-Rao rows of many modes are for dense data."""
         return ()

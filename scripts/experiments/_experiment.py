@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 from scipy.stats import norm
 
 import gcp
@@ -67,7 +68,7 @@ class Run:
         warnings.simplefilter("ignore", gcp.ConvergenceWarning)  # the tables say it
 
     def load(self, file: str) -> dict[str, np.ndarray]:
-        """The arrays of an .npz file among the data that are not in the package; without it the experiment ends."""
+        """The arrays of an .npz or .mat file among the data that are not in the package; without it, the end."""
         folder = self.given.data
         if folder is None or not (folder / file).exists():
             found = (
@@ -77,6 +78,8 @@ class Run:
                 f"missing data: {found}. {self.name} needs {file}; the top of the script says where it comes from."
             )
         self._checksums[file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        if file.endswith(".mat"):
+            return loadmat(folder / file)
         with np.load(folder / file) as archive:
             return {name: archive[name] for name in archive.files}
 

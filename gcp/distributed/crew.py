@@ -1,0 +1,193 @@
+"""Parts on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from functools import lru_cache
+from typing import Any, Self
+
+import cloudpickle
+import numpy as np
+from dask.sizeof import sizeof
+from distributed import Client, Future, KilledWorker
+
+from gcp._typing import Array, FloatArray
+from gcp.errors import FitError
+from gcp.tensors.base import TensorData
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.partitioned import Facts, Partial, added, facts_of
+from gcp.tensors.sparse import SparseTensor
+
+_ATTEMPTS = 5
+"""Evaluations after which lost workers are nobody's accident any more."""
+
+_FAN = 8
+"""Sums that one task adds up."""
+
+
+@sizeof.register((DenseTensor, ObservedTensor, SparseTensor))  # type: ignore[untyped-decorator]
+def _size(tensor: DenseTensor | ObservedTensor | SparseTensor) -> int:
+    """Bytes of a part: a scheduler that takes it for small would send it around."""
+    if isinstance(tensor, DenseTensor):
+        weights = tensor.entry_weights
+        return tensor.values.nbytes + (0 if weights is None else weights.nbytes)
+    return 2 * (tensor.values.nbytes + tensor.listing.subs.nbytes)
+
+
+def n_threads(client: Client) -> int:
+    """Threads of all workers, at least 1; waits for the first worker."""
+    client.wait_for_workers(1)
+    return max(1, sum(client.nthreads().values()))
+
+
+class DaskCrew:
+    """Workers that hold the parts of a tensor.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    publish : sequence of callable
+        ``publish[k]()`` is a future of part k on some worker: called once, and again if the part is lost.
+
+    Notes
+    -----
+    An evaluation sends the factors to the workers, and has one task for each part, on a single thread, and one for
+    every eight of their sums; rows of the mode that is cut come from their parts straight. The sums are added in the
+    same order whoever computes them. Where a worker is lost, its parts are published anew, and what was not finished
+    is computed again.
+    """
+
+    is_resident = True
+
+    def __init__(self, client: Client, publish: Sequence[Callable[[], Future]]) -> None:
+        self.client, self.publish = client, list(publish)
+        self.n_parts = len(self.publish)
+        self.parts = [own() for own in self.publish]
+        self.n_evaluations, self.bytes_out, self.bytes_back, self.bytes_between = 0, 0, 0, 0
+
+    @classmethod
+    def sent(cls, client: Client, parts: Sequence[TensorData]) -> Self:
+        """From parts in this process, which keeps them."""
+        workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+
+        def publisher(k: int) -> Callable[[], Future]:
+            def send() -> Future:
+                now = sorted(client.scheduler_info(n_workers=-1)["workers"]) or workers
+                return client.scatter(parts[k], workers=[now[k % len(now)]], hash=False)
+
+            return send
+
+        client.wait_for_workers(1)
+        return cls(client, [publisher(k) for k in range(len(parts))])
+
+    def facts(self) -> list[Facts]:
+        """From the workers."""
+        return self.map(facts_of, (), [None] * self.n_parts)
+
+    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
+        """On the workers, each where its part is."""
+        text = cloudpickle.dumps((function, fixed))
+
+        def submit() -> list[Future]:
+            return [
+                self.client.submit(_call, text, part, mine, pure=False)
+                for part, mine in zip(self.parts, own, strict=True)
+            ]
+
+        return self._gathered(submit)
+
+    def total(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        shared: Any,
+        own: Sequence[Any],
+        threads: int,
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """On the workers; sums are added up there as well. Each part has one thread, whatever `threads`."""
+        text = cloudpickle.dumps((function, fixed))
+
+        def submit() -> list[Future]:
+            to_all = self.client.scatter(shared, broadcast=True, hash=False)
+            found = [
+                self.client.submit(_call_total, text, part, to_all, mine, pure=False)
+                for part, mine in zip(self.parts, own, strict=True)
+            ]
+            rows = [self.client.submit(_second, one, pure=False) for one in found]
+            level = [self.client.submit(_first, one, pure=False) for one in found]
+            while len(level) > 1:
+                groups = [level[k : k + _FAN] for k in range(0, len(level), _FAN)]
+                level = [self.client.submit(_added, *group, pure=False) for group in groups]
+            return [*level, *rows]
+
+        sums, *rows = self._gathered(submit)
+        self._count(shared, own, sums, rows)
+        return sums, rows
+
+    def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
+        """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self.client.gather(submit())
+            except (KilledWorker, CancelledError, TimeoutError):
+                self._renew()
+        raise FitError(
+            f"Workers were lost in {_ATTEMPTS} evaluations in turn: see the cluster's log; they may lack memory."
+        )
+
+    def _renew(self) -> None:
+        """Publish the parts anew that no worker holds."""
+        held = self.client.who_has(self.parts)
+        for k, part in enumerate(self.parts):
+            if part.status != "finished" or not held.get(part.key):
+                self.parts[k] = self.publish[k]()
+
+    def _count(self, shared: Any, own: Sequence[Any], sums: Any, rows: Any) -> None:
+        workers = {worker for holders in self.client.who_has(self.parts).values() for worker in holders}
+        self.n_evaluations += 1
+        self.bytes_out += len(workers) * n_bytes(shared) + n_bytes(own)
+        self.bytes_back += n_bytes(sums) + n_bytes(rows)
+        self.bytes_between += (len(workers) - 1) * n_bytes(sums)
+
+
+def n_bytes(arrays: Any) -> int:
+    """Of all arrays in nested lists and tuples."""
+    if isinstance(arrays, np.ndarray):
+        return arrays.nbytes
+    return sum(n_bytes(item) for item in arrays) if isinstance(arrays, list | tuple) else 0
+
+
+@lru_cache(maxsize=64)
+def _loaded(text: bytes) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A function and its arguments; the same objects for the same text, so that formulas are compiled once."""
+    function, fixed = pickle.loads(text)
+    return function, fixed
+
+
+def _call(text: bytes, part: TensorData, mine: Any) -> Any:
+    function, fixed = _loaded(text)
+    return function(part, *fixed, mine)
+
+
+def _call_total(text: bytes, part: TensorData, shared: Any, mine: Any) -> Partial:
+    function, fixed = _loaded(text)
+    found: Partial = function(part, *fixed, shared, mine, 1)
+    return found
+
+
+def _first(found: Partial) -> list[Array]:
+    return found[0]
+
+
+def _second(found: Partial) -> list[Array]:
+    return found[1]
+
+
+def _added(*sums: list[FloatArray]) -> list[FloatArray]:
+    total = sums[0]
+    for more in sums[1:]:
+        total = added(total, more)
+    return total

@@ -1,0 +1,66 @@
+"""A tensor in parts, in this process or on the workers of a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gcp import arguments
+from gcp.errors import ParameterError
+from gcp.tensors.coerce import as_tensor
+from gcp.tensors.partitioned import Here, PartitionedTensor
+from gcp.tensors.splitting import cuts_of, longest_mode, split
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def partition(
+    data: Any, parts: int | None = None, *, mode: int | None = None, client: Client | None = None
+) -> PartitionedTensor:
+    """Cut a tensor into parts, which `fit_gcp` takes like any other tensor.
+
+    Parameters
+    ----------
+    data : array_like or tensor
+        As for `fit_gcp`; not in parts already.
+    parts : int, optional
+        How many. Default: the threads of the client's workers; without a client it must be given.
+    mode : int, optional
+        The mode that is cut. Default: the longest, whose factor and gradient then travel once, in pieces, while those
+        of the others go to every worker.
+    client : distributed.Client, optional
+        Its workers get the parts, once, and evaluate them. Default: they stay here, and take turns.
+
+    Returns
+    -------
+    PartitionedTensor
+
+    Raises
+    ------
+    DataError, ParameterError
+        Unusable data, a bad number or mode; more parts than positions with known entries.
+
+    Notes
+    -----
+    Evaluations give the sums that the whole tensor gives, up to rounding, and the same bits in every run with the same
+    number of parts. Solvers: "lbfgsb", "plbfgs" (dense data), "adam". With a client the data stay in this process as
+    well: what a lost worker held is sent to another.
+    """
+    tensor = as_tensor(data)
+    if isinstance(tensor, PartitionedTensor):
+        raise ParameterError(f"The data are in parts already: found {tensor!r}.")
+    if client is not None:
+        from gcp.distributed.crew import DaskCrew, n_threads
+
+        parts = n_threads(client) if parts is None else parts
+    if parts is None:
+        raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
+    number = arguments.whole_number("parts", parts)
+    if mode is None:
+        mode = longest_mode(tensor.shape)
+    elif not (isinstance(mode, int) and 0 <= mode < tensor.ndim):
+        raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
+    cuts = cuts_of(tensor, number, mode)
+    pieces = split(tensor, cuts)
+    crew = Here(pieces) if client is None else DaskCrew.sent(client, pieces)
+    return PartitionedTensor(crew, cuts, tensor.labels)

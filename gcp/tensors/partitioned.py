@@ -1,0 +1,376 @@
+"""Tensors in parts, cut along one mode: sums over all entries are sums over parts, wherever these are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gcp._typing import Array, Factors, FloatArray
+from gcp.errors import DataError, ParameterError
+from gcp.formula import Formula
+from gcp.labels import ModeLabels
+from gcp.tensors.base import Block, TensorData
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.sparse import SparseTensor
+
+Arrays = list[FloatArray]
+Partial = tuple[list[FloatArray], list[FloatArray]]
+"""What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
+
+
+class Crew(Protocol):
+    """Who holds the parts of a tensor and evaluates functions of them.
+
+    Functions and their fixed arguments must be picklable where parts are in other processes.
+    """
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+
+    def facts(self) -> list[Facts]:
+        """What there is to know of the parts without looking at their entries."""
+
+    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
+        """``function(part, *fixed, own[k])`` of each part k."""
+
+    def total(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        shared: Any,
+        own: Sequence[Any],
+        threads: int,
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """The sum over the parts, in an order that depends on nothing but their number, and every part's own rows.
+
+        ``function(part, *fixed, shared, own[k], threads)`` is a `Partial`.
+        """
+
+
+class Here:
+    """Parts in this process, evaluated one after the other.
+
+    Parameters
+    ----------
+    parts : iterable of tensors
+        Gone through once in every pass: a sequence, or what reads them as it goes.
+    facts : list of Facts, optional
+        Of parts that had better not be read for it.
+    """
+
+    def __init__(self, parts: Iterable[TensorData], facts: list[Facts] | None = None) -> None:
+        self.parts = parts
+        self.is_resident = isinstance(parts, Sequence)
+        self._facts = [facts_of(part) for part in parts] if facts is None else facts
+        self.n_parts = len(self._facts)
+
+    def facts(self) -> list[Facts]:
+        """As told, or found."""
+        return self._facts
+
+    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
+        """One after the other."""
+        return [function(part, *fixed, mine) for part, mine in zip(self.parts, own, strict=True)]
+
+    def total(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        shared: Any,
+        own: Sequence[Any],
+        threads: int,
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """One after the other, added up in their order."""
+        sums: list[FloatArray] = []
+        rows = []
+        for part, mine in zip(self.parts, own, strict=True):
+            found, alone = function(part, *fixed, shared, mine, threads)
+            sums = added(sums, found) if sums else found
+            rows.append(alone)
+        return sums, rows
+
+
+def added(sums: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
+    """Two sums as one, in new arrays."""
+    return [a + b for a, b in zip(sums, more, strict=True)]
+
+
+class Facts(NamedTuple):
+    """A part without its entries.
+
+    Attributes
+    ----------
+    kind : str
+        "dense", "sparse" or "observed".
+    shape : tuple of int
+    dtype : str
+        Of the arithmetic.
+    n_stored : int
+        Cells of dense data, else listed entries.
+    n_counted_cells : float
+        Of sparse data: cells that an evaluation passes over if the loss of a zero has no closed form; else 0.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_stored: int
+    n_counted_cells: float
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where the parts of a tensor lie.
+
+    Attributes
+    ----------
+    mode : int
+        The mode that is cut.
+    sizes : tuple of int
+        Positions of each part in this mode.
+    """
+
+    mode: int
+    sizes: tuple[int, ...]
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """First position of each part, and the one past its last."""
+        return list(pairwise([0, *accumulate(self.sizes)]))
+
+    def split(self, arrays: Factors) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """Arrays by mode as those that all parts share, and each part's own rows (none of no arrays)."""
+        if not len(arrays):
+            return [], [[] for _ in self.sizes]
+        shared = [a for n, a in enumerate(arrays) if n != self.mode]
+        return shared, [[arrays[self.mode][a:b]] for a, b in self.ranges]
+
+    def joined(self, shared: Arrays, own: Sequence[FloatArray]) -> Arrays:
+        """The inverse of `split`."""
+        return [*shared[: self.mode], np.concatenate(list(own)), *shared[self.mode :]]
+
+
+class PartitionedTensor:
+    """A tensor cut into parts along one mode.
+
+    Made by `gcp.partition`, from Dask arrays and tables, and from files that are larger than memory.
+
+    Parameters
+    ----------
+    crew : Crew
+        Holds the parts.
+    cuts : Cuts
+    labels : ModeLabels, optional
+
+    Raises
+    ------
+    DataError
+        Parts that do not fit together.
+
+    Notes
+    -----
+    Each part is a tensor of its own, of the same modes; so the zeros of a sparse part, too, are counted where they
+    are. For an evaluation, a part needs the rows of the cut mode that are its own, and all rows of the others.
+    """
+
+    def __init__(self, crew: Crew, cuts: Cuts, labels: ModeLabels | None = None) -> None:
+        self.crew, self.cuts, self.labels = crew, cuts, labels
+        self.facts = crew.facts()
+        self.shape = self._checked_shape()
+        self.kind, self.dtype = self.facts[0].kind, np.dtype(self.facts[0].dtype)
+        if labels is not None:
+            labels.check(self.shape)
+
+    def _checked_shape(self) -> tuple[int, ...]:
+        first, mode = self.facts[0], self.cuts.mode
+        for k, (facts, size) in enumerate(zip(self.facts, self.cuts.sizes, strict=True)):
+            expected = (*first.shape[:mode], size, *first.shape[mode + 1 :])
+            if facts.shape != expected or (facts.kind, facts.dtype) != (first.kind, first.dtype):
+                raise DataError(
+                    f"Part {k} is {facts.kind} data of shape {facts.shape} and type {facts.dtype}: expected "
+                    f"{first.kind} data of shape {expected} and type {first.dtype}, as part 0."
+                )
+        return (*first.shape[:mode], sum(self.cuts.sizes), *first.shape[mode + 1 :])
+
+    @property
+    def ndim(self) -> int:
+        """Number of modes."""
+        return len(self.shape)
+
+    @property
+    def n_counted_cells(self) -> float:
+        """Cells that an evaluation passes over if the loss of a zero has no closed form."""
+        return math.fsum(facts.n_counted_cells for facts in self.facts)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+        return self.crew.is_resident
+
+    @property
+    def values(self) -> Array:
+        """Not for data in parts."""
+        raise DataError("The data are in parts, and this needs them in one piece.")
+
+    @property
+    def entry_weights(self) -> None:
+        """Not for data in parts, where parts have them."""
+        return
+
+    def __repr__(self) -> str:
+        """Shape, type, and how it is cut."""
+        shape = " x ".join(map(str, self.shape))
+        return (
+            f"PartitionedTensor({shape}, {self.dtype}, {self.crew.n_parts} {self.kind} parts along mode "
+            f"{self.cuts.mode})"
+        )
+
+    def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
+        """``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
+        return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
+
+    def blocks(self) -> Iterator[Block]:
+        """Not for data in parts, which are examined part by part."""
+        raise DataError("The data are in parts, and this needs them in one piece.")
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """Not for data in parts."""
+        raise DataError("The data are in parts, and this needs them in one piece.")
+
+    def model_values(self, factors: Factors) -> FloatArray:
+        """The model at every entry: of dense parts an array of the tensor's shape, else part after part."""
+        shared, own = self.cuts.split(factors)
+        found = self.map(_model_values, self.cuts.mode, shared, own=own)
+        return np.concatenate(found, axis=self._axis)
+
+    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
+        """One number per entry (as `model_values` gives them) back to every factor."""
+        sizes = self.cuts.sizes if self.kind == "dense" else [facts.n_stored for facts in self.facts]
+        pieces = np.split(y, list(accumulate(sizes))[:-1], axis=self._axis)
+        shared, rows = self.cuts.split(factors)
+        mine: list[Own] = [(own, [], piece) for own, piece in zip(rows, pieces, strict=True)]
+        sums, alone = self.crew.total(_mttkrps, (self.cuts.mode,), (shared, []), mine, 1)
+        return self.cuts.joined(sums[1:], [a for (a,) in alone])
+
+    @property
+    def _axis(self) -> int:
+        return self.cuts.mode if self.kind == "dense" else 0
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss and its gradient in every factor and main effect, summed over the parts."""
+        return self._evaluated(formula, factors, n_threads, effects, curved=False)[:3]
+
+    def loss_mttkrps_and_marginals(
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
+        """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
+        return self._evaluated(formula, factors, n_threads, effects, curved=True)
+
+    def _evaluated(
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors, *, curved: bool
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        return self.summed(evaluated, (formula, curved), factors, n_threads, effects, curved=curved)
+
+    def summed(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        factors: Factors,
+        n_threads: int,
+        effects: Factors = (),
+        *,
+        curved: bool = False,
+        own: Sequence[Any] | None = None,
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        """The value, gradients, gradients of effects, and marginals (if `curved`) that a function of parts adds up.
+
+        ``function(part, *fixed, place, n_threads)`` gives a `Partial` from the part's `Place`.
+        """
+        (shared, rows), (shifts, own_shifts) = self.cuts.split(factors), self.cuts.split(effects)
+        extra = [None] * self.crew.n_parts if own is None else own
+        mine = list(zip(rows, own_shifts, extra, strict=True))
+        sums, alone = self.crew.total(function, (*fixed, self.cuts.mode), (shared, shifts), mine, n_threads)
+        return self._assembled(sums, alone, bool(len(effects)), curved)
+
+    def _assembled(
+        self, sums: Arrays, alone: Sequence[Arrays], has_effects: bool, curved: bool
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        value, rest, n = float(sums[0][0]), sums[1:], self.ndim - 1
+        found: list[Arrays] = []
+        kinds = (True, has_effects, curved)
+        for position, is_there in enumerate(kinds):
+            k = sum(kinds[:position])
+            mine = [rows[k] for rows in alone] if is_there else []
+            found.append(self.cuts.joined(rest[k * n : (k + 1) * n], mine) if is_there else [])
+        return value, found[0], found[1], found[2]
+
+    @property
+    def has_marginals(self) -> bool:
+        """Whether `loss_mttkrps_and_marginals` can be had."""
+        return self.kind == "dense"
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """None: products of the data alone with Khatri-Rao rows are for data in one piece."""
+        return ()
+
+    def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
+        """Not for data in parts; see `sides`."""
+        raise ParameterError('The solver "als" is for data in one piece. Use solver="auto".')
+
+
+Shared = tuple[Arrays, Arrays]
+Own = tuple[Arrays, Arrays, Any]
+"""Factors and effects that all parts share; the rows of them that are a part's own, and what else it is told."""
+
+
+def evaluated(
+    part: TensorData, formula: Formula, curved: bool, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    """The loss of a part, and its gradients."""
+    evaluate = part.loss_mttkrps_and_marginals if curved else part.loss_and_mttkrps
+    return partial(mode, *evaluate(formula, *whole(mode, shared, own, n_threads)))
+
+
+def whole(mode: int, shared: Shared, own: Own, n_threads: int) -> tuple[Arrays, int, Arrays]:
+    """Factors, threads and effects of a part, as data kinds take them."""
+    factors, effects = ([*a[:mode], *b, *a[mode:]] for a, b in zip(shared, own[:2], strict=True))
+    return factors, n_threads, effects
+
+
+def partial(mode: int, value: float, *groups: Arrays) -> Partial:
+    """A value and arrays by mode as sums over the parts, and rows of the mode that is cut."""
+    sums, rows = [np.array([value])], []
+    for arrays in groups:
+        sums += [a for n, a in enumerate(arrays) if n != mode]
+        rows += [arrays[mode]] if arrays else []
+    return sums, rows
+
+
+def facts_of(part: TensorData, _: None = None) -> Facts:
+    """What a crew tells of a part."""
+    kind = "dense" if isinstance(part, DenseTensor) else "observed"
+    cells = 0.0
+    if isinstance(part, SparseTensor):
+        kind, cells = "sparse", part.n_counted_cells
+    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells)
+
+
+def _model_values(part: TensorData, mode: int, shared: Arrays, own: Arrays) -> FloatArray:
+    return part.model_values([*shared[:mode], *own, *shared[mode:]])
+
+
+def _mttkrps(part: TensorData, mode: int, shared: Shared, own: Own, n_threads: int) -> Partial:
+    return partial(mode, 0.0, part.mttkrps(own[2], whole(mode, shared, own, n_threads)[0]))
