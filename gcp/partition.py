@@ -42,9 +42,9 @@ def partition(
 
     Notes
     -----
-    Evaluations give the sums that the whole tensor gives, up to rounding, and the same bits in every run with the same
-    number of parts. Solvers: "lbfgsb", "plbfgs" (dense data), "adam". With a client the data stay in this process as
-    well: what a lost worker held is sent to another.
+    Evaluations give the sums that the whole tensor gives, up to rounding, and the same bits in every run with as many
+    parts. Solvers: "lbfgsb", "plbfgs" (dense data), "adam". With a client the data stay in this process as well: what
+    a lost worker held is sent to another.
     """
     tensor = as_tensor(data)
     if isinstance(tensor, PartitionedTensor):

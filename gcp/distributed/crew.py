@@ -28,7 +28,7 @@ _FAN = 8
 """Sums that one task adds up."""
 
 
-@sizeof.register((DenseTensor, ObservedTensor, SparseTensor))  # type: ignore[untyped-decorator]
+@sizeof.register((DenseTensor, ObservedTensor, SparseTensor))
 def _size(tensor: DenseTensor | ObservedTensor | SparseTensor) -> int:
     """Bytes of a part: a scheduler that takes it for small would send it around."""
     if isinstance(tensor, DenseTensor):
