@@ -25,7 +25,10 @@ _ATTEMPTS = 5
 """Evaluations after which lost workers are nobody's accident any more."""
 
 _FAN = 8
-"""Sums that one task adds up."""
+"""Sums that one task adds up, or this process at the end."""
+
+_EMBEDDED = 1 << 16
+"""Bytes of factors that travel with each task; more are handed from worker to worker."""
 
 
 @sizeof.register((DenseTensor, ObservedTensor, SparseTensor))
@@ -66,6 +69,7 @@ class DaskCrew:
         self.client, self.publish = client, list(publish)
         self.n_parts = len(self.publish)
         self.parts = [own() for own in self.publish]
+        self.n_workers = len(client.nthreads())
         self.n_evaluations, self.bytes_out, self.bytes_back, self.bytes_between = 0, 0, 0, 0
 
     @classmethod
@@ -111,21 +115,29 @@ class DaskCrew:
         text = cloudpickle.dumps((function, fixed))
 
         def submit() -> list[Future]:
-            to_all = self.client.scatter(shared, broadcast=True, hash=False)
+            to_all = shared
+            if n_bytes(shared) > _EMBEDDED:
+                to_all = self.client.scatter(shared, broadcast=True, hash=False)
             found = [
                 self.client.submit(_call_total, text, part, to_all, mine, pure=False)
                 for part, mine in zip(self.parts, own, strict=True)
             ]
+            if len(found) <= _FAN:
+                return found
             rows = [self.client.submit(_second, one, pure=False) for one in found]
             level = [self.client.submit(_first, one, pure=False) for one in found]
-            while len(level) > 1:
+            while len(level) > _FAN:
                 groups = [level[k : k + _FAN] for k in range(0, len(level), _FAN)]
                 level = [self.client.submit(_added, *group, pure=False) for group in groups]
             return [*level, *rows]
 
-        sums, *rows = self._gathered(submit)
-        self._count(shared, own, sums, rows)
-        return sums, rows
+        found = self._gathered(submit)
+        if self.n_parts <= _FAN:
+            tops, rows = [one[0] for one in found], [one[1] for one in found]
+        else:
+            tops, rows = found[: -self.n_parts], found[-self.n_parts :]
+        self._count(shared, own, tops, rows)
+        return _added(*tops), rows
 
     def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
         """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
@@ -140,17 +152,22 @@ class DaskCrew:
 
     def _renew(self) -> None:
         """Publish the parts anew that no worker holds."""
-        held = self.client.who_has(self.parts)
         for k, part in enumerate(self.parts):
-            if part.status != "finished" or not held.get(part.key):
+            if part.status != "finished" or not self._is_held(part):
                 self.parts[k] = self.publish[k]()
 
-    def _count(self, shared: Any, own: Sequence[Any], sums: Any, rows: Any) -> None:
-        workers = {worker for holders in self.client.who_has(self.parts).values() for worker in holders}
+    def _is_held(self, part: Future) -> bool:
+        try:
+            return bool(self.client.who_has([part]).get(part.key))
+        except CancelledError:
+            return False
+
+    def _count(self, shared: Any, own: Sequence[Any], tops: Any, rows: Any) -> None:
+        n_workers = min(self.n_parts, self.n_workers)
         self.n_evaluations += 1
-        self.bytes_out += len(workers) * n_bytes(shared) + n_bytes(own)
-        self.bytes_back += n_bytes(sums) + n_bytes(rows)
-        self.bytes_between += (len(workers) - 1) * n_bytes(sums)
+        self.bytes_out += n_workers * n_bytes(shared) + n_bytes(own)
+        self.bytes_back += n_bytes(tops) + n_bytes(rows)
+        self.bytes_between += max(0, n_workers - len(tops)) * n_bytes(tops[0])
 
 
 def n_bytes(arrays: Any) -> int:

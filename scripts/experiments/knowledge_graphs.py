@@ -29,7 +29,6 @@ is the mean of both; "three starts" is the mean of as many such fits. Rank and p
 and model, by a tenth of the first fold's training cells (which other folds are judged by), from grids that were set
 after trials on the same graphs; tied models have those of the better logit model, and graphs of pykeen those of the
 full arrays. A fit is one start of at most 100 iterations, where most on UMLS and Kinships end before they converge.
-That costs tied UMLS most: after 1000 iterations three of its folds had 0.44 to 0.48 in a trial.
 
 Needed are, in the folder DIR or $GCP_DATA, kg_relations/kg_relations.npz: Nations, UMLS and Kinships of pykeen 1.11.1
 (MIT; training, validation and test triples together) and the full Alyawarra kinship array of rescal.py (GPL-3); and
