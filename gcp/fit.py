@@ -33,6 +33,7 @@ from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.tensors.coerce import as_tensor
+from gcp.tensors.partitioned import PartitionedTensor
 
 _MOST_POINTS = 100
 """Of the course of each start that is kept."""
@@ -273,6 +274,8 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         "main_effects": list(modes),
         "max_seconds": ask.max_seconds,
     }
+    if isinstance(objective.tensor, PartitionedTensor):
+        options["partition"] = objective.tensor.account()
     return _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
 
 

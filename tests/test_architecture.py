@@ -99,6 +99,8 @@ DOORS = {
         "gcp.objectives.sampled_rows",
     },
     ("solvers", "kernels"): {"gcp.kernels.products"},
+    ("tensors", "distributed"): {"gcp.distributed.data"},
+    ("distributed", "kernels"): {"gcp.kernels.threads"},
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 import gcp
 from gcp._typing import Array
+from gcp.cli.cluster import spread
 from gcp.cli.fit_options import add_options
 from gcp.cli.interrupts import terminated_like_interrupted
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
@@ -52,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     test = None
     if args.test_fraction is not None:
         (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
-    with terminated_like_interrupted() as ending:
-        result = _fit(args, tensor, cells, loss)
+    with terminated_like_interrupted() as ending, spread(args, tensor, cells) as data:
+        result = _fit(args, data, cells, loss)
     is_interrupted = result.status == "interrupted"
     if is_interrupted and args.checkpoint:
         print(f"gcp: {result.message}", file=sys.stderr)
@@ -81,7 +82,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
         check_picture("--plot", args.plot)
 
 
-def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: gcp.Loss) -> gcp.FitResult:
+def _fit(
+    args: argparse.Namespace, tensor: Tensor | gcp.PartitionedTensor, cells: dict[str, Any], loss: gcp.Loss
+) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
@@ -113,8 +116,10 @@ def _fit(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any], loss: 
                 verbose=not args.quiet,
             )
         except DomainError as error:
-            is_cured = not (args.exclude_zeros or loss.data_domain.contains(0.0) or (tensor.values < 0).any())
-            hint = " On the command line, --exclude-zeros leaves zeros out." if is_cured else ""
+            is_zero_alone = not (args.exclude_zeros or loss.data_domain.contains(0.0))
+            if isinstance(tensor, gcp.PartitionedTensor) or (tensor.values < 0).any():
+                is_zero_alone = False
+            hint = " On the command line, --exclude-zeros leaves zeros out." if is_zero_alone else ""
             raise DomainError(f"{error}{hint}") from error
 
 
@@ -147,7 +152,7 @@ def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
-def effect_modes(args: argparse.Namespace, tensor: Tensor) -> bool | list[int]:
+def effect_modes(args: argparse.Namespace, tensor: Tensor | gcp.PartitionedTensor) -> bool | list[int]:
     """All modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None

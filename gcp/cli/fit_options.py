@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Callable
 
+from gcp.cli import cluster
 from gcp.cli.parsing import Parser
 from gcp.cli.reading import INPUT_HELP, add_reading_options
 
@@ -18,6 +19,7 @@ def add_options(parser: Parser) -> None:
     _add_method(parser)
     _add_output(parser)
     add_reading_options(parser)
+    cluster.add_options(parser, at_least)
 
 
 def _add_model(parser: Parser) -> None:

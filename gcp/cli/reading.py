@@ -68,6 +68,6 @@ def read_input(args: argparse.Namespace) -> Tensor:
     return tensor
 
 
-def mode_labels(tensor: Tensor) -> gcp.ModeLabels:
+def mode_labels(tensor: Tensor | gcp.PartitionedTensor) -> gcp.ModeLabels:
     """The tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)

@@ -31,13 +31,15 @@ _EMBEDDED = 1 << 16
 """Bytes of factors that travel with each task; more are handed from worker to worker."""
 
 
-@sizeof.register((DenseTensor, ObservedTensor, SparseTensor))
 def _size(tensor: DenseTensor | ObservedTensor | SparseTensor) -> int:
     """Bytes of a part: a scheduler that takes it for small would send it around."""
     if isinstance(tensor, DenseTensor):
         weights = tensor.entry_weights
         return tensor.values.nbytes + (0 if weights is None else weights.nbytes)
     return 2 * (tensor.values.nbytes + tensor.listing.subs.nbytes)
+
+
+sizeof.register((DenseTensor, ObservedTensor, SparseTensor), _size)
 
 
 def n_threads(client: Client) -> int:
@@ -86,6 +88,14 @@ class DaskCrew:
 
         client.wait_for_workers(1)
         return cls(client, [publisher(k) for k in range(len(parts))])
+
+    def account(self) -> dict[str, Any]:
+        """Evaluations, and the bytes of arrays that each moved on average: to workers, among them, and back."""
+        n = max(1, self.n_evaluations)
+        moved = {"out": self.bytes_out, "between": self.bytes_between, "back": self.bytes_back}
+        return {"workers": self.n_workers, "evaluations": self.n_evaluations} | {
+            f"bytes_{name}": round(total / n) for name, total in moved.items()
+        }
 
     def facts(self) -> list[Facts]:
         """From the workers."""

@@ -34,7 +34,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
         value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
-        index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns.
+        index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns. A Dask array is
+        put together in slabs on the workers of Dask's current client, or here if there is none.
     mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
         True = observed; shaped like the data or broadcastable. For listed entries: one vector for each mode (None =
         all), where a cell is observed if all its positions are. Or a SparseTensor of the data's shape: its nonzero
@@ -45,7 +46,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
 
     Returns
     -------
-    DenseTensor, SparseTensor or ObservedTensor
+    DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
         `data` itself if it is one and nothing else is given. Given a tensor and a mask or weights: a new one,
         observed where both say so, with the product of both weights. A SparseTensor of which a SparseTensor says what
         is observed becomes an ObservedTensor.
@@ -66,6 +67,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     if isinstance(data, DenseTensor):
         return data if mask is None and entry_weights is None else _combined(data, mask, entry_weights)
     library = _library(data)
+    if library == "dask":
+        return _from_dask(data, mask, entry_weights)
     if library == "xarray":
         return _dense(*_from_xarray(data), mask, entry_weights)
     if library is None:
@@ -111,9 +114,27 @@ def _library(data: Any) -> str | None:
         name = base.__module__
         if name.startswith("scipy.sparse"):
             return "scipy"
-        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse"):
+        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask"):
             return root
     return None
+
+
+def _from_dask(data: Any, mask: Any, entry_weights: Any) -> DenseTensor | PartitionedTensor:
+    """On the workers of Dask's current client; without one, the array is computed here."""
+    from gcp.distributed.data import current_client, from_array
+
+    if not hasattr(data, "rechunk"):
+        raise DataError(
+            f"The data are a Dask {type(data).__name__}: expected an array; for a long table (one row per cell or "
+            "event) use gcp.from_frame(table, modes=[...], value=...)."
+        )
+    client = current_client()
+    if client is not None:
+        return from_array(client, data, mask, entry_weights)
+    mask, entry_weights = (
+        getattr(given, "compute", lambda given=given: given)() for given in (mask, entry_weights)
+    )
+    return _dense(_array(data.compute()), None, mask, entry_weights)
 
 
 def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor:

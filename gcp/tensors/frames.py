@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gcp._typing import Array
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.listing import Tensor, tensor_from_listing
+from gcp.tensors.partitioned import PartitionedTensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +26,14 @@ def from_frame(
     value: Hashable | None = None,
     unlisted: str | None = None,
     aggregate: str = "sum",
-) -> Tensor:
+) -> Tensor | PartitionedTensor:
     """A labelled tensor from a long table: one row per cell or per event.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        The table; it is not modified.
+    frame : pandas.DataFrame or dask.dataframe.DataFrame
+        The table; it is not modified. The rows of a Dask table stay on the workers of Dask's current client, where
+        they become parts of the tensor; without a client the table is computed here.
     modes : sequence of column names
         The columns that give the modes, in order. The positions of a mode are the distinct entries of its
         column, sorted (a categorical column: in the order of its categories).
@@ -44,9 +47,10 @@ def from_frame(
 
     Returns
     -------
-    DenseTensor, SparseTensor or ObservedTensor
+    DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
         With the column names and the distinct labels as `labels`. Dense if it has at most 2**20 cells, or at most 10
-        for each cell that a row lists; else sparse if unlisted cells are zero, observed if they are missing.
+        for each cell that a row lists; else sparse if unlisted cells are zero, observed if they are missing. Of a
+        Dask table on workers in parts, and never dense.
 
     Raises
     ------
@@ -64,11 +68,41 @@ def from_frame(
     array([[0, 2],
            [1, 0]])
     """
+    if type(frame).__module__.partition(".")[0] == "dask" and hasattr(frame, "columns"):
+        return _from_dask(frame, modes, value, unlisted, aggregate)
     if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
         raise DataError(f"Expected a pandas DataFrame, found {type(frame).__name__}.")
     return tensor_from_table(
         frame, modes, value, unlisted, aggregate, place="row {} (counting from 0)".format
     )
+
+
+def _from_dask(
+    frame: Any, modes: Sequence[Hashable], value: Hashable | None, unlisted: str | None, aggregate: str
+) -> Tensor | PartitionedTensor:
+    from gcp.distributed.data import current_client, from_table
+
+    client = current_client()
+    if client is None:
+        return from_frame(frame.compute(), modes, value, unlisted, aggregate)
+    _check_columns(frame, modes, value)
+    if unlisted is None and value is None:
+        unlisted = "zero"
+    if unlisted not in ("zero", "missing"):
+        raise ParameterError(
+            f'unlisted must be "zero" or "missing" for a table on workers: found {unlisted!r}.'
+        )
+    return from_table(client, frame, modes, value, unlisted, aggregate, partial(_coded_rows, modes, value))
+
+
+def _coded_rows(
+    modes: Sequence[Hashable], value: Hashable | None, table: pd.DataFrame, k: int
+) -> tuple[Array, Array, list[Array]]:
+    """Codes, values and labels of one pandas table of a Dask table."""
+    place = (f"row {{}} of partition {k} (counting from 0)").format
+    values = np.ones(len(table), np.int64) if value is None else _numbers(table[value], place)
+    coded = [_coded(table[mode], place) for mode in modes]
+    return np.stack([codes for codes, _ in coded], axis=1), values, [levels for _, levels in coded]
 
 
 def tensor_from_table(

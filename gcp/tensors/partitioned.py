@@ -37,6 +37,9 @@ class Crew(Protocol):
     def is_resident(self) -> bool:
         """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
 
+    def account(self) -> dict[str, Any]:
+        """What evaluations have moved so far, if anything."""
+
     def facts(self) -> list[Facts]:
         """What there is to know of the parts without looking at their entries."""
 
@@ -73,6 +76,10 @@ class Here:
         self.is_resident = isinstance(parts, Sequence)
         self._facts = [facts_of(part) for part in parts] if facts is None else facts
         self.n_parts = len(self._facts)
+
+    def account(self) -> dict[str, Any]:
+        """Nothing moves."""
+        return {}
 
     def facts(self) -> list[Facts]:
         """As told, or found."""
@@ -211,6 +218,11 @@ class PartitionedTensor:
     def n_counted_cells(self) -> float:
         """Cells that an evaluation passes over if the loss of a zero has no closed form."""
         return math.fsum(facts.n_counted_cells for facts in self.facts)
+
+    def account(self) -> dict[str, Any]:
+        """How the tensor is cut, and what evaluations have moved so far; for the settings of a result."""
+        how = {"mode": self.cuts.mode, "sizes": list(self.cuts.sizes), "kind": self.kind}
+        return how | self.crew.account()
 
     @property
     def is_resident(self) -> bool:

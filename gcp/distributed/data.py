@@ -1,0 +1,155 @@
+"""Dask arrays and tables as tensors in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from dask import delayed
+from distributed import Client, Future, default_client
+
+from gcp._typing import Array
+from gcp.distributed.crew import DaskCrew, n_threads
+from gcp.errors import DataError
+from gcp.kernels.threads import split_range
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.partitioned import Cuts, PartitionedTensor
+from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.splitting import balanced, longest_mode
+
+
+def current_client() -> Client | None:
+    """The client that Dask would use, if there is one; else the data are computed in this process."""
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> PartitionedTensor:
+    """A Dask array (masked entries and NaN are missing) in as many slabs as there are threads.
+
+    Each is put together on a worker, and stays there; should it be lost, Dask computes it again.
+    """
+    import dask.array as da
+
+    if not array.ndim or any(np.isnan(size) for size in array.shape):
+        raise DataError(f"The Dask array has shape {array.shape}: expected modes of known sizes.")
+    mode = longest_mode(array.shape)
+    runs = split_range(array.shape[mode], min(n_threads(client), array.shape[mode]))
+    sizes = tuple(b - a for a, b in runs)
+    slabs = {n: sizes if n == mode else -1 for n in range(array.ndim)}
+
+    def pieces(given: Any) -> list[Any]:
+        if given is None:
+            return [None] * len(sizes)
+        try:
+            whole = da.broadcast_to(da.asarray(given), array.shape)
+        except ValueError:
+            raise DataError(f"mask or weights of shape {np.shape(given)}: expected {array.shape}.") from None
+        return list(whole.rechunk(slabs).to_delayed().ravel())
+
+    columns = zip(pieces(array), pieces(mask), pieces(entry_weights), strict=True)
+    makers = [delayed(DenseTensor)(*own, pure=False) for own in columns]
+    return PartitionedTensor(DaskCrew(client, [_publisher(client, own) for own in makers]), Cuts(mode, sizes))
+
+
+def from_table(
+    client: Client,
+    frame: Any,
+    modes: Sequence[Hashable],
+    value: Hashable | None,
+    unlisted: str,
+    aggregate: str,
+    coded: Callable[[Any, int], tuple[Array, Array, list[Array]]],
+) -> PartitionedTensor:
+    """A Dask DataFrame of events or ratings: rows are coded where they are, and each goes to the part it belongs to.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    frame : dask.dataframe.DataFrame
+    modes, value
+        Columns; without a value, rows are counted.
+    unlisted : {"zero", "missing"}
+    aggregate : {"sum", "mean", "error"}
+    coded : callable
+        ``coded(table, k)`` of the k-th pandas table: the rows' codes, values, and the sorted labels of each mode.
+    """
+    columns = [*modes, *([] if value is None else [value])]
+    tables = [delayed(coded)(table, k) for k, table in enumerate(frame[columns].to_delayed())]
+    held = client.compute(tables)
+    found = client.gather(client.compute([delayed(_labels)(one) for one in held]))
+    levels = [_union(own) for own in zip(*found, strict=True)]
+    if not all(len(own) for own in levels):
+        raise DataError("The table has no rows.")
+    shape = tuple(len(own) for own in levels)
+    rows = client.compute([delayed(_global)(one, levels) for one in held])
+    mode = longest_mode(shape)
+    counts = sum(client.gather(client.compute([delayed(_counts)(one, mode, shape[mode]) for one in rows])))
+    known = counts > 0
+    sizes = balanced(known, counts.astype(float), min(n_threads(client), int(known.sum())))
+    cuts = Cuts(mode, sizes)
+    cut = [delayed(_cut, nout=len(sizes))(one, cuts) for one in rows]
+    kind = SparseTensor if unlisted == "zero" else ObservedTensor
+    make = partial(_tensor, kind, aggregate)
+    makers = []
+    for k, size in enumerate(sizes):
+        own = (*shape[:mode], size, *shape[mode + 1 :])
+        makers.append(delayed(make)([one[k] for one in cut], own))
+    labels = ModeLabels([str(name) for name in modes], levels)
+    return PartitionedTensor(DaskCrew(client, [_publisher(client, one) for one in makers]), cuts, labels)
+
+
+def _publisher(client: Client, maker: Any) -> Callable[[], Future]:
+    return lambda: client.compute(maker)
+
+
+def _labels(table: tuple[Array, Array, list[Array]]) -> list[Array]:
+    return table[2]
+
+
+def _union(labels: Sequence[Array]) -> Array:
+    """Of the labels of all tables, sorted; labels of text of different lengths are alike."""
+    return np.unique(np.concatenate([own for own in labels if len(own)] or labels[:1]))
+
+
+def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tuple[Array, Array]:
+    """Rows with codes that hold for all tables."""
+    codes, values, own = table
+    columns = [
+        np.searchsorted(whole, part)[codes[:, n]]
+        for n, (whole, part) in enumerate(zip(levels, own, strict=True))
+    ]
+    return np.stack(columns, axis=1).astype(np.uint32), values
+
+
+def _counts(rows: tuple[Array, Array], mode: int, size: int) -> Array:
+    return np.bincount(rows[0][:, mode], minlength=size)
+
+
+def _cut(rows: tuple[Array, Array], cuts: Cuts) -> list[tuple[Array, Array]]:
+    """Rows by part, with subscripts that count from the part's first position."""
+    subs, values = rows
+    pieces = []
+    for a, b in cuts.ranges:
+        inside = (subs[:, cuts.mode] >= a) & (subs[:, cuts.mode] < b)
+        own = subs[inside]
+        own[:, cuts.mode] -= np.uint32(a)
+        pieces.append((own, values[inside]))
+    return pieces
+
+
+def _tensor(
+    kind: type[SparseTensor] | type[ObservedTensor],
+    aggregate: str,
+    pieces: list[tuple[Array, Array]],
+    shape: tuple[int, ...],
+) -> Tensor:
+    subs, values = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return kind(subs, values, shape, aggregate=aggregate)

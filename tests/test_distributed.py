@@ -1,0 +1,226 @@
+"""Parts on the workers of a real cluster of processes: the same numbers as here, also when a worker is killed."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from helpers import full
+from numpy.testing import assert_allclose
+
+import gcp
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+from distributed import Client, LocalCluster  # noqa: E402
+
+SHAPE = (30, 12, 8)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as found:
+        yield found
+
+
+@pytest.fixture
+def client(cluster):
+    with Client(cluster) as found:
+        found.wait_for_workers(2)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(1)
+    return rng.poisson(full([rng.gamma(1.0, 1.0, (n, 3)) for n in SHAPE])).astype(float)
+
+
+def tensors(x):
+    subs = np.argwhere(x > 0)
+    return {
+        "dense": gcp.DenseTensor(x, mask=np.random.default_rng(2).random(SHAPE) < 0.9),
+        "sparse": gcp.SparseTensor(subs, x[x > 0], SHAPE),
+        "observed": gcp.ObservedTensor(subs, x[x > 0], SHAPE),
+    }
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "observed"])
+@pytest.mark.parametrize("loss", ["poisson", "negative-binomial"])
+def test_values_and_gradients_are_those_of_one_process(client, counts, kind, loss, rng):
+    whole = tensors(counts)[kind]
+    factors = [rng.uniform(0.1, 1.0, (n, 3)) for n in SHAPE]
+    value, gradients = gcp.build_objective(whole, loss).value_and_grad(factors)
+    for parts in (2, 10):  # ten have a tree of sums
+        tensor = gcp.partition(whole, parts, client=client)
+        found, own = gcp.build_objective(tensor, loss).value_and_grad(factors)
+        assert found == pytest.approx(value, rel=1e-12)
+        for g, h in zip(own, gradients, strict=True):
+            assert_allclose(g, h, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "solver"),
+    [("dense", "lbfgsb"), ("dense", "plbfgs"), ("sparse", "auto"), ("observed", "lbfgsb")],
+)
+def test_a_fit_has_the_bits_of_the_same_parts_here(client, counts, kind, solver):
+    whole = tensors(counts)[kind]
+    options = {"loss": "poisson", "solver": solver, "random_state": 0, "n_iter_max": 15, "n_threads": 1}
+    found = gcp.fit_gcp(gcp.partition(whole, client=client), 2, **options)
+    here = gcp.fit_gcp(gcp.partition(whole, 2), 2, **options)
+    assert found.objective == here.objective
+    for a, b in zip(found.factors, here.factors, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_adam_draws_the_same_whoever_holds_a_part(client, counts):
+    whole = tensors(counts)["sparse"]
+    solver = gcp.Adam(epoch_iters=15, n_iter_max=2, polish=False)
+    options = {"loss": "poisson", "solver": solver, "random_state": 0, "n_threads": 1}
+    found = gcp.fit_gcp(gcp.partition(whole, 3, client=client), 2, **options)
+    here = gcp.fit_gcp(gcp.partition(whole, 3), 2, **options)
+    assert found.objective == here.objective
+
+
+def test_a_custom_loss_reaches_the_workers(client, counts):
+    loss = gcp.custom_loss(lambda x, m: 2.0 * (x - m) * (x - m), name="twice")
+    tensor = gcp.partition(counts, client=client)
+    options = {"random_state": 0, "n_iter_max": 5, "solver": "lbfgsb"}
+    found = gcp.fit_gcp(tensor, 2, loss=loss, **options)
+    twice = gcp.fit_gcp(tensor, 2, loss="gaussian", **options)
+    assert found.objective == pytest.approx(2 * twice.objective, rel=1e-6)
+
+
+def test_bytes_are_counted_as_the_formula_has_them(client, counts):
+    rank, parts = 4, 2
+    tensor = gcp.partition(counts, parts, client=client)
+    result = gcp.fit_gcp(tensor, rank, loss="poisson", solver="lbfgsb", random_state=0, n_iter_max=5)
+    told = result.settings["partition"]
+    others = sum(SHAPE[1:])
+    assert told["mode"] == 0
+    assert told["workers"] == parts
+    assert told["bytes_between"] == 0
+    sent = 8 * (parts * others + SHAPE[0])
+    # One number more is the value; the constant model before the fit has rank 1, and no part in this.
+    assert told["bytes_out"] == sent * rank
+    assert told["bytes_back"] == sent * rank + 8 * parts
+
+
+def test_a_killed_worker_costs_a_computation_and_not_the_fit(counts):
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 25, "n_threads": 1}
+    expected = gcp.fit_gcp(gcp.partition(counts, 2), 2, **options)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as own,
+        Client(own) as client,
+    ):
+        array = da.from_array(counts, chunks=(7, 12, 8))
+        for tensor in (gcp.partition(counts, client=client), array):
+            killed = []
+
+            def kill(state, killed=killed):
+                if state.iteration == 7:
+                    worker = sorted(own.workers)[0]
+                    killed.append(own.workers[worker].pid)
+                    os.kill(killed[0], signal.SIGKILL)
+
+            client.wait_for_workers(2)
+            found = gcp.fit_gcp(tensor, 2, **options, callback=kill)
+            assert killed
+            assert found.objective == expected.objective
+
+
+def test_dask_arrays_are_fitted_where_they_are(client, counts):
+    array = da.from_array(counts, chunks=(7, 5, 8))
+    mask = np.random.default_rng(3).random(SHAPE) < 0.9
+    weights = np.linspace(0.5, 1.5, SHAPE[2])
+    options = {"loss": "poisson", "random_state": 0, "n_iter_max": 10, "solver": "lbfgsb"}
+    expected = gcp.fit_gcp(counts, 2, mask=mask, entry_weights=weights, **options)
+    found = gcp.fit_gcp(array, 2, mask=mask, entry_weights=da.from_array(weights, chunks=3), **options)
+    assert found.settings["partition"]["workers"] == 2
+    assert found.objective == pytest.approx(expected.objective, rel=1e-9)
+    with pytest.raises(gcp.DataError, match=r"expected \(30, 12, 8\)"):
+        gcp.fit_gcp(array, 2, mask=np.ones((5, 5), bool))
+    with pytest.raises(gcp.DomainError, match=r"-2.0 at subscript \(20, 3, 1\)"):
+        gcp.fit_gcp(
+            da.where(da.from_array(np.arange(counts.size).reshape(SHAPE)) == 1945, -2.0, array),
+            2,
+            loss="poisson",
+        )
+
+
+def test_without_a_client_dask_computes_here(counts):
+    array = da.from_array(counts, chunks=(7, 5, 8))
+    options = {"loss": "poisson", "random_state": 0, "n_iter_max": 10}
+    found, expected = gcp.fit_gcp(array, 2, **options), gcp.fit_gcp(counts, 2, **options)
+    assert found.objective == expected.objective
+
+
+def table(rng):
+    n = 3000
+    return pd.DataFrame(
+        {
+            "user": rng.integers(0, 40, n),
+            "film": [f"film {k}" for k in rng.integers(0, 25, n)],
+            "day": pd.Timestamp("2024-02-27") + pd.to_timedelta(rng.integers(0, 5, n), unit="D"),
+            "stars": rng.integers(1, 6, n).astype(float),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unlisted": "zero"},
+        {"value": "stars", "unlisted": "missing", "aggregate": "mean"},
+        {"value": "stars", "unlisted": "zero", "aggregate": "sum"},
+    ],
+    ids=["events", "ratings", "amounts"],
+)
+def test_dask_tables_give_the_tensor_of_the_pandas_table(client, rng, options):
+    frame, modes = table(rng), ["user", "film", "day"]
+    whole = gcp.from_frame(frame, modes, **options)
+    tensor = gcp.from_frame(dd.from_pandas(frame, npartitions=4), modes, **options)
+    assert tensor.shape == whole.shape
+    assert tensor.labels.names == whole.labels.names
+    for ours, theirs in zip(tensor.labels.coords, whole.labels.coords, strict=True):
+        assert np.array_equal(ours, theirs)
+        assert ours.dtype.kind == theirs.dtype.kind
+    factors = [rng.uniform(0.1, 1.0, (n, 2)) for n in whole.shape]
+    value, gradients = gcp.build_objective(whole, "gaussian").value_and_grad(factors)
+    found, own = gcp.build_objective(tensor, "gaussian").value_and_grad(factors)
+    assert found == pytest.approx(value, rel=1e-12)
+    for g, h in zip(own, gradients, strict=True):
+        assert_allclose(g, h, rtol=1e-9, atol=1e-9)
+
+
+def test_bad_dask_tables_are_refused(client, rng):
+    frame = table(rng)
+    lazy = dd.from_pandas(frame, npartitions=2)
+    with pytest.raises(gcp.ParameterError, match="no column 'place'"):
+        gcp.from_frame(lazy, ["user", "place"])
+    with pytest.raises(gcp.ParameterError, match="unlisted must be"):
+        gcp.from_frame(lazy, ["user", "film"], "stars")
+    with pytest.raises(gcp.DataError, match="from_frame"):
+        gcp.fit_gcp(lazy, 2)
+    with pytest.raises(gcp.DataError, match=r"row .* of partition 1"):
+        gcp.from_frame(
+            dd.from_pandas(frame.assign(film=[*frame.film[:-1], None]), npartitions=2), ["user", "film"]
+        )
+
+
+def test_the_command_line_fits_on_workers(tmp_path, counts):
+    from gcp.cli import main
+
+    gcp.write_tensor(tmp_path / "x.npy", counts)
+    given = ["fit", str(tmp_path / "x.npy"), "--rank", "2", "--loss", "poisson", "--seed", "0", "--quiet"]
+    given += ["--solver", "lbfgsb", "--max-iter", "10", "--out"]
+    assert main([*given, str(tmp_path / "one.npz")]) == 0
+    assert main([*given, str(tmp_path / "two.npz"), "--workers", "2"]) == 0
+    one, two = (gcp.FitResult.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    assert two.objective == pytest.approx(one.objective, rel=1e-9)
+    assert two.settings["partition"]["workers"] == 2
+    assert main([*given, str(tmp_path / "no.npz"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
