@@ -1,5 +1,6 @@
 """The command line on tables of events and other tensors that list their entries."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import gcp
 from gcp.cli import main
+from gcp.cli.parsing import memory_size
 
 
 @pytest.fixture
@@ -141,6 +143,52 @@ def test_convert_there_and_back(events, capsys):
     np.testing.assert_array_equal(first.subs, second.subs)
     np.testing.assert_array_equal(first.values, second.values)
     assert first.shape == second.shape
+
+
+def test_convert_in_bounded_memory(events, capsys):
+    assert main(f"convert events.csv events.tns.gz {READING}".split()) == 0
+    options = "--aggregate mean --unlisted missing"
+    assert main(f"convert events.tns.gz a.npz {options}".split()) == 0
+    plain = capsys.readouterr().out.splitlines()[-1]
+    assert main(f"convert events.tns.gz b.npz --memory 64MB {options}".split()) == 0
+    assert capsys.readouterr().out == plain.replace("a.npz", "b.npz") + "\n"
+    one, two = gcp.read_tensor("a.npz"), gcp.read_tensor("b.npz")
+    assert type(one) is type(two) is gcp.ObservedTensor
+    np.testing.assert_array_equal(one.subs, two.subs)
+    np.testing.assert_array_equal(one.values, two.values)
+    assert "from .tns or .tns.gz to .npz" in error_of(capsys, "convert events.csv b.npz --memory 2GB")
+    assert "from .tns or .tns.gz to .npz" in error_of(capsys, "convert nyc_flights b.npz --memory 2GB")
+    assert "at least 64 MB" in error_of(capsys, "convert events.tns.gz b.npz --memory 63.9MB")
+    error = error_of(capsys, "convert events.tns.gz b.npz --memory 2GB --value count")
+    assert "--value does not apply to .tns files, which --memory is for" in error
+    error = error_of(capsys, "convert events.tns.gz b.npz --memory much")
+    assert "expected a size such as 500MB or 2GB, found 'much'" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("500MB", 500 * 10**6),
+        ("2gb", 2 * 10**9),
+        ("1.5 GiB", 3 * 2**29),
+        (" 64M ", 64 * 10**6),
+        ("64Ki", 2**16),
+        (".5kB", 500),
+        ("3.TB", 3 * 10**12),
+        ("4000000000", 4 * 10**9),
+        ("7B", 7),
+        *(
+            (wrong, None)
+            for wrong in ("", "GB", "-2GB", "2XB", "1e9", "2 G B", "inf", "nan", "2iB", "1.2.3MB", "٣GB")
+        ),
+    ],
+)
+def test_sizes_of_memory(text, size):
+    if size is None:
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a size such as 500MB or 2GB"):
+            memory_size(text)
+    else:
+        assert memory_size(text) == size
 
 
 def test_exclude_zeros_means_listed_entries_alone(folder, capsys, rng):

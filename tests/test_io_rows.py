@@ -141,6 +141,23 @@ def test_many_pieces(tmp_path, ending, monkeypatch):
         read_tensor(save(again), aggregate="error")
 
 
+@pytest.mark.parametrize("line_break", ["\r", "\n", "\r\n"])
+def test_pieces_end_at_any_line_break(tmp_path, line_break, monkeypatch):
+    """So that no file is taken as a whole; and never inside of a break, which would count as two."""
+    text = line_break.join(f"{k} 1 {k}" for k in range(1, 2000))
+    (tmp_path / "a.tns").write_bytes(text.encode())
+    for size in range(500, 540):
+        monkeypatch.setattr(rows, "_PIECE", size)
+        with open(tmp_path / "a.tns", "rb") as file:
+            pieces = list(rows._pieces(file, 0))
+        assert b"".join(pieces) == text.encode() + b"\n"
+        assert max(map(len, pieces)) < 2 * size
+        assert sum(len(piece.splitlines()) for piece in pieces) == 1999
+    (tmp_path / "a.tns").write_bytes((text + line_break + "1 x 1").encode())
+    with pytest.raises(FormatError, match="line 2000: 'x' is not a number"):
+        read_tensor(tmp_path / "a.tns")
+
+
 def test_subscripts_beyond_32_bits(parser, save):
     tensor = read_tensor(save("1 1 1\n4294967297 9007199254740992 2\n2 2 3\n"))
     assert tensor.shape == (2**32 + 1, 2**53)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 import gcp
-from gcp.cli.parsing import Commands, add_command
-from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+from gcp.cli.interrupts import terminated_like_interrupted
+from gcp.cli.parsing import Commands, add_command, memory_size
+from gcp.cli.reading import INPUT_HELP, add_reading_options, given_options, read_input
+from gcp.errors import ParameterError
+
+if TYPE_CHECKING:
+    from gcp.io.convert import Converted
 
 
 def add_parser(commands: Commands) -> None:
@@ -19,17 +25,40 @@ def add_parser(commands: Commands) -> None:
         "cells, weights, labels); .csv and .parquet are long tables with labels, of the observed cells or, for a "
         "sparse tensor, of the nonzeros; .tns lists the nonzeros, and .npy, .mat, .ttb and .txt hold the values of "
         "all cells alone, missing ones as NaN.",
-        "  gcp convert trips.csv trips.npz --modes station,date,hour --value count --unlisted zero",
+        "  gcp convert trips.csv trips.npz --modes station,date,hour --value count --unlisted zero\n"
+        "  gcp convert enormous.tns.gz enormous.npz --memory 2GB",
     )
     parser.add_argument("input", metavar="IN", help=INPUT_HELP)
     parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=memory_size,
+        help="from .tns or .tns.gz to .npz, for files of any size: use no more than this, such as 500MB or 2GB, "
+        "beside what Python itself takes (about 0.2GB). OUT is then a list (sparse, or of the known entries) however "
+        "small its shape, and its folder must have room for two copies of all rows meanwhile (4 bytes for a "
+        "subscript, 8 for a value)",
+    )
     add_reading_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
-    tensor = read_input(args)
-    gcp.write_tensor(args.out, tensor)
+    with terminated_like_interrupted():  # so that nothing unfinished is left
+        if args.memory is not None:
+            print(f"{args.out}: {_in_bounded_memory(args)}")
+            return 0
+        tensor = read_input(args)
+        gcp.write_tensor(args.out, tensor)
     print(f"{args.out}: {tensor!r}")
     return 0
+
+
+def _in_bounded_memory(args: argparse.Namespace) -> Converted:
+    from gcp.io.convert import convert
+
+    options = given_options(args)
+    if foreign := sorted(set(options) - {"unlisted", "aggregate"}):
+        raise ParameterError(f"--{foreign[0]} does not apply to .tns files, which --memory is for.")
+    return convert(args.input, args.out, memory=args.memory, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gcp
 from gcp.cli.parsing import Parser
@@ -49,9 +49,14 @@ def add_reading_options(parser: Parser) -> None:
     group.add_argument("--variable", metavar="NAME", help=".npz and .mat: the array to read, of several")
 
 
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The reading options that the command line has."""
+    return {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+
+
 def read_input(args: argparse.Namespace) -> Tensor:
     """The tensor that INPUT names, read with the reading options."""
-    options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+    options = given_options(args)
     path = Path(args.input)
     names = gcp.datasets.available_datasets()
     if path.exists() and not (path.is_dir() and args.input in names):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcp.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.errors import ParameterError
 from gcp.io import mat, npy, npz, tables, tns, toolbox
 from gcp.io.base import Format
-from gcp.io.files import DAMAGE, opened, replacing
+from gcp.io.files import opened, reading, replacing, writing
 from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.listing import Tensor
 
@@ -92,19 +92,8 @@ def read_tensor(
         name = foreign[0]
         fitting = ", ".join(ending for ending, other in _FORMATS.items() if name in other.options)
         raise ParameterError(f"{path}: the option {name!r} does not apply to this format, only to {fitting}.")
-    try:
-        with opened(path, is_gzipped) as file:
-            return form.read(file, **options)
-    except GcpError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
-    except DAMAGE as error:
-        raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except MemoryError as error:
-        raise DataError(f"{path}: the tensor does not fit into memory.") from error
+    with reading(path, is_gzipped) as file:
+        return form.read(file, **options)
 
 
 def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
@@ -134,13 +123,8 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     """
     path = Path(path)
     form, is_gzipped = _format(path)
-    try:
-        with replacing(path) as part, opened(part, is_gzipped, "wb") as file:
-            form.write(file, in_one_piece(tensor))
-    except GcpError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
+        form.write(file, in_one_piece(tensor))
 
 
 def _format(path: Path) -> tuple[Format, bool]:

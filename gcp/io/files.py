@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gcp.errors import DataError
+from gcp.errors import DataError, FormatError, GcpError
 
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 """What Python's archives raise over damaged ones; the last, over features that it lacks."""
@@ -40,6 +40,41 @@ def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]
             return
         with gzip.GzipFile(filename="", mode=mode, compresslevel=6, fileobj=raw, mtime=0) as packed:
             yield cast(BinaryIO, packed)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of `gcp` begin with the name of this file."""
+    try:
+        yield
+    except GcpError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+@contextmanager
+def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
+    """A file opened for reading; whatever goes wrong meanwhile is told as an error of `gcp` that names it."""
+    try:
+        with naming(path), opened(path, is_gzipped) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
+    except DAMAGE as error:
+        raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: the tensor does not fit into memory.") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever goes wrong meanwhile is told as an error of `gcp` that names this file."""
+    try:
+        with naming(path):
+            yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
 def contents(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -75,14 +110,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
     On failure it is removed, and whatever `path` was before is untouched.
     """
-    target = Path(os.path.realpath(path))  # a link keeps pointing where it does
-    if target.is_dir():
-        raise DataError("is a folder: expected a file name.")
-    if not target.parent.is_dir():
-        raise DataError(f"there is no folder {target.parent}.")
+    target = target_of(path)
     part = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
     try:
         yield part
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def target_of(path: Path) -> Path:
+    """The file to write: a link keeps pointing where it does.
+
+    Raises
+    ------
+    DataError
+        It cannot be a file there.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise DataError("is a folder: expected a file name.")
+    if not target.parent.is_dir():
+        raise DataError(f"there is no folder {target.parent}.")
+    return target

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -121,8 +122,8 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
     elif weights is not None and not _told_by_nan(tensor.values, weights):
         arrays["mask"] = weights
     if not isinstance(tensor, DenseTensor):
-        arrays["kind"] = np.array("sparse" if isinstance(tensor, SparseTensor) else "observed")
-        arrays |= {"shape": np.array(tensor.shape), "subs": tensor.subs}
+        kind = "sparse" if isinstance(tensor, SparseTensor) else "observed"
+        arrays |= {"kind": np.array(kind), "shape": np.array(tensor.shape), "subs": tensor.subs}
     if isinstance(tensor, SparseTensor):
         arrays |= {f"mode_weights_{n}": u for n, u in enumerate(tensor.mode_weights or [])}
         if tensor.n_missing:
@@ -135,7 +136,45 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
     write_archive(file, arrays)
 
 
-def write_archive(file: BinaryIO, arrays: Mapping[str, Array], *, is_packed: bool = True) -> None:
+@dataclass(frozen=True)
+class Stream:
+    """An array that is written without being in memory as a whole.
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+    shape : tuple of int
+        Of a matrix, the numbers come column by column, as `SparseTensor.subs` has them.
+    blocks : iterable of ndarray
+        The numbers.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    blocks: Iterable[Array]
+
+    def write(self, file: IO[bytes]) -> None:
+        """In .npy form, as `write_array` would."""
+        by_columns = sum(size > 1 for size in self.shape) > 1
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        header = {"descr": descr, "fortran_order": by_columns, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in self.blocks:
+            file.write(block.data)
+
+
+def write_listing(
+    file: BinaryIO, kind: str, shape: tuple[int, ...], subs: Stream, values: Stream, missing: Stream
+) -> None:
+    """Write sorted entries, as `write_tensor` does for a SparseTensor or an ObservedTensor of them."""
+    arrays: dict[str, Array | Stream] = {"format": np.array(_NAME), "version": np.array(2), "values": values}
+    arrays |= {"kind": np.array(kind), "shape": np.array(shape), "subs": subs}
+    if missing.shape[0]:
+        arrays["missing"] = missing
+    write_archive(file, arrays)
+
+
+def write_archive(file: BinaryIO, arrays: Mapping[str, Array | Stream], *, is_packed: bool = True) -> None:
     """Write arrays as an .npz archive without pickle and without times: equal arrays, equal bytes."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -143,7 +182,10 @@ def write_archive(file: BinaryIO, arrays: Mapping[str, Array], *, is_packed: boo
             info.compress_type = zipfile.ZIP_DEFLATED if is_packed else zipfile.ZIP_STORED
             info.create_system = 3  # the same bytes on every platform
             with archive.open(info, "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+                if isinstance(array, Stream):
+                    array.write(entry)
+                else:
+                    np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def _told_by_nan(values: Array, mask: Array) -> bool:

@@ -71,13 +71,29 @@ def read_listing(
     if shape is None and len(values) == 0:
         raise FormatError("the file lists no entry.")
     return tensor_from_listing(
-        subs, values, sizes, unlisted=unlisted, aggregate=aggregate, place=lambda row: _line(file, skip, row)
+        subs,
+        values,
+        sizes,
+        unlisted=unlisted,
+        aggregate=aggregate,
+        place=lambda row: line_of(file, skip, row),
     )
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What a piece of text holds: rows, and the number of its lines."""
+class Part:
+    """What a piece of text holds.
+
+    Attributes
+    ----------
+    subs : ndarray of uint32 or int64, shape (rows, N)
+        0-based; in 32 bits if they fit.
+    values : ndarray, shape (rows,)
+    largest : ndarray of int, shape (N,)
+        The largest subscripts.
+    n_lines : int
+        Lines, with and without a row.
+    """
 
     subs: Array
     values: FloatArray
@@ -101,50 +117,71 @@ def _rows(
     file: BinaryIO, skip: int, shape: tuple[int, ...] | None
 ) -> tuple[Array, FloatArray, tuple[int, ...]]:
     """All rows: 0-based subscripts, in 32 bits if they fit, and values; and the shape."""
-    limits = None if shape is None else list(shape)
     subs: list[Array] = []
     values: list[Array] = []
     largest: list[Array] = []
-    waiting: deque[Future[_Part]] = deque()
-    line = skip
-
-    def collect() -> None:
-        nonlocal line
-        try:
-            part = waiting.popleft().result()
-        except _BadLine as error:
-            raise FormatError(f"line {line + error.line + 1}: {error}") from None
+    for part in read_parts(file, shape, skip=skip):
         if len(part.values):
             subs.append(part.subs)
             values.append(part.values)
             largest.append(part.largest)
-        line += part.n_lines
-
-    n_threads = threads.available_cores()
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="gcp-read") as pool:
-        try:
-            for piece in _pieces(file, skip):
-                limits = limits or _limits(piece)
-                waiting.append(pool.submit(_parsed, piece, limits))
-                if len(waiting) > n_threads:
-                    collect()
-            while waiting:
-                collect()
-        finally:  # after an error, nobody waits for the others
-            for future in waiting:
-                future.cancel()
     if not values:
         return np.empty((0, len(shape or ())), np.uint32), np.empty(0), shape or ()
     sizes = shape or tuple(int(position) + 1 for position in np.max(largest, axis=0))
     return _joined(subs), _joined(values), sizes
 
 
+def read_parts(
+    file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0, n_threads: int | None = None
+) -> Iterator[Part]:
+    """The rows of a text file, some 10,000 at a time, in the order of the file.
+
+    Parameters
+    ----------
+    file, shape, skip
+        As in `read_listing`.
+    n_threads : int, optional
+        Threads that parse; default: one for each core. Memory: at most 16 MiB for each of them.
+
+    Raises
+    ------
+    FormatError
+        As `read_listing` does.
+    """
+    limits = None if shape is None else list(shape)
+    waiting: deque[Future[Part]] = deque()
+    line = skip
+
+    def collected() -> Part:
+        nonlocal line
+        try:
+            part = waiting.popleft().result()
+        except _BadLine as error:
+            raise FormatError(f"line {line + error.line + 1}: {error}") from None
+        line += part.n_lines
+        return part
+
+    n_threads = n_threads or threads.available_cores()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="gcp-read") as pool:
+        try:
+            for piece in _pieces(file, skip):
+                limits = limits or _limits(piece)
+                waiting.append(pool.submit(_parsed, piece, limits))
+                if len(waiting) > n_threads:
+                    yield collected()
+            while waiting:
+                yield collected()
+        finally:  # after an error, nobody waits for the others
+            for future in waiting:
+                future.cancel()
+
+
 def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
-    """All lines but the first ones, in pieces that end with a newline."""
+    """All lines but the first ones, in pieces that end with a line break."""
     begun: list[bytes] = []
     size = 0
     for block in chain(contents(file, _PIECE), [b"\n"]):
-        cut = block.rfind(b"\n") + 1
+        cut = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1  # not between \r and \n
         size += len(block)
         if not cut or (size < _PIECE and block != b"\n"):
             begun.append(block)
@@ -167,14 +204,14 @@ def _limits(piece: bytes) -> list[int]:
     return []
 
 
-def _parsed(piece: bytes, limits: list[int]) -> _Part:
+def _parsed(piece: bytes, limits: list[int]) -> Part:
     try:
         return _parsed_as(np.dtype(np.uint32), piece, limits)
     except _Wide:
         return _parsed_as(np.dtype(np.int64), piece, limits)
 
 
-def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> _Part:
+def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> Part:
     buffer = np.frombuffer(piece, np.uint8)
     most = piece.count(b"\n") + piece.count(b"\r")
     subs, values = np.empty((most, len(limits)), dtype), np.empty(most)
@@ -200,7 +237,7 @@ def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> _Part:
             np.maximum(highest, found[0], out=highest)
             row += 1
         pos, line = end, line + 1
-    return _Part(subs[:row], values[:row], highest, line)
+    return Part(subs[:row], values[:row], highest, line)
 
 
 def _line_end(piece: bytes, pos: int) -> int:
@@ -258,7 +295,7 @@ def _joined(parts: list[Array]) -> Array:
     return total
 
 
-def _line(file: BinaryIO, skip: int, row: int) -> str:
+def line_of(file: BinaryIO, skip: int, row: int) -> str:
     """`line 7`, the line that holds a row."""
     lines = (line for piece in _pieces(file, skip) for line in piece.splitlines())
     filled = (number for number, line in enumerate(lines, start=skip + 1) if line.partition(b"#")[0].split())

@@ -28,9 +28,13 @@ _SHAPE = re.compile(rb"# gcp-tensor shape:((?: \d+)+)\s*$")
 
 
 def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> Tensor:
+    return read_listing(file, shape_in_header(file), unlisted=unlisted, aggregate=aggregate)
+
+
+def shape_in_header(file: BinaryIO) -> tuple[int, ...] | None:
+    """The shape that the first line gives, if it does."""
     match = _SHAPE.match(file.readline(_LINE))
-    shape = tuple(int(size) for size in match[1].split()) if match else None
-    return read_listing(file, shape, unlisted=unlisted, aggregate=aggregate)
+    return tuple(int(size) for size in match[1].split()) if match else None
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:

@@ -191,10 +191,9 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
         Refuse, add or average several entries of one cell. Their weights are added under "mean" (the mean is then
         the weighted one) and must be left out under "sum".
     """
-    if aggregate not in ("sum", "mean", "error"):
-        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
+    check_aggregate(aggregate)
     shape = entries.shape
-    order = tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
+    order = sorting_order(shape)
     n_threads = threads.available_cores()
     subs, permutation = radix.sorted_rows(entries.subs, shape, order, n_threads)
     values, weights = entries.values, entries.weights
@@ -209,6 +208,17 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
     if aggregate == "error":
         raise DataError(_repetition(entries, first, permutation))
     return _merged(SortedEntries(shape, order, subs, values, weights), first, aggregate)
+
+
+def check_aggregate(aggregate: str) -> None:
+    """Raise `ParameterError` unless it is one of the three words."""
+    if aggregate not in ("sum", "mean", "error"):
+        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
+
+
+def sorting_order(shape: Sequence[int]) -> tuple[int, ...]:
+    """The modes in the order that entries are sorted by: the longest is slowest."""
+    return tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
 
 
 def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries:
@@ -268,9 +278,14 @@ def _repetition(entries: Entries, first: Array, permutation: Array | None) -> st
     while not first[run]:
         run -= 1
     cell = tuple(int(i) for i in entries.subs[second])
+    return repetition(entries.place(int(source[run])), entries.place(second), cell, len(again))
+
+
+def repetition(one: str, other: str, cell: tuple[int, ...], number: int) -> str:
+    """The message about two places that list the same cell, the first of a number of repetitions."""
     return (
-        f"{entries.place(int(source[run]))} and {entries.place(second)} list the same cell {cell} "
-        f'({len(again)} such repetitions in all). Choose aggregate="sum" or "mean", or remove them.'
+        f"{one} and {other} list the same cell {cell} "
+        f'({number} such repetitions in all). Choose aggregate="sum" or "mean", or remove them.'
     )
 
 

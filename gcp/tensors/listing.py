@@ -63,8 +63,8 @@ def tensor_from_listing(
     DataError
         Unlisted cells without a meaning, repeated cells with `aggregate="error"`, or no known cell at all.
     """
-    if unlisted not in (None, "zero", "missing"):
-        raise ParameterError(f'unlisted must be "zero" or "missing": found {unlisted!r}.')
+    if unlisted is not None:
+        check_unlisted(unlisted)
     shape = tuple(int(size) for size in shape)
     found = sorted_entries(Entries(subs, values, None, shape, place), aggregate)
     cells, n_listed = cells_of(shape), len(found.values)
@@ -77,3 +77,9 @@ def tensor_from_listing(
     kind = SparseTensor if unlisted == "zero" else ObservedTensor
     tensor = kind.of(found, labels)
     return tensor.to_dense() if cells <= min(max(_SMALL, _THIN * n_listed), MAX_CELLS) else tensor
+
+
+def check_unlisted(unlisted: str) -> None:
+    """Raise `ParameterError` unless it is one of the two words."""
+    if unlisted not in ("zero", "missing"):
+        raise ParameterError(f'unlisted must be "zero" or "missing": found {unlisted!r}.')

@@ -1,0 +1,198 @@
+"""From a text listing of any size to the compact binary form, in bounded memory.
+
+The rows are read part by part and put on disk as numbers: their order depends on the shape, which the last row
+may tell. Then as many as fit into memory are sorted at a time, and the sorted runs are merged into the columns of the
+result, which are packed last. All that is on disk meanwhile lies in nameless files beside the result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io import runs
+from gcp.io.files import naming, opened, reading, replacing, target_of, writing
+from gcp.io.npz import Stream, write_listing
+from gcp.io.rows import Part, line_of, read_parts
+from gcp.io.spool import Rows, Spool, Table
+from gcp.io.tns import shape_in_header
+from gcp.kernels import threads
+from gcp.tensors.entries import cells_of, check_aggregate, sorting_order
+from gcp.tensors.listing import check_unlisted
+
+_LEAST = 64_000_000
+"""Bytes of memory that are always needed."""
+
+_THREAD = 1 << 24
+"""Bytes that a thread that parses takes."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written.
+
+    Attributes
+    ----------
+    kind : {"sparse", "observed"}
+    shape : tuple of int
+    n_listed, n_missing : int
+        Numbers of cells.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    n_listed: int
+    n_missing: int
+
+    def __str__(self) -> str:
+        """As the tensor shows itself."""
+        shape = " x ".join(map(str, self.shape))
+        if self.kind == "observed":
+            return f"ObservedTensor({shape}, float64, {self.n_listed:,} known)"
+        missing = f", {self.n_missing:,} missing" if self.n_missing else ""
+        return f"SparseTensor({shape}, float64, {self.n_listed:,} listed{missing})"
+
+
+def convert(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    memory: int,
+    unlisted: str = "zero",
+    aggregate: str = "sum",
+) -> Converted:
+    """Write the entries of a `.tns` file, which may exceed memory, as `.npz`.
+
+    The file is that of `write_tensor(out, read_tensor(path))`, except that the tensor is a list of entries whatever
+    its size: it reads back as a SparseTensor or an ObservedTensor.
+
+    Parameters
+    ----------
+    path : path
+        `.tns` or `.tns.gz`. Only a line must fit into memory.
+    out : path
+        `.npz`. Beside it, there must be room for two copies of all rows: 4 bytes for a subscript, 8 for a value.
+    memory : int
+        Bytes to use, beside those of Python and its libraries; at least 64 MB.
+    unlisted, aggregate : str
+        As in `read_tensor`.
+
+    Raises
+    ------
+    DataError, FormatError
+        As `read_tensor` and `write_tensor` do.
+    ParameterError
+        Other formats, too little memory, or an unknown choice.
+    """
+    path, out = Path(path), Path(out)
+    _check_formats(path, out)
+    if memory < _LEAST:
+        raise ParameterError(f"memory must be at least {_LEAST // 10**6} MB: found {memory:,} bytes.")
+    check_unlisted(unlisted)
+    check_aggregate(aggregate)
+    with writing(out):
+        folder = target_of(out).parent
+    try:
+        return _convert(path, out, folder, memory, "sparse" if unlisted == "zero" else "observed", aggregate)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror or error}.") from error
+
+
+def _check_formats(path: Path, out: Path) -> None:
+    if not path.name.lower().endswith((".tns", ".tns.gz")) or out.suffix.lower() != ".npz":
+        raise ParameterError(
+            f"a bound on memory is for conversions from .tns or .tns.gz to .npz: found {path.name} and {out.name}."
+        )
+
+
+def _convert(path: Path, out: Path, folder: Path, memory: int, kind: str, aggregate: str) -> Converted:
+    with ExitStack() as stack:
+        table, shape = stack.enter_context(_stored(path, folder, memory))
+        indices = [(np.uint32 if max(shape) <= 2**32 else np.uint64, 0)] * len(shape)
+        listed = stack.enter_context(Table(folder, (np.float64, 0), *indices))
+        missing = stack.enter_context(Table(folder, *indices))
+        rows = runs.in_order(table, shape, memory, numbered=aggregate == "error")
+        if aggregate == "error":
+            rows = runs.without_repetitions(rows, shape, lambda row: _line(path, row))
+        with naming(path):
+            _store_cells(runs.cells(rows, aggregate), shape, listed, missing if kind == "sparse" else None)
+            _check_known(kind, shape, len(listed), len(missing))
+        with naming(out), replacing(out) as part, opened(part, False, "wb") as file:
+            values, *subs = listed.columns
+            numbers = Stream(values.dtype, (len(values),), values.blocks())
+            write_listing(file, kind, shape, _matrix(subs), numbers, _matrix(missing.columns))
+        return Converted(kind, shape, len(listed), len(missing))
+
+
+def _is_gzipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+@contextmanager
+def _stored(path: Path, folder: Path, memory: int) -> Iterator[tuple[Table, tuple[int, ...]]]:
+    """Subscripts and values of all rows, on disk; and the shape."""
+    with reading(path, _is_gzipped(path)) as file:
+        shape = shape_in_header(file)
+    sizes = shape or ()
+    with ExitStack() as stack:
+        table: Table | None = None
+        if shape is not None:
+            table = stack.enter_context(_table(folder, len(shape)))
+        with closing(_parts(path, shape, max(1, min(threads.available_cores(), memory // _THREAD)))) as parts:
+            for part in parts:
+                if len(part.values) == 0:
+                    continue
+                if table is None:
+                    table = stack.enter_context(_table(folder, part.subs.shape[1]))
+                    sizes = (1,) * part.subs.shape[1]
+                if part.subs.dtype != np.uint32:
+                    table.widen()
+                table.append((part.subs, part.values))
+                sizes = tuple(map(max, sizes, (part.largest + 1).tolist()))
+        if table is None:
+            raise FormatError(f"{path}: the file lists no entry.")
+        yield table, sizes
+
+
+def _table(folder: Path, ndim: int) -> Table:
+    return Table(folder, (np.uint32, ndim), (np.float64, 0))
+
+
+def _parts(path: Path, shape: tuple[int, ...] | None, n_threads: int) -> Generator[Part, None, None]:
+    """The rows of a file; errors name it. Those of the caller, who gets them, do not come by here."""
+    with reading(path, _is_gzipped(path)) as file:
+        yield from read_parts(file, shape, n_threads=n_threads)
+
+
+def _line(path: Path, row: int) -> str:
+    """`line 7`, the line that holds a row."""
+    with reading(path, _is_gzipped(path)) as file:
+        return line_of(file, 0, row)
+
+
+def _store_cells(cells: Iterable[Rows], shape: Sequence[int], listed: Table, missing: Table | None) -> None:
+    """Append values and columns of subscripts; zeros are listed only if no table takes the missing (NaN) cells."""
+    columns = np.argsort(sorting_order(shape))
+    for subs, values in cells:
+        hidden = np.isnan(values)
+        keep = ~hidden if missing is None else ~hidden & (values != 0)
+        listed.append((values[keep], *(subs[keep, k] for k in columns)))
+        if missing is not None and hidden.any():
+            missing.append(tuple(subs[hidden, k] for k in columns))
+
+
+def _check_known(kind: str, shape: tuple[int, ...], n_listed: int, n_missing: int) -> None:
+    if n_listed == 0 if kind == "observed" else n_missing == cells_of(shape):
+        raise DataError("The data have no observed entry.")
+
+
+def _matrix(columns: Sequence[Spool]) -> Stream:
+    blocks = chain.from_iterable(column.blocks() for column in columns)
+    return Stream(columns[0].dtype, (len(columns[0]), len(columns)), blocks)
