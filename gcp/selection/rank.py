@@ -118,6 +118,8 @@ def select_rank(
     x penalties x splits x (starts + 1) fits, and those of all data for each rank up to the one after the chosen one.
     Why these penalties: docs/decisions/0019.
     """
+    if foreign := sorted({"checkpoint", "checkpoint_every"} & set(options)):
+        raise ParameterError(f"select_rank has no {foreign[0]}: a folder keeps the state of every fit.")
     loss = get_loss(loss) if isinstance(loss, str) else loss
     if isinstance(loss, Loss) and loss.unknowns:
         raise ParameterError(

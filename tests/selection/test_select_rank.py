@@ -1,6 +1,7 @@
 """The choice of rank: splits that are what they say, planted ranks, the rule by hand, and starting again."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, get_los
 from gcp.fit import fit_in_series
 from gcp.selection.choice import Candidate, chosen
 from gcp.selection.splits import make_split
+from gcp.solvers.plbfgs import _Run as PreconditionedRun
 from gcp.tensors.coerce import as_tensor
 
 SHAPE = (14, 12, 10)
@@ -165,6 +167,30 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
     np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
 
 
+@pytest.mark.parametrize("stop_at", [30, 75])
+def test_a_search_goes_on_within_the_fit_where_it_was_stopped(rng, tmp_path, monkeypatch, stop_at):
+    x, options = planted(rng), {"l2_reg": 0.3, "n_splits": 1, "random_state": 3}
+    whole = select_rank(x, [1, 2], **options)
+    real, calls = PreconditionedRun.iterate, []
+
+    def limited(self):
+        calls.append(self.n_iter)
+        if len(calls) == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        real(self)
+
+    monkeypatch.setattr(PreconditionedRun, "iterate", limited)
+    with pytest.raises(KeyboardInterrupt):
+        select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
+    assert calls[-1] > 0  # in the midst of a fit, whose state is kept
+    assert list((tmp_path / "fits").glob("*.state"))
+    again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
+    assert calls[stop_at] == calls[stop_at - 1] + 1  # it went on where it had stopped
+    assert [row[:6] for row in again.table] == [row[:6] for row in whole.table]
+    np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
+    assert not list((tmp_path / "fits").glob("*.state"))
+
+
 def test_a_folder_of_other_data_is_refused(rng, tmp_path):
     x = planted(rng)
     options = {"l2_reg": 0.1, "n_splits": 1, "random_state": 3, "folder": tmp_path}
@@ -275,6 +301,7 @@ def test_dead_components_come_back_in_larger_models(rng):
         ({"n_splits": 0}, "n_splits"),
         ({"fraction": 1.2}, "fraction"),
         ({"loss": "gauss"}, "gauss"),
+        ({"checkpoint": "fit.npz"}, "a folder keeps the state of every fit"),
     ],
 )
 def test_bad_arguments(change, message, rng):
