@@ -14,6 +14,9 @@ from gcp.penalties.penalty import Penalty
 
 _DOUBLE = np.dtype(float)
 
+_ROUNDING = 16 * float(np.finfo(float).eps)
+"""Relative error of a long sum."""
+
 
 @dataclass(frozen=True)
 class RowWise:
@@ -121,6 +124,23 @@ class RowWise:
         constant *= float(np.sum(scales)) if len(scales) else len(own)
         penalty = sum(self.penalty.of_mode(n, a) for n, a in enumerate(factors))
         return found.value - in_rows + constant + penalty, found.slope
+
+    def rounding(self, factors: Factors) -> float:
+        """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
+
+        Those sums, of large numbers that cancel, then hide the loss itself.
+        """
+        if self.zero == (0.0, 0.0):
+            return 0.0
+        effects = self.penalty.effects
+        components = effects.components(factors) if effects else factors
+        vectors = effects.vectors(factors) if effects else []
+        sizes = [[np.abs(a) for a in arrays] for arrays in (components, vectors)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            mass, *_ = moments.polynomial(
+                (abs(self.zero[0]), abs(self.zero[1])), sizes[0], sizes[1], self.mode_weights
+            )
+        return _ROUNDING * mass
 
     def _columns(self, mode: int, rank: int) -> list[int | None]:
         """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""

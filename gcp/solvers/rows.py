@@ -203,7 +203,7 @@ class _Run(RowSweeps):
             ahead = max(0.0, (self.age - 1) / (self.age + 2))
             factors = self.extrapolated(ahead)
             value, norm = self.sweep(self.problem, factors)
-            if not value <= self.value:
+            if not value <= self.value - self.problem.rounding(factors):
                 if self.age <= 1:
                     self.stop = "precision"
                 self.age, self.previous = 0, self.current

@@ -288,3 +288,37 @@ def test_positions_that_meet_only_each_other_do_not_stay_at_0(ndim, seed):
     result = fit_gcp(tensor, 1, loss="poisson", solver="rows", random_state=seed)
     assert_allclose(result.objective, total - x @ np.log(m), rtol=1e-8)  # eps shows in the ninth digit
     assert result.converged
+
+
+@pytest.mark.parametrize("case", ["all ones", "a slice of ones", "equal slices", "a mode of size 1"])
+@pytest.mark.parametrize("seed", range(4))
+def test_models_that_run_off_stop_before_rounding_hides_the_objective(case, seed):
+    """Where a slice is all ones, its probabilities go to 1 and its model off to infinity; the objective must fall."""
+    rng = np.random.default_rng(seed)
+    x = (rng.random((10, 8, 6)) < 0.3).astype(float)
+    if case == "all ones":
+        x[:] = 1.0
+    elif case == "a slice of ones":
+        x[:, 2] = 1.0
+    elif case == "equal slices":
+        x[:] = x[:1]
+    else:
+        x = x[:, :1]
+    data = SparseTensor(np.argwhere(x), x[x > 0], x.shape)
+    result = fit_gcp(data, 2, loss="bernoulli-poisson", random_state=seed, n_iter_max=300)
+    course = result.trace["objective"]
+    assert result.objective <= course[0] + 1e-9
+    m = np.einsum("r,ir,jr,kr->ijk", result.weights, *result.factors)
+    with np.errstate(divide="ignore"):
+        truth = np.where(x > 0, -np.log(-np.expm1(-m)), m).sum()
+    assert_allclose(result.objective, truth, rtol=1e-6, atol=1e-6)
+
+
+def test_diverging_components_do_not_hide_the_objective():
+    rng = np.random.default_rng([0, 12, 5, 1])
+    x = rng.standard_normal((10, 8, 6))
+    known = rng.random(x.shape) < 0.01
+    data = SparseTensor(np.argwhere(x), x[x != 0], x.shape, entry_weights=known[x != 0].astype(float))
+    result = fit_gcp(data, 2, random_state=0, n_iter_max=300)
+    assert result.objective <= result.trace["objective"][0]
+    assert np.isfinite(result.factors[0]).all()
