@@ -28,18 +28,23 @@ _GZIP = 31
 def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]:
     """A binary file, unpacked or packed on the way; packed files carry no name and no time."""
     if mode == "rb":
-        if path.is_dir():
-            raise DataError("is a folder: expected a file.")
-        if not path.exists():
-            raise DataError("there is no such file.")
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty.")
+        check_file(path)
     with open(path, mode) as raw:
         if not is_gzipped:
             yield cast(BinaryIO, raw)
             return
         with gzip.GzipFile(filename="", mode=mode, compresslevel=6, fileobj=raw, mtime=0) as packed:
             yield cast(BinaryIO, packed)
+
+
+def check_file(path: Path) -> None:
+    """Raise `DataError` unless there is a file with something in it."""
+    if path.is_dir():
+        raise DataError("is a folder: expected a file.")
+    if not path.exists():
+        raise DataError("there is no such file.")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty.")
 
 
 def contents(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -115,7 +115,7 @@ def sample_parts(
     """
     if not tensor.is_resident:
         raise ParameterError(
-            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="lbfgsb", or '
+            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="auto", or '
             "read the data into memory."
         )
     known = [facts.n_stored for facts in tensor.facts]

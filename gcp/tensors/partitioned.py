@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol
@@ -80,7 +81,8 @@ class Here:
 
     def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
         """One after the other."""
-        return [function(part, *fixed, mine) for part, mine in zip(self.parts, own, strict=True)]
+        with _gone_through(self.parts) as parts:
+            return [function(part, *fixed, mine) for part, mine in zip(parts, own, strict=True)]
 
     def total(
         self,
@@ -93,11 +95,23 @@ class Here:
         """One after the other, added up in their order."""
         sums: list[FloatArray] = []
         rows = []
-        for part, mine in zip(self.parts, own, strict=True):
-            found, alone = function(part, *fixed, shared, mine, threads)
-            sums = added(sums, found) if sums else found
-            rows.append(alone)
+        with _gone_through(self.parts) as parts:
+            for part, mine in zip(parts, own, strict=True):
+                found, alone = function(part, *fixed, shared, mine, threads)
+                sums = added(sums, found) if sums else found
+                rows.append(alone)
         return sums, rows
+
+
+@contextmanager
+def _gone_through(parts: Iterable[TensorData]) -> Iterator[Iterator[TensorData]]:
+    """An iterator over the parts that is closed whatever happens: it may hold files and threads."""
+    iterator = iter(parts)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
 
 
 def added(sums: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
