@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from gcp.cli.parsing import Parser
-from gcp.cli.reading import INPUT_HELP, add_reading_options
+from gcp.cli.reading import INPUT_HELP, add_memory_option, add_reading_options
 
 
 def add_options(parser: Parser) -> None:
@@ -18,6 +18,7 @@ def add_options(parser: Parser) -> None:
     _add_method(parser)
     _add_output(parser)
     add_reading_options(parser)
+    add_memory_option(parser)
 
 
 def _add_model(parser: Parser) -> None:

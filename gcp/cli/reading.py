@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import gcp
 from gcp.cli.parsing import Parser
 from gcp.errors import DataError, ParameterError
+from gcp.sizes import parse_bytes
 
 if TYPE_CHECKING:
     from gcp.tensors.listing import Tensor
+    from gcp.tensors.partitioned import PartitionedTensor
 
 _OPTIONS = ("modes", "value", "unlisted", "aggregate", "variable")
 
 INPUT_HELP = (
-    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb or .txt; or the name of a bundled "
-    "data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
+    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb, .txt, .h5, .hdf5 or .zarr; or the "
+    "name of a bundled data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
 )
 
 
@@ -46,19 +48,47 @@ def add_reading_options(parser: Parser) -> None:
         choices=("sum", "mean", "error"),
         help="listings: what to do with several rows for one cell (default: sum)",
     )
-    group.add_argument("--variable", metavar="NAME", help=".npz and .mat: the array to read, of several")
+    group.add_argument(
+        "--variable", metavar="NAME", help=".npz, .mat, .h5, .hdf5 and .zarr: the array to read, of several"
+    )
+
+
+def add_memory_option(parser: Parser) -> None:
+    """The option of commands that take tensors in parts."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=_memory,
+        help=".npy, .h5, .hdf5 and .zarr: keep within this memory, such as 2GB, and read data of more than half of "
+        "it in slabs, in every pass (default: data are read whole)",
+    )
+
+
+def _memory(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def read_input(args: argparse.Namespace) -> Tensor:
+    """The tensor that INPUT names, in one piece."""
+    from gcp.tensors.coerce import in_one_piece
+
+    return in_one_piece(read_input_or_parts(args))
+
+
+def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     """The tensor that INPUT names, read with the reading options."""
-    options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+    names = (*_OPTIONS, "memory")
+    options = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     path = Path(args.input)
-    names = gcp.datasets.available_datasets()
-    if path.exists() and not (path.is_dir() and args.input in names):
+    bundled = gcp.datasets.available_datasets()
+    if path.exists() and not (path.is_dir() and args.input in bundled):
         return gcp.read_tensor(path, **options)
-    if args.input not in names:
+    if args.input not in bundled:
         raise DataError(
-            f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(names)})."
+            f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(bundled)})."
         )
     if options:
         raise ParameterError(
@@ -68,6 +98,6 @@ def read_input(args: argparse.Namespace) -> Tensor:
     return tensor
 
 
-def mode_labels(tensor: Tensor) -> gcp.ModeLabels:
+def mode_labels(tensor: Tensor | PartitionedTensor) -> gcp.ModeLabels:
     """The tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)
