@@ -16,7 +16,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
 from gcp.solvers.journal import Journal
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 
 _RANGE = 1e-4, 1e8
 """Of r; at the upper end the negative binomial is Poisson."""
@@ -51,7 +51,7 @@ def fit_estimating_r(
     """
     began = time.perf_counter() - journal.seconds_before
     loss, limit = arguments["loss"], arguments["max_seconds"]
-    tensor = as_tensor(*(arguments[name] for name in ("data", "mask", "entry_weights")))
+    tensor = in_one_piece(*(arguments[name] for name in ("data", "mask", "entry_weights")))
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
     options = arguments | {"data": tensor, "mask": None, "entry_weights": None}
     first = result = fit(journal.within("round 0"), options | {"loss": loss})

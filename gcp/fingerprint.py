@@ -11,14 +11,28 @@ import numpy as np
 
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
+from gcp.tensors.partitioned import PartitionedTensor
 
 _SAMPLE = 16
 """Data at which a loss is evaluated, to tell it from others of its name."""
 
 
 def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
-    """Of all entries and labels, and of the loss by its name and its values."""
-    return {"data": _digest(_data(tensor)), "loss": [repr(loss), _digest(_values(tensor, loss))]}
+    """Of all entries and labels, and of the loss by its name and its values.
+
+    Of a tensor in parts: of each part where it is, and of the cuts, which decide the last bits of every sum.
+    """
+    if not isinstance(tensor, PartitionedTensor):
+        data, values = _of_part(tensor, loss)
+    else:
+        found = tensor.map(_of_part, loss)
+        data = _digest(_data_in_parts(tensor, [data for data, _ in found]))
+        values = found[0][1]
+    return {"data": data, "loss": [repr(loss), values]}
+
+
+def _of_part(tensor: Any, loss: Loss, _: None = None) -> tuple[str, str]:
+    return _digest(_data(tensor)), _digest(_values(tensor, loss))
 
 
 def described(value: Any) -> Any:
@@ -65,6 +79,17 @@ def _data(tensor: Any) -> Iterator[Any]:
         yield [] if block.weights is None else block.weights
     if hasattr(tensor, "subs"):
         yield tensor.subs
+    yield from _labels(tensor)
+
+
+def _data_in_parts(tensor: PartitionedTensor, parts: list[str]) -> Iterator[Any]:
+    yield tensor.shape
+    yield [tensor.cuts.mode, *tensor.cuts.sizes]
+    yield parts
+    yield from _labels(tensor)
+
+
+def _labels(tensor: Any) -> Iterator[Any]:
     if tensor.labels is not None:
         yield tensor.labels.names
         for coord in tensor.labels.coords:

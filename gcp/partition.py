@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from gcp import arguments
 from gcp.errors import ParameterError
 from gcp.tensors.coerce import as_tensor
-from gcp.tensors.partitioned import Here, PartitionedTensor
+from gcp.tensors.crews import Here
+from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.splitting import cuts_of, longest_mode, split
 
 if TYPE_CHECKING:

@@ -164,8 +164,8 @@ def svd_factors(
     tensor, loss = objective.tensor, objective.loss
     if not isinstance(tensor, DenseTensor):
         raise ParameterError(
-            f'init="svd" is for dense data: found a {type(tensor).__name__}. Use init="random", or tensor.to_dense() '
-            "if all cells fit into memory."
+            f'init="svd" is for dense data in one piece: found a {type(tensor).__name__}. Use init="random", or, of '
+            "listed entries whose cells all fit into memory, tensor.to_dense()."
         )
     mean = objective.survey.mean
     x = np.array(tensor.values, dtype=float)

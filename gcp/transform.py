@@ -14,7 +14,7 @@ from gcp.kernels import threads
 from gcp.objectives.choose import build_objective
 from gcp.objectives.row_wise import RowWise
 from gcp.penalties.penalty import Penalty
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -69,7 +69,7 @@ def transform(
     n_threads: int | None = None,
 ) -> NewRows:
     """See `FitResult.transform`."""
-    tensor = _listed(result, as_tensor(data, mask, entry_weights), mode)
+    tensor = _listed(result, in_one_piece(data, mask, entry_weights), mode)
     rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))

@@ -23,6 +23,7 @@ LAYERS = {
         "elementary",
         "formula",
         "labels",
+        "sizes",
         "autodiff",
         "effects",
     },

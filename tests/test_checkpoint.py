@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 import gcp
 from gcp import checkpoint as checkpoints
-from gcp import fit_gcp
+from gcp import fingerprint, fit_gcp
 from gcp.solvers.reverse import Routine
 
 
@@ -300,3 +300,40 @@ def test_a_hundred_kills(job):
     last = command(folder)
     assert last.wait(120) == 0
     assert bits(gcp.FitResult.load(folder / "r.npz")) == bits(whole)
+
+
+def test_data_in_parts_are_told_apart_part_by_part(rng, tmp_path):
+    x = counts(rng)
+    other = x.copy()
+    other[-1, 2, 3] += 1
+    labels = gcp.ModeLabels(["a", "b", "c"], [None] * 3)
+    loss = gcp.get_loss("poisson")
+
+    def digest(data, parts):
+        return fingerprint.of_data(gcp.partition(data, parts), loss)
+
+    assert digest(x, 3) == digest(x.copy(), 3)
+    assert digest(x, 3) != digest(other, 3)
+    assert digest(x, 3) != digest(gcp.DenseTensor(x, labels=labels), 3)
+    assert digest(x, 3) != digest(x, 2)  # whose sums end with other bits
+    assert digest(x, 3)["loss"] != fingerprint.of_data(gcp.partition(x, 3), gcp.get_loss("gaussian"))["loss"]
+
+
+@pytest.mark.parametrize("kind", ["parts", "slabs"])
+def test_data_in_parts_go_on_to_the_same_bits(kind, rng, tmp_path):
+    np.save(tmp_path / "x.npy", counts(rng))
+    path, options = tmp_path / "state.npz", {"loss": "poisson", "random_state": 3, "n_threads": 1}
+
+    def data():
+        if kind == "slabs":
+            return gcp.read_tensor(tmp_path / "x.npy", memory=8_000)
+        return gcp.partition(np.load(tmp_path / "x.npy"), 3)
+
+    def stop(state):
+        if state.iteration == 6:
+            raise Stopped
+
+    whole = fit_gcp(data(), 2, **options)
+    with pytest.raises(Stopped):
+        fit_gcp(data(), 2, **options, checkpoint=path, checkpoint_every=0, callback=stop)
+    assert bits(fit_gcp(data(), 2, **options, checkpoint=path)) == bits(whole)

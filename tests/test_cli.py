@@ -227,7 +227,7 @@ class TestErrors:
         def broken(*_):
             raise ZeroDivisionError("oops")
 
-        monkeypatch.setattr("gcp.cli.fit.read_input", broken)
+        monkeypatch.setattr("gcp.cli.fit.read_input_or_parts", broken)
         assert fit("counts.npy --rank 1") == 1
         assert_one_error_line(err := capsys.readouterr().err)
         assert "ZeroDivisionError: oops" in err

@@ -303,10 +303,10 @@ def test_no_file_folder_and_empty_file(tmp_path, ending):
 
 
 def test_unknown_endings(tmp_path):
-    for name in ("a.h5", "a", "a.gz", "a.npy.gz"):
+    for name in ("a.nc", "a", "a.gz", "a.npy.gz"):
         refused(tmp_path / name, ".npy, .npz, .tns", error=ParameterError)
     with pytest.raises(ParameterError, match=r"\.parquet"):
-        write_tensor(tmp_path / "a.h5", np.ones(2))
+        write_tensor(tmp_path / "a.nc", np.ones(2))
 
 
 def test_options_that_do_not_apply(save):

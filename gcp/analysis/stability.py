@@ -14,7 +14,7 @@ from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
 from gcp.labels import ModeLabels
 from gcp.result import FitResult
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import as_tensor, in_one_piece
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -125,7 +125,7 @@ def split_half(
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
     arguments.whole_number("n_splits", n_splits)
-    tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
+    tensor = in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]
     if size < 2 or len(tensor.shape) < 2:

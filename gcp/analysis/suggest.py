@@ -16,7 +16,7 @@ from gcp.fit import fit_in_series
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.registry import available_losses, get_loss
 from gcp.objectives.survey import survey
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.sparse import SparseTensor
 
 _GROUPS = 20
@@ -98,7 +98,7 @@ def suggest_loss(
     logarithms is the power of the variance. Of counts the Poisson model is tested by `dispersion_test`. A rule of
     thumb: with too few components structure looks like variation.
     """
-    tensor = as_tensor(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights)
     refused = {name: _refusal(tensor, name) for name in available_losses()}
     if not refused["bernoulli-logit"]:
         return _binary(tensor, refused)

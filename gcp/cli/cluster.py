@@ -13,6 +13,7 @@ from gcp.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from gcp.tensors.listing import Tensor
+    from gcp.tensors.partitioned import PartitionedTensor
 
 
 def add_options(parser: Parser, at_least: Any) -> None:
@@ -33,7 +34,9 @@ def add_options(parser: Parser, at_least: Any) -> None:
 
 
 @contextmanager
-def spread(args: argparse.Namespace, tensor: Tensor, cells: dict[str, Any]) -> Iterator[Any]:
+def spread(
+    args: argparse.Namespace, tensor: Tensor | PartitionedTensor, cells: dict[str, Any]
+) -> Iterator[Any]:
     """The data, in parts on workers if the options ask for it; `cells` are then done with."""
     if args.scheduler is None and args.workers is None:
         yield tensor

@@ -18,12 +18,14 @@ from gcp.cli.interrupts import terminated_like_interrupted
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
 from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
-from gcp.cli.reading import mode_labels, read_input
+from gcp.cli.reading import mode_labels, read_input_or_parts
 from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
 
 if TYPE_CHECKING:
     from gcp.holdout import HeldOut
     from gcp.tensors.listing import Tensor
+    from gcp.tensors.partitioned import PartitionedTensor
+    from gcp.tensors.sources import Source
 
 _LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 
@@ -48,11 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Fit, save, draw and report."""
     loss = gcp.get_loss(args.loss, **dict(args.param))
     _check_outputs(args)
-    tensor = read_input(args)
-    tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
-    test = None
-    if args.test_fraction is not None:
-        (tensor, test), cells = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells), {}
+    tensor, cells, test = _data(args)
     with terminated_like_interrupted() as ending, spread(args, tensor, cells) as data:
         result = _fit(args, data, cells, loss)
     is_interrupted = result.status == "interrupted"
@@ -72,6 +70,48 @@ def run(args: argparse.Namespace) -> int:
     return ending.status if is_interrupted else 0
 
 
+def _data(
+    args: argparse.Namespace,
+) -> tuple[Tensor | PartitionedTensor, dict[str, Any], gcp.ObservedTensor | None]:
+    """What is fitted, the mask and the weights beside it, and cells that are held out."""
+    tensor = read_input_or_parts(args)
+    if isinstance(tensor, gcp.PartitionedTensor):
+        for name in ("exclude_zeros", "test_fraction"):
+            if getattr(args, name):
+                raise ParameterError(
+                    f"--{name.replace('_', '-')} needs the data in one piece, but with this --memory they are read "
+                    "in slabs: give more memory, or do without."
+                )
+        return tensor, _slab_cells(args), None
+    tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
+    if args.test_fraction is None:
+        return tensor, cells, None
+    train, test = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells)
+    return train, {}, test
+
+
+def _slab_cells(args: argparse.Namespace) -> dict[str, Source]:
+    """Mask and weights that are read in slabs, as the data are."""
+    from gcp.io import array_source
+    from gcp.tensors.sources import Converted
+
+    found: dict[str, Source] = {}
+    if args.mask:
+        found["mask"] = Converted.of(array_source(args.mask), _is_observed, bool)
+    if args.entry_weights:
+        source = array_source(args.entry_weights)
+        found["entry_weights"] = Converted.of(source, _without_nan, source.dtype)
+    return found
+
+
+def _is_observed(values: Array) -> Array:
+    return (values != 0) & (values == values)  # neither 0 nor NaN
+
+
+def _without_nan(values: Array) -> Array:
+    return np.where(values == values, values, np.zeros((), values.dtype))
+
+
 def _check_outputs(args: argparse.Namespace) -> None:
     """Nothing should be lost after an hour's fit."""
     if args.out:
@@ -83,7 +123,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _fit(
-    args: argparse.Namespace, tensor: Tensor | gcp.PartitionedTensor, cells: dict[str, Any], loss: gcp.Loss
+    args: argparse.Namespace, tensor: Tensor | PartitionedTensor, cells: dict[str, Any], loss: gcp.Loss
 ) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
     with warnings.catch_warnings():
@@ -116,10 +156,11 @@ def _fit(
                 verbose=not args.quiet,
             )
         except DomainError as error:
-            is_zero_alone = not (args.exclude_zeros or loss.data_domain.contains(0.0))
-            if isinstance(tensor, gcp.PartitionedTensor) or (tensor.values < 0).any():
-                is_zero_alone = False
-            hint = " On the command line, --exclude-zeros leaves zeros out." if is_zero_alone else ""
+            is_zero = not (args.exclude_zeros or loss.data_domain.contains(0.0))
+            is_cured = is_zero and not (
+                isinstance(tensor, gcp.PartitionedTensor) or (tensor.values < 0).any()
+            )
+            hint = " On the command line, --exclude-zeros leaves zeros out." if is_cured else ""
             raise DomainError(f"{error}{hint}") from error
 
 
@@ -138,8 +179,10 @@ def _without_zeros(tensor: Tensor) -> Tensor:
 
 def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     """One number per cell of the data, from a file; 0 where the file has none."""
+    from gcp.tensors.coerce import in_one_piece
+
     is_listing = path.lower().endswith(_LISTINGS)
-    other = gcp.read_tensor(path, unlisted="zero" if is_listing else None)
+    other = in_one_piece(gcp.read_tensor(path, unlisted="zero" if is_listing else None))
     if other.labels is not None and tensor.labels is not None:
         for name, ours, theirs in zip(
             mode_labels(tensor).names, tensor.labels.coords, other.labels.coords, strict=False
@@ -152,7 +195,7 @@ def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
     return other.values if present is None else np.where(present != 0, other.values, 0)
 
 
-def effect_modes(args: argparse.Namespace, tensor: Tensor | gcp.PartitionedTensor) -> bool | list[int]:
+def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> bool | list[int]:
     """All modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gcp.cli import cluster
 from gcp.cli.parsing import Parser
-from gcp.cli.reading import INPUT_HELP, add_reading_options
+from gcp.cli.reading import INPUT_HELP, add_memory_option, add_reading_options
 
 
 def add_options(parser: Parser) -> None:
@@ -19,6 +19,7 @@ def add_options(parser: Parser) -> None:
     _add_method(parser)
     _add_output(parser)
     add_reading_options(parser)
+    add_memory_option(parser)
     cluster.add_options(parser, at_least)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import textwrap
 from typing import Any, NoReturn
@@ -53,17 +52,15 @@ def add_command(commands: Commands, name: str, summary: str, details: str, examp
     return parser
 
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) *(?:([kmgt])(i?))?b?", re.IGNORECASE)
-
-
 def memory_size(text: str) -> int:
-    """Bytes, from a size such as 500MB, 2GB (2 * 10**9 bytes), 1.5GiB (1.5 * 2**30) or 4000000000."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected a size such as 500MB or 2GB, found {text!r}")
-    number, prefix, is_binary = match.groups()
-    power = " kmgt".index((prefix or " ").lower())
-    return int(float(number) * (1024 if is_binary else 1000) ** power)
+    """Bytes, from a size such as 500MB or 2GB."""
+    from gcp.errors import ParameterError
+    from gcp.sizes import parse_bytes
+
+    try:
+        return parse_bytes(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gcp
-from gcp.cli.parsing import Parser
+from gcp.cli.parsing import Parser, memory_size
 from gcp.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from gcp.tensors.listing import Tensor
+    from gcp.tensors.partitioned import PartitionedTensor
 
 _OPTIONS = ("modes", "value", "unlisted", "aggregate", "variable")
 
 INPUT_HELP = (
-    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb or .txt; or the name of a bundled "
-    "data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
+    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb, .txt, .h5, .hdf5 or .zarr; or the "
+    "name of a bundled data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
 )
 
 
@@ -46,7 +47,20 @@ def add_reading_options(parser: Parser) -> None:
         choices=("sum", "mean", "error"),
         help="listings: what to do with several rows for one cell (default: sum)",
     )
-    group.add_argument("--variable", metavar="NAME", help=".npz and .mat: the array to read, of several")
+    group.add_argument(
+        "--variable", metavar="NAME", help=".npz, .mat, .h5, .hdf5 and .zarr: the array to read, of several"
+    )
+
+
+def add_memory_option(parser: Parser) -> None:
+    """The option of commands that take tensors in parts."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=memory_size,
+        help=".npy, .h5, .hdf5 and .zarr: keep within this memory, such as 2GB, and read data of more than half of "
+        "it in slabs, in every pass (default: data are read whole)",
+    )
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -55,15 +69,24 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_input(args: argparse.Namespace) -> Tensor:
+    """The tensor that INPUT names, in one piece."""
+    from gcp.tensors.coerce import in_one_piece
+
+    return in_one_piece(read_input_or_parts(args))
+
+
+def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     """The tensor that INPUT names, read with the reading options."""
     options = given_options(args)
+    if getattr(args, "memory", None) is not None:
+        options["memory"] = args.memory
     path = Path(args.input)
-    names = gcp.datasets.available_datasets()
-    if path.exists() and not (path.is_dir() and args.input in names):
+    bundled = gcp.datasets.available_datasets()
+    if path.exists() and not (path.is_dir() and args.input in bundled):
         return gcp.read_tensor(path, **options)
-    if args.input not in names:
+    if args.input not in bundled:
         raise DataError(
-            f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(names)})."
+            f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(bundled)})."
         )
     if options:
         raise ParameterError(
@@ -73,6 +96,6 @@ def read_input(args: argparse.Namespace) -> Tensor:
     return tensor
 
 
-def mode_labels(tensor: Tensor | gcp.PartitionedTensor) -> gcp.ModeLabels:
+def mode_labels(tensor: Tensor | PartitionedTensor) -> gcp.ModeLabels:
     """The tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)

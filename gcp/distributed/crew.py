@@ -16,9 +16,9 @@ from distributed import Client, Future, KilledWorker
 from gcp._typing import Array, FloatArray
 from gcp.errors import FitError
 from gcp.tensors.base import TensorData
+from gcp.tensors.crews import Facts, Partial, added, facts_of
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.partitioned import Facts, Partial, added, facts_of
 from gcp.tensors.sparse import SparseTensor
 
 _ATTEMPTS = 5

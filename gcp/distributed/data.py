@@ -55,7 +55,7 @@ def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> Par
         return list(whole.rechunk(slabs).to_delayed().ravel())
 
     columns = zip(pieces(array), pieces(mask), pieces(entry_weights), strict=True)
-    makers = [delayed(DenseTensor)(*own, pure=False) for own in columns]
+    makers = [delayed(DenseTensor.part)(*own) for own in columns]
     return PartitionedTensor(DaskCrew(client, [_publisher(client, own) for own in makers]), Cuts(mode, sizes))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gcp.errors import ParameterError
-from gcp.io import mat, npy, npz, tables, tns, toolbox
+from gcp.io import mat, npy, npz, stores, tables, tns, toolbox
 from gcp.io.base import Format
-from gcp.io.files import opened, reading, replacing, writing
-from gcp.tensors.coerce import in_one_piece
+from gcp.io.files import opened, reading, replacing, telling, writing
+from gcp.sizes import parse_bytes
+from gcp.tensors.coerce import from_source, in_one_piece
 from gcp.tensors.listing import Tensor
+from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.sources import Source
 
 __all__ = ["read_tensor", "write_tensor"]
 
@@ -27,6 +30,9 @@ _FORMATS: dict[str, Format] = {
     ".mat": mat.FORMAT,
     ".ttb": toolbox.FORMAT,
     ".txt": toolbox.FORMAT,
+    ".h5": stores.HDF5,
+    ".hdf5": stores.HDF5,
+    ".zarr": stores.ZARR,
 }
 
 
@@ -38,14 +44,16 @@ def read_tensor(
     unlisted: str | None = None,
     aggregate: str | None = None,
     variable: str | None = None,
-) -> Tensor:
+    memory: int | str | None = None,
+) -> Tensor | PartitionedTensor:
     """Read a tensor from a file.
 
     Parameters
     ----------
     path : path
         `.npy`, `.npz`, `.tns`, `.tns.gz` (FROSTT: 1-based subscripts, value last), `.csv`, `.csv.gz`,
-        `.parquet` (long tables: one row per cell), `.mat`, or `.ttb`, `.txt` (Tensor Toolbox text).
+        `.parquet` (long tables: one row per cell), `.mat`, `.ttb`, `.txt` (Tensor Toolbox text), `.h5`, `.hdf5`, or
+        a folder `.zarr`.
     modes : sequence of str, optional
         Tables: the columns that give the modes, in order. Default: all but the value column.
     value : str, optional
@@ -56,15 +64,21 @@ def read_tensor(
     aggregate : {"sum", "mean", "error"}, optional
         Listings: what to do with several rows for one cell. Default: "sum".
     variable : str, optional
-        `.npz` and `.mat`: the array to read, where the file has several.
+        `.npz`, `.mat`, `.h5`, `.hdf5` and `.zarr`: the array to read, where the file has several; "group/name" in
+        a group.
+    memory : int or str, optional
+        `.npy`, `.h5`, `.hdf5` and `.zarr`: bytes, or a text such as "2GB", that a fit may take (the factors and the
+        solver's memory come on top where they are large). An array of more than half of it is not read now, but in
+        every pass of a fit, slab by slab, and must not change meanwhile. Default: it is read whole.
 
     Returns
     -------
-    DenseTensor, SparseTensor or ObservedTensor
-        With labels if the file has them. Labels of a table are the distinct entries of a column, sorted
-        (for `.parquet` columns of categories: in the order of the categories). A listing gives a DenseTensor if it
-        has at most 2**20 cells, or at most 10 for each listed one; else a SparseTensor where unlisted cells are
-        zero, and an ObservedTensor where they are missing. `.npz` gives back the kind that was written.
+    DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
+        The last only with `memory`. With labels if the file has them. Labels of a table are the distinct entries of
+        a column, sorted (for `.parquet` columns of categories: in the order of the categories). A listing gives a
+        DenseTensor if it has at most 2**20 cells, or at most 10 for each listed one; else a SparseTensor where
+        unlisted cells are zero, and an ObservedTensor where they are missing. `.npz` gives back the kind that was
+        written.
 
     Raises
     ------
@@ -80,6 +94,7 @@ def read_tensor(
     """
     path = Path(path)
     form, is_gzipped = _format(path)
+    limit = None if memory is None else parse_bytes(memory)
     given = {
         "modes": modes,
         "value": value,
@@ -90,10 +105,32 @@ def read_tensor(
     options = {name: option for name, option in given.items() if option is not None}
     if foreign := sorted(set(options) - form.options):
         name = foreign[0]
-        fitting = ", ".join(ending for ending, other in _FORMATS.items() if name in other.options)
-        raise ParameterError(f"{path}: the option {name!r} does not apply to this format, only to {fitting}.")
+        raise _inapplicable(path, name, lambda other: name in other.options)
+    if limit is not None or form.read is None:
+        return from_source(array_source(path, **options), limit)
     with reading(path, is_gzipped) as file:
         return form.read(file, **options)
+
+
+def array_source(path: str | os.PathLike[str], **options: Any) -> Source:
+    """The array of a file, to be read in slabs.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `read_tensor`.
+    """
+    path = Path(path)
+    form, _ = _format(path)
+    if form.source is None:
+        raise _inapplicable(path, "memory", lambda other: other.source is not None)
+    with telling(path):
+        return form.source(path, **options)
+
+
+def _inapplicable(path: Path, option: str, takes: Callable[[Format], bool]) -> ParameterError:
+    fitting = ", ".join(ending for ending, other in _FORMATS.items() if takes(other))
+    return ParameterError(f"{path}: the option {option!r} does not apply to this format, only to {fitting}.")
 
 
 def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
@@ -119,10 +156,13 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     DataError
         The tensor has what the format cannot hold, or the file cannot be written.
     ParameterError
-        Unknown ending.
+        Unknown ending, or one of files that are only read.
     """
     path = Path(path)
     form, is_gzipped = _format(path)
+    if form.write is None:
+        fitting = ", ".join(ending for ending, other in _FORMATS.items() if other.write is not None)
+        raise ParameterError(f"{path}: such files are read, but not written; written are {fitting}.")
     with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
         form.write(file, in_one_piece(tensor))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gcp.errors import DataError, FormatError, ParameterError
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sources import Source
 from gcp.tensors.sparse import SparseTensor
 
 
@@ -22,17 +23,20 @@ class Format:
 
     Attributes
     ----------
-    read : callable
-        `read(file, **options) -> Tensor`, from a seekable binary file.
-    write : callable
-        `write(file, tensor)`, to a binary file.
+    read : callable or None
+        `read(file, **options) -> Tensor`, from a seekable binary file; None if there is only `source`.
+    write : callable or None
+        `write(file, tensor)`, to a binary file; None of formats that are only read.
     options : frozenset of str
-        The options of `read_tensor` that `read` takes.
+        The options of `read_tensor` that `read` and `source` take.
+    source : callable, optional
+        `source(path, **options) -> Source`, of formats whose arrays can be read in slabs.
     """
 
-    read: Callable[..., Tensor]
-    write: Callable[[BinaryIO, Tensor], None]
+    read: Callable[..., Tensor] | None
+    write: Callable[[BinaryIO, Tensor], None] | None
     options: frozenset[str] = frozenset()
+    source: Callable[..., Source] | None = None
 
 
 def observed(tensor: DenseTensor, form: str) -> Array | None:
@@ -68,13 +72,13 @@ def native(values: Array) -> Array:
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def choose_variable(found: dict[str, Array], others: dict[str, str], variable: str | None) -> Array:
+def choose_variable(found: Mapping[str, Any], others: dict[str, str], variable: str | None) -> Any:
     """The one array of a file that holds several things, or the one that `variable` names.
 
     Parameters
     ----------
-    found : dict
-        Numeric arrays by name.
+    found : mapping
+        Numeric arrays by name, of any class that has a shape.
     others : dict
         What else is there: a description by name.
     variable : str or None

@@ -28,12 +28,7 @@ _GZIP = 31
 def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]:
     """A binary file, unpacked or packed on the way; packed files carry no name and no time."""
     if mode == "rb":
-        if path.is_dir():
-            raise DataError("is a folder: expected a file.")
-        if not path.exists():
-            raise DataError("there is no such file.")
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty.")
+        check_file(path)
     with open(path, mode) as raw:
         if not is_gzipped:
             yield cast(BinaryIO, raw)
@@ -53,10 +48,17 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
-    """A file opened for reading; whatever goes wrong meanwhile is told as an error of `gcp` that names it."""
+    """A file opened for reading, and `telling`."""
+    with telling(path), opened(path, is_gzipped) as file:
+        yield file
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with reading is told as an error of `gcp` that names the file."""
     try:
-        with naming(path), opened(path, is_gzipped) as file:
-            yield file
+        with naming(path):
+            yield
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
     except DAMAGE as error:
@@ -75,6 +77,16 @@ def writing(path: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise `DataError` unless there is a file with something in it."""
+    if path.is_dir():
+        raise DataError("is a folder: expected a file.")
+    if not path.exists():
+        raise DataError("there is no such file.")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty.")
 
 
 def contents(file: BinaryIO, size: int) -> Iterator[bytes]:

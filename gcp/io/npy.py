@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from tokenize import TokenError
 from typing import BinaryIO
 
@@ -10,8 +13,10 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError
 from gcp.io.base import Format, native, values_with_nan
-from gcp.tensors.dense import DenseTensor
+from gcp.io.files import check_file
+from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.listing import Tensor
+from gcp.tensors.sources import Source, source_of
 
 _MAGIC = b"\x93NUMPY"
 
@@ -26,14 +31,23 @@ def read_array(file: BinaryIO) -> Array:
     DataError
         An array of Python objects.
     """
-    start = file.read(len(_MAGIC))
-    if start != _MAGIC:
-        raise FormatError("not in .npy form: the first bytes are not NumPy's.")
+    _check_magic(file)
     file.seek(-len(_MAGIC), 1)
-    try:
+    with _damage_told():
         return native(np.asarray(np.lib.format.read_array(file, allow_pickle=False)))
+
+
+def _check_magic(file: BinaryIO) -> None:
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise FormatError("not in .npy form: the first bytes are not NumPy's.")
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, TokenError) as error:
-        if "Object arrays" in str(error):
+        if "Python objects" in str(error) or "Object arrays" in str(error):
             raise DataError(
                 "holds an array of Python objects (a pickle), which is not read for safety. Save numbers "
                 "instead, e.g. array.astype(float)."
@@ -47,8 +61,19 @@ def _read(file: BinaryIO) -> DenseTensor:
     return DenseTensor(read_array(file))
 
 
+def _source(path: Path) -> Source:
+    """The array where it lies in the file."""
+    check_file(path)
+    with open(path, "rb") as file:
+        _check_magic(file)
+    with _damage_told():
+        mapping = np.lib.format.open_memmap(path, mode="r")
+    check_numbers(mapping.dtype, mapping.shape)
+    return source_of(mapping)
+
+
 def _write(file: BinaryIO, tensor: Tensor) -> None:
     np.lib.format.write_array(file, values_with_nan(tensor, ".npy"), allow_pickle=False)
 
 
-FORMAT = Format(_read, _write)
+FORMAT = Format(_read, _write, source=_source)

@@ -26,8 +26,9 @@ from gcp.objectives.survey import Survey
 from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.base import Block, TensorData
+from gcp.tensors.crews import Partial
 from gcp.tensors.listed import ListedTensor
-from gcp.tensors.partitioned import Partial, PartitionedTensor
+from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10

@@ -16,7 +16,8 @@ from gcp.formula import Formula
 from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Sampler, sampler_for
 from gcp.tensors.base import TensorData
-from gcp.tensors.partitioned import Own, Partial, PartitionedTensor, Shared, partial, whole
+from gcp.tensors.crews import Partial
+from gcp.tensors.partitioned import Own, PartitionedTensor, Shared, partial, whole
 
 Seeds = tuple[np.random.SeedSequence, np.random.SeedSequence]
 """Of the fixed sample, and of the batches."""
@@ -115,7 +116,7 @@ def sample_parts(
     """
     if not tensor.is_resident:
         raise ParameterError(
-            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="lbfgsb", or '
+            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="auto", or '
             "read the data into memory."
         )
     known = [facts.n_stored for facts in tensor.facts]

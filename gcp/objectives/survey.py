@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gcp.errors import DataError, DomainError
+from gcp.kernels import threads
 from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.partitioned import PartitionedTensor
@@ -46,12 +47,8 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
     DomainError
         With the first offending value, its subscript, how many more there are, and what to do.
     """
-    if isinstance(tensor, PartitionedTensor):
-        found = tensor.map(_examined, loss)
-        starts = [first for first, _ in tensor.cuts.ranges]
-        found = [part.moved(tensor.cuts.mode, first) for part, first in zip(found, starts, strict=True)]
-    else:
-        found = [_examined(tensor, loss)]
+    with threads.single_threaded_blas():  # blocks are too short for more, and a reading thread needs a core
+        found = _all_examined(tensor, loss)
     offenders = [part.offender for part in found if part.offender is not None]
     if offenders:
         value, subscript = (
@@ -81,6 +78,15 @@ class _Examined:
         value, subscript = self.offender
         place = tuple(i + first if n == mode else i for n, i in enumerate(subscript))
         return replace(self, offender=(value, place))
+
+
+def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
+    """The parts of a tensor, or the only one."""
+    if not isinstance(tensor, PartitionedTensor):
+        return [_examined(tensor, loss)]
+    starts = [first for first, _ in tensor.cuts.ranges]
+    found = tensor.map(_examined, loss)
+    return [part.moved(tensor.cuts.mode, first) for part, first in zip(found, starts, strict=True)]
 
 
 def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:

@@ -10,13 +10,15 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
-from gcp.tensors.dense import DenseTensor
+from gcp.tensors import streamed
+from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.foreign import from_pydata, from_scipy
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor, tensor_from_listing
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.restrict import companion, restricted
+from gcp.tensors.sources import Source, is_mapped, source_of, told
 from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
@@ -30,12 +32,14 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     Parameters
     ----------
     data : tensor of gcp, array_like, masked array, sparse array, xarray.DataArray, pandas.Series or pandas.DataFrame
-        NaN and masked entries are missing. Arrays of other libraries are accepted if NumPy can read them.
+        NaN and masked entries are missing. Arrays of other libraries are accepted if NumPy can read them. Of more
+        than 1 GB, a `numpy.memmap`, `h5py.Dataset` or `zarr.Array` stays where it is and is read in slabs.
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
         value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
         index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns. A Dask array is
-        put together in slabs on the workers of Dask's current client, or here if there is none.
+        put together in slabs on the workers of Dask's current client; without one it is computed here, of more than
+        1 GB in slabs and in every pass.
     mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
         True = observed; shaped like the data or broadcastable. For listed entries: one vector for each mode (None =
         all), where a cell is observed if all its positions are. Or a SparseTensor of the data's shape: its nonzero
@@ -47,9 +51,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     Returns
     -------
     DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
-        `data` itself if it is one and nothing else is given. Given a tensor and a mask or weights: a new one,
-        observed where both say so, with the product of both weights. A SparseTensor of which a SparseTensor says what
-        is observed becomes an ObservedTensor.
+        `data` itself if it is one and nothing else is given; in parts if it is read in slabs. Given a tensor and a
+        mask or weights: a new one, observed where both say so, with the product of both weights. A SparseTensor of
+        which a SparseTensor says what is observed becomes an ObservedTensor.
 
     Raises
     ------
@@ -57,11 +61,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Data that are not numbers, repeated index entries; mask or weights that do not fit.
     """
     if isinstance(data, PartitionedTensor):
-        if mask is not None or entry_weights is not None:
-            raise DataError(
-                "The data are in parts: give mask and weights to the tensor that is cut into them."
-            )
-        return data
+        return (
+            data if mask is None and entry_weights is None else streamed.restricted(data, mask, entry_weights)
+        )
     if isinstance(data, SparseTensor | ObservedTensor):
         return data if mask is None and entry_weights is None else restricted(data, mask, entry_weights)
     if isinstance(data, DenseTensor):
@@ -69,6 +71,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     library = _library(data)
     if library == "dask":
         return _from_dask(data, mask, entry_weights)
+    is_large_file = is_mapped(data) and 2 * data.nbytes > streamed.DEFAULT_MEMORY
+    if is_large_file or library in ("h5py", "zarr") or isinstance(data, Source):
+        return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
     if library == "xarray":
         return _dense(*_from_xarray(data), mask, entry_weights)
     if library is None:
@@ -94,10 +99,34 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tens
     DataError
         Also of data in parts.
     """
+    if is_mapped(data):
+        data = np.asarray(data)  # of any size: what is not touched takes no memory
     tensor = as_tensor(data, mask, entry_weights)
     if isinstance(tensor, PartitionedTensor):
-        raise DataError(f"This needs the data in one piece: found {tensor!r}.")
+        raise DataError(
+            f"This needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."
+        )
     return tensor
+
+
+def from_source(
+    source: Source, memory: int | None, mask: Any = None, entry_weights: Any = None
+) -> Tensor | PartitionedTensor:
+    """The tensor of an array that is not in memory: read whole if it fits (or `memory` is None), else in slabs."""
+    if memory is None or streamed.fits(source, memory):
+        with told(source.name):
+            check_numbers(source.dtype, source.shape)
+            values = source.whole()
+        return _dense(values, None, mask, entry_weights)
+    masks, weights = ([] if given is None else [given] for given in (mask, entry_weights))
+    return streamed.streamed(source, memory, masks=masks, weights=weights)
+
+
+def _source(data: Any) -> Source:
+    with told(f"The data ({type(data).__name__})"):  # its file may be closed
+        if getattr(data, "shape", None) is None:
+            raise DataError("expected one array, e.g. file['name'].")
+        return source_of(data)
 
 
 def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: Any) -> DenseTensor:
@@ -114,13 +143,13 @@ def _library(data: Any) -> str | None:
         name = base.__module__
         if name.startswith("scipy.sparse"):
             return "scipy"
-        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask"):
+        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask", "h5py", "zarr"):
             return root
     return None
 
 
-def _from_dask(data: Any, mask: Any, entry_weights: Any) -> DenseTensor | PartitionedTensor:
-    """On the workers of Dask's current client; without one, the array is computed here."""
+def _from_dask(data: Any, mask: Any, entry_weights: Any) -> Tensor | PartitionedTensor:
+    """On the workers of Dask's current client; without one, computed here, in slabs if the array is large."""
     from gcp.distributed.data import current_client, from_array
 
     if not hasattr(data, "rechunk"):
@@ -131,10 +160,7 @@ def _from_dask(data: Any, mask: Any, entry_weights: Any) -> DenseTensor | Partit
     client = current_client()
     if client is not None:
         return from_array(client, data, mask, entry_weights)
-    mask, entry_weights = (
-        getattr(given, "compute", lambda given=given: given)() for given in (mask, entry_weights)
-    )
-    return _dense(_array(data.compute()), None, mask, entry_weights)
+    return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
 
 
 def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,9 +48,29 @@ class DenseTensor:
         entry_weights: ArrayLike | None = None,
         labels: ModeLabels | None = None,
     ) -> None:
+        self._hold(values, mask, entry_weights, labels)
+        if self.entry_weights is not None and not self.entry_weights.any():
+            raise DataError("The data have no observed entry: every one is NaN, masked or of weight 0.")
+
+    @classmethod
+    def part(
+        cls, values: ArrayLike, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    ) -> Self:
+        """A part of a larger tensor, which may be wholly missing."""
+        made = cls.__new__(cls)
+        made._hold(values, mask, entry_weights, None)
+        return made
+
+    def _hold(
+        self,
+        values: ArrayLike,
+        mask: ArrayLike | None,
+        entry_weights: ArrayLike | None,
+        labels: ModeLabels | None,
+    ) -> None:
         given = np.ma.getmask(values)  # nomask for anything but a masked array
         data = np.asarray(np.ma.getdata(values) if given is not np.ma.nomask else values)
-        _check_numeric(data)
+        check_numbers(data.dtype, data.shape)
         self.values: Array = data
         self.labels = labels
         if labels is not None:
@@ -59,9 +79,7 @@ class DenseTensor:
         if mask is not None:
             missing.append(_checked_mask(mask, data.shape))
         weights = None if entry_weights is None else _checked_weights(entry_weights, data.shape)
-        self.entry_weights = _combine(data, missing, weights)
-        if self.entry_weights is not None and not self.entry_weights.any():
-            raise DataError("The data have no observed entry: every one is NaN, masked or of weight 0.")
+        self.entry_weights: Array | None = _combine(data, missing, weights)
         self._layout = Layout.of(data, self.entry_weights)
 
     @property
@@ -77,8 +95,7 @@ class DenseTensor:
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 for float32 and float16 data, else float64."""
-        small = self.values.dtype in (np.dtype(np.float32), np.dtype(np.float16))
-        return np.dtype(np.float32 if small else np.float64)
+        return arithmetic(self.values.dtype)
 
     @property
     def n_known(self) -> int:
@@ -140,30 +157,46 @@ class DenseTensor:
         contract.contract(self._layout, slow, factors, self.dtype, n_threads, out)
 
 
-def _check_numeric(data: Array) -> None:
-    if data.dtype.kind not in "buif":
-        kind = "Complex data not supported: the" if data.dtype.kind == "c" else "The"
+def arithmetic(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of models and gradients of such data: float32 for float32 and float16, else float64."""
+    return np.dtype(np.float32 if dtype in (np.dtype(np.float32), np.dtype(np.float16)) else np.float64)
+
+
+def check_numbers(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise `DataError` unless there are numbers, in one mode or more."""
+    if dtype.kind not in "buif":
+        kind = "Complex data not supported: the" if dtype.kind == "c" else "The"
         raise DataError(
-            f"{kind} data have dtype {data.dtype}: expected real, integer or boolean numbers. "
+            f"{kind} data have dtype {dtype}: expected real, integer or boolean numbers. "
             "Convert them first, e.g. data.astype(float)."
         )
-    if data.ndim == 0:
+    if not shape:
         raise DataError("The data are a single number: expected an array of one mode or more.")
-    if data.size == 0:
-        raise DataError(f"The data are empty: shape {data.shape}.")
+    if 0 in shape:
+        raise DataError(f"The data are empty: shape {shape}.")
+
+
+def check_mask(dtype: np.dtype[Any]) -> None:
+    """Raise `DataError` unless a mask has booleans."""
+    if dtype.kind != "b":
+        raise DataError(f"mask has dtype {dtype}: expected booleans, True where the entry is observed.")
+
+
+def check_weights(dtype: np.dtype[Any]) -> None:
+    """Raise `DataError` unless weights have real numbers."""
+    if dtype.kind not in "buif":
+        raise DataError(f"entry_weights has dtype {dtype}: expected nonnegative real numbers.")
 
 
 def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     mask = np.asarray(mask)
-    if mask.dtype.kind != "b":
-        raise DataError(f"mask has dtype {mask.dtype}: expected booleans, True where the entry is observed.")
+    check_mask(mask.dtype)
     return _broadcast("mask", mask, shape)
 
 
 def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
     weights = np.asarray(weights)
-    if weights.dtype.kind not in "buif":
-        raise DataError(f"entry_weights has dtype {weights.dtype}: expected nonnegative real numbers.")
+    check_weights(weights.dtype)
     if weights.size and not (weights.min() >= 0 and weights.max() < np.inf):
         bad = ~((weights >= 0) & np.isfinite(weights))
         where = tuple(int(i) for i in np.argwhere(bad)[0])

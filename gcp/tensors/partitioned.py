@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,124 +15,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.formula import Formula
 from gcp.labels import ModeLabels
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.sparse import SparseTensor
-
-Arrays = list[FloatArray]
-Partial = tuple[list[FloatArray], list[FloatArray]]
-"""What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
-
-
-class Crew(Protocol):
-    """Who holds the parts of a tensor and evaluates functions of them.
-
-    Functions and their fixed arguments must be picklable where parts are in other processes.
-    """
-
-    @property
-    def n_parts(self) -> int:
-        """Number of parts."""
-
-    @property
-    def is_resident(self) -> bool:
-        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
-
-    def account(self) -> dict[str, Any]:
-        """What evaluations have moved so far, if anything."""
-
-    def facts(self) -> list[Facts]:
-        """What there is to know of the parts without looking at their entries."""
-
-    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
-        """``function(part, *fixed, own[k])`` of each part k."""
-
-    def total(
-        self,
-        function: Callable[..., Partial],
-        fixed: tuple[Any, ...],
-        shared: Any,
-        own: Sequence[Any],
-        threads: int,
-    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """The sum over the parts, in an order that depends on nothing but their number, and every part's own rows.
-
-        ``function(part, *fixed, shared, own[k], threads)`` is a `Partial`.
-        """
-
-
-class Here:
-    """Parts in this process, evaluated one after the other.
-
-    Parameters
-    ----------
-    parts : iterable of tensors
-        Gone through once in every pass: a sequence, or what reads them as it goes.
-    facts : list of Facts, optional
-        Of parts that had better not be read for it.
-    """
-
-    def __init__(self, parts: Iterable[TensorData], facts: list[Facts] | None = None) -> None:
-        self.parts = parts
-        self.is_resident = isinstance(parts, Sequence)
-        self._facts = [facts_of(part) for part in parts] if facts is None else facts
-        self.n_parts = len(self._facts)
-
-    def account(self) -> dict[str, Any]:
-        """Nothing moves."""
-        return {}
-
-    def facts(self) -> list[Facts]:
-        """As told, or found."""
-        return self._facts
-
-    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
-        """One after the other."""
-        return [function(part, *fixed, mine) for part, mine in zip(self.parts, own, strict=True)]
-
-    def total(
-        self,
-        function: Callable[..., Partial],
-        fixed: tuple[Any, ...],
-        shared: Any,
-        own: Sequence[Any],
-        threads: int,
-    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """One after the other, added up in their order."""
-        sums: list[FloatArray] = []
-        rows = []
-        for part, mine in zip(self.parts, own, strict=True):
-            found, alone = function(part, *fixed, shared, mine, threads)
-            sums = added(sums, found) if sums else found
-            rows.append(alone)
-        return sums, rows
-
-
-def added(sums: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
-    """Two sums as one, in new arrays."""
-    return [a + b for a, b in zip(sums, more, strict=True)]
-
-
-class Facts(NamedTuple):
-    """A part without its entries.
-
-    Attributes
-    ----------
-    kind : str
-        "dense", "sparse" or "observed".
-    shape : tuple of int
-    dtype : str
-        Of the arithmetic.
-    n_stored : int
-        Cells of dense data, else listed entries.
-    n_counted_cells : float
-        Of sparse data: cells that an evaluation passes over if the loss of a zero has no closed form; else 0.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    dtype: str
-    n_stored: int
-    n_counted_cells: float
+from gcp.tensors.crews import Arrays, Crew, Partial
 
 
 @dataclass(frozen=True)
@@ -369,15 +252,6 @@ def partial(mode: int, value: float, *groups: Arrays) -> Partial:
         sums += [a for n, a in enumerate(arrays) if n != mode]
         rows += [arrays[mode]] if arrays else []
     return sums, rows
-
-
-def facts_of(part: TensorData, _: None = None) -> Facts:
-    """What a crew tells of a part."""
-    kind = "dense" if isinstance(part, DenseTensor) else "observed"
-    cells = 0.0
-    if isinstance(part, SparseTensor):
-        kind, cells = "sparse", part.n_counted_cells
-    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells)
 
 
 def _model_values(part: TensorData, mode: int, shared: Arrays, own: Arrays) -> FloatArray:

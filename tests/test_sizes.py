@@ -1,0 +1,49 @@
+"""Amounts of memory as text."""
+
+import numpy as np
+import pytest
+
+from gcp.errors import ParameterError
+from gcp.sizes import parse_bytes, show_bytes
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (5, 5),
+        (np.int64(7), 7),
+        ("4000000000", 4_000_000_000),
+        ("2GB", 2_000_000_000),
+        (" 500 mb ", 500_000_000),
+        ("1.5GiB", 3 * 2**29),
+        (".5k", 500),
+        ("3T", 3 * 10**12),
+        ("10B", 10),
+    ],
+)
+def test_sizes_are_understood(given, expected):
+    assert parse_bytes(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["", "GB", "-1GB", "2 GBs", "2PB", "1e9", "0", "0.1B", 0, -3, True, 2.0, None, "inf"]
+)
+def test_others_are_refused(given):
+    with pytest.raises(ParameterError, match="memory must be a size") as told:
+        parse_bytes(given)
+    assert repr(given) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (28_400, "28.4 kB"),
+        (2e9, "2 GB"),
+        (3.4e15, "3.4e+03 TB"),
+    ],
+)
+def test_sizes_are_shown(n, text):
+    assert show_bytes(n) == text
