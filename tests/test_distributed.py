@@ -160,9 +160,9 @@ def test_without_a_client_dask_computes_here(counts):
 
 
 def test_large_arrays_without_a_client_are_computed_in_slabs(counts, monkeypatch):
-    monkeypatch.setattr("gcp.tensors.streamed.DEFAULT_MEMORY", 2**16)
+    monkeypatch.setattr("gcp.tensors.streamed.DEFAULT_MEMORY", 40_000)
     monkeypatch.setattr("gcp.tensors.streamed._ROW_BYTES", 8)
-    array = da.from_array(counts, chunks=(7, 5, 8))
+    array = da.from_array(counts, chunks=(2, 5, 8))
     mask = np.random.default_rng(3).random(SHAPE) < 0.9
     options = {"loss": "poisson", "random_state": 0, "n_iter_max": 10, "solver": "lbfgsb"}
     found = gcp.fit_gcp(array, 2, mask=da.from_array(mask, chunks=10), **options)
