@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gcp import arguments
 from gcp.errors import ParameterError
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.crews import Here
 from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.sources import is_mapped
 from gcp.tensors.splitting import cuts_of, longest_mode, split
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ def partition(
     parts. Solvers: "lbfgsb", "plbfgs" (dense data), "adam". With a client the data stay in this process as well: what
     a lost worker held is sent to another.
     """
+    if is_mapped(data):
+        data = np.asarray(data)  # of any size: parts are views of the mapping
     tensor = as_tensor(data)
     if isinstance(tensor, PartitionedTensor):
         raise ParameterError(f"The data are in parts already: found {tensor!r}.")

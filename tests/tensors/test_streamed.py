@@ -1,6 +1,7 @@
 """Tensors that are read in slabs; the truth is the same array in memory."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -135,6 +136,11 @@ class TestNpy:
             for _ in range(2)
         )
         assert all(np.array_equal(a, b) for a, b in zip(first.factors, second.factors, strict=True))
+
+    def test_other_processes_can_have_it(self, npy, rng):
+        x, mask = counts(rng), rng.random(SHAPE) < 0.5
+        tensor = as_tensor(read_tensor(npy(x), memory=12_000), mask)
+        assert_same_objective(pickle.loads(pickle.dumps(tensor)), DenseTensor(x, mask), rng)
 
     @pytest.mark.parametrize(
         ("options", "words"),
@@ -283,6 +289,7 @@ class TestMappedFiles:
         train, test = gcp.hold_out(np.load(npy(counts(rng)), mmap_mode="r"), 0.2, random_state=0)
         assert isinstance(train, DenseTensor)
         assert len(test.values)
+        assert gcp.partition(np.load(npy(counts(rng)), mmap_mode="r"), 2).is_resident
 
 
 class TestChunks:
