@@ -76,16 +76,17 @@ def fit_gcp(
     ----------
     data : array_like, shape (I_0, ..., I_{N-1}), N >= 1
         NumPy arrays of any real, integer or boolean type (NaN = missing), masked arrays, `DenseTensor`, xarray
-        DataArrays, pandas Series; see also `from_frame`. `SparseTensor` and SciPy sparse matrices: entries that are
-        not listed are 0. `ObservedTensor`: nothing is known of them. Never modified. float32 data are fitted in
-        float32 arithmetic, with the objective summed in float64.
+        DataArrays, pandas Series; see also `from_frame`. A `numpy.memmap`, `h5py.Dataset` or `zarr.Array` of more
+        than 1 GB, and what ``read_tensor(path, memory=...)`` gives, is read in slabs, in every pass. `SparseTensor`
+        and SciPy sparse matrices: entries that are not listed are 0. `ObservedTensor`: nothing is known of them.
+        Never modified. float32 data are fitted in float32 arithmetic, with the objective summed in float64.
     rank : int
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str or Loss
         A name of `available_losses()` or an instance, e.g. ``NegativeBinomial(r=3.0)``.
     mask : array_like of bool, optional
-        True = observed. Shaped like the data or broadcastable. For lists of entries: one boolean vector (or None) per
-        mode; an entry is observed if all of its positions are.
+        True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
+        entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are.
     entry_weights : array_like, optional
         Nonnegative reals, shaped like the data or broadcastable; 2 counts an entry twice, 0 leaves it out. For lists
         of entries: one number per entry, in the order of the tensor's `subs`.
