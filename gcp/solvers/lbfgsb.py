@@ -127,6 +127,10 @@ class _Run(Run):
         """Record the end of an iteration, and stop or go on without a margin where a rule says so."""
         if not np.array_equal(z, self.last[0]):
             self.last = (z.copy(), *self.evaluate(z))
+        if not (np.isfinite(self.last[1]) and np.isfinite(self.last[2]).all()):
+            self.stop = "line_search" if self.n_iter == self.first else ""
+            self.begin(0.0)  # from the point before
+            return
         self.accept(*self.last)
         self.after_iteration()
         if not self.margin:

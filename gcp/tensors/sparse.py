@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,12 +14,16 @@ from gcp.errors import DataError, ParameterError
 from gcp.formula import Formula
 from gcp.kernels import dense, listed, moments, ordering
 from gcp.kernels.layout import Layout
+from gcp.kernels.listed import Listing
 from gcp.labels import ModeLabels
 from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
+
+_LIGHT = 1e-3
+"""Cells of less than this part of a zero's weight are light."""
 
 
 class SparseTensor(ListedTensor):
@@ -249,7 +253,8 @@ class SparseTensor(ListedTensor):
         """Weighted loss over all cells and its gradient in every factor and main effect, exactly.
 
         Where the loss of a zero is a polynomial in m (`formula.zero`), from one pass over the listed entries; else
-        from a pass over all cells as well, which costs as much as that over a dense tensor, but no memory for it.
+        from a pass over all cells as well, which costs as much as that over a dense tensor, but no memory for it (a
+        byte for each cell where some are missing or light).
         """
         if formula.zero is None:
             return self._all_cells(formula, factors, n_threads, effects)
@@ -261,9 +266,8 @@ class SparseTensor(ListedTensor):
     def _all_cells(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """The loss of zeros everywhere, corrected at the listed entries."""
-        rows = self._counted_rows()
-        layout = Layout.of_zeros(tuple(len(i) for i in rows), self.dtype)
+        """The loss of zeros everywhere but at light cells, corrected at the listed entries."""
+        rows, layout, zeros = self._zeros
         inside, shifts = ([a[i] for a, i in zip(arrays, rows, strict=False)] for arrays in (factors, effects))
         value, *parts = dense.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads, shifts)
         whole: list[list[FloatArray]] = []
@@ -271,16 +275,34 @@ class SparseTensor(ListedTensor):
             whole.append([np.zeros(np.shape(a), self.dtype) for a in arrays])
             for g, i, h in zip(whole[-1], rows, part, strict=False):
                 g[i] = h
-        zeros = replace(
-            self.listing,
-            x=np.zeros_like(self.listing.x),
-            w=-np.ones(len(self.listing.x)) if self.listing.z is None else -self.listing.z,
-        )
         found = value, whole[0], whole[1]
         for listing in (self.listing, zeros):
             more = listed.loss_and_mttkrps(listing, formula, factors, self.dtype, n_threads, effects=effects)
             found = _sum(found, more)
         return found
+
+    @cached_property
+    def _zeros(self) -> tuple[list[Array], Layout, Listing]:
+        """Positions of each mode that count, all their cells as zeros, and what takes these away where one is listed.
+
+        Light cells (missing ones first of all) are left out of all: nothing keeps their model small, and their loss
+        as a zero, added and subtracted, could be larger than all others together.
+        """
+        rows, listing = self._counted_rows(), self.listing
+        layout = Layout.of_zeros(tuple(len(i) for i in rows), self.dtype)
+        z = np.ones(len(listing.x)) if listing.z is None else listing.z
+        heavy = np.ones(len(z), bool) if listing.w is None else listing.w >= _LIGHT * z
+        if not heavy.all():
+            light = listing.subs[~heavy]
+            columns = [np.searchsorted(rows[n], light[:, listing.order.index(n)]) for n in layout.order]
+            counted = np.ones([len(rows[n]) for n in layout.order], bool)
+            counted[tuple(columns)] = False
+            layout = replace(layout, weights=counted.reshape(layout.matrix.shape))
+        beside = None if listing.z is None else listing.z[heavy]
+        zeros = replace(
+            listing, subs=listing.subs[heavy], x=np.zeros_like(listing.x[heavy]), w=-z[heavy], z=beside
+        )
+        return rows, layout, zeros
 
     def _counted_rows(self) -> list[Array]:
         """The positions of each mode whose cells count."""

@@ -371,3 +371,32 @@ def test_masked_values_are_unknown():
 def test_shapes_that_are_none(shape):
     with pytest.raises(gcp.DataError, match="shape"):
         gcp.SparseTensor([[0] * 30], [1.0], shape)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("loss", ["poisson-log", "negative-binomial", "bernoulli-logit"])
+def test_models_that_run_off_at_missing_cells_do_not_touch_the_loss(loss, masked, rng):
+    """The loss of a zero is not added and subtracted there: it may be larger than all others together."""
+    shape = (6, 5, 4)
+    x = (rng.random(shape) < 0.2).astype(float)
+    missing = np.array([[0, 0, 0], [3, 2, 1], [5, 4, 3]])
+    factors = [rng.uniform(0.2, 0.9, (n, 2)) for n in shape]
+    for a, i in zip(factors, missing[1], strict=True):
+        a[:, 1] = 0.0
+        a[i, 1] = 5.0  # one component is at a missing cell alone: m = 125 there
+    weights = rng.uniform(0.5, 2.0, int(x.sum()))
+    weights[:3] = [0.0, 1e-12, 1.0]
+    modes = [np.arange(n) != 1 for n in shape] if masked else None
+    tensor = gcp.SparseTensor(np.argwhere(x), x[x > 0], shape, weights, modes, missing)
+    dense = np.ones(shape)
+    dense[x > 0] = weights
+    dense[tuple(missing.T)] = 0.0
+    if masked:
+        dense *= np.einsum("i,j,k->ijk", *modes)
+    value, gradients = gcp.build_objective(tensor, loss).value_and_grad(factors)
+    expected, truth = gcp.build_objective(gcp.DenseTensor(x, entry_weights=dense), loss).value_and_grad(
+        factors
+    )
+    assert_allclose(value, expected, rtol=1e-12)
+    for g, h in zip(gradients, truth, strict=True):
+        assert_allclose(g, h, rtol=1e-9, atol=1e-9)
