@@ -26,7 +26,27 @@ def test_sizes_are_understood(given, expected):
 
 
 @pytest.mark.parametrize(
-    "given", ["", "GB", "-1GB", "2 GBs", "2PB", "1e9", "0", "0.1B", 0, -3, True, 2.0, None, "inf"]
+    "given",
+    [
+        "",
+        "GB",
+        "-1GB",
+        "2 GBs",
+        "2PB",
+        "1e9",
+        "0",
+        "0.1B",
+        "2iB",
+        "1.2.3MB",
+        "٣GB",
+        "nan",
+        0,
+        -3,
+        True,
+        2.0,
+        None,
+        "inf",
+    ],
 )
 def test_others_are_refused(given):
     with pytest.raises(ParameterError, match="memory must be a size") as told:
