@@ -256,6 +256,8 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     seed = arguments.seed(ask.random_state)
     if ask.verbose and objective.zeros_note:
         tell(objective.zeros_note)
+    if isinstance(objective.tensor, PartitionedTensor):
+        objective.tensor.start_account()
     job = Job(objective, rank, ask.init, limits, fixed, groups, method, seed, modes)
     with (
         reporter(ask.verbose, n_starts) as progress,

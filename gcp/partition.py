@@ -28,7 +28,7 @@ def partition(
     data : array_like or tensor
         As for `fit_gcp`; not in parts already.
     parts : int, optional
-        How many. Default: the threads of the client's workers; without a client it must be given.
+        How many. Default: the threads of the client's workers, or as many as can be; needed without a client.
     mode : int, optional
         The mode that is cut. Default: the longest, whose factor and gradient then travel once, in pieces, while those
         of the others go to every worker.
@@ -55,18 +55,17 @@ def partition(
     tensor = as_tensor(data)
     if isinstance(tensor, PartitionedTensor):
         raise ParameterError(f"The data are in parts already: found {tensor!r}.")
-    if client is not None:
-        from gcp.distributed.crew import DaskCrew, n_threads
-
-        parts = n_threads(client) if parts is None else parts
-    if parts is None:
+    if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
-    number = arguments.whole_number("parts", parts)
+    number = 0 if parts is None else arguments.whole_number("parts", parts)
     if mode is None:
         mode = longest_mode(tensor.shape)
     elif not (isinstance(mode, int) and 0 <= mode < tensor.ndim):
         raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
-    cuts = cuts_of(tensor, number, mode)
-    pieces = split(tensor, cuts)
-    crew = Here(pieces) if client is None else DaskCrew.sent(client, pieces)
-    return PartitionedTensor(crew, cuts, tensor.labels)
+    if client is None:
+        cuts = cuts_of(tensor, number, mode)
+        return PartitionedTensor(Here(split(tensor, cuts)), cuts, tensor.labels)
+    from gcp.distributed.crew import DaskCrew, n_threads
+
+    cuts = cuts_of(tensor, number or n_threads(client), mode, or_fewer=not number)
+    return PartitionedTensor(DaskCrew.sent(client, split(tensor, cuts)), cuts, tensor.labels)

@@ -133,6 +133,53 @@ def test_a_killed_worker_costs_a_computation_and_not_the_fit(counts):
             assert found.objective == expected.objective
 
 
+@pytest.mark.parametrize("n_killed", [1, 2])
+def test_killed_workers_and_large_factors(n_killed):
+    """Factors of more than 64 kB go by way of a worker; with both workers, all parts are lost."""
+    x = np.random.default_rng(0).poisson(1.0, (1500, 1000)).astype(np.float32)
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 12, "n_threads": 1}
+    expected = gcp.fit_gcp(gcp.partition(x, 2), 20, **options)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as own,
+        Client(own) as client,
+    ):
+        client.wait_for_workers(2)
+
+        def kill(state):
+            if state.iteration == 5:
+                for worker in sorted(own.workers)[:n_killed]:
+                    os.kill(own.workers[worker].pid, signal.SIGKILL)
+
+        found = gcp.fit_gcp(gcp.partition(x, client=client), 20, **options, callback=kill)
+    assert found.objective == expected.objective
+
+
+def test_many_parts_have_the_bits_of_this_process(client, counts, rng):
+    factors = [rng.uniform(0.1, 1.0, (n, 3)) for n in SHAPE]
+    here = gcp.build_objective(gcp.partition(counts, 20), "poisson", n_threads=1).value_and_grad(factors)
+    there = gcp.build_objective(gcp.partition(counts, 20, client=client), "poisson").value_and_grad(factors)
+    assert there[0] == here[0]
+    assert all(np.array_equal(g, h) for g, h in zip(there[1], here[1], strict=True))
+
+
+def test_workers_know_how_large_a_part_is(client, counts):
+    tensor = gcp.partition(counts, client=client)
+    told = client.run_on_scheduler(
+        lambda dask_scheduler, keys: [dask_scheduler.tasks[key].nbytes for key in keys],
+        keys=[part.key for part in tensor.crew.parts],
+    )
+    assert min(told) >= counts.nbytes / 2
+
+
+def test_each_fit_has_an_account_of_its_own(client, counts):
+    tensor = gcp.partition(counts, client=client)
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 3}
+    one, two = (gcp.fit_gcp(tensor, rank, **options).settings["partition"] for rank in (2, 4))
+    assert two["bytes_out"] == 2 * one["bytes_out"]
+    assert two["evaluations"] < 2 * one["evaluations"]
+
+
 def test_dask_arrays_are_fitted_where_they_are(client, counts):
     array = da.from_array(counts, chunks=(7, 5, 8))
     mask = np.random.default_rng(3).random(SHAPE) < 0.9

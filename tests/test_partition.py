@@ -1,6 +1,11 @@
 """Tensors in parts in this process: sums over the parts against the whole tensor, and what is refused."""
 
+import functools
+import gc
 import itertools
+import pickle
+import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ from helpers import full
 from numpy.testing import assert_allclose
 
 import gcp
+from gcp.tensors.crews import Here
 from gcp.tensors.splitting import balanced
 
 SHAPE = (13, 7, 9)
@@ -221,3 +227,43 @@ def test_result_evaluations_take_parts():
     result = gcp.fit_gcp(whole, 2, loss="poisson", random_state=0)
     tensor = gcp.partition(whole, 3)
     assert result.deviance_explained(tensor) == pytest.approx(result.deviance_explained(whole), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tensor_that_has_travelled_gives_the_same_bits_and_is_sent_once(kind, rng):
+    whole = KINDS[kind]
+    objective = gcp.build_objective(whole, "poisson")
+    factors = [rng.uniform(0.1, 1.0, (n, 2)).astype(whole.dtype) for n in SHAPE]
+    value, gradients = objective.value_and_grad(factors)
+    text = pickle.dumps(whole, protocol=5)
+    found, own = gcp.build_objective(pickle.loads(text), "poisson").value_and_grad(factors)
+    assert found == value
+    for g, h in zip(own, gradients, strict=True):
+        assert np.array_equal(g, h)
+    if isinstance(whole, gcp.DenseTensor):
+        weights = 0 if whole.entry_weights is None else whole.entry_weights.nbytes
+        assert len(text) < whole.values.nbytes + weights + 2000
+        assert sys.getsizeof(whole) >= whole.values.nbytes + weights
+        assert np.array_equal(pickle.loads(text).values, whole.values, equal_nan=True)
+
+
+def test_parts_go_when_their_tensor_goes():
+    tensor = gcp.partition(KINDS["sparse"], 3)
+    parts = [weakref.ref(part) for part in tensor.crew.parts]
+    solver = gcp.Adam(epoch_iters=5, n_iter_max=2, polish=False)
+    gcp.fit_gcp(tensor, 2, loss="poisson", random_state=0, solver=solver)
+    del tensor
+    gc.collect()
+    assert not any(part() for part in parts)
+
+
+@pytest.mark.parametrize("parts", [2, 8, 9, 20, 70])
+def test_sums_have_the_order_of_a_tree(parts, rng):
+    """That of a crew of workers: eight terms one after the other, then as many of these sums."""
+    terms = [[10.0 ** rng.uniform(-8, 8, 3)] for _ in range(parts)]
+    level = [term[0] for term in terms]
+    while len(level) > 1:
+        level = [functools.reduce(np.add, level[k : k + 8]) for k in range(0, len(level), 8)]
+    crew = Here([gcp.DenseTensor(np.ones((1, 1)))] * parts)
+    sums, _ = crew.total(lambda part, shared, own, threads: (own, []), (), None, terms, 1)
+    assert np.array_equal(sums[0], level[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import lru_cache
@@ -10,36 +11,24 @@ from typing import Any, Self
 
 import cloudpickle
 import numpy as np
-from dask.sizeof import sizeof
 from distributed import Client, Future, KilledWorker
+from distributed.comm import CommClosedError
 
 from gcp._typing import Array, FloatArray
 from gcp.errors import FitError
 from gcp.tensors.base import TensorData
-from gcp.tensors.crews import Facts, Partial, added, facts_of
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.crews import FAN, Facts, Partial, added, facts_of
 
 _ATTEMPTS = 5
 """Evaluations after which lost workers are nobody's accident any more."""
 
-_FAN = 8
-"""Sums that one task adds up, or this process at the end."""
+_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Seconds before the cluster is asked again."""
+
+_LOST = "Workers were lost again and again: see the cluster's log; they may lack memory."
 
 _EMBEDDED = 1 << 16
-"""Bytes of factors that travel with each task; more are handed from worker to worker."""
-
-
-def _size(tensor: DenseTensor | ObservedTensor | SparseTensor) -> int:
-    """Bytes of a part: a scheduler that takes it for small would send it around."""
-    if isinstance(tensor, DenseTensor):
-        weights = tensor.entry_weights
-        return tensor.values.nbytes + (0 if weights is None else weights.nbytes)
-    return 2 * (tensor.values.nbytes + tensor.listing.subs.nbytes)
-
-
-sizeof.register((DenseTensor, ObservedTensor, SparseTensor), _size)
+"""Bytes of factors that travel with each task; more go to one worker, and from there to the others."""
 
 
 def n_threads(client: Client) -> int:
@@ -70,8 +59,12 @@ class DaskCrew:
     def __init__(self, client: Client, publish: Sequence[Callable[[], Future]]) -> None:
         self.client, self.publish = client, list(publish)
         self.n_parts = len(self.publish)
-        self.parts = [own() for own in self.publish]
+        self.parts = [self._patiently(own) for own in self.publish]
         self.n_workers = len(client.nthreads())
+        self.start_account()
+
+    def start_account(self) -> None:
+        """Count from here on."""
         self.n_evaluations, self.bytes_out, self.bytes_back, self.bytes_between = 0, 0, 0, 0
 
     @classmethod
@@ -126,23 +119,25 @@ class DaskCrew:
 
         def submit() -> list[Future]:
             to_all = shared
-            if n_bytes(shared) > _EMBEDDED:
-                to_all = self.client.scatter(shared, broadcast=True, hash=False)
+            if (
+                n_bytes(shared) > _EMBEDDED
+            ):  # a task, unlike what is scattered, is repeated if its worker is lost
+                to_all = self.client.submit(_same, shared, pure=False)
             found = [
                 self.client.submit(_call_total, text, part, to_all, mine, pure=False)
                 for part, mine in zip(self.parts, own, strict=True)
             ]
-            if len(found) <= _FAN:
+            if len(found) <= FAN:
                 return found
             rows = [self.client.submit(_second, one, pure=False) for one in found]
             level = [self.client.submit(_first, one, pure=False) for one in found]
-            while len(level) > _FAN:
-                groups = [level[k : k + _FAN] for k in range(0, len(level), _FAN)]
+            while len(level) > FAN:
+                groups = [level[k : k + FAN] for k in range(0, len(level), FAN)]
                 level = [self.client.submit(_added, *group, pure=False) for group in groups]
             return [*level, *rows]
 
         found = self._gathered(submit)
-        if self.n_parts <= _FAN:
+        if self.n_parts <= FAN:
             tops, rows = [one[0] for one in found], [one[1] for one in found]
         else:
             tops, rows = found[: -self.n_parts], found[-self.n_parts :]
@@ -152,19 +147,24 @@ class DaskCrew:
     def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
         """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
         for _ in range(_ATTEMPTS):
+            futures = self._patiently(submit)
             try:
-                return self.client.gather(submit())
-            except (KilledWorker, CancelledError, TimeoutError):
-                self._renew()
-        raise FitError(
-            f"Workers were lost in {_ATTEMPTS} evaluations in turn: see the cluster's log; they may lack memory."
-        )
+                return self.client.gather(futures)
+            except (KilledWorker, CancelledError, TimeoutError, CommClosedError):
+                for k, part in enumerate(self.parts):
+                    if part.status != "finished" or not self._is_held(part):
+                        self.parts[k] = self._patiently(self.publish[k])
+        raise FitError(_LOST)
 
-    def _renew(self) -> None:
-        """Publish the parts anew that no worker holds."""
-        for k, part in enumerate(self.parts):
-            if part.status != "finished" or not self._is_held(part):
-                self.parts[k] = self.publish[k]()
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        """What is asked of the cluster, where workers may be lost, and come back, in the meantime."""
+        for pause in _PAUSES:
+            try:
+                return ask()
+            except (OSError, KeyError, TimeoutError, CancelledError):  # of a worker that has just gone
+                time.sleep(pause)
+                self.client.wait_for_workers(1)
+        raise FitError(_LOST)
 
     def _is_held(self, part: Future) -> bool:
         try:
@@ -175,9 +175,11 @@ class DaskCrew:
     def _count(self, shared: Any, own: Sequence[Any], tops: Any, rows: Any) -> None:
         n_workers = min(self.n_parts, self.n_workers)
         self.n_evaluations += 1
-        self.bytes_out += n_workers * n_bytes(shared) + n_bytes(own)
+        is_embedded = n_bytes(shared) <= _EMBEDDED
+        self.bytes_out += (self.n_parts if is_embedded else 1) * n_bytes(shared) + n_bytes(own)
         self.bytes_back += n_bytes(tops) + n_bytes(rows)
         self.bytes_between += max(0, n_workers - len(tops)) * n_bytes(tops[0])
+        self.bytes_between += 0 if is_embedded else (n_workers - 1) * n_bytes(shared)
 
 
 def n_bytes(arrays: Any) -> int:
@@ -203,6 +205,10 @@ def _call_total(text: bytes, part: TensorData, shared: Any, mine: Any) -> Partia
     function, fixed = _loaded(text)
     found: Partial = function(part, *fixed, shared, mine, 1)
     return found
+
+
+def _same(arrays: Any) -> Any:
+    return arrays
 
 
 def _first(found: Partial) -> list[Array]:

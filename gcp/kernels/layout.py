@@ -86,6 +86,10 @@ class Layout:
                 x[w == 0] = 1.0  # inside every built-in loss's domain
             yield r0 * n_columns + c0, x, w
 
+    def in_own_order(self, matrix: Array) -> Array:
+        """A matrix of this shape as a tensor, with the modes in the tensor's own order."""
+        return matrix.reshape([self.shape[n] for n in self.order]).transpose(np.argsort(self.order))
+
     def subscript(self, position: int) -> tuple[int, ...]:
         """Subscript, in the tensor's own modes, of an entry of `matrix` counted row by row."""
         ordered = np.unravel_index(position, [self.shape[n] for n in self.order])

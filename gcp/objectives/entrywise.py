@@ -121,8 +121,7 @@ class EntrywiseObjective:
     ) -> tuple[float, list[FloatArray]]:
         """The same by a function of the parts of a tensor, each of which is told something of its own."""
         assert isinstance(self.tensor, PartitionedTensor)
-        components, effects = self._split(factors)
-        fixed = (*fixed, self.loss.formula)
+        (components, effects), fixed = self._split(factors), (*fixed, self.loss.formula)
         value, *parts, _ = self.tensor.summed(function, fixed, components, self.n_threads, effects, own=own)
         return value, self._joined(*parts)
 
@@ -365,8 +364,9 @@ class EntrywiseObjective:
 
     def _constant_value(self, m: float) -> float:
         if isinstance(self.tensor, PartitionedTensor):
-            return math.fsum(self.tensor.map(constant_value, self.loss, m, self.n_threads))
-        return constant_value(self.tensor, self.loss, m, self.n_threads)
+            own = [m] * self.tensor.crew.n_parts
+            return math.fsum(self.tensor.map(constant_value, self.loss, self.n_threads, own=own))
+        return constant_value(self.tensor, self.loss, self.n_threads, m)
 
     def _search_constant(self) -> float:
         centre = float(self.loss.model_domain.clip(_finite(float(self.loss.link(self.survey.mean)))))
@@ -379,7 +379,7 @@ class EntrywiseObjective:
         return float(found.x)
 
 
-def constant_value(tensor: TensorData, loss: Loss, m: float, n_threads: int, _: None = None) -> float:
+def constant_value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:
     """The loss of a constant model, over a tensor or a part of one."""
     if isinstance(tensor, SparseTensor):  # all its zeros are one block
         with np.errstate(all="ignore"):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -140,12 +139,14 @@ def sample_parts(
     return value_and_grad, gradient, rng
 
 
-_KEPT: WeakKeyDictionary[TensorData, dict[Any, Any]] = WeakKeyDictionary()
-"""Samplers and fixed samples of the parts in this process."""
+def _drawn(part: TensorData) -> dict[str, Any]:
+    """The samplers of a part in this process, and its newest fixed sample: kept with it, and gone with it."""
+    kept: dict[str, Any] = vars(part).setdefault("_drawn", {})
+    return kept
 
 
 def _sampler(part: TensorData, name: str) -> Sampler:
-    kept = _KEPT.setdefault(part, {})
+    kept = _drawn(part)
     if name not in kept:
         kept[name] = sampler_for(part, name)
     sampler: Sampler = kept[name]
@@ -160,12 +161,12 @@ def _generator(told: tuple[int | None, tuple[int, tuple[int, ...]], int]) -> np.
 def _of_fixed_sample(
     part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
 ) -> Partial:
-    told = own[2]
-    kept = _KEPT.setdefault(part, {})
-    if (name, told) not in kept:
+    told, kept = own[2], _drawn(part)
+    if kept.get("told") != (name, told):
         sampler = _sampler(part, name)
-        kept[name, told] = sampler.draw(told[0] or sampler.value_samples, _generator(told)).sorted()
-    batch: Batch = kept[name, told]
+        sample = sampler.draw(told[0] or sampler.value_samples, _generator(told)).sorted()
+        kept |= {"told": (name, told), "sample": sample}
+    batch: Batch = kept["sample"]
     return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, n_threads)))
 
 

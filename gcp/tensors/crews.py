@@ -16,6 +16,10 @@ Partial = tuple[list[FloatArray], list[FloatArray]]
 """What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
 
 
+FAN = 8
+"""Sums that are added one after the other; more of them in a tree."""
+
+
 class Crew(Protocol):
     """Who holds the parts of a tensor and evaluates functions of them.
 
@@ -30,8 +34,11 @@ class Crew(Protocol):
     def is_resident(self) -> bool:
         """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
 
+    def start_account(self) -> None:
+        """Begin to count what evaluations move."""
+
     def account(self) -> dict[str, Any]:
-        """What evaluations have moved so far, if anything."""
+        """What they have moved since then, if anything."""
 
     def facts(self) -> list[Facts]:
         """What there is to know of the parts without looking at their entries."""
@@ -70,8 +77,11 @@ class Here:
         self._facts = [facts_of(part) for part in parts] if facts is None else facts
         self.n_parts = len(self._facts)
 
-    def account(self) -> dict[str, Any]:
+    def start_account(self) -> None:
         """Nothing moves."""
+
+    def account(self) -> dict[str, Any]:
+        """Nothing has moved."""
         return {}
 
     def facts(self) -> list[Facts]:
@@ -91,15 +101,38 @@ class Here:
         own: Sequence[Any],
         threads: int,
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """One after the other, added up in their order."""
-        sums: list[FloatArray] = []
-        rows = []
+        """One after the other, added up in the order that other crews have."""
+        tree, rows = _Tree(), []
         with _gone_through(self.parts) as parts:
             for part, mine in zip(parts, own, strict=True):
                 found, alone = function(part, *fixed, shared, mine, threads)
-                sums = added(sums, found) if sums else found
+                tree.add(found)
                 rows.append(alone)
-        return sums, rows
+        return tree.total(), rows
+
+
+class _Tree:
+    """A running sum in the order of a tree: `FAN` terms one after the other, then as many of these, and so on."""
+
+    def __init__(self) -> None:
+        self.sums: list[list[FloatArray]] = []
+        self.counts: list[int] = []
+
+    def add(self, term: list[FloatArray], level: int = 0) -> None:
+        if level == len(self.sums):
+            self.sums.append([])
+            self.counts.append(0)
+        self.sums[level] = added(self.sums[level], term) if self.sums[level] else term
+        self.counts[level] += 1
+        if self.counts[level] == FAN:
+            full, self.sums[level], self.counts[level] = self.sums[level], [], 0
+            self.add(full, level + 1)
+
+    def total(self) -> list[FloatArray]:
+        last: list[FloatArray] = []
+        for sums in self.sums:
+            last = added(sums, last) if sums and last else sums or last
+        return last
 
 
 @contextmanager

@@ -82,6 +82,22 @@ class DenseTensor:
         self.entry_weights: Array | None = _combine(data, missing, weights)
         self._layout = Layout.of(data, self.entry_weights)
 
+    def __sizeof__(self) -> int:
+        """Bytes, of data and weights too: what moves tensors between processes should know."""
+        weights = self.entry_weights
+        return object.__sizeof__(self) + self.values.nbytes + (0 if weights is None else weights.nbytes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The data once, in the layout that decides the order of sums."""
+        return {"labels": self.labels, "layout": self._layout}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Values and weights are views of the layout."""
+        self.labels, self._layout = state["labels"], state["layout"]
+        self.values = self._layout.in_own_order(self._layout.matrix)
+        weights = self._layout.weights
+        self.entry_weights = None if weights is None else self._layout.in_own_order(weights)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""

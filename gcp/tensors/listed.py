@@ -32,6 +32,17 @@ class ListedTensor:
     listing: Listing
     labels: ModeLabels | None
 
+    def __sizeof__(self) -> int:
+        """Bytes, of the lists too: what moves tensors between processes should know."""
+        listing = self.listing
+        weights = sum(0 if a is None else a.nbytes for a in (listing.w, listing.z))
+        return object.__sizeof__(self) + self.values.nbytes + listing.subs.nbytes + listing.x.nbytes + weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made from the entries at first use."""
+        made = ("subs", "groups", "_zeros", "_drawn")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""

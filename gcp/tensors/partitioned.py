@@ -102,8 +102,12 @@ class PartitionedTensor:
         """Cells that an evaluation passes over if the loss of a zero has no closed form."""
         return math.fsum(facts.n_counted_cells for facts in self.facts)
 
+    def start_account(self) -> None:
+        """Begin to count what evaluations move."""
+        self.crew.start_account()
+
     def account(self) -> dict[str, Any]:
-        """How the tensor is cut, and what evaluations have moved so far; for the settings of a result."""
+        """How the tensor is cut, and what evaluations have moved since then; for the settings of a result."""
         how = {"mode": self.cuts.mode, "sizes": list(self.cuts.sizes), "kind": self.kind}
         return how | self.crew.account()
 

@@ -18,8 +18,8 @@ def longest_mode(shape: tuple[int, ...]) -> int:
     return max(range(len(shape)), key=lambda n: (shape[n], -n))
 
 
-def cuts_of(tensor: Tensor, parts: int, mode: int) -> Cuts:
-    """Cuts of about equal work, with a known entry in every part; fewer of them where there are not so many.
+def cuts_of(tensor: Tensor, parts: int, mode: int, *, or_fewer: bool = False) -> Cuts:
+    """Cuts of about equal work, with a known entry in every part; fewer, if allowed, where there are not so many.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def cuts_of(tensor: Tensor, parts: int, mode: int) -> Cuts:
         More parts than positions of the mode with a known entry.
     """
     known, work = _per_slice(tensor, mode)
-    return Cuts(mode, balanced(known, work, parts))
+    return Cuts(mode, balanced(known, work, min(parts, int(known.sum())) if or_fewer else parts))
 
 
 def balanced(known: Array, work: FloatArray, parts: int) -> tuple[int, ...]:
