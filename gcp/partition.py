@@ -60,7 +60,7 @@ def partition(
     number = 0 if parts is None else arguments.whole_number("parts", parts)
     if mode is None:
         mode = longest_mode(tensor.shape)
-    elif not (isinstance(mode, int) and 0 <= mode < tensor.ndim):
+    elif arguments.whole_number("mode", mode, least=0) >= tensor.ndim:
         raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
     if client is None:
         cuts = cuts_of(tensor, number, mode)

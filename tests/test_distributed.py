@@ -262,12 +262,21 @@ def test_bad_dask_tables_are_refused(client, rng):
         gcp.from_frame(lazy, ["user", "place"])
     with pytest.raises(gcp.ParameterError, match="unlisted must be"):
         gcp.from_frame(lazy, ["user", "film"], "stars")
+    with pytest.raises(gcp.ParameterError, match="needs a value column"):
+        gcp.from_frame(lazy, ["user", "film"], aggregate="mean")
     with pytest.raises(gcp.DataError, match="from_frame"):
         gcp.fit_gcp(lazy, 2)
     with pytest.raises(gcp.DataError, match=r"row .* of partition 1"):
         gcp.from_frame(
             dd.from_pandas(frame.assign(film=[*frame.film[:-1], None]), npartitions=2), ["user", "film"]
         )
+
+
+def test_labels_of_several_types_are_refused():
+    from gcp.distributed.data import _union
+
+    with pytest.raises(gcp.DataError, match="cannot be sorted"):
+        _union([np.array([1, 2]), np.array(["a", "b"], dtype=object)])
 
 
 def test_the_command_line_fits_on_workers(tmp_path, counts):

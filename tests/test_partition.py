@@ -189,6 +189,7 @@ def test_cuts_share_the_work():
         ({"parts": 0}, "parts must be an integer >= 1"),
         ({"parts": 50}, "only 13 positions"),
         ({"parts": 2, "mode": 3}, "mode must be a number from 0 to 2"),
+        ({"parts": 2, "mode": True}, "mode must be an integer >= 0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -267,3 +268,13 @@ def test_sums_have_the_order_of_a_tree(parts, rng):
     crew = Here([gcp.DenseTensor(np.ones((1, 1)))] * parts)
     sums, _ = crew.total(lambda part, shared, own, threads: (own, []), (), None, terms, 1)
     assert np.array_equal(sums[0], level[0])
+
+
+def test_slices_without_weight_are_no_part_of_their_own():
+    shape = (4, 3)
+    weights = np.repeat([1.0, 1.0, 0.0, 0.0], 3)
+    subs = np.argwhere(np.ones(shape))
+    tensor = gcp.SparseTensor(subs, np.arange(1.0, 13.0), shape, weights)
+    assert gcp.partition(tensor, 2, mode=np.int64(0)).cuts.sizes == (1, 3)
+    with pytest.raises(gcp.ParameterError, match="only 2 positions"):
+        gcp.partition(tensor, 3)

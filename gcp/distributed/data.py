@@ -116,7 +116,10 @@ def _labels(table: tuple[Array, Array, list[Array]]) -> list[Array]:
 
 def _union(labels: Sequence[Array]) -> Array:
     """Of the labels of all tables, sorted; labels of text of different lengths are alike."""
-    return np.unique(np.concatenate([own for own in labels if len(own)] or labels[:1]))
+    try:
+        return np.unique(np.concatenate([own for own in labels if len(own)] or labels[:1]))
+    except TypeError as error:
+        raise DataError(f"The labels of a mode cannot be sorted: {error}.") from None
 
 
 def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tuple[Array, Array]:

@@ -36,7 +36,7 @@ def from_frame(
         they become parts of the tensor; without a client the table is computed here.
     modes : sequence of column names
         The columns that give the modes, in order. The positions of a mode are the distinct entries of its
-        column, sorted (a categorical column: in the order of its categories).
+        column, sorted (a categorical column: in the order of its categories, unless the table is on workers).
     value : column name, optional
         The column of numbers; empty cells (NaN) are missing entries. None counts rows.
     unlisted : {"zero", "missing"}, optional
@@ -86,6 +86,7 @@ def _from_dask(
     if client is None:
         return from_frame(frame.compute(), modes, value, unlisted, aggregate)
     _check_columns(frame, modes, value)
+    _check_mean(value, aggregate)
     if unlisted is None and value is None:
         unlisted = "zero"
     if unlisted not in ("zero", "missing"):
@@ -117,9 +118,8 @@ def tensor_from_table(
     _check_columns(frame, modes, value)
     if len(frame) == 0:
         raise DataError("The table has no rows.")
+    _check_mean(value, aggregate)
     if value is None:
-        if aggregate == "mean":
-            raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
         values: Array = np.ones(len(frame), dtype=np.int64)
         unlisted = unlisted or "zero"
     else:
@@ -134,6 +134,11 @@ def tensor_from_table(
         labels=ModeLabels([str(mode) for mode in modes], [levels for _, levels in coded]),
         place=place,
     )
+
+
+def _check_mean(value: Hashable | None, aggregate: str) -> None:
+    if value is None and aggregate == "mean":
+        raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
 
 
 def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashable | None) -> None:

@@ -82,14 +82,16 @@ def _per_slice(tensor: Tensor, mode: int) -> tuple[Array, FloatArray]:
     known = np.ones(size, bool)
     if tensor.mode_weights is not None:
         known = tensor.mode_weights[mode] > 0
-    # A slice of zeros costs little, yet not nothing. Missing cells may take a whole slice away.
-    if tensor.n_missing:
+    # A slice of zeros costs little, yet not nothing. Cells without weight may take a whole slice away.
+    listing = tensor.listing
+    if listing.w is not None:
         inside = 1
         for n, length in enumerate(tensor.shape):
             if n != mode:
                 own = None if tensor.mode_weights is None else tensor.mode_weights[n]
                 inside *= length if own is None else int(np.count_nonzero(own))
-        known &= np.bincount(tensor.missing[:, mode], minlength=size) < inside
+        void = listing.subs[listing.w == 0, listing.order.index(mode)].astype(np.int64)
+        known &= np.bincount(void, minlength=size) < inside
     return known, listed + 0.01 * (listed.mean() + 1.0)
 
 
