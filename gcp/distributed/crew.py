@@ -70,16 +70,17 @@ class DaskCrew:
     @classmethod
     def sent(cls, client: Client, parts: Sequence[TensorData]) -> Self:
         """From parts in this process, which keeps them."""
-        workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
 
         def publisher(k: int) -> Callable[[], Future]:
             def send() -> Future:
-                now = sorted(client.scheduler_info(n_workers=-1)["workers"]) or workers
-                return client.scatter(parts[k], workers=[now[k % len(now)]], hash=False)
+                client.wait_for_workers(1)
+                workers = sorted(client.nthreads())
+                if not workers:
+                    raise TimeoutError("the worker that came has gone again")
+                return client.scatter(parts[k], workers=[workers[k % len(workers)]], hash=False)
 
             return send
 
-        client.wait_for_workers(1)
         return cls(client, [publisher(k) for k in range(len(parts))])
 
     def account(self) -> dict[str, Any]:
@@ -119,9 +120,8 @@ class DaskCrew:
 
         def submit() -> list[Future]:
             to_all = shared
-            if (
-                n_bytes(shared) > _EMBEDDED
-            ):  # a task, unlike what is scattered, is repeated if its worker is lost
+            if n_bytes(shared) > _EMBEDDED:
+                # A task, unlike what is scattered, is repeated if its worker is lost.
                 to_all = self.client.submit(_same, shared, pure=False)
             found = [
                 self.client.submit(_call_total, text, part, to_all, mine, pure=False)

@@ -51,9 +51,7 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         found = _all_examined(tensor, loss)
     offenders = [part.offender for part in found if part.offender is not None]
     if offenders:
-        value, subscript = (
-            min(offenders, key=lambda offender: offender[1]) if len(found) > 1 else offenders[0]
-        )
+        value, subscript = min(offenders, key=lambda offender: offender[1])
         raise DomainError(_message(loss, value, subscript, sum(part.n_outside for part in found) - 1))
     weight, x1, x2, saturated = (
         math.fsum(column) for column in zip(*(sums for part in found for sums in part.sums), strict=True)

@@ -15,7 +15,6 @@ Arrays = list[FloatArray]
 Partial = tuple[list[FloatArray], list[FloatArray]]
 """What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
 
-
 FAN = 8
 """Sums that are added one after the other; more of them in a tree."""
 

@@ -17,6 +17,8 @@ from gcp.labels import ModeLabels
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.crews import Arrays, Crew, Partial
 
+_IN_PARTS = "The data are in parts, and this needs them in one piece."
+
 
 @dataclass(frozen=True)
 class Cuts:
@@ -119,7 +121,7 @@ class PartitionedTensor:
     @property
     def values(self) -> Array:
         """Not for data in parts."""
-        raise DataError("The data are in parts, and this needs them in one piece.")
+        raise DataError(_IN_PARTS)
 
     @property
     def entry_weights(self) -> None:
@@ -140,16 +142,16 @@ class PartitionedTensor:
 
     def blocks(self) -> Iterator[Block]:
         """Not for data in parts, which are examined part by part."""
-        raise DataError("The data are in parts, and this needs them in one piece.")
+        raise DataError(_IN_PARTS)
 
     def subscript(self, position: int) -> tuple[int, ...]:
         """Not for data in parts."""
-        raise DataError("The data are in parts, and this needs them in one piece.")
+        raise DataError(_IN_PARTS)
 
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at every entry: of dense parts an array of the tensor's shape, else part after part."""
-        shared, own = self.cuts.split(factors)
-        found = self.map(_model_values, self.cuts.mode, shared, own=own)
+        shared, rows = self.cuts.split(factors)
+        found = self.map(_model_values, own=[self.cuts.joined(shared, own) for own in rows])
         return np.concatenate(found, axis=self._axis)
 
     def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
@@ -195,7 +197,8 @@ class PartitionedTensor:
     ) -> tuple[float, Arrays, Arrays, Arrays]:
         """The value, gradients, gradients of effects, and marginals (if `curved`) that a function of parts adds up.
 
-        ``function(part, *fixed, place, n_threads)`` gives a `Partial` from the part's `Place`.
+        ``function(part, *fixed, mode, shared, own, n_threads)`` gives a `Partial`, as `evaluated` does; `own` tells
+        each part something more.
         """
         (shared, rows), (shifts, own_shifts) = self.cuts.split(factors), self.cuts.split(effects)
         extra = [None] * self.crew.n_parts if own is None else own
@@ -258,8 +261,8 @@ def partial(mode: int, value: float, *groups: Arrays) -> Partial:
     return sums, rows
 
 
-def _model_values(part: TensorData, mode: int, shared: Arrays, own: Arrays) -> FloatArray:
-    return part.model_values([*shared[:mode], *own, *shared[mode:]])
+def _model_values(part: TensorData, factors: Arrays) -> FloatArray:
+    return part.model_values(factors)
 
 
 def _mttkrps(part: TensorData, mode: int, shared: Shared, own: Own, n_threads: int) -> Partial:
