@@ -148,7 +148,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
         - `.tns`, `.tns.gz` list the nonzeros and need a fully observed tensor; labels are not kept;
         - `.npy`, `.mat`, `.ttb`, `.txt` hold the values of all cells alone, at most 2**31, missing ones as NaN;
           labels are not kept.
-    tensor : DenseTensor, SparseTensor, ObservedTensor or anything that `in_one_piece` takes
+    tensor : DenseTensor, SparseTensor, ObservedTensor, or other data as for `fit_gcp`, in one piece
         The tensor. Weights other than 0 and 1, and any weights of listed entries, can only be written to `.npz`.
 
     Raises
