@@ -33,7 +33,7 @@ SHAPE = (6, 5, 4)
 
 def quick_fit(loss="poisson", rank=3, shape=SHAPE, **options):
     rng = np.random.default_rng(0)
-    named = fit_gcp([1.0, 1.0], 1, loss=loss, n_iter_max=0).loss
+    named = fit_gcp([1.0, 1.0], 1, loss=loss, n_iter_max=0, random_state=0).loss
     data = interior_points(named, int(np.prod(shape)), rng)[0].reshape(shape)
     return data, fit_gcp(data, rank, loss=loss, **({"random_state": 0, "n_iter_max": 20} | options))
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 
+_LEAST_TOTAL = 1e-300
+"""Of all curvatures, so that shares of it are numbers."""
+
 _LEAST_ROW = 1e-6
 """Least curvature of a slice, relative to the mean over the slices of its mode."""
 
@@ -59,7 +62,7 @@ def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:
     """Vectors, one per mode, whose outer product has the given sums, or is 1 where the sums are unusable."""
     sums = np.concatenate(marginals)
     total = float(sums.sum()) / len(sizes)
-    if not (np.isfinite(total) and total > 0):
+    if not (np.isfinite(total) and total > _LEAST_TOTAL):
         return np.ones(len(sums))
     rows = np.maximum(sums * (np.repeat(sizes, sizes) / total), _LEAST_ROW)
     rows[: sizes[0]] *= total / float(np.prod(sizes, dtype=float))  # no roots: scaling by 2 stays exact

@@ -49,6 +49,9 @@ _LEAP = 3.0
 _GUARD = 0.9
 """Most of its distance to a bound that an entry farther off than `NEAR` goes in one step."""
 
+_NORMAL = float(np.finfo(float).tiny)
+"""Least number that has a reciprocal."""
+
 
 @dataclass(frozen=True)
 class PreconditionedLBFGS(Options):
@@ -235,7 +238,7 @@ class _Run(Run):
         with_pairs, without = change - model.product(step), change - model.gauss_newton(step)
         low, high = self.limits()
         moved = self.blocks.pad((self.z > low) & (self.z < high))
-        weight = np.divide(moved, model.diagonal, out=np.zeros_like(moved), where=model.diagonal > 0)
+        weight = np.divide(moved, model.diagonal, out=np.zeros_like(moved), where=model.diagonal >= _NORMAL)
         return float(with_pairs @ (weight * with_pairs)) <= float(without @ (weight * without))
 
     def give_up(self, tiny: bool) -> None:

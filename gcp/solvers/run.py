@@ -68,6 +68,9 @@ class Options:
 
 _KEPT = ("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop")
 
+_NOTHING = 1e-200
+"""An objective that is as good as zero: what is divided by it may overflow."""
+
 
 class Run:
     """The state of one call of `solve`, in scaled variables z (factor / its scale)."""
@@ -115,8 +118,10 @@ class Run:
         if unit <= tiny:
             unit, steepest = max(value - self.offset, tiny), float(np.abs(grad * self.scale).max(initial=0.0))
             unit = unit if unit > 1e-12 * steepest else steepest
-        self.unit = unit or 1.0
+        self.unit = unit if unit > _NOTHING else 1.0
         self.accept(z, value, grad)
+        if unit <= _NOTHING:
+            self.stop = "precision"
 
     def is_resumed(self, journal: Journal) -> bool:
         """Go on where the journal says, if it says so."""

@@ -151,6 +151,14 @@ def test_stopping_and_model_do_not_depend_on_the_unit_of_the_data(method, loss, 
     assert error < 1e-3 * np.linalg.norm(one.model_values())
 
 
+def test_an_objective_as_small_as_numbers_can_be_has_converged(method):
+    """-log(1 - exp(-m)) of m = 708 is 3.3e-308: what is divided by it overflows."""
+    start = [np.array([[708.0], [720.0]])]
+    result = fit_gcp([1.0, 1.0], 1, loss="bernoulli-poisson", init=start, solver=method())
+    assert result.converged
+    assert result.objective <= result.trace["objective"][0] < 1e-307
+
+
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_a_ridge_in_the_unit_of_the_data_changes_nothing(method, scale):
     data = simulate((10, 9, 8), 2, "gaussian", scale=3.0, random_state=2)[0].values
