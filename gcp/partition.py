@@ -54,7 +54,7 @@ def partition(
         data = np.asarray(data)  # of any size: parts are views of the mapping
     tensor = as_tensor(data)
     if isinstance(tensor, PartitionedTensor):
-        raise ParameterError(f"The data are in parts already: found {tensor!r}.")
+        raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {tensor!r}.")
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
     number = 0 if parts is None else arguments.whole_number("parts", parts)
@@ -65,7 +65,11 @@ def partition(
     if client is None:
         cuts = cuts_of(tensor, number, mode)
         return PartitionedTensor(Here(split(tensor, cuts)), cuts, tensor.labels)
-    from gcp.distributed.crew import DaskCrew, n_threads
-
+    try:
+        from gcp.distributed.clients import check_client, n_threads
+        from gcp.distributed.crew import DaskCrew
+    except ImportError as error:
+        raise ParameterError("client needs Dask: pip install 'gcp-tensor[dask]'.") from error
+    check_client(client)
     cuts = cuts_of(tensor, number or n_threads(client), mode, or_fewer=not number)
     return PartitionedTensor(DaskCrew.sent(client, split(tensor, cuts)), cuts, tensor.labels)

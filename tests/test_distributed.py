@@ -2,6 +2,10 @@
 
 import os
 import signal
+import sys
+import threading
+import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,7 +18,10 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
-from distributed import Client, LocalCluster  # noqa: E402
+import dask  # noqa: E402
+from distributed import Client, LocalCluster, get_worker, wait  # noqa: E402
+
+from gcp.distributed.crew import fairer  # noqa: E402
 
 SHAPE = (30, 12, 8)
 
@@ -155,6 +162,45 @@ def test_killed_workers_and_large_factors(n_killed):
     assert found.objective == expected.objective
 
 
+@pytest.mark.slow
+def test_workers_killed_at_random_cost_no_bit(counts):
+    """Also between the end of an evaluation and the coming of its results, or while parts are published again."""
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
+    options = {"loss": "poisson", "random_state": 0, "n_threads": 1}
+    solvers = [gcp.LBFGSB(n_iter_max=100, tol=0.0), gcp.Adam(epoch_iters=40, n_iter_max=3, polish=False)]
+    cases = [(n_parts, solver) for n_parts in (3, 10) for solver in solvers]
+    rng, over, n_killed = np.random.default_rng(0), threading.Event(), 0
+
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        LocalCluster(n_workers=3, threads_per_worker=1, processes=True, **quiet) as own,
+        Client(own) as client,
+    ):
+        client.wait_for_workers(3)
+
+        def kill():
+            nonlocal n_killed
+            while not over.wait(rng.uniform(1.0, 4.0)):
+                there = client.nthreads()
+                pids = [nanny.pid for nanny in own.workers.values() if nanny.worker_address in there]
+                if pids:
+                    os.kill(rng.choice(pids), signal.SIGKILL)
+                    n_killed += 1
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            for n_parts, solver in cases:
+                tensor = gcp.partition(counts, n_parts, client=client)
+                found = gcp.fit_gcp(tensor, 3, solver=solver, **options)
+                expected = gcp.fit_gcp(gcp.partition(counts, n_parts), 3, solver=solver, **options)
+                assert found.objective == expected.objective
+        finally:
+            over.set()
+            killer.join()
+    assert n_killed > 5
+
+
 def test_many_parts_have_the_bits_of_this_process(client, counts, rng):
     factors = [rng.uniform(0.1, 1.0, (n, 3)) for n in SHAPE]
     here = gcp.build_objective(gcp.partition(counts, 20), "poisson", n_threads=1).value_and_grad(factors)
@@ -170,6 +216,141 @@ def test_workers_know_how_large_a_part_is(client, counts):
         keys=[part.key for part in tensor.crew.parts],
     )
     assert min(told) >= counts.nbytes / 2
+
+
+def arrivals(client):
+    """Keys of all that workers have had from other workers, of what they still remember."""
+    logs = client.run(lambda dask_worker: [list(one["keys"]) for one in dask_worker.transfer_incoming_log])
+    return {key for log in logs.values() for keys in log for key in keys}
+
+
+def test_parts_stay_where_they_are(client, counts):
+    """Dask would hand a part to the worker that has nothing to do."""
+    tensor = gcp.partition(counts, 24, client=client)
+    workers = sorted(set(tensor.crew.homes))
+    naps = [0.1 if home == workers[0] else 0.0 for home in tensor.crew.homes]
+    for _ in range(3):  # when it knows how long they take
+        places = tensor.map(lambda part, nap: (time.sleep(nap), get_worker().address)[1], own=naps)
+        assert places == tensor.crew.homes
+    assert not arrivals(client) & {part.key for part in tensor.crew.parts}
+    assert len(workers) == 2
+
+
+def test_an_array_on_one_worker_is_shared_out(client, counts):
+    worker = sorted(client.nthreads())[0]
+    array = da.from_array(counts, chunks=(15, 12, 8)).persist(workers=[worker])
+    wait(array)
+    found = gcp.fit_gcp(array, 2, loss="poisson", solver="lbfgsb", random_state=0, n_iter_max=3)
+    assert found.settings["partition"]["workers"] == 2
+
+
+def test_workers_that_come_get_their_share(counts, monkeypatch):
+    quiet = {"dashboard_address": ":0", "silence_logs": 50}
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 12, "n_threads": 1}
+    monkeypatch.setattr("gcp.distributed.crew._SHARE", 0.0)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, **quiet) as own,
+        Client(own) as client,
+    ):
+
+        def hire(state):
+            if state.iteration == 5:
+                own.scale(2)
+                client.wait_for_workers(2)
+
+        found = gcp.fit_gcp(gcp.partition(counts, 4, client=client), 2, **options, callback=hire)
+    assert found.settings["partition"]["workers"] == 2
+    assert found.objective == gcp.fit_gcp(gcp.partition(counts, 4), 2, **options).objective
+
+
+@pytest.mark.parametrize(
+    ("homes", "threads", "expected"),
+    [
+        ("aaaa", {"a": 1, "b": 1}, {"a": 2, "b": 2}),
+        ("aaaaaa", {"a": 4, "b": 2}, {"a": 4, "b": 2}),
+        ("aab", {"a": 1, "b": 1}, {"a": 2, "b": 1}),
+        ("aab", {"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 1, "c": 1}),
+        ("bb", {"a": 1, "b": 2}, {"b": 2}),
+    ],
+)
+def test_shares_go_by_threads(homes, threads, expected):
+    moved = list(homes)
+    for k, worker in fairer(homes, threads).items():
+        moved[k] = worker
+    assert Counter(moved) == expected
+
+
+@pytest.mark.parametrize("n_parts", [2, 10, 70])
+@pytest.mark.parametrize("width", [400, 599])
+def test_bytes_counted_are_bytes_moved(client, rng, n_parts, width):
+    """What Dask itself counts, beside what is said of the arrays: messages have a little more about them."""
+    shape, rank = (600, width, 3), 20  # of 599, factors are more than 64 kB, and go by way of a worker
+    tensor = gcp.partition(rng.poisson(1.0, shape).astype(float), n_parts, client=client)
+    objective = gcp.build_objective(tensor, "poisson")
+    factors = [rng.uniform(0.1, 1.0, (n, rank)) for n in shape]
+    objective.value_and_grad(factors)  # now the formula is there
+    tensor.start_account()
+
+    def sent():
+        told = client.run(lambda dask_worker: dask_worker.transfer_outgoing_bytes_total)
+        return np.array([client.scheduler_comm.byte_count, sum(told.values())])
+
+    before = sent()
+    for _ in range(5):
+        objective.value_and_grad(factors)
+    out, back = (sent() - before) / 5
+    account = tensor.account()
+    assert account["bytes_out"] <= out <= 1.05 * account["bytes_out"] + 5000 * n_parts
+    told = account["bytes_back"] + account["bytes_between"]
+    assert told <= back <= 1.05 * told + 5000 * n_parts
+
+
+def test_clients_and_workers_that_cannot_be_used(cluster, client, counts, monkeypatch):
+    with pytest.raises(gcp.ParameterError, match="found 'tcp://a:1'"):
+        gcp.partition(counts, client="tcp://a:1")
+    client.run(lambda: sys.modules.update({"gcp": None}))
+    with pytest.raises(gcp.ParameterError, match=r"The worker tcp://.* needs gcp .* found .*ModuleNotFound"):
+        gcp.partition(counts, client=client)
+    client.run(lambda: sys.modules.pop("gcp"))
+    monkeypatch.setattr("gcp.distributed.clients.version", lambda _: "0.0.1")
+    with pytest.raises(gcp.ParameterError, match=r"needs gcp 0\.0\.1, which this process has: found '"):
+        gcp.partition(counts, client=client)
+    monkeypatch.undo()
+    with Client(cluster, set_as_default=False) as other:
+        tensor = gcp.partition(counts, 2, client=other)
+    with pytest.raises(gcp.ParameterError, match="client is closed"):
+        gcp.fit_gcp(tensor, 2)
+
+
+def test_a_cluster_without_workers(counts, monkeypatch):
+    monkeypatch.setattr("gcp.distributed.clients._PATIENCE", 0.2)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as own,
+        Client(own) as client,
+        pytest.raises(gcp.ParameterError, match=r"has no workers.*dask worker tcp://"),
+    ):
+        gcp.partition(counts, client=client)
+
+
+def test_what_is_no_dask_array(client, counts):
+    array = da.from_array(counts, chunks=(7, 12, 8))
+    with pytest.raises(gcp.DataError, match="expected an array"):
+        gcp.fit_gcp(dask.delayed(counts), 2)
+    with pytest.raises(gcp.DataError, match="mask or weights are a SparseTensor"):
+        gcp.fit_gcp(array, 2, mask=gcp.SparseTensor([[0, 0, 0]], [1.0], SHAPE))
+    with pytest.raises(gcp.ParameterError, match="in parts already"):
+        gcp.partition(array, 3, client=client)
+
+
+def test_xarray_over_dask_stays_on_the_workers_and_keeps_its_labels(client, counts):
+    xr = pytest.importorskip("xarray")
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 5}
+    labelled = xr.DataArray(counts, dims=["day", "place", "kind"], coords={"kind": list("abcdefgh")})
+    expected = gcp.fit_gcp(labelled, 2, **options)
+    found = gcp.fit_gcp(labelled.chunk({"day": 7}), 2, **options)
+    assert found.settings["partition"]["workers"] == 2
+    assert found.labels == expected.labels
+    assert found.objective == pytest.approx(expected.objective, rel=1e-9)
 
 
 def test_each_fit_has_an_account_of_its_own(client, counts):
@@ -253,6 +434,31 @@ def test_dask_tables_give_the_tensor_of_the_pandas_table(client, rng, options):
     assert found == pytest.approx(value, rel=1e-12)
     for g, h in zip(own, gradients, strict=True):
         assert_allclose(g, h, rtol=1e-9, atol=1e-9)
+
+
+def test_rows_of_a_table_go_once_the_parts_are_there(client, rng):
+    tensor = gcp.from_frame(dd.from_pandas(table(rng), npartitions=4), ["user", "film", "day"])
+
+    def held():
+        return {
+            key for keys in client.run(lambda dask_worker: list(dask_worker.data)).values() for key in keys
+        }
+
+    patience = time.monotonic() + 10
+    while len(held()) > tensor.crew.n_parts and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert held() == {part.key for part in tensor.crew.parts}
+
+
+def test_rows_of_a_table_without_values_make_no_part(client):
+    frame = pd.DataFrame(
+        {"user": np.repeat(np.arange(40), 5), "film": np.tile(np.arange(5), 40), "stars": np.nan}
+    )
+    frame.loc[frame.user < 4, "stars"] = 3.0
+    options = {"value": "stars", "unlisted": "missing"}
+    tensor = gcp.from_frame(dd.from_pandas(frame, npartitions=2), ["user", "film"], **options)
+    assert tensor.shape == (40, 5)
+    assert [facts.n_stored for facts in tensor.facts] == [10, 10]
 
 
 def test_bad_dask_tables_are_refused(client, rng):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import gcp
@@ -60,8 +62,24 @@ def spread(
             yield gcp.partition(whole, client=client)
         return
     quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": 50}
-    with (
-        LocalCluster(n_workers=args.workers, threads_per_worker=1, processes=True, **quiet) as cluster,
-        Client(cluster) as client,
-    ):
+    with ExitStack() as stack:
+        with _interrupts_kept():
+            cluster = stack.enter_context(
+                LocalCluster(n_workers=args.workers, threads_per_worker=1, processes=True, **quiet)
+            )
+        client = stack.enter_context(Client(cluster))
         yield gcp.partition(whole, client=client)
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Ctrl-C waits, and is not for processes that begin meanwhile: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # where it begins later, it lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pickle
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import cloudpickle
 import numpy as np
-from distributed import Client, Future, KilledWorker
+from distributed import Client, Future, KilledWorker, wait
 from distributed.comm import CommClosedError
 
 from gcp._typing import Array, FloatArray
+from gcp.distributed.clients import check_connected, threads_of
 from gcp.errors import FitError
 from gcp.tensors.base import TensorData
 from gcp.tensors.crews import FAN, Facts, Partial, added, facts_of
@@ -25,16 +28,19 @@ _ATTEMPTS = 5
 _PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Seconds before the cluster is asked again."""
 
-_LOST = "Workers were lost again and again: see the cluster's log; they may lack memory."
+_WATCH = 1.0
+"""Seconds of waiting for results after which it is asked whether the workers still live."""
+
+_SHARE = 30.0
+"""Seconds of evaluations after which workers that have come get their share of the parts."""
+
+_PATIENCE = 600.0
+"""Seconds for which a fit waits for a worker to come back when all have gone."""
+
+_LOST = "Workers were lost again and again, or none came back: see the cluster's log; they may lack memory."
 
 _EMBEDDED = 1 << 16
 """Bytes of factors that travel with each task; more go to one worker, and from there to the others."""
-
-
-def n_threads(client: Client) -> int:
-    """Threads of all workers, at least 1; waits for the first worker."""
-    client.wait_for_workers(1)
-    return max(1, sum(client.nthreads().values()))
 
 
 class DaskCrew:
@@ -43,24 +49,26 @@ class DaskCrew:
     Parameters
     ----------
     client : distributed.Client
-    publish : sequence of callable
-        ``publish[k]()`` is a future of part k on some worker: called once, and again if the part is lost.
+    n_parts : int
+    publish : callable
+        ``publish(numbers)`` gives futures of these parts on some workers: called once, and again for lost parts.
 
     Notes
     -----
-    An evaluation sends the factors to the workers, and has one task for each part, on a single thread, and one for
-    every eight of their sums; rows of the mode that is cut come from their parts straight. The sums are added in the
-    same order whoever computes them. Where a worker is lost, its parts are published anew, and what was not finished
-    is computed again.
+    An evaluation sends the factors to the workers, and has one task for each part, where the part is, on a single
+    thread, and one for every eight of their sums; rows of the mode that is cut come from their parts straight. The
+    sums are added in the same order whoever computes them. Where a worker is lost, its parts are published anew, and
+    what was not finished is computed again; where one comes, it takes over its share of the parts.
     """
 
     is_resident = True
 
-    def __init__(self, client: Client, publish: Sequence[Callable[[], Future]]) -> None:
-        self.client, self.publish = client, list(publish)
-        self.n_parts = len(self.publish)
-        self.parts = [self._patiently(own) for own in self.publish]
-        self.n_workers = len(client.nthreads())
+    def __init__(
+        self, client: Client, n_parts: int, publish: Callable[[Sequence[int]], list[Future]]
+    ) -> None:
+        self.client, self.n_parts, self.publish = client, n_parts, publish
+        self.parts: list[Future] = self._patiently(lambda: publish(range(n_parts)))
+        self._patiently(self._settle)
         self.start_account()
 
     def start_account(self) -> None:
@@ -71,23 +79,22 @@ class DaskCrew:
     def sent(cls, client: Client, parts: Sequence[TensorData]) -> Self:
         """From parts in this process, which keeps them."""
 
-        def publisher(k: int) -> Callable[[], Future]:
-            def send() -> Future:
-                client.wait_for_workers(1)
-                workers = sorted(client.nthreads())
-                if not workers:
-                    raise TimeoutError("the worker that came has gone again")
-                return client.scatter(parts[k], workers=[workers[k % len(workers)]], hash=False)
+        def publish(numbers: Sequence[int]) -> list[Future]:
+            slots = [worker for worker, n in threads_of(client).items() for _ in range(n)]
+            if not slots:
+                raise TimeoutError("no worker")
+            homes = [slots[k * len(slots) // len(parts)] for k in numbers]  # neighbours are added first
+            return [
+                client.scatter(parts[k], workers=[w], hash=False) for k, w in zip(numbers, homes, strict=True)
+            ]
 
-            return send
-
-        return cls(client, [publisher(k) for k in range(len(parts))])
+        return cls(client, len(parts), publish)
 
     def account(self) -> dict[str, Any]:
         """Evaluations, and the bytes of arrays that each moved on average: to workers, among them, and back."""
         n = max(1, self.n_evaluations)
         moved = {"out": self.bytes_out, "between": self.bytes_between, "back": self.bytes_back}
-        return {"workers": self.n_workers, "evaluations": self.n_evaluations} | {
+        return {"workers": len(set(self.homes)), "evaluations": self.n_evaluations} | {
             f"bytes_{name}": round(total / n) for name, total in moved.items()
         }
 
@@ -101,8 +108,8 @@ class DaskCrew:
 
         def submit() -> list[Future]:
             return [
-                self.client.submit(_call, text, part, mine, pure=False)
-                for part, mine in zip(self.parts, own, strict=True)
+                self.client.submit(_call, text, part, mine, pure=False, workers=home)
+                for part, mine, home in zip(self.parts, own, self.homes, strict=True)
             ]
 
         return self._gathered(submit)
@@ -124,17 +131,10 @@ class DaskCrew:
                 # A task, unlike what is scattered, is repeated if its worker is lost.
                 to_all = self.client.submit(_same, shared, pure=False)
             found = [
-                self.client.submit(_call_total, text, part, to_all, mine, pure=False)
-                for part, mine in zip(self.parts, own, strict=True)
+                self.client.submit(_call_total, text, part, to_all, mine, pure=False, workers=home)
+                for part, mine, home in zip(self.parts, own, self.homes, strict=True)
             ]
-            if len(found) <= FAN:
-                return found
-            rows = [self.client.submit(_second, one, pure=False) for one in found]
-            level = [self.client.submit(_first, one, pure=False) for one in found]
-            while len(level) > FAN:
-                groups = [level[k : k + FAN] for k in range(0, len(level), FAN)]
-                level = [self.client.submit(_added, *group, pure=False) for group in groups]
-            return [*level, *rows]
+            return found if len(found) <= FAN else self._tree(found)
 
         found = self._gathered(submit)
         if self.n_parts <= FAN:
@@ -144,17 +144,67 @@ class DaskCrew:
         self._count(shared, own, tops, rows)
         return _added(*tops), rows
 
+    def _tree(self, found: list[Future]) -> list[Future]:
+        """Sums over the parts, at most `FAN`, and behind them the rows that are a part's own."""
+        ask = partial(self.client.submit, pure=False)
+        rows = [ask(_second, one, workers=home) for one, home in zip(found, self.homes, strict=True)]
+        level = [ask(_first, one, workers=home) for one, home in zip(found, self.homes, strict=True)]
+        for groups in sums_of(self.homes):
+            level = [ask(_added, *[level[k] for k in numbers], workers=home) for numbers, home in groups]
+        return [*level, *rows]
+
     def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
         """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
+        check_connected(self.client)
+        if time.monotonic() > self._settled + _SHARE:
+            self._patiently(self._settle)
         for _ in range(_ATTEMPTS):
-            futures = self._patiently(submit)
+            with warnings.catch_warnings():
+                # Factors are not a mistake of the user, however large.
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                futures = self._patiently(submit)
             try:
-                return self.client.gather(futures)
+                return self._results(futures)
             except (KilledWorker, CancelledError, TimeoutError, CommClosedError):
-                for k, part in enumerate(self.parts):
-                    if part.status != "finished" or not self._is_held(part):
-                        self.parts[k] = self._patiently(self.publish[k])
+                self._patiently(self._settle)
         raise FitError(_LOST)
+
+    def _results(self, futures: list[Future]) -> list[Any]:
+        """What they give; if a part's home has gone, a TimeoutError, for its task runs nowhere else."""
+        patience = _WATCH
+        while True:
+            try:
+                wait(futures, timeout=_WATCH)
+                # A worker may go with its results before they have come.
+                patience *= 2.0
+                gather = partial(self.client.gather, futures, asynchronous=True)
+                return self.client.sync(gather, callback_timeout=patience)
+            except TimeoutError:
+                if not set(self.homes) - {None} <= threads_of(self.client).keys():
+                    raise
+
+    def _settle(self) -> None:
+        """Publish lost parts again, move parts from workers that have many to those that have few, and note where."""
+        found = self._found()
+        lost = [
+            k
+            for k, part in enumerate(self.parts)
+            if part.status in ("lost", "cancelled") or (part.status == "finished" and not found[k])
+        ]
+        for k, part in zip(lost, self.publish(lost) if lost else [], strict=True):
+            self.parts[k] = part
+        wait(self.parts)
+        moves = fairer(self._found(), threads_of(self.client))
+        for k, worker in moves.items():
+            place = {"workers": worker, "allow_other_workers": True}  # it may go before the part has come
+            self.parts[k] = self.client.submit(_same, self.parts[k], pure=False, **place)
+        wait(self.parts)
+        self.homes, self._settled = self._found(), time.monotonic()
+
+    def _found(self) -> list[str | None]:
+        """A worker of each part; None of those that are nowhere."""
+        held = self.client.who_has([part for part in self.parts if not part.cancelled()])
+        return [next(iter(held.get(part.key, ())), None) for part in self.parts]
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
         """What is asked of the cluster, where workers may be lost, and come back, in the meantime."""
@@ -163,23 +213,53 @@ class DaskCrew:
                 return ask()
             except (OSError, KeyError, TimeoutError, CancelledError):  # of a worker that has just gone
                 time.sleep(pause)
-                self.client.wait_for_workers(1)
+            try:
+                self.client.wait_for_workers(1, timeout=_PATIENCE)
+            except TimeoutError:
+                break
         raise FitError(_LOST)
 
-    def _is_held(self, part: Future) -> bool:
-        try:
-            return bool(self.client.who_has([part]).get(part.key))
-        except CancelledError:
-            return False
-
     def _count(self, shared: Any, own: Sequence[Any], tops: Any, rows: Any) -> None:
-        n_workers = min(self.n_parts, self.n_workers)
         self.n_evaluations += 1
         is_embedded = n_bytes(shared) <= _EMBEDDED
         self.bytes_out += (self.n_parts if is_embedded else 1) * n_bytes(shared) + n_bytes(own)
         self.bytes_back += n_bytes(tops) + n_bytes(rows)
-        self.bytes_between += max(0, n_workers - len(tops)) * n_bytes(tops[0])
-        self.bytes_between += 0 if is_embedded else (n_workers - 1) * n_bytes(shared)
+        self.bytes_between += crossings(self.homes) * n_bytes(tops[0])
+        self.bytes_between += 0 if is_embedded else (len(set(self.homes)) - 1) * n_bytes(shared)
+
+
+def sums_of(homes: Sequence[str | None]) -> list[list[tuple[range, str | None]]]:
+    """A tree of sums, level by level: which of the level below are added, and where most of them are."""
+    levels: list[list[tuple[range, str | None]]] = []
+    while len(homes) > FAN:
+        ranges = [range(k, min(k + FAN, len(homes))) for k in range(0, len(homes), FAN)]
+        places = [Counter(homes[k] for k in numbers).most_common(1)[0][0] for numbers in ranges]
+        levels.append(list(zip(ranges, places, strict=True)))
+        homes = places
+    return levels
+
+
+def crossings(homes: Sequence[str | None]) -> int:
+    """Sums that go from one worker to another in the tree."""
+    n_crossings = 0
+    for groups in sums_of(homes):
+        n_crossings += sum(homes[k] != place for numbers, place in groups for k in numbers)
+        homes = [place for _, place in groups]
+    return n_crossings
+
+
+def fairer(homes: Sequence[str | None], threads: dict[str, int]) -> dict[int, str]:
+    """Moves, by part, after which no worker has two parts per thread more than another, or so."""
+    held = {worker: [k for k, home in enumerate(homes) if home == worker] for worker in threads}
+    moves: dict[int, str] = {}
+    while threads:
+        full = max(threads, key=lambda worker: len(held[worker]) / threads[worker])
+        idle = min(threads, key=lambda worker: (len(held[worker]) + 1) / threads[worker])
+        if (len(held[idle]) + 1) / threads[idle] >= len(held[full]) / threads[full]:
+            break
+        moves[held[full][-1]] = idle
+        held[idle].append(held[full].pop())
+    return moves
 
 
 def n_bytes(arrays: Any) -> int:

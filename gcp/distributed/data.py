@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 from dask import delayed
-from distributed import Client, Future, default_client
+from distributed import Client, default_client
 
 from gcp._typing import Array
-from gcp.distributed.crew import DaskCrew, n_threads
+from gcp.distributed.clients import check_client, n_threads
+from gcp.distributed.crew import DaskCrew
 from gcp.errors import DataError
 from gcp.kernels.threads import split_range
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.partitioned import Cuts, PartitionedTensor
@@ -31,7 +33,9 @@ def current_client() -> Client | None:
         return None
 
 
-def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> PartitionedTensor:
+def from_array(
+    client: Client, array: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None
+) -> PartitionedTensor:
     """A Dask array (masked entries and NaN are missing) in as many slabs as there are threads.
 
     Each is put together on a worker, and stays there; should it be lost, Dask computes it again.
@@ -40,6 +44,7 @@ def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> Par
 
     if not array.ndim or any(np.isnan(size) for size in array.shape):
         raise DataError(f"The Dask array has shape {array.shape}: expected modes of known sizes.")
+    check_client(client)
     mode = longest_mode(array.shape)
     runs = split_range(array.shape[mode], min(n_threads(client), array.shape[mode]))
     sizes = tuple(b - a for a, b in runs)
@@ -48,6 +53,10 @@ def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> Par
     def pieces(given: Any) -> list[Any]:
         if given is None:
             return [None] * len(sizes)
+        if isinstance(given, ListedTensor):
+            raise DataError(
+                f"mask or weights are a {type(given).__name__}: expected an array beside a Dask array."
+            )
         try:
             whole = da.broadcast_to(da.asarray(given), array.shape)
         except ValueError:
@@ -56,7 +65,7 @@ def from_array(client: Client, array: Any, mask: Any, entry_weights: Any) -> Par
 
     columns = zip(pieces(array), pieces(mask), pieces(entry_weights), strict=True)
     makers = [delayed(DenseTensor.part)(*own) for own in columns]
-    return PartitionedTensor(DaskCrew(client, [_publisher(client, own) for own in makers]), Cuts(mode, sizes))
+    return PartitionedTensor(_crew(client, makers), Cuts(mode, sizes), labels)
 
 
 def from_table(
@@ -81,15 +90,17 @@ def from_table(
     coded : callable
         ``coded(table, k)`` of the k-th pandas table: the rows' codes, values, and the sorted labels of each mode.
     """
+    check_client(client)
     columns = [*modes, *([] if value is None else [value])]
     tables = [delayed(coded)(table, k) for k, table in enumerate(frame[columns].to_delayed())]
-    held = client.compute(tables)
-    found = client.gather(client.compute([delayed(_labels)(one) for one in held]))
+    held = client.compute(tables)  # until the parts are there; should one be lost, Dask reads its rows again
+    found = client.gather(client.compute([delayed(_labels)(one) for one in tables]))
     levels = [_union(own) for own in zip(*found, strict=True)]
     if not all(len(own) for own in levels):
         raise DataError("The table has no rows.")
     shape = tuple(len(own) for own in levels)
-    rows = client.compute([delayed(_global)(one, levels) for one in held])
+    rows = [delayed(_global)(one, levels) for one in tables]
+    held = client.compute(rows)
     mode = longest_mode(shape)
     counts = sum(client.gather(client.compute([delayed(_counts)(one, mode, shape[mode]) for one in rows])))
     known = counts > 0
@@ -103,11 +114,14 @@ def from_table(
         own = (*shape[:mode], size, *shape[mode + 1 :])
         makers.append(delayed(make)([one[k] for one in cut], own))
     labels = ModeLabels([str(name) for name in modes], levels)
-    return PartitionedTensor(DaskCrew(client, [_publisher(client, one) for one in makers]), cuts, labels)
+    crew = _crew(client, makers)
+    del held
+    return PartitionedTensor(crew, cuts, labels)
 
 
-def _publisher(client: Client, maker: Any) -> Callable[[], Future]:
-    return lambda: client.compute(maker)
+def _crew(client: Client, makers: Sequence[Any]) -> DaskCrew:
+    """Of parts that Dask computes."""
+    return DaskCrew(client, len(makers), lambda numbers: client.compute([makers[k] for k in numbers]))
 
 
 def _labels(table: tuple[Array, Array, list[Array]]) -> list[Array]:
@@ -133,7 +147,8 @@ def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tup
 
 
 def _counts(rows: tuple[Array, Array], mode: int, size: int) -> Array:
-    return np.bincount(rows[0][:, mode], minlength=size)
+    subs, values = rows
+    return np.bincount(subs[~np.isnan(values), mode], minlength=size)
 
 
 def _cut(rows: tuple[Array, Array], cuts: Cuts) -> list[tuple[Array, Array]]:

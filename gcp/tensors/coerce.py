@@ -37,9 +37,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
         value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
-        index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns. A Dask array is
-        put together in slabs on the workers of Dask's current client; without one it is computed here, of more than
-        1 GB in slabs and in every pass.
+        index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns. A Dask array, and
+        a DataArray that holds one, is put together in slabs on the workers of Dask's current client; without one it
+        is computed here, of more than 1 GB in slabs and in every pass.
     mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
         True = observed; shaped like the data or broadcastable. For listed entries: one vector for each mode (None =
         all), where a cell is observed if all its positions are. Or a SparseTensor of the data's shape: its nonzero
@@ -75,7 +75,10 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     if is_large_file or library in ("h5py", "zarr") or isinstance(data, Source):
         return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
     if library == "xarray":
-        return _dense(*_from_xarray(data), mask, entry_weights)
+        labels = _labels_of(data)
+        if data.chunks is not None:
+            return _from_dask(data.data, mask, entry_weights, labels)
+        return _dense(data.values, labels, mask, entry_weights)
     if library is None:
         return _dense(_array(data), None, mask, entry_weights)
     if library == "pandas":
@@ -110,16 +113,20 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tens
 
 
 def from_source(
-    source: Source, memory: int | None, mask: Any = None, entry_weights: Any = None
+    source: Source,
+    memory: int | None,
+    mask: Any = None,
+    entry_weights: Any = None,
+    labels: ModeLabels | None = None,
 ) -> Tensor | PartitionedTensor:
     """The tensor of an array that is not in memory: read whole if it fits (or `memory` is None), else in slabs."""
     if memory is None or streamed.fits(source, memory):
         with told(source.name):
             check_numbers(source.dtype, source.shape)
             values = source.whole()
-        return _dense(values, None, mask, entry_weights)
+        return _dense(values, labels, mask, entry_weights)
     masks, weights = ([] if given is None else [given] for given in (mask, entry_weights))
-    return streamed.streamed(source, memory, masks=masks, weights=weights)
+    return streamed.streamed(source, memory, masks=masks, weights=weights, labels=labels)
 
 
 def _source(data: Any) -> Source:
@@ -148,19 +155,26 @@ def _library(data: Any) -> str | None:
     return None
 
 
-def _from_dask(data: Any, mask: Any, entry_weights: Any) -> Tensor | PartitionedTensor:
+def _from_dask(
+    data: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None
+) -> Tensor | PartitionedTensor:
     """On the workers of Dask's current client; without one, computed here, in slabs if the array is large."""
-    from gcp.distributed.data import current_client, from_array
+    import dask.array as da
 
-    if not hasattr(data, "rechunk"):
+    if not isinstance(data, da.Array):
         raise DataError(
             f"The data are a Dask {type(data).__name__}: expected an array; for a long table (one row per cell or "
             "event) use gcp.from_frame(table, modes=[...], value=...)."
         )
-    client = current_client()
+    try:
+        from gcp.distributed.data import current_client, from_array
+    except ModuleNotFoundError:  # Dask's arrays come without its scheduler
+        client = None
+    else:
+        client = current_client()
     if client is not None:
-        return from_array(client, data, mask, entry_weights)
-    return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
+        return from_array(client, data, mask, entry_weights, labels)
+    return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights, labels)
 
 
 def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor:
@@ -192,13 +206,13 @@ def _array(data: Any) -> Array:
         raise DataError(f"The data ({type(data).__name__}) cannot be read as an array: {error}") from error
 
 
-def _from_xarray(data: xr.DataArray) -> tuple[Array, ModeLabels]:
+def _labels_of(data: xr.DataArray) -> ModeLabels:
     if not hasattr(data, "dims") or not hasattr(data, "dtype"):
         raise DataError(
             f"The data are an xarray {type(data).__name__}: expected one DataArray, e.g. dataset['name']."
         )
     coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
-    return data.values, ModeLabels([str(dim) for dim in data.dims], coords)
+    return ModeLabels([str(dim) for dim in data.dims], coords)
 
 
 def _from_series(series: pd.Series[Any]) -> Tensor:

@@ -21,7 +21,7 @@ _BLOCK = 1 << 16
 
 _DENSE_ONLY = (
     'The solvers "plbfgs" and "als" are for dense tensors: found a tensor of listed entries. '
-    'Use solver="auto", "rows" or "lbfgsb".'
+    'Use solver="auto" or "lbfgsb".'
 )
 
 
