@@ -83,6 +83,13 @@ def test_a_fit_has_the_bits_of_the_same_parts_here(client, counts, kind, solver)
         assert np.array_equal(a, b)
 
 
+def test_a_client_need_not_be_the_default(cluster, counts):
+    options = {"loss": "poisson", "random_state": 0, "n_iter_max": 5, "n_threads": 1, "solver": "lbfgsb"}
+    with Client(cluster, set_as_default=False) as other:
+        found = gcp.fit_gcp(gcp.partition(counts, 2, client=other), 2, **options)
+    assert found.objective == gcp.fit_gcp(gcp.partition(counts, 2), 2, **options).objective
+
+
 def test_adam_draws_the_same_whoever_holds_a_part(client, counts):
     whole = tensors(counts)["sparse"]
     solver = gcp.Adam(epoch_iters=15, n_iter_max=2, polish=False)

@@ -140,17 +140,34 @@ class DaskCrew:
         if self.n_parts <= FAN:
             tops, rows = [one[0] for one in found], [one[1] for one in found]
         else:
-            tops, rows = found[: -self.n_parts], found[-self.n_parts :]
+            n_tops = len(found) - len(self._numbers())
+            tops, rows = found[:n_tops], [[]] * self.n_parts
+            for numbers, own_rows in zip(self._numbers().values(), found[n_tops:], strict=True):
+                for k, arrays in zip(numbers, own_rows, strict=True):
+                    rows[k] = arrays
         self._count(shared, own, tops, rows)
         return _added(*tops), rows
 
+    def _numbers(self) -> dict[str | None, list[int]]:
+        """Parts by worker."""
+        held: dict[str | None, list[int]] = {}
+        for k, home in enumerate(self.homes):
+            held.setdefault(home, []).append(k)
+        return held
+
     def _tree(self, found: list[Future]) -> list[Future]:
-        """Sums over the parts, at most `FAN`, and behind them the rows that are a part's own."""
-        ask = partial(self.client.submit, pure=False)
-        rows = [ask(_second, one, workers=home) for one, home in zip(found, self.homes, strict=True)]
-        level = [ask(_first, one, workers=home) for one, home in zip(found, self.homes, strict=True)]
-        for groups in sums_of(self.homes):
-            level = [ask(_added, *[level[k] for k in numbers], workers=home) for numbers, home in groups]
+        """Sums over the parts, at most `FAN`, and behind them, by worker, the rows that are the parts' own."""
+        ask, homes = partial(self.client.submit, pure=False), self.homes
+        rows = [ask(_rows, *[found[k] for k in own], workers=home) for home, own in self._numbers().items()]
+        # What goes to another worker goes without rows.
+        level = found
+        for height, groups in enumerate(sums_of(homes)):
+            terms = [
+                one if height or homes[k] == place else ask(_sums, one, workers=homes[k])
+                for numbers, place in groups
+                for k, one in zip(numbers, level[numbers.start : numbers.stop], strict=True)
+            ]
+            level = [ask(_added, *terms[numbers.start : numbers.stop], workers=at) for numbers, at in groups]
         return [*level, *rows]
 
     def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
@@ -174,7 +191,7 @@ class DaskCrew:
         patience = _WATCH
         while True:
             try:
-                wait(futures, timeout=_WATCH)
+                self._finish(futures, _WATCH)
                 # A worker may go with its results before they have come.
                 patience *= 2.0
                 gather = partial(self.client.gather, futures, asynchronous=True)
@@ -182,6 +199,10 @@ class DaskCrew:
             except TimeoutError:
                 if not set(self.homes) - {None} <= threads_of(self.client).keys():
                     raise
+
+    def _finish(self, futures: list[Future], timeout: float | None = None) -> None:
+        with self.client.as_current():  # it need not be the default
+            wait(futures, timeout=timeout)
 
     def _settle(self) -> None:
         """Publish lost parts again, move parts from workers that have many to those that have few, and note where."""
@@ -193,12 +214,12 @@ class DaskCrew:
         ]
         for k, part in zip(lost, self.publish(lost) if lost else [], strict=True):
             self.parts[k] = part
-        wait(self.parts)
+        self._finish(self.parts)
         moves = fairer(self._found(), threads_of(self.client))
         for k, worker in moves.items():
             place = {"workers": worker, "allow_other_workers": True}  # it may go before the part has come
             self.parts[k] = self.client.submit(_same, self.parts[k], pure=False, **place)
-        wait(self.parts)
+        self._finish(self.parts)
         self.homes, self._settled = self._found(), time.monotonic()
 
     def _found(self) -> list[str | None]:
@@ -291,16 +312,16 @@ def _same(arrays: Any) -> Any:
     return arrays
 
 
-def _first(found: Partial) -> list[Array]:
-    return found[0]
+def _rows(*found: Partial) -> list[list[Array]]:
+    return [own for _, own in found]
 
 
-def _second(found: Partial) -> list[Array]:
-    return found[1]
+def _sums(found: Partial | list[FloatArray]) -> list[FloatArray]:
+    return found[0] if isinstance(found, tuple) else found
 
 
-def _added(*sums: list[FloatArray]) -> list[FloatArray]:
-    total = sums[0]
-    for more in sums[1:]:
-        total = added(total, more)
+def _added(*terms: Partial | list[FloatArray]) -> list[FloatArray]:
+    total = _sums(terms[0])
+    for more in terms[1:]:
+        total = added(total, _sums(more))
     return total
