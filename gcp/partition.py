@@ -33,7 +33,8 @@ def partition(
         The mode that is cut. Default: the longest, whose factor and gradient then travel once, in pieces, while those
         of the others go to every worker.
     client : distributed.Client, optional
-        Its workers get the parts, once, and evaluate them. Default: they stay here, and take turns.
+        Its workers, which need this version of gcp, get the parts, once, and evaluate them. Default: they stay here,
+        and take turns.
 
     Returns
     -------
@@ -42,7 +43,8 @@ def partition(
     Raises
     ------
     DataError, ParameterError
-        Unusable data, a bad number or mode; more parts than positions with known entries.
+        Unusable data, a bad number or mode; more parts than positions with known entries; a client that is closed or
+        asynchronous, or whose workers do not come within a minute.
 
     Notes
     -----

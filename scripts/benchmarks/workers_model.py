@@ -23,7 +23,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-FAN, NUMBER = 8, 4
+from gcp.distributed.crew import sums_of
+
+NUMBER = 4
 WORKERS = (1, 2, 8, 64, 512)
 
 
@@ -48,7 +50,7 @@ class Model:
     def __init__(self, found) -> None:
         largest = max(found["cubes"], key=lambda row: row["entries"])
         self.per_entry = largest["seconds"]["here, 1 thread"][1] / largest["entries"]
-        tasks = np.array([n_tasks(row["parts"]) for row in found["latency"]], float)
+        tasks = np.array([n_tasks(row["parts"], 2) for row in found["latency"]], float)
         seconds = np.array([row["seconds"][1] for row in found["latency"]])
         columns = np.stack([np.ones(len(tasks)), tasks], axis=1)
         (self.a, self.b), _ = nnls(columns / seconds[:, None], np.ones(len(tasks)))  # relative errors
@@ -56,7 +58,9 @@ class Model:
 
     def seconds(self, shape, workers) -> float:
         kernel = math.prod(shape) * self.per_entry / workers
-        return kernel + self.a + self.b * n_tasks(workers) + self.moved(shape, workers) / self.bandwidth
+        return (
+            kernel + self.a + self.b * n_tasks(workers, workers) + self.moved(shape, workers) / self.bandwidth
+        )
 
     def moved(self, shape, workers) -> float:
         """Bytes out, between and back."""
@@ -70,14 +74,14 @@ class Model:
         return min((2**k for k in range(15)), key=lambda workers: self.seconds(shape, workers))
 
 
-def n_tasks(workers) -> int:
-    """Tasks of an evaluation: one a part; beyond eight parts also two that take its result apart, and the sums'."""
-    n, level = workers, workers
-    while level > FAN:
-        n += 2 * workers if level == workers else 0
-        level = math.ceil(level / FAN)
-        n += level
-    return n
+def n_tasks(parts, workers) -> int:
+    """Tasks of an evaluation: one a part; beyond eight, also the sums, what goes elsewhere for them, and the rows."""
+    homes = [str(k * workers // parts) for k in range(parts)]
+    levels = sums_of(homes)
+    if not levels:
+        return parts
+    sent = sum(homes[k] != place for numbers, place in levels[0] for k in numbers)
+    return parts + sum(map(len, levels)) + sent + len(set(homes))
 
 
 def page(found, model) -> str:
@@ -104,7 +108,7 @@ def page(found, model) -> str:
     lines += [
         "",
         "Overhead: two workers beyond half of one thread's time. Efficiency: one process of two threads over two",
-        "workers.",
+        "workers. The workers share two cores and their memory with scheduler and client, which the model leaves out.",
         "",
         f"The model: {1e9 * model.per_entry:.2f} ns an entry on one thread, latency {1e3 * model.a:.1f} ms + "
         f"{1e3 * model.b:.2f} ms a task, {model.bandwidth / 1e6:.0f} MB/s.",
