@@ -21,7 +21,7 @@ dd = pytest.importorskip("dask.dataframe")
 import dask  # noqa: E402
 from distributed import Client, LocalCluster, get_worker, wait  # noqa: E402
 
-from gcp.distributed.crew import fairer  # noqa: E402
+from gcp.distributed.places import fairer  # noqa: E402
 
 SHAPE = (30, 12, 8)
 

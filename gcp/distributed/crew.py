@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import lru_cache, partial
@@ -18,6 +17,7 @@ from distributed.comm import CommClosedError
 
 from gcp._typing import Array, FloatArray
 from gcp.distributed.clients import check_connected, threads_of
+from gcp.distributed.places import crossings, fairer, sums_of
 from gcp.errors import FitError
 from gcp.tensors.base import TensorData
 from gcp.tensors.crews import FAN, Facts, Partial, added, facts_of
@@ -247,40 +247,6 @@ class DaskCrew:
         self.bytes_back += n_bytes(tops) + n_bytes(rows)
         self.bytes_between += crossings(self.homes) * n_bytes(tops[0])
         self.bytes_between += 0 if is_embedded else (len(set(self.homes)) - 1) * n_bytes(shared)
-
-
-def sums_of(homes: Sequence[str | None]) -> list[list[tuple[range, str | None]]]:
-    """A tree of sums, level by level: which of the level below are added, and where most of them are."""
-    levels: list[list[tuple[range, str | None]]] = []
-    while len(homes) > FAN:
-        ranges = [range(k, min(k + FAN, len(homes))) for k in range(0, len(homes), FAN)]
-        places = [Counter(homes[k] for k in numbers).most_common(1)[0][0] for numbers in ranges]
-        levels.append(list(zip(ranges, places, strict=True)))
-        homes = places
-    return levels
-
-
-def crossings(homes: Sequence[str | None]) -> int:
-    """Sums that go from one worker to another in the tree."""
-    n_crossings = 0
-    for groups in sums_of(homes):
-        n_crossings += sum(homes[k] != place for numbers, place in groups for k in numbers)
-        homes = [place for _, place in groups]
-    return n_crossings
-
-
-def fairer(homes: Sequence[str | None], threads: dict[str, int]) -> dict[int, str]:
-    """Moves, by part, after which no worker has two parts per thread more than another, or so."""
-    held = {worker: [k for k, home in enumerate(homes) if home == worker] for worker in threads}
-    moves: dict[int, str] = {}
-    while threads:
-        full = max(threads, key=lambda worker: len(held[worker]) / threads[worker])
-        idle = min(threads, key=lambda worker: (len(held[worker]) + 1) / threads[worker])
-        if (len(held[idle]) + 1) / threads[idle] >= len(held[full]) / threads[full]:
-            break
-        moves[held[full][-1]] = idle
-        held[idle].append(held[full].pop())
-    return moves
 
 
 def n_bytes(arrays: Any) -> int:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from gcp.distributed.crew import sums_of
+from gcp.distributed.places import sums_of
 
 NUMBER = 4
 WORKERS = (1, 2, 8, 64, 512)
@@ -108,7 +108,7 @@ def page(found, model) -> str:
     lines += [
         "",
         "Overhead: two workers beyond half of one thread's time. Efficiency: one process of two threads over two",
-        "workers. The workers share two cores and their memory with scheduler and client, which the model leaves out.",
+        "workers. They share two cores and the memory with scheduler and client, which the model leaves out.",
         "",
         f"The model: {1e9 * model.per_entry:.2f} ns an entry on one thread, latency {1e3 * model.a:.1f} ms + "
         f"{1e3 * model.b:.2f} ms a task, {model.bandwidth / 1e6:.0f} MB/s.",
