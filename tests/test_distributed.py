@@ -468,8 +468,27 @@ def test_rows_of_a_table_without_values_make_no_part(client):
     assert [facts.n_stored for facts in tensor.facts] == [10, 10]
 
 
+@pytest.mark.filterwarnings("error")
+def test_large_factors_are_no_mistake(cluster, rng):
+    """Dask warns of graphs of 10 MB."""
+    x = gcp.ObservedTensor(rng.integers(0, 3000, (50, 2)), rng.random(50), (300_000, 3000), aggregate="mean")
+    factors = [rng.random((n, 10)) for n in x.shape]
+    value = gcp.build_objective(x, "gaussian").value_and_grad(factors)[0]
+    with Client(cluster, set_as_default=False) as client:
+        tensor = gcp.partition(x, 2, client=client)
+        found = gcp.build_objective(tensor, "gaussian").value_and_grad(factors)[0]
+    assert found == pytest.approx(value, rel=1e-12)
+
+
 def test_bad_dask_tables_are_refused(client, rng):
     frame = table(rng)
+    with pytest.raises(gcp.DataError, match="All values of column 'stars' are missing"):
+        gcp.from_frame(
+            dd.from_pandas(frame.assign(stars=np.nan), npartitions=2),
+            ["user", "film"],
+            value="stars",
+            unlisted="missing",
+        )
     lazy = dd.from_pandas(frame, npartitions=2)
     with pytest.raises(gcp.ParameterError, match="no column 'place'"):
         gcp.from_frame(lazy, ["user", "place"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import Any, Self
 
@@ -41,6 +42,9 @@ _LOST = "Workers were lost again and again, or none came back: see the cluster's
 
 _EMBEDDED = 1 << 16
 """Bytes of factors that travel with each task; more go to one worker, and from there to the others."""
+
+_LARGE = 1 << 20
+"""Bytes of factors of which Dask might warn."""
 
 
 class DaskCrew:
@@ -112,7 +116,7 @@ class DaskCrew:
                 for part, mine, home in zip(self.parts, own, self.homes, strict=True)
             ]
 
-        return self._gathered(submit)
+        return self._gathered(submit, n_bytes(own))
 
     def total(
         self,
@@ -136,7 +140,7 @@ class DaskCrew:
             ]
             return found if len(found) <= FAN else self._tree(found)
 
-        found = self._gathered(submit)
+        found = self._gathered(submit, n_bytes(shared) + n_bytes(own))
         if self.n_parts <= FAN:
             tops, rows = [one[0] for one in found], [one[1] for one in found]
         else:
@@ -170,15 +174,13 @@ class DaskCrew:
             level = [ask(_added, *terms[numbers.start : numbers.stop], workers=at) for numbers, at in groups]
         return [*level, *rows]
 
-    def _gathered(self, submit: Callable[[], list[Future]]) -> list[Any]:
+    def _gathered(self, submit: Callable[[], list[Future]], n_sent: int) -> list[Any]:
         """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
         check_connected(self.client)
         if time.monotonic() > self._settled + _SHARE:
             self._patiently(self._settle)
         for _ in range(_ATTEMPTS):
-            with warnings.catch_warnings():
-                # Factors are not a mistake of the user, however large.
-                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            with _unadvised() if n_sent > _LARGE else nullcontext():
                 futures = self._patiently(submit)
             try:
                 return self._results(futures)
@@ -247,6 +249,14 @@ class DaskCrew:
         self.bytes_back += n_bytes(tops) + n_bytes(rows)
         self.bytes_between += crossings(self.homes) * n_bytes(tops[0])
         self.bytes_between += 0 if is_embedded else (len(set(self.homes)) - 1) * n_bytes(shared)
+
+
+@contextmanager
+def _unadvised() -> Iterator[None]:
+    """Without Dask's advice on large graphs: large factors are no mistake of the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        yield
 
 
 def n_bytes(arrays: Any) -> int:

@@ -104,6 +104,8 @@ def from_table(
     mode = longest_mode(shape)
     counts = sum(client.gather(client.compute([delayed(_counts)(one, mode, shape[mode]) for one in rows])))
     known = counts > 0
+    if not known.any():
+        raise DataError(f"All values of column {value!r} are missing.")
     sizes = balanced(known, counts.astype(float), min(n_threads(client), int(known.sum())))
     cuts = Cuts(mode, sizes)
     cut = [delayed(_cut, nout=len(sizes))(one, cuts) for one in rows]
