@@ -26,10 +26,15 @@ from gcp.distributed.places import fairer  # noqa: E402
 SHAPE = (30, 12, 8)
 
 
+def processes(n_workers):
+    return LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    )
+
+
 @pytest.fixture(scope="module")
 def cluster():
-    quiet = {"dashboard_address": ":0", "silence_logs": 50}
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as found:
+    with processes(2) as found:
         yield found
 
 
@@ -124,13 +129,9 @@ def test_bytes_are_counted_as_the_formula_has_them(client, counts):
 
 
 def test_a_killed_worker_costs_a_computation_and_not_the_fit(counts):
-    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 25, "n_threads": 1}
     expected = gcp.fit_gcp(gcp.partition(counts, 2), 2, **options)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as own,
-        Client(own) as client,
-    ):
+    with processes(2) as own, Client(own) as client:
         array = da.from_array(counts, chunks=(7, 12, 8))
         for tensor in (gcp.partition(counts, client=client), array):
             killed = []
@@ -151,13 +152,9 @@ def test_a_killed_worker_costs_a_computation_and_not_the_fit(counts):
 def test_killed_workers_and_large_factors(n_killed):
     """Factors of more than 64 kB go by way of a worker; with both workers, all parts are lost."""
     x = np.random.default_rng(0).poisson(1.0, (1500, 1000)).astype(np.float32)
-    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 12, "n_threads": 1}
     expected = gcp.fit_gcp(gcp.partition(x, 2), 20, **options)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as own,
-        Client(own) as client,
-    ):
+    with processes(2) as own, Client(own) as client:
         client.wait_for_workers(2)
 
         def kill(state):
@@ -172,7 +169,6 @@ def test_killed_workers_and_large_factors(n_killed):
 @pytest.mark.slow
 def test_workers_killed_at_random_cost_no_bit(counts):
     """Also between the end of an evaluation and the coming of its results, or while parts are published again."""
-    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     options = {"loss": "poisson", "random_state": 0, "n_threads": 1}
     solvers = [gcp.LBFGSB(n_iter_max=100, tol=0.0), gcp.Adam(epoch_iters=40, n_iter_max=3, polish=False)]
     cases = [(n_parts, solver) for n_parts in (3, 10) for solver in solvers]
@@ -180,7 +176,7 @@ def test_workers_killed_at_random_cost_no_bit(counts):
 
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
-        LocalCluster(n_workers=3, threads_per_worker=1, processes=True, **quiet) as own,
+        processes(3) as own,
         Client(own) as client,
     ):
         client.wait_for_workers(3)
@@ -252,13 +248,9 @@ def test_an_array_on_one_worker_is_shared_out(client, counts):
 
 
 def test_workers_that_come_get_their_share(counts, monkeypatch):
-    quiet = {"dashboard_address": ":0", "silence_logs": 50}
     options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 12, "n_threads": 1}
     monkeypatch.setattr("gcp.distributed.crew._SHARE", 0.0)
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, **quiet) as own,
-        Client(own) as client,
-    ):
+    with processes(1) as own, Client(own) as client:
 
         def hire(state):
             if state.iteration == 5:
@@ -332,7 +324,7 @@ def test_clients_and_workers_that_cannot_be_used(cluster, client, counts, monkey
 def test_a_cluster_without_workers(counts, monkeypatch):
     monkeypatch.setattr("gcp.distributed.clients._PATIENCE", 0.2)
     with (
-        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as own,
+        processes(0) as own,
         Client(own) as client,
         pytest.raises(gcp.ParameterError, match=r"has no workers.*dask worker tcp://"),
     ):
