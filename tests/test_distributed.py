@@ -503,7 +503,7 @@ def test_labels_of_several_types_are_refused():
         _union([np.array([1, 2]), np.array(["a", "b"], dtype=object)])
 
 
-def test_the_command_line_fits_on_workers(tmp_path, counts):
+def test_the_command_line_fits_on_workers(cluster, tmp_path, counts):
     from gcp.cli import main
 
     gcp.write_tensor(tmp_path / "x.npy", counts)
@@ -511,7 +511,9 @@ def test_the_command_line_fits_on_workers(tmp_path, counts):
     given += ["--solver", "lbfgsb", "--max-iter", "10", "--out"]
     assert main([*given, str(tmp_path / "one.npz")]) == 0
     assert main([*given, str(tmp_path / "two.npz"), "--workers", "2"]) == 0
-    one, two = (gcp.FitResult.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
-    assert two.objective == pytest.approx(one.objective, rel=1e-9)
-    assert two.settings["partition"]["workers"] == 2
+    assert main([*given, str(tmp_path / "three.npz"), "--scheduler", cluster.scheduler_address]) == 0
+    one, *others = (gcp.FitResult.load(tmp_path / f"{name}.npz") for name in ("one", "two", "three"))
+    for other in others:
+        assert other.objective == pytest.approx(one.objective, rel=1e-10)
+        assert other.settings["partition"]["workers"] == 2
     assert main([*given, str(tmp_path / "no.npz"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
