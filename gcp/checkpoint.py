@@ -66,8 +66,6 @@ class Checkpoint(Journal):
             if not path.parent.is_dir():
                 raise DataError(f"{path}: there is no folder {path.parent}.")
             self.seed = arguments.seed(seed)
-        for part in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed
-            part.unlink(missing_ok=True)
         self.began = self.written = time.perf_counter()
 
     # --- what has been done --------------------------------------------------------------------------------

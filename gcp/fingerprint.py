@@ -73,12 +73,17 @@ def _digest(parts: Iterator[Any]) -> str:
 
 
 def _data(tensor: Any) -> Iterator[Any]:
+    # Blocks are of one type whatever the arithmetic, and the kind says what unlisted cells are.
+    yield [type(tensor).__name__, str(tensor.dtype)]
     yield tensor.shape
     for block in tensor.blocks():
         yield block.x
         yield [] if block.weights is None else block.weights
-    if hasattr(tensor, "subs"):
-        yield tensor.subs
+    if hasattr(tensor, "listing"):  # with missing cells, which `subs` leaves out
+        yield tensor.listing.order
+        yield tensor.listing.subs
+    for weights in getattr(tensor, "mode_weights", None) or ():
+        yield [] if weights is None else weights
     yield from _labels(tensor)
 
 

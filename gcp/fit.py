@@ -21,6 +21,7 @@ from gcp.checkpoint import Checkpoint, kept
 from gcp.domain import is_real
 from gcp.errors import ConvergenceWarning, ParameterError
 from gcp.estimating import fit_estimating_r
+from gcp.io.locks import locked
 from gcp.job import INTERRUPTED, Job, run_starts
 from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
@@ -194,7 +195,7 @@ def fit_gcp(
         name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY
     }
     seed = None if random_state is None else arguments.seed(random_state)
-    with kept(Checkpoint(Path(path), every, identity, seed)) as journal:
+    with locked(Path(path), "the checkpoint"), kept(Checkpoint(Path(path), every, identity, seed)) as journal:
         result = _fit(journal, given | {"random_state": journal.seed})
         if result.status == "interrupted":
             if Path(path).exists() and not journal.has_failed:

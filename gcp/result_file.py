@@ -13,7 +13,7 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io.files import DAMAGE, opened, replacing
+from gcp.io.files import DAMAGE, opened, replacing, writing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
 from gcp.labels import ModeLabels
@@ -60,13 +60,8 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
         modes = [result.labels.names.index(name) for name in result.main_effects]
         arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
     arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
-    try:
-        with replacing(path) as part, opened(part, False, "wb") as file:
-            write_archive(file, arrays)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
+        write_archive(file, arrays)
 
 
 def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:

@@ -154,6 +154,44 @@ def test_other_fits_are_refused(kept):
             fit_gcp(data, rank, checkpoint=path, **(options | changed))
 
 
+def in_slabs(x, tmp_path):
+    np.save(path := tmp_path / f"{x.dtype}.npy", x)
+    return gcp.read_tensor(path, memory=8_000)
+
+
+ALIKE = {
+    "float32": lambda x, _: (x, x.astype("f4")),
+    "float32, listed": lambda x, _: tuple(
+        gcp.ObservedTensor(np.argwhere(x >= 0), x.ravel().astype(t), x.shape) for t in ("f8", "f4")
+    ),
+    "float32, sparse": lambda x, _: tuple(
+        gcp.SparseTensor(np.argwhere(x), x[x != 0].astype(t), x.shape) for t in ("f8", "f4")
+    ),
+    "float32, parts": lambda x, _: (gcp.partition(x, 2), gcp.partition(x.astype("f4"), 2)),
+    "float32, slabs": lambda x, path: (in_slabs(x, path), in_slabs(x.astype("f4"), path)),
+    "unlisted cells": lambda x, _: tuple(
+        kind(np.argwhere(x), x[x != 0], x.shape) for kind in (gcp.ObservedTensor, gcp.SparseTensor)
+    ),
+    "missing cells": lambda x, _: tuple(
+        gcp.SparseTensor([[0, 0, 0]], [2.0], x.shape, missing=[[1, 1, k]]) for k in (1, 2)
+    ),
+    "weights of positions": lambda x, _: tuple(
+        gcp.SparseTensor([[0, 0, 0]], [2.0], (2, 3, 2), mode_weights=[None, w, None])
+        for w in ([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_data_of_equal_numbers_that_are_fitted_otherwise_are_refused(name, rng, tmp_path):
+    first, second = ALIKE[name](counts(rng), tmp_path)
+    options = {"loss": "poisson", "random_state": 0, "checkpoint": tmp_path / "a.npz", "n_iter_max": 2}
+    fit_gcp(first, 1, **options)
+    fit_gcp(first, 1, **options)
+    with pytest.raises(gcp.DataError, match="a fit with other data;"):
+        fit_gcp(second, 1, **options)
+
+
 def test_damaged_and_newer_files_are_refused(kept):
     x, path, options = kept
     content = path.read_bytes()

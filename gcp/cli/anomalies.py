@@ -50,9 +50,10 @@ def run(args: argparse.Namespace) -> int:
         [*(str(label) for label in cell), *row] for cell, row in zip(labels, numbers, strict=True)
     ]
     if args.out:
-        from gcp.io.files import replacing
+        from gcp.io.files import replacing, writing
 
-        with replacing(Path(args.out)) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        path = Path(args.out)
+        with writing(path), replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
         print(args.out)
     elif args.json:

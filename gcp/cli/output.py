@@ -111,11 +111,11 @@ def save_picture(result: Any, path: str, components: Sequence[int] | None = None
 
 
 def save_figure(figure: Any, path: str) -> None:
-    """Write a picture."""
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    """Write a picture, which appears under its name only when it is complete."""
+    from gcp.io.files import replacing, writing
+
+    with writing(Path(path)), replacing(Path(path)) as part:
+        figure.savefig(part, format=Path(path).suffix[1:].lower())
 
 
 def number(value: float) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
+import re
 import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from gcp.errors import DataError, FormatError, GcpError
+from gcp.io import locks
 
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 """What Python's archives raise over damaged ones; the last, over features that it lacks."""
@@ -22,6 +25,9 @@ _PACKED = 1 << 18
 
 _GZIP = 31
 """What zlib calls its own largest window in gzip's wrapping."""
+
+_LONG = 60
+"""Characters of a file's name that its parts' names repeat."""
 
 
 @contextmanager
@@ -120,15 +126,38 @@ def contents(file: BinaryIO, size: int) -> Iterator[bytes]:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`; the file there takes the place of `path` on success.
 
-    On failure it is removed, and whatever `path` was before is untouched.
+    On failure it is removed, and whatever `path` was before is untouched. What processes left that were killed
+    meanwhile is removed too: the file is locked as long as the process lives.
     """
     target = target_of(path)
-    part = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
+    stem = _stem(target.name)
+    _clear(target.parent, stem)
+    part = target.with_name(f"{stem}{uuid.uuid4().hex}.part")
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
+        locks.take(descriptor)
         yield part
         os.replace(part, target)
     finally:
+        os.close(descriptor)
         part.unlink(missing_ok=True)
+
+
+def _stem(name: str) -> str:
+    """What the names of a file's parts begin with: of no other file's, and short enough for any file system."""
+    if len(name) > _LONG:
+        name = f"{name[:_LONG]}.{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
+    return f".{name}."
+
+
+def _clear(folder: Path, stem: str) -> None:
+    """Remove the parts that nobody writes any more."""
+    name = re.compile(re.escape(stem) + "[0-9a-f]{32}\\.part")
+    for found in os.scandir(folder):
+        if name.fullmatch(found.name) and found.is_file(follow_symlinks=False):
+            with suppress(OSError), open(found.path, "rb") as part:
+                if locks.take(part.fileno()):
+                    os.unlink(found.path)
 
 
 def target_of(path: Path) -> Path:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gcp.cells import tensor_of
-from gcp.errors import DataError
-from gcp.io.files import replacing
+from gcp.io.files import replacing, writing
 from gcp.report import diagnostics, model
 from gcp.report.page import Section, page, paragraph
 from gcp.result import FitResult
@@ -66,8 +65,5 @@ def write_report(
     if not result.converged:
         lead += f'<p class="warning">Not converged: {escape(result.message)}.</p>'
     text = page(title, lead, sections)
-    try:
-        with replacing(Path(path)) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    with writing(Path(path)), replacing(Path(path)) as part:
+        part.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 
 from gcp.errors import DataError
 from gcp.fingerprint import of_data
+from gcp.io.files import replacing
 from gcp.losses.base import Loss
 
 
@@ -34,9 +35,8 @@ def prepare(folder: Path, tensor: Any, loss: Loss, settings: dict[str, Any], see
                 )
             return int(own)
         drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else seed
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(found | {"seed": drawn}), encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(found | {"seed": drawn}), encoding="utf-8")
         return drawn
     except ValueError as error:
         raise DataError(f"{path}: is damaged, or no file of select_rank ({error}).") from error
