@@ -25,7 +25,8 @@ class Split(NamedTuple):
     Attributes
     ----------
     train : DenseTensor, ObservedTensor or SparseTensor
-        Of the kind of the data; held-out cells are missing.
+        Of the kind of the data; held-out cells are missing. Of a `SparseTensor`, the listed entries that stay have
+        larger entry weights, in place of those that were held out.
     test : ObservedTensor
         The held-out cells. Their weights make its sums estimates of those over all known cells of the data.
     """
@@ -49,8 +50,10 @@ def hold_out(
     ----------
     data : as for `fit_gcp`
         Of dense data and an `ObservedTensor`, known cells are held out one by one, all with the same probability. Of
-        a `SparseTensor`, that share of the listed entries, and as many zeros (at most the same share of them): zeros
-        are so many that few of them say what all would.
+        a `SparseTensor`, that share of the listed entries (one at least), and as many zeros (at most the same share
+        of them): zeros are so many that few of them say what all would. So the training part loses a larger share of
+        its listed entries than of its zeros; those that stay are weighted by 1 / (1 - fraction), times the share of
+        the zeros that stay, and what is fitted expects as much as the data have.
     fraction : float
         Between 0 and 1.
     random_state : int, numpy.random.Generator or None
@@ -122,18 +125,23 @@ def _spared(subs: Array, held: Array, shape: tuple[int, ...], keep: float, rng: 
 
 def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) -> Split:
     n = len(tensor.values)
-    chosen = rng.random(n) < fraction
-    p = int(np.count_nonzero(chosen))
+    p = min(max(round(fraction * n), 1), n - 1)
+    if p < 1:
+        raise DataError(f"of {n} listed entries, each part needs one.")
+    chosen = np.zeros(n, bool)
+    chosen[rng.permutation(n)[:p]] = True
     zeros = Zeros(tensor)
-    q = min(max(p, 1), int(fraction * zeros.count))
+    q = min(p, int(fraction * zeros.count))
     drawn, stands_for = zeros.draw(q, rng) if q else (tensor.listing.subs[:0], np.empty(0))
     subs, place = np.unique(drawn, axis=0, return_inverse=True)
     subs = subs[:, np.argsort(tensor.listing.order)]
     weights = np.ones(n) if tensor.entry_weights is None else tensor.entry_weights
-    own = weights[chosen] * _positions_weight(tensor, tensor.subs[chosen]) * (n / max(p, 1))
+    own = weights[chosen] * _positions_weight(tensor, tensor.subs[chosen]) * (n / p)
     of_zeros = np.bincount(place.reshape(-1), stands_for, minlength=len(subs))
+    # Weights of listed entries beside those of zeros: the shares that stay differ.
+    left = 1.0 if not q else 1 - float(_positions_weight(tensor, subs).sum()) / zeros.weight
     missing = np.concatenate([tensor.subs[chosen], subs.astype(tensor.subs.dtype)])
-    train = tensor.without(missing)
+    train = tensor.without(missing, times=left * n / (n - p))
     values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])
     both = np.concatenate([own, of_zeros])
     return Split(train, ObservedTensor(missing, values, tensor.shape, both, tensor.labels))

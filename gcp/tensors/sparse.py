@@ -129,12 +129,18 @@ class SparseTensor(ListedTensor):
         if not self.total_weight() > 0:
             raise DataError("The data have no observed entry: every cell is missing or of weight 0.")
 
-    def without(self, cells: Array) -> SparseTensor:
-        """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not."""
+    def without(self, cells: Array, times: float = 1.0) -> SparseTensor:
+        """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not.
+
+        The listed entries that stay weigh so many times as much beside zeros.
+        """
         subs = np.concatenate([self.missing.astype(np.int64), np.asarray(cells, dtype=np.int64)])
         given = entries.checked(subs, np.zeros(len(subs)), self.shape, None, "missing cell {}".format)
-        tensor = type(self).__new__(type(self))
-        tensor._set(self.entries, given, self.mode_weights, self.labels)
+        tensor, found = type(self).__new__(type(self)), self.entries
+        if times != 1:
+            own = np.ones(len(found.values)) if found.weights is None else found.weights
+            found = replace(found, weights=times * own)
+        tensor._set(found, given, self.mode_weights, self.labels)
         return tensor
 
     def __repr__(self) -> str:
