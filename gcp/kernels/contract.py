@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.kernels import dense, khatri_rao, products, threads
+from gcp.kernels.jit import jit
 from gcp.kernels.layout import Layout, flat
 
 COLUMNS = 512
@@ -79,7 +79,7 @@ def _fast_part(layout: Layout, rows: FloatArray, part: dense.Part, out: FloatArr
     _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
     """sums (padded rows, R) += columns first ... last - 1 of the matrix times those rows of the product."""
     spare = np.zeros(4 * COLUMNS, sums.dtype)
@@ -97,7 +97,7 @@ def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums): 
         first += n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: ignore[no-untyped-def]
     """Columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
     spare = np.zeros(8 * COLUMNS, rows.dtype)
@@ -116,13 +116,13 @@ def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: igno
         first += n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _width(left):  # type: ignore[no-untyped-def]
     """Columns of the next tile: a multiple of 32, or all that are left if fewer."""
     return left if left < 32 else min(left // 32 * 32, COLUMNS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
     """A block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
     if n % 32 or n_rows * COLUMNS < spare.size:
@@ -131,7 +131,7 @@ def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
         products.copied(data[at + i * step : at + i * step + n], spare[i * COLUMNS : i * COLUMNS + n])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
     """As `products.add_row_sums`, of four rows of `y` that begin at `at`, `step` apart."""
     n = c.shape[1] & -32
@@ -160,7 +160,7 @@ def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
         s[3, r + 1] += f1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
     """As `products.add_column_sums`, of eight rows of `y` that begin at `at`, `step` apart."""
     n = g.shape[1] & -32

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from gcp.kernels.jit import jit
 
 _TENS = np.array([10**k for k in range(20)], np.uint64)
 _EXACT = np.array([10.0**k for k in range(23)])
@@ -75,7 +77,7 @@ def _zero_bits_below(context: Any, word: Any) -> Any:
     return types.uint64(types.uint64), build
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _leading(word):  # type: ignore[no-untyped-def]
     """How many of eight bytes are digits before the first that is not, and the number they write."""
     word ^= _ZEROS
@@ -88,7 +90,7 @@ def _leading(word):  # type: ignore[no-untyped-def]
     return np.int64(bits >> np.uint64(3)), (word * _BY_10000) >> _32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def whole(at):  # type: ignore[no-untyped-def]
     """How many digits begin at an address, of at most 24, and the number they write, right for at most 19."""
     count, number = _leading(_eight(at))
@@ -103,7 +105,7 @@ def whole(at):  # type: ignore[no-untyped-def]
     return count, number
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _halves(a):  # type: ignore[no-untyped-def]
     """Two doubles of 26 bits whose sum is `a`."""
     c = 134217729.0 * a
@@ -111,7 +113,7 @@ def _halves(a):  # type: ignore[no-untyped-def]
     return high, a - high
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _product(a, b):  # type: ignore[no-untyped-def]
     """a * b, and what rounding took from it."""
     p = a * b
@@ -120,7 +122,7 @@ def _product(a, b):  # type: ignore[no-untyped-def]
     return p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _scaled(digits, power):  # type: ignore[no-untyped-def]
     """Whether digits * 10**power is certain, and the double nearest to it."""
     if power == 0:
@@ -142,7 +144,7 @@ def _scaled(digits, power):  # type: ignore[no-untyped-def]
     return nearest + (rest + doubt) == nearest and nearest + (rest - doubt) == nearest, nearest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def decimal(at):  # type: ignore[no-untyped-def]
     """Whether a plain decimal number begins at an address, its value, and where it ends."""
     is_negative = byte(at) == _MINUS

@@ -1,15 +1,13 @@
-"""Loss formulas in compiled code, and compiled code on disk.
+"""Loss formulas in compiled code.
 
-Compiled code is kept beside these files (or in Numba's user-wide cache), so that a loss is compiled once on a machine
-and not once in a process. Numba would recompile functions made at run time, because it tells them apart by their
-addresses; here a formula is known by its code.
+Numba tells functions made at run time apart by their addresses, and so would compile a loss anew in every process;
+here a formula is known by its code, and compiled once on a machine (see `jit`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -17,10 +15,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core.caching import FunctionCache
 
 from gcp import branchfree, elementary
-from gcp.kernels import linked, prefetch, products
+from gcp.kernels.jit import jit_closure
 
 Function = Callable[..., Any]
 
@@ -47,24 +44,7 @@ def identity(functions: Sequence[Function | None], **options: Any) -> str:
 
 def cached(function: Function, identity: str) -> Function:
     """Compile a function, or take it from disk where one of this identity is kept."""
-    dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
-    if identity:
-        with suppress(RuntimeError):  # no folder to write to: compile anew in each process
-            source = Path(function.__code__.co_filename).read_bytes()
-            dispatcher._cache = _FormulaCache(function, f"{identity} {hashlib.sha256(source).hexdigest()}")
-    compiled: Function = dispatcher
-    return compiled
-
-
-class _FormulaCache(FunctionCache):  # type: ignore[misc]
-    """Numba's function cache, keyed by the formula's code instead of its address."""
-
-    def __init__(self, loop: Function, identity: str) -> None:
-        super().__init__(loop)
-        self._identity = identity
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._identity
+    return jit_closure(function, identity, fastmath=_FASTMATH)
 
 
 class _UnknownCodeError(Exception):
@@ -115,8 +95,6 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
 
 @lru_cache(maxsize=1)
 def _library_digest() -> str:
-    # Not khatri_rao's: a pass has none of its code. Numba keeps that of compiled functions by the date of their file,
-    # so after a change in products.py alone, khatri_rao.py must be touched.
-    modules = (branchfree, elementary, linked, prefetch, products)
-    sources = (*(str(module.__file__) for module in modules), __file__)
+    """Of the code that is inlined into every formula."""
+    sources = (*(str(module.__file__) for module in (branchfree, elementary)), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()

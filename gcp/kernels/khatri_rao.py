@@ -7,10 +7,10 @@ modes. Rows run with the last mode fastest.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.kernels import products
+from gcp.kernels.jit import jit
 
 
 def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
@@ -29,7 +29,7 @@ def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Ar
     return stacked, sizes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
     """Write rows first, first + 1, ... of the Khatri-Rao product into `out` (n, R)."""
     ndim, rank, count = sizes.size, out.shape[1], out.shape[0]
@@ -49,7 +49,7 @@ def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
         _advance(index, changed)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
     """Write rows first ... first + count - 1 of the product as columns of `out` (R, >= count); zero the others.
 
@@ -72,7 +72,7 @@ def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
     out[:, count:] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[no-untyped-def]
     """Add to `grad` (shaped like `turned`) the derivative of sum(g * columns), for the first `count` columns."""
     ndim, rank = sizes.size, g.shape[0]
@@ -97,7 +97,7 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
         _advance(index, changed)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
     """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor."""
     ndim, rank, count = sizes.size, t.shape[1], t.shape[0]
@@ -124,7 +124,7 @@ def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
         _advance(index, changed)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _start(sizes, first):  # type: ignore[no-untyped-def]
     """Multi-index of a row, and where each mode starts in the stack."""
     index, offset = np.empty(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
@@ -136,7 +136,7 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
     return index, offset
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
     """prefix[k] = product of the entries of modes 0 ... k - 1; modes before `changed` are as they were."""
     for k in range(changed, at.size - 1):
@@ -144,7 +144,7 @@ def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
             prefix[k + 1, r] = prefix[k, r] * turned[r, at[k]]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-untyped-def]
     """Give partial sums to the modes whose index is about to change, and on to the next slower one.
 
@@ -158,7 +158,7 @@ def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-unt
             partial[k, r] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _next_change(index, sizes):  # type: ignore[no-untyped-def]
     """The slowest mode whose index changes on the way to the next row."""
     k = sizes.size - 1
@@ -167,7 +167,7 @@ def _next_change(index, sizes):  # type: ignore[no-untyped-def]
     return k
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _advance(index, changed):  # type: ignore[no-untyped-def]
     """Go to the next row."""
     index[changed] += 1

@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.formula import Formula
 from gcp.kernels import entrywise, linked, plain, threads, vector
 from gcp.kernels.entrywise import RUN
+from gcp.kernels.jit import jit
 from gcp.kernels.products import FASTMATH
 
 THREAD_ENTRIES = 1 << 13
@@ -206,7 +206,7 @@ def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], boo
     return parts, False
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
     """The value of a part of the entries; adds to the gradients in `sums`."""
     subs, x, w, z = entries
@@ -253,13 +253,13 @@ def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignor
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def vector_lanes(like):  # type: ignore[no-untyped-def]
     """Numbers in a vector."""
     return 32 // like.itemsize
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _add_effects(subs, first, n, offsets, head_size, effects, m):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)
@@ -267,7 +267,7 @@ def _add_effects(subs, first, n, offsets, head_size, effects, m):  # type: ignor
             m[k] += effects[rows[mode] + (head_size if mode else 0)]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _spread_effects(subs, first, n, offsets, head_size, y, grad):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)
@@ -288,7 +288,7 @@ def model_values(
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _models(subs, stack, layout, found):  # type: ignore[no-untyped-def]
     head, tail, effects = stack
     offsets, width = layout
@@ -319,7 +319,7 @@ def mttkrps(
     return _unstacked(listing, sums, factors[0].shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _spread(subs, y, stack, sums, layout):  # type: ignore[no-untyped-def]
     head, tail = stack[0], stack[1]
     offsets, width = layout

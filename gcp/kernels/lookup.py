@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array
+from gcp.kernels.jit import jit
 
 
 def first_of_slices(subs: Array, size: int) -> Array:
@@ -36,7 +36,7 @@ def positions(subs: Array, first: Array, cells: Array) -> Array:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _search(subs, first, cells, found):  # type: ignore[no-untyped-def]
     n_modes = subs.shape[1]
     for k in range(cells.shape[0]):
@@ -56,7 +56,7 @@ def _search(subs, first, cells, found):  # type: ignore[no-untyped-def]
         found[k] = low if same else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _is_before(subs, e, cells, k):  # type: ignore[no-untyped-def]
     for n in range(subs.shape[1]):
         if subs[e, n] != cells[k, n]:

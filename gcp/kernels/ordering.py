@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array
+from gcp.kernels.jit import jit
 
 
 def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
@@ -24,7 +24,7 @@ def _sorted_by(subs: Array, mode: int, size: int, before: Array) -> Array:
     return after
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _count_sort(subs, mode, places, before, after):  # type: ignore[no-untyped-def]
     for k in range(before.size):
         places[subs[k, mode] + 1] += 1
@@ -37,7 +37,7 @@ def _count_sort(subs, mode, places, before, after):  # type: ignore[no-untyped-d
         places[i] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def is_sorted(subs, order):  # type: ignore[no-untyped-def]
     """True if no entry comes before the one before it, the first mode of `order` slowest."""
     for e in range(1, subs.shape[0]):
@@ -50,7 +50,7 @@ def is_sorted(subs, order):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
     """target[k, n] = source[order[k], columns[n]]."""
     for k in range(target.shape[0]):
@@ -59,7 +59,7 @@ def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
             target[k, n] = source[e, columns[n]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def first_of_runs(subs):  # type: ignore[no-untyped-def]
     """True for each entry of a sorted list whose subscripts differ from those of the entry before."""
     new = np.ones(subs.shape[0], np.bool_)
@@ -71,7 +71,7 @@ def first_of_runs(subs):  # type: ignore[no-untyped-def]
     return new
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
     """Move the rows to keep to the front, in place and in order."""
     k = 0
@@ -82,7 +82,7 @@ def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
             k += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def add_runs(values, first):  # type: ignore[no-untyped-def]
     """Sums of runs of values to the front, in place; a run begins where `first` is true."""
     k = -1
@@ -94,7 +94,7 @@ def add_runs(values, first):  # type: ignore[no-untyped-def]
             values[k] += values[e]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def places(rows, wanted):  # type: ignore[no-untyped-def]
     """Where each wanted row stands among rows, -1 where it does not; both are sorted, without repetitions."""
     found = np.full(wanted.shape[0], -1)

@@ -6,8 +6,10 @@ The rows of a tile lie far apart in memory, and a processor that guesses what co
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from gcp.kernels.jit import jit
 
 _LINE = 64
 """Bytes that come at once."""
@@ -30,7 +32,7 @@ def _line(context, array, index):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64), build
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def run_of(array, first, count):  # type: ignore[no-untyped-def]
     """Elements first ... first + count - 1 of a vector."""
     for k in range(first, first + count, _LINE // array.itemsize):

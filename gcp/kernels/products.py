@@ -13,7 +13,8 @@ drops the gap between rows and tells LLVM that no remainder is left: the code fo
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from gcp.kernels.jit import jit
 
 # Sums over components and columns may be reordered here; in the loss formulas they may not.
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
@@ -22,7 +23,7 @@ FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 _GAP = 16  # unused columns at the end of each row
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def blank(rows, columns, like):  # type: ignore[no-untyped-def]
     """An uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
     size = rows * (columns + _GAP)
@@ -31,7 +32,7 @@ def blank(rows, columns, like):  # type: ignore[no-untyped-def]
     return flat[first : first + size].reshape(rows, columns + _GAP)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def model(p, c, y):  # type: ignore[no-untyped-def]
     """y = p @ c."""
     n, rank = y.shape[1] & -32, p.shape[1]
@@ -78,7 +79,7 @@ def model(p, c, y):  # type: ignore[no-untyped-def]
                     y3[k] += f0 * t + f1 * u
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
     """s += y @ c.T, with s (n, R)."""
     n = y.shape[1] & -32
@@ -107,7 +108,7 @@ def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
             s[b + 3, r + 1] += f1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
     """g += p.T @ y, with g (R, k)."""
     rows = y.shape[0]
@@ -120,7 +121,7 @@ def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
 # Of their own, these two keep in registers what one function for both would spill.
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
     n = y.shape[1] & -32
     y0, y1, y2, y3, y4, y5, y6, y7 = y[0], y[1], y[2], y[3], y[4], y[5], y[6], y[7]
@@ -136,7 +137,7 @@ def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
             g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
     n = y.shape[1] & -32
     y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
@@ -147,7 +148,7 @@ def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
             g0[k] += p0 * y0[k] + p1 * y1[k] + p2 * y2[k] + p3 * y3[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def total(v):  # type: ignore[no-untyped-def]
     """Sum in float64 of a row of `blank`."""
     s = 0.0
@@ -156,7 +157,7 @@ def total(v):  # type: ignore[no-untyped-def]
     return s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def copied(source, target):  # type: ignore[no-untyped-def]
     """`target`, with `source` in its first places; three times faster than Numba's slice assignment."""
     for k in range(source.size):
@@ -164,28 +165,28 @@ def copied(source, target):  # type: ignore[no-untyped-def]
     return target
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def add(source, target):  # type: ignore[no-untyped-def]
     """target += source."""
     for k in range(source.size):
         target[k] += source[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def scale(source, factor, target):  # type: ignore[no-untyped-def]
     """target = factor * source."""
     for k in range(source.size):
         target[k] = factor * source[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def add_scaled(source, factor, target):  # type: ignore[no-untyped-def]
     """target += factor * source."""
     for k in range(source.size):
         target[k] += factor * source[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def dot(a, b):  # type: ignore[no-untyped-def]
     """Sum of products."""
     s = a.dtype.type(0)

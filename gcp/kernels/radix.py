@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array
 from gcp.kernels import ordering, threads
+from gcp.kernels.jit import jit
 
 _DIGIT = 11
 """Bits that one pass sorts by: their 2048 buckets fit into the caches near the core."""
@@ -128,7 +128,7 @@ def _pass(keys: Array, rows: Array, shift: Any, parts: list[_Part], new_keys: Ar
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _pack(subs, modes, shifts, rows, keys):  # type: ignore[no-untyped-def]
     for k in range(keys.size):
         key = np.uint64(0)
@@ -137,7 +137,7 @@ def _pack(subs, modes, shifts, rows, keys):  # type: ignore[no-untyped-def]
         keys[k] = key
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _unpack(keys, shifts, target):  # type: ignore[no-untyped-def]
     """Subscripts, slowest mode first, whose bits lie from shifts[j + 1] up to shifts[j]."""
     masks = (np.uint64(1) << (shifts[:-1] - shifts[1:])) - np.uint64(1)
@@ -146,13 +146,13 @@ def _unpack(keys, shifts, target):  # type: ignore[no-untyped-def]
             target[k, j] = (keys[k] >> shifts[j + 1]) & masks[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _count(keys, begin, end, shift, counts):  # type: ignore[no-untyped-def]
     for k in range(begin, end):
         counts[(keys[k] >> shift) & np.uint64(2047)] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _scatter(keys, rows, begin, end, shift, places, new_keys, new_rows):  # type: ignore[no-untyped-def]
     for k in range(begin, end):
         bucket = (keys[k] >> shift) & np.uint64(2047)
@@ -162,7 +162,7 @@ def _scatter(keys, rows, begin, end, shift, places, new_keys, new_rows):  # type
         new_rows[place] = rows[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _take(values, permutation, begin, end, found):  # type: ignore[no-untyped-def]
     for k in range(begin, end):
         found[k] = values[permutation[k]]

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array, FloatArray
 from gcp.formula import Formula
 from gcp.kernels import entrywise, linked, ordering, row_algebra, threads
 from gcp.kernels.entrywise import RUN
+from gcp.kernels.jit import jit
 from gcp.kernels.listed import Listing
 from gcp.kernels.products import FASTMATH
 
@@ -195,7 +195,7 @@ def update(
     return RowUpdate(*(float(total) for total in found.sum(axis=0)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, subs, x, w, z = entries
     own, lower, upper = factor
@@ -250,7 +250,7 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
     return value, slope
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
     """A step that lowers a row's objective to `new`: whether there is one, whether none can be, and the objective."""
     a, g, d, new, low, high = vectors
@@ -282,7 +282,7 @@ def _search(function, entries, span, others, row, numbers, buffers, matrices, ve
     return False, False, before
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
     """Value, gradient and curvature of what does not depend on the entries."""
     width, value = a.size, 0.0
@@ -298,7 +298,7 @@ def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-untyped-def]
     value = 0.0
     for r in range(a.size):
@@ -309,7 +309,7 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def _entries_part(function, entries, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
     """Value of the entries of a row; if `fresh`, their gradient and curvature too, added to g and h.
 

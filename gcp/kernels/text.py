@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from gcp.kernels.digits import MARGIN, byte, decimal, whole
+from gcp.kernels.jit import jit
 
 _TAB, _NEWLINE, _RETURN, _BLANK, _COMMENT = 9, 10, 13, 32, 35
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[no-untyped-def]
     """Read rows of 1-based subscripts and a value, up to the end of the text or a line that is not plain.
 
@@ -74,7 +74,7 @@ def parse_rows(text, pos, limits, subs, values, row, largest):  # type: ignore[n
     return at - first, row, lines
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _next_field(at):  # type: ignore[no-untyped-def]
     """Where the next field of a line begins, or its newline; and whether it is that."""
     now = byte(at)
@@ -91,7 +91,7 @@ def _next_field(at):  # type: ignore[no-untyped-def]
     return at, byte(at) == _NEWLINE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _ends(byte):  # type: ignore[no-untyped-def]
     """Whether a number may end before this byte."""
     return byte in (_BLANK, _NEWLINE, _TAB, _RETURN, _COMMENT)

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.domain import is_real
 from gcp.errors import ParameterError
+from gcp.kernels.jit import jit
 from gcp.objectives.base import Objective
 from gcp.objectives.sampled import Sampled, Sampling
 from gcp.solvers import exact
@@ -231,7 +231,7 @@ class _Run(Run):
         return replace(super()._state(), is_estimate=True)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _step(z, grad, first, second, lower, upper, numbers):  # type: ignore[no-untyped-def]
     """A step of Adam within bounds, in place; false if the gradient is not finite, which leaves z useless."""
     beta_1, beta_2, rate, unbias_2, eps = numbers

@@ -10,8 +10,8 @@ A model is the tuple (`GramForm`, sides, middle, damping, diagonal, matrices, we
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from gcp.kernels.jit import jit
 from gcp.kernels.products import FASTMATH, add_scaled, dot
 from gcp.solvers import gram
 
@@ -27,7 +27,7 @@ _SUFFICIENT = 1e-4
 """Part of the decrease promised by the slope that a search within the box must bring."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
     """The step s that nearly minimises slope's + s' matrix s / 2 with low <= s <= high, and that minimum."""
     s, grad, value, reference = np.zeros_like(slope), slope.copy(), 0.0, 0.0
@@ -50,7 +50,7 @@ def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
     return s, value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@jit(fastmath=FASTMATH)
 def product(model, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x, with correction and damping."""
     form, sides, middle, damping, diagonal = model[:5]
@@ -66,7 +66,7 @@ def product(model, x, y):  # type: ignore[no-untyped-def]
             add_scaled(sides[i], -dot(middle[i], along), y)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore[no-untyped-def]
     """Move s along the projection of a direction until the value falls; true if bounds cut the move short.
 
@@ -91,7 +91,7 @@ def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore
     return value, True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-untyped-def]
     """A step x that nearly minimises the model on the free variables; whether it is not 0; the reference.
 
@@ -127,7 +127,7 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
     return moved, reference
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _zero_where_not(free, x):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         x[k] = x[k] if free[k] else 0.0

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gcp._typing import Array, FloatArray
 from gcp.kernels import products
+from gcp.kernels.jit import jit
 
 
 class Blocks(NamedTuple):
@@ -84,7 +84,7 @@ class GramForm(NamedTuple):
     ridge: FloatArray
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
     at = 0
     for b in range(shapes.shape[0]):
@@ -96,7 +96,7 @@ def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
         at += n * n_components
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def]
     at = 0
     for b in range(shapes.shape[0]):
@@ -108,7 +108,7 @@ def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def
         at += n * n_components
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # type: ignore[no-untyped-def]
     """The arrays of a `GramForm` in scaled variables; the diagonal blocks; their diagonal; 1 / their row weights.
 
@@ -154,7 +154,7 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
     return form, *_diagonal_blocks(form, factors.shape[1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
     grams = np.zeros((sizes.size, rank, rank))
     i = 0
@@ -168,7 +168,7 @@ def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
     return grams
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
     """Elementwise, of all but the k-th and l-th, times a factor."""
     for r in range(out.shape[0]):
@@ -179,7 +179,7 @@ def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def
                     out[r, s] *= grams[n, r, s]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
     starts, block_of, at, rows, _, within, _, ridge = form
     rank, n_blocks = within.shape[1], ridge.size
@@ -206,7 +206,7 @@ def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
     return small, diagonal, reciprocal
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
     """Add the ridge, and as much that the diagonal is nowhere negligible, so that h has an inverse."""
     floor = 0.0
@@ -218,7 +218,7 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
         h[r, r] += max(floor - h[r, r], 0.0) + 1e-10 * floor
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x."""
     starts, block_of, at, rows, weighted, within, across, ridge = form
@@ -246,21 +246,21 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
         products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
     """y[i, 0] = matrix @ x[i], for all i."""
     for i in range(x.shape[0]):
         product(form, x[i], y[i, 0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
     """target += weights * source."""
     for k in range(source.size):
         target[k] += weights[k] * source[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=products.FASTMATH)
+@jit(fastmath=products.FASTMATH)
 def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
     """y = one R x R matrix per block times x, times weights."""
     rank = matrices.shape[1]

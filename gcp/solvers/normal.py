@@ -7,12 +7,12 @@ the columns starts[n] ... starts[n + 1] - 1, and grams[n] is its (R, R) matrix o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from gcp.kernels.jit import jit
 from gcp.kernels.products import add_scaled, dot, scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def all_grams(factors, starts):  # type: ignore[no-untyped-def]
     """Every mode's Gram matrix, (N, R, R)."""
     rank = factors.shape[0]
@@ -23,7 +23,7 @@ def all_grams(factors, starts):  # type: ignore[no-untyped-def]
     return grams
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def update(products, group, free, factors, starts, grams, ridge, nearness):  # type: ignore[no-untyped-def]
     """Minimise over the factor of each free mode of a group in turn, in place.
 
@@ -70,7 +70,7 @@ def update(products, group, free, factors, starts, grams, ridge, nearness):  # t
     return slope, fit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
     """Give each component the same norm in all free modes: of all models that are equal, ridge prefers this one."""
     for r in range(factors.shape[0]):
@@ -88,7 +88,7 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
                 grams[n, :, r] *= by
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _contracted(products, group, position, factors, starts):  # type: ignore[no-untyped-def]
     """The products times the factors of the group's other modes: (R, size of the mode at `position`)."""
     rank = products.shape[0]
@@ -112,7 +112,7 @@ def _contracted(products, group, position, factors, starts):  # type: ignore[no-
     return m
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
     """Of h + ridge, with its diagonal raised by `nearness`.
 

@@ -1,0 +1,233 @@
+"""Compiled code on disk: never another function's, whatever processes share it and whatever happens to its files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gcp
+from gcp.kernels import fused, jit
+from gcp.solvers import adam, box
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of equal counters need fork")
+
+PAIRS = """
+import os
+import numpy as np
+from numba import njit
+import gcp
+from gcp.kernels import entrywise, linked
+
+x, m, zero = np.ones(64), np.linspace(0.2, 3.0, 64), np.zeros(2)
+losses = [gcp.get_loss(name) for name in gcp.available_losses()]
+
+def address(loss):
+    return entrywise.address(loss.formula, np.dtype(float), loss.formula.d2f)
+
+@njit
+def run(address, x, w, z, y, v, u, params, zero):
+    linked.call(address, x, w, z, y, v, u, params, zero)
+
+for loss in losses:  # Numba counts functions: these processes give all of them one number
+    if os.fork() == 0:
+        address(loss)
+        os._exit(0)
+    assert os.wait()[1] == 0
+for loss in losses:  # what is loaded last must not be taken for what was loaded before
+    address(loss)
+for loss in losses:
+    y, v, u = m.copy(), np.zeros(64), np.zeros(64)
+    run(address(loss), x, np.ones(64), np.zeros(64), y, v, u, np.array(loss.params), zero)
+    assert np.allclose(v, loss.value(x, m), rtol=1e-10), loss.name
+    assert np.allclose(y, loss.deriv(x, m), rtol=1e-10), loss.name
+    assert np.allclose(u, abs(loss.curvature(x, m)), rtol=1e-10), loss.name
+print(len(losses))
+"""
+
+AT_ONCE = """
+import os, time
+import numpy as np
+from gcp.kernels import products
+
+def work(dtype):
+    a = np.arange(24, dtype=dtype).reshape(4, 6)
+    y = np.zeros((4, 32), dtype)
+    products.model(a, np.ones((6, 32), dtype), y)
+    assert np.array_equal(y[:, 0], a.sum(axis=1)), dtype
+
+start = time.time() + 0.2
+children = []
+for dtype in (np.float32, np.float64):
+    children.append(os.fork())
+    if children[-1] == 0:
+        time.sleep(max(0.0, start - time.time()))
+        work(dtype)
+        os._exit(0)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+work(np.float32), work(np.float64)
+assert sum(products.model.stats.cache_hits.values()) == 2
+"""
+
+
+def run_script(text, folder):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", text],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_losses_compiled_by_different_processes_are_told_apart(tmp_path):
+    done = run_script(PAIRS, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(gcp.available_losses())
+
+
+def test_processes_that_compile_at_the_same_moment_get_their_own(tmp_path):
+    done = run_script(AT_ONCE, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where compiled code lies in this test."""
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def twice(x):
+    return 2 * x
+
+
+def compiled():
+    """A function compiled in this process or taken from disk, and how often it came from there."""
+    function = jit.jit(twice)
+    return function, lambda: sum(function.stats.cache_hits.values())
+
+
+def files(folder):
+    return [path for path in Path(folder).rglob("*") if path.is_file()]
+
+
+def test_a_function_of_two_types_is_two_files(folder):
+    function, hits = compiled()
+    assert (function(2), function(2.5)) == (4, 5.0)
+    assert hits() == 0
+    assert len(files(folder)) == 2
+    again, hits = compiled()
+    assert (again(2.5), again(2)) == (5.0, 4)
+    assert hits() == 2
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "a byte changed": lambda content: content[:-200] + bytes([content[-200] ^ 1]) + content[-199:],
+    "checksum changed": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "other content": lambda content: bytes(len(content)),
+    "longer": lambda content: content + b"\0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_replaced(folder, damage):
+    compiled()[0](2)
+    (path,) = files(folder)
+    path.write_bytes(damage(path.read_bytes()))
+    function, hits = compiled()
+    assert function(2) == 4
+    assert hits() == 0
+    function, hits = compiled()
+    assert function(2) == 4
+    assert hits() == 1
+
+
+def test_a_folder_in_the_place_of_a_file_costs_a_compilation(folder):
+    compiled()[0](2)
+    (path,) = files(folder)
+    path.unlink()
+    path.mkdir()
+    assert compiled()[0](2) == 4
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path / "file" / "folder"))
+    assert compiled()[0](2) == 4
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(folder, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert compiled()[0](2) == 4
+    assert files(folder) == []
+
+
+def test_a_changed_text_is_compiled_anew_and_replaces_what_was_there(folder, monkeypatch):
+    compiled()[0](2)
+    before = files(folder)
+    monkeypatch.setattr(jit, "_file_digest", lambda path: "another text")
+    function, hits = compiled()
+    assert function(2) == 4
+    assert hits() == 0
+    assert len(files(folder)) == 1
+    assert files(folder) != before
+
+
+def test_the_text_of_a_pass_holds_that_of_all_it_calls():
+    reached = jit._reached(fused.__name__)
+    assert {"gcp.kernels.products", "gcp.kernels.prefetch", "gcp.kernels.linked"} <= reached
+    assert "gcp.kernels.products" in jit._reached("gcp.kernels.khatri_rao")
+    assert "gcp.solvers.gram" in jit._reached(box.__name__)
+    assert "gcp.solvers.exact" not in jit._reached(adam.__name__)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
+def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+    monkeypatch.setattr(jit, "_folders", lambda: [tmp_path])
+    tmp_path.chmod(0o777)
+    assert compiled()[0](2) == 4
+    assert files(tmp_path) == []
+    tmp_path.chmod(0o700)
+    assert compiled()[0](2) == 4
+    assert len(files(tmp_path)) == 1
+    tmp_path.chmod(0o720)
+    function, hits = compiled()
+    assert (function(2), hits()) == (4, 0)
+
+
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-fowner", "--inh-caps=-dac_override,-fowner"]
+"""For root, who else writes wherever it likes."""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes root's rights away")
+def test_an_installation_and_a_home_that_may_not_be_written_to(tmp_path):
+    """As in many containers: code is kept among temporary files."""
+    package, home, temporary = (tmp_path / name for name in ("site", "home", "tmp"))
+    shutil.copytree(Path(gcp.__file__).parent, package / "gcp", ignore=shutil.ignore_patterns("__pycache__"))
+    home.mkdir(mode=0o500)
+    temporary.mkdir()
+    (package / "gcp").chmod(0o500)
+    script = """if True:
+        import numpy as np
+        from gcp.kernels import products
+
+        y = np.zeros((4, 32))
+        products.model(np.ones((4, 6)), np.ones((6, 32)), y)
+        print(y.sum(), sum(products.model.stats.cache_hits.values()))"""
+    environment = {"PYTHONPATH": str(package), "HOME": str(home), "TMPDIR": str(temporary)}
+    rights = WITHOUT_RIGHTS if os.geteuid() == 0 else []
+    said = [
+        subprocess.check_output([*rights, sys.executable, "-c", script], env=environment, cwd=home, text=True)
+        for _ in range(2)
+    ]
+    assert said == ["768.0 0\n", "768.0 1\n"]
+    assert not any(path.suffix == ".compiled" for path in files(package) + files(home))
