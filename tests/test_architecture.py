@@ -99,7 +99,7 @@ DOORS = {
         "gcp.objectives.sampled",
         "gcp.objectives.sampled_rows",
     },
-    ("solvers", "kernels"): {"gcp.kernels.products"},
+    ("solvers", "kernels"): {"gcp.kernels.jit", "gcp.kernels.products"},
     ("tensors", "distributed"): {"gcp.distributed.data"},
     ("distributed", "kernels"): {"gcp.kernels.threads"},
 }
