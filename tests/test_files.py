@@ -70,9 +70,9 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(name, tmp_path):
     assert names(tmp_path) == sorted([*others, name])
 
 
-def cli(*words):
+def cli(line):
     return lambda result, path: main(
-        [*(str(word).format(result=result, path=path) for word in words), "--debug"]
+        [word.format(result=result, path=path) for word in [*line.split(), "--debug"]]
     )
 
 
