@@ -45,7 +45,7 @@ def add_reading_options(parser: Parser) -> None:
     group.add_argument(
         "--aggregate",
         choices=("sum", "mean", "error"),
-        help="listings: what to do with several rows for one cell (default: sum)",
+        help="listings: what to do with several rows for one cell (default: sum; error with --unlisted missing)",
     )
     group.add_argument(
         "--variable", metavar="NAME", help=".npz, .mat, .h5, .hdf5 and .zarr: the array to read, of several"

@@ -62,7 +62,8 @@ def read_tensor(
         Listings: what a cell means that the file does not list. Default: "zero" for `.tns` and `sptensor`
         files, which are defined so; a table that leaves cells out needs the choice.
     aggregate : {"sum", "mean", "error"}, optional
-        Listings: what to do with several rows for one cell. Default: "sum".
+        Listings: what to do with several rows for one cell. Default: "sum", but "error" with
+        ``unlisted="missing"``.
     variable : str, optional
         `.npz`, `.mat`, `.h5`, `.hdf5` and `.zarr`: the array to read, where the file has several; "group/name" in
         a group.

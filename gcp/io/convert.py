@@ -25,7 +25,7 @@ from gcp.io.spool import Rows, Spool, Table
 from gcp.io.tns import shape_in_header
 from gcp.kernels import threads
 from gcp.tensors.entries import cells_of, check_aggregate, sorting_order
-from gcp.tensors.listing import check_unlisted
+from gcp.tensors.listing import check_unlisted, default_aggregate
 
 _LEAST = 64_000_000
 """Bytes of memory that are always needed."""
@@ -66,7 +66,7 @@ def convert(
     *,
     memory: int,
     unlisted: str = "zero",
-    aggregate: str = "sum",
+    aggregate: str | None = None,
 ) -> Converted:
     """Write the entries of a `.tns` file, which may exceed memory, as `.npz`.
 
@@ -96,6 +96,7 @@ def convert(
     if memory < _LEAST:
         raise ParameterError(f"memory must be at least {_LEAST // 10**6} MB: found {memory:,} bytes.")
     check_unlisted(unlisted)
+    aggregate = aggregate or default_aggregate(unlisted)
     check_aggregate(aggregate)
     with writing(out):
         folder = target_of(out).parent

@@ -41,7 +41,7 @@ def read_listing(
     skip: int = 0,
     expected: int | None = None,
     unlisted: str = "zero",
-    aggregate: str = "sum",
+    aggregate: str | None = None,
 ) -> Tensor:
     """The tensor that the rows of a text file list.
 

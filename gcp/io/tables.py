@@ -104,7 +104,7 @@ def _from_frame(
     modes: Sequence[str] | None = None,
     value: str | None = None,
     unlisted: str | None = None,
-    aggregate: str = "sum",
+    aggregate: str | None = None,
 ) -> Tensor:
     """The tensor of a table, with the defaults for the columns; rows are named from `first` on."""
     names = list(frame.columns)

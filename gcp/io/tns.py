@@ -27,7 +27,7 @@ _LINE = 1 << 16
 _SHAPE = re.compile(rb"# gcp-tensor shape:((?: \d+)+)\s*$")
 
 
-def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> Tensor:
+def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -> Tensor:
     return read_listing(file, shape_in_header(file), unlisted=unlisted, aggregate=aggregate)
 
 

@@ -21,7 +21,7 @@ from gcp.tensors.listing import Tensor
 _CHUNK = 1 << 16
 
 
-def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str = "sum") -> Tensor:
+def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -> Tensor:
     words = file.readline().decode("utf-8", "replace").split()
     kind = words[0] if words else ""
     if kind not in ("tensor", "sptensor"):

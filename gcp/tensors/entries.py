@@ -285,7 +285,8 @@ def repetition(one: str, other: str, cell: tuple[int, ...], number: int) -> str:
     """The message about two places that list the same cell, the first of a number of repetitions."""
     return (
         f"{one} and {other} list the same cell {cell} "
-        f'({number} such repetitions in all). Choose aggregate="sum" or "mean", or remove them.'
+        f'({number} such {"repetition" if number == 1 else "repetitions"} in all). Choose aggregate="sum" or "mean", '
+        "or remove them."
     )
 
 

@@ -16,7 +16,7 @@ from gcp.tensors.sparse import SparseTensor
 def from_scipy(data: Any) -> SparseTensor:
     """Of any format; entries listed more than once are added, as SciPy does."""
     coo = data.tocoo()
-    return SparseTensor.of(_summed(coo.coords, coo.data, coo.shape, type(data).__name__))
+    return SparseTensor.of(_sorted(coo.coords, coo.data, coo.shape, type(data).__name__, "sum"))
 
 
 def from_pydata(data: Any) -> SparseTensor | ObservedTensor:
@@ -35,11 +35,13 @@ def from_pydata(data: Any) -> SparseTensor | ObservedTensor:
             "are unknown)."
         )
     coo = data.asformat("coo")
-    found = _summed(coo.coords, coo.data, coo.shape, name)
+    found = _sorted(coo.coords, coo.data, coo.shape, name, "error" if is_unknown else "sum")
     return ObservedTensor.of(found) if is_unknown else SparseTensor.of(found)
 
 
-def _summed(coords: Any, values: Any, shape: tuple[int, ...], name: str) -> entries.SortedEntries:
+def _sorted(
+    coords: Any, values: Any, shape: tuple[int, ...], name: str, aggregate: str
+) -> entries.SortedEntries:
     if len(shape) == 0:
         raise DataError(f"The {name} is a single number: expected an array of one mode or more.")
     if np.asarray(values).dtype.kind not in "buif":
@@ -48,5 +50,5 @@ def _summed(coords: Any, values: Any, shape: tuple[int, ...], name: str) -> entr
             "Convert it first, e.g. data.astype(float)."
         )
     subs = np.stack([np.asarray(column) for column in coords], axis=1)
-    found = entries.sorted_entries(entries.checked(subs, values, shape, None), "sum")
+    found = entries.sorted_entries(entries.checked(subs, values, shape, None), aggregate)
     return replace(found, values=found.values != 0) if values.dtype.kind == "b" else found

@@ -11,7 +11,7 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
-from gcp.tensors.listing import Tensor, tensor_from_listing
+from gcp.tensors.listing import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.partitioned import PartitionedTensor
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def from_frame(
     modes: Sequence[Hashable],
     value: Hashable | None = None,
     unlisted: str | None = None,
-    aggregate: str = "sum",
+    aggregate: str | None = None,
 ) -> Tensor | PartitionedTensor:
     """A labelled tensor from a long table: one row per cell or per event.
 
@@ -42,8 +42,9 @@ def from_frame(
     unlisted : {"zero", "missing"}, optional
         What a combination of labels means that no row lists. It must be given if there is one, except for
         counts of rows, where it is 0 unless you say "missing".
-    aggregate : {"sum", "mean", "error"}
-        What to do with several rows for one cell; a NaN among them makes the cell missing.
+    aggregate : {"sum", "mean", "error"}, optional
+        What to do with several rows for one cell; a NaN among them makes the cell missing. Default: "sum", but
+        "error" for values with ``unlisted="missing"``: two ratings of a film are not one that is twice as high.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def from_frame(
         Unknown or repeated columns, or an unknown choice.
     DataError
         An empty table, a row without a label, non-numeric values, unlisted cells without a meaning,
-        repeated cells with `aggregate="error"`.
+        repeated cells that are not to be merged.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def from_frame(
 
 
 def _from_dask(
-    frame: Any, modes: Sequence[Hashable], value: Hashable | None, unlisted: str | None, aggregate: str
+    frame: Any, modes: Sequence[Hashable], value: Hashable | None, unlisted: str | None, aggregate: str | None
 ) -> Tensor | PartitionedTensor:
     from gcp.distributed.data import current_client, from_table
 
@@ -93,6 +94,7 @@ def _from_dask(
         raise ParameterError(
             f'unlisted must be "zero" or "missing" for a table on workers: found {unlisted!r}.'
         )
+    aggregate = aggregate or ("sum" if value is None else default_aggregate(unlisted))
     return from_table(client, frame, modes, value, unlisted, aggregate, partial(_coded_rows, modes, value))
 
 
@@ -111,7 +113,7 @@ def tensor_from_table(
     modes: Sequence[Hashable],
     value: Hashable | None,
     unlisted: str | None,
-    aggregate: str,
+    aggregate: str | None,
     place: Callable[[int], str],
 ) -> Tensor:
     """`from_frame`, with a function that names a row in messages (the line of a file, say)."""
@@ -121,7 +123,7 @@ def tensor_from_table(
     _check_mean(value, aggregate)
     if value is None:
         values: Array = np.ones(len(frame), dtype=np.int64)
-        unlisted = unlisted or "zero"
+        unlisted, aggregate = unlisted or "zero", aggregate or "sum"
     else:
         values = _numbers(frame[value], place)
     coded = [_coded(frame[mode], place) for mode in modes]
@@ -136,7 +138,7 @@ def tensor_from_table(
     )
 
 
-def _check_mean(value: Hashable | None, aggregate: str) -> None:
+def _check_mean(value: Hashable | None, aggregate: str | None) -> None:
     if value is None and aggregate == "mean":
         raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
 

@@ -29,7 +29,7 @@ def tensor_from_listing(
     shape: Sequence[int],
     *,
     unlisted: str | None,
-    aggregate: str = "sum",
+    aggregate: str | None = None,
     labels: ModeLabels | None = None,
     place: Callable[[int], str] = "row {}".format,
 ) -> Tensor:
@@ -49,8 +49,8 @@ def tensor_from_listing(
         Sizes of the modes; their product may exceed 2**63.
     unlisted : {"zero", "missing"} or None
         What a cell means that no row lists; None refuses such cells.
-    aggregate : {"sum", "mean", "error"}
-        What to do with several rows for one cell.
+    aggregate : {"sum", "mean", "error"}, optional
+        What to do with several rows for one cell; default: `default_aggregate`.
     labels : ModeLabels, optional
         Names and coordinates of the modes.
     place : callable
@@ -61,12 +61,13 @@ def tensor_from_listing(
     ParameterError
         Unknown `unlisted` or `aggregate`.
     DataError
-        Unlisted cells without a meaning, repeated cells with `aggregate="error"`, or no known cell at all.
+        Unlisted cells without a meaning, repeated cells that are not to be merged, or no known cell at all.
     """
     if unlisted is not None:
         check_unlisted(unlisted)
     shape = tuple(int(size) for size in shape)
-    found = sorted_entries(Entries(subs, values, None, shape, place), aggregate)
+    given = Entries(subs, values, None, shape, place)
+    found = sorted_entries(given, aggregate or default_aggregate(unlisted))
     cells, n_listed = cells_of(shape), len(found.values)
     if unlisted is None and n_listed < cells:
         raise DataError(
@@ -77,6 +78,11 @@ def tensor_from_listing(
     kind = SparseTensor if unlisted == "zero" else ObservedTensor
     tensor = kind.of(found, labels)
     return tensor.to_dense() if cells <= min(max(_SMALL, _THIN * n_listed), MAX_CELLS) else tensor
+
+
+def default_aggregate(unlisted: str | None) -> str:
+    """Amounts and counts are added; but of cells of which nothing is known otherwise, a row is a measurement."""
+    return "error" if unlisted == "missing" else "sum"
 
 
 def check_unlisted(unlisted: str) -> None:

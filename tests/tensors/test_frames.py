@@ -37,9 +37,9 @@ def test_sum_mean_and_counts(trips):
 
 
 def test_unlisted(trips):
-    floats = from_frame(trips, ["from", "to"], "km", unlisted="missing")
+    floats = from_frame(trips, ["from", "to"], "km", unlisted="missing", aggregate="sum")
     np.testing.assert_array_equal(floats.values, [[np.nan, 6], [1.5, 8]])
-    integers = from_frame(trips, ["from", "to"], "n", unlisted="missing")
+    integers = from_frame(trips, ["from", "to"], "n", unlisted="missing", aggregate="sum")
     assert integers.values.dtype == np.int64
     assert integers.entry_weights.tolist() == [[False, True], [True, True]]
     assert from_frame(trips, ["from", "to"], unlisted="missing").entry_weights.sum() == 3
