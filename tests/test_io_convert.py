@@ -121,13 +121,14 @@ def test_any_listing_and_budget(tmp_path, listing, memory):
     path = tmp_path / "a.tns"
     path.write_text("# gcp-tensor shape: 4294967300 4\n" + "".join(f"{i} {j} {v}\n" for i, j, v in listing))
     for unlisted in ("zero", "missing"):
+        options = {"unlisted": unlisted, "aggregate": "sum"}
         try:
-            expected = through_memory(path, unlisted=unlisted)
+            expected = through_memory(path, **options)
         except DataError:
             with pytest.raises(DataError, match="no observed entry"):
-                convert(path, tmp_path / "out.npz", memory=memory, unlisted=unlisted)
+                convert(path, tmp_path / "out.npz", memory=memory, **options)
         else:
-            convert(path, tmp_path / "out.npz", memory=memory, unlisted=unlisted)
+            convert(path, tmp_path / "out.npz", memory=memory, **options)
             assert members(tmp_path / "out.npz") == expected
 
 

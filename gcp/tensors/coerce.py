@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +11,13 @@ from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.tensors import streamed
 from gcp.tensors.dense import DenseTensor, check_numbers
+from gcp.tensors.entries import cells_of
 from gcp.tensors.foreign import from_pydata, from_scipy
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor, tensor_from_listing
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.recognise import array_of, refuse_long
 from gcp.tensors.restrict import companion, restricted
 from gcp.tensors.sources import Source, is_mapped, source_of, told
 from gcp.tensors.sparse import SparseTensor
@@ -37,7 +38,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
         value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
-        index level, with unlisted combinations missing; a DataFrame is a matrix, index by columns. A Dask array, and
+        index level, of which it must list all combinations; a DataFrame is a matrix, index by columns (long tables,
+        with a row for each cell, are for `from_frame`). A Dask array, and
         a DataArray that holds one, is put together in slabs on the workers of Dask's current client; without one it
         is computed here, of more than 1 GB in slabs and in every pass.
     mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
@@ -58,7 +60,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     Raises
     ------
     DataError
-        Data that are not numbers, repeated index entries; mask or weights that do not fit.
+        Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
+        fit.
     """
     if isinstance(data, PartitionedTensor):
         return (
@@ -80,9 +83,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
             return _from_dask(data.data, mask, entry_weights, labels)
         return _dense(data.values, labels, mask, entry_weights)
     if library is None:
-        return _dense(_array(data), None, mask, entry_weights)
+        return _dense(array_of(data), None, mask, entry_weights)
     if library == "pandas":
-        tensor = _from_series(data) if data.ndim == 1 else _from_wide(data)
+        tensor = _from_pandas(data)
     else:
         tensor = from_scipy(data) if library == "scipy" else from_pydata(data)
     is_ordered = entry_weights is None or isinstance(entry_weights, SparseTensor)
@@ -190,22 +193,6 @@ def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor
     return DenseTensor(tensor.values, mask=weights, labels=tensor.labels)
 
 
-def _array(data: Any) -> Array:
-    """Anything that NumPy can read; masked arrays stay masked."""
-    if isinstance(data, np.ndarray):
-        return data
-    if isinstance(data, str | os.PathLike):
-        raise DataError(
-            f"The data are a text, {os.fspath(data)!r}: to read a file use gcp.read_tensor(path)."
-        )
-    if callable(getattr(data, "detach", None)):  # PyTorch refuses to convert what tracks gradients
-        data = data.detach().cpu()
-    try:
-        return np.asarray(data)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"The data ({type(data).__name__}) cannot be read as an array: {error}") from error
-
-
 def _labels_of(data: xr.DataArray) -> ModeLabels:
     if not hasattr(data, "dims") or not hasattr(data, "dtype"):
         raise DataError(
@@ -213,6 +200,12 @@ def _labels_of(data: xr.DataArray) -> ModeLabels:
         )
     coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
     return ModeLabels([str(dim) for dim in data.dims], coords)
+
+
+def _from_pandas(data: Any) -> Tensor:
+    if not hasattr(data, "iloc"):
+        raise DataError(f"The data are a pandas {type(data).__name__}: expected a Series or a DataFrame.")
+    return _from_series(data) if data.ndim == 1 else _from_wide(data)
 
 
 def _from_series(series: pd.Series[Any]) -> Tensor:
@@ -233,19 +226,26 @@ def _from_series(series: pd.Series[Any]) -> Tensor:
             f"The index of the Series lists ({first}) more than once. Aggregate first, "
             "e.g. series.groupby(level=list(range(series.index.nlevels))).sum()."
         )
+    shape = [len(level) for level in index.levels]
+    if unlisted := cells_of(shape) - len(series):
+        modes = [f"level_{n}" if name is None else name for n, name in enumerate(index.names)]
+        raise DataError(
+            f"The index of the Series leaves {unlisted:,} of the {cells_of(shape):,} cells of shape {tuple(shape)} "
+            f"out. Say what they are: gcp.from_frame(series.reset_index(name='value'), modes={modes!r}, "
+            "value='value', unlisted='zero') if they are known to be 0, as counts are; unlisted='missing' if nothing "
+            "is known of them."
+        )
     return tensor_from_listing(
         np.stack([np.asarray(codes) for codes in index.codes], axis=1),
         values,
-        [len(level) for level in index.levels],
-        unlisted="missing",
+        shape,
+        unlisted=None,
         labels=ModeLabels(names, [np.asarray(level) for level in index.levels]),
     )
 
 
 def _from_wide(frame: pd.DataFrame) -> DenseTensor:
     """A matrix: the index and the columns are its two modes."""
-    if not hasattr(frame, "columns"):
-        raise DataError(f"The data are a pandas {type(frame).__name__}: expected a Series or a DataFrame.")
     if frame.index.nlevels + frame.columns.nlevels > 2:
         raise DataError(
             "The DataFrame has a MultiIndex. As a tensor with one mode per level pass frame.stack(...), a "
@@ -255,8 +255,10 @@ def _from_wide(frame: pd.DataFrame) -> DenseTensor:
     if bad:
         raise DataError(
             f"The DataFrame is read as a matrix, but columns {bad[:5]} are not numeric. "
-            "For a long table (one row per cell) use gcp.from_frame(frame, modes=[...], value=...)."
+            "For a long table (one row per cell) use gcp.from_frame(frame, modes=[...], value=...); for a matrix, "
+            f"make them its index: frame.set_index({bad[0]!r})."
         )
+    refuse_long(frame)
     names = ["mode_0" if frame.index.name is None else str(frame.index.name)]
     names.append("mode_1" if frame.columns.name is None else str(frame.columns.name))
     labels = ModeLabels(names, [np.asarray(frame.index), np.asarray(frame.columns)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.listing import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.recognise import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +32,10 @@ def from_frame(
 
     Parameters
     ----------
-    frame : pandas.DataFrame or dask.dataframe.DataFrame
-        The table; it is not modified. The rows of a Dask table stay on the workers of Dask's current client, where
-        they become parts of the tensor; without a client the table is computed here.
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table or dask.dataframe.DataFrame
+        The table; it is not modified. Tables of Polars and other libraries come through PyArrow. The rows of a Dask
+        table stay on the workers of Dask's current client, where they become parts of the tensor; without a client
+        the table is computed here.
     modes : sequence of column names
         The columns that give the modes, in order. The positions of a mode are the distinct entries of its
         column, sorted (a categorical column: in the order of its categories, unless the table is on workers).
@@ -71,11 +73,24 @@ def from_frame(
     """
     if type(frame).__module__.partition(".")[0] == "dask" and hasattr(frame, "columns"):
         return _from_dask(frame, modes, value, unlisted, aggregate)
-    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
-        raise DataError(f"Expected a pandas DataFrame, found {type(frame).__name__}.")
     return tensor_from_table(
-        frame, modes, value, unlisted, aggregate, place="row {} (counting from 0)".format
+        _as_pandas(frame), modes, value, unlisted, aggregate, place="row {} (counting from 0)".format
     )
+
+
+def _as_pandas(table: Any) -> pd.DataFrame:
+    """The table itself, or what PyArrow makes of one that speaks its protocol."""
+    if hasattr(table, "columns") and hasattr(table, "iloc"):
+        return cast("pd.DataFrame", table)
+    if columns_of(table) is None:
+        hint = ": give series.reset_index(name='value')" if hasattr(table, "reset_index") else ""
+        raise DataError(f"Expected a DataFrame, found {type(table).__name__}{hint}.")
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ParameterError(f'such tables need {error.name}: pip install "gcp-tensor[tables]".') from error
+    found = table if isinstance(table, pyarrow.Table) else pyarrow.table(table)
+    return cast("pd.DataFrame", found.to_pandas(ignore_metadata=True, date_as_object=False))
 
 
 def _from_dask(

@@ -10,6 +10,7 @@ from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.frames import from_frame
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -97,14 +98,14 @@ def test_xarray():
 
 
 def test_series_with_a_multiindex():
-    index = pd.MultiIndex.from_tuples([("b", 1), ("a", 2), ("b", 2)], names=["k", None])
-    tensor = as_tensor(pd.Series([1.0, 2.0, 3.0], index=index))
+    index = pd.MultiIndex.from_tuples([("b", 1), ("a", 2), ("b", 2), ("a", 1)], names=["k", None])
+    tensor = as_tensor(pd.Series([1.0, 2.0, 3.0, np.nan], index=index))
     np.testing.assert_array_equal(tensor.values, [[np.nan, 2], [1, 3]])
     assert tensor.labels == ModeLabels(["k", "mode_1"], [["a", "b"], [1, 2]])
-    counts = as_tensor(pd.Series([1, 2, 3], index=index))
+    counts = as_tensor(pd.Series([1, 2, 3, 4], index=index))
     assert counts.values.dtype == np.int64
-    assert counts.entry_weights.tolist() == [[False, True], [True, True]]
-    part = as_tensor(pd.Series([1, 2, 3], index=index).iloc[[0, 2]])  # no trace of the label "a"
+    assert counts.values.tolist() == [[4, 2], [1, 3]]
+    part = as_tensor(pd.Series([1, 2, 3, 4], index=index).iloc[[0, 2]])  # no trace of the label "a"
     assert part.labels.coords[0].tolist() == ["b"]
     assert part.values.tolist() == [[1, 3]]
     with pytest.raises(DataError, match=r"lists \(b, 1\) more than once"):
@@ -336,11 +337,13 @@ class TestBesideListedEntries:
         assert masked.to_dense().entry_weights[:, 2].tolist() == [False] * 3
 
 
-def test_a_large_series_becomes_a_list():
+def test_a_large_series_becomes_a_list_when_it_is_said_how():
     rng = np.random.default_rng(0)
     index = pd.MultiIndex.from_arrays([rng.permutation(3000), rng.permutation(3000)], names=["a", "b"])
     series = pd.Series(rng.random(3000), index=index)
-    tensor = as_tensor(series)
+    with pytest.raises(DataError, match=r"leaves 8,997,000 of the 9,000,000 cells"):
+        as_tensor(series)
+    tensor = from_frame(series.reset_index(name="value"), ["a", "b"], "value", unlisted="missing")
     assert isinstance(tensor, ObservedTensor)
     assert tensor.labels.names == ("a", "b")
     back = pd.Series(tensor.values, pd.MultiIndex.from_arrays(tensor.subs.T.astype(int), names=["a", "b"]))

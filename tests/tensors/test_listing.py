@@ -106,7 +106,8 @@ def test_a_table_of_labels_that_is_too_large_to_store():
 def test_a_fit_finds_the_same(unlisted, rng):
     """On either side of the rule."""
     cells = rng.integers(0, [30, 20, 10], (400, 3))
-    listed = tensor_from_listing(cells, rng.poisson(3.0, 400), (30, 20, 10), unlisted=unlisted)
+    counts = rng.poisson(3.0, 400)
+    listed = tensor_from_listing(cells, counts, (30, 20, 10), unlisted=unlisted, aggregate="sum")
     assert isinstance(listed, DenseTensor)
     kind = SparseTensor if unlisted == "zero" else ObservedTensor
     subs = np.stack(
