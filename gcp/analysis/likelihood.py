@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp.analysis.dimension import Structure, dimension
 from gcp.cells import tensor_of
 from gcp.evaluation import evaluate
 from gcp.result import FitResult
@@ -87,19 +88,14 @@ def information_criteria(
 
 
 def n_parameters(result: FitResult) -> int:
-    """Free parameters of a fitted model, without the freedom of scaling.
+    """Free parameters of a fitted model: how many numbers the cells of its tensor, all known, determine.
 
-    Entries of free factors, those of tied modes once; for each component one less than there are free factors, whose
-    scales only matter as a product; the intercept, and a main effect's entries but one; parameters of the loss that
-    the fit estimated.
+    The dimension of the set of all models of its rank, modes (free, tied or fixed) and main effects, and the
+    parameters of the loss that the fit estimated. Of three and more modes that is mostly the number of entries of
+    free factors, less one scale for each component and free mode but one; of matrices, R (I + J - R); never more
+    than there are cells.
     """
-    fixed, tied = set(result.settings["fixed_modes"]), result.settings["tied_modes"]
-    followers = {mode for group in tied for mode in group[1:]}
-    sizes = [size for n, size in enumerate(result.shape) if n not in fixed | followers]
-    components = result.rank * (sum(sizes) - max(len(sizes) - 1, 0))
-    effects = sum(len(vector) - 1 for vector in result.main_effects.values())
-    estimated = len(result.settings.get("estimated", {}))
-    return components + effects + bool(result.main_effects) + estimated
+    return dimension(Structure.of(result)) + len(result.settings.get("estimated", {}))
 
 
 def _likelihood(

@@ -1,0 +1,168 @@
+"""Dimension of the set of models: how many numbers the data could determine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gcp._typing import Array, FloatArray
+from gcp.result import FitResult
+
+_MOST_COLUMNS = 600
+"""Of a Jacobian whose rank is looked for; of larger ones it is taken to be as large as the count allows."""
+
+_SPARE = 8
+"""Rows of the Jacobian beyond its columns."""
+
+_ZERO = 1e-9
+"""Singular values, in the largest, that are none."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the parameters of a model are.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    rank : int
+    groups : tuple of tuple of int
+        Free modes; those that share one factor are in one group.
+    effects : tuple of int
+        Modes with main effects, beside which there is an intercept.
+    fixed : dict of int to ndarray
+        Factors that are given.
+    """
+
+    shape: tuple[int, ...]
+    rank: int
+    groups: tuple[tuple[int, ...], ...]
+    effects: tuple[int, ...]
+    fixed: dict[int, FloatArray]
+
+    @classmethod
+    def of(cls, result: FitResult) -> Structure:
+        """Of a fitted model."""
+        fixed, tied = result.settings["fixed_modes"], [tuple(g) for g in result.settings["tied_modes"]]
+        in_ties = {mode for group in tied for mode in group}
+        alone = [(n,) for n in range(len(result.shape)) if n not in in_ties and n not in fixed]
+        effects = [n for n, name in enumerate(result.labels.names) if name in result.main_effects]
+        given = {n: np.asarray(result.factors[n], dtype=float) for n in fixed}
+        return cls(result.shape, result.rank, (*tied, *alone), tuple(effects), given)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Positions of each group."""
+        return [self.shape[group[0]] for group in self.groups]
+
+    @property
+    def n_columns(self) -> int:
+        """Entries of free factors and main effects, and the intercept."""
+        effects = sum(self.shape[n] for n in self.effects) + bool(self.effects)
+        return self.rank * sum(self.sizes) + effects
+
+    def resized(self, group: tuple[int, ...], size: int) -> Structure:
+        """With another number of positions in these modes."""
+        return replace(self, shape=tuple(size if n in group else k for n, k in enumerate(self.shape)))
+
+
+def counted(structure: Structure) -> int:
+    """Parameters without the freedom of scaling, or all cells if they are fewer.
+
+    Of each component all scales of free factors but one, which only matter as a product; of each main effect the mean.
+    """
+    scaling = structure.rank * max(len(structure.groups) - 1, 0) + len(structure.effects)
+    return min(structure.n_columns - scaling, math.prod(structure.shape))
+
+
+def dimension(structure: Structure) -> int:
+    """The rank of the Jacobian of the model's entries in its parameters, at a point that nothing is special about.
+
+    It is less than `counted` where more than scaling leaves the model as it is: of matrices, R x R transformations
+    of the components; of three modes, in high ranks of some shapes (secant varieties of less than their expected
+    dimension). Where it is dear to find, and no such case is known, it is `counted`.
+
+    Notes
+    -----
+    Positions beyond rank + 2 of a mode add as many dimensions each as the last one did: the others determine by then
+    what can be determined of the other modes' factors. So the Jacobian of a smaller tensor says how many.
+    """
+    if len(structure.shape) == 2 and not structure.fixed:
+        return _of_matrices(structure)
+    if _has_unique_components(structure):
+        return counted(structure)
+    enough = structure.rank + 2
+    least, long = structure, []
+    for group, size in zip(structure.groups, structure.sizes, strict=True):
+        if size > enough:
+            least = least.resized(group, enough)
+            long.append((group, size - enough))
+    if least.n_columns > _MOST_COLUMNS:
+        return counted(structure)
+    found = _numeric(least)
+    return found + sum(more * (_numeric(least.resized(group, enough + 1)) - found) for group, more in long)
+
+
+def _has_unique_components(structure: Structure) -> bool:
+    """Jennrich's condition: two modes with as many positions as components, and a third one of two."""
+    sizes = sorted(structure.shape, reverse=True)
+    is_plain = not (structure.effects or structure.fixed) and len(structure.groups) == len(sizes)
+    return is_plain and len(sizes) > 2 and sizes[1] >= structure.rank and sizes[2] > 1
+
+
+def _of_matrices(structure: Structure) -> int:
+    """R x R transformations of the components leave the model as it is; orthogonal ones of tied modes."""
+    rows, columns = structure.shape
+    if len(structure.groups) == 1:
+        rank = min(structure.rank, rows)
+        return rank * rows - rank * (rank - 1) // 2
+    # Effects of a mode take any mean over the other one: what is left has one position less there.
+    inside = rows - (1 in structure.effects), columns - (0 in structure.effects)
+    rank = min(structure.rank, *inside)
+    effects = sum(structure.shape[n] - 1 for n in structure.effects) + bool(structure.effects)
+    return rank * (sum(inside) - rank) + effects
+
+
+def _numeric(structure: Structure) -> int:
+    """The rank of the Jacobian of random linear combinations of the entries, as many as there are parameters.
+
+    The combinations are products of one vector per mode, so that no entry is looked at.
+    """
+    jacobian = _random_jacobian(structure, structure.n_columns + _SPARE)
+    if not jacobian.size:
+        return 0
+    jacobian /= np.linalg.norm(jacobian, axis=1, keepdims=True)
+    jacobian /= np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
+    values = np.linalg.svd(jacobian, compute_uv=False)
+    return int(np.count_nonzero(values > _ZERO * values[0]))
+
+
+def _random_jacobian(structure: Structure, rows: int) -> FloatArray:
+    rng = np.random.default_rng(0)
+    vectors = [rng.standard_normal((rows, size)) for size in structure.shape]
+    sums = [v.sum(axis=1) for v in vectors]  # what a vector makes of a column of ones
+    factors = dict(structure.fixed)
+    for group in structure.groups:
+        factors |= dict.fromkeys(group, rng.standard_normal((structure.shape[group[0]], structure.rank)))
+    seen = [v @ factors[n] for n, v in enumerate(vectors)]
+    columns: list[Array] = []
+    for group in structure.groups:
+        parts = (
+            vectors[n][:, :, None] * _product(seen, n, (rows, structure.rank))[:, None, :] for n in group
+        )
+        columns.append(sum(parts, np.zeros(())).reshape(rows, -1))
+    for n in structure.effects:
+        columns.append(vectors[n] * _product(sums, n, (rows,))[:, None])
+    if structure.effects:
+        columns.append(_product(sums, None, (rows,))[:, None])
+    return np.concatenate(columns, axis=1) if columns else np.zeros((rows, 0))
+
+
+def _product(arrays: list[FloatArray], without: int | None, shape: tuple[int, ...]) -> FloatArray:
+    found = np.ones(shape)
+    for n, a in enumerate(arrays):
+        if n != without:
+            found = found * a
+    return found
