@@ -71,7 +71,8 @@ class Structure:
 def counted(structure: Structure) -> int:
     """Parameters without the freedom of scaling, or all cells if they are fewer.
 
-    Of each component all scales of free factors but one, which only matter as a product; of each main effect the mean.
+    Without, of each component, all scales of free factors but one, which only matter as a product; and without the
+    mean of each main effect.
     """
     scaling = structure.rank * max(len(structure.groups) - 1, 0) + len(structure.effects)
     return min(structure.n_columns - scaling, math.prod(structure.shape))
