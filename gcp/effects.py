@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp._typing import Factors, FloatArray
+from gcp._typing import Array, Factors, FloatArray
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,14 @@ class MainEffects:
         tops = [np.full(len(a), np.inf) for a in upper]
         return tuple(self.joined(lower, floors)), tuple(self.joined(upper, tops))
 
-    def centred(self, vectors: Factors) -> tuple[float, dict[int, FloatArray]]:
-        """The intercept, and the effects of each mode less their means, which it holds."""
-        means = {mode: float(np.mean(vectors[mode], dtype=float)) for mode in self.modes}
-        return sum(means.values()), {mode: vectors[mode] - means[mode] for mode in self.modes}
+    def centred(self, vectors: Factors, known: Sequence[Array]) -> tuple[float, dict[int, FloatArray]]:
+        """The intercept, and the effects of each mode less their means, which it holds.
+
+        Positions of which nothing is known (False in `known`) have no part in a mean, and the effect 0.
+        """
+        means = {mode: float(np.mean(vectors[mode][known[mode]], dtype=float)) for mode in self.modes}
+        centred = {mode: np.where(known[mode], vectors[mode] - means[mode], 0.0) for mode in self.modes}
+        return sum(means.values()), centred
 
     def lifted(self, vectors: Factors) -> list[FloatArray]:
         """The same sum of effects, each mode's moved up to 0 at least at the cost of the first's."""

@@ -35,7 +35,7 @@ def evaluate(
     """
     objective = build_objective(data, result.loss, mask, entry_weights)
     check_shape(result, objective.tensor)
-    weights, factors = result.cp
+    weights, factors = result.with_mean_rows().cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]
     value, _ = objective.value_and_grad(model)
     return Evaluation(value, objective.null_value, objective.saturated_value, objective.survey.total_weight)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp import arguments, fingerprint
+from gcp._typing import Array
 from gcp.bounds import resolve as resolve_bounds
 from gcp.checkpoint import Checkpoint, kept
 from gcp.domain import is_real
@@ -27,9 +28,10 @@ from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
+from gcp.normal_form import normalize
 from gcp.objectives.choose import build_objective
 from gcp.progress import reporter, tell, tell_of_compilation
-from gcp.result import FitResult, normalize
+from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.solvers.journal import FORGETFUL, Journal
@@ -300,13 +302,14 @@ def _assemble(
     objective, ndim = job.objective, len(job.objective.tensor.shape)
     last_is_tied = any(ndim - 1 in group and len(group) > 1 for group in job.groups)
     labels = objective.tensor.labels or ModeLabels.default(objective.tensor.shape)
-    components, intercept, effects = best.factors, 0.0, {}
+    components, intercept, effects, known = best.factors, 0.0, {}, job.known
     if job.effects is not None:
         components = job.effects.components(best.factors)
-        intercept, centred = job.effects.centred(job.effects.vectors(best.factors))
+        intercept, centred = job.effects.centred(job.effects.vectors(best.factors), known)
         effects = {labels.names[mode]: vector for mode, vector in centred.items()}
-    weights, factors = normalize(
-        components, keep_order=bool(job.fixed), fix_signs=not (job.fixed or last_is_tied)
+    silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, known, strict=True)]
+    weights, factors, _order = normalize(
+        silent, keep_order=bool(job.fixed), fix_signs=not (job.fixed or last_is_tied)
     )
     starts = [
         {
@@ -344,7 +347,17 @@ def _assemble(
         labels=labels,
         intercept=intercept,
         main_effects=effects,
+        unknown=_unknown(job, labels),
     )
+
+
+def _unknown(job: Job, labels: ModeLabels) -> dict[str, Array]:
+    """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
+    penalty = job.objective.penalty
+    if penalty.prefers_balance and not penalty.dirichlet_strength and job.allows_zeros:
+        return {}
+    named = zip(labels.names, job.known, strict=True)
+    return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
 
 
 def _thinned(trace: Trace) -> dict[str, list[float]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.errors import ParameterError
+from gcp.normal_form import marked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,9 +27,9 @@ def to_frames(result: FitResult) -> dict[str, pd.DataFrame]:
     frames = {}
     for n, (name, a) in enumerate(zip(result.labels.names, result.factors, strict=True)):
         index = pd.Index(result.labels.values(n, len(a)), name=name)
-        frames[name] = pd.DataFrame(a, index=index, columns=columns)
+        frames[name] = pd.DataFrame(marked(result, name, a), index=index, columns=columns)
         if name in result.main_effects:
-            frames[name]["main_effect"] = result.main_effects[name]
+            frames[name]["main_effect"] = marked(result, name, result.main_effects[name])
     return frames
 
 
@@ -42,12 +43,13 @@ def to_xarray(result: FitResult) -> dict[str, xr.DataArray]:
     arrays = {"weights": xr.DataArray(result.weights, {"component": components}, ("component",))}
     for n, (name, a) in enumerate(zip(result.labels.names, result.factors, strict=True)):
         coords = {name: result.labels.values(n, len(a)), "component": components}
-        arrays[name] = xr.DataArray(a, coords, (name, "component"), name=name)
+        arrays[name] = xr.DataArray(marked(result, name, a), coords, (name, "component"), name=name)
     for name, vector in result.main_effects.items():
         n = result.labels.names.index(name)
         coords = {name: result.labels.values(n, len(vector))}
         attributes = {"intercept": result.intercept}
-        arrays[f"main_effect_{name}"] = xr.DataArray(vector, coords, (name,), attrs=attributes)
+        values = marked(result, name, vector)
+        arrays[f"main_effect_{name}"] = xr.DataArray(values, coords, (name,), attrs=attributes)
     return arrays
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gcp._typing import Factors, FloatArray
+from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.effects import MainEffects
 from gcp.errors import ParameterError
@@ -19,6 +19,7 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.sampled import Seeds
 from gcp.progress import Reporter
+from gcp.settling import settled
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.solvers.journal import Journal
@@ -26,12 +27,6 @@ from gcp.start import given_factors, random_factors, svd_factors
 
 _CLEAR = 1e-2
 """What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
-
-_TRACE = 1e-2
-"""Weights below this, in the largest, are tried at 0 under a lasso."""
-
-_CHEAP = 1e-6
-"""And those whose price is below this, in the objective."""
 
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
@@ -54,6 +49,16 @@ class Job:
     def effects(self) -> MainEffects | None:
         """Which columns of the factors are main effects."""
         return MainEffects(self.effect_modes, self.rank) if self.effect_modes else None
+
+    @cached_property
+    def known(self) -> list[Array]:
+        """Of each mode, the positions that the data (a tied mode's too) or fixed factors tell something of."""
+        found = [np.ones_like(mask) for mask in self.objective.survey.known]
+        for group in self.groups:
+            shared = np.logical_or.reduce([self.objective.survey.known[mode] for mode in group])
+            for mode in group:
+                found[mode] = shared
+        return found
 
     @cached_property
     def allows_zeros(self) -> bool:
@@ -127,7 +132,20 @@ class Job:
         for group in self.groups:  # tied modes begin, and stay, equal
             for mode in group[1:]:
                 factors[mode] = factors[group[0]]
-        return self.typed(factors)
+        return self.typed(self.silenced(factors))
+
+    def silenced(self, factors: list[FloatArray]) -> list[FloatArray]:
+        """Components with rows of 0, or as near as bounds allow, where nothing is known.
+
+        No gradient moves these, but that of a Dirichlet prior, which wants them near the mean row.
+        """
+        if all(mask.all() for mask in self.known):
+            return factors
+        silenced = []
+        for a, mask in zip(factors, self.known, strict=True):
+            row = a[mask].mean(axis=0) if self.objective.penalty.dirichlet_strength else 0.0
+            silenced.append(np.where(mask[:, None], a, row))
+        return self.bounds.project(silenced)
 
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
         return svd_factors(self.objective, self.rank, self.bounds, rng)
@@ -198,7 +216,7 @@ def _from_start(
     """The settled outcome of one start."""
     start = begin()
     free, bounds = job.problem(start, job.effects, index)
-    return _settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
+    return settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
 
 
 def _timed(solver: Solver, max_seconds: float | None) -> Solver:
@@ -250,69 +268,6 @@ def _roughly(solver: Solver) -> Solver:
     """The solver, content with less."""
     tol = getattr(solver, "tol", None)
     return solver if tol is None else replace(solver, tol=max(tol, 1e-4))  # type: ignore[type-var]
-
-
-def _settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
-    """The outcome in all factors, as the one of all equal models that the penalty prefers.
-
-    Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
-    ridge is on them. Bounds may forbid either.
-    """
-    found = replace(found, factors=free.expand(found.factors))
-    penalty = job.objective.penalty
-    is_free = not (penalty.prefers_balance or (effects and penalty.effects_strength))
-    if is_free or not job.objective.is_exact_affordable:
-        return found
-    factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
-    if effects is not None and job.objective.loss.model_domain.low < 0:
-        intercept, centred = effects.centred(effects.vectors(factors))
-        vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
-        factors = job.typed(effects.joined(effects.components(factors), vectors))
-    found = _lower(free, found, factors)
-    if penalty.weights_strength and job.allows_zeros:
-        found = _without_traces(job, free, found, effects.rank if effects else job.rank)
-    return found
-
-
-def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
-    """The outcome, or these factors if their objective is lower."""
-    value, _ = free.objective.value_and_grad(factors)
-    if not value < found.objective:
-        return found
-    found.trace.objective[-1] = value
-    return replace(found, factors=factors, objective=value)
-
-
-def _without_traces(job: Job, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
-    """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
-    weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
-    price = job.objective.penalty.weights_strength * weights
-    is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
-    for component in np.flatnonzero(is_trace & (weights > 0)):
-        changed = [a.copy() for a in found.factors]
-        for mode in (mode for group in job.groups for mode in group):
-            changed[mode][:, component] = 0.0
-        found = _lower(free, found, changed)
-    return found
-
-
-def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
-    """Factors whose components have equal norms in all modes that are free, untied and bounded by 0 at most."""
-    limits = zip(job.bounds.lower, job.bounds.upper, strict=True)
-    is_cone = [
-        np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all() for low, high in limits
-    ]
-    modes = [group[0] for group in job.groups if len(group) == 1 and is_cone[group[0]]]
-    norms = [np.linalg.norm(factors[n][:, :rank], axis=0) for n in modes]
-    if not modes or not rank:
-        return factors
-    alive = np.all(norms, axis=0)
-    mean = np.exp(np.mean(np.log(np.where(alive, norms, 1.0)), axis=0))
-    balanced = list(factors)
-    for n, norm in zip(modes, norms, strict=True):
-        balanced[n] = factors[n].copy()
-        balanced[n][:, :rank] *= np.where(alive, mean / np.where(alive, norm, 1.0), 1.0)
-    return balanced
 
 
 def _solve(

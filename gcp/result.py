@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, Factors, FloatArray
+from gcp._typing import Array, FloatArray
 from gcp.errors import ParameterError
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
+from gcp.normal_form import unknown_in_words
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +35,8 @@ class FitResult:
     factors : list of ndarray, shapes (I_n, R)
         Factor matrices with columns of unit Euclidean norm. Signs, which only their product determines, are
         such that the largest entry of each column is positive in every mode but the last. A component that the
-        fit switched off has weight 0. With fixed modes, order and signs are those of `init`.
+        fit switched off has weight 0. With fixed modes, order and signs are those of `init`. Positions of which
+        nothing is known have rows of 0; see `unknown`.
     loss : Loss
         With its parameters, `eps` included.
     objective : float
@@ -70,6 +72,9 @@ class FitResult:
         Added to every entry of the model; 0 without main effects.
     main_effects : dict of str to ndarray
         By the mode's name, a vector (I_n,) of mean 0 that is added to the model; empty without main effects.
+    unknown : dict of str to ndarray of int
+        By the mode's name, the positions whose rows nothing determines: neither an entry nor a penalty that pulls
+        them to 0. Predictions take the mean row of the others for them. Empty if there is none.
     """
 
     weights: FloatArray
@@ -92,6 +97,7 @@ class FitResult:
     labels: ModeLabels
     intercept: float = 0.0
     main_effects: dict[str, FloatArray] = field(default_factory=dict)
+    unknown: dict[str, Array] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,11 +114,21 @@ class FitResult:
         """The model as a TensorLy `CPTensor` (weights, factors); copies.
 
         Main effects are further components, the intercept and then the modes', whose other columns are constant.
+        Rows of positions of which nothing is known are 0, as in `factors`.
         """
         from tensorly.cp_tensor import CPTensor
 
         weights, factors = self._with_effects()
         return CPTensor((weights, factors))
+
+    def with_mean_rows(self) -> FitResult:
+        """The model that predicts: where nothing determines a row, it is the mean of the other positions' rows."""
+        factors = list(self.factors)
+        for name, positions in self.unknown.items():
+            n = self.labels.names.index(name)
+            factors[n] = factors[n].copy()
+            factors[n][positions] = np.delete(factors[n], positions, axis=0).mean(axis=0)
+        return replace(self, factors=factors, unknown={})
 
     @property
     def training_deviance_explained(self) -> float:
@@ -121,6 +137,8 @@ class FitResult:
 
     def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
         """Model entries m.
+
+        Where nothing is known of a position (see `unknown`), m is the mean over the other positions of its mode.
 
         Parameters
         ----------
@@ -134,11 +152,11 @@ class FitResult:
         if subs is None:
             from gcp.kernels.dense import model_values
 
-            weights, factors = self._with_effects()
+            weights, factors = self.with_mean_rows()._with_effects()
             return model_values([factors[0] * weights, *factors[1:]], self.shape)
         subs = self._checked_subs(subs)
         terms = np.broadcast_to(self.weights, (len(subs), self.rank)).copy()
-        for n, a in enumerate(self.factors):
+        for n, a in enumerate(self.with_mean_rows().factors):
             terms *= a[subs[:, n]]
         model = terms.sum(axis=1) + self.intercept
         for name, vector in self.main_effects.items():
@@ -146,7 +164,7 @@ class FitResult:
         return np.asarray(model)
 
     def _with_effects(self) -> tuple[FloatArray, list[FloatArray]]:
-        """Weights and unit-norm factors, main effects among the components."""
+        """Copies of weights and factors, main effects among the components."""
         weights, factors = self.weights.copy(), [a.copy() for a in self.factors]
         if not self.main_effects:
             return weights, factors
@@ -162,7 +180,10 @@ class FitResult:
         return weights, factors
 
     def predict(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Expected data: the mean under the loss of `model_values(subs)`."""
+        """Expected data: the mean under the loss of `model_values(subs)`.
+
+        At positions of which nothing is known, that is the datum expected at a mean row of the others.
+        """
         return self.loss.mean(self.model_values(subs))
 
     def score(
@@ -270,7 +291,8 @@ class FitResult:
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
 
-        A mode with main effects has them in a last column, "main_effect".
+        A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
+        `unknown`) are NaN.
         """
         from gcp.interop import to_frames
 
@@ -280,7 +302,7 @@ class FitResult:
         """Each factor as an xarray DataArray: the mode's coordinates by component.
 
         Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
-        the model.
+        the model. Positions that nothing determines are NaN, as in `to_frames`.
         """
         from gcp.interop import to_xarray
 
@@ -312,6 +334,7 @@ class FitResult:
                 f"  solver              {self.settings['solver']['method']}",
                 f"  weights             {weights}",
                 *self._effects_line(),
+                *([f"  unknown             {text}"] if (text := unknown_in_words(self)) else []),
             ]
         )
 
@@ -345,23 +368,6 @@ class FitResult:
                 f"subs row {row}, {tuple(array[row].tolist())}, lies outside the shape {self.shape}."
             )
         return array
-
-
-def normalize(factors: Factors, *, keep_order: bool, fix_signs: bool) -> tuple[FloatArray, list[FloatArray]]:
-    """Weights and unit-norm factors, by falling weight unless the order is kept.
-
-    Signs, if they are to be fixed: the largest entry of each column is made positive in every mode but the last.
-    """
-    norms = [np.linalg.norm(a, axis=0) for a in factors]
-    weights = np.prod(norms, axis=0)
-    order = np.arange(len(weights)) if keep_order else np.argsort(-weights, kind="stable")
-    unit = [(a / np.where(norm > 0, norm, 1))[:, order] for a, norm in zip(factors, norms, strict=True)]
-    for a in unit[:-1] if fix_signs else []:
-        largest = np.argmax(np.abs(a), axis=0)
-        sign = np.where(a[largest, np.arange(a.shape[1])] < 0, -1.0, 1.0).astype(a.dtype)
-        a *= sign
-        unit[-1] *= sign
-    return weights[order], unit
 
 
 def _explained(value: float, null: float, saturated: float) -> float:

@@ -22,8 +22,8 @@ from gcp.losses.custom import CustomLoss
 from gcp.result import FitResult
 
 _NAME = "gcp-result"
-_VERSION = 2
-"""Of files with main effects; others are of version 1, which readers without them understand."""
+_VERSION = 3
+"""Of files with unknown positions; with main effects alone 2, others 1: what older readers understand."""
 
 _SCALARS = (
     "objective",
@@ -48,7 +48,7 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
     meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
-        "version": np.array(_VERSION if result.main_effects else 1),
+        "version": np.array(3 if result.unknown else 2 if result.main_effects else 1),
         "meta": np.array(json.dumps(meta, default=_number)),
         "weights": result.weights,
         "mode_names": np.array(result.labels.names),
@@ -59,6 +59,8 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
         arrays["intercept"] = np.array(result.intercept)
         modes = [result.labels.names.index(name) for name in result.main_effects]
         arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
+    places = {result.labels.names.index(name): at for name, at in result.unknown.items()}
+    arrays |= {f"unknown_{n}": at for n, at in places.items()}
     arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
@@ -118,6 +120,7 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
         trace=trace,
         intercept=float(arrays.get("intercept", 0.0)),
         main_effects=effects,
+        unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
         **{name: meta[name] for name in _SCALARS},
     )

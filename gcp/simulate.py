@@ -11,7 +11,7 @@ from gcp.arguments import whole_number
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.registry import get_loss
-from gcp.result import normalize
+from gcp.normal_form import normalize
 from gcp.start import match_mean
 from gcp.tensors.dense import DenseTensor
 
@@ -70,7 +70,7 @@ def simulate(
     loss = get_loss(loss) if isinstance(loss, str) else loss
     rng = np.random.default_rng(random_state)
     factors = _factors(shape, rank, loss, scale, rng)
-    truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True))
+    truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense import model_values
 
     values: Any = loss.sample(model_values(factors, shape), rng)

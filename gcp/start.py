@@ -229,7 +229,7 @@ def given_factors(
 
 def _as_model(init: Any) -> tuple[Array | None, list[FloatArray]]:
     if hasattr(init, "main_effects"):  # a FitResult: its components
-        init = (init.weights, init.factors)
+        init = (init.weights, init.with_mean_rows().factors)
     if hasattr(init, "factor_matrices"):  # a pyttb ktensor
         init = (init.weights, list(init.factor_matrices))
     if hasattr(init, "factors"):  # a CPTensor

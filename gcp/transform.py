@@ -76,7 +76,7 @@ def transform(
     effects = MainEffects(effect_modes, rank) if result.main_effects else None
     # Balanced factors, as penalties have them at the end of a fit.
     size = result.weights.astype(float) ** (1 / len(names))
-    components = [np.asarray(a, dtype=float) * size for a in result.factors]
+    components = [np.asarray(a, dtype=float) * size for a in result.with_mean_rows().factors]
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
     factors, anchor = components, result.intercept
     if effects is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gcp._typing import Array
 from gcp.errors import DataError, DomainError
 from gcp.kernels import threads
 from gcp.losses.base import Loss
@@ -26,12 +27,15 @@ class Survey:
         Weighted moments of the data.
     saturated_value : float
         Weighted sum of the least values of the loss.
+    known : tuple of ndarray of bool, shapes (I_n,)
+        Positions of each mode of which there is an entry.
     """
 
     total_weight: float
     mean: float
     mean_square: float
     saturated_value: float
+    known: tuple[Array, ...] = ()
 
     @property
     def std(self) -> float:
@@ -58,16 +62,19 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
     )
     if weight == 0:
         raise DataError("The data have no observed entry: every one is missing or of weight 0.")
-    return Survey(weight, x1 / weight, x2 / weight, saturated)
+    parts = [part.known for part in found]
+    known = tensor.cuts.joined_known(parts) if isinstance(tensor, PartitionedTensor) else parts[0]
+    return Survey(weight, x1 / weight, x2 / weight, saturated, tuple(known))
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """Sums by block, the first offender (value and subscript), and how many there are."""
+    """Sums by block, the first offender (value and subscript), how many there are, and the known positions."""
 
     sums: list[tuple[float, float, float, float]]
     offender: tuple[float, tuple[int, ...]] | None
     n_outside: int
+    known: list[Array]
 
     def moved(self, mode: int, first: int) -> _Examined:
         """With the offender's subscript in the whole tensor, of which this is a part."""
@@ -101,7 +108,8 @@ def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
             first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
         elif first is None:
             sums.append(_sums(block, loss))
-    return _Examined(sums, None if first is None else (first[0], tensor.subscript(first[1])), outside)
+    offender = None if first is None else (first[0], tensor.subscript(first[1]))
+    return _Examined(sums, offender, outside, tensor.known_positions())
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:

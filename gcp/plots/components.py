@@ -9,6 +9,7 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.errors import ParameterError
+from gcp.normal_form import marked
 from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
 from gcp.plots.frame import figure_or_new
 from gcp.result import FitResult
@@ -29,7 +30,8 @@ def plot_components(
 
     Named categories are bars, ordered coordinates (numbers, dates, positions) lines. Of more than 40 categories
     only the largest of each component are named. All rows of a column share one vertical scale, in which each
-    column of a factor has norm 1; the weight of a component stands at its left.
+    column of a factor has norm 1; the weight of a component stands at its left. Positions of which nothing is known
+    are left blank.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def plot_components(
         width_ratios=[column.width for column in columns],
     )
     for n, column in enumerate(columns):
-        factor = result.factors[n][:, rows]
+        factor = marked(result, result.labels.names[n], result.factors[n])[:, rows]
         _scale(axes[-1, n], factor, column)
         for row, k in enumerate(rows):
             _draw(axes[row, n], column, factor[:, row], COLORS[k % len(COLORS)])
@@ -107,7 +109,7 @@ def _scale(ax: Axes, factor: FloatArray, column: ModeAxis) -> None:
     """The vertical scale of a column: zero is in it, and names have room above."""
     from matplotlib.ticker import MaxNLocator
 
-    low, high = min(float(factor.min()), 0.0), max(float(factor.max()), 0.0)
+    low, high = min(float(np.nanmin(factor)), 0.0), max(float(np.nanmax(factor)), 0.0)
     span = (high - low) or 1.0
     ax.set_ylim(low - (0.05 * span if low < 0 else 0.0), high + (0.45 if column.is_crowded else 0.08) * span)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], min_n_ticks=3))

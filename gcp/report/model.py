@@ -9,6 +9,7 @@ import numpy as np
 
 from gcp._typing import Array, FloatArray
 from gcp.losses.custom import CustomLoss
+from gcp.normal_form import unknown_in_words
 from gcp.plots.axis import ModeAxis
 from gcp.plots.components import plot_components
 from gcp.report.page import code, pairs, paragraph, picture, table
@@ -39,9 +40,10 @@ def in_words(result: FitResult, tensor: Any) -> str:
     components = "1 component" if result.rank == 1 else f"{result.rank} components"
     beside = " beside an intercept and main effects" if result.main_effects else ""
     explained = f"{result.training_deviance_explained:.1%}"
+    unknown = f" {text}" if (text := unknown_in_words(result)) else ""
     return (
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
-        f"The model explains {explained} of the deviance of the best constant."
+        f"The model explains {explained} of the deviance of the best constant.{unknown}"
     )
 
 

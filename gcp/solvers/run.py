@@ -163,12 +163,19 @@ class Run:
         self.gradient_norm = max(norms)
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds of z at the current margin."""
-        return self.lower + self.margin, self.upper - self.margin
+        """Bounds of z at the current margin; no entry must move for it."""
+        low, high = self.lower + self.margin, self.upper - self.margin
+        return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
+            high, np.minimum(self.z, self.upper)
+        )
 
     def has_room(self, margin: float) -> bool:
-        """True if there are finite bounds, and the current point keeps the margin from all of them."""
-        inside = np.all(self.z >= self.lower + margin) and np.all(self.z <= self.upper - margin)
+        """True if there are finite bounds, and the current point keeps the margin from all of them.
+
+        Entries that may move but that the objective does not see (nothing is known of their position) do not count.
+        """
+        unseen = (self.grad == 0) & (self.lower < self.upper)
+        inside = np.all(unseen | ((self.z >= self.lower + margin) & (self.z <= self.upper - margin)))
         return bool(inside and (np.isfinite(self.lower).any() or np.isfinite(self.upper).any()))
 
     def release(self) -> bool:

@@ -64,6 +64,9 @@ class TensorData(Protocol):
     def subscript(self, position: int) -> tuple[int, ...]:
         """The subscript of an entry that `blocks` numbered."""
 
+    def known_positions(self) -> list[Array]:
+        """For each mode, a boolean vector (I_n,): at which positions there is an entry of positive weight."""
+
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at the entries that the kind covers, shaped like `values`."""
 

@@ -134,6 +134,14 @@ class DenseTensor:
         """The subscript of the entry at a position of `blocks`."""
         return self._layout.subscript(position)
 
+    def known_positions(self) -> list[Array]:
+        """For each mode, where there is an entry of positive weight."""
+        if self.entry_weights is None:
+            return [np.ones(size, bool) for size in self.shape]
+        modes = range(self.ndim)
+        weights = self.entry_weights
+        return [np.asarray(weights.any(axis=tuple(k for k in modes if k != n))) for n in modes]
+
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at every entry: an array of this tensor's shape."""
         return kernel.model_values(factors, self.shape)

@@ -89,6 +89,13 @@ class ListedTensor:
         row = self.listing.subs[position].tolist()
         return tuple(row[self.listing.order.index(n)] for n in range(self.ndim))
 
+    def known_positions(self) -> list[Array]:
+        """For each mode, where there is a listed entry."""
+        found = [np.zeros(size, bool) for size in self.shape]
+        for column, mode in enumerate(self.listing.order):
+            found[mode][self.listing.subs[:, column]] = True
+        return found
+
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at the listed entries."""
         return listed.model_values(self.listing, factors, (), self.dtype)

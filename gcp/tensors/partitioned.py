@@ -51,6 +51,11 @@ class Cuts:
         """The inverse of `split`."""
         return [*shared[: self.mode], np.concatenate(list(own)), *shared[self.mode :]]
 
+    def joined_known(self, parts: Sequence[Sequence[Array]]) -> list[Array]:
+        """What the parts' `known_positions` say of the whole."""
+        merge = [np.concatenate if n == self.mode else np.logical_or.reduce for n in range(len(parts[0]))]
+        return [join(column) for join, column in zip(merge, zip(*parts, strict=True), strict=True)]
+
 
 class PartitionedTensor:
     """A tensor cut into parts along one mode.
@@ -139,6 +144,10 @@ class PartitionedTensor:
     def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
         """``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
         return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
+
+    def known_positions(self) -> list[Array]:
+        """For each mode, where any part has an entry of positive weight; a pass over the data."""
+        return self.cuts.joined_known(self.map(_known_positions))
 
     def blocks(self) -> Iterator[Block]:
         """Not for data in parts, which are examined part by part."""
@@ -259,6 +268,10 @@ def partial(mode: int, value: float, *groups: Arrays) -> Partial:
         sums += [a for n, a in enumerate(arrays) if n != mode]
         rows += [arrays[mode]] if arrays else []
     return sums, rows
+
+
+def _known_positions(part: TensorData, _: None = None) -> list[Array]:
+    return part.known_positions()
 
 
 def _model_values(part: TensorData, factors: Arrays) -> FloatArray:

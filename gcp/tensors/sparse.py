@@ -228,6 +228,21 @@ class SparseTensor(ListedTensor):
         w = self.listing.w
         return self.unlisted_weight() + (len(self.listing.x) if w is None else float(w.sum()))
 
+    def known_positions(self) -> list[Array]:
+        """For each mode, where there is a cell of positive weight: where not all of the slice is missing."""
+        inside = [np.ones(size, bool) for size in self.shape]
+        if self.mode_weights is not None:
+            inside = [u > 0 for u in self.mode_weights]
+        if self.listing.w is None:
+            return inside
+        counts = [int(np.count_nonzero(mask)) for mask in inside]
+        without = self.listing.subs[self.listing.w == 0]
+        for column, mode in enumerate(self.listing.order):
+            cells = entries.cells_of(tuple(counts[:mode] + counts[mode + 1 :]))
+            gone = np.bincount(without[:, column].astype(np.int64), minlength=self.shape[mode])
+            inside[mode] &= gone < cells
+        return inside
+
     def blocks(self) -> Iterator[Block]:
         """All listed entries in runs of bounded size, then all zeros as one entry of their weight."""
         yield from super().blocks()
