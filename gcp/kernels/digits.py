@@ -6,6 +6,7 @@ right, and no way of writing numbers needs to be foreseen.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from fractions import Fraction
 from typing import Any
@@ -13,9 +14,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from gcp.kernels.jit import jit
+from gcp.kernels.jit import instruction, jit
 
 _TENS = np.array([10**k for k in range(20)], np.uint64)
 _EXACT = np.array([10.0**k for k in range(23)])
@@ -46,7 +46,7 @@ def _load(builder: Any, address: Any, bits: int) -> Any:
     return found
 
 
-@intrinsic
+@instruction(lambda address: np.uint8(ctypes.c_uint8.from_address(address).value))
 def byte(context: Any, address: Any) -> Any:
     """The byte at an address: of an array passed on, Numba would count the references at every call."""
 
@@ -56,7 +56,7 @@ def byte(context: Any, address: Any) -> Any:
     return types.uint8(types.int64), build
 
 
-@intrinsic
+@instruction(lambda address: np.uint64(int.from_bytes(ctypes.string_at(address, 8), "little")))
 def _eight(context: Any, address: Any) -> Any:
     """Eight bytes from an address on, as one word, the first lowest."""
 
@@ -67,7 +67,7 @@ def _eight(context: Any, address: Any) -> Any:
     return types.uint64(types.int64), build
 
 
-@intrinsic
+@instruction(lambda word: np.uint64((int(word) & -int(word)).bit_length() - 1 if word else 64))
 def _zero_bits_below(context: Any, word: Any) -> Any:
     """Number of zero bits below the lowest one; 64 if there is none."""
 

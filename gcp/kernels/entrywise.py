@@ -11,12 +11,13 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from gcp.formula import Formula
 from gcp.kernels import formulas, linked
 from gcp.kernels.formulas import Function, inlined
+from gcp.kernels.jit import DISABLED
 
 RUN = 256
 """Most entries in a run; a multiple of 32. A run's arrays fit the first-level cache."""
 
 
-def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None = None) -> int:
+def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None = None) -> Any:
     """Where the compiled function lies, for `linked.call`.
 
     Its arguments: data x, entry weights w, weights z of the zero part, model values, and as outputs: the model values
@@ -48,7 +49,9 @@ def _compiled(f: Function, df: Function, curvature: Function | None, n_params: i
 
 
 def _run_function(value: Function, deriv: Function, bend: Function | None, n_params: int) -> Function:
-    if n_params:
+    if DISABLED:
+        unpack: Function = tuple
+    elif n_params:
         unpack = inlined(lambda params: to_fixed_tuple(params, n_params), False)
     else:
         unpack = inlined(lambda params: (), False)

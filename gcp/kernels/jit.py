@@ -27,7 +27,7 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
-from numba.extending import _Intrinsic
+from numba.extending import _Intrinsic, intrinsic
 
 Function = Callable[..., Any]
 
@@ -78,6 +78,14 @@ def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
     if identity and not DISABLED:
         dispatcher._cache = _Cache(function, f"{identity} {sorted(fastmath)}")
     return dispatcher
+
+
+def instruction(python: Function) -> Callable[[Any], Any]:
+    """Make an instruction of compiled code, as Numba's `intrinsic`, of which `python` is what it does.
+
+    `python` runs in its place where compiling is disabled.
+    """
+    return lambda build: python if DISABLED else intrinsic(build)
 
 
 class _Cache(NullCache):  # type: ignore[misc]

@@ -13,9 +13,9 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
 from gcp.kernels import khatri_rao, products
+from gcp.kernels.jit import DISABLED, instruction
 
 _M, _V, _N, _R = "matrix", "vector", "number", "run"
 _FUNCTIONS = {
@@ -30,7 +30,7 @@ ENTRYWISE = (_R,) * 8
 
 
 @lru_cache(maxsize=2)
-def addresses(dtype: np.dtype[Any]) -> tuple[int, ...]:
+def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """Where the functions lie in this process, compiled for matrices of one type.
 
     In this order: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
@@ -49,14 +49,18 @@ def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]
     return tuple(of[kind] for kind in kinds)
 
 
-def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> int:
-    """Where a function lies in this process, compiled for arguments of these kinds and numbers of one type."""
+def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
+    """Where a function lies in this process, compiled for arguments of these kinds and numbers of one type.
+
+    The function itself where compiling is disabled.
+    """
+    if DISABLED:
+        return function
     compiled = function.get_compile_result(types.none(*_types(kinds, from_dtype(dtype))))
-    found: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    return found
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-@intrinsic
+@instruction(lambda function, *arguments: function(*arguments))
 def call(context, address, *arguments):  # type: ignore[no-untyped-def]
     """Call the function at an address, which must have been made for the type of these arrays."""
     known = (*_FUNCTIONS.values(), ENTRYWISE)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from gcp.kernels.jit import jit
+from gcp.kernels.jit import instruction, jit
 
 _LINE = 64
 """Bytes that come at once."""
 
 
-@intrinsic
+@instruction(lambda array, index: None)
 def _line(context, array, index):  # type: ignore[no-untyped-def]
     """Bring one line into the first-level cache; harmless outside the array."""
 

@@ -14,9 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
 from gcp._typing import FloatArray
+from gcp.kernels.jit import instruction
 
 _BYTES = 32
 _FUSED = ("contract",)
@@ -72,7 +73,7 @@ def _multiply_add(builder, a, b, c):
     return builder.fadd(builder.fmul(a, b, flags=_FUSED), c, flags=_FUSED)
 
 
-@intrinsic
+@instruction(lambda like: np.zeros(lanes(like.dtype), like.dtype))
 def zero(context, like):
     """A vector of zeros, of the type of an array."""
 
@@ -82,7 +83,7 @@ def zero(context, like):
     return _Vector(like.dtype)(like), build
 
 
-@intrinsic
+@instruction(lambda number: np.full(lanes(number.dtype), number))
 def fill(context, number):
     """A vector whose numbers are all the same."""
 
@@ -95,7 +96,7 @@ def fill(context, number):
     return _Vector(number)(number), build
 
 
-@intrinsic
+@instruction(lambda array, index: array[index : index + lanes(array.dtype)].copy())
 def load(context, array, index):
     """The vector at a place of a flat array."""
 
@@ -106,7 +107,7 @@ def load(context, array, index):
     return _Vector(array.dtype)(array, types.intp), build
 
 
-@intrinsic
+@instruction(lambda vector, array, index: array.__setitem__(slice(index, index + vector.size), vector))
 def store(context, vector, array, index):
     """Write a vector to a place of a flat array."""
 
@@ -119,7 +120,7 @@ def store(context, vector, array, index):
     return types.void(vector, array, types.intp), build
 
 
-@intrinsic
+@instruction(lambda a, b, c: a * b + c)
 def multiply_add(context, a, b, c):
     """a * b + c."""
 
@@ -129,7 +130,7 @@ def multiply_add(context, a, b, c):
     return a(a, a, a), build
 
 
-@intrinsic
+@instruction(np.sum)
 def total(context, vector):
     """The sum of its numbers."""
 
@@ -151,7 +152,11 @@ def total(context, vector):
 # `tail`. An entry's rows are a tuple of places: the first in `head`, the others in `tail`.
 
 
-@intrinsic
+@instruction(
+    lambda subs, entry, offsets, width: tuple(
+        (offset + int(sub)) * width for offset, sub in zip(offsets, subs[entry], strict=True)
+    )
+)
 def rows_of(context, subs, entry, offsets, width):
     """Where the rows of an entry begin: (offset + subscript) * width for every column of a matrix of subscripts."""
     n_modes = len(offsets)
@@ -178,7 +183,13 @@ def _vectors(context, builder, signature, args, head, rows, vector):
     return found
 
 
-@intrinsic
+def _at(head: FloatArray, tail: FloatArray, rows: tuple[int, ...], column: int) -> list[FloatArray]:
+    """As Python: the vectors at `rows`, the first in `head`, the others in `tail`."""
+    places = [(tail if n else head, row + column) for n, row in enumerate(rows)]
+    return [array[place : place + lanes(array.dtype)] for array, place in places]
+
+
+@instruction(lambda sums, *place: sums + np.prod(_at(*place), axis=0))
 def add_product(context, sums, head, tail, rows, column):
     """sums + the product of all modes' vectors."""
 
@@ -194,7 +205,11 @@ def add_product(context, sums, head, tail, rows, column):
     return sums(sums, head, tail, rows, types.intp), build
 
 
-@intrinsic
+@instruction(
+    lambda stack, rows, column: (
+        np.prod([load(stack, row + column) for row in rows], axis=0) if rows else zero(stack) + 1
+    )
+)
 def product(context, stack, rows, column):
     """The product of the vectors at all rows of one flat array; ones if there are none."""
 
@@ -209,7 +224,15 @@ def product(context, stack, rows, column):
     return _Vector(stack.dtype)(stack, rows, types.intp), build
 
 
-@intrinsic
+def _spread(y: FloatArray, factors: Any, gradients: Any, rows: tuple[int, ...], column: int) -> None:
+    """As Python: `spread`."""
+    (head, tail), (head_sums, tail_sums) = factors, gradients
+    values, sums = _at(head, tail, rows, column), _at(head_sums, tail_sums, rows, column)
+    for n, total_ in enumerate(sums):
+        total_ += np.prod([y, *values[:n], *values[n + 1 :]], axis=0)
+
+
+@instruction(_spread)
 def spread(context, y, factors, gradients, rows, column):
     """Add to every mode's gradient y times the product of the other modes' vectors.
 

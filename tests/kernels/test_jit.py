@@ -231,3 +231,48 @@ def test_an_installation_and_a_home_that_may_not_be_written_to(tmp_path):
     ]
     assert said == ["768.0 0\n", "768.0 1\n"]
     assert not any(path.suffix == ".compiled" for path in files(package) + files(home))
+
+
+AS_PYTHON = """
+import sys
+import numpy as np
+import gcp
+from gcp.kernels import products
+
+assert type(products.model).__name__ == "function"
+rng = np.random.default_rng(0)
+for ndim in (1, 2, 3, 4):
+    shape = (4, 3, 2, 2)[:ndim]
+    factors = [rng.random((size, 2)) + 0.2 for size in shape]
+    m = np.einsum(",".join(f"{k}r" for k in "abcd"[:ndim]) + "->" + "abcd"[:ndim], *factors)
+    x = rng.poisson(m).astype(float)
+    cells = np.argwhere(x >= 0)
+    sparse = gcp.SparseTensor(cells[x.ravel() > 0], x[x > 0], shape)
+    for data in (x, gcp.ObservedTensor(cells, x.ravel(), shape), sparse):
+        objective = gcp.build_objective(data, "poisson", n_threads=1)
+        value, gradients = objective.value_and_grad(factors)
+        assert np.isclose(value, objective.loss.value(x, m).sum(), rtol=1e-10), (ndim, type(data))
+        for n in range(ndim):
+            step = np.zeros_like(factors[n])
+            step[0, 1] = 1e-5
+            up, down = ([*factors[:n], factors[n] + s * step, *factors[n + 1 :]] for s in (1, -1))
+            slope = (objective.value_and_grad(up)[0] - objective.value_and_grad(down)[0]) / 2e-5
+            assert np.isclose(gradients[n][0, 1], slope, rtol=1e-6, atol=1e-8), (ndim, type(data), n)
+    if ndim == 3:
+        fits = [gcp.fit_gcp(d, 1, loss=loss, random_state=0, n_threads=1).objective
+            for d in (x, gcp.ObservedTensor(cells, x.ravel(), shape)) for loss in ("poisson", "gaussian")]
+open(sys.argv[1], "w").write("1 1 1 3.5\\n2 3 4 -1e3\\n")
+assert gcp.read_tensor(sys.argv[1]).values[1, 2, 3] == -1000
+print(np.allclose(fits[:2], fits[2:], rtol=1e-6))
+"""
+
+
+def test_without_compiling_all_runs_as_python(tmp_path):
+    """For debuggers and tools that measure coverage."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AS_PYTHON, str(tmp_path / "a.tns")],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True\n", done.stderr
