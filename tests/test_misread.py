@@ -304,3 +304,240 @@ def test_arrays_of_every_protocol_are_read(make):
 
 def test_whole_numbers_in_a_range_are_read():
     assert as_tensor(range(3)).values.tolist() == [0, 1, 2]
+
+
+# ---- tables in files without a header, and wide ones
+
+HEADLESS = {
+    "one number": "a,x,1\nb,y,2\na,y,3\n",
+    "ratings": "196,242,3,881250949\n186,302,3,891717742\n22,377,1,878887116\n",
+    "the same label twice": "1,1,5\n1,2,3\n2,1,4\n",
+    "fractions": "a,x,0.5\nb,y,-2e3\n",
+    "days": "2020-01-01,x,4\n2020-01-02,y,2\n",
+    "no value in line 1": "a,x,NA\nb,y,2\n",
+}
+
+
+@pytest.mark.parametrize("kind", HEADLESS)
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_a_table_without_a_header_loses_no_row(tmp_path, capsys, kind, ending):
+    text = HEADLESS[kind]
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    with pytest.raises(DataError, match=r"Columns are called .* header=False \(--no-header\)"):
+        gcp.read_tensor(path, unlisted="missing")
+    assert main(["info", str(path), "--unlisted", "zero"]) == 2
+    assert "--no-header" in capsys.readouterr().err
+    rows = [line.split(",") for line in text.split()]
+    tensor = gcp.read_tensor(path, header=False, modes=[0, 1], value=2, unlisted="missing")
+    assert tensor.shape == (len({row[0] for row in rows}), len({row[1] for row in rows}))
+    known = sum(row[2] != "NA" for row in rows)
+    assert np.count_nonzero(~np.isnan(tensor.values) & (tensor.entry_weights != 0)) == known
+    command = ["info", str(path), "--no-header", "--modes", "0,1", "--value", "2", "--unlisted", "missing"]
+    assert main(command) == 0
+
+
+def test_a_header_that_is_named_is_one(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,x,1\nb,y,2\na,y,3\n")
+    tensor = gcp.read_tensor(path, modes=["a", "x"], value="1", unlisted="missing")
+    assert tensor.labels.names == ("a", "x")
+    path.write_text("country,1990\nA,1\nB,2\n")
+    assert gcp.read_tensor(path, modes=["country"]).values.tolist() == [1, 2]
+
+
+def test_separators(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("1\tb\t3\n2\tc\t4\n")
+    with pytest.raises(DataError, match=r"separated by tabs: separator='\\t'"):
+        gcp.read_tensor(path)
+    for separator in ("\t", "TAB"):
+        tensor = gcp.read_tensor(path, header=False, separator=separator, unlisted="zero")
+        assert tensor.values.tolist() == [[3, 0], [0, 4]]
+        assert tensor.labels.names == ("0", "1")
+    options = [
+        "--no-header",
+        "--separator",
+        "TAB",
+        "--modes",
+        "0,1",
+        "--value",
+        "2",
+        "--unlisted",
+        "zero",
+        "--json",
+    ]
+    assert main(["info", str(path), *options]) == 0
+    assert '"mean": 1.75' in capsys.readouterr().out
+    with pytest.raises(gcp.ParameterError, match="one character"):
+        gcp.read_tensor(path, separator="::")
+
+
+X = np.array([[1.5, 2.5, 3.5], [4.5, np.nan, 6.5]])
+WIDE = {
+    "years": (["1990", "1991", "1992"], [1990, 1991, 1992]),
+    "wavelengths": (["230", "235.5", "240"], [230, 235.5, 240]),
+    "days": (
+        ["2020-01-01", "2020-01-02", "2020-02-01"],
+        np.array(["2020-01-01", "2020-01-02", "2020-02-01"], "M8[D]"),
+    ),
+    "days as elsewhere": (["01/02/2020", "02/02/2020", "03/02/2020"], None),
+    "quarters": (["2020Q1", "2020Q2", "2020Q3"], None),
+    "months": (["Jan", "Feb", "Mar"], None),
+    "years of R": (["X1990", "X1991", "X1992"], None),
+    "numbers with zeros": (["007", "07", "7"], None),
+}
+
+
+def write_wide(path, names, x):
+    frame = pd.DataFrame(x, columns=names)
+    frame.insert(0, "country", ["B", "A"])
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False)
+
+
+@pytest.mark.parametrize("kind", WIDE)
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_a_wide_table_is_no_tensor_of_many_modes(tmp_path, capsys, kind, ending):
+    names, labels = WIDE[kind]
+    path = tmp_path / f"a{ending}"
+    write_wide(path, names, X)
+    with pytest.raises(DataError, match=r"Columns are called .* wide=\"year\" \(--wide year\)"):
+        gcp.read_tensor(path, unlisted="missing")
+    tensor = gcp.read_tensor(path, wide="year")
+    np.testing.assert_array_equal(tensor.values, X[::-1])
+    assert tensor.labels == gcp.ModeLabels(
+        ["country", "year"], [["A", "B"], names if labels is None else labels]
+    )
+    assert main(["info", str(path), "--wide", "year"]) == 0
+    assert "year" in capsys.readouterr().out
+
+
+def test_a_wide_table_of_other_columns(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("gene,tissue,s1,s2,s3\nA,x,1.25,2.5,3.5\nB,y,4.5,5.25,6.5\nA,y,7.5,8.5,9.75\n")
+    with pytest.raises(DataError, match=r"'s1' and 's2' hold fractions.*wide="):
+        gcp.read_tensor(path, unlisted="missing")
+    with pytest.raises(DataError, match="3 of the 12 cells"):
+        gcp.read_tensor(path, wide="sample")
+    tensor = gcp.read_tensor(path, wide="sample", unlisted="zero")
+    assert tensor.labels.names == ("gene", "tissue", "sample")
+    assert tensor.values[0].tolist() == [[1.25, 2.5, 3.5], [7.5, 8.5, 9.75]]
+    assert tensor.values[1].tolist() == [[0, 0, 0], [4.5, 5.25, 6.5]]
+    path.write_text("gene,s1,s2\nA,1,2\nA,3,4\n")
+    with pytest.raises(DataError, match=r"line 2, column 's1' and line 3, column 's1' list the same cell"):
+        gcp.read_tensor(path, wide="sample")
+    path.write_text("gene,s1,s2\nA,1,2\nB,3,oops\n")
+    with pytest.raises(DataError, match="'s2' should hold numbers: found 'oops' in line 3"):
+        gcp.read_tensor(path, wide="sample")
+    with pytest.raises(gcp.ParameterError, match="does not apply to a wide table"):
+        gcp.read_tensor(path, wide="sample", value="s1")
+
+
+def test_an_emission_matrix_with_nothing_in_its_corner(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(",230,235,240\n290,1.5,2.5,3.5\n294,4.5,,6.5\n")
+    with pytest.raises(DataError, match="wide="):
+        gcp.read_tensor(path)
+    tensor = gcp.read_tensor(path, wide="excitation")
+    np.testing.assert_array_equal(tensor.values, X)
+    assert tensor.labels == gcp.ModeLabels(["mode_0", "excitation"], [[290, 294], [230, 235, 240]])
+
+
+# ---- identifiers that are numbers in form only
+
+IDS = {
+    "leading zeros": ["007", "7", "07"],
+    "beyond 64 bits": ["9223372036854775808", "9223372036854775809", "9223372036854775810"],
+    "beyond a float": ["9007199254740992", "9007199254740993", "9007199254740994"],
+    "beyond unsigned 64 bits": ["18446744073709551616", "18446744073709551617", "18446744073709551618"],
+    "beside fractions": ["9007199254740992", "9007199254740993", "0.5"],
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", "quoted.csv", "wide.csv"])
+def test_identifiers_neither_merge_nor_change(tmp_path, kind, ending):
+    ids = IDS[kind]
+    path = tmp_path / f"a{ending}"
+    mark = '"' if ending == "quoted.csv" else ""
+    rows = [f"{mark}{one}{mark},{k + 1}" for k, one in enumerate(ids)]
+    text = "id,b\n" + "".join(f"{row},{k}\n" for k, row in enumerate(rows))
+    text = text.replace("id,b", "id,s,t" if ending == "wide.csv" else "id,b,value")
+    path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    options = {"wide": "sample", "modes": ["id"]} if ending == "wide.csv" else {"unlisted": "missing"}
+    tensor = gcp.read_tensor(path, **options)
+    assert sorted(map(str, tensor.labels.coords[0].tolist())) == sorted(ids)
+    assert tensor.shape[0] == 3
+
+
+def test_numbers_stay_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,value\n0.50,10,1\n1e3,9,2\n.5,10,3\n")
+    tensor = gcp.read_tensor(path, unlisted="zero")
+    assert tensor.labels == gcp.ModeLabels(["x", "y"], [[0.5, 1000], [9, 10]])
+    assert tensor.values.tolist() == [[0, 4], [2, 0]]
+
+
+@pytest.mark.parametrize("kind", ["beyond 64 bits", "beyond a float", "beyond unsigned 64 bits"])
+def test_identifiers_of_frames(kind):
+    ids = [int(one) for one in IDS[kind]]
+    for column in (ids, pd.Series(ids, dtype=object), list(map(str, ids))):
+        frame = pd.DataFrame({"id": column, "v": [1, 2, 3]})
+        coord = gcp.from_frame(frame, ["id"], "v").labels.coords[0]
+        assert [str(one) for one in coord.tolist()] == [str(one) for one in ids]
+    lost = pd.DataFrame({"id": [*map(float, ids)], "v": [1, 2, 3]})
+    with pytest.raises(DataError, match="'id' are floats of more digits than these hold"):
+        gcp.from_frame(lost, ["id"], "v")
+    index = pd.MultiIndex.from_arrays([lost["id"].unique(), ["a"] * lost["id"].nunique()])
+    with pytest.raises(DataError, match="floats of more digits"):
+        gcp.fit_gcp(pd.Series(range(len(index)), index=index), 1)
+    frame = pd.DataFrame({"hertz": [1e16, 2.5e17], "v": [1, 2]})
+    assert gcp.from_frame(frame, ["hertz"], "v").labels.coords[0].tolist() == [1e16, 2.5e17]
+
+
+# ---- what is said of tables that cannot be read
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("user;item;value\na;x;1,5\n", r"line 1: .*separated by semicolons: separator=';'"),
+        ("# by me\nuser,item,value\na,x,1\n", "line 1 is a comment, '# by me'"),
+        (
+            "user,item,value\na,x,1,\n",
+            r"line 2: expected 3 fields, found 4 \(the line ends with a separator\)",
+        ),
+        ("user,item,value,\na,x,1,5\n", "Column 4 has no name"),
+        (
+            ",".join(f"c{k}" for k in range(100)) + "\n" + ",".join("1" * 100),
+            "99 columns beside the values.*64 modes",
+        ),
+        ('user,item,value\na,x,"1,5"\n', r"found '1,5' in line 2.*decimal=','"),
+        ("user,item,value\n\na,x,1\n\n\nb,y,oops\n", "found 'oops' in line 6"),
+        ("Unnamed: 0,user,value\n0,a,1\n", "Column 1 has no name"),
+    ],
+)
+def test_what_is_said_of_bad_tables(tmp_path, text, message):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        gcp.read_tensor(path, unlisted="zero")
+
+
+def test_separators_at_the_ends_of_lines_hold_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("user,item,value,\na,x,1,\nb,y,2,\n")
+    assert gcp.read_tensor(path, unlisted="zero").values.tolist() == [[1, 0], [0, 2]]
+    path.write_text("user;item;value\na;x;1,5\n")
+    with pytest.raises(DataError, match=r"decimal=','"):
+        gcp.read_tensor(path, separator=";")
+
+
+def test_very_many_columns_are_refused_at_once(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(",".join(f"c{k}" for k in range(10**5)) + "\n" + ",".join("1" * 10**5) + "\n")
+    with pytest.raises(DataError, match="99,999 columns beside the values"):
+        gcp.read_tensor(path)

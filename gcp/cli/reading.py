@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gcp.tensors.listing import Tensor
     from gcp.tensors.partitioned import PartitionedTensor
 
-_OPTIONS = ("modes", "value", "unlisted", "aggregate", "variable")
+_OPTIONS = ("modes", "value", "wide", "header", "separator", "unlisted", "aggregate", "variable")
 
 INPUT_HELP = (
     "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb, .txt, .h5, .hdf5 or .zarr; or the "
@@ -35,6 +35,23 @@ def add_reading_options(parser: Parser) -> None:
         "--value",
         metavar="COLUMN",
         help='tables: the column of numbers (default: "value", else the last that is not a mode)',
+    )
+    group.add_argument(
+        "--wide",
+        metavar="MODE",
+        help="tables with a column for each position of a mode (country, 1990, 1991, ...): the name of that mode",
+    )
+    group.add_argument(
+        "--no-header",
+        dest="header",
+        action="store_false",
+        default=None,
+        help=".csv: the first line is data; the columns are called 0, 1, ...",
+    )
+    group.add_argument(
+        "--separator",
+        metavar="CHARACTER",
+        help=".csv: what separates the columns, such as ';' or TAB (default: a comma)",
     )
     group.add_argument(
         "--unlisted",

@@ -43,6 +43,9 @@ def read_tensor(
     value: str | None = None,
     unlisted: str | None = None,
     aggregate: str | None = None,
+    wide: str | None = None,
+    header: bool = True,
+    separator: str | None = None,
     variable: str | None = None,
     memory: int | str | None = None,
 ) -> Tensor | PartitionedTensor:
@@ -55,9 +58,17 @@ def read_tensor(
         `.parquet` (long tables: one row per cell), `.mat`, `.ttb`, `.txt` (Tensor Toolbox text), `.h5`, `.hdf5`, or
         a folder `.zarr`.
     modes : sequence of str, optional
-        Tables: the columns that give the modes, in order. Default: all but the value column.
+        Tables: the columns that give the modes, in order. Default: all but the value column, of a wide table those
+        that are not called by a number or a date.
     value : str, optional
         Tables: the column of numbers. Default: the one called "value", else the last that is not a mode.
+    wide : str, optional
+        Tables: the name of a mode whose positions have a column each (`country, 1990, 1991`). Empty cells are
+        missing.
+    header : bool, default True
+        `.csv`: whether the first line names the columns; if not, they are called 0, 1, ...
+    separator : str, optional
+        `.csv`: what separates columns, one character or "TAB". Default: a comma.
     unlisted : {"zero", "missing"}, optional
         Listings: what a cell means that the file does not list. Default: "zero" for `.tns` and `sptensor`
         files, which are defined so; a table that leaves cells out needs the choice.
@@ -102,6 +113,9 @@ def read_tensor(
         "unlisted": unlisted,
         "aggregate": aggregate,
         "variable": variable,
+        "wide": wide,
+        "header": None if header else False,
+        "separator": separator,
     }
     options = {name: option for name, option in given.items() if option is not None}
     if foreign := sorted(set(options) - form.options):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,17 +12,18 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io import csv_text
 from gcp.io.base import Format, observed, refuse_weights
+from gcp.io.columns import tensor_of
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.frames import tensor_from_table
 from gcp.tensors.listing import Tensor
 from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate"})
+_OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate", "wide"})
 
 
 def _imported(*names: str) -> list[ModuleType]:
@@ -36,42 +35,8 @@ def _imported(*names: str) -> list[ModuleType]:
 
 
 def _read_csv(file: BinaryIO, **options: Any) -> Tensor:
-    _, arrow, arrow_csv = _imported("pandas", "pyarrow", "pyarrow.csv")
-    content = file.read()
-    try:
-        table = arrow_csv.read_csv(
-            arrow.BufferReader(content),
-            # one block, so that the type of a column follows from all of it
-            read_options=arrow_csv.ReadOptions(block_size=min(len(content) + 1, 2**31 - 1)),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            # "NA" and "None" are labels like any other; numbers are sorted out later
-            convert_options=arrow_csv.ConvertOptions(
-                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
-        )
-    except arrow.ArrowInvalid as error:
-        raise _blame(content, str(error)) from None
-    if len(table.column_names) == 1:
-        raise FormatError(
-            f"line 1: expected a header of columns separated by commas, found {table.column_names[0][:60]!r}."
-        )
-    if any(arrow.types.is_binary(kind) for kind in table.schema.types):
-        raise FormatError("expected UTF-8 text: found other bytes.")
-    return _from_frame(_frame_of(table), "line {}".format, 2, **options)
-
-
-def _blame(content: bytes, message: str) -> FormatError:
-    """Find the line whose number of fields differs from the header's."""
-    reader = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
-    width = 0
-    try:
-        for fields in reader:
-            width = width or len(fields)
-            if fields and len(fields) != width:
-                return FormatError(f"line {reader.line_num}: expected {width} fields, found {len(fields)}.")
-    except csv.Error as error:
-        message = f"line {reader.line_num}: {error}"
-    return FormatError(f"not a table: {message}.")
+    _imported("pandas", "pyarrow", "pyarrow.csv")
+    return csv_text.read(file, **options)
 
 
 def _read_parquet(file: BinaryIO, **options: Any) -> Tensor:
@@ -79,11 +44,11 @@ def _read_parquet(file: BinaryIO, **options: Any) -> Tensor:
     try:
         table = parquet.read_table(file)
         written_index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
-        frame = _frame_of(table.drop_columns(written_index))
+        frame = csv_text.frame_of(table.drop_columns(written_index))
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(error) from error
     try:
-        return _from_frame(frame, "row {}".format, 1, **options)
+        return tensor_of(frame, lambda row: f"row {row + 1}", **options)
     except arrow.ArrowException as error:  # texts are unpacked when they are used
         raise _no_parquet(error) from error
 
@@ -91,36 +56,6 @@ def _read_parquet(file: BinaryIO, **options: Any) -> Tensor:
 def _no_parquet(error: Exception) -> FormatError:
     reason = str(error).rstrip(".")
     return FormatError(f"not a .parquet file, or one that is damaged or cut short: {reason}.")
-
-
-def _frame_of(table: Any) -> pd.DataFrame:
-    return table.to_pandas(ignore_metadata=True, date_as_object=False)
-
-
-def _from_frame(
-    frame: pd.DataFrame,
-    name_row: Callable[[int], str],
-    first: int,
-    modes: Sequence[str] | None = None,
-    value: str | None = None,
-    unlisted: str | None = None,
-    aggregate: str | None = None,
-) -> Tensor:
-    """The tensor of a table, with the defaults for the columns; rows are named from `first` on."""
-    names = list(frame.columns)
-    if value is None:
-        rest = [name for name in names if modes is None or name not in modes]
-        if not rest:
-            raise DataError(f"All columns are modes: {names}. A table needs a column of values as well.")
-        value = "value" if "value" in rest else rest[-1]
-    if modes is None:
-        modes = [name for name in names if name != value]
-        if "" in modes:
-            raise DataError(
-                f"Column {modes.index('') + 1} has no name (row numbers that pandas wrote?): "
-                "name the columns to use with modes=."
-            )
-    return tensor_from_table(frame, modes, value, unlisted, aggregate, lambda row: name_row(row + first))
 
 
 def _frame(tensor: Tensor, form: str, keep_order: bool) -> pd.DataFrame:
@@ -172,5 +107,5 @@ def _write_parquet(file: BinaryIO, tensor: Tensor) -> None:
     _frame(tensor, ".parquet", keep_order=True).to_parquet(file, index=False)
 
 
-CSV = Format(_read_csv, _write_csv, _OPTIONS)
+CSV = Format(_read_csv, _write_csv, _OPTIONS | {"header", "separator"})
 PARQUET = Format(_read_parquet, _write_parquet, _OPTIONS)

@@ -13,6 +13,7 @@ from gcp.tensors import streamed
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.foreign import from_pydata, from_scipy
+from gcp.tensors.frames import exact
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor, tensor_from_listing
 from gcp.tensors.observed import ObservedTensor
@@ -240,7 +241,7 @@ def _from_series(series: pd.Series[Any]) -> Tensor:
         values,
         shape,
         unlisted=None,
-        labels=ModeLabels(names, [np.asarray(level) for level in index.levels]),
+        labels=ModeLabels(names, [exact(np.asarray(level), "the index") for level in index.levels]),
     )
 
 

@@ -19,6 +19,9 @@ from gcp.kernels.listed import Listing
 _LARGEST = 2**53
 """Largest size of a mode: up to here every whole number is also a float."""
 
+MOST_MODES = 64
+"""As NumPy's arrays have."""
+
 _MOST_CELLS = 300
 """Largest power of ten of the number of cells, which is a weight as well."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from gcp.tensors.recognise import columns_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 
 def from_frame(
@@ -118,7 +119,7 @@ def _coded_rows(
 ) -> tuple[Array, Array, list[Array]]:
     """Codes, values and labels of one pandas table of a Dask table."""
     place = (f"row {{}} of partition {k} (counting from 0)").format
-    values = np.ones(len(table), np.int64) if value is None else _numbers(table[value], place)
+    values = np.ones(len(table), np.int64) if value is None else numbers_of(table[value], place)
     coded = [_coded(table[mode], place) for mode in modes]
     return np.stack([codes for codes, _ in coded], axis=1), values, [levels for _, levels in coded]
 
@@ -140,7 +141,7 @@ def tensor_from_table(
         values: Array = np.ones(len(frame), dtype=np.int64)
         unlisted, aggregate = unlisted or "zero", aggregate or "sum"
     else:
-        values = _numbers(frame[value], place)
+        values = numbers_of(frame[value], place)
     coded = [_coded(frame[mode], place) for mode in modes]
     return tensor_from_listing(
         np.stack([codes for codes, _ in coded], axis=1, dtype=np.uint32, casting="unsafe"),
@@ -184,7 +185,33 @@ def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, 
         raise DataError(
             f"Column {column.name!r} has no label in {_places(codes < 0, place)}. Fill in or drop these rows."
         )
-    return codes, _whole_days(np.asarray(levels))
+    return codes, _whole_days(exact(np.asarray(levels), f"column {column.name!r}"))
+
+
+def exact(labels: Array, where: str) -> Array:
+    """Whole numbers as integers of 64 bits or, beyond these, as text.
+
+    Raises
+    ------
+    DataError
+        Floats that have lost digits, as identifiers do that pandas reads beside empty cells.
+    """
+    if labels.dtype.kind == "O" and all(type(label) is int for label in labels):
+        for kind in (np.int64, np.uint64):
+            if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
+                return labels.astype(kind)
+        return labels.astype(str)
+    if labels.dtype.kind == "f":
+        large = labels[np.abs(labels) >= 2.0**53]
+        lost = [
+            x for x in large.tolist() if len(repr(x).partition("e")[0].strip("-0.").replace(".", "")) > 15
+        ]
+        if lost:
+            raise DataError(
+                f"The labels of {where} are floats of more digits than these hold, such as {lost[0]!r}: identifiers "
+                "may have become others. Read them as text or as integers, e.g. pandas.read_csv(path, dtype=str)."
+            )
+    return labels
 
 
 def _whole_days(labels: Array) -> Array:
@@ -195,7 +222,7 @@ def _whole_days(labels: Array) -> Array:
     return labels
 
 
-def _numbers(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
+def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
     """The column as a NumPy array of numbers, NaN where it is empty."""
     import pandas as pd
 
@@ -207,8 +234,10 @@ def _numbers(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
     if kind not in "OUST":
         raise DataError(f"Column {column.name!r} has dtype {column.dtype}: expected numbers. {hint}")
     numbers = pd.to_numeric(column, errors="coerce")
-    bad = (numbers.isna() & column.notna() & ~column.isin(_MISSING_MARKS)).to_numpy()
+    bad = (numbers.isna() & column.notna() & ~column.isin(MISSING_MARKS)).to_numpy()
     if bad.any():
+        if re.fullmatch(r"\s*[+-]?[0-9.]*,[0-9]+\s*", str(column[bad].iloc[0])):
+            hint = "For decimal commas use gcp.from_frame(pandas.read_csv(path, sep=..., decimal=','), ...)."
         raise DataError(
             f"Column {column.name!r} should hold numbers: found {column[bad].iloc[0]!r} in "
             f"{_places(bad, place)}. {hint}"

@@ -1,0 +1,203 @@
+"""Reading .csv: UTF-8 text, one line a row, through PyArrow; and what its first line tells."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io.columns import check_fractions, choose_columns, tensor_of, wide_modes
+from gcp.tensors.listing import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+_LEADING_ZERO = re.compile(rb"(?:^|[^0-9A-Za-z.:-])[+-]?0[0-9]")
+_BLOCK = 2**31 - 1
+_EXACT_DIGITS = 15
+"""So many digits a float can tell apart."""
+
+
+class CsvText:
+    """The text of a .csv file.
+
+    Parameters
+    ----------
+    content : bytes
+    separator : str
+        One character; also the word TAB.
+    has_header : bool
+        Whether the first line that is not empty names the columns; else they are called 0, 1, ...
+
+    Raises
+    ------
+    FormatError
+        A first line that is not one of several columns.
+    """
+
+    def __init__(self, content: bytes, separator: str = ",", has_header: bool = True) -> None:
+        self.content, self.has_header = content, has_header
+        self.separator = "\t" if separator in ("TAB", "tab", "\\t") else separator
+        if len(self.separator) != 1 or not self.separator.isascii() or self.separator in '"\r\n':
+            raise ParameterError(f"separator must be one character, or TAB: found {separator!r}.")
+        try:
+            lines: list[tuple[int, list[str]]] = [*islice(self._rows(), 2), (0, []), (0, [])]
+        except csv.Error as error:
+            raise FormatError(f"line 1: not a table: {error}.") from None
+        (line, first), (_, second), *_ = lines
+        self._check(first, second)
+        self.names = [name.strip() for name in first] if has_header else [str(k) for k in range(len(first))]
+        self.n_columns = len(first)
+        if len(self.names) > 2 and not self.names[-1]:
+            del self.names[-1]  # lines end with separators
+        self.skip = line if has_header else 0
+        self.is_empty = not (second if has_header else first)
+
+    def _check(self, first: list[str], second: list[str]) -> None:
+        """Raise `FormatError` for a first line that is a comment, or has another separator."""
+        line = self.separator.join(first)
+        if line.startswith("#") and len(first) != len(second):
+            raise FormatError(
+                f"line 1 is a comment, {line[:60]!r}: expected the names of the columns. Remove it."
+            )
+        if len(first) > 1:
+            return
+        counts = {other: line.count(other) for other in _SEPARATORS if other != self.separator}
+        best = max(counts, key=lambda other: counts[other])
+        hint = (
+            f" They seem to be separated by {_SEPARATORS[best]}: separator={best!r}." if counts[best] else ""
+        )
+        name = _SEPARATORS.get(self.separator, repr(self.separator))
+        raise FormatError(
+            f"line 1: expected a header of columns separated by {name}, found {line[:60]!r}.{hint}"
+        )
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The fields of all lines that are not empty, and the lines' numbers."""
+        text = io.TextIOWrapper(io.BytesIO(self.content), "utf-8-sig", "replace", newline="")
+        reader = csv.reader(text, delimiter=self.separator)
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
+
+    def line(self, row: int) -> str:
+        """`line 7`, the line that holds a row."""
+        try:
+            number, _ = next(islice(self._rows(), row + self.has_header, None))
+        except (csv.Error, StopIteration):
+            return f"row {row + 1}"
+        return f"line {number}"
+
+    def table(self, texts: Sequence[str] = ()) -> Any:
+        """The columns as a PyArrow table, of the types that they seem to have; or columns `texts` alone, as text.
+
+        Raises
+        ------
+        FormatError
+            Lines of different numbers of fields, or other bytes than text.
+        """
+        arrow, arrow_csv = import_module("pyarrow"), import_module("pyarrow.csv")
+        if self.is_empty:
+            raise DataError("The table has no rows.")
+        text = arrow.dictionary(arrow.int32(), arrow.string())
+        try:
+            table = arrow_csv.read_csv(
+                arrow.BufferReader(self.content),
+                # one block, so that the type of a column follows from all of it
+                read_options=arrow_csv.ReadOptions(
+                    block_size=min(len(self.content) + 1, _BLOCK),
+                    column_names=[*self.names, ""][: self.n_columns],
+                    skip_rows=self.skip,
+                ),
+                parse_options=arrow_csv.ParseOptions(newlines_in_values=True, delimiter=self.separator),
+                # "NA" and "None" are labels like any other; numbers are sorted out later
+                convert_options=arrow_csv.ConvertOptions(
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    column_types=dict.fromkeys(texts, text),
+                    include_columns=list(texts),
+                ),
+            )
+        except arrow.ArrowInvalid as error:
+            raise self._blame(str(error)) from None
+        if any(arrow.types.is_binary(kind) for kind in table.schema.types):
+            raise FormatError("expected UTF-8 text: found other bytes.")
+        if texts or len(self.names) == self.n_columns:
+            return table
+        if table.column(self.n_columns - 1).null_count < len(table):
+            raise DataError(f"Column {self.n_columns} has no name: give it one in line 1.")
+        return table.select(range(self.n_columns - 1))
+
+    def with_labels(self, table: Any, modes: Sequence[str]) -> Any:
+        """The table with columns of labels as text where their numbers say less: with leading zeros, or too long."""
+        arrow, compute = import_module("pyarrow"), import_module("pyarrow.compute")
+        types = {name: table.schema.field(name).type for name in modes if table.column_names.count(name) == 1}
+        floats = [name for name, kind in types.items() if arrow.types.is_floating(kind)]
+        whole = [name for name, kind in types.items() if arrow.types.is_integer(kind)]
+        if not _LEADING_ZERO.search(self.content):
+            whole = []
+        if not (floats or whole):
+            return table
+        texts = self.table([*floats, *whole])
+        for name in texts.column_names:
+            column = texts[name].unify_dictionaries()
+            found = column.chunk(0).dictionary if column.num_chunks else arrow.array([], arrow.string())
+            pattern = (
+                rf"^\s*[+-]?(0[0-9]|[0-9]{{{_EXACT_DIGITS + 1},}}\s*$)"
+                if name in floats
+                else r"^\s*[+-]?0[0-9]"
+            )
+            if compute.any(compute.match_substring_regex(found, pattern)).as_py():
+                table = table.set_column(table.column_names.index(name), name, column.cast(arrow.string()))
+        return table
+
+    def _blame(self, message: str) -> FormatError:
+        """Find the line whose number of fields differs from the header's."""
+        width = 0
+        try:
+            for line, fields in self._rows():
+                width = width or len(fields)
+                if len(fields) != width:
+                    is_open = len(fields) == width + 1 and not fields[-1]
+                    end = " (the line ends with a separator)" if is_open else ""
+                    return FormatError(f"line {line}: expected {width} fields, found {len(fields)}{end}.")
+        except csv.Error as error:
+            message = str(error)
+        return FormatError(f"not a table: {message}.")
+
+
+def read(
+    file: BinaryIO,
+    *,
+    modes: Sequence[Any] | None = None,
+    value: Any = None,
+    wide: str | None = None,
+    header: bool = True,
+    separator: str = ",",
+    **options: Any,
+) -> Tensor:
+    """The tensor of a .csv file; options as in `read_tensor`."""
+    text = CsvText(file.read(), separator, header)
+    chosen = modes
+    if wide is None:  # before anything is read: the columns may be very many
+        chosen, value = choose_columns(text.names, modes, value, header)
+    table = text.table()
+    if wide is not None:
+        chosen = wide_modes(frame_of(table.slice(0, 1000)), modes)
+    table = text.with_labels(table, [name for name in chosen or () if name in table.column_names])
+    frame = frame_of(table)
+    if modes is None and wide is None:
+        check_fractions(frame, chosen or ())
+    return tensor_of(frame, text.line, chosen, value, wide=wide, **options)
+
+
+def frame_of(table: Any) -> pd.DataFrame:
+    """The pandas table of a PyArrow table."""
+    return table.to_pandas(ignore_metadata=True, date_as_object=False)
