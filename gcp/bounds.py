@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
+from gcp.alignment import Side, align, is_unnamed
 from gcp.domain import Interval
 from gcp.errors import ParameterError
+from gcp.labelled import labelled, library_of
+from gcp.labels import ModeLabels
 
 Shapes = Sequence[tuple[int, int]]
 
@@ -41,28 +44,39 @@ class Bounds:
         return Bounds(lower, upper)
 
 
-def resolve(bounds: Any, shapes: Shapes, domain: Interval, loss_name: str) -> Bounds:
+def resolve(
+    bounds: Any, shapes: Shapes, domain: Interval, loss_name: str, labels: ModeLabels | None = None
+) -> Bounds:
     """Bounds for every entry from what a user may give.
 
     Parameters
     ----------
     bounds : None, (lower, upper), sequence of N such pairs, or (sequence of N, sequence of N)
-        Each of `lower` and `upper` is None, a number or an array shaped like the factor. None is the loss's own
-        bound: 0 below where the model must not be negative, else none.
+        Each of `lower` and `upper` is None, a number or an array shaped like the factor; a DataFrame or DataArray is
+        matched with the labels of the mode. None is the loss's own bound: 0 below where the model must not be
+        negative, else none.
     shapes : sequence of (I_n, R)
         Shapes of the factors.
     domain : Interval
         Where the loss admits model values.
     loss_name : str
         For messages.
+    labels : ModeLabels, optional
+        Of the data.
 
     Raises
     ------
     ParameterError
-        Wrong number or shape, NaN, lower above upper, or a lower bound that lets the model leave its domain.
+        Wrong number or shape, other labels, NaN, lower above upper, or a lower bound that lets the model leave its
+        domain.
     """
     lows, highs = _sides(bounds, shapes)
     floor = 0.0 if domain.low >= 0 else -np.inf
+    labels = labels or ModeLabels.default([size for size, _ in shapes])
+    lows, highs = (
+        [_by_name(b, s, labels, n) for n, (b, s) in enumerate(zip(side, shapes, strict=True))]
+        for side in (lows, highs)
+    )
     lower = tuple(_fill(b, s, floor, n) for n, (b, s) in enumerate(zip(lows, shapes, strict=True)))
     upper = tuple(_fill(b, s, np.inf, n) for n, (b, s) in enumerate(zip(highs, shapes, strict=True)))
     for n, (low, high) in enumerate(zip(lower, upper, strict=True)):
@@ -106,7 +120,27 @@ def _is_list(value: Any) -> bool:
 
 
 def _fits(side: Any, shape: tuple[int, int]) -> bool:
-    return side is None or np.shape(side) in ((), shape)
+    return side is None or np.shape(side) in ((), shape) or library_of(side) in ("pandas", "xarray")
+
+
+def _by_name(side: Any, shape: tuple[int, int], labels: ModeLabels, mode: int) -> Any:
+    """A bound with names as an array in the order of the factor; any other as it is."""
+    own = labelled(side, f"bounds of mode {mode}")
+    if own is None or (len(own.labels.names) == 1 and is_unnamed(own.labels.names[0])):
+        return side
+    what, name = f"bounds of mode {mode}", labels.names[mode]
+    given = Side(what, own.labels, tuple(own.values.shape))
+    second = "component" if name != "component" else "components"
+    coords = [labels.coords[mode], None]
+    for _ in range(2):
+        base = Side(f"the factor of {name!r}", ModeLabels([name, second], coords), shape)
+        found = align(given, base, broadcast=True, error=ParameterError)
+        components = None if found.modes[1] is None else own.labels.coords[found.modes[1]]
+        if (
+            components is not None and components.dtype.kind in "iu"
+        ):  # they are numbered, and so matched by number
+            coords = [labels.coords[mode], np.arange(shape[1])]
+    return np.broadcast_to(np.asarray(found.of_array(own.values)), shape)
 
 
 def _spread(side: Any, ndim: int) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp._typing import Array, FloatArray
-from gcp.errors import DataError, ParameterError
+from gcp.alignment import Side, align
+from gcp.errors import DataError, GcpError, ParameterError
 from gcp.result import FitResult
 from gcp.samplers.cells import Finder, Zeros
 from gcp.tensors.base import TensorData
@@ -16,6 +17,7 @@ from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
 
 _ZEROS = 1 << 20
@@ -42,22 +44,33 @@ class Cells(NamedTuple):
 
 
 def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
-    """The data as a tensor of the model's shape, in one piece.
+    """The data as a tensor in one piece, its modes and positions in the order of the model's.
 
     Raises
     ------
     DataError
-        Unusable data, or another shape.
+        Unusable data, or another shape, other names or labels than the model's.
     """
-    tensor = in_one_piece(data, mask, entry_weights)
-    check_shape(result, tensor)
-    return tensor
+    return aligned(in_one_piece(data, mask, entry_weights), side_of(result))
 
 
-def check_shape(result: FitResult, tensor: TensorData) -> None:
-    """Raise `DataError` unless a tensor has the model's shape."""
-    if tensor.shape != result.shape:
-        raise DataError(f"The data have shape {tensor.shape}, but the model {result.shape}.")
+def matched(
+    result: FitResult, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError
+) -> FitResult:
+    """The model in the order of a tensor's modes and positions: where sums do not care, no data have to move.
+
+    Raises
+    ------
+    DataError, or the given error
+        Another shape, other names or labels than the model's.
+    """
+    data = align(Side("the data", tensor.labels, tensor.shape), side_of(result, what), error=error)
+    return result if data.is_identity else data.inverse().of_model(result)
+
+
+def side_of(result: FitResult, what: str = "the model") -> Side:
+    """The model as what data are matched with."""
+    return Side(what, result.labels, result.shape)
 
 
 def blocks(result: FitResult, tensor: TensorData) -> Iterator[Cells]:

@@ -32,8 +32,8 @@ class GCP:
     rank : int
         Number of components.
     loss : str or Loss
-    mode : int
-        The mode of the samples.
+    mode : int or str
+        The mode of the samples, by number or name.
     n_starts : int
     solver : str or Solver
     l2_reg : float or dict
@@ -50,7 +50,7 @@ class GCP:
     result_ : FitResult
     weights_ : ndarray, shape (rank,)
     factors_ : list of ndarray
-        Of the fit; that of `mode` has a row per sample.
+        Of the fit; that of the samples has a row for each.
     n_iter_ : int
     n_features_in_ : int
         Cells of a sample.
@@ -69,7 +69,7 @@ class GCP:
         rank: int = 1,
         *,
         loss: str | Loss = "gaussian",
-        mode: int = 0,
+        mode: int | str = 0,
         n_starts: int = 1,
         solver: str | Solver = "auto",
         l2_reg: Any = 0.0,
@@ -141,7 +141,8 @@ class GCP:
         -------
         ndarray, shape (samples, rank)
         """
-        return self.fit(X, mask=mask, entry_weights=entry_weights).factors_[self.mode].copy()
+        result = self.fit(X, mask=mask, entry_weights=entry_weights).result_
+        return result.factors[result.labels.number(self.mode)].copy()
 
     def score(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
@@ -153,13 +154,13 @@ class GCP:
         result = self._fitted()
         tensor = as_tensor(X, mask, entry_weights)
         found = result.transform(tensor, self.mode, n_threads=self.n_threads)
-        factors = list(result.factors)
-        factors[self.mode] = found.rows
-        effects, name = dict(result.main_effects), result.labels.names[self.mode]
+        factors, mode = list(result.factors), result.labels.number(self.mode)
+        factors[mode] = found.rows
+        effects, name = dict(result.main_effects), result.labels.names[mode]
         if found.main_effects is not None:
             effects[name] = found.main_effects
         coords = list(result.labels.coords)
-        coords[self.mode] = None
+        coords[mode] = None
         labels = ModeLabels(result.labels.names, coords)
         return replace(result, factors=factors, main_effects=effects, labels=labels).score(tensor)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.cells import check_shape
+from gcp.cells import matched
 from gcp.objectives.choose import build_objective
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ def evaluate(
     Raises
     ------
     DataError
-        If the shapes differ, or the data are outside the loss's domain.
+        If the shapes, names or labels differ, or the data are outside the loss's domain.
     """
     objective = build_objective(data, result.loss, mask, entry_weights)
-    check_shape(result, objective.tensor)
-    weights, factors = result.with_mean_rows().cp
+    weights, factors = matched(result.with_mean_rows(), objective.tensor).cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]
     value, _ = objective.value_and_grad(model)
     return Evaluation(value, objective.null_value, objective.saturated_value, objective.survey.total_weight)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from gcp import arguments, fingerprint
 from gcp._typing import Array
 from gcp.bounds import resolve as resolve_bounds
+from gcp.cells import matched
 from gcp.checkpoint import Checkpoint, kept
 from gcp.domain import is_real
 from gcp.errors import ConvergenceWarning, ParameterError
@@ -253,7 +254,9 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
     rank = arguments.whole_number("rank", ask.rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
-    limits = resolve_bounds(ask.bounds, shapes, objective.loss.model_domain, objective.loss.name)
+    limits = resolve_bounds(
+        ask.bounds, shapes, objective.loss.model_domain, objective.loss.name, objective.tensor.labels
+    )
     if ask.dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
         raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
     seed = arguments.seed(ask.random_state)
@@ -261,7 +264,10 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         tell(objective.zeros_note)
     if isinstance(objective.tensor, PartitionedTensor):
         objective.tensor.start_account()
-    job = Job(objective, rank, ask.init, limits, fixed, groups, method, seed, modes)
+    init = ask.init
+    if isinstance(init, FitResult):
+        init = matched(init, objective.tensor, "init", ParameterError)
+    job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
     with (
         reporter(ask.verbose, n_starts) as progress,
         compilation.noticed(tell_of_compilation) if ask.verbose else nullcontext(),

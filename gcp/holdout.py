@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp._typing import Array, FloatArray
+from gcp.cells import matched
 from gcp.domain import BINARY, is_real
 from gcp.errors import DataError, ParameterError
 from gcp.ranking import curves
@@ -181,7 +182,7 @@ class HeldOut(NamedTuple):
 
 def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
     """Evaluate a fitted model on cells that it has not seen."""
-    model = result.model_values(test.subs)
+    model = matched(result, test).model_values(test.subs)
     x = test.values.astype(float)
     weights = np.ones(len(x)) if test.entry_weights is None else test.entry_weights
     error = x - result.loss.mean(model)

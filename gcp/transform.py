@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gcp._typing import FloatArray
+from gcp.cells import side_of
 from gcp.effects import MainEffects
-from gcp.errors import DataError, FitError, ParameterError
+from gcp.errors import FitError, ParameterError
 from gcp.kernels import threads
 from gcp.objectives.choose import build_objective
 from gcp.objectives.row_wise import RowWise
@@ -17,6 +18,7 @@ from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ def transform(
     n_threads: int | None = None,
 ) -> NewRows:
     """See `FitResult.transform`."""
-    tensor = _listed(result, in_one_piece(data, mask, entry_weights), mode)
+    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = _listed(result, aligned(tensor, side_of(result), "the new data", free=(mode,)), mode)
     rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))
@@ -107,14 +110,8 @@ def transform(
 
 
 def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
-    """The new data as a list of entries, checked to fit the model but in one mode."""
-    expected = list(result.shape)
-    if len(tensor.shape) == len(expected):
-        expected[mode] = tensor.shape[mode]
-    if tuple(expected) != tensor.shape:
-        sizes = ["any" if n == mode else str(size) for n, size in enumerate(result.shape)]
-        raise DataError(f"The new data have shape {tensor.shape}: expected ({', '.join(sizes)}).")
-    if len(expected) < 2:
+    """The new data, which fit the model but in one mode, as a list of entries."""
+    if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
     if isinstance(tensor, SparseTensor) and result.loss.formula.zero is None:
         if tensor.n_cells > _MOST_CELLS:

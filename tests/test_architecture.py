@@ -23,6 +23,8 @@ LAYERS = {
         "elementary",
         "formula",
         "labels",
+        "labelled",
+        "alignment",
         "sizes",
         "autodiff",
         "effects",

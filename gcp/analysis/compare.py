@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from gcp import alignment
 from gcp._typing import Array, FloatArray
+from gcp.cells import side_of
 from gcp.errors import ParameterError
 from gcp.result import FitResult
 
@@ -39,14 +42,15 @@ def congruence(first: Any, second: Any) -> FloatArray:
     Parameters
     ----------
     first, second : FitResult, CPTensor, or (weights, factors)
-        Models of one shape, of ranks R and S. Main effects do not count.
+        Models of one shape, of ranks R and S; modes and positions that both name are matched by name. Main effects do
+        not count.
 
     Returns
     -------
     ndarray, shape (R, S)
         Between -1 and 1; 0 with a component that is switched off.
     """
-    cosines = _cosines(_unit(first), _unit(second))
+    cosines = _cosines(_unit(first), _unit(_like(second, first)))
     return np.prod(cosines, axis=0)
 
 
@@ -56,11 +60,13 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
     Parameters
     ----------
     first, second : FitResult, CPTensor, or (weights, factors)
-        Models of one shape; of different ranks, the components of the larger that have no partner do not count.
+        Models of one shape; modes and positions that both name are matched by name. Of different ranks, the
+        components of the larger that have no partner do not count.
     weights : bool
         Whether different weights of partners lower their similarity.
-    modes : sequence of int, optional
-        The modes that are compared; all by default. The others may differ in size, and weights do not count then.
+    modes : sequence of int (or, of a FitResult, of str), optional
+        The modes of the first that are compared; all by default. The others may differ in size and labels, and
+        weights do not count then.
 
     Returns
     -------
@@ -80,6 +86,9 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
     """
     from scipy.optimize import linear_sum_assignment
 
+    if modes is not None:
+        modes = _numbers(first, modes)
+    second = _like(second, first, modes)
     one, other = _unit(first, modes), _unit(second, modes)
     similarity = np.prod(np.abs(_cosines(one, other)), axis=0)
     if weights and modes is None:
@@ -100,7 +109,7 @@ def align(model: M, to: Any) -> M:
     ----------
     model : FitResult, CPTensor, or (weights, factors)
     to : FitResult, CPTensor, or (weights, factors)
-        Of the same shape.
+        Of the same shape; modes and positions that both name are matched by name.
 
     Returns
     -------
@@ -108,6 +117,7 @@ def align(model: M, to: Any) -> M:
         Components without a partner come last. Signs change in pairs, so that the model stays the same: where an odd
         number of factors point away from their partners, the one that does so least is left.
     """
+    to = _like(to, model)
     match = factor_match_score(model, to, weights=False)
     own_weights, own = _arrays(model)
     rest = np.setdiff1d(np.arange(len(own_weights)), match.first)
@@ -193,18 +203,35 @@ def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
     )
 
 
-def _unit(model: Any, modes: Any = None) -> tuple[FloatArray, list[FloatArray]]:
+def _like(second: Any, first: Any, modes: Sequence[int] | None = None) -> Any:
+    """The second model in the order of the first's modes and positions, if both have names to go by."""
+    if not (isinstance(first, FitResult) and isinstance(second, FitResult)):
+        return second
+    free = [] if modes is None else [n for n in range(len(first.shape)) if n not in modes]
+    one, other = side_of(first, "the first model"), side_of(second, "the second model")
+    return alignment.align(other, one, free=free, error=ParameterError).of_model(second)
+
+
+def _numbers(model: Any, modes: Any) -> list[int]:
+    n_modes = len(_arrays(model)[1])
+    try:
+        numbers = list(modes)
+        if isinstance(model, FitResult):
+            return [model.labels.number(mode) for mode in numbers]
+        if all(isinstance(n, int | np.integer) and 0 <= n < n_modes for n in numbers):
+            return numbers
+    except TypeError:
+        pass
+    raise ParameterError(f"modes must be numbers from 0 to {n_modes - 1}: found {modes!r}.")
+
+
+def _unit(model: Any, modes: Sequence[int] | None = None) -> tuple[FloatArray, list[FloatArray]]:
     """Absolute weights, norms of the factors included, and factors with columns of norm 1 (or 0)."""
     weights, factors = _arrays(model)
     norms = [np.linalg.norm(a.astype(float), axis=0) for a in factors]
     unit = [a / np.where(norm > 0, norm, 1.0) for a, norm in zip(factors, norms, strict=True)]
     if modes is not None:
-        try:
-            unit = [unit[n] for n in modes]
-        except (TypeError, IndexError):
-            raise ParameterError(
-                f"modes must be numbers from 0 to {len(factors) - 1}: found {modes!r}."
-            ) from None
+        unit = [unit[n] for n in modes]
     return np.abs(weights.astype(float)) * np.prod(norms, axis=0), unit
 
 

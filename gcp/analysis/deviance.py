@@ -12,6 +12,7 @@ from gcp.cells import blocks, tensor_of
 from gcp.evaluation import evaluate
 from gcp.objectives.choose import build_objective
 from gcp.result import FitResult
+from gcp.tensors.coerce import in_one_piece
 
 
 class Deviance(NamedTuple):
@@ -56,7 +57,7 @@ def deviance(
     DataError, DomainError
         Another shape than the model's, or data outside the loss's domain.
     """
-    tensor = tensor_of(result, data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights)
     found, factor = evaluate(result, tensor), result.loss.deviance_factor
     left = factor * max(found.value - found.saturated_value, 0.0)
     whole = factor * max(found.null_value - found.saturated_value, 0.0)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
-from gcp.cells import tensor_of
 from gcp.evaluation import evaluate
 from gcp.result import FitResult
+from gcp.tensors.coerce import in_one_piece
 
 
 class InformationCriteria(NamedTuple):
@@ -102,7 +102,7 @@ def _likelihood(
     result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
 ) -> tuple[float, float | None, float]:
     """Log-likelihood, dispersion and total weight; from sums, so that zeros need not be looked at one by one."""
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value
     if dispersion is None:

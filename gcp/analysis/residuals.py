@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from gcp._typing import FloatArray
-from gcp.cells import tensor_of
+from gcp.cells import matched
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.result import FitResult
+from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.listed import ListedTensor
 
 _KINDS = ("quantile", "deviance", "response")
@@ -50,8 +51,8 @@ def residuals(
     Returns
     -------
     ndarray
-        Shaped like dense data, NaN where nothing is known; of an `ObservedTensor` or `SparseTensor` one number for
-        each listed entry, in the order of its `subs`.
+        Shaped like dense data, in their own order, NaN where nothing is known; of an `ObservedTensor` or
+        `SparseTensor` one number for each listed entry, in the order of its `subs`.
 
     Raises
     ------
@@ -65,7 +66,8 @@ def residuals(
     """
     if kind not in _KINDS:
         raise ParameterError(f"Unknown kind of residuals {kind!r}: expected one of {', '.join(_KINDS)}.")
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
+    result = matched(result, tensor)
     x = tensor.values.astype(float)
     m = result.model_values(tensor.subs if isinstance(tensor, ListedTensor) else None)
     known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0

@@ -9,15 +9,15 @@ from numpy.typing import ArrayLike
 
 from gcp import arguments
 from gcp._typing import FloatArray
+from gcp.alignment import Alignment
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
 from gcp.labels import ModeLabels
 from gcp.result import FitResult
 from gcp.tensors.coerce import as_tensor, in_one_piece
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.rearranged import rearranged
 
 _NEAR = 1e-3
 """Share of the explained deviance by which starts may miss the best one and still have found the same minimum."""
@@ -145,32 +145,10 @@ def split_half(
     return SplitHalf(np.array(scores), results)
 
 
-def take(tensor: Any, mode: int, positions: ArrayLike) -> DenseTensor | ObservedTensor | SparseTensor:
-    """Some slices of a tensor, in the order of increasing positions."""
-    chosen = np.asarray(positions)
-    labels = tensor.labels
-    if labels is not None:
-        coords = list(labels.coords)
-        coords[mode] = np.asarray(labels.values(mode, tensor.shape[mode]))[chosen]
-        labels = ModeLabels(labels.names, coords)
-    if isinstance(tensor, DenseTensor):
-        weights = tensor.entry_weights
-        own = None if weights is None else np.take(weights, chosen, axis=mode)
-        return DenseTensor(np.take(tensor.values, chosen, axis=mode), None, own, labels)
-    place = np.full(tensor.shape[mode], -1)
-    place[chosen] = np.arange(len(chosen))
-    shape = tuple(len(chosen) if n == mode else size for n, size in enumerate(tensor.shape))
-    keep = place[tensor.subs[:, mode]] >= 0
-    subs = tensor.subs[keep].astype(np.int64)
-    subs[:, mode] = place[subs[:, mode]]
-    own = None if tensor.entry_weights is None else tensor.entry_weights[keep]
-    if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(subs, tensor.values[keep], shape, own, labels)
-    missing = tensor.missing.astype(np.int64)
-    missing = missing[place[missing[:, mode]] >= 0]
-    missing[:, mode] = place[missing[:, mode]]
-    modes = tensor.mode_weights and [u[chosen] if n == mode else u for n, u in enumerate(tensor.mode_weights)]
-    return SparseTensor(subs, tensor.values[keep], shape, own, modes, missing, labels)
+def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
+    """Some slices of a tensor."""
+    chosen = [np.asarray(positions) if n == mode else None for n in range(tensor.ndim)]
+    return rearranged(tensor, Alignment(tuple(range(tensor.ndim)), tuple(chosen)))
 
 
 def _seeds(random_state: int | None, n: int) -> list[int]:

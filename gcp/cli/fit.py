@@ -177,22 +177,21 @@ def _without_zeros(tensor: Tensor) -> Tensor:
     return gcp.DenseTensor(tensor.values, keep, tensor.entry_weights, tensor.labels)
 
 
-def _companion(path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
-    """One number per cell of the data, from a file; 0 where the file has none."""
+def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
+    """One number per cell of the data, in their order, from a file; 0 where the file has none."""
     from gcp.tensors.coerce import in_one_piece
+    from gcp.tensors.companions import beside, listed_companion
 
     is_listing = path.lower().endswith(_LISTINGS)
     other = in_one_piece(gcp.read_tensor(path, unlisted="zero" if is_listing else None))
-    if other.labels is not None and tensor.labels is not None:
-        for name, ours, theirs in zip(
-            mode_labels(tensor).names, tensor.labels.coords, other.labels.coords, strict=False
-        ):
-            if ours is not None and theirs is not None and not np.array_equal(ours, theirs):
-                raise DataError(f"{path}: its labels of the mode {name!r} differ from those of the data.")
-    if not isinstance(other, gcp.DenseTensor):
-        return gcp.SparseTensor(other.subs, other.values, other.shape)
-    present = other.entry_weights
-    return other.values if present is None else np.where(present != 0, other.values, 0)
+    try:
+        if isinstance(other, gcp.DenseTensor):
+            found: Array = beside(name, other, tensor.labels, tensor.shape)
+            return found
+        listed = gcp.SparseTensor(other.subs, other.values, other.shape, labels=other.labels)
+        return listed_companion(name, listed, tensor.labels, tensor.shape)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> bool | list[int]:
@@ -216,7 +215,7 @@ def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, 
     for name in ("mask", "entry_weights"):
         if (path := getattr(args, name)) is None:
             continue
-        found[name] = given = _companion(path, tensor)
+        found[name] = given = _companion(name, path, tensor)
         if isinstance(given, np.ndarray) and not isinstance(tensor, gcp.DenseTensor):
             try:
                 tensor = tensor.to_dense()
@@ -224,8 +223,6 @@ def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, 
                 raise DataError(
                     f"{path}: gives a number for every cell, not for listed ones. {error}"
                 ) from error
-    if "mask" in found and isinstance(found["mask"], np.ndarray):
-        found["mask"] = found["mask"] != 0
     return tensor, found
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import numpy as np
-
 import gcp
 from gcp.cli.parsing import Parser
 from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
-from gcp.errors import DataError
 
 
 def add_arguments(parser: Parser, *, json: bool = True) -> None:
@@ -23,25 +20,15 @@ def add_arguments(parser: Parser, *, json: bool = True) -> None:
 
 
 def load(args: argparse.Namespace) -> tuple[gcp.FitResult, Any]:
-    """The result and its data; labels that both have must be the same.
+    """The result and its data, in the result's order; names and labels that both have must be the same.
 
     Raises
     ------
     DataError
         Data of another shape, or with other labels.
     """
+    from gcp.cells import side_of
+    from gcp.tensors.rearranged import aligned
+
     result = gcp.FitResult.load(args.result)
-    tensor = read_input(args)
-    if tensor.shape != result.shape:
-        raise DataError(
-            f"{args.input}: has shape {tensor.shape}, but the model of {args.result} {result.shape}."
-        )
-    if tensor.labels is not None:
-        for name, ours, theirs in zip(
-            result.labels.names, result.labels.coords, tensor.labels.coords, strict=True
-        ):
-            if ours is not None and theirs is not None and not np.array_equal(ours, theirs):
-                raise DataError(
-                    f"{args.input}: its labels of the mode {name!r} differ from those of {args.result}."
-                )
-    return result, tensor
+    return result, aligned(read_input(args), side_of(result, args.result), args.input)

@@ -16,6 +16,7 @@ from gcp.distributed.crew import DaskCrew
 from gcp.errors import DataError
 from gcp.kernels.threads import split_range
 from gcp.labels import ModeLabels
+from gcp.tensors.companions import beside
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.listing import Tensor
@@ -42,17 +43,18 @@ def from_array(
     """
     import dask.array as da
 
-    if not array.ndim or any(np.isnan(size) for size in array.shape):
-        raise DataError(f"The Dask array has shape {array.shape}: expected modes of known sizes.")
+    if not array.ndim:
+        raise DataError("The Dask array is a single number: expected one mode or more.")
     check_client(client)
     mode = longest_mode(array.shape)
     runs = split_range(array.shape[mode], min(n_threads(client), array.shape[mode]))
     sizes = tuple(b - a for a, b in runs)
     slabs = {n: sizes if n == mode else -1 for n in range(array.ndim)}
 
-    def pieces(given: Any) -> list[Any]:
+    def pieces(name: str, given: Any) -> list[Any]:
         if given is None:
             return [None] * len(sizes)
+        given = beside(name, given, labels, array.shape)
         if isinstance(given, ListedTensor):
             raise DataError(
                 f"mask or weights are a {type(given).__name__}: expected an array beside a Dask array."
@@ -60,10 +62,12 @@ def from_array(
         try:
             whole = da.broadcast_to(da.asarray(given), array.shape)
         except ValueError:
-            raise DataError(f"mask or weights of shape {np.shape(given)}: expected {array.shape}.") from None
+            raise DataError(f"{name} has shape {np.shape(given)}: expected {array.shape}.") from None
         return list(whole.rechunk(slabs).to_delayed().ravel())
 
-    columns = zip(pieces(array), pieces(mask), pieces(entry_weights), strict=True)
+    columns = zip(
+        pieces("data", array), pieces("mask", mask), pieces("entry_weights", entry_weights), strict=True
+    )
     makers = [delayed(DenseTensor.part)(*own) for own in columns]
     return PartitionedTensor(_crew(client, makers), Cuts(mode, sizes), labels)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError
+from gcp.labelled import labels_of_xarray, library_of
 from gcp.labels import ModeLabels
 from gcp.tensors import streamed
+from gcp.tensors.companions import beside, is_named, listed_companion
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.foreign import from_pydata, from_scipy
@@ -19,13 +22,12 @@ from gcp.tensors.listing import Tensor, tensor_from_listing
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.recognise import array_of, refuse_long
-from gcp.tensors.restrict import companion, restricted
+from gcp.tensors.restrict import restricted
 from gcp.tensors.sources import Source, is_mapped, source_of, told
 from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
 
 def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor | PartitionedTensor:
@@ -64,36 +66,26 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
         fit.
     """
-    if isinstance(data, PartitionedTensor):
-        return (
-            data if mask is None and entry_weights is None else streamed.restricted(data, mask, entry_weights)
-        )
-    if isinstance(data, SparseTensor | ObservedTensor):
-        return data if mask is None and entry_weights is None else restricted(data, mask, entry_weights)
-    if isinstance(data, DenseTensor):
+    if isinstance(data, PartitionedTensor | SparseTensor | ObservedTensor | DenseTensor):
         return data if mask is None and entry_weights is None else _combined(data, mask, entry_weights)
-    library = _library(data)
+    library = library_of(data)
     if library == "dask":
         return _from_dask(data, mask, entry_weights)
     is_large_file = is_mapped(data) and 2 * data.nbytes > streamed.DEFAULT_MEMORY
     if is_large_file or library in ("h5py", "zarr") or isinstance(data, Source):
         return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
     if library == "xarray":
-        labels = _labels_of(data)
-        if data.chunks is not None:
-            return _from_dask(data.data, mask, entry_weights, labels)
-        return _dense(data.values, labels, mask, entry_weights)
+        return _from_xarray(data, mask, entry_weights)
     if library is None:
         return _dense(array_of(data), None, mask, entry_weights)
     if library == "pandas":
         tensor = _from_pandas(data)
     else:
         tensor = from_scipy(data) if library == "scipy" else from_pydata(data)
-    is_ordered = entry_weights is None or isinstance(entry_weights, SparseTensor)
-    if not (is_ordered or isinstance(tensor, DenseTensor)):
+    if not (entry_weights is None or is_named(entry_weights) or isinstance(tensor, DenseTensor)):
         raise DataError(
             f"entry_weights beside a {type(data).__name__}, whose entries have no order to go by: make it a "
-            "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor."
+            "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor or a DataArray."
         )
     return as_tensor(tensor, mask, entry_weights)
 
@@ -141,22 +133,13 @@ def _source(data: Any) -> Source:
 
 
 def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: Any) -> DenseTensor:
-    if isinstance(mask, ListedTensor):
-        mask = companion("mask", mask, values.shape).to_dense().values != 0
-    if isinstance(entry_weights, ListedTensor):
-        entry_weights = companion("entry_weights", entry_weights, values.shape).to_dense().values
-    return DenseTensor(values, mask=mask, entry_weights=entry_weights, labels=labels)
-
-
-def _library(data: Any) -> str | None:
-    """The library that a labelled or sparse class comes from, told without importing it."""
-    for base in type(data).__mro__:
-        name = base.__module__
-        if name.startswith("scipy.sparse"):
-            return "scipy"
-        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask", "h5py", "zarr"):
-            return root
-    return None
+    found: list[Any] = []
+    for name, given in (("mask", mask), ("entry_weights", entry_weights)):
+        if isinstance(given, ListedTensor):
+            given = listed_companion(name, given, labels, values.shape).to_dense().values
+            given = given != 0 if name == "mask" else given
+        found.append(beside(name, given, labels, np.shape(values)))
+    return DenseTensor(values, mask=found[0], entry_weights=found[1], labels=labels)
 
 
 def _from_dask(
@@ -176,13 +159,38 @@ def _from_dask(
         client = None
     else:
         client = current_client()
+    if any(math.isnan(size) for size in data.shape):
+        raise DataError(
+            f"The data are a Dask array of shape {data.shape}: expected modes of known sizes; call "
+            "data.compute_chunk_sizes() first."
+        )
     if client is not None:
         return from_array(client, data, mask, entry_weights, labels)
     return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights, labels)
 
 
-def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor:
-    weights = _dense(tensor.values, None, mask, entry_weights).entry_weights
+def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> Tensor | PartitionedTensor:
+    labels = labels_of_xarray(data, "data")
+    if data.chunks is not None:
+        return _from_dask(data.data, mask, entry_weights, labels)
+    if library_of(data.data) == "sparse":
+        tensor = from_pydata(data.data)
+        tensor.labels = labels
+        return as_tensor(tensor, mask, entry_weights)
+    with told("The data (a DataArray)"):
+        values = data.values
+    return _dense(values, labels, mask, entry_weights)
+
+
+def _combined(
+    tensor: Tensor | PartitionedTensor, mask: Any, entry_weights: Any
+) -> Tensor | PartitionedTensor:
+    """A tensor with a further mask and further weights."""
+    if isinstance(tensor, PartitionedTensor):
+        return streamed.restricted(tensor, mask, entry_weights)
+    if not isinstance(tensor, DenseTensor):
+        return restricted(tensor, mask, entry_weights)
+    weights = _dense(tensor.values, tensor.labels, mask, entry_weights).entry_weights
     own = tensor.entry_weights
     if own is not None and weights is not None:
         both_masks = own.dtype.kind == weights.dtype.kind == "b"
@@ -192,15 +200,6 @@ def _combined(tensor: DenseTensor, mask: Any, entry_weights: Any) -> DenseTensor
     if weights is None or weights.dtype.kind != "b":
         return DenseTensor(tensor.values, entry_weights=weights, labels=tensor.labels)
     return DenseTensor(tensor.values, mask=weights, labels=tensor.labels)
-
-
-def _labels_of(data: xr.DataArray) -> ModeLabels:
-    if not hasattr(data, "dims") or not hasattr(data, "dtype"):
-        raise DataError(
-            f"The data are an xarray {type(data).__name__}: expected one DataArray, e.g. dataset['name']."
-        )
-    coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
-    return ModeLabels([str(dim) for dim in data.dims], coords)
 
 
 def _from_pandas(data: Any) -> Tensor:

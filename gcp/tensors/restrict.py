@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gcp._typing import Array, FloatArray
+from gcp.alignment import Side, align
 from gcp.errors import DataError
 from gcp.kernels import ordering
+from gcp.labelled import Labelled
 from gcp.tensors import entries
+from gcp.tensors.companions import check_names, listed_companion, named
+from gcp.tensors.dense import check_mask, check_weights
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
+
+_MOST_CELLS = 2**26
+"""Of a mask or weights of every cell of a SparseTensor."""
 
 
 def restricted(
@@ -23,18 +31,23 @@ def restricted(
     Parameters
     ----------
     tensor : SparseTensor or ObservedTensor
-    mask : sequence of (array_like of bool or None), or SparseTensor, optional
+    mask : sequence of (array_like of bool or None), SparseTensor, or array with names, optional
         One vector for each mode, True = observed, None = all: a cell is observed if all its positions are. Or a
-        SparseTensor of the same shape: its nonzero cells are observed.
-    entry_weights : array_like, shape (entries,), or SparseTensor, optional
+        SparseTensor of the same shape: its nonzero cells are observed. Or an array of pandas or xarray along some of
+        the modes.
+    entry_weights : array_like, shape (entries,), SparseTensor, or array with names, optional
         Nonnegative weights of the listed entries, in the order of `tensor.subs`. Or a SparseTensor of the same shape:
-        the weights of all cells.
+        the weights of all cells. Or an array with names.
 
     Raises
     ------
     DataError
         What is given does not fit.
     """
+    for name, given in (("mask", mask), ("entry_weights", entry_weights)):
+        if (own := named(name, given)) is not None:
+            tensor = _by_name(tensor, name, own)
+            mask, entry_weights = (None, entry_weights) if name == "mask" else (mask, None)
     masks = None if mask is None or isinstance(mask, ListedTensor) else _masks(mask, tensor.shape)
     weights = tensor.entry_weights
     if entry_weights is not None and not isinstance(entry_weights, ListedTensor):
@@ -43,26 +56,47 @@ def restricted(
     if masks is not None or weights is not tensor.entry_weights:
         tensor = _weighted(tensor, masks, weights)
     if isinstance(mask, ListedTensor):
-        cells = companion("mask", mask, tensor.shape)
+        cells = listed_companion("mask", mask, tensor.labels, tensor.shape)
         tensor = _at(tensor, cells, np.ones(len(cells.values)) * (cells.values != 0))
     if isinstance(entry_weights, ListedTensor):
-        cells = companion("entry_weights", entry_weights, tensor.shape)
+        cells = listed_companion("entry_weights", entry_weights, tensor.labels, tensor.shape)
         tensor = _at(tensor, cells, entries.checked_weights(cells.values, len(cells.values)))
     return tensor
 
 
-def companion(name: str, given: ListedTensor, shape: tuple[int, ...]) -> SparseTensor:
-    """A listed mask or listed weights, checked to say one thing about every cell of a tensor of this shape."""
-    if not isinstance(given, SparseTensor):
+def _by_name(
+    tensor: SparseTensor | ObservedTensor, name: str, own: Labelled
+) -> SparseTensor | ObservedTensor:
+    """The tensor under an array with names: of one mode, of some, or of every cell."""
+    check_names(name, own, tensor.ndim)
+    side = Side(f"the {name}", own.labels, own.values.shape)
+    array = np.asarray(
+        align(side, Side("the data", tensor.labels, tensor.shape), broadcast=True).of_array(own.values)
+    )
+    check = check_mask if name == "mask" else check_weights
+    check(array.dtype)
+    varied = [n for n, size in enumerate(array.shape) if size > 1] or [0]
+    if isinstance(tensor, ObservedTensor):
+        at = tuple(tensor.subs[:, n] if size > 1 else 0 for n, size in enumerate(array.shape))
+        weights = entries.checked_weights(array[at], len(tensor.values))
+        weights = weights if tensor.entry_weights is None else weights * tensor.entry_weights
+        is_mask = name == "mask" and tensor.entry_weights is None
+        found = replace(tensor.entries, weights=None if is_mask else weights)
+        return ObservedTensor.of(found.select(weights > 0), tensor.labels)
+    if len(varied) == 1:
+        vectors: list[Array | None] = [None] * tensor.ndim
+        vectors[varied[0]] = np.broadcast_to(array.reshape(-1), tensor.shape[varied[0]])
+        return _weighted(tensor, vectors, tensor.entry_weights)
+    if tensor.n_cells > _MOST_CELLS:
         raise DataError(
-            f"{name} is an {type(given).__name__}, which says nothing of cells that are not listed: expected a "
-            "SparseTensor, where these are 0."
+            f"{name} has a number for each position of {len(varied)} modes, but the data are a SparseTensor of "
+            f"{tensor.n_cells:,} cells: of more than {_MOST_CELLS:,}, give vectors of one mode, or a SparseTensor."
         )
-    if given.shape != shape:
-        raise DataError(f"{name} has shape {given.shape}: expected the shape of the data, {shape}.")
-    if given.n_missing or given.mode_weights is not None or given.entry_weights is not None:
-        raise DataError(f"{name} has missing cells or weights of its own: expected values alone.")
-    return given
+    every = np.broadcast_to(array, tensor.shape)
+    cells = np.argwhere(every)
+    return restricted(
+        tensor, **{name: SparseTensor(cells, every[tuple(cells.T)], tensor.shape, labels=tensor.labels)}
+    )
 
 
 def _masks(mask: Any, shape: tuple[int, ...]) -> list[Array | None]:

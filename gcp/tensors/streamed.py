@@ -15,6 +15,7 @@ from gcp._typing import Array
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
 from gcp.sizes import show_bytes
+from gcp.tensors.companions import beside
 from gcp.tensors.crews import Facts, Here
 from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers, check_weights
 from gcp.tensors.listed import ListedTensor
@@ -65,7 +66,7 @@ def streamed(
     with told(source.name):
         check_numbers(source.dtype, source.shape)
         found = [
-            [_companion(name, given, source.shape) for given in group]
+            [_companion(name, given, labels, source.shape) for given in group]
             for name, group in (("mask", masks), ("entry_weights", weights))
         ]
         for mask in found[0]:
@@ -93,11 +94,12 @@ def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> Part
     return streamed(slabs.source, slabs.memory, masks=masks, weights=weights, labels=tensor.labels)
 
 
-def _companion(name: str, given: Any, shape: tuple[int, ...]) -> Source:
+def _companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Source:
     if isinstance(given, ListedTensor):
         raise DataError(
             f"{name} is a {type(given).__name__}, but the data are read in slabs: give an array, or a mapped file."
         )
+    given = beside(name, given, labels, shape)
     if not (isinstance(given, Source) or hasattr(given, "dtype")):
         given = np.asarray(given)
     source = source_of(given if given.shape else np.reshape(given, 1))

@@ -1,0 +1,138 @@
+"""What pandas and xarray call the modes and positions of their arrays, read without importing either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.errors import DataError
+from gcp.labels import ModeLabels
+
+
+class Labelled(NamedTuple):
+    """An array whose modes have names.
+
+    Attributes
+    ----------
+    values : array_like, of NumPy or Dask
+    labels : ModeLabels
+    """
+
+    values: Any
+    labels: ModeLabels
+
+
+def library_of(data: Any) -> str | None:
+    """The library that a labelled or sparse class comes from, told without importing it."""
+    for base in type(data).__mro__:
+        name = base.__module__
+        if name.startswith("scipy.sparse"):
+            return "scipy"
+        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask", "h5py", "zarr"):
+            return root
+    return None
+
+
+def labelled(given: Any, what: str) -> Labelled | None:
+    """The array and the labels of a DataArray, Series or DataFrame; None of anything else.
+
+    A Series has a mode for each level of its index, and must list every combination.
+
+    Parameters
+    ----------
+    given : object
+    what : str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        Other objects of these libraries, and tables that are no array.
+    """
+    library = library_of(given)
+    if library == "xarray":
+        labels = labels_of_xarray(given, what)
+        values = given.data
+        return Labelled(values.todense() if hasattr(values, "todense") else values, labels)
+    if library != "pandas" or not hasattr(given, "to_numpy"):
+        return None
+    if hasattr(given, "columns"):
+        axes = given.index, given.columns
+        if any(axis.nlevels > 1 for axis in axes):
+            raise DataError(
+                f"{what} is a DataFrame with a MultiIndex: give a Series, frame.stack(...), instead."
+            )
+        return Labelled(
+            _plain(given.to_numpy()), ModeLabels(_names(axes), [np.asarray(axis) for axis in axes])
+        )
+    if not hasattr(given, "index"):  # an Index
+        return None
+    if given.index.nlevels == 1:
+        return Labelled(
+            _plain(given.to_numpy()), ModeLabels(_names([given.index]), [np.asarray(given.index)])
+        )
+    return _cells(given, what)
+
+
+def labels_of_xarray(data: Any, what: str) -> ModeLabels:
+    """Dimensions and their coordinates; the tuples of a stacked dimension as text.
+
+    Raises
+    ------
+    DataError
+        Of anything but a DataArray.
+    """
+    if not all(hasattr(data, name) for name in ("dims", "dtype", "coords", "data")):
+        raise DataError(
+            f"{what}: expected one DataArray, e.g. dataset['name'] or dataset.to_dataarray(); found an xarray "
+            f"{type(data).__name__}."
+        )
+    coords = [
+        _labels(data.indexes.get(dim), data.coords[dim].values) if dim in data.coords else None
+        for dim in data.dims
+    ]
+    return ModeLabels([str(dim) for dim in data.dims], coords)
+
+
+def _labels(index: Any, values: Any) -> Array:
+    if getattr(index, "nlevels", 1) > 1:
+        return np.array([", ".join(map(str, label)) for label in index.tolist()])
+    return np.asarray(values)
+
+
+def _names(indexes: Sequence[Any]) -> list[str]:
+    names = [name for index in indexes for name in index.names]
+    return [f"mode_{n}" if name is None else str(name) for n, name in enumerate(names)]
+
+
+def _plain(values: Array) -> Array:
+    """Values of pandas' own types as NumPy's where these can hold them."""
+    return np.array(values.tolist()) if values.dtype.kind == "O" else values
+
+
+def _cells(series: Any, what: str) -> Labelled:
+    """A Series as an array with a mode for each level of its index."""
+    index = series.index.remove_unused_levels()
+    shape = tuple(len(level) for level in index.levels)
+    if any((codes < 0).any() for codes in index.codes):
+        raise DataError(
+            f"{what} is a Series whose index has missing labels (NaN): fill in or drop these rows."
+        )
+    if not index.is_unique:
+        raise DataError(f"{what} is a Series that lists {index[index.duplicated()][0]} more than once.")
+    codes = np.ravel_multi_index(tuple(np.asarray(own) for own in index.codes), shape)
+    if len(codes) < np.prod(shape):
+        first = np.setdiff1d(np.arange(np.prod(shape)), codes, assume_unique=True)[0]
+        cell = ", ".join(
+            str(level[k]) for level, k in zip(index.levels, np.unravel_index(first, shape), strict=True)
+        )
+        raise DataError(
+            f"{what} is a Series that says nothing of ({cell}): expected every combination of its labels."
+        )
+    values = _plain(series.to_numpy())
+    found = np.empty(shape, values.dtype)
+    found.reshape(-1)[codes] = values
+    return Labelled(found, ModeLabels(_names([index]), [np.asarray(level) for level in index.levels]))

@@ -1,0 +1,94 @@
+"""Tensors with their modes and positions in another order, or some of the positions only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+import numpy as np
+
+from gcp._typing import Array
+from gcp.alignment import Alignment, Side, align
+from gcp.labels import ModeLabels
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listing import Tensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+T = TypeVar("T", DenseTensor, SparseTensor, ObservedTensor, Tensor)
+
+
+def aligned(tensor: T, base: Side, what: str = "the data", free: Sequence[int] = ()) -> T:
+    """A tensor in the order of the base: itself, if it stands in it or has no labels.
+
+    Parameters
+    ----------
+    tensor : DenseTensor, SparseTensor or ObservedTensor
+    base : Side
+    what : str
+        What messages call the tensor.
+    free : sequence of int
+        Modes of the base of which the tensor may have other positions.
+
+    Raises
+    ------
+    DataError
+        With the first name or label that one side lacks.
+    """
+    return rearranged(tensor, align(Side(what, tensor.labels, tensor.shape), base, free=free))
+
+
+def rearranged(tensor: T, alignment: Alignment) -> T:
+    """A tensor as an alignment reads it; positions that it leaves out are not there."""
+    if alignment.is_identity:
+        return tensor
+    labels = None if tensor.labels is None else alignment.of_labels(tensor.labels)
+    if isinstance(tensor, DenseTensor):
+        found: Tensor = _dense(tensor, alignment, labels)
+    else:
+        found = _listed(tensor, alignment, labels)
+    return cast(T, found)
+
+
+def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
+    weights = tensor.entry_weights
+    own = None if weights is None else alignment.of_array(weights)
+    is_mask = own is not None and own.dtype.kind == "b"
+    return DenseTensor(
+        alignment.of_array(tensor.values), own if is_mask else None, None if is_mask else own, labels
+    )
+
+
+def _listed(
+    tensor: SparseTensor | ObservedTensor, alignment: Alignment, labels: ModeLabels | None
+) -> SparseTensor | ObservedTensor:
+    modes = [mode for mode in alignment.modes if mode is not None]
+    columns = list(zip(modes, alignment.positions, strict=True))
+    shape = [tensor.shape[mode] if p is None else len(p) for mode, p in columns]
+    places = [None if p is None else _inverse(p, tensor.shape[mode]) for mode, p in columns]
+
+    def moved(subs: Array) -> tuple[Array, Array]:
+        """Subscripts, and which of them are kept."""
+        found = subs[:, modes].astype(np.int64)
+        for n, place in enumerate(places):
+            if place is not None:
+                found[:, n] = place[found[:, n]]
+        keep: Array = np.all(found >= 0, axis=1)
+        return found[keep], keep
+
+    subs, keep = moved(tensor.subs)
+    weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
+    if isinstance(tensor, ObservedTensor):
+        return ObservedTensor(subs, tensor.values[keep], shape, weights, labels)
+    own = tensor.mode_weights and [
+        tensor.mode_weights[mode] if p is None else tensor.mode_weights[mode][p] for mode, p in columns
+    ]
+    missing, _ = moved(tensor.missing)
+    return SparseTensor(subs, tensor.values[keep], shape, weights, own, missing, labels)
+
+
+def _inverse(positions: Array, size: int) -> Array:
+    """Where each position goes; -1 where it is left out."""
+    place = np.full(size, -1)
+    place[positions] = np.arange(len(positions))
+    return place
