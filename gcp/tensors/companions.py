@@ -62,8 +62,8 @@ def check_names(name: str, own: Labelled, n_modes: int) -> None:
     """Raise `DataError` if an array has fewer modes than a list of entries, and does not say which."""
     if len(own.values.shape) < n_modes and all(map(is_unnamed, own.labels.names)):
         raise DataError(
-            f"{name} has no name that tells which of the {n_modes} modes it is along: name it, or give a NumPy array, "
-            "one number for each entry in the order of the tensor's subs."
+            f"{name} has no name that tells which of the {n_modes} modes it is along: name it, or give a NumPy "
+            "array, one number for each entry in the order of the tensor's subs."
         )
 
 
@@ -86,4 +86,6 @@ def listed_companion(
         raise DataError(f"{name} has shape {given.shape}: expected the shape of the data, {shape}.")
     if given.n_missing or given.mode_weights is not None or given.entry_weights is not None:
         raise DataError(f"{name} has missing cells or weights of its own: expected values alone.")
-    return aligned(given, Side("the data", labels, shape), f"the {name}")
+    found = aligned(given, Side("the data", labels, shape), f"the {name}")
+    assert isinstance(found, SparseTensor)
+    return found

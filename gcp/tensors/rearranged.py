@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, cast
 
 import numpy as np
 
@@ -15,10 +14,8 @@ from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
-T = TypeVar("T", DenseTensor, SparseTensor, ObservedTensor, Tensor)
 
-
-def aligned(tensor: T, base: Side, what: str = "the data", free: Sequence[int] = ()) -> T:
+def aligned(tensor: Tensor, base: Side, what: str = "the data", free: Sequence[int] = ()) -> Tensor:
     """A tensor in the order of the base: itself, if it stands in it or has no labels.
 
     Parameters
@@ -38,16 +35,14 @@ def aligned(tensor: T, base: Side, what: str = "the data", free: Sequence[int] =
     return rearranged(tensor, align(Side(what, tensor.labels, tensor.shape), base, free=free))
 
 
-def rearranged(tensor: T, alignment: Alignment) -> T:
-    """A tensor as an alignment reads it; positions that it leaves out are not there."""
+def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
+    """A tensor of the same kind as an alignment reads it; positions that it leaves out are not there."""
     if alignment.is_identity:
         return tensor
     labels = None if tensor.labels is None else alignment.of_labels(tensor.labels)
     if isinstance(tensor, DenseTensor):
-        found: Tensor = _dense(tensor, alignment, labels)
-    else:
-        found = _listed(tensor, alignment, labels)
-    return cast(T, found)
+        return _dense(tensor, alignment, labels)
+    return _listed(tensor, alignment, labels)
 
 
 def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
