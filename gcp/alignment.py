@@ -7,7 +7,6 @@ lacks is refused, with the first name that differs. docs/decisions/0027-names-de
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, GcpError
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, is_unnamed
 
 Model = TypeVar("Model")
 
@@ -185,11 +184,6 @@ def _modes(side: Side, base: Side, broadcast: bool) -> tuple[int | None, ...]:
         raise _modes_differ(side, base, left, open_, is_short)
     found |= dict(zip(open_, left, strict=False))
     return tuple(found.get(n) for n in range(n_base))
-
-
-def is_unnamed(name: str) -> bool:
-    """Whether this is what gcp or xarray call a mode that nobody named."""
-    return re.fullmatch(r"(mode|dim)_\d+", name) is not None
 
 
 def _modes_differ(side: Side, base: Side, left: list[int], open_: list[int], is_short: bool) -> NamesDiffer:

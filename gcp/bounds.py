@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
-from gcp.alignment import Side, align, is_unnamed
+from gcp.alignment import Side, align
 from gcp.domain import Interval
 from gcp.errors import ParameterError
 from gcp.labelled import labelled, library_of
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, is_unnamed
 
 Shapes = Sequence[tuple[int, int]]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gcp.errors import ParameterError
+from gcp.labelled import labelled
 from gcp.losses.base import Loss
 from gcp.tensors.partitioned import PartitionedTensor
 
@@ -49,6 +50,9 @@ def described(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return [list(value.shape), _digest(iter([value]))]
+    if (own := labelled(value, "an argument")) is not None:
+        coords = [None if coord is None else described(coord) for coord in own.labels.coords]
+        return [list(own.labels.names), coords, described(np.asarray(own.values))]
     if isinstance(value, dict):
         return {str(key): described(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -79,6 +83,7 @@ def _data(tensor: Any) -> Iterator[Any]:
     for block in tensor.blocks():
         yield block.x
         yield [] if block.weights is None else block.weights
+    yield [mode for side in tensor.sides for mode in side]  # in which blocks go through dense data
     if hasattr(tensor, "listing"):  # with missing cells, which `subs` leaves out
         yield tensor.listing.order
         yield tensor.listing.subs

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp._typing import Array
-from gcp.errors import DataError
-from gcp.labels import ModeLabels
+from gcp.errors import DataError, ParameterError
+from gcp.labels import ModeLabels, is_unnamed
 
 
 class Labelled(NamedTuple):
@@ -90,17 +90,29 @@ def labels_of_xarray(data: Any, what: str) -> ModeLabels:
             f"{what}: expected one DataArray, e.g. dataset['name'] or dataset.to_dataarray(); found an xarray "
             f"{type(data).__name__}."
         )
-    coords = [
-        _labels(data.indexes.get(dim), data.coords[dim].values) if dim in data.coords else None
-        for dim in data.dims
-    ]
+    coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
     return ModeLabels([str(dim) for dim in data.dims], coords)
 
 
-def _labels(index: Any, values: Any) -> Array:
-    if getattr(index, "nlevels", 1) > 1:
-        return np.array([", ".join(map(str, label)) for label in index.tolist()])
-    return np.asarray(values)
+def columns_by_name(table: Any, names: Sequence[str]) -> Any:
+    """The columns of a DataFrame in the order of these names; anything else, and columns without names, as it is.
+
+    Raises
+    ------
+    ParameterError
+        With the first name that only one side has.
+    """
+    if not (library_of(table) == "pandas" and hasattr(table, "columns")) or all(map(is_unnamed, names)):
+        return table
+    columns = list(table.columns)
+    if not any(isinstance(column, str) for column in columns):
+        return table
+    foreign = [column for column in columns if column not in names] + [n for n in names if n not in columns]
+    if foreign:
+        raise ParameterError(
+            f"The columns of subs are {columns}, the modes {list(names)}: {foreign[0]!r} is in one alone."
+        )
+    return table[list(names)]
 
 
 def _names(indexes: Sequence[Any]) -> list[str]:

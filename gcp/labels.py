@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,6 +82,11 @@ class ModeLabels:
         )
 
 
+def is_unnamed(name: str) -> bool:
+    """Whether this is what gcp or xarray call a mode that nobody named."""
+    return re.fullmatch(r"(mode|dim)_\d+", name) is not None
+
+
 def _plain(coord: Array) -> Array:
     """Strings as fixed-width text, so that files need no pickle; anything else that is an object as text too."""
     if coord.dtype.kind == "O":
@@ -88,6 +94,8 @@ def _plain(coord: Array) -> Array:
             coord = np.array(coord.tolist())
         except (ValueError, TypeError):
             coord = coord.astype(str)
+        if coord.ndim > 1:  # the tuples of an index of several levels
+            coord = np.array([", ".join(map(str, label)) for label in coord.tolist()])
         if coord.dtype.kind == "O":
             coord = coord.astype(str)
     return coord.astype(str) if coord.dtype.kind == "T" else coord

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
 from gcp.errors import ParameterError
+from gcp.labelled import columns_by_name
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.normal_form import unknown_in_words
@@ -143,7 +144,8 @@ class FitResult:
         Parameters
         ----------
         subs : array_like of int, shape (n, N), optional
-            Subscripts, 0-based. None gives the whole tensor.
+            Subscripts, 0-based; the columns of a DataFrame are matched with the modes by name. None gives the whole
+            tensor.
 
         Returns
         -------
@@ -355,7 +357,7 @@ class FitResult:
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def _checked_subs(self, subs: ArrayLike) -> Array:
-        array = np.atleast_2d(np.asarray(subs))
+        array = np.atleast_2d(np.asarray(columns_by_name(subs, self.labels.names)))
         if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
             raise ParameterError(
                 f"subs has dtype {array.dtype} and shape {array.shape}: expected integers of shape "

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gcp.alignment import Side, align, is_unnamed
+from gcp.alignment import Side, align
 from gcp.errors import DataError
 from gcp.labelled import Labelled, labelled
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, is_unnamed
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.rearranged import aligned
