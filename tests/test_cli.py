@@ -130,7 +130,7 @@ class TestRoundTrip:
         assert found["objective"] == pytest.approx(0, abs=1e-6)  # three cells, rank 1
         Path("observed.csv").write_text("a,b,n\nx,p,1\nx,q,1\nz,p,1\n")
         assert fit("table.csv --unlisted zero --rank 1 --mask observed.csv") == 2
-        assert "labels of the mode 'a' differ" in capsys.readouterr().err
+        assert "observed.csv: The label 'y' of mode 'a' is in the data, but not in" in capsys.readouterr().err
 
     def test_continues_a_saved_result(self, files, capsys):
         first = fit_json(capsys, "counts.npy --rank 2 --loss poisson --max-iter 5 --out a.npz")
@@ -172,7 +172,7 @@ class TestErrors:
             ("fit counts.npy --rank 2 --loss huber --param r=1", "no parameter 'r'"),
             ("fit counts.npy --rank 2 --init none.npz", "expected random, svd or a saved result"),
             ("fit counts.npy --rank 2 --init counts.npy", "not an archive"),
-            ("fit counts.npy --rank 2 --mask table.csv", "mask has shape"),
+            ("fit counts.npy --rank 2 --mask table.csv", "table.csv: The mode 'a' of the mask"),
             ("fit counts.npy --rank 2 --solver newton", "Unknown solver"),
             ("fit counts.npy --rank 2 --lower 2 --upper 1", "above upper"),
             ("info none.npy", "there is no such file"),

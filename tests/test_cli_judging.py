@@ -89,8 +89,8 @@ def test_suggest(tmp_path, monkeypatch, capsys, rng):
     [
         ("judge none.npz --data table.csv", "none.npz"),
         ("judge fit.npz --data missing.csv", "missing.csv"),
-        ("anomalies fit.npz --data other.npy", "has shape (3, 3)"),
-        ("anomalies fit.npz --data table.csv --modes place,day --value n --unlisted zero", "shape"),
+        ("anomalies fit.npz --data other.npy", "have the shapes (3, 3)"),
+        ("anomalies fit.npz --data table.csv --modes place,n --value day --unlisted zero", "day"),
         ("anomalies fit.npz --data table.csv --modes day,place --value n --unlisted zero -n 0", "n must be"),
         ("anomalies fit.npz --data table.csv --out nowhere/a.csv", "nowhere"),
         ("anomalies fit.npz --data table.csv --out a.txt", ".csv"),
@@ -109,4 +109,12 @@ def test_bad_input_is_one_line(line, message, fitted, capsys):
 def test_other_labels_are_refused(fitted, capsys):
     Path("other.csv").write_text(Path("table.csv").read_text().replace("mon", "sun"))
     assert main(f"judge fit.npz --data other.csv {fitted}".split()) == 2
-    assert "labels of the mode 'day' differ" in capsys.readouterr().err
+    assert "'mon' of mode 'day' is in fit.npz, but not in other.csv" in capsys.readouterr().err
+
+
+def test_data_in_another_order_are_the_same(fitted, capsys):
+    found = [
+        json.loads(run(capsys, f"judge fit.npz --data table.csv {options} --json"))
+        for options in (fitted, fitted.replace("day,place", "place,day"))
+    ]
+    assert found[0]["deviance"] == pytest.approx(found[1]["deviance"], rel=1e-9)
