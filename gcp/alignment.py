@@ -35,11 +35,14 @@ class Side:
         What messages call it, in the middle of a sentence: "the data", "the model".
     labels : ModeLabels or None
     shape : tuple of int
+    free : collection of int
+        Of the base: modes in which the other side may have any positions.
     """
 
     what: str
     labels: ModeLabels | None
     shape: tuple[int, ...]
+    free: Collection[int] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +132,6 @@ def align(
     side: Side,
     base: Side,
     *,
-    free: Collection[int] = (),
     broadcast: bool = False,
     error: type[GcpError] = DataError,
 ) -> Alignment:
@@ -138,8 +140,6 @@ def align(
     Parameters
     ----------
     side, base : Side
-    free : collection of int
-        Modes of the base whose positions are not matched: the side may have any.
     broadcast : bool
         Whether the side may lack modes, and have a mode of one position without a label, as in NumPy and xarray.
     error : type
@@ -153,7 +153,7 @@ def align(
     try:
         modes = _modes(side, base, broadcast)
         positions = [
-            None if mode is None or n in free else _positions(side, mode, base, n, broadcast)
+            None if mode is None or n in base.free else _positions(side, mode, base, n, broadcast)
             for n, mode in enumerate(modes)
         ]
     except NamesDiffer as difference:
@@ -204,7 +204,9 @@ def _modes_differ(side: Side, base: Side, left: list[int], open_: list[int], is_
 
 def _shapes_differ(side: Side, base: Side) -> NamesDiffer:
     what = f"{side.what[:1].upper()}{side.what[1:]}"
-    return NamesDiffer(f"{what} and {base.what} have the shapes {side.shape} and {base.shape}.")
+    sizes = ["any" if n in base.free else str(size) for n, size in enumerate(base.shape)]
+    shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+    return NamesDiffer(f"{what} and {base.what} have the shapes {side.shape} and {shape}.")
 
 
 # --- positions by label -------------------------------------------------------------------------------------

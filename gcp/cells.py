@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,9 +68,9 @@ def matched(
     return result if data.is_identity else data.inverse().of_model(result)
 
 
-def side_of(result: FitResult, what: str = "the model") -> Side:
+def side_of(result: FitResult, what: str = "the model", free: Collection[int] = ()) -> Side:
     """The model as what data are matched with."""
-    return Side(what, result.labels, result.shape)
+    return Side(what, result.labels, result.shape, free)
 
 
 def blocks(result: FitResult, tensor: TensorData) -> Iterator[Cells]:

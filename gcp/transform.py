@@ -72,7 +72,7 @@ def transform(
 ) -> NewRows:
     """See `FitResult.transform`."""
     tensor = in_one_piece(data, mask, entry_weights)
-    tensor = _listed(result, aligned(tensor, side_of(result), "the new data", free=(mode,)), mode)
+    tensor = _listed(result, aligned(tensor, side_of(result, free=(mode,)), "the new data"), mode)
     rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))

@@ -208,8 +208,8 @@ def _like(second: Any, first: Any, modes: Sequence[int] | None = None) -> Any:
     if not (isinstance(first, FitResult) and isinstance(second, FitResult)):
         return second
     free = [] if modes is None else [n for n in range(len(first.shape)) if n not in modes]
-    one, other = side_of(first, "the first model"), side_of(second, "the second model")
-    return alignment.align(other, one, free=free, error=ParameterError).of_model(second)
+    one, other = side_of(first, "the first model", free), side_of(second, "the second model")
+    return alignment.align(other, one, error=ParameterError).of_model(second)
 
 
 def _numbers(model: Any, modes: Any) -> list[int]:

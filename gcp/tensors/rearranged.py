@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gcp._typing import Array
@@ -15,7 +13,7 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 
-def aligned(tensor: Tensor, base: Side, what: str = "the data", free: Sequence[int] = ()) -> Tensor:
+def aligned(tensor: Tensor, base: Side, what: str = "the data") -> Tensor:
     """A tensor in the order of the base: itself, if it stands in it or has no labels.
 
     Parameters
@@ -24,15 +22,13 @@ def aligned(tensor: Tensor, base: Side, what: str = "the data", free: Sequence[i
     base : Side
     what : str
         What messages call the tensor.
-    free : sequence of int
-        Modes of the base of which the tensor may have other positions.
 
     Raises
     ------
     DataError
         With the first name or label that one side lacks.
     """
-    return rearranged(tensor, align(Side(what, tensor.labels, tensor.shape), base, free=free))
+    return rearranged(tensor, align(Side(what, tensor.labels, tensor.shape), base))
 
 
 def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
