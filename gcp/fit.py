@@ -90,12 +90,15 @@ def fit_gcp(
         A name of `available_losses()` or an instance, e.g. ``NegativeBinomial(r=3.0)``.
     mask : array_like of bool, optional
         True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
-        entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are.
+        entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are. Where data
+        and mask both have names and labels (xarray, pandas), they are matched by these, in any order, and the mask
+        may have some of the modes; what one side lacks is an error.
     entry_weights : array_like, optional
         Nonnegative reals, shaped like the data or broadcastable; 2 counts an entry twice, 0 leaves it out. For lists
-        of entries: one number per entry, in the order of the tensor's `subs`.
+        of entries: one number per entry, in the order of the tensor's `subs`. Matched by names as a mask is.
     init : "random", "svd", CPTensor, (weights, factors), list of factors or FitResult
-        Where to start. Given factors are moved into the bounds.
+        Where to start. Given factors are moved into the bounds. A FitResult is matched with the data by the names and
+        labels that both have; to take it by position, give (result.weights, result.factors).
     n_starts : int
         Several starts, the one with the lowest F is kept; "svd" and given factors serve the first only, the
         others are random. With `fixed_modes` the fixed factors are common to all.
@@ -106,8 +109,8 @@ def fit_gcp(
         "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
-        a number or an array shaped like the factor. None is what the loss needs: 0 below where the model must
-        not be negative.
+        a number or an array shaped like the factor, or a DataFrame or DataArray, matched by the mode's labels. None
+        is what the loss needs: 0 below where the model must not be negative.
     fixed_modes : sequence of int
         Modes whose factor stays as given by `init` (up to the norms of its columns, which go to the weights).
     tied_modes : sequence of sequences of int

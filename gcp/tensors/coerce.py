@@ -48,10 +48,12 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     mask : array_like of bool, sequence of (array_like of bool or None), or SparseTensor, optional
         True = observed; shaped like the data or broadcastable. For listed entries: one vector for each mode (None =
         all), where a cell is observed if all its positions are. Or a SparseTensor of the data's shape: its nonzero
-        cells are observed.
+        cells are observed. A mask with names or labels (of xarray, pandas, or a tensor) is matched with the data by
+        those that both have, and may have some of the modes.
     entry_weights : array_like or SparseTensor, optional
         Nonnegative weights, shaped like the data or broadcastable. For an ObservedTensor and a SparseTensor: one for
-        each entry, in the order of `subs`. Or a SparseTensor of the data's shape: the weights of all cells.
+        each entry, in the order of `subs`. Or a SparseTensor of the data's shape: the weights of all cells. Matched
+        by names as a mask is.
 
     Returns
     -------
