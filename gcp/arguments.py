@@ -11,16 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from gcp.checks import items, show
 from gcp.errors import ParameterError
 from gcp.penalties.penalty import Penalty
 from gcp.solvers import Solver, get_solver
-
-
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int, not below `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
-    return int(value)
 
 
 def solver(
@@ -29,7 +23,7 @@ def solver(
     """The solver with the options that the fit overrides."""
     method = get_solver(given) if isinstance(given, str) else given
     if isinstance(method, type) or not (is_dataclass(method) and callable(getattr(method, "solve", None))):
-        raise ParameterError(f"solver must be a name or a Solver instance: found {given!r}.")
+        raise ParameterError(f"solver must be a name or a Solver instance: found {show(given)}.")
     asked = {"n_iter_max": n_iter_max, "tol": tol, "max_seconds": max_seconds}
     changes = {name: value for name, value in asked.items() if value is not None}
     known = {field.name for field in fields(method)}
@@ -49,7 +43,7 @@ def groups(
     """The free modes as groups that share a factor, most of them of one mode."""
     found = []
     seen: set[int] = set(fixed)
-    for group in tied:
+    for group in items("tied_modes", tied, "a list of groups of modes, e.g. [(0, 1)]"):
         modes = _modes("tied_modes", group, len(shape))
         if len(modes) < 2:
             raise ParameterError(f"tied_modes: a group needs two modes or more, found {modes}.")
@@ -79,23 +73,6 @@ def effect_modes(
     if held := sorted(set(modes) & set(fixed)):
         raise ParameterError(f"main_effects: mode {held[0]} is fixed; name free modes only.")
     return tuple(sorted(modes))
-
-
-def seed(random_state: Any) -> int:
-    """A whole number that decides all starts."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**63))
-    if (
-        isinstance(random_state, int | np.integer)
-        and not isinstance(random_state, bool)
-        and random_state >= 0
-    ):
-        return int(random_state)
-    raise ParameterError(
-        f"random_state must be a nonnegative integer, a numpy Generator or None: found {random_state!r}."
-    )
 
 
 def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +116,7 @@ def _modes(name: str, given: Any, ndim: int) -> list[int]:
     try:
         modes = [operator.index(n) for n in given]
     except TypeError:
-        raise ParameterError(f"{name} must hold mode numbers: found {given!r}.") from None
+        raise ParameterError(f"{name} must hold mode numbers: found {show(given)}.") from None
     if any(not -ndim <= n < ndim for n in modes) or len({n % ndim for n in modes}) != len(modes):
         raise ParameterError(f"{name}: found {modes}, expected different modes from 0 to {ndim - 1}.")
     return [n % ndim for n in modes]

@@ -10,6 +10,7 @@ import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
 from gcp.alignment import Side, align
+from gcp.checks import array, floats, show
 from gcp.domain import Interval
 from gcp.errors import ParameterError
 from gcp.labelled import labelled, library_of
@@ -100,7 +101,7 @@ def _sides(bounds: Any, shapes: Shapes) -> tuple[list[Any], list[Any]]:
         return [None] * ndim, [None] * ndim
     if not isinstance(bounds, Sequence) or isinstance(bounds, str):
         raise ParameterError(
-            f"bounds must be (lower, upper) or one such pair per mode: found {type(bounds).__name__}."
+            f"bounds must be (lower, upper) or one such pair per mode: found {show(bounds)}."
         )
     pairs = [b if b is not None else (None, None) for b in bounds]
     if len(pairs) == ndim and all(_is_list(p) and len(p) == 2 for p in pairs):
@@ -120,7 +121,9 @@ def _is_list(value: Any) -> bool:
 
 
 def _fits(side: Any, shape: tuple[int, int]) -> bool:
-    return side is None or np.shape(side) in ((), shape) or library_of(side) in ("pandas", "xarray")
+    return (
+        side is None or library_of(side) in ("pandas", "xarray") or array("bounds", side).shape in ((), shape)
+    )
 
 
 def _by_name(side: Any, shape: tuple[int, int], labels: ModeLabels, mode: int) -> Any:
@@ -154,14 +157,11 @@ def _spread(side: Any, ndim: int) -> list[Any]:
 def _fill(side: Any, shape: tuple[int, int], default: float, mode: int) -> Array:
     if side is None:
         return np.full(shape, default)
-    try:
-        array = np.asarray(side, dtype=float)
-    except (TypeError, ValueError):
-        raise ParameterError(f"bounds of mode {mode} must be numbers: found {side!r}.") from None
-    if array.shape not in ((), shape):
+    found = floats(f"bounds of mode {mode}", side)
+    if found.shape not in ((), shape):
         raise ParameterError(
-            f"bounds of mode {mode} have shape {array.shape}: expected a number or the factor's shape, {shape}."
+            f"bounds of mode {mode} have shape {found.shape}: expected a number or the factor's shape, {shape}."
         )
-    if np.isnan(array).any():
+    if np.isnan(found).any():
         raise ParameterError(f"bounds of mode {mode} hold NaN; use None or an infinity for no bound.")
-    return np.array(np.broadcast_to(array, shape))
+    return np.array(np.broadcast_to(found, shape))

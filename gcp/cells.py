@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.alignment import Side, align
 from gcp.errors import DataError, GcpError, ParameterError
@@ -70,7 +71,13 @@ def matched(
 
 def side_of(result: FitResult, what: str = "the model", free: Collection[int] = ()) -> Side:
     """The model as what data are matched with."""
+    check_result(result)
     return Side(what, result.labels, result.shape, free)
+
+
+def check_result(result: object) -> None:
+    """Raise `ParameterError` unless this is the result of a fit."""
+    checks.instance("result", result, FitResult, "the FitResult of a fit")
 
 
 def blocks(result: FitResult, tensor: TensorData) -> Iterator[Cells]:
@@ -112,7 +119,7 @@ def known_cells(result: FitResult, tensor: TensorData, random_state: int = 0) ->
         zeros = Zeros(tensor)
         n = max(_ZEROS, len(tensor.listing.x))
         if zeros.count > n:
-            drawn, w = zeros.draw(n, np.random.default_rng(random_state))
+            drawn, w = zeros.draw(n, checks.generator(random_state))
             subs = drawn[:, np.argsort(tensor.listing.order)].astype(np.int64)
             listed = ObservedTensor(tensor.subs, tensor.values, tensor.shape, _own_weights(tensor))
             parts = [*blocks(result, listed), _cells(result, subs, np.zeros(n), w)]

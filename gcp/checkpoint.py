@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp import arguments
+from gcp import checks
 from gcp._typing import Array
 from gcp.errors import CheckpointWarning, DataError, FormatError
 from gcp.io.files import DAMAGE, opened, replacing
@@ -65,7 +65,7 @@ class Checkpoint(Journal):
         else:
             if not path.parent.is_dir():
                 raise DataError(f"{path}: there is no folder {path.parent}.")
-            self.seed = arguments.seed(seed)
+            self.seed = checks.seed(seed)
         self.began = self.written = time.perf_counter()
 
     # --- what has been done --------------------------------------------------------------------------------

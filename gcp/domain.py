@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array
+from gcp.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,20 @@ class Interval:
     high: float = np.inf
     open_low: bool = False
     integer: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            end = getattr(self, name)
+            is_infinite = isinstance(end, float | np.floating) and np.isinf(end)
+            if not (is_real(end) or is_infinite):
+                raise ParameterError(f"Interval: {name} must be a number or infinite: found {end!r}.")
+        if not self.low <= self.high:
+            raise ParameterError(f"Interval: low {self.low!r} is above high {self.high!r}.")
+        for name in ("open_low", "integer"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ParameterError(
+                    f"Interval: {name} must be True or False: found {getattr(self, name)!r}."
+                )
 
     def contains(self, values: ArrayLike) -> Array:
         """Elementwise membership; NaN and infinities are outside.
@@ -67,7 +82,12 @@ class Interval:
 
 def is_real(value: object) -> TypeGuard[float]:
     """True for a finite real number of Python or NumPy (not a boolean)."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 REAL = Interval()

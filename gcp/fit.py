@@ -8,19 +8,17 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments, fingerprint
+from gcp import arguments, checks, fingerprint
 from gcp._typing import Array
 from gcp.bounds import resolve as resolve_bounds
 from gcp.cells import matched
 from gcp.checkpoint import Checkpoint, kept
-from gcp.domain import is_real
 from gcp.errors import ConvergenceWarning, ParameterError
 from gcp.estimating import fit_estimating_r
 from gcp.io.locks import locked
@@ -28,16 +26,20 @@ from gcp.job import INTERRUPTED, Job, run_starts
 from gcp.kernels import compilation, threads
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
-from gcp.losses.registry import get_loss
+from gcp.losses.registry import as_loss
 from gcp.normal_form import normalize
 from gcp.objectives.choose import build_objective
 from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult
+from gcp.sizes import check_memory
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.partitioned import PartitionedTensor
+
+_COPIES = 4
+"""Of the factors, that a fit holds at least: both bounds, themselves, and the gradient."""
 
 _MOST_POINTS = 100
 """Of the course of each start that is kept."""
@@ -192,19 +194,18 @@ def fit_gcp(
     path, every = given.pop("checkpoint"), given.pop("checkpoint_every")
     if path is None:
         return _warned(_fit(FORGETFUL, given))
-    if not (is_real(every) and every >= 0):
-        raise ParameterError(f"checkpoint_every must be a number of seconds >= 0: found {every!r}.")
+    path, every = checks.path("checkpoint", path), checks.real("checkpoint_every", every, least=0)
     given["data"] = as_tensor(given["data"], given.pop("mask"), given.pop("entry_weights"))
     given |= {"mask": None, "entry_weights": None}
-    own = get_loss(loss) if isinstance(loss, str) else loss
+    own = as_loss(loss)
     identity = fingerprint.of_data(given["data"], own) | {
         name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY
     }
-    seed = None if random_state is None else arguments.seed(random_state)
-    with locked(Path(path), "the checkpoint"), kept(Checkpoint(Path(path), every, identity, seed)) as journal:
+    seed = None if random_state is None else checks.seed(random_state)
+    with locked(path, "the checkpoint"), kept(Checkpoint(path, every, identity, seed)) as journal:
         result = _fit(journal, given | {"random_state": journal.seed})
         if result.status == "interrupted":
-            if Path(path).exists() and not journal.has_failed:
+            if path.exists() and not journal.has_failed:
                 result = replace(result, message=f"{result.message}; {path} goes on from there")
         else:
             journal.write()
@@ -235,10 +236,10 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     began, ask = time.perf_counter() - journal.seconds_before, SimpleNamespace(**given)
     if isinstance(ask.loss, Loss) and ask.loss.unknowns:
         return fit_estimating_r(_fit, journal, given)
-    callback = ask.callback
-    if callback is not None and not callable(callback):
-        raise ParameterError(f"callback must be a function of the state: found {callback!r}.")
-    n_starts = arguments.whole_number("n_starts", ask.n_starts)
+    verbose, callback = checks.truth("verbose", ask.verbose), ask.callback
+    if callback is not None:
+        checks.function("callback", callback, 1)
+    n_starts = checks.whole("n_starts", ask.n_starts)
     method = arguments.solver(ask.solver, ask.n_iter_max, ask.tol, ask.max_seconds)
     objective = build_objective(
         ask.data,
@@ -255,15 +256,16 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     groups = arguments.groups(ask.tied_modes, fixed, shape)
     has_ties = any(len(group) > 1 for group in groups)
     modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
-    rank = arguments.whole_number("rank", ask.rank, least=0 if modes else 1)
+    rank = checks.whole("rank", ask.rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
+    check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), _COPIES)
     limits = resolve_bounds(
         ask.bounds, shapes, objective.loss.model_domain, objective.loss.name, objective.tensor.labels
     )
     if ask.dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
         raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
-    seed = arguments.seed(ask.random_state)
-    if ask.verbose and objective.zeros_note:
+    seed = checks.seed(ask.random_state)
+    if verbose and objective.zeros_note:
         tell(objective.zeros_note)
     if isinstance(objective.tensor, PartitionedTensor):
         objective.tensor.start_account()
@@ -272,8 +274,8 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         init = matched(init, objective.tensor, "init", ParameterError)
     job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
     with (
-        reporter(ask.verbose, n_starts) as progress,
-        compilation.noticed(tell_of_compilation) if ask.verbose else nullcontext(),
+        reporter(verbose, n_starts) as progress,
+        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
         threads.single_threaded_blas(),
     ):
         outputs, interrupted = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)

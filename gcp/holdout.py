@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.cells import matched
-from gcp.domain import BINARY, is_real
+from gcp.domain import BINARY
 from gcp.errors import DataError, ParameterError
 from gcp.ranking import curves
 from gcp.result import FitResult
@@ -73,11 +74,9 @@ def hold_out(
     ParameterError
         A fraction out of range, or that leaves nothing in one of the parts.
     """
-    if not (is_real(fraction) and 0 < fraction < 1):
-        raise ParameterError(f"The held-out fraction must be between 0 and 1: found {fraction!r}.")
-    if not (is_real(keep) and 0 <= keep < 1):
-        raise ParameterError(f"keep must be a number from 0 to less than 1: found {keep!r}.")
-    tensor, rng = in_one_piece(data, mask, entry_weights), np.random.default_rng(random_state)
+    fraction = checks.real("The held-out fraction", fraction, above=0, below=1)
+    keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state)
+    tensor = in_one_piece(data, mask, entry_weights)
     try:
         if isinstance(tensor, DenseTensor):
             return _of_dense(tensor, fraction, keep, rng)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcp._typing import Array
+from gcp.checks import array, instance, items, show
 from gcp.errors import DataError, ParameterError
 
 
@@ -33,7 +34,9 @@ class ModeLabels:
     coords: tuple[Array | None, ...]
 
     def __init__(self, names: Sequence[str], coords: Sequence[object | None]) -> None:
-        arrays = tuple(None if c is None else _plain(np.asarray(c)) for c in coords)
+        names = items("names", names, "a list of one name per mode", DataError)
+        coords = items("coords", coords, "a list of one array or None per mode", DataError)
+        arrays = tuple(None if c is None else _plain(array("coords", c, DataError)) for c in coords)
         object.__setattr__(self, "names", tuple(str(n) for n in names))
         object.__setattr__(self, "coords", arrays)
         if len(self.names) != len(arrays):
@@ -69,7 +72,7 @@ class ModeLabels:
         if is_whole and 0 <= int(mode) < len(self.names):
             return int(mode)
         raise ParameterError(
-            f"Unknown mode {mode!r}: expected 0 to {len(self.names) - 1}, or one of {', '.join(self.names)}."
+            f"Unknown mode {show(mode)}: expected 0 to {len(self.names) - 1}, or one of {', '.join(self.names)}."
         )
 
     def __eq__(self, other: object) -> bool:
@@ -85,6 +88,12 @@ class ModeLabels:
 def is_unnamed(name: str) -> bool:
     """Whether this is what gcp or xarray call a mode that nobody named."""
     return re.fullmatch(r"(mode|dim)_\d+", name) is not None
+
+
+def check_labels(labels: object) -> None:
+    """Raise `ParameterError` unless these are labels, or None."""
+    if labels is not None:
+        instance("labels", labels, ModeLabels, "gcp.ModeLabels")
 
 
 def _plain(coord: Array) -> Array:

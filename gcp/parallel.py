@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from gcp.arguments import whole_number
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.kernels import threads
 
@@ -24,7 +24,7 @@ def jobs(n_jobs: int | None) -> int:
     if n_jobs == -1:
         return threads.resolve(None)
     try:
-        return whole_number("n_jobs", n_jobs)
+        return checks.whole("n_jobs", n_jobs)
     except ParameterError:
         raise ParameterError(
             f"n_jobs must be a whole number >= 1, or -1 for all cores: found {n_jobs!r}."

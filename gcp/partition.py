@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp import arguments
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.crews import Here
@@ -59,10 +59,10 @@ def partition(
         raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {tensor!r}.")
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
-    number = 0 if parts is None else arguments.whole_number("parts", parts)
+    number = 0 if parts is None else checks.whole("parts", parts)
     if mode is None:
         mode = longest_mode(tensor.shape)
-    elif arguments.whole_number("mode", mode, least=0) >= tensor.ndim:
+    elif checks.whole("mode", mode, least=0) >= tensor.ndim:
         raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
     if client is None:
         cuts = cuts_of(tensor, number, mode)

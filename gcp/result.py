@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.errors import ParameterError
 from gcp.labelled import columns_by_name
@@ -357,7 +358,7 @@ class FitResult:
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def _checked_subs(self, subs: ArrayLike) -> Array:
-        array = np.atleast_2d(np.asarray(columns_by_name(subs, self.labels.names)))
+        array = np.atleast_2d(checks.array("subs", columns_by_name(subs, self.labels.names)))
         if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
             raise ParameterError(
                 f"subs has dtype {array.dtype} and shape {array.shape}: expected integers of shape "

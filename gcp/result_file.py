@@ -6,11 +6,11 @@ import json
 import os
 import zipfile
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
 from gcp.io.files import DAMAGE, opened, replacing, writing
@@ -44,7 +44,7 @@ _SCALARS = (
 
 def write(result: FitResult, path: str | os.PathLike[str]) -> None:
     """Write a result; the file appears under its name only when it is complete."""
-    path = Path(path)
+    path = checks.path("path", path)
     meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
@@ -76,7 +76,9 @@ def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
     ParameterError
         If the fit had a custom loss and none is given.
     """
-    path = Path(path)
+    path = checks.path("path", path)
+    if loss is not None:
+        checks.instance("loss", loss, Loss, "the Loss of the fit")  # type: ignore[type-abstract]
     try:
         with opened(path, False) as file:
             return _result(_arrays(file), loss)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp.arguments import whole_number
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
-from gcp.losses.registry import get_loss
+from gcp.losses.registry import as_loss
 from gcp.normal_form import normalize
+from gcp.sizes import check_memory
 from gcp.start import match_mean
 from gcp.tensors.dense import DenseTensor
 
@@ -61,14 +63,15 @@ def simulate(
     """
     from tensorly.cp_tensor import CPTensor
 
-    rank = whole_number("rank", rank)
-    shape = tuple(whole_number("shape", size) for size in shape)
-    if not 0 <= missing < 1:
-        raise ParameterError(f"missing must be a probability in [0, 1): found {missing!r}.")
-    if not (np.isfinite(scale) and scale > 0):
-        raise ParameterError(f"scale must be a positive number: found {scale!r}.")
-    loss = get_loss(loss) if isinstance(loss, str) else loss
-    rng = np.random.default_rng(random_state)
+    rank = checks.whole("rank", rank)
+    shape = tuple(checks.whole("shape", size) for size in checks.items("shape", shape, "a list of sizes"))
+    if not shape:
+        raise ParameterError("shape must be a list of sizes: found none.")
+    missing = checks.real("missing", missing, least=0, below=1)
+    scale = checks.real("scale", scale, above=0)
+    loss, rng = as_loss(loss), checks.generator(random_state)
+    check_memory(f"Data of shape {checks.show(shape)}", 8.0 * math.prod(shape), 3)
+    check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), 3)
     factors = _factors(shape, rank, loss, scale, rng)
     truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense import model_values

@@ -20,6 +20,7 @@ LAYERS = {
         "errors",
         "domain",
         "branchfree",
+        "checks",
         "elementary",
         "formula",
         "labels",

@@ -363,6 +363,12 @@ class TestHelp:
         shown = capsys.readouterr().out
         assert f"example:\n  gcp {command}" in shown
 
+    @pytest.mark.parametrize("columns", ["1", "0", "-5", "x"])
+    def test_help_on_a_narrow_terminal(self, capsys, monkeypatch, columns):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(["fit", "--help"]) == 0
+        assert "example:" in capsys.readouterr().out
+
     def test_defaults_named_in_the_help_are_those_of_the_solver(self, capsys):
         gcp_main("fit --help")
         shown = " ".join(capsys.readouterr().out.split())

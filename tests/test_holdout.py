@@ -139,7 +139,7 @@ def test_command_line(capsys, tmp_path):
     assert main([*command.replace("--quiet ", "").split()]) == 0
     assert "held-out cells" in capsys.readouterr().out
     assert main(command.replace("0.1", "2").split()) == 2
-    assert "held-out fraction must be between 0 and 1" in capsys.readouterr().err
+    assert "held-out fraction must be a finite number between 0 and 1" in capsys.readouterr().err
     assert gcp.datasets.load_nations().shape == (14, 14, 55)
 
 

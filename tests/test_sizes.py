@@ -1,10 +1,13 @@
 """Amounts of memory as text."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from gcp.errors import ParameterError
-from gcp.sizes import parse_bytes, show_bytes
+from gcp.sizes import available_memory, check_memory, parse_bytes, show_bytes
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,22 @@ def test_others_are_refused(given):
 )
 def test_sizes_are_shown(n, text):
     assert show_bytes(n) == text
+
+
+def test_what_the_machine_cannot_hold_is_refused():
+    check_memory("This", available_memory() / 2, 2)
+    with pytest.raises(
+        ParameterError, match=r"^This would take .*, and 2 times as much .*: this process may have"
+    ):
+        check_memory("This", available_memory() / 2 + 1, 2)
+
+
+def test_a_limit_of_the_process_counts():
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_DATA, (2**31, 2**31))
+from gcp.sizes import available_memory
+print(available_memory() <= 2**31)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

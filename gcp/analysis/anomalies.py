@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.cells import Cells, blocks, tensor_of
-from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.result import FitResult
 
@@ -72,10 +72,7 @@ def anomalies(
     ParameterError
         Unknown side, or a loss without a distribution.
     """
-    if side not in _SIDES:
-        raise ParameterError(f"Unknown side {side!r}: expected one of {', '.join(_SIDES)}.")
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-        raise ParameterError(f"n must be an integer >= 1: found {n!r}.")
+    side, n = checks.text("side", side, _SIDES), checks.whole("n", n)
     tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
     if dispersion is None and loss.dispersion_from(1.0) is not None:
         total = weight = 0.0

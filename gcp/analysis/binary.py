@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import FloatArray
-from gcp.cells import known_cells, tensor_of
+from gcp.cells import check_result, known_cells, tensor_of
 from gcp.domain import BINARY
 from gcp.errors import ParameterError
 from gcp.ranking import curves
@@ -72,6 +72,7 @@ def binary_scores(
     ParameterError
         A loss of other data, or data of one kind only.
     """
+    check_result(result)
     loss = result.loss
     if loss.data_domain != BINARY:
         raise ParameterError(f"binary_scores is for Bernoulli losses: found {loss.name}.")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import FloatArray
 from gcp.cells import known_cells, tensor_of
-from gcp.errors import ParameterError
 from gcp.result import FitResult
 
 
@@ -55,8 +55,7 @@ def calibration(
     random_state : int
         Draws that part.
     """
-    if not isinstance(groups, int | np.integer) or isinstance(groups, bool) or groups < 1:
-        raise ParameterError(f"groups must be an integer >= 1: found {groups!r}.")
+    groups = checks.whole("groups", groups)
     cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
     mean = result.loss.mean(cells.m)
     order = np.argsort(mean, kind="stable")

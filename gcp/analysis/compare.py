@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gcp import alignment
+from gcp import alignment, checks
 from gcp._typing import Array, FloatArray
 from gcp.cells import side_of
 from gcp.errors import ParameterError
@@ -90,6 +90,7 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
         modes = _numbers(first, modes)
     second = _like(second, first, modes)
     one, other = _unit(first, modes), _unit(second, modes)
+    weights = checks.truth("weights", weights)
     similarity = np.prod(np.abs(_cosines(one, other)), axis=0)
     if weights and modes is None:
         v, w = one[0][:, None], other[0][None, :]
@@ -171,6 +172,7 @@ def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
     J. B. Kruskal, R. A. Harshman, M. E. Lundy: How 3-MFA data can cause degenerate PARAFAC solutions, in: Multiway
     Data Analysis, North-Holland 1989, 115-122.
     """
+    threshold = checks.real("threshold", threshold)
     found = congruence(model, model)
     pairs = [
         Degeneracy(int(i), int(j), float(found[i, j]))
@@ -189,17 +191,16 @@ def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
             weights, factors = model.weights, model.factor_matrices
         else:
             weights, factors = model
-        arrays = [np.asarray(a) for a in factors]
-        if weights is None:
-            weights = np.ones(arrays[0].shape[1])
-        given = np.asarray(weights)
-        if all(a.ndim == 2 and a.shape[1] == len(given) for a in arrays) and arrays:
+        arrays = [checks.numbers("factors", a) for a in factors]
+        given = checks.numbers("weights", np.ones(arrays[0].shape[1]) if weights is None else weights)
+        fits = given.ndim == 1 and all(a.ndim == 2 and a.shape[1] == len(given) for a in arrays)
+        if fits and arrays and all(np.isfinite(a).all() for a in (given, *arrays)):
             return given, arrays
-    except (TypeError, ValueError, AttributeError, IndexError):
+    except (TypeError, ValueError, AttributeError, IndexError):  # of what cannot be taken apart
         pass
     raise ParameterError(
-        f"Expected a FitResult, a CPTensor or (weights, factors) with matrices of as many columns as there are "
-        f"weights: found {type(model).__name__}."
+        "Expected a FitResult, a CPTensor or (weights, factors) with finite matrices of as many columns as there "
+        f"are weights: found {checks.show(model)}."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import FloatArray
-from gcp.cells import tensor_of
+from gcp.cells import check_result, tensor_of
 from gcp.errors import ParameterError
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
@@ -48,6 +48,7 @@ def core_consistency(
     R. Bro, H. A. L. Kiers: A new efficient method for determining the number of components in PARAFAC models, Journal
     of Chemometrics 17 (2003) 274-286.
     """
+    check_result(result)
     if result.rank == 0:
         raise ParameterError("Core consistency needs at least one component.")
     tensor = tensor_of(result, data, mask, entry_weights)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
+from gcp.cells import check_result
 from gcp.evaluation import evaluate
 from gcp.result import FitResult
 from gcp.tensors.coerce import in_one_piece
@@ -95,6 +96,7 @@ def n_parameters(result: FitResult) -> int:
     free factors, less one scale for each component and free mode but one; of matrices, R (I + J - R); never more
     than there are cells.
     """
+    check_result(result)
     return dimension(Structure.of(result)) + len(result.settings.get("estimated", {}))
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from gcp import checks
 from gcp._typing import FloatArray
-from gcp.cells import matched
-from gcp.errors import ParameterError
+from gcp.cells import check_result, matched
 from gcp.losses.base import Loss
 from gcp.result import FitResult
 from gcp.tensors.coerce import in_one_piece
@@ -64,8 +64,8 @@ def residuals(
     P. K. Dunn, G. K. Smyth: Randomized quantile residuals, Journal of Computational and Graphical Statistics 5 (1996)
     236-244.
     """
-    if kind not in _KINDS:
-        raise ParameterError(f"Unknown kind of residuals {kind!r}: expected one of {', '.join(_KINDS)}.")
+    check_result(result)
+    kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state)
     tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     result = matched(result, tensor)
     x = tensor.values.astype(float)
@@ -81,7 +81,7 @@ def residuals(
         if dispersion is None:
             w = None if tensor.entry_weights is None else np.asarray(tensor.entry_weights)[known]
             dispersion = loss.estimate_dispersion(x, m, w)
-        found[known] = quantile(loss, x, m, dispersion, np.random.default_rng(random_state))
+        found[known] = quantile(loss, x, m, dispersion, rng)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments
+from gcp import checks
 from gcp._typing import FloatArray
 from gcp.alignment import Alignment
 from gcp.analysis.compare import factor_match_score
@@ -65,7 +65,7 @@ def start_stability(
     -------
     StartStability
     """
-    arguments.whole_number("n_starts", n_starts, least=2)
+    checks.whole("n_starts", n_starts, least=2)
     tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
     results = [
         fit_in_series(tensor, rank, random_state=seed, **options) for seed in _seeds(random_state, n_starts)
@@ -124,7 +124,7 @@ def split_half(
     R. A. Harshman, W. S. De Sarbo: An application of PARAFAC to a small sample problem, in: Research Methods for
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
-    arguments.whole_number("n_splits", n_splits)
+    checks.whole("n_splits", n_splits)
     tensor = in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]
@@ -152,5 +152,5 @@ def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
 
 
 def _seeds(random_state: int | None, n: int) -> list[int]:
-    rng = np.random.default_rng(random_state)
+    rng = checks.generator(random_state)
     return [int(seed) for seed in rng.integers(2**63, size=n)]

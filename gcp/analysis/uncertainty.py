@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments, parallel
+from gcp import checks, parallel
 from gcp._typing import Array, FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.likelihood import density_scale
-from gcp.cells import Cells, known_cells, tensor_of
+from gcp.cells import Cells, check_result, known_cells, tensor_of
 from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
 from gcp.losses.base import Loss
@@ -88,6 +88,7 @@ def standard_errors(
     are taken as fixed. A ridge, the choice of the rank and a wrong loss are not accounted for. The cells' weights
     count as numbers of cells. Costs cells x (modes x R)**2 and parameters**3.
     """
+    check_result(result)
     if result.settings["fixed_modes"] or result.settings["tied_modes"]:
         raise ParameterError("standard_errors needs every mode free and untied.")
     cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights)), result.loss
@@ -229,8 +230,7 @@ class Bootstrap(NamedTuple):
         self, level: float = 0.95
     ) -> tuple[tuple[FloatArray, FloatArray], list[tuple[FloatArray, FloatArray]]]:
         """Percentile intervals (low, high) of the weights, and of each factor."""
-        if not 0 < level < 1:
-            raise ParameterError(f"level must be between 0 and 1: found {level!r}.")
+        level = checks.real("level", level, above=0, below=1)
         ends = [(1 - level) / 2, (1 + level) / 2]
 
         def of(draws: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -278,13 +278,13 @@ def bootstrap(
     ----------
     B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993.
     """
-    n = arguments.whole_number("n", n, least=2)
+    n = checks.whole("n", n, least=2)
     n_jobs = parallel.jobs(n_jobs)
     options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
     dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
-    seeds = np.random.SeedSequence(arguments.seed(random_state)).spawn(n)
+    seeds = np.random.SeedSequence(checks.seed(random_state)).spawn(n)
     tasks = [(result, tensor, dispersion, seed, options) for seed in seeds]
     found: list[FitResult] = []
     with series(verbose, n) as steps:

@@ -44,7 +44,7 @@ def add_command(commands: Commands, name: str, summary: str, details: str, examp
     details, example : str
         Shown above and below the options in the command's own help.
     """
-    width = shutil.get_terminal_size().columns - 2  # as argparse has it
+    width = max(shutil.get_terminal_size().columns - 2, 11)  # as argparse has it
     parser: Parser = commands.add_parser(
         name, help=summary, description=textwrap.fill(details, width), epilog=f"example:\n{example}"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.io import mat, npy, npz, stores, tables, tns, toolbox
 from gcp.io.base import Format
@@ -104,7 +105,7 @@ def read_tensor(
     -----
     MATLAB has no arrays of one mode: those come back from `.mat` as matrices of one column.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     form, is_gzipped = _format(path)
     limit = None if memory is None else parse_bytes(memory)
     given = {
@@ -135,7 +136,7 @@ def array_source(path: str | os.PathLike[str], **options: Any) -> Source:
     DataError, ParameterError
         As `read_tensor`.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     form, _ = _format(path)
     if form.source is None:
         raise _inapplicable(path, "memory", lambda other: other.source is not None)
@@ -173,7 +174,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     ParameterError
         Unknown ending, or one of files that are only read.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     form, is_gzipped = _format(path)
     if form.write is None:
         fitting = ", ".join(ending for ending, other in _FORMATS.items() if other.write is not None)

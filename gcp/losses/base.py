@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.domain import REAL, Interval, is_real
 from gcp.errors import ParameterError
@@ -156,7 +157,7 @@ class Loss(ABC):
 
         The factor is 2, but 1 for the Gaussian and Huber losses, whose f already is a full squared error.
         """
-        x = np.asarray(x, dtype=float)
+        x = checks.floats("x", x)
         return np.maximum(self.deviance_factor * (self.value(x, m) - self.saturated_value(x)), 0.0)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
@@ -182,11 +183,11 @@ class Loss(ABC):
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
-        return self._tails(np.asarray(x, dtype=float), np.asarray(m, dtype=float), dispersion)[0]
+        return self._tails(checks.floats("x", x), checks.floats("m", m), dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
-        return self._tails(np.asarray(x, dtype=float), np.asarray(m, dtype=float), dispersion)[1]
+        return self._tails(checks.floats("x", x), checks.floats("m", m), dispersion)[1]
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """P(X <= x) and P(X > x)."""
@@ -202,12 +203,22 @@ class Loss(ABC):
         """The same from the weighted mean of the deviance, which is all that it depends on."""
         return None
 
+    def _model(self, m: ArrayLike, rng: np.random.Generator) -> FloatArray:
+        """Model values to draw data from; refuses those outside the domain, and what is no generator."""
+        checks.instance("rng", rng, np.random.Generator, "a numpy.random.Generator")
+        m = checks.floats("m", m)
+        if not (inside := self.model_domain.contains(m)).all():
+            raise ParameterError(
+                f"The {self.name} loss has a distribution for m in {self.model_domain}: found {m[~inside][0]!r}."
+            )
+        return m
+
     def _no_dispersion(self, dispersion: float | None) -> None:
         if dispersion is not None:
             raise ParameterError(f"The {self.name} loss has no free dispersion.")
 
     def _evaluate(self, function: Any, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        x, m = np.asarray(x, dtype=float), np.asarray(m, dtype=float)
+        x, m = checks.floats("x", x), checks.floats("m", m)
         with np.errstate(all="ignore"):
             value = np.asarray(function(x, m, *self.params), dtype=float)
         # A constant derivative (1 for a linear loss) still has one value per entry.
@@ -220,7 +231,7 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
         if key == "eps" and value is None:
             continue
         if not (is_real(value) and value > 0):
-            raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {value!r}.")
+            raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {checks.show(value)}.")
 
 
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import BINARY, NONNEGATIVE, REAL
 from gcp.elementary import exp, expm1, log, log1mexp, log1p, maximum, sigmoid, softplus
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
@@ -24,11 +25,11 @@ class _Bernoulli(Loss):
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """0: a model free at every entry predicts each with certainty."""
-        return np.zeros(np.shape(x))
+        return np.zeros(floats("x", x).shape)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """0: f is the whole negative log-probability."""
-        return np.zeros(np.shape(x))
+        return np.zeros(floats("x", x).shape)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
@@ -38,7 +39,8 @@ class _Bernoulli(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Bernoulli draws, 0 or 1."""
-        return np.asarray(rng.random(np.shape(m)) < self.mean(m)).astype(np.int8)
+        m = self._model(m, rng)
+        return np.asarray(rng.random(m.shape) < self.mean(m)).astype(np.int8)
 
 
 @register("bernoulli-logit")
@@ -78,11 +80,11 @@ class BernoulliLogit(_Bernoulli):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = 1 / (1 + exp(-m))."""
-        return np.asarray(expit(m))
+        return np.asarray(expit(floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = log(p / (1 - p)); infinite at 0 and 1."""
-        return np.asarray(logit(mean))
+        return np.asarray(logit(floats("mean", mean)))
 
 
 @register("bernoulli-odds")
@@ -127,13 +129,13 @@ class BernoulliOdds(_Bernoulli):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = m / (1 + m)."""
-        m = np.asarray(m, dtype=float)
+        m = floats("m", m)
         return m / (1 + m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = p / (1 - p); infinite at 1."""
-        mean = np.asarray(mean, dtype=float)
-        with np.errstate(divide="ignore"):
+        mean = floats("mean", mean)
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(mean / (1 - mean))
 
 
@@ -183,9 +185,9 @@ class BernoulliPoisson(_Bernoulli):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = 1 - exp(-m)."""
-        return -np.expm1(-np.asarray(m, dtype=float))
+        return -np.expm1(-floats("m", m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = -log(1 - p); infinite at 1."""
-        with np.errstate(divide="ignore"):
-            return -np.log1p(-np.asarray(mean, dtype=float))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return -np.log1p(-floats("mean", mean))

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats, show
 from gcp.domain import NONNEGATIVE, POSITIVE, Interval, is_real
 from gcp.elementary import maximum, power
 from gcp.errors import ParameterError
@@ -46,7 +47,7 @@ class BetaDivergence(Loss):
     def __post_init__(self) -> None:
         require_positive(self, eps=self.eps)
         if not is_real(self.beta):
-            raise ParameterError(f"BetaDivergence needs a finite real beta: found {self.beta!r}.")
+            raise ParameterError(f"BetaDivergence needs a finite real beta: found {show(self.beta)}.")
 
     @property
     def data_domain(self) -> Interval:  # type: ignore[override]
@@ -95,25 +96,25 @@ class BetaDivergence(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """-x**beta / (beta (beta - 1)), with its limits."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         if self.beta == 0:
             return Gamma().saturated_value(x)
         if self.beta == 1:
             return Poisson().saturated_value(x)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(-(x**self.beta) / (self.beta * (self.beta - 1)))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """For beta = 0, 1 and 2, where a density exists; `ParameterError` otherwise."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         if self.beta == 0:
             return Gamma().log_normalizer(x)
         if self.beta == 1:
@@ -134,7 +135,7 @@ class BetaDivergence(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw from the density where there is one, else from the gamma of mean m and variance m**(2 - beta)."""
-        m = np.asarray(m, dtype=float)
+        m = self._model(m, rng)
         if self.beta == 1:
             return Poisson().sample(m, rng)
         if self.beta == 2:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.autodiff import UntraceableError, trace
 from gcp.domain import REAL, Interval
@@ -68,6 +69,12 @@ def custom_loss(
     >>> from gcp import custom_loss, fit_gcp
     >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)), lambda x, m: np.tanh(m - x))
     """
+    for what, domain in (("data_domain", data_domain), ("model_domain", model_domain)):
+        checks.instance(what, domain, Interval, "a gcp.Interval")
+    for what, function, n_arguments in (("f", f, 2), ("df", df, 2), ("mean", mean, 1), ("link", link, 1)):
+        if function is not None or what == "f":
+            checks.function(what, function, n_arguments)
+    checks.text("name", name)
     if model_domain.low not in (-np.inf, 0.0) or model_domain.high != np.inf:
         raise ParameterError(
             f"custom_loss: model_domain is {model_domain}, but only all reals and [0, inf) can be kept by bounds on "
@@ -110,11 +117,11 @@ class CustomLoss(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """As given; the identity by default."""
-        return np.asarray(self._mean(np.asarray(m, dtype=float)))
+        return np.asarray(self._mean(checks.floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """As given; the identity by default."""
-        return np.asarray(self._link(np.asarray(mean, dtype=float)))
+        return np.asarray(self._link(checks.floats("mean", mean)))
 
     def constant(self, mean: float, mean_square: float) -> None:
         """Unknown without a search."""
@@ -123,7 +130,7 @@ class CustomLoss(Loss):
         """By a bracketed search from link(x), once per distinct datum."""
         from scipy.optimize import elementwise  # slow to import, needed by custom losses only
 
-        distinct, back = np.unique(np.asarray(x, dtype=float), return_inverse=True)
+        distinct, back = np.unique(checks.floats("x", x), return_inverse=True)
         centre = self.model_domain.clip(self.link(distinct))
         step = 0.1 * np.maximum(np.abs(centre), 1.0)
         low = np.full_like(centre, self.model_domain.low)
@@ -136,7 +143,7 @@ class CustomLoss(Loss):
             )
             found = elementwise.find_minimum(lambda m, x: objective(x, m), bracket.bracket, args=(distinct,))
         best = np.where(found.success, found.x, centre)
-        return np.asarray(best[back].reshape(np.shape(x)))
+        return np.asarray(best[back].reshape(checks.floats("x", x).shape))
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """f at `saturated`; at the datum itself where the search fails."""
@@ -177,9 +184,15 @@ def _numeric_derivative(function: Function) -> Function:
 
 def _check_derivative(loss: CustomLoss) -> None:
     x, m = np.meshgrid(_interior(loss.data_domain), _interior(loss.model_domain), indexing="ij")
-    given = loss.deriv(x, m)
-    with np.errstate(all="ignore"):
-        numeric = _numeric_derivative(loss.formula.f)(x, m)
+    try:
+        given = loss.deriv(x, m)
+        with np.errstate(all="ignore"):
+            found = checks.floats("f", _numeric_derivative(loss.formula.f)(x, m))
+        numeric = np.broadcast_to(found, given.shape)
+    except Exception as reason:  # whatever a user's functions do with arrays
+        raise ParameterError(
+            f"custom_loss: f and df must give a number for each x and m: {type(reason).__name__}: {reason}"
+        ) from reason
     usable = np.isfinite(numeric)
     error = np.where(usable, np.abs(given - numeric) / (1e-6 + np.abs(numeric) + np.abs(given)), 0.0)
     # A kink of f (hinge, absolute value) near one of the points spoils that difference, so most must agree.

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import digamma, gammainc, gammaincc, gammaln
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import NONNEGATIVE, POSITIVE
 from gcp.elementary import log, maximum
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
@@ -64,33 +65,33 @@ class Gamma(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """1 + log x."""
-        with np.errstate(divide="ignore"):
-            return 1 + np.log(np.asarray(x, dtype=float))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 1 + np.log(floats("x", x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """0 for shape 1."""
-        return np.zeros(np.shape(x))
+        return np.zeros(floats("x", x).shape)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
         k = 1.0 / phi
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
@@ -106,4 +107,5 @@ class Gamma(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Exponential with mean m (shape 1)."""
-        return np.asarray(rng.exponential(np.asarray(m, dtype=float)))
+        m = self._model(m, rng)
+        return np.asarray(rng.exponential(m))

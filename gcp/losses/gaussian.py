@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import REAL
 from gcp.losses.base import Loss, require_positive
 from gcp.losses.registry import register
@@ -59,19 +60,19 @@ class Gaussian(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """0."""
-        return np.zeros(np.shape(x))
+        return np.zeros(floats("x", x).shape)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(pi) / 2."""
-        return np.full(np.shape(x), 0.5 * np.log(np.pi))
+        return np.full(floats("x", x).shape, 0.5 * np.log(np.pi))
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Normal log-density with mean m; `dispersion` is the variance (default 1/2, as f implies)."""
@@ -91,4 +92,5 @@ class Gaussian(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Normal with mean m and variance 1/2."""
-        return rng.normal(np.asarray(m, dtype=float), np.sqrt(0.5))
+        m = self._model(m, rng)
+        return rng.normal(m, np.sqrt(0.5))

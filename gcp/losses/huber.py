@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr, ndtri
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import REAL
 from gcp.elementary import maximum, minimum, where
 from gcp.losses.base import Loss, require_positive
@@ -62,15 +63,15 @@ class Huber(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """0."""
-        return np.zeros(np.shape(x))
+        return np.zeros(floats("x", x).shape)
 
     def constant(self, mean: float, mean_square: float) -> None:
         """Moments do not determine the best constant."""
@@ -78,11 +79,11 @@ class Huber(Loss):
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(sqrt(pi) erf(delta) + exp(-delta**2) / delta)."""
         d = self.delta
-        return np.full(np.shape(x), np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
+        return np.full(floats("x", x).shape, np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """2 P(abs(x - m) < delta)."""
-        return np.full(np.shape(m), 2 * (1 - 2 * float(self.sf(self.delta, 0.0))))
+        return np.full(floats("m", m).shape, 2 * (1 - 2 * float(self.sf(self.delta, 0.0))))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
@@ -94,7 +95,8 @@ class Huber(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draws from the density proportional to exp(-f)."""
-        d, shape = self.delta, np.shape(m)
+        m = self._model(m, rng)
+        d, shape = self.delta, m.shape
         centre = np.sqrt(np.pi) * erf(d)
         inside = rng.random(shape) < centre / (centre + np.exp(-d * d) / d)
         low = ndtr(-d * np.sqrt(2))

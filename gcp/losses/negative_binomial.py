@@ -10,10 +10,16 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc, gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
 from gcp.elementary import log, log1p, maximum, sigmoid, softplus
 from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
+
+
+def _number(r: Any) -> Any:
+    """r, or a number in its place while it is to be estimated."""
+    return 1.0 if isinstance(r, str) and r == ESTIMATE else r
 
 
 class _NegativeBinomial(Loss):
@@ -28,12 +34,12 @@ class _NegativeBinomial(Loss):
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """(r + x) log(1 + x / r) - x log(x / r)."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         return (self.r + x) * np.log1p(x / self.r) - xlogy(x, x / self.r)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         return np.asarray(gammaln(self.r) + gammaln(x + 1) - gammaln(x + self.r))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
@@ -45,6 +51,7 @@ class _NegativeBinomial(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson draws whose rates are gamma with shape r."""
+        m = self._model(m, rng)
         return np.asarray(rng.poisson(rng.gamma(self.r, self.mean(m) / self.r)))
 
 
@@ -66,7 +73,7 @@ class NegativeBinomial(_NegativeBinomial):
     model_domain = NONNEGATIVE
 
     def __post_init__(self) -> None:
-        require_positive(self, r=1.0 if self.r == ESTIMATE else self.r, eps=self.eps)
+        require_positive(self, r=_number(self.r), eps=self.eps)
 
     @staticmethod
     def f(x: Any, m: Any, r: Any, eps: Any) -> Any:
@@ -91,11 +98,11 @@ class NegativeBinomial(_NegativeBinomial):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r m."""
-        return self.r * np.asarray(m, dtype=float)
+        return self.r * floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x] / r."""
-        return np.asarray(mean, dtype=float) / self.r
+        return floats("mean", mean) / self.r
 
 
 @register("negative-binomial-logit")
@@ -115,7 +122,7 @@ class NegativeBinomialLogit(_NegativeBinomial):
     model_domain = REAL
 
     def __post_init__(self) -> None:
-        require_positive(self, r=1.0 if self.r == ESTIMATE else self.r)
+        require_positive(self, r=_number(self.r))
 
     @staticmethod
     def f(x: Any, m: Any, r: Any) -> Any:
@@ -139,9 +146,10 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r exp(m)."""
-        return self.r * np.exp(np.asarray(m, dtype=float))
+        with np.errstate(over="ignore"):
+            return self.r * np.exp(floats("m", m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = log(E[x] / r); -inf at 0."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(np.asarray(mean, dtype=float) / self.r))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(floats("mean", mean) / self.r))

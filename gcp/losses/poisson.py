@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammainc, gammaincc, gammaln, xlogy
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
 from gcp.elementary import exp, log, maximum
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
@@ -70,20 +71,20 @@ class Poisson(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """x - x log x."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         return x - xlogy(x, x)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(x!)."""
-        return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
+        return np.asarray(gammaln(floats("x", x) + 1))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
@@ -91,7 +92,8 @@ class Poisson(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean m."""
-        return np.asarray(rng.poisson(np.asarray(m, dtype=float)))
+        m = self._model(m, rng)
+        return np.asarray(rng.poisson(m))
 
 
 @register("poisson-log")
@@ -132,21 +134,22 @@ class PoissonLog(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = exp(m)."""
-        return np.asarray(np.exp(m))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = log E[x]; -inf at 0."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(mean))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(floats("mean", mean)))
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """x - x log x."""
-        x = np.asarray(x, dtype=float)
+        x = floats("x", x)
         return x - xlogy(x, x)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(x!)."""
-        return np.asarray(gammaln(np.asarray(x, dtype=float) + 1))
+        return np.asarray(gammaln(floats("x", x) + 1))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
@@ -154,6 +157,7 @@ class PoissonLog(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean exp(m)."""
+        m = self._model(m, rng)
         return np.asarray(rng.poisson(np.exp(m)))
 
 

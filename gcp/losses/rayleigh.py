@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import NONNEGATIVE, POSITIVE
 from gcp.elementary import log, maximum
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
@@ -63,19 +64,19 @@ class Rayleigh(Loss):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = m."""
-        return np.asarray(m, dtype=float)
+        return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x]."""
-        return np.asarray(mean, dtype=float)
+        return floats("mean", mean)
 
     def saturated(self, x: ArrayLike) -> FloatArray:
         """sqrt(pi) / 2 * x: the most likely model is not the datum itself."""
-        return np.sqrt(pi) / 2 * np.asarray(x, dtype=float)
+        return np.sqrt(pi) / 2 * floats("x", x)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """1 + 2 log(sqrt(pi) x / 2)."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return 1 + 2 * np.log(self.saturated(x))
 
     def constant(self, mean: float, mean_square: float) -> float:
@@ -84,19 +85,20 @@ class Rayleigh(Loss):
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(2 / pi) - log x."""
-        with np.errstate(divide="ignore"):
-            return np.log(2 / pi) - np.log(np.asarray(x, dtype=float))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(2 / pi) - np.log(floats("x", x))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """4 / m**2."""
-        return self._evaluate(self.weight, np.zeros(np.shape(m)), m)
+        return self._evaluate(self.weight, np.zeros(floats("m", m).shape), m)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             t = pi / 4 * (np.maximum(x, 0.0) / m) ** 2
         return -np.expm1(-t), np.exp(-t)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Rayleigh with mean m."""
-        return np.asarray(rng.rayleigh(np.asarray(m) * np.sqrt(2 / pi)))
+        m = self._model(m, rng)
+        return np.asarray(rng.rayleigh(m * np.sqrt(2 / pi)))

@@ -7,8 +7,35 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from gcp.checks import show
 from gcp.errors import ParameterError
 from gcp.losses.base import Loss
+
+_ELSEWHERE = {
+    "normal": ["gaussian"],
+    "least-squares": ["gaussian"],
+    "frobenius": ["gaussian"],
+    "mse": ["gaussian"],
+    "l2": ["gaussian"],
+    "count": ["poisson"],
+    "counts": ["poisson"],
+    "kullback-leibler": ["poisson"],
+    "kl": ["poisson"],
+    "count-log": ["poisson-log"],
+    "binary": ["bernoulli-odds", "bernoulli-logit"],
+    "bernoulli": ["bernoulli-odds", "bernoulli-logit"],
+    "logistic": ["bernoulli-logit"],
+    "logit": ["bernoulli-logit"],
+    "odds": ["bernoulli-odds"],
+    "nb": ["negative-binomial"],
+    "negbin": ["negative-binomial"],
+    "exponential": ["gamma"],
+    "beta": ["beta-divergence"],
+    "itakura-saito": ["beta-divergence"],
+    "l1": ["huber"],
+    "robust": ["huber"],
+}
+"""What other packages (the Tensor Toolbox, GenTen, scikit-learn) and people call them."""
 
 L = TypeVar("L", bound=Loss)
 
@@ -54,10 +81,22 @@ def get_loss(name: str, **params: Any) -> Loss:
     return cls(**params)
 
 
+def as_loss(given: Any) -> Loss:
+    """A loss, or the one of a name; `ParameterError` of anything else."""
+    if isinstance(given, str):
+        return get_loss(given)
+    if not isinstance(given, Loss):
+        raise ParameterError(f"loss must be a name or a Loss: found {show(given)}.")
+    return given
+
+
 def loss_class(name: str) -> type[Loss]:
     """The class registered under a name; `ParameterError` if there is none."""
-    if name in _LOSSES:
+    if isinstance(name, str) and name in _LOSSES:
         return _LOSSES[name]
-    near = get_close_matches(str(name), _LOSSES, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ParameterError(f"Unknown loss {name!r}.{hint} Known: {', '.join(available_losses())}.")
+    known = f"Known: {', '.join(available_losses())}."
+    if not isinstance(name, str):
+        raise ParameterError(f"The name of a loss must be a text: found {show(name)}. {known}")
+    near = _ELSEWHERE.get(name.lower()) or get_close_matches(name, _LOSSES, n=1, cutoff=0.6)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ParameterError(f"Unknown loss {show(name)}.{hint} {known}")

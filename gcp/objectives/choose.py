@@ -7,10 +7,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from gcp.checks import show
 from gcp.errors import ParameterError
 from gcp.kernels import compilation, threads
 from gcp.losses.base import Loss
-from gcp.losses.registry import get_loss
+from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.survey import survey
 from gcp.penalties.penalty import Penalty
@@ -59,9 +60,7 @@ def build_objective(
     4.0
     """
     tensor = as_tensor(data, mask, entry_weights)
-    loss = get_loss(loss) if isinstance(loss, str) else loss
-    if not isinstance(loss, Loss):
-        raise ParameterError(f"loss must be a name or a Loss: found {type(loss).__name__}.")
+    loss = as_loss(loss)
     facts = survey(tensor, loss)
     loss = loss.with_scale(float(loss.link(facts.mean)))
     penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
@@ -71,8 +70,8 @@ def build_objective(
 def _penalty(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalty:
     if not isinstance(l2_reg, Mapping):
         l2_reg = {"factors": l2_reg, "main_effects": l2_reg}
-    if unknown := set(l2_reg) - {"factors", "main_effects"}:
-        raise ParameterError(f"l2_reg has no part {sorted(unknown)[0]!r}; it takes: factors, main_effects.")
+    if unknown := [part for part in l2_reg if part not in ("factors", "main_effects")]:
+        raise ParameterError(f"l2_reg has no part {show(unknown[0])}; it takes: factors, main_effects.")
     return Penalty(
         l2_reg.get("factors", 0.0),
         effects_strength=l2_reg.get("main_effects", 0.0),

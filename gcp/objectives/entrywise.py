@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
+from gcp.checks import matrices
 from gcp.effects import MainEffects
 from gcp.errors import ParameterError
 from gcp.kernels.rows import grouped
@@ -88,11 +89,11 @@ class EntrywiseObjective:
         Raises
         ------
         ParameterError
-            If that would take too long; see `is_exact_affordable`.
+            If the factors do not fit, or that would take too long; see `is_exact_affordable`.
         """
         if not self.is_exact_affordable:
             raise ParameterError(self._unaffordable())
-        value, grad = self._pass(self.tensor, factors, self.n_threads)
+        value, grad = self._pass(self.tensor, matrices(factors, self.tensor.shape), self.n_threads)
         return self.penalty.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
@@ -390,9 +391,8 @@ def constant_value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> 
 
 def _constant_sum(block: Block, loss: Loss, m: float) -> float:
     values = loss.value(block.x, m)
-    return float(
-        values.sum() if block.weights is None else np.where(block.weights, values, 0) @ block.weights
-    )
+    w = block.weights
+    return float(values.sum() if w is None else np.where(w, values, 0) @ w)
 
 
 def _finite(m: float) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Factors, FloatArray
 from gcp.errors import ParameterError
 from gcp.formula import Formula
@@ -42,10 +43,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name in ("samples", "value_samples"):
-            value = getattr(self, name)
-            is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if value is not None and not (is_whole and value >= 1):
-                raise ParameterError(f"{name} must be an integer >= 1 or None: found {value!r}.")
+            if getattr(self, name) is not None:
+                checks.whole(name, getattr(self, name))
 
 
 ValueAndGrad = Callable[[Factors], tuple[float, list[FloatArray]]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gcp._typing import Array
+from gcp.checks import and_more
 from gcp.errors import DataError, DomainError
 from gcp.kernels import threads
 from gcp.losses.base import Loss
@@ -122,8 +123,7 @@ def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:
-    others = f", and {more} more" if more else ""
     return (
-        f"The {loss.name} loss needs data in {loss.data_domain}: found {value!r} at subscript {subscript}{others}. "
-        f"{loss.advice}"
+        f"The {loss.name} loss needs data in {loss.data_domain}: found {value!r} at subscript "
+        f"{subscript}{and_more(more)}. {loss.advice}"
     ).rstrip()

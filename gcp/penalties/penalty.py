@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Factors, FloatArray
-from gcp.domain import is_real
 from gcp.effects import MainEffects
-from gcp.errors import ParameterError
 from gcp.penalties import components
 
 
@@ -47,8 +46,7 @@ class Penalty:
             ("weight_reg", self.weights_strength),
             ("dirichlet_reg", self.dirichlet_strength),
         ):
-            if not (is_real(value) and value >= 0):
-                raise ParameterError(f"{name} must be a finite number >= 0: found {value!r}.")
+            checks.real(name, value, least=0)
 
     @property
     def is_ridge(self) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gcp._typing import FloatArray
+from gcp.cells import check_result
+from gcp.checks import show
 from gcp.errors import ParameterError
 from gcp.normal_form import marked
 from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
@@ -58,6 +60,7 @@ def plot_components(
     >>> len(gcp.plots.plot_components(result).axes)
     8
     """
+    check_result(result)
     rows = _chosen(components, result.rank)
     columns = [ModeAxis.of(result.labels, n, size) for n, size in enumerate(result.shape)]
     figure = figure_or_new(figure, _size(columns, len(rows)))
@@ -88,12 +91,16 @@ def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
     """Component numbers, checked."""
     if components is None:
         return list(range(rank))
+    if not isinstance(components, Iterable) or isinstance(components, str):
+        raise ParameterError(f"components must be a list of numbers: found {show(components)}.")
     chosen = list(components)
     if not chosen:
         raise ParameterError("components is empty: name at least one.")
     for k in chosen:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k < rank:
-            raise ParameterError(f"components: there is no component {k!r}; they count from 0 to {rank - 1}.")
+            raise ParameterError(
+                f"components: there is no component {show(k)}; they count from 0 to {rank - 1}."
+            )
     return chosen
 
 

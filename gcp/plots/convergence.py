@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gcp.analysis.stability import StartStability
+from gcp.cells import check_result
+from gcp.checks import instance
 from gcp.plots.axis import COLORS, TEXT_SIZE
 from gcp.plots.frame import axes_or_new, labelled
 from gcp.result import FitResult
@@ -33,6 +35,7 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     In shares of what the model explains: 1 is the best constant. A start that ends on a level of its own has found
     another minimum, or has not converged.
     """
+    check_result(result)
     ax = axes_or_new(ax)
     kept = min(result.starts, key=lambda start: start["objective"])
     best = kept["objective"]
@@ -84,6 +87,7 @@ def plot_similarity(found: StartStability, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
+    instance("found", found, StartStability, "the StartStability of gcp.analysis.start_stability")
     ax = axes_or_new(ax)
     image = ax.imshow(found.scores, vmin=0, vmax=1, cmap="cividis")
     n = len(found.scores)

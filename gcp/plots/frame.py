@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gcp.checks import instance
 from gcp.errors import ParameterError
 from gcp.plots.axis import TEXT_SIZE
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 def axes_or_new(ax: Axes | None, width: float = 4.0) -> Axes:
     """The given axes, or those of a new figure."""
-    return figure_or_new(None, (width, 3.6)).subplots() if ax is None else ax
+    if ax is None:
+        return figure_or_new(None, (width, 3.6)).subplots()
+    from matplotlib.axes import Axes
+
+    return instance("ax", ax, Axes, "matplotlib Axes")
 
 
 def figure_or_new(figure: Figure | None, size: tuple[float, float]) -> Figure:
@@ -26,7 +31,9 @@ def figure_or_new(figure: Figure | None, size: tuple[float, float]) -> Figure:
         If matplotlib is not installed.
     """
     if figure is not None:
-        return figure
+        from matplotlib.figure import FigureBase
+
+        return instance("figure", figure, FigureBase, "a matplotlib Figure")  # type: ignore[return-value]
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -11,6 +11,7 @@ from gcp.analysis.calibration import calibration
 from gcp.analysis.deviance import slice_deviance
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import StartStability
+from gcp.checks import instance
 from gcp.plots.axis import COLORS, MANY, TEXT_SIZE, ModeAxis
 from gcp.plots.frame import axes_or_new, labelled
 from gcp.result import FitResult
@@ -166,6 +167,7 @@ def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
+    instance("found", found, StartStability, "the StartStability of gcp.analysis.start_stability")
     best = found.results[0]
     worse = (found.objectives - best.objective) / max(abs(best.null_objective - best.objective), 1e-300)
     ax = axes_or_new(ax)

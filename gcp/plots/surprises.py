@@ -9,8 +9,10 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.analysis.anomalies import Anomalies
-from gcp.cells import blocks, tensor_of
+from gcp.cells import blocks, check_result, tensor_of
+from gcp.checks import instance, items, show
 from gcp.errors import ParameterError
+from gcp.labels import ModeLabels
 from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, plain
 from gcp.plots.frame import axes_or_new, figure_or_new, labelled
 from gcp.result import FitResult
@@ -47,8 +49,9 @@ def plot_observed(
     -----
     One pass over all cells.
     """
+    check_result(result)
     labels, shape = result.labels, result.shape
-    chosen = range(len(shape)) if modes is None else [labels.number(mode) for mode in modes]
+    chosen = range(len(shape)) if modes is None else _numbers(labels, modes, "a list of modes")
     sums = {n: np.zeros((4, shape[n])) for n in chosen}
     for subs, x, m, w in blocks(result, tensor_of(result, data)):
         expected = result.loss.mean(m)
@@ -66,6 +69,13 @@ def plot_observed(
         _observed(ax, totals, [plain(str(label)) for label in labels.values(n, shape[n])])
         labelled(ax, "expected mean", "observed mean", plain(labels.names[n]))
     return axes[: len(sums)]
+
+
+def _numbers(labels: ModeLabels, modes: Any, expected: str) -> list[int]:
+    found = [labels.number(mode) for mode in items("modes", modes, expected)]
+    if not found:
+        raise ParameterError(f"modes must be {expected}: found none.")
+    return found
 
 
 def _observed(ax: Axes, sums: FloatArray, names: list[str]) -> None:
@@ -125,15 +135,18 @@ def plot_surprises(
     """
     from matplotlib.ticker import MaxNLocator
 
+    check_result(result)
+    instance("found", found, Anomalies, "the Anomalies of gcp.analysis.anomalies")
     shape = result.shape
     if len(shape) < 2:
         raise ParameterError("A map of surprises needs two modes: found a model of one.")
     if modes is None:
         across, upwards = sorted(range(len(shape)), key=lambda n: -shape[n])[:2]
     else:
-        across, upwards = (result.labels.number(mode) for mode in modes)
-        if across == upwards:
-            raise ParameterError(f"A map of surprises needs two different modes: found {modes}.")
+        pair = _numbers(result.labels, modes, "a pair of modes")
+        if len(set(pair)) != 2 or len(pair) != 2:
+            raise ParameterError(f"A map of surprises needs two different modes: found {show(modes)}.")
+        across, upwards = pair
     columns = [ModeAxis.of(result.labels, n, shape[n]) for n in (across, upwards)]
     ax = axes_or_new(ax, 6.0)
     points = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from html import escape
-from pathlib import Path
 from typing import Any
 
+from gcp import checks
 from gcp.cells import tensor_of
 from gcp.io.files import replacing, writing
 from gcp.report import diagnostics, model
@@ -46,6 +46,8 @@ def write_report(
     Passes over all cells, the zeros of sparse data too, a few times; parts that sparse data
     of more than 2**28 cells do not allow are left out with a note.
     """
+    path, title = checks.path("path", path), checks.text("title", title)
+    n_surprises = checks.whole("n_surprises", n_surprises, least=0)
     tensor = tensor_of(result, data)
     title = title or f"{result.loss.name} model of rank {result.rank}"
     sections = [
@@ -65,5 +67,5 @@ def write_report(
     if not result.converged:
         lead += f'<p class="warning">Not converged: {escape(result.message)}.</p>'
     text = page(title, lead, sections)
-    with writing(Path(path)), replacing(Path(path)) as part:
+    with writing(path), replacing(path) as part:
         part.write_text(text, encoding="utf-8")

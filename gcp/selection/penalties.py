@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gcp import checks
 from gcp.domain import is_real
 from gcp.errors import ParameterError
 from gcp.objectives.entrywise import EntrywiseObjective
@@ -29,7 +30,8 @@ def candidates(
     objective: EntrywiseObjective, l2: Given, weight: Given, dirichlet: Given, solver: str | Solver
 ) -> list[Strengths]:
     """All combinations of what is given; if nothing is, what suits the loss (docs/decisions/0019) and the solver."""
-    takes_ridges_alone = solver in _RIDGES_ALONE or isinstance(solver, ALS | RowNewton | SampledRowNewton)
+    is_one_of_these = isinstance(solver, ALS | RowNewton | SampledRowNewton)
+    takes_ridges_alone = is_one_of_these or (isinstance(solver, str) and solver in _RIDGES_ALONE)
     if l2 is None and weight is None and dirichlet is None and takes_ridges_alone:
         l2 = _RIDGE_GRID
     elif l2 is None and weight is None and dirichlet is None:
@@ -82,7 +84,7 @@ def _rounded(strength: float) -> float:
 def _numbers(name: str, given: Given) -> list[float]:
     if given is None:
         return [0.0]
-    values = [given] if is_real(given) else list(given)  # type: ignore[arg-type]
-    if not values or not all(is_real(value) and value >= 0 for value in values):
-        raise ParameterError(f"{name} must be numbers >= 0: found {given!r}.")
-    return sorted({float(value) for value in values})
+    values = [given] if is_real(given) else checks.items(name, given, "a number >= 0, or a list of them")
+    if not values:
+        raise ParameterError(f"{name} must be numbers >= 0: found an empty list.")
+    return sorted({checks.real(name, value, least=0) for value in values})

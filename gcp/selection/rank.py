@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments, parallel
+from gcp import checks, parallel
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
@@ -20,7 +20,7 @@ from gcp.evaluation import evaluate
 from gcp.fingerprint import described
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
-from gcp.losses.registry import get_loss
+from gcp.losses.registry import as_loss
 from gcp.objectives.choose import build_objective
 from gcp.progress import Steps, series
 from gcp.result import FitResult
@@ -120,34 +120,35 @@ def select_rank(
     """
     if foreign := sorted({"checkpoint", "checkpoint_every"} & set(options)):
         raise ParameterError(f"select_rank has no {foreign[0]}: a folder keeps the state of every fit.")
-    loss = get_loss(loss) if isinstance(loss, str) else loss
-    if isinstance(loss, Loss) and loss.unknowns:
+    loss = as_loss(loss)
+    if loss.unknowns:
         raise ParameterError(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
     tensor = in_one_piece(data, mask, entry_weights)
     objective = build_objective(tensor, loss)
-    n_splits = arguments.whole_number("n_splits", n_splits)
+    n_splits = checks.whole("n_splits", n_splits)
     n_jobs = parallel.jobs(n_jobs)
-    found = sorted({0, *(arguments.whole_number("ranks", rank, 0) for rank in ranks)})
+    given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
+    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
     grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
     effects = bool(main_effects) if isinstance(main_effects, bool) else list(main_effects)
     n_threads = parallel.threads_of_each(n_jobs, options.pop("n_threads", None))
     effects_ridge = effects_strength(objective) if l2_reg is None else None
-    options["n_starts"] = arguments.whole_number("n_starts", n_starts)
+    options["n_starts"] = checks.whole("n_starts", n_starts)
     splitting = (method, fraction)
     make_split(tensor, loss, *splitting, 0)  # raises what would be raised after the folder is made
-    seed = None if random_state is None and folder is not None else arguments.seed(random_state)
-    if folder is not None:
+    seed = None if random_state is None and folder is not None else checks.seed(random_state)
+    path = None if folder is None else checks.path("folder", folder)
+    if path is not None:
         settings = {
             "ranks": found,
             "main_effects": [effects, effects_ridge],
             "splits": list(splitting),
             "options": described(options),
         }
-        seed = folders.prepare(Path(folder), tensor, loss, settings, seed)
+        seed = folders.prepare(path, tensor, loss, settings, seed)
     assert seed is not None
-    path = None if folder is None else Path(folder)
     search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
     with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:
         table = _compare(search, found, grid, n_splits, n_jobs, steps)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.holdout import hold_out
 from gcp.losses.base import Loss
@@ -35,11 +36,9 @@ def make_split(tensor: Tensor, loss: Loss, method: str, fraction: float, seed: i
     ParameterError
         Unknown method, or thinning of a loss that is not Poisson.
     """
-    if method == "cells":
+    if checks.text("method", method, ("cells", "thinning")) == "cells":
         parts = hold_out(tensor, fraction, seed, keep=0.5)
         return Split(parts.train, lambda result: -result.score(parts.test))
-    if method != "thinning":
-        raise ParameterError(f'Unknown method {method!r}: expected "cells" or "thinning".')
     if not isinstance(loss, Poisson | PoissonLog):
         raise ParameterError(f"Thinning is for counts under a Poisson loss: found {loss.name}.")
     train, test = _thinned(tensor, fraction, np.random.default_rng(seed))

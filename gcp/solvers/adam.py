@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
-from gcp.domain import is_real
-from gcp.errors import ParameterError
 from gcp.kernels.jit import jit
 from gcp.objectives.base import Objective
 from gcp.objectives.sampled import Sampled, Sampling
@@ -103,17 +102,13 @@ class Adam(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("max_fails", 0), ("epoch_iters", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
+            checks.whole(name, getattr(self, name), least)
         for name in ("rate", "eps"):
-            value = getattr(self, name)
-            if not (is_real(value) and value > 0):
-                raise ParameterError(f"{name} must be a number > 0: found {value!r}.")
+            checks.real(name, getattr(self, name), above=0)
         for name in ("decay", "beta_1", "beta_2"):
-            value = getattr(self, name)
-            if not (is_real(value) and 0 <= value < 1):
-                raise ParameterError(f"{name} must be a number from 0 to less than 1: found {value!r}.")
+            checks.real(name, getattr(self, name), least=0, below=1)
+        checks.text("sampler", self.sampler)
+        checks.truth("polish", self.polish)
         _ = self.sampling  # checks the numbers of samples
 
     @property

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
-from gcp.domain import is_real
-from gcp.errors import FitError, ParameterError
+from gcp.errors import FitError
 from gcp.objectives.base import Differentiable
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
@@ -31,12 +31,16 @@ ESTIMATE = "; F and its gradient are estimates from a sample"
 
 CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 
+_COARSE = 1e-6
+"""A tolerance above which a flat objective may be the tolerance's doing."""
+
 _MESSAGES = {
     "tol": "the objective no longer falls by more than tol per iteration",
     "gradient_tol": "the projected gradient is below gradient_tol",
     "precision": "no further decrease is possible at this precision",
     "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
+    "coarse": "the objective falls by less than tol, but the projected gradient is large; try a smaller tol",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
     "callback": "the callback asked to stop",
@@ -55,15 +59,10 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, low in (("memory", 1), ("n_iter_max", 0)):
-            value = getattr(self, name, low)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-                raise ParameterError(f"{name} must be an integer >= {low}: found {value!r}.")
+            checks.whole(name, getattr(self, name, low), low)
         for name in ("tol", "gradient_tol", "max_seconds"):
-            value = getattr(self, name)
-            if name == "max_seconds" and value is None:
-                continue
-            if not (is_real(value) and value >= 0):
-                raise ParameterError(f"{name} must be a number >= 0: found {value!r}.")
+            if name != "max_seconds" or self.max_seconds is not None:
+                checks.real(name, getattr(self, name), least=0)
 
 
 _KEPT = ("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop")
@@ -249,13 +248,14 @@ class Run:
             self.margin = 0.0
             self.revise()
         converged = self.stop in CONVERGED
+        is_coarse = self.stop == "stalled" and self.options.tol > _COARSE
         return SolverOutput(
             factors=self.factors(self.z),
             objective=self.value,
             projected_gradient_norm=self.gradient_norm,
             converged=converged,
             status="converged" if converged else self.stop,
-            message=_MESSAGES[self.stop],
+            message=_MESSAGES["coarse" if is_coarse else self.stop],
             n_iter=self.n_iter,
             n_eval=self.n_eval,
             trace=self.trace,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Factors
 from gcp.bounds import Bounds
 from gcp.errors import ParameterError
@@ -72,11 +73,9 @@ class SampledRowNewton(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("zeros", "max_zeros", "max_fails"):
-            value, least = getattr(self, name), 0 if name == "max_fails" else 1
-            if value is None and name != "max_fails":
-                continue
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ParameterError(f"{name} must be an integer >= {least}: found {value!r}.")
+            value = getattr(self, name)
+            if value is not None or name == "max_fails":
+                checks.whole(name, value, 0 if name == "max_fails" else 1)
 
     def solve(
         self,

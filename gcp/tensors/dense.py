@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array, Factors, FloatArray
+from gcp.checks import and_more, array
 from gcp.errors import DataError
 from gcp.formula import Formula
 from gcp.kernels import contract
 from gcp.kernels import dense as kernel
 from gcp.kernels.layout import Layout
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, check_labels
 from gcp.tensors.base import Block
 
 
@@ -68,9 +69,10 @@ class DenseTensor:
         entry_weights: ArrayLike | None,
         labels: ModeLabels | None,
     ) -> None:
-        given = np.ma.getmask(values)  # nomask for anything but a masked array
-        data = np.asarray(np.ma.getdata(values) if given is not np.ma.nomask else values)
+        given = np.ma.getmask(values) if isinstance(values, np.ndarray) else np.ma.nomask
+        data = array("values", np.ma.getdata(values) if given is not np.ma.nomask else values, DataError)
         check_numbers(data.dtype, data.shape)
+        check_labels(labels)
         self.values: Array = data
         self.labels = labels
         if labels is not None:
@@ -203,7 +205,10 @@ def check_numbers(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 def check_mask(dtype: np.dtype[Any]) -> None:
     """Raise `DataError` unless a mask has booleans."""
     if dtype.kind != "b":
-        raise DataError(f"mask has dtype {dtype}: expected booleans, True where the entry is observed.")
+        raise DataError(
+            f"mask has dtype {dtype}: expected booleans, True where the entry is observed; make them of zeros and "
+            "ones by mask.astype(bool)."
+        )
 
 
 def check_weights(dtype: np.dtype[Any]) -> None:
@@ -213,20 +218,20 @@ def check_weights(dtype: np.dtype[Any]) -> None:
 
 
 def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    mask = np.asarray(mask)
+    mask = array("mask", mask, DataError)
     check_mask(mask.dtype)
     return _broadcast("mask", mask, shape)
 
 
 def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
-    weights = np.asarray(weights)
+    weights = array("entry_weights", weights, DataError)
     check_weights(weights.dtype)
     if weights.size and not (weights.min() >= 0 and weights.max() < np.inf):
         bad = ~((weights >= 0) & np.isfinite(weights))
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise DataError(
-            f"entry_weights must be finite and nonnegative: found {weights[bad][0]} at {where}, "
-            f"and {int(bad.sum()) - 1} more."
+            f"entry_weights must be finite and nonnegative: found {weights[bad][0]} at {where}"
+            f"{and_more(int(bad.sum()) - 1)}."
         )
     return _broadcast("entry_weights", weights, shape)
 

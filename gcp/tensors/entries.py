@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array, FloatArray
+from gcp.checks import and_more, array, items, show
 from gcp.errors import DataError, ParameterError
 from gcp.kernels import ordering, radix, threads
 from gcp.kernels.layout import readable
@@ -65,15 +66,15 @@ def checked(
     numbers = _values(values)
     rows = _subscripts(subs, len(numbers), place)
     sizes = _shape(shape, rows)
-    _check_range(rows, sizes, place)
+    _check_range(rows, sizes, place, is_given=shape is not None)
     weights = None if entry_weights is None else checked_weights(entry_weights, len(numbers))
     return Entries(rows, numbers, weights, sizes, place)
 
 
 def _values(values: ArrayLike) -> Array:
-    if np.ma.isMaskedArray(values):
-        values = np.ma.filled(np.ma.asarray(values).astype(float), np.nan)
-    found = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "buif":
+        values = np.ma.filled(values.astype(float), np.nan)
+    found = array("values", values, DataError)
     if found.dtype.kind not in "buif":
         raise DataError(f"values has dtype {found.dtype}: expected real, integer or boolean numbers.")
     if found.ndim != 1:
@@ -82,10 +83,7 @@ def _values(values: ArrayLike) -> Array:
 
 
 def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[int], str]) -> Array:
-    try:
-        rows = np.asarray(subs)
-    except ValueError as error:
-        raise DataError(f"subs cannot be read as an array: {error}") from None
+    rows = array("subs", subs, DataError)
     if rows.ndim != 2 or rows.shape[0] != n or rows.shape[1] == 0:
         raise DataError(
             f"subs has shape {rows.shape}: expected one row of subscripts per value, ({n}, number of modes)."
@@ -109,15 +107,14 @@ def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
     if shape is None:
         if len(rows) == 0:
             raise DataError("The list has no entries: give its shape.")
-        return tuple(int(size) + 1 for size in rows.max(axis=0))
-    try:
-        sizes = tuple(shape)
-    except TypeError:
-        raise DataError(f"shape must be a sequence of sizes: found {shape!r}.") from None
+        shape = [max(int(size), 0) + 1 for size in rows.max(axis=0)]
+    sizes = tuple(items("shape", shape, "a sequence of sizes", DataError))
     for size in sizes:
         is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
         if not (is_whole and 1 <= size <= _LARGEST):
-            raise DataError(f"shape must hold sizes of modes, at least 1: found {size!r} in {sizes}.")
+            raise DataError(
+                f"shape must hold sizes of modes, at least 1: found {show(size)} in {show(sizes)}."
+            )
     if len(sizes) != n_modes:
         raise DataError(f"shape has {len(sizes)} modes, but subs has {n_modes} columns.")
     if sum(math.log10(size) for size in sizes) > _MOST_CELLS:
@@ -125,16 +122,16 @@ def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str]) -> None:
+def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str], *, is_given: bool) -> None:
     for mode, size in enumerate(shape):
         column = rows[:, mode]
         if len(column) == 0 or (column.min() >= 0 and column.max() < size):
             continue
         bad = np.flatnonzero((column < 0) | (column >= size))
-        e, more = int(bad[0]), f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        e, limit = int(bad[0]), f" to {size - 1}" if is_given else " or more"
         raise DataError(
-            f"subs: {place(e)} has the subscript {int(column[e])} in mode {mode}{more}: expected 0 to {size - 1} "
-            "(subscripts count from 0)."
+            f"subs: {place(e)} has the subscript {int(column[e])} in mode {mode}{and_more(len(bad) - 1)}: expected "
+            f"0{limit} (subscripts count from 0)."
         )
 
 
@@ -146,7 +143,7 @@ def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
     DataError
         Weights of the wrong shape or type, or the first that is negative or not finite.
     """
-    found = np.asarray(weights)
+    found = array("entry_weights", weights, DataError)
     if found.dtype.kind not in "buif":
         raise DataError(f"entry_weights has dtype {found.dtype}: expected nonnegative real numbers.")
     if found.shape not in ((), (n,)):
@@ -158,8 +155,8 @@ def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
     if bad.any():
         e = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"entry_weights must be finite and nonnegative: found {found[e]} at entry {e}, "
-            f"and {int(bad.sum()) - 1} more."
+            f"entry_weights must be finite and nonnegative: found {found[e]} at entry {e}"
+            f"{and_more(int(bad.sum()) - 1)}."
         )
     return found
 
@@ -215,8 +212,8 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
 
 def check_aggregate(aggregate: str) -> None:
     """Raise `ParameterError` unless it is one of the three words."""
-    if aggregate not in ("sum", "mean", "error"):
-        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {aggregate!r}.')
+    if not isinstance(aggregate, str) or aggregate not in ("sum", "mean", "error"):
+        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {show(aggregate)}.')
 
 
 def sorting_order(shape: Sequence[int]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from gcp._typing import Array
+from gcp.checks import show
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
@@ -87,5 +88,5 @@ def default_aggregate(unlisted: str | None) -> str:
 
 def check_unlisted(unlisted: str) -> None:
     """Raise `ParameterError` unless it is one of the two words."""
-    if unlisted not in ("zero", "missing"):
-        raise ParameterError(f'unlisted must be "zero" or "missing": found {unlisted!r}.')
+    if not isinstance(unlisted, str) or unlisted not in ("zero", "missing"):
+        raise ParameterError(f'unlisted must be "zero" or "missing": found {show(unlisted)}.')

@@ -11,7 +11,7 @@ from gcp._typing import Factors, FloatArray
 from gcp.errors import DataError
 from gcp.formula import Formula
 from gcp.kernels import listed
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, check_labels
 from gcp.tensors import dense_form, entries
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
@@ -62,6 +62,7 @@ class ObservedTensor(ListedTensor):
         labels: ModeLabels | None = None,
         aggregate: str = "error",
     ) -> None:
+        check_labels(labels)
         given = entries.checked(subs, values, shape, entry_weights)
         self._set(entries.sorted_entries(given, aggregate), labels)
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array, Factors, FloatArray
+from gcp.checks import array, items
 from gcp.errors import DataError, ParameterError
 from gcp.formula import Formula
 from gcp.kernels import dense, listed, moments, ordering
 from gcp.kernels.layout import Layout
 from gcp.kernels.listed import Listing
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, check_labels
 from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
@@ -81,7 +82,8 @@ class SparseTensor(ListedTensor):
     ) -> None:
         given = entries.checked(subs, values, shape, entry_weights)
         unknown = None
-        if missing is not None and (cells := np.asarray(missing)).size:
+        check_labels(labels)
+        if missing is not None and (cells := array("missing", missing, DataError)).size:
             zeros = np.zeros(len(cells) if cells.ndim else 0)
             unknown = entries.checked(cells, zeros, given.shape, None, "missing cell {}".format)
         found = entries.sorted_entries(given, aggregate)
@@ -342,11 +344,14 @@ def _mode_weights(
 ) -> list[FloatArray] | None:
     if given is None:
         return None
+    given = items("mode_weights", given, "one array or None per mode", DataError)
     if len(given) != len(shape):
         raise DataError(f"mode_weights has {len(given)} items: expected one per mode, {len(shape)}.")
     found = []
     for mode, (weights, size) in enumerate(zip(given, shape, strict=True)):
-        vector = np.ones(size) if weights is None else np.asarray(weights)
+        vector = (
+            np.ones(size) if weights is None else array(f"mode_weights of mode {mode}", weights, DataError)
+        )
         if vector.shape != (size,) or vector.dtype.kind not in "buif":
             raise DataError(
                 f"mode_weights of mode {mode} has shape {vector.shape} and dtype {vector.dtype}: "

@@ -291,11 +291,14 @@ def test_probabilities_too_small_for_numbers_are_ordered_by_deviance(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda r, x: residuals(r, x, "pearson"), "Unknown kind of residuals 'pearson'"),
+        (
+            lambda r, x: residuals(r, x, "pearson"),
+            "kind must be one of .*, response: found 'pearson'",
+        ),
         (lambda r, x: binary_scores(r, x), "Bernoulli"),
         (lambda r, x: calibration(r, x, 0), "groups"),
         (lambda r, x: anomalies(r, x, 0), "n must be"),
-        (lambda r, x: anomalies(r, x, 3, "up"), "Unknown side 'up'"),
+        (lambda r, x: anomalies(r, x, 3, "up"), "side must be one of both, high, low: found 'up'"),
         (lambda r, x: anomalies(r, x, 3, dispersion=2.0), "dispersion"),
     ],
 )

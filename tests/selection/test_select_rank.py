@@ -296,7 +296,7 @@ def test_dead_components_come_back_in_larger_models(rng):
         ({"ranks": [-1]}, "ranks must be"),
         ({"l2_reg": -1.0}, "l2_reg"),
         ({"l2_reg": []}, "l2_reg"),
-        ({"method": "fibres"}, "Unknown method 'fibres'"),
+        ({"method": "fibres"}, "method must be one of cells, thinning: found 'fibres'"),
         ({"method": "thinning"}, "Poisson"),
         ({"n_splits": 0}, "n_splits"),
         ({"fraction": 1.2}, "fraction"),
@@ -429,3 +429,10 @@ def test_progress_is_a_line_for_every_fit(rng, capsys):
 def test_bad_numbers_of_processes(n_jobs, rng):
     with pytest.raises(ParameterError, match="n_jobs must be a whole number >= 1, or -1"):
         select_rank(planted(rng), [1], n_jobs=n_jobs)
+
+
+def test_ranks_must_be_a_list():
+    with pytest.raises(
+        ParameterError, match=r"ranks must be a list of candidates, e\.g\. \[1, 2, 3\]: found 3"
+    ):
+        select_rank(np.ones((3, 2)), 3)

@@ -413,13 +413,13 @@ def test_progress_says_that_the_objective_is_sampled(rng, capsys, out_of_reach):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate": 0.0}, "rate must be a number > 0"),
+        ({"rate": 0.0}, "rate must be a finite number > 0"),
         ({"eps": np.nan}, "eps must be"),
-        ({"decay": 1.0}, "decay must be a number from 0 to less than 1"),
+        ({"decay": 1.0}, "decay must be a finite number from 0 to less than 1"),
         ({"beta_1": -0.1}, "beta_1 must be"),
         ({"max_fails": -1}, "max_fails must be an integer >= 0"),
         ({"epoch_iters": 0}, "epoch_iters must be an integer >= 1"),
-        ({"samples": 0}, "samples must be an integer >= 1 or None"),
+        ({"samples": 0}, "samples must be an integer >= 1"),
         ({"value_samples": 2.5}, "value_samples must be"),
         ({"n_iter_max": -1}, "n_iter_max must be"),
     ],

@@ -261,6 +261,7 @@ def test_a_flat_end_with_a_large_gradient_is_no_convergence(method):
     assert np.array_equal(out.factors[0], np.ones((3, 2)))
     assert (out.status, out.converged) == ("stalled", False)
     assert "another start" in out.message
+    assert "smaller tol" in method(tol=1.0).solve(Trap(CENTRE), [np.ones((3, 2))], FREE).message
 
 
 @pytest.mark.parametrize("n", [1, 3])

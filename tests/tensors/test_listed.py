@@ -81,7 +81,12 @@ def test_weighted_mean():
 @pytest.mark.parametrize(
     ("subs", "values", "options", "message"),
     [
-        ([[0, 1], [2, -1], [-3, 0]], [1, 1, 1], {}, r"entry 2 has the subscript -3 in mode 0: expected 0"),
+        (
+            [[0, 1], [2, -1], [-3, 0]],
+            [1, 1, 1],
+            {},
+            r"entry 2 has the subscript -3 in mode 0: expected 0 or more",
+        ),
         ([[0, 1], [2, -1]], [1, 1], {}, r"entry 1 has the subscript -1 in mode 1"),
         (
             [[0, 1], [5, 1], [7, 0]],
@@ -106,7 +111,7 @@ def test_weighted_mean():
         ([[0]], [1], {"shape": (2.0,)}, r"found 2.0"),
         ([[0]], [1], {"shape": (2**53 + 1,)}, r"sizes of modes"),
         ([[0]], [1], {"entry_weights": [1, 2]}, r"entry_weights has shape \(2,\): .* \(1,\)"),
-        ([[0], [1]], [1, 1], {"entry_weights": [1, -2]}, r"found -2.0 at entry 1, and 0 more"),
+        ([[0], [1]], [1, 1], {"entry_weights": [1, -2]}, r"found -2.0 at entry 1\.$"),
         ([[0], [1]], [1, 1], {"entry_weights": [np.nan, 1]}, r"found nan at entry 0"),
         ([[0]], [1], {"entry_weights": ["a"]}, r"entry_weights has dtype"),
         ([[0]], [1], {"labels": ModeLabels(["a"], [["x", "y"]])}, r"shape \(2,\), but the mode has 1"),
