@@ -8,14 +8,14 @@ lacks is refused, with the first name that differs. docs/decisions/0027-names-de
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from gcp._typing import Array
-from gcp.errors import DataError, GcpError
+from gcp.errors import DataError, GcpError, ParameterError
 from gcp.labels import ModeLabels, is_unnamed
 
 Model = TypeVar("Model")
@@ -159,6 +159,21 @@ def align(
     except NamesDiffer as difference:
         raise error(str(difference)) from None
     return Alignment(modes, tuple(positions))
+
+
+def check_tied(labels: ModeLabels, modes: Sequence[int]) -> None:
+    """Raise `ParameterError` if modes that share a factor have other labels, or the same in another order."""
+    names = ", ".join(labels.names[n] for n in modes)
+    known = [(labels.names[n], coords) for n in modes if (coords := labels.coords[n]) is not None]
+    sides = [Side(f"mode {name!r}", ModeLabels([names], [own]), own.shape) for name, own in known]
+    for k in range(1, len(sides)):
+        moved = align(sides[k], sides[0], error=ParameterError).positions[0]
+        if moved is not None:
+            at = int(np.flatnonzero(moved != np.arange(len(moved)))[0])
+            raise ParameterError(
+                f"tied_modes: at position {at}, mode {known[0][0]!r} has the label {_shown(known[0][1][at])}, but "
+                f"mode {known[k][0]!r} {_shown(known[k][1][at])}: put them in the same order."
+            )
 
 
 # --- modes by name ------------------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from gcp.alignment import check_tied
 from gcp.checks import items, show
 from gcp.errors import ParameterError
+from gcp.labels import ModeLabels
 from gcp.penalties.penalty import Penalty
 from gcp.solvers import Solver, get_solver
 
@@ -38,9 +40,12 @@ def fixed_modes(given: Sequence[int], ndim: int) -> tuple[int, ...]:
 
 
 def groups(
-    tied: Sequence[Sequence[int]], fixed: tuple[int, ...], shape: tuple[int, ...]
+    tied: Sequence[Sequence[int]],
+    fixed: tuple[int, ...],
+    shape: tuple[int, ...],
+    labels: ModeLabels | None = None,
 ) -> tuple[tuple[int, ...], ...]:
-    """The free modes as groups that share a factor, most of them of one mode."""
+    """The free modes as groups that share a factor, most of them of one mode; where they have labels, the same."""
     found = []
     seen: set[int] = set(fixed)
     for group in items("tied_modes", tied, "a list of groups of modes, e.g. [(0, 1)]"):
@@ -52,6 +57,8 @@ def groups(
             raise ParameterError(
                 f"tied_modes: modes {modes} have different sizes {sizes}; they cannot share."
             )
+        if labels is not None:
+            check_tied(labels, modes)
         if overlap := seen & set(modes):
             raise ParameterError(f"tied_modes: mode {min(overlap)} is fixed or in another group already.")
         seen |= set(modes)

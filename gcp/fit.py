@@ -116,7 +116,8 @@ def fit_gcp(
     fixed_modes : sequence of int
         Modes whose factor stays as given by `init` (up to the norms of its columns, which go to the weights).
     tied_modes : sequence of sequences of int
-        Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` for a symmetric relation.
+        Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` for a symmetric relation. Their labels,
+        if they have any, must be the same.
     l2_reg : float or {"factors": float, "main_effects": float}
         Ridge. One number is for both; the intercept is free of it.
     weight_reg : float
@@ -253,7 +254,7 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     )
     shape = objective.tensor.shape
     fixed = arguments.fixed_modes(ask.fixed_modes, len(shape))
-    groups = arguments.groups(ask.tied_modes, fixed, shape)
+    groups = arguments.groups(ask.tied_modes, fixed, shape, objective.tensor.labels)
     has_ties = any(len(group) > 1 for group in groups)
     modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
     rank = checks.whole("rank", ask.rank, least=0 if modes else 1)

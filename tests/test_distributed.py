@@ -350,6 +350,13 @@ def test_xarray_over_dask_stays_on_the_workers_and_keeps_its_labels(client, coun
     assert found.settings["partition"]["workers"] == 2
     assert found.labels == expected.labels
     assert found.objective == pytest.approx(expected.objective, rel=1e-9)
+    mask = xr.DataArray(counts > 0, dims=labelled.dims, coords=labelled.coords)
+    turned = mask.transpose("kind", "day", "place")[::-1].chunk({"place": 5})
+    weights = xr.DataArray(np.linspace(0.5, 1.5, SHAPE[1]), dims="place")
+    expected = gcp.fit_gcp(labelled, 2, mask=mask.values, entry_weights=weights.values[:, None], **options)
+    found = gcp.fit_gcp(labelled.chunk({"day": 7}), 2, mask=turned, entry_weights=weights, **options)
+    assert found.settings["partition"]["workers"] == 2
+    assert found.objective == pytest.approx(expected.objective, rel=1e-9)
 
 
 def test_each_fit_has_an_account_of_its_own(client, counts):
