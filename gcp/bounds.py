@@ -35,6 +35,16 @@ class Bounds:
         """The nearest factors within the bounds."""
         return [np.clip(a, low, high) for a, low, high in zip(factors, self.lower, self.upper, strict=True)]
 
+    @property
+    def tell_components_apart(self) -> bool:
+        """Whether not all components have the same bounds: then their order means something."""
+        return any(bool(np.any(side != side[:, :1])) for side in (*self.lower, *self.upper))
+
+    def of_rows(self) -> list[FloatArray]:
+        """For each mode an array (2, R): the least lower and the largest upper bound of the entries of a row."""
+        pairs = zip(self.lower, self.upper, strict=True)
+        return [np.stack([low.min(axis=0), high.max(axis=0)]) for low, high in pairs]
+
     def select(self, groups: Sequence[Sequence[int]]) -> Bounds:
         """Bounds of the factors that groups of modes share: the strictest of each group."""
         lower = tuple(np.maximum.reduce([self.lower[n] for n in group]) for group in groups)

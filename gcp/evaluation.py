@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class Evaluation(NamedTuple):
-    """Weighted sums of the loss over the observed entries, without penalties."""
+    """Weighted sums of the loss over the observed entries, without penalties, and the share of deviance explained."""
 
     value: float
     null_value: float
     saturated_value: float
     total_weight: float
+    explained: float
 
 
 def evaluate(
@@ -37,4 +38,10 @@ def evaluate(
     weights, factors = matched(result.with_mean_rows(), objective.tensor).cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]
     value, _ = objective.value_and_grad(model)
-    return Evaluation(value, objective.null_value, objective.saturated_value, objective.survey.total_weight)
+    return Evaluation(
+        value,
+        objective.null_value,
+        objective.saturated_value,
+        objective.survey.total_weight,
+        objective.share_explained(value),
+    )

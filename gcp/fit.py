@@ -320,8 +320,9 @@ def _assemble(
         intercept, centred = job.effects.centred(job.effects.vectors(best.factors), known)
         effects = {labels.names[mode]: vector for mode, vector in centred.items()}
     silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, known, strict=True)]
-    weights, factors, _order = normalize(
-        silent, keep_order=bool(job.fixed), fix_signs=not (job.fixed or last_is_tied)
+    keep_order = bool(job.fixed) or job.bounds.tell_components_apart
+    weights, factors, order = normalize(
+        silent, keep_order=keep_order, fix_signs=not (job.fixed or last_is_tied)
     )
     starts = [
         {
@@ -336,6 +337,7 @@ def _assemble(
         }
         for k, output in enumerate(outputs)
     ]
+    penalty = replace(objective.penalty, effects=job.effects).value(best.factors)
     settings = arguments.settings(job.rank, job.solver, job.seed, objective.n_threads, options)
     settings["solver"]["method"] = best.method or type(job.solver).__name__
     return FitResult(
@@ -343,7 +345,7 @@ def _assemble(
         factors=factors,
         loss=objective.loss,
         objective=best.objective,
-        penalty=replace(objective.penalty, effects=job.effects).value(best.factors),
+        penalty=penalty,
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
@@ -359,7 +361,10 @@ def _assemble(
         labels=labels,
         intercept=intercept,
         main_effects=effects,
+        training_deviance_explained=objective.share_explained(best.objective - penalty),
         unknown=_unknown(job, labels),
+        fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
+        row_bounds=[side[:, order] for side in job.bounds.of_rows()],
     )
 
 

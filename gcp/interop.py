@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gcp.result import FitResult
 
 
-def to_frames(result: FitResult) -> dict[str, pd.DataFrame]:
+def to_frames(result: FitResult, fitted: bool) -> dict[str, pd.DataFrame]:
     """See `FitResult.to_frames`."""
     try:
         import pandas as pd
@@ -25,7 +25,10 @@ def to_frames(result: FitResult) -> dict[str, pd.DataFrame]:
         raise ParameterError('to_frames needs pandas: pip install "gcp-tensor[tables]".') from None
     columns = pd.RangeIndex(result.rank, name="component")
     frames = {}
-    for n, (name, a) in enumerate(zip(result.labels.names, result.factors, strict=True)):
+    factors = result.fitted_factors if fitted else result.factors
+    if len(factors) != len(result.shape):
+        raise ParameterError("The result is from a file that gcp wrote before it kept fitted factors.")
+    for n, (name, a) in enumerate(zip(result.labels.names, factors, strict=True)):
         index = pd.Index(result.labels.values(n, len(a)), name=name)
         frames[name] = pd.DataFrame(marked(result, name, a), index=index, columns=columns)
         if name in result.main_effects:

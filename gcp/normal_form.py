@@ -40,6 +40,15 @@ def marked(result: FitResult, name: str, values: FloatArray) -> FloatArray:
     return found
 
 
+def share_in_words(share: float, digits: int = 2) -> str:
+    """A share of deviance in percent, or why there is none."""
+    return (
+        f"{share:.{digits}%}"
+        if share == share
+        else "undefined: the data are constant, the model is not perfect"
+    )
+
+
 def unknown_in_words(result: FitResult) -> str:
     """A sentence about the positions that nothing determines; empty if there is none."""
     if not result.unknown:

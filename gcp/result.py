@@ -14,7 +14,7 @@ from gcp.errors import ParameterError
 from gcp.labelled import columns_by_name
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
-from gcp.normal_form import unknown_in_words
+from gcp.normal_form import share_in_words, unknown_in_words
 
 if TYPE_CHECKING:
     import os
@@ -37,8 +37,9 @@ class FitResult:
     factors : list of ndarray, shapes (I_n, R)
         Factor matrices with columns of unit Euclidean norm. Signs, which only their product determines, are
         such that the largest entry of each column is positive in every mode but the last. A component that the
-        fit switched off has weight 0. With fixed modes, order and signs are those of `init`. Positions of which
-        nothing is known have rows of 0; see `unknown`.
+        fit switched off has weight 0. With fixed modes, order and signs are those of `init`; with bounds that
+        differ from component to component, the order is theirs. Positions of which nothing is known have rows of 0;
+        see `unknown`.
     loss : Loss
         With its parameters, `eps` included.
     objective : float
@@ -55,6 +56,9 @@ class FitResult:
         Why the fit stopped: one word and one sentence.
     n_iter, n_eval : int
         Iterations and evaluations of the objective, of the start that is kept.
+    training_deviance_explained : float
+        1 - (F - F saturated) / (F null - F saturated), without penalty, on the data and weights of the fit; of
+        constant data 1 for a perfect model, else NaN.
     projected_gradient_norm : float
         Scale-free: the largest over modes of the norm of the factor's projected gradient times the norm of the
         factor, divided by the null model's deviance. 0 at a stationary point.
@@ -77,6 +81,12 @@ class FitResult:
     unknown : dict of str to ndarray of int
         By the mode's name, the positions whose rows nothing determines: neither an entry nor a penalty that pulls
         them to 0. Predictions take the mean row of the others for them. Empty if there is none.
+    fitted_factors : list of ndarray, shapes (I_n, R)
+        The factors as the solver left them, within their bounds, which hold for these and cannot be seen in columns
+        of norm 1; components in the order of `factors`, whose columns are these, scaled and with signs of their own.
+        Empty if the result is from a file that gcp wrote before it kept them.
+    row_bounds : list of ndarray, shapes (2, R)
+        Lower and upper bounds of a row of each fitted factor; where rows differ, the widest. Empty like those.
     """
 
     weights: FloatArray
@@ -100,6 +110,9 @@ class FitResult:
     intercept: float = 0.0
     main_effects: dict[str, FloatArray] = field(default_factory=dict)
     unknown: dict[str, Array] = field(default_factory=dict)
+    fitted_factors: list[FloatArray] = field(default_factory=list)
+    row_bounds: list[FloatArray] = field(default_factory=list)
+    training_deviance_explained: float = np.nan
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,11 +144,6 @@ class FitResult:
             factors[n] = factors[n].copy()
             factors[n][positions] = np.delete(factors[n], positions, axis=0).mean(axis=0)
         return replace(self, factors=factors, unknown={})
-
-    @property
-    def training_deviance_explained(self) -> float:
-        """1 - (F - F saturated) / (F null - F saturated), on the data and weights of the fit."""
-        return _explained(self.objective - self.penalty, self.null_objective, self.saturated_objective)
 
     def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
         """Model entries m.
@@ -209,7 +217,8 @@ class FitResult:
     ) -> float:
         """Share of the deviance from the best constant model to a perfect one that this model explains.
 
-        1 is a perfect fit, 0 no better than the best constant on the same entries, negative worse.
+        1 is a perfect fit, 0 no better than the best constant on the same entries, negative worse. Of constant data,
+        which the best constant leaves nothing of: 1 for a perfect model, else NaN.
 
         Parameters
         ----------
@@ -219,7 +228,7 @@ class FitResult:
         from gcp.evaluation import evaluate
 
         found = evaluate(self, data, mask, entry_weights)
-        return _explained(found.value, found.null_value, found.saturated_value)
+        return found.explained
 
     def transform(
         self,
@@ -240,8 +249,8 @@ class FitResult:
         mode : int or str
             Number or name.
         bounds : (lower, upper), optional
-            Of the entries of the rows, None for no bound. By default what the loss needs: 0 below where the model
-            must not be negative. Bounds of the fit are not remembered.
+            Of the entries of the rows, None for no bound. By default the bounds of the fit, which hold for a row
+            times the norms of `fitted_factors`; where they differ from position to position, the widest.
         n_threads : int, optional
             None is all cores.
 
@@ -259,10 +268,11 @@ class FitResult:
 
         Notes
         -----
-        The minimum of the same objective over those rows alone: convex for convex losses, found by Newton's method
-        row by row. Ridge and lasso are included, the latter as the ridge that it is at the fitted weights (where
-        no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the penalty
-        prefers, or the mean row.
+        The minimum of the same objective over those rows alone, found by Newton's method row by row; the best of a
+        few starts, each near one component, where the loss is not convex (gamma, Rayleigh, odds, beta-divergence
+        outside 1 to 2). Ridge and lasso are included, the latter as the ridge that it is at the fitted weights
+        (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
+        penalty prefers, or the mean row.
         """
         from gcp.transform import transform
 
@@ -291,15 +301,17 @@ class FitResult:
 
         return read(path, loss)
 
-    def to_frames(self) -> dict[str, pd.DataFrame]:
+    def to_frames(self, *, fitted: bool = False) -> dict[str, pd.DataFrame]:
         """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
+
+        With `fitted`, those of `fitted_factors`, within their bounds, instead of columns of norm 1.
 
         A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
         `unknown`) are NaN.
         """
         from gcp.interop import to_frames
 
-        return to_frames(self)
+        return to_frames(self, fitted)
 
     def to_xarray(self) -> dict[str, xr.DataArray]:
         """Each factor as an xarray DataArray: the mode's coordinates by component.
@@ -330,7 +342,7 @@ class FitResult:
                 f"GCP model of rank {self.rank}: {shape}",
                 f"  loss                {self.loss!r}",
                 f"  objective           {self.objective:.8g}",
-                f"  deviance explained  {self.training_deviance_explained:.2%}",
+                f"  deviance explained  {share_in_words(self.training_deviance_explained)}",
                 f"  status              {stopped}: {self.message}",
                 f"  effort              {self.n_iter} iterations, {self.n_eval} evaluations, "
                 f"{len(self.starts)} start(s), {self.seconds:.2f} s",
@@ -373,14 +385,6 @@ class FitResult:
         return array
 
 
-def _explained(value: float, null: float, saturated: float) -> float:
-    """1 - share of the null deviance that is left; 1 where nothing was to be explained and nothing is left."""
-    left, whole = value - saturated, null - saturated
-    if whole <= 0:
-        return 1.0 if left <= 1e-12 * max(abs(value), 1.0) else -np.inf
-    return 1 - left / whole
-
-
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
@@ -388,4 +392,4 @@ def _same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(_same(p, q) for p, q in zip(a, b, strict=True))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
-    return bool(a == b)
+    return bool(a == b) or (a != a and b != b)

@@ -30,6 +30,7 @@ _SCALARS = (
     "penalty",
     "null_objective",
     "saturated_objective",
+    "training_deviance_explained",
     "converged",
     "status",
     "message",
@@ -61,6 +62,8 @@ def write(result: FitResult, path: str | os.PathLike[str]) -> None:
         arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
     places = {result.labels.names.index(name): at for name, at in result.unknown.items()}
     arrays |= {f"unknown_{n}": at for n, at in places.items()}
+    arrays |= {f"fitted_{n}": a for n, a in enumerate(result.fitted_factors)}
+    arrays |= {f"bounds_{n}": a for n, a in enumerate(result.row_bounds)}
     arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
@@ -110,11 +113,19 @@ def _arrays(file: BinaryIO) -> dict[str, Array]:
 
 def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
     meta: dict[str, Any] = json.loads(str(arrays["meta"]))
+    if "training_deviance_explained" not in meta:  # of an older version
+        null = meta["null_objective"] - meta["saturated_objective"]
+        left = meta["objective"] - meta["penalty"] - meta["saturated_objective"]
+        meta["training_deviance_explained"] = 1 - left / null if null > 0 else float("nan")
     names = [str(name) for name in arrays["mode_names"]]
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
     _check(arrays["weights"], factors, arrays)
     effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
     trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
+    kept: dict[str, Any] = {
+        field: [arrays[f"{stem}_{n}"] for n in range(len(names)) if f"{stem}_{n}" in arrays]
+        for field, stem in (("fitted_factors", "fitted"), ("row_bounds", "bounds"))
+    }
     return FitResult(
         weights=arrays["weights"],
         factors=factors,
@@ -124,6 +135,7 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
         main_effects=effects,
         unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
+        **kept,
         **{name: meta[name] for name in _SCALARS},
     )
 
@@ -139,6 +151,12 @@ def _check(weights: Array, factors: list[Array], arrays: dict[str, Array]) -> No
         (f"effect_{n}", arrays[f"effect_{n}"], a.shape[:1])
         for n, a in enumerate(factors)
         if f"effect_{n}" in arrays
+    ]
+    entries += [
+        (f"{stem}_{n}", arrays[f"{stem}_{n}"], shape)
+        for n, a in enumerate(factors)
+        for stem, shape in (("fitted", a.shape), ("bounds", (2, weights.size)))
+        if f"{stem}_{n}" in arrays
     ]
     for name, array, shape in entries:
         if array.dtype.kind != "f" or array.shape != shape or array.ndim == 0:

@@ -14,6 +14,7 @@ from gcp.errors import FitError, ParameterError
 from gcp.kernels import threads
 from gcp.objectives.choose import build_objective
 from gcp.objectives.row_wise import RowWise
+from gcp.own_rows import OwnRows
 from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 _MOST_CELLS = 2**26
 _STEPS = 200
+_STARTS = 8
+"""Components, at most, that one start each begins near where rows may have several minima."""
+
+_NEAR_ONE = 0.9
+"""Share of a start's model that such a component has."""
+
 _TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
 
@@ -100,9 +107,16 @@ def transform(
     problem = replace(problem, penalty=own)
     has_own = names[mode] in result.main_effects
     low, high = _limits(result, effects, mode, None if has_own else anchor, size, bounds)
-    factors[mode] = np.clip(factors[mode], low, high)
+    own_rows = OwnRows(tensor, result.loss, own, mode, rank)
+    starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
+        factors[mode] = np.clip(starts[0], low, high)
         _minimize(problem, mode, factors, low, high)
+        for start in starts[1:]:
+            other = [*factors[:mode], np.clip(start, low, high), *factors[mode + 1 :]]
+            _minimize(problem, mode, other, low, high)
+            is_better = own_rows.values(other) < own_rows.values(factors)
+            factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
     if effects is None or not has_own:
         return NewRows(rows, None)
@@ -139,8 +153,11 @@ def _limits(
     """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
     floor = max(result.loss.model_domain.low, -np.inf)
     given = (floor if floor >= 0 else None, None) if bounds is None else bounds
-    low = np.full(result.rank, -np.inf if given[0] is None else given[0]) * np.where(size > 0, size, 1.0)
-    high = np.full(result.rank, np.inf if given[1] is None else given[1]) * np.where(size > 0, size, 1.0)
+    low = np.full(result.rank, -np.inf if given[0] is None else given[0])
+    high = np.full(result.rank, np.inf if given[1] is None else given[1])
+    if bounds is None and result.row_bounds:
+        low, high = _limits_of_fit(result, mode)
+    low, high = low * np.where(size > 0, size, 1.0), high * np.where(size > 0, size, 1.0)
     low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
     if effects is None:
         return low[None], high[None]
@@ -149,6 +166,15 @@ def _limits(
     k = effects.modes.index(mode)
     lows[k], highs[k] = (free, np.inf) if held is None else (held, held)
     return np.append(low, lows)[None], np.append(high, highs)[None]
+
+
+def _limits_of_fit(result: FitResult, mode: int) -> tuple[FloatArray, FloatArray]:
+    """The bounds of the fit for rows of `factors`, whose columns are the fitted ones divided by a number."""
+    fitted, unit = (np.asarray(a[mode], dtype=float) for a in (result.fitted_factors, result.factors))
+    scale = np.sum(fitted * unit, axis=0)
+    by = np.where(scale != 0, scale, 1.0)
+    sides = result.row_bounds[mode] / by
+    return sides.min(axis=0), sides.max(axis=0)
 
 
 def _minimize(

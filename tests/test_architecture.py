@@ -42,6 +42,7 @@ LAYERS = {
         "holdout",
         "job",
         "normal_form",
+        "own_rows",
         "progress",
         "result",
         "result_file",

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
-from gcp import ParameterError
+import gcp
+from gcp import FitResult, ParameterError, build_objective, fit_gcp
 from gcp.bounds import Bounds, resolve
 from gcp.domain import NONNEGATIVE, REAL
+from gcp.report import write_report
 
 SHAPES = [(3, 2), (4, 2), (5, 2)]
 INF = np.inf
@@ -102,3 +105,56 @@ def test_tied_modes_take_the_tighter_bounds_or_say_that_there_are_none():
     apart = resolve([(0, 1), (2, 3), None], shapes, REAL, "some")
     with pytest.raises(ParameterError, match="tied modes"):
         apart.select([(0, 1), (2,)])
+
+
+def test_fitted_factors_are_within_their_bounds(rng, tmp_path):
+    data = rng.normal(size=(6, 5, 4)).astype(float)
+    bounds = [(-0.5, 0.7), (None, None), (0.1, None)]
+    result = fit_gcp(data, 2, bounds=bounds, random_state=0, l2_reg=0.1)
+    for (low, high), a, sides, unit in zip(
+        bounds, result.fitted_factors, result.row_bounds, result.factors, strict=True
+    ):
+        low, high = -np.inf if low is None else low, np.inf if high is None else high
+        assert a.min() >= low
+        assert a.max() <= high
+        assert_array_equal(sides, [[low, low], [high, high]])
+        assert_allclose(np.abs(a / np.linalg.norm(a, axis=0)), np.abs(unit), atol=1e-14)
+    objective = build_objective(data, "gaussian", l2_reg=0.1)
+    assert_allclose(objective.value_and_grad(result.fitted_factors)[0], result.objective, rtol=1e-12)
+    assert_array_equal(result.to_frames(fitted=True)["mode_2"], result.fitted_factors[2])
+    result.save(tmp_path / "r.npz")
+    assert FitResult.load(tmp_path / "r.npz") == result
+    write_report(result, data, tmp_path / "r.html")
+    assert "Fitted factors within their bounds" in (tmp_path / "r.html").read_text()
+
+
+def test_files_without_fitted_factors_still_load(rng, tmp_path):
+    result = fit_gcp(rng.normal(size=(5, 4, 3)), 1, bounds=(0, 1), random_state=0)
+    result.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        old = {name: a for name, a in file.items() if not name.startswith(("fitted_", "bounds_"))}
+    np.savez(tmp_path / "old.npz", **old)
+    found = FitResult.load(tmp_path / "old.npz")
+    assert_array_equal(found.factors[1], result.factors[1])
+    assert found.fitted_factors == []
+    with pytest.raises(ParameterError, match="before it kept fitted factors"):
+        found.to_frames(fitted=True)
+    assert np.isfinite(found.transform(rng.normal(size=(2, 4, 3)), 0).rows).all()
+
+
+def test_components_keep_the_order_of_bounds_that_tell_them_apart(rng):
+    """The second component alone may be large; it stays the second."""
+    data = 10 + rng.normal(size=(6, 5, 4))
+    high = np.column_stack([np.full(6, 0.01), np.full(6, np.inf)])
+    result = fit_gcp(data, 2, bounds=((0, high), (0, None), (0, None)), random_state=0)
+    assert (result.fitted_factors[0] <= high).all()
+    assert_array_equal(result.row_bounds[0], [[0, 0], [0.01, np.inf]])
+
+
+def test_an_aligned_model_keeps_bounds_with_components(rng):
+    data = np.abs(rng.normal(size=(6, 5, 4)))
+    result = fit_gcp(data, 2, bounds=(0, 5), random_state=0)
+    turned = (result.weights[::-1], [a[:, ::-1] for a in result.factors])
+    found = gcp.analysis.align(result, turned)
+    for a, b in zip(found.factors, found.fitted_factors, strict=True):
+        assert_allclose(b / np.linalg.norm(b, axis=0), a, atol=1e-14)

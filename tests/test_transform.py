@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 
-from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, custom_loss, fit_gcp, simulate
+from gcp import (
+    BetaDivergence,
+    DataError,
+    ObservedTensor,
+    ParameterError,
+    SparseTensor,
+    custom_loss,
+    fit_gcp,
+    simulate,
+)
 
 SHAPE = (8, 7, 6)
 TIGHT = {"tol": 1e-14, "n_iter_max": 20_000, "random_state": 0}
@@ -122,3 +131,43 @@ def test_too_many_cells_for_a_loss_without_a_closed_form(rng):
     result = fit_gcp(tensor, 1, loss="bernoulli-odds", random_state=0, n_iter_max=1)
     with pytest.raises(ParameterError, match="fewer positions"):
         result.transform(tensor, 0)
+
+
+def test_new_rows_keep_the_bounds_of_the_fit(rng):
+    """Nonnegative least squares by SciPy, and caps that hold for fitted factors."""
+    data = np.abs(rng.normal(size=SHAPE))
+    result = fit_gcp(data, 2, bounds=(0, None), random_state=0)
+    new = rng.normal(size=(5, *SHAPE[1:]))
+    design = np.einsum("jr,kr->jkr", result.factors[1], result.factors[2]) * result.weights
+    expected = [nnls(design.reshape(-1, 2), x.ravel())[0] for x in new]
+    assert min(map(np.min, expected)) == 0
+    assert_allclose(result.transform(new, 0).rows, expected, atol=1e-8)
+    caps = ([None, None, None], [0.4, None, None])
+    capped = fit_gcp(data, 2, bounds=caps, random_state=0)
+    rows = capped.transform(100 * np.abs(new), 0).rows
+    scale = np.sum(capped.fitted_factors[0] * capped.factors[0], axis=0)
+    assert_allclose((rows * scale).max(), 0.4, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss", ["gamma", "rayleigh", "negative-binomial", BetaDivergence(0.0), BetaDivergence(-1.0)], ids=repr
+)
+def test_the_best_of_several_minima(loss):
+    """No row is above SciPy's best from several starts, for losses that are not convex in the row."""
+    name, options = (loss, {}) if isinstance(loss, str) else ("gamma", {})
+    data, _ = simulate((10, 6, 5), 2, name, scale=3.0, random_state=3, **options)
+    new = np.asarray(simulate((6, 6, 5), 2, name, scale=3.0, random_state=31)[0].values, dtype=float)
+    result = fit_gcp(data, 2, loss=loss, random_state=0)
+    size = result.weights[:, None, None] * np.einsum("jr,kr->rjk", *result.factors[1:])
+    for x, row in zip(new, result.transform(new, 0).rows, strict=True):
+
+        def objective(z, x=x):
+            return float(result.loss.value(x, np.tensordot(z, size, axes=1)).sum())
+
+        starts = [(0.3, 0.3), (0.02, 0.8), (0.8, 0.02), (1.0, 1.0)]
+        options = {"ftol": 1e-14, "gtol": 1e-10}
+        best = min(
+            minimize(objective, s, method="L-BFGS-B", bounds=[(0, None)] * 2, options=options).fun
+            for s in starts
+        )
+        assert objective(row) <= best + 1e-9 * max(1.0, abs(best))

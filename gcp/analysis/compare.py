@@ -131,7 +131,13 @@ def align(model: M, to: Any) -> M:
     factors = [(a[:, order] * sign).astype(a.dtype) for a, sign in zip(own, signs, strict=True)]
     weights = own_weights[order]
     if isinstance(model, FitResult):
-        return replace(model, weights=weights, factors=factors)
+        return replace(
+            model,
+            weights=weights,
+            factors=factors,
+            fitted_factors=[a[:, order] for a in model.fitted_factors],
+            row_bounds=[sides[:, order] for sides in model.row_bounds],
+        )
     from tensorly.cp_tensor import CPTensor
 
     aligned = CPTensor((weights, factors)) if isinstance(model, CPTensor) else (weights, factors)

@@ -26,7 +26,7 @@ class Deviance(NamedTuple):
     null_deviance : float
         Of the best constant model.
     explained : float
-        1 - deviance / null_deviance.
+        1 - deviance / null_deviance; of constant data 1 for a perfect model, else NaN.
     total_weight : float
         Number of known cells, or the sum of their weights.
     """
@@ -61,8 +61,7 @@ def deviance(
     found, factor = evaluate(result, tensor), result.loss.deviance_factor
     left = factor * max(found.value - found.saturated_value, 0.0)
     whole = factor * max(found.null_value - found.saturated_value, 0.0)
-    explained = 1 - left / whole if whole > 0 else float(left <= 0)
-    return Deviance(left, whole, explained, found.total_weight)
+    return Deviance(left, whole, found.explained, found.total_weight)
 
 
 class SliceDeviance(NamedTuple):

@@ -20,6 +20,7 @@ from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
 from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
+from gcp.normal_form import share_in_words
 
 if TYPE_CHECKING:
     from gcp.holdout import HeldOut
@@ -257,7 +258,7 @@ def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
     if held_out is None:
         return []
     text = (
-        f"mean loss {number(held_out.mean_loss)}, deviance explained {held_out.deviance_explained:.2%}, "
+        f"mean loss {number(held_out.mean_loss)}, deviance explained {share_in_words(held_out.deviance_explained)}, "
         f"RMSE {number(held_out.rmse)}"
     )
     auc = "" if held_out.auc is None else f", AUC {held_out.auc:.4f}"
@@ -301,7 +302,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         ("loss", f"{result.loss.name} ({params})" if params else result.loss.name),
         ("rank", str(result.rank)),
         ("objective", f"{result.objective:.8g}"),
-        ("deviance explained", f"{result.training_deviance_explained:.2%}"),
+        ("deviance explained", share_in_words(result.training_deviance_explained)),
         ("status", f"{stopped}: {result.message}"),
         ("iterations", f"{result.n_iter}, with {result.n_eval} evaluations"),
         ("seconds", f"{result.seconds:.2f}"),

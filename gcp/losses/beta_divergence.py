@@ -134,12 +134,13 @@ class BetaDivergence(Loss):
         return super()._tails(x, m, dispersion)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw from the density where there is one, else from the gamma of mean m and variance m**(2 - beta)."""
+        """Poisson at beta = 1, else gamma, of mean m and variance m**(2 - beta).
+
+        At beta = 2 too, where the normal density would give negative data, which the loss does not admit.
+        """
         m = self._model(m, rng)
         if self.beta == 1:
             return Poisson().sample(m, rng)
-        if self.beta == 2:
-            return rng.normal(m, 1.0)
         positive = np.where(m > 0, m, 1.0)
         draws = rng.gamma(positive**self.beta, positive ** (1 - self.beta))
         return np.asarray(np.where(m > 0, draws, 0.0))

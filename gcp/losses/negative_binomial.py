@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, gammaln, xlogy
+from scipy.special import betainc, betaln, xlog1py
 
 from gcp._typing import Array, FloatArray
 from gcp.checks import floats
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
-from gcp.elementary import log, log1p, maximum, sigmoid, softplus
+from gcp.elementary import log1p, maximum, sigmoid, softplus
 from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
@@ -33,14 +33,15 @@ class _NegativeBinomial(Loss):
     )
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """(r + x) log(1 + x / r) - x log(x / r)."""
+        """(r + x) log(1 + x / r) - x log(x / r), without their cancellation at large x."""
         x = floats("x", x)
-        return (self.r + x) * np.log1p(x / self.r) - xlogy(x, x / self.r)
+        with np.errstate(divide="ignore", over="ignore"):
+            return self.r * np.log1p(x / self.r) + xlog1py(x, self.r / x)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
         x = floats("x", x)
-        return np.asarray(gammaln(self.r) + gammaln(x + 1) - gammaln(x + self.r))
+        return np.asarray(betaln(x + 1, self.r) + np.log(x + self.r))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
@@ -77,18 +78,20 @@ class NegativeBinomial(_NegativeBinomial):
 
     @staticmethod
     def f(x: Any, m: Any, r: Any, eps: Any) -> Any:
-        """Value."""
-        return (r + x) * log1p(m) - x * log(m + eps)
+        """Value; the logarithms of m and 1 + m in one, for they cancel at large m."""
+        return r * log1p(m) + x * log1p((1.0 - eps) / (m + eps))
 
     @staticmethod
     def df(x: Any, m: Any, r: Any, eps: Any) -> Any:
         """Derivative."""
-        return (r + x) / (1.0 + m) - x / (m + eps)
+        return (r - x * ((1.0 - eps) / (m + eps))) / (1.0 + m)
 
     @staticmethod
     def d2f(x: Any, m: Any, r: Any, eps: Any) -> Any:
         """Second derivative."""
-        return x / ((m + eps) * (m + eps)) - (r + x) / ((1.0 + m) * (1.0 + m))
+        a = 1.0 / (m + eps)
+        b = 1.0 / (1.0 + m)
+        return b * (x * (1.0 - eps) * a * (a + b) - r * b)
 
     @staticmethod
     def weight(x: Any, m: Any, r: Any, eps: Any) -> Any:
@@ -127,12 +130,12 @@ class NegativeBinomialLogit(_NegativeBinomial):
     @staticmethod
     def f(x: Any, m: Any, r: Any) -> Any:
         """Value."""
-        return (r + x) * softplus(m) - x * m
+        return r * softplus(m) + x * softplus(-m)
 
     @staticmethod
     def df(x: Any, m: Any, r: Any) -> Any:
         """Derivative."""
-        return (r + x) * sigmoid(m) - x
+        return r * sigmoid(m) - x * sigmoid(-m)
 
     @staticmethod
     def d2f(x: Any, m: Any, r: Any) -> Any:

@@ -37,6 +37,13 @@ _LARGEST_CONSTANT = 1e10
 _MOST_CELLS = 2**28
 """So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
 
+_NEARLY_CONSTANT = 1e-6
+"""Standard deviation of data, in their mean, below which moments do not tell them from constant ones."""
+
+_MANY = 1e4
+_PERFECT = {"float64": 1e-6, "float32": 1e-4}
+"""Deviance of a perfect model of constant data, in that of a model that is clearly wrong."""
+
 _ZERO_SAMPLES = 1 << 20
 """Zeros, at least, in the sample that estimates an objective that is out of reach."""
 
@@ -368,6 +375,25 @@ class EntrywiseObjective:
             own = [m] * self.tensor.crew.n_parts
             return math.fsum(self.tensor.map(constant_value, self.loss, self.n_threads, own=own))
         return constant_value(self.tensor, self.loss, self.n_threads, m)
+
+    def share_explained(self, value: float) -> float:
+        """1 - share of the best constant's deviance that a model with this value (without penalty) leaves.
+
+        Where the best constant is perfect, as far as rounding shows: 1 if the model is too, else NaN.
+        """
+        saturated, null, facts = self.saturated_value, self.null_value, self.survey
+        left, whole = value - saturated, null - saturated
+        if facts.std > _NEARLY_CONSTANT * abs(facts.mean) and whole > 0:
+            return 1 - left / whole
+        eps = float(np.finfo(self.tensor.dtype).eps)
+        rounding = _MANY * eps * max(abs(value), abs(null), abs(saturated))
+        unit = facts.total_weight
+        if not self.loss.data_domain.integer:  # what being off by a tenth costs
+            m = self.null_constant
+            unit = self._constant_value(m + 0.1 * (abs(m) or 1.0)) - null
+        if whole > max(rounding, _MANY * eps**2 * unit):
+            return 1 - left / whole
+        return 1.0 if left <= max(rounding, _PERFECT[self.tensor.dtype.name] * unit) else math.nan
 
     def _search_constant(self) -> float:
         centre = float(self.loss.model_domain.clip(_finite(float(self.loss.link(self.survey.mean)))))

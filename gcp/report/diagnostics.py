@@ -18,6 +18,7 @@ from gcp.analysis import (
 )
 from gcp.domain import BINARY
 from gcp.errors import GcpError, ParameterError
+from gcp.normal_form import share_in_words
 from gcp.plots import (
     plot_calibration,
     plot_convergence,
@@ -39,7 +40,7 @@ def quality(result: FitResult, tensor: Any) -> str:
     rows = []
     try:
         of = deviance(result, tensor)
-        text = f"{of.explained:.2%} of {number(of.null_deviance)}, what the best constant leaves"
+        text = f"{share_in_words(of.explained)} of {number(of.null_deviance)}, what the best constant leaves"
         rows.append(("deviance explained", text))
         found = information_criteria(result, tensor)
         rows += [

@@ -39,11 +39,14 @@ def in_words(result: FitResult, tensor: Any) -> str:
         known += f", {len(tensor.values):,} are listed, the others are 0"
     components = "1 component" if result.rank == 1 else f"{result.rank} components"
     beside = " beside an intercept and main effects" if result.main_effects else ""
-    explained = f"{result.training_deviance_explained:.1%}"
+    share = result.training_deviance_explained
+    explained = f"The model explains {share:.1%} of the deviance of the best constant."
+    if share != share:
+        explained = "The data are constant, and the best constant leaves nothing to explain."
     unknown = f" {text}" if (text := unknown_in_words(result)) else ""
     return (
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
-        f"The model explains {explained} of the deviance of the best constant.{unknown}"
+        f"{explained}{unknown}"
     )
 
 
@@ -73,7 +76,24 @@ def components(result: FitResult) -> str:
         "The largest entries of each component in each mode, by their size; of a mode without names, where it peaks.",
         "note",
     )
-    return shown + "<h3>Largest entries</h3>" + note + table(header, rows, (0, 1))
+    return shown + "<h3>Largest entries</h3>" + note + table(header, rows, (0, 1)) + _fitted(result)
+
+
+def _fitted(result: FitResult) -> str:
+    """Where bounds other than 0 hold: what the solver left of the factors, to which they apply."""
+    if not any(np.any(np.isfinite(sides) & (sides != 0)) for sides in result.row_bounds):
+        return ""
+    rows = []
+    for name, a, (low, high) in zip(
+        result.labels.names, result.fitted_factors, result.row_bounds, strict=True
+    ):
+        between = f"{number(float(low.min()))} to {number(float(high.max()))}"
+        rows.append([name, between, f"{number(float(a.min()))} to {number(float(a.max()))}"])
+    note = paragraph(
+        "Bounds hold for the factors as the solver left them (fitted_factors), not for columns of norm 1.",
+        "note",
+    )
+    return "<h3>Fitted factors within their bounds</h3>" + note + table(["mode", "bounds", "entries"], rows)
 
 
 def main_effects(result: FitResult) -> str:
