@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from gcp._typing import Array, FloatArray
-from gcp.domain import is_real
 from gcp.errors import GcpError, ParameterError
 
 T = TypeVar("T")
@@ -22,6 +22,16 @@ _LARGEST = 2**63 - 1
 
 _brief = Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 60
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """True for a finite real number of Python or NumPy (not a boolean)."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def show(value: object) -> str:
@@ -205,6 +215,24 @@ def floats(name: str, value: Any, kind: Kind = ParameterError) -> FloatArray:
         As `numbers`.
     """
     return numbers(name, value, kind).astype(np.float64, copy=False)
+
+
+def pair(x: Any, m: Any) -> tuple[FloatArray, FloatArray]:
+    """Data and model entries as float64, of shapes that go together.
+
+    Raises
+    ------
+    ParameterError
+        Anything else.
+    """
+    x, m = floats("x", x), floats("m", m)
+    try:
+        np.broadcast_shapes(x.shape, m.shape)
+    except ValueError:
+        raise ParameterError(
+            f"x has shape {x.shape} and m has shape {m.shape}: these do not go together."
+        ) from None
+    return x, m
 
 
 def matrices(factors: Any, shape: tuple[int, ...]) -> list[FloatArray]:

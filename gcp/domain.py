@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
-from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array
+from gcp.checks import is_real, numbers
 from gcp.errors import ParameterError
 
 
@@ -59,7 +58,7 @@ class Interval:
         ndarray of bool
             Of the shape of `values`.
         """
-        values = np.asarray(values)
+        values = numbers("values", values)
         above = values > self.low if self.open_low else values >= self.low
         inside = above & (values <= self.high)
         if values.dtype.kind == "f":
@@ -70,7 +69,7 @@ class Interval:
 
     def clip(self, values: ArrayLike) -> Array:
         """The nearest values of the closed interval (integrality is not enforced)."""
-        return np.clip(values, self.low, self.high)
+        return np.clip(numbers("values", values), self.low, self.high)
 
     def __str__(self) -> str:
         """For messages: `whole numbers in [0, inf)`."""
@@ -78,16 +77,6 @@ class Interval:
         right = ")" if np.isinf(self.high) else "]"
         text = f"{left}{self.low:g}, {self.high:g}{right}"
         return f"whole numbers in {text}" if self.integer else text
-
-
-def is_real(value: object) -> TypeGuard[float]:
-    """True for a finite real number of Python or NumPy (not a boolean)."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    try:
-        return bool(np.isfinite(float(value)))
-    except OverflowError:  # a whole number beyond all floats
-        return False
 
 
 REAL = Interval()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.cells import matched
+from gcp.cells import check_result, matched
 from gcp.objectives.choose import build_objective
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def evaluate(
     DataError
         If the shapes, names or labels differ, or the data are outside the loss's domain.
     """
+    check_result(result)
     objective = build_objective(data, result.loss, mask, entry_weights)
     weights, factors = matched(result.with_mean_rows(), objective.tensor).cp
     model = [np.asarray(factors[0] * weights), *factors[1:]]

@@ -47,10 +47,12 @@ class ModeLabels:
     @classmethod
     def default(cls, shape: Sequence[int]) -> ModeLabels:
         """`mode_0`, `mode_1`, ... with positions as coordinates."""
-        return cls([f"mode_{n}" for n in range(len(shape))], [None] * len(shape))
+        n_modes = len(items("shape", shape, "a list of sizes"))
+        return cls([f"mode_{n}" for n in range(n_modes)], [None] * n_modes)
 
     def check(self, shape: Sequence[int]) -> None:
         """Raise `DataError` unless the labels fit a tensor of this shape."""
+        shape = items("shape", shape, "a list of sizes")
         if len(self.names) != len(shape):
             raise DataError(f"Labels name {len(self.names)} modes, but the data have {len(shape)}.")
         for name, coord, size in zip(self.names, self.coords, shape, strict=True):
@@ -61,7 +63,7 @@ class ModeLabels:
 
     def values(self, mode: int, size: int) -> Array:
         """Coordinates of a mode; the positions 0 ... size - 1 where it has none."""
-        coord = self.coords[mode]
+        coord = self.coords[self.number(mode)]
         return np.arange(size) if coord is None else coord
 
     def number(self, mode: int | str) -> int:

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from gcp import checks
 from gcp.errors import ParameterError
 from gcp.kernels import threads
@@ -21,7 +23,7 @@ def jobs(n_jobs: int | None) -> int:
     """
     if n_jobs is None:
         return 1
-    if n_jobs == -1:
+    if isinstance(n_jobs, int | np.integer) and n_jobs == -1:
         return threads.resolve(None)
     try:
         return checks.whole("n_jobs", n_jobs)

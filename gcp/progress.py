@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from gcp.checks import truth
 from gcp.solvers.base import IterationState
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Steps(Protocol):
 @contextmanager
 def series(verbose: bool, total: int) -> Iterator[Steps]:
     """The reporter of a series of fits that suits stderr."""
-    if not verbose:
+    if not truth("verbose", verbose):
         yield _Quiet()
     elif sys.stderr.isatty():
         from rich.console import Console

@@ -311,7 +311,7 @@ class FitResult:
         """
         from gcp.interop import to_frames
 
-        return to_frames(self, fitted)
+        return to_frames(self, checks.truth("fitted", fitted))
 
     def to_xarray(self) -> dict[str, xr.DataArray]:
         """Each factor as an xarray DataArray: the mode's coordinates by component.

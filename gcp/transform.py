@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import FloatArray
 from gcp.cells import side_of
 from gcp.effects import MainEffects
@@ -152,7 +153,7 @@ def _limits(
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
     floor = max(result.loss.model_domain.low, -np.inf)
-    given = (floor if floor >= 0 else None, None) if bounds is None else bounds
+    given = (floor if floor >= 0 else None, None) if bounds is None else _pair(bounds)
     low = np.full(result.rank, -np.inf if given[0] is None else given[0])
     high = np.full(result.rank, np.inf if given[1] is None else given[1])
     if bounds is None and result.row_bounds:
@@ -175,6 +176,20 @@ def _limits_of_fit(result: FitResult, mode: int) -> tuple[FloatArray, FloatArray
     by = np.where(scale != 0, scale, 1.0)
     sides = result.row_bounds[mode] / by
     return sides.min(axis=0), sides.max(axis=0)
+
+
+def _pair(bounds: Any) -> list[float | None]:
+    """Checked (lower, upper)."""
+    given = checks.items("bounds", bounds, "a pair (lower, upper)")
+    found = [None if side is None else checks.floats("bounds", side) for side in given]
+    if len(found) != 2 or any(side is not None and (side.ndim or np.isnan(side)) for side in found):
+        raise ParameterError(
+            f"bounds must be a pair (lower, upper) of numbers or None: found {checks.show(bounds)}."
+        )
+    low, high = (None if side is None else float(side) for side in found)
+    if low is not None and high is not None and low > high:
+        raise ParameterError(f"bounds: lower {low:g} is above upper {high:g}.")
+    return [low, high]
 
 
 def _minimize(

@@ -222,7 +222,8 @@ def _like(second: Any, first: Any, modes: Sequence[int] | None = None) -> Any:
 def _numbers(model: Any, modes: Any) -> list[int]:
     n_modes = len(_arrays(model)[1])
     try:
-        numbers = list(modes)
+        if not (numbers := list(modes)):
+            raise ParameterError("modes must name one mode at least: found none.")
         if isinstance(model, FitResult):
             return [model.labels.number(mode) for mode in numbers]
         if all(isinstance(n, int | np.integer) and 0 <= n < n_modes for n in numbers):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from gcp.analysis.likelihood import n_parameters
-from gcp.cells import tensor_of
+from gcp.cells import check_result, tensor_of
 from gcp.errors import ParameterError
 from gcp.kernels import moments
 from gcp.losses.poisson import Poisson, PoissonLog
@@ -64,6 +64,7 @@ def dispersion_test(
     C. B. Dean: Testing for overdispersion in Poisson and binomial regression models, Journal of the American
     Statistical Association 87 (1992) 451-457.
     """
+    check_result(result)
     if not isinstance(result.loss, Poisson | PoissonLog):
         raise ParameterError(f"dispersion_test is for Poisson models: found {result.loss.name}.")
     tensor = tensor_of(result, data, mask, entry_weights)

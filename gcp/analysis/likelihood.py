@@ -104,6 +104,7 @@ def _likelihood(
     result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
 ) -> tuple[float, float | None, float]:
     """Log-likelihood, dispersion and total weight; from sums, so that zeros need not be looked at one by one."""
+    check_result(result)
     tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value

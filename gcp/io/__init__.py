@@ -115,10 +115,15 @@ def read_tensor(
         "aggregate": aggregate,
         "variable": variable,
         "wide": wide,
-        "header": None if header else False,
+        "header": None if checks.truth("header", header) else False,
         "separator": separator,
     }
     options = {name: option for name, option in given.items() if option is not None}
+    for name, option in options.items():
+        if name == "modes":
+            options[name] = checks.items(name, option, "a list of columns")
+        elif name != "header":
+            checks.text(name, option)
     if foreign := sorted(set(options) - form.options):
         name = foreign[0]
         raise _inapplicable(path, name, lambda other: name in other.options)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from gcp import checks
 from gcp._typing import Array, FloatArray
-from gcp.domain import REAL, Interval, is_real
+from gcp.domain import REAL, Interval
 from gcp.errors import ParameterError
 from gcp.formula import Formula
 
@@ -183,11 +183,11 @@ class Loss(ABC):
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
-        return self._tails(checks.floats("x", x), checks.floats("m", m), dispersion)[0]
+        return self._tails(*checks.pair(x, m), dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
-        return self._tails(checks.floats("x", x), checks.floats("m", m), dispersion)[1]
+        return self._tails(*checks.pair(x, m), dispersion)[1]
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """P(X <= x) and P(X > x)."""
@@ -197,7 +197,10 @@ class Loss(ABC):
         self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
     ) -> float | None:
         """Maximum-likelihood dispersion for `log_likelihood`; None for losses that have none."""
-        return self.dispersion_from(weighted_mean(self.deviance(x, m), weights))
+        mean = weighted_mean(self.deviance(x, m), weights)
+        if not np.isfinite(mean):
+            raise ParameterError(f"The {self.name} loss has no dispersion at a mean deviance of {mean}.")
+        return self.dispersion_from(mean)
 
     def dispersion_from(self, mean_deviance: float) -> float | None:
         """The same from the weighted mean of the deviance, which is all that it depends on."""
@@ -218,7 +221,7 @@ class Loss(ABC):
             raise ParameterError(f"The {self.name} loss has no free dispersion.")
 
     def _evaluate(self, function: Any, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        x, m = checks.floats("x", x), checks.floats("m", m)
+        x, m = checks.pair(x, m)
         with np.errstate(all="ignore"):
             value = np.asarray(function(x, m, *self.params), dtype=float)
         # A constant derivative (1 for a linear loss) still has one value per entry.
@@ -230,10 +233,17 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
     for key, value in parameters.items():
         if key == "eps" and value is None:
             continue
-        if not (is_real(value) and value > 0):
+        if not (checks.is_real(value) and value > 0):
             raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {checks.show(value)}.")
 
 
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:
     """Mean under weights; None means equal ones."""
-    return float(np.average(values, weights=None if weights is None else np.asarray(weights, dtype=float)))
+    if weights is None:
+        return float(values.mean()) if values.size else np.nan
+    w = checks.floats("weights", weights)
+    if w.shape != values.shape or not (w >= 0).all() or not 0 < w.sum() < np.inf:
+        raise ParameterError(
+            f"weights must be nonnegative, not all 0, and of the shape {values.shape}: found {checks.show(weights)}."
+        )
+    return float(np.average(values, weights=w))

@@ -130,7 +130,8 @@ class BernoulliOdds(_Bernoulli):
     def mean(self, m: ArrayLike) -> FloatArray:
         """p = m / (1 + m)."""
         m = floats("m", m)
-        return m / (1 + m)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(m / (1 + m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = p / (1 - p); infinite at 1."""

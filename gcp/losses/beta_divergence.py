@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
-from gcp.checks import floats, show
-from gcp.domain import NONNEGATIVE, POSITIVE, Interval, is_real
+from gcp.checks import floats, is_real, show
+from gcp.domain import NONNEGATIVE, POSITIVE, Interval
 from gcp.elementary import maximum, power
 from gcp.errors import ParameterError
 from gcp.formula import Formula

@@ -84,13 +84,16 @@ class Gamma(Loss):
         """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
+        phi = float(phi)
         k = 1.0 / phi
         x = floats("x", x)
-        return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
+        phi = float(phi)
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)

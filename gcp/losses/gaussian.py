@@ -78,6 +78,7 @@ class Gaussian(Loss):
         """Normal log-density with mean m; `dispersion` is the variance (default 1/2, as f implies)."""
         variance = 0.5 if dispersion is None else dispersion
         require_positive(self, dispersion=variance)
+        variance = float(variance)
         return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
 
     def dispersion_from(self, mean_deviance: float) -> float:
@@ -87,6 +88,7 @@ class Gaussian(Loss):
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         variance = 0.5 if dispersion is None else dispersion
         require_positive(self, dispersion=variance)
+        variance = float(variance)
         z = (x - m) / np.sqrt(variance)
         return ndtr(z), ndtr(-z)
 

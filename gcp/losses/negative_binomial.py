@@ -14,6 +14,7 @@ from gcp.checks import floats
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
 from gcp.elementary import log1p, maximum, sigmoid, softplus
 from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.poisson import draw
 from gcp.losses.registry import register
 
 
@@ -35,25 +36,27 @@ class _NegativeBinomial(Loss):
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """(r + x) log(1 + x / r) - x log(x / r), without their cancellation at large x."""
         x = floats("x", x)
-        with np.errstate(divide="ignore", over="ignore"):
-            return self.r * np.log1p(x / self.r) + xlog1py(x, self.r / x)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return np.asarray(self.r * np.log1p(x / self.r) + xlog1py(x, self.r / x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
         x = floats("x", x)
-        return np.asarray(betaln(x + 1, self.r) + np.log(x + self.r))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(betaln(x + 1, self.r) + np.log(x + self.r))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
         odds = self.mean(m) / self.r
         k = np.maximum(np.floor(x), 0.0) + 1
-        below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
         return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson draws whose rates are gamma with shape r."""
         m = self._model(m, rng)
-        return np.asarray(rng.poisson(rng.gamma(self.r, self.mean(m) / self.r)))
+        return draw(rng.gamma(self.r, self.mean(m) / self.r), rng)
 
 
 @register("negative-binomial")

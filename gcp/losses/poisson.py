@@ -13,6 +13,7 @@ from gcp._typing import Array, FloatArray
 from gcp.checks import floats
 from gcp.domain import COUNTS, NONNEGATIVE, REAL
 from gcp.elementary import exp, log, maximum
+from gcp.errors import ParameterError
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.registry import register
 
@@ -20,6 +21,9 @@ _ADVICE = (
     'For nonnegative real data use loss="beta-divergence" with beta=1, the same objective without the '
     'distribution; for data with negative values loss="gaussian".'
 )
+
+
+_LARGEST_MEAN = 9e18
 
 
 @register("poisson")
@@ -93,7 +97,7 @@ class Poisson(Loss):
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean m."""
         m = self._model(m, rng)
-        return np.asarray(rng.poisson(m))
+        return draw(m, rng)
 
 
 @register("poisson-log")
@@ -158,7 +162,16 @@ class PoissonLog(Loss):
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson with mean exp(m)."""
         m = self._model(m, rng)
-        return np.asarray(rng.poisson(np.exp(m)))
+        return draw(self.mean(m), rng)
+
+
+def draw(mean: FloatArray, rng: np.random.Generator) -> Array:
+    """Poisson counts; `ParameterError` of means whose counts 64 bits do not hold."""
+    if np.any(mean > _LARGEST_MEAN):
+        raise ParameterError(
+            f"Counts of mean {np.max(mean):g} are too large to draw: at most {_LARGEST_MEAN:g}."
+        )
+    return np.asarray(rng.poisson(mean))
 
 
 def tails(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gcp import checks
-from gcp.domain import is_real
+from gcp.checks import is_real
 from gcp.errors import ParameterError
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.selection.choice import Strengths

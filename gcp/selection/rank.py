@@ -132,7 +132,8 @@ def select_rank(
     given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
     found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
     grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
-    effects = bool(main_effects) if isinstance(main_effects, bool) else list(main_effects)
+    is_switch = main_effects is None or isinstance(main_effects, bool | np.bool_)
+    effects = bool(main_effects) if is_switch else checks.items("main_effects", main_effects, "True or modes")
     n_threads = parallel.threads_of_each(n_jobs, options.pop("n_threads", None))
     effects_ridge = effects_strength(objective) if l2_reg is None else None
     options["n_starts"] = checks.whole("n_starts", n_starts)

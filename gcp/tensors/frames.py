@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gcp._typing import Array
+from gcp.checks import items, show
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
+from gcp.tensors.entries import check_aggregate
 from gcp.tensors.listing import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.recognise import columns_of
@@ -155,15 +157,20 @@ def tensor_from_table(
 
 
 def _check_mean(value: Hashable | None, aggregate: str | None) -> None:
+    if aggregate is not None:
+        check_aggregate(aggregate)
     if value is None and aggregate == "mean":
         raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
 
 
 def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashable | None) -> None:
-    if isinstance(modes, str) or not len(modes):
-        raise ParameterError(f"modes must be a list of one column name or more: found {modes!r}.")
-    wanted = [*modes, *([] if value is None else [value])]
+    expected = "a list of one column name or more"
+    if not (names := items("modes", modes, expected)):
+        raise ParameterError(f"modes must be {expected}: found none.")
+    wanted = [*names, *([] if value is None else [value])]
     columns = list(frame.columns)
+    if strange := [name for name in wanted if not isinstance(name, Hashable)]:
+        raise ParameterError(f"A column name must be a text or a number: found {show(strange[0])}.")
     for name in wanted:
         if name not in columns:
             raise ParameterError(f"There is no column {name!r}: the columns are {columns}.")

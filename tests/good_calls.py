@@ -1,0 +1,337 @@
+"""A good call of every public function, class and method: what `test_doors.py` begins from.
+
+Whoever adds a public name adds a line here.
+"""
+
+import inspect
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+import gcp
+from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, plots
+from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.selection import RankChoice
+
+LOSSES = [
+    cls for name in gcp.__all__ if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss)
+]
+
+EXEMPT = {
+    "Loss": "abstract",
+    "FitResult": "made by fits",
+    "PartitionedTensor": "made by `partition`",
+    # The loss as kernels and objectives see it, whose arguments are theirs.
+    **dict.fromkeys(
+        ("Loss.constant", "Loss.dispersion_from", "Loss.softened", "Loss.with_scale", "Loss.f", "Loss.df"),
+        "for objectives",
+    ),
+    **dict.fromkeys(("Loss.d2f", "Loss.weight"), "for objectives"),
+}
+"""What has no arguments of a user's: the constructors of outcomes, and what objectives alone call."""
+
+INNER = {
+    "account",
+    "blocks",
+    "contract",
+    "loss_and_mttkrps",
+    "loss_mttkrps_and_marginals",
+    "map",
+    "model_values",
+    "mttkrps",
+    "of",
+    "part",
+    "solve",
+    "start_account",
+    "subscript",
+    "summed",
+    "weights_at",
+    "without",
+}
+"""Methods of tensors and solvers that objectives call in every evaluation, with what they have checked."""
+
+
+class Call(NamedTuple):
+    """A function with good arguments."""
+
+    function: object
+    arguments: dict
+
+
+def public_names():
+    """Every public function, class and method by name; methods of losses once, as those of `Loss`."""
+    found = {}
+    for module in (gcp, analysis, datasets, plots):
+        prefix = "" if module is gcp else module.__name__.removeprefix("gcp.") + "."
+        for name in getattr(module, "__all__", vars(module)):
+            thing = getattr(module, name)
+            if name.startswith("_") or inspect.ismodule(thing) or not callable(thing):
+                continue
+            if module is datasets and getattr(thing, "__module__", "") != "gcp.datasets":
+                continue
+            if inspect.isclass(thing) and issubclass(thing, BaseException):
+                continue
+            found |= {prefix + name: thing}
+    for name, thing in list(found.items()):
+        if inspect.isclass(thing):
+            found |= _methods(name, thing)
+            if issubclass(thing, tuple):
+                del found[name]  # an outcome
+    found |= _methods("RankChoice", RankChoice) | {
+        "EntrywiseObjective.value_and_grad": EntrywiseObjective.value_and_grad
+    }
+    return {name: thing for name, thing in found.items() if name not in EXEMPT and _takes_arguments(thing)}
+
+
+def _takes_arguments(thing):
+    return any(name != "self" for name in inspect.signature(thing).parameters)
+
+
+def _methods(name, cls):
+    found = {}
+    for attribute in dir(cls):
+        owner = next((base for base in cls.__mro__ if attribute in vars(base)), None)
+        if attribute.startswith("_") or owner is None or not owner.__module__.startswith("gcp"):
+            continue
+        method = getattr(cls, attribute)
+        if not callable(method) or inspect.isclass(method):
+            continue
+        if attribute in INNER and not issubclass(cls, gcp.FitResult):
+            continue
+        is_loss = issubclass(cls, gcp.Loss) and hasattr(gcp.Loss, attribute)
+        found[f"{'Loss' if is_loss else name}.{attribute}"] = method
+    return found
+
+
+COUNTS = np.array(
+    [[[2, 0], [1, 3], [0, 1]], [[4, 1], [0, 2], [1, 0]], [[1, 1], [3, 0], [2, 5]], [[0, 2], [1, 1], [6, 1]]]
+)
+LABELS = ModeLabels(["who", "what", "when"], [["a", "b", "c", "d"], None, [2001, 2002]])
+SUBS = np.argwhere(COUNTS)
+VALUES = COUNTS[COUNTS > 0]
+OPTIONS = {"n_iter_max": 5, "random_state": 0, "n_threads": 1}
+
+
+@cache
+def dense():
+    return DenseTensor(COUNTS, labels=LABELS)
+
+
+@cache
+def sparse():
+    return SparseTensor(SUBS, VALUES, COUNTS.shape)
+
+
+@cache
+def observed():
+    return ObservedTensor(SUBS, VALUES, COUNTS.shape)
+
+
+@cache
+def fitted(loss="poisson"):
+    data = COUNTS > 1 if loss.startswith("bernoulli") else COUNTS
+    return gcp.fit_gcp(
+        DenseTensor(data, labels=LABELS), 2, loss=loss, main_effects=loss == "poisson", **OPTIONS
+    )
+
+
+@cache
+def plain():
+    """A model without main effects."""
+    return gcp.fit_gcp(dense(), 2, **OPTIONS)
+
+
+@cache
+def chosen():
+    return gcp.select_rank(dense(), [1, 2], "poisson", n_splits=2, dirichlet_reg=0.0, n_starts=1, **OPTIONS)
+
+
+@cache
+def starts():
+    return analysis.start_stability(dense(), 2, 2, **OPTIONS)
+
+
+@cache
+def estimator():
+    return gcp.GCP(2, loss="poisson", **OPTIONS).fit(dense())
+
+
+def table():
+    import pandas as pd
+
+    return pd.DataFrame({"who": list("aab"), "what": [1, 2, 1], "n": [3.0, 1.0, 2.0]})
+
+
+def axes():
+    from matplotlib.figure import Figure
+
+    return Figure().subplots()
+
+
+def figure():
+    from matplotlib.figure import Figure
+
+    return Figure()
+
+
+def loss_call(loss, method):
+    """A good call of a method of a loss."""
+    x, m = np.array([1.0, 0.0, 1.0]), np.array([0.3, 0.5, 0.8])
+    x = x if loss.data_domain.contains(0.0) else x + 0.5
+    arguments = {
+        "x": x,
+        "m": m,
+        "mean": m,
+        "rng": np.random.default_rng(0),
+        "dispersion": None,
+        "weights": np.ones(3),
+    }
+    function = getattr(loss, method)
+    return Call(function, {name: arguments[name] for name in inspect.signature(function).parameters})
+
+
+JUDGED = {"mask": None, "entry_weights": None}
+"""Arguments of everything that judges a model."""
+
+
+def good_calls(folder):
+    """By name; files are in a folder of the test's own."""
+    path = folder / "tensor.npz"
+    gcp.write_tensor(path, dense())
+    saved = folder / "result.npz"
+    fitted().save(saved)
+    judged = {"result": fitted(), "data": dense()} | JUDGED
+    binary = {"result": fitted("bernoulli-logit"), "data": COUNTS > 1}
+    shown = {"result": fitted(), "data": dense(), "ax": axes()}
+    solver = {"n_iter_max": 5, "tol": 1e-6, "gradient_tol": 1e-6, "max_seconds": None}
+    listed = {"subs": SUBS, "values": VALUES, "shape": COUNTS.shape, "labels": LABELS}
+    fits = {"data": dense(), "rank": 2, "loss": "poisson"}
+    own = [cls for cls in LOSSES if cls is not gcp.Loss and inspect.signature(cls).parameters]
+    losses = {cls.__name__: Call(cls, {}) for cls in own}
+    return losses | {
+        "fit_gcp": Call(gcp.fit_gcp, fits | OPTIONS),
+        "build_objective": Call(gcp.build_objective, {"data": dense(), "loss": "poisson", "n_threads": 1}),
+        "EntrywiseObjective.value_and_grad": Call(
+            gcp.build_objective(dense(), "poisson", n_threads=1).value_and_grad,
+            {"factors": [np.ones((4, 2)), np.ones((3, 2)), np.ones((2, 2))]},
+        ),
+        "select_rank": Call(
+            gcp.select_rank,
+            {
+                "data": dense(),
+                "ranks": [1],
+                "loss": "poisson",
+                "dirichlet_reg": 0.0,
+                "n_splits": 1,
+                "n_starts": 1,
+            }
+            | OPTIONS,
+        ),
+        "RankChoice.plot": Call(chosen().plot, {"ax": axes()}),
+        "hold_out": Call(gcp.hold_out, {"data": dense(), "fraction": 0.3, "random_state": 0}),
+        "simulate": Call(gcp.simulate, {"shape": (4, 3), "rank": 2, "loss": "poisson", "random_state": 0}),
+        "partition": Call(gcp.partition, {"data": dense(), "parts": 2, "mode": 0}),
+        "suggest_loss": Call(gcp.suggest_loss, {"data": dense(), "rank": 1}),
+        "write_report": Call(
+            gcp.write_report,
+            {"result": fitted(), "data": dense(), "path": folder / "page.html", "title": "T"},
+        ),
+        "from_frame": Call(
+            gcp.from_frame, {"frame": table(), "modes": ["who", "what"], "value": "n", "unlisted": "zero"}
+        ),
+        "read_tensor": Call(gcp.read_tensor, {"path": path}),
+        "write_tensor": Call(gcp.write_tensor, {"path": folder / "other.npz", "tensor": dense()}),
+        "get_loss": Call(gcp.get_loss, {"name": "huber", "delta": 1.0}),
+        "custom_loss": Call(
+            gcp.custom_loss,
+            {"f": lambda x, m: (x - m) ** 2, "df": lambda x, m: 2 * (m - x), "name": "square"},
+        ),
+        "Interval": Call(gcp.Interval, {"low": 0.0, "high": 1.0}),
+        "Interval.contains": Call(gcp.Interval(low=0.0).contains, {"values": [1.0, -1.0]}),
+        "Interval.clip": Call(gcp.Interval(low=0.0).clip, {"values": [1.0, -1.0]}),
+        "ModeLabels": Call(ModeLabels, {"names": ["a", "b"], "coords": [[1, 2, 3], None]}),
+        "ModeLabels.default": Call(ModeLabels.default, {"shape": (3, 2)}),
+        "ModeLabels.check": Call(LABELS.check, {"shape": (4, 3, 2)}),
+        "ModeLabels.values": Call(LABELS.values, {"mode": 0, "size": 4}),
+        "ModeLabels.number": Call(LABELS.number, {"mode": "what"}),
+        "DenseTensor": Call(DenseTensor, {"values": COUNTS, "mask": COUNTS >= 0, "labels": LABELS}),
+        "SparseTensor": Call(SparseTensor, listed | {"missing": [[0, 0, 1]]}),
+        "ObservedTensor": Call(ObservedTensor, listed),
+        "FitResult.model_values": Call(fitted().model_values, {"subs": SUBS}),
+        "FitResult.predict": Call(fitted().predict, {"subs": SUBS}),
+        "FitResult.score": Call(fitted().score, {"data": dense()}),
+        "FitResult.deviance_explained": Call(fitted().deviance_explained, {"data": dense()}),
+        "FitResult.transform": Call(fitted().transform, {"data": dense(), "mode": 0, "n_threads": 1}),
+        "FitResult.to_frames": Call(fitted().to_frames, {}),
+        "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
+        "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
+        "GCP": Call(
+            lambda **given: gcp.GCP(**given).fit(dense()),
+            {"rank": 2, "loss": "poisson", "mode": 0, "n_starts": 1} | OPTIONS,
+        ),
+        "GCP.fit": Call(gcp.GCP(2, loss="poisson", **OPTIONS).fit, {"X": dense()}),
+        "GCP.fit_transform": Call(gcp.GCP(2, loss="poisson", **OPTIONS).fit_transform, {"X": dense()}),
+        "GCP.transform": Call(estimator().transform, {"X": dense()}),
+        "GCP.score": Call(estimator().score, {"X": dense()}),
+        "GCP.get_params": Call(estimator().get_params, {}),
+        "GCP.set_params": Call(gcp.GCP().set_params, {"rank": 2}),
+        "ALS": Call(gcp.ALS, solver),
+        "LBFGSB": Call(gcp.LBFGSB, solver),
+        "PreconditionedLBFGS": Call(gcp.PreconditionedLBFGS, solver),
+        "RowNewton": Call(gcp.RowNewton, solver),
+        "SampledRowNewton": Call(gcp.SampledRowNewton, solver),
+        "Adam": Call(gcp.Adam, solver),
+        "analysis.align": Call(analysis.align, {"model": plain(), "to": plain()}),
+        "analysis.anomalies": Call(analysis.anomalies, judged | {"n": 3}),
+        "analysis.binary_scores": Call(analysis.binary_scores, binary | JUDGED),
+        "analysis.Bootstrap.interval": Call(
+            analysis.bootstrap(fitted(), dense(), 2, **OPTIONS).interval, {"level": 0.9}
+        ),
+        "analysis.bootstrap": Call(analysis.bootstrap, judged | {"n": 2} | OPTIONS),
+        "analysis.calibration": Call(analysis.calibration, judged | {"groups": 3}),
+        "analysis.congruence": Call(analysis.congruence, {"first": plain(), "second": plain()}),
+        "analysis.core_consistency": Call(analysis.core_consistency, judged),
+        "analysis.degeneracies": Call(analysis.degeneracies, {"model": plain()}),
+        "analysis.deviance": Call(analysis.deviance, judged),
+        "analysis.dispersion_test": Call(analysis.dispersion_test, judged),
+        "analysis.factor_match_score": Call(
+            analysis.factor_match_score, {"first": plain(), "second": plain()}
+        ),
+        "analysis.information_criteria": Call(analysis.information_criteria, judged),
+        "analysis.log_likelihood": Call(analysis.log_likelihood, judged | {"dispersion": None}),
+        "analysis.n_parameters": Call(analysis.n_parameters, {"result": fitted()}),
+        "analysis.residuals": Call(analysis.residuals, judged | {"random_state": 0}),
+        "analysis.slice_deviance": Call(analysis.slice_deviance, judged | {"mode": 0}),
+        "analysis.split_half": Call(
+            analysis.split_half,
+            {"data": dense(), "rank": 1, "mode": 0, "n_splits": 1, "loss": "poisson"} | OPTIONS,
+        ),
+        "analysis.standard_errors": Call(analysis.standard_errors, judged),
+        "analysis.start_stability": Call(
+            analysis.start_stability, {"data": dense(), "rank": 1, "n_starts": 2, "loss": "poisson"} | OPTIONS
+        ),
+        "analysis.suggest_loss": Call(analysis.suggest_loss, {"data": dense(), "rank": 1}),
+        "plots.plot_calibration": Call(plots.plot_calibration, shown | {"groups": 3}),
+        "plots.plot_components": Call(
+            plots.plot_components, {"result": fitted(), "figure": figure(), "components": [0]}
+        ),
+        "plots.plot_convergence": Call(plots.plot_convergence, {"result": fitted(), "ax": axes()}),
+        "plots.plot_observed": Call(
+            plots.plot_observed, {"result": fitted(), "data": dense(), "figure": figure()}
+        ),
+        "plots.plot_residuals": Call(plots.plot_residuals, shown),
+        "plots.plot_roc": Call(plots.plot_roc, binary | {"ax": axes()}),
+        "plots.plot_similarity": Call(plots.plot_similarity, {"found": starts(), "ax": axes()}),
+        "plots.plot_slices": Call(plots.plot_slices, shown | {"mode": 0}),
+        "plots.plot_starts": Call(plots.plot_starts, {"found": starts(), "ax": axes()}),
+        "plots.plot_surprises": Call(
+            plots.plot_surprises,
+            {
+                "result": fitted(),
+                "found": analysis.anomalies(fitted(), dense(), 3),
+                "modes": None,
+                "ax": axes(),
+            },
+        ),
+    }

@@ -1,0 +1,74 @@
+"""Arguments that nobody should give: every public function says in an error of gcp's own what is wrong with them."""
+
+import good_calls
+import hostile
+import pytest
+
+import gcp
+
+NAMES = sorted(good_calls.public_names())
+FIT = {
+    "GCP",
+    "GCP.fit",
+    "GCP.fit_transform",
+    "GCP.score",
+    "analysis.bootstrap",
+    "analysis.split_half",
+    "analysis.start_stability",
+    "analysis.suggest_loss",
+    "fit_gcp",
+    "select_rank",
+    "suggest_loss",
+    "write_report",
+}
+"""What fits a model, or more, if it accepts the value."""
+
+FEW = ("None", "-1", "nan", "text", "ragged list", "object array", "cube", "function")
+STARTS_PROCESSES = {("n_jobs", "-1"), ("n_jobs", "numpy integer")}
+SECONDS = 120.0  # compiling included
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # some texts are names of files
+        yield good_calls.good_calls(folder)
+
+
+def some_calls(calls, name):
+    """One good call, of a method of losses one for each loss."""
+    if name.startswith("Loss."):
+        made = [cls() for cls in good_calls.LOSSES if cls is not gcp.Loss]
+        return [good_calls.loss_call(loss, name.partition(".")[2]) for loss in made]
+    assert name in calls, f"{name} has no good call yet: add it to good_calls.py"
+    return [calls[name]]
+
+
+def faults(calls, name, values):
+    found = []
+    for call in some_calls(calls, name):
+        for parameter in hostile.parameters(call):
+            for what in values:
+                if (parameter, what) not in STARTS_PROCESSES:
+                    value = (hostile.VALUES | hostile.MORE_VALUES)[what]()
+                    said = hostile.fault(call, parameter, value, SECONDS)
+                    found += [f"{name}({parameter}={what}): {said}"] if said else []
+    return found
+
+
+def test_good_calls_are_of_public_names(calls):
+    assert set(calls) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_arguments_are_refused_in_a_sentence(calls, name):
+    found = faults(calls, name, FEW if name in FIT else hostile.VALUES)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_more_hostile_arguments(calls, name):
+    found = faults(calls, name, hostile.VALUES | hostile.MORE_VALUES)
+    assert not found, "\n".join(found)
