@@ -14,13 +14,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp import checks
-from gcp._typing import Array
+from gcp import checks, fingerprint
+from gcp._typing import Array, Factors
 from gcp.errors import CheckpointWarning, DataError, FormatError
 from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
@@ -29,7 +30,7 @@ from gcp.solvers.base import SolverOutput, Trace
 from gcp.solvers.journal import Journal, State
 
 _NAME = "gcp-checkpoint"
-_VERSION = 1
+_VERSION = 2
 
 
 class Checkpoint(Journal):
@@ -55,8 +56,7 @@ class Checkpoint(Journal):
 
     def __init__(self, path: Path, every: float, identity: dict[str, Any], seed: int | None) -> None:
         self.path, self.every = path, every
-        self.outputs: dict[str, State] = {}
-        self.running: tuple[str, State] | None = None
+        self.stages: dict[str, State] = {}
         self.seconds_before, self.has_failed = 0.0, False
         self.deliver: Callable[[], None] | None = None
         self.identity = json.loads(json.dumps(identity))
@@ -75,9 +75,11 @@ class Checkpoint(Journal):
         """That the fit has taken, all runs together."""
         return self.seconds_before + time.perf_counter() - self.began
 
-    def stage(self, name: str, run: Callable[[Journal], SolverOutput]) -> SolverOutput:
+    def stage(
+        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+    ) -> SolverOutput:
         """The output of a stage: as it is in the file, or of `run`."""
-        return self.within("").stage(name, run)
+        return self.within("").stage(name, run, solver, start, about)
 
     def within(self, name: str) -> Journal:
         """The journal of a part."""
@@ -86,17 +88,26 @@ class Checkpoint(Journal):
     def offered(self, stage: str, take: Callable[[], State]) -> None:
         """Write if it is time to, or if a signal waits; then the signal comes."""
         if self.deliver or time.perf_counter() - self.written >= self.every:
-            self.running = stage, take()
+            self.stages[stage]["state"] = take()
             self.write()
         if self.deliver:
             self.deliver()
 
-    def finished(self, stage: str, output: SolverOutput) -> None:
-        """Keep an output in place of all that led to it."""
-        self.outputs = {name: state for name, state in self.outputs.items() if not _is_within(name, stage)}
-        self.outputs[stage] = vars(output) | {"trace": vars(output.trace)}
-        if self.running and (self.running[0] == stage or _is_within(self.running[0], stage)):
-            self.running = None
+    def begun(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
+        """The output of a stage, if it would end there now too; else the stage is open."""
+        own = self.stages.get(stage)
+        if own is None or own["origin"] != origin:  # what led to it has gone on too
+            self.stages = {name: kept for name, kept in self.stages.items() if not _is_within(name, stage)}
+            own = self.stages[stage] = {"origin": origin, "state": None, "output": None}
+        if own["output"] is not None and _is_end(own, solver):
+            return _output(own["output"])
+        own["output"] = None
+        return None
+
+    def finished(self, stage: str, output: SolverOutput, solver: Any) -> None:
+        """Keep an output, and what it was the end under."""
+        self.stages[stage]["output"] = vars(output) | {"trace": vars(output.trace)}
+        self.stages[stage]["tolerances"] = _tolerances(solver)
 
     # --- the file ------------------------------------------------------------------------------------------
 
@@ -108,8 +119,7 @@ class Checkpoint(Journal):
                 "identity": self.identity,
                 "seed": str(self.seed),
                 "seconds": self.seconds,
-                "outputs": self.outputs,
-                "running": list(self.running) if self.running else None,
+                "stages": self.stages,
             },
             arrays,
         )
@@ -136,8 +146,7 @@ class Checkpoint(Journal):
                 meta = _contents(file)
             there = meta["identity"]
             self.seed, self.seconds_before = int(meta["seed"]), float(meta["seconds"])
-            self.outputs = dict(meta["outputs"])
-            self.running = None if meta["running"] is None else (meta["running"][0], meta["running"][1])
+            self.stages = dict(meta["stages"])
         except (*DAMAGE, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
             if isinstance(error, DataError):
                 raise type(error)(f"{self.path}: {error}") from error
@@ -162,18 +171,23 @@ class _Stage(Journal):
 
     @property
     def state(self) -> State | None:
-        running = self.whole.running
-        return running[1] if running and running[0] == self.path else None
+        own = self.whole.stages.get(self.path)
+        return own["state"] if own else None
 
     def offer(self, take: Callable[[], State]) -> None:
         self.whole.offered(self.path, take)
 
-    def stage(self, name: str, run: Callable[[Journal], SolverOutput]) -> SolverOutput:
-        path = f"{self.path}/{name}"
-        if path in self.whole.outputs:
-            return _output(self.whole.outputs[path])
+    def keep(self, take: Callable[[], State]) -> None:
+        self.whole.stages[self.path]["state"] = deepcopy(take())  # what follows changes its arrays
+
+    def stage(
+        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+    ) -> SolverOutput:
+        path, origin = f"{self.path}/{name}", fingerprint.of_factors(start, about)
+        if (known := self.whole.begun(path, origin, solver)) is not None:
+            return known
         found = run(_Stage(self.whole, path))
-        self.whole.finished(path, found)
+        self.whole.finished(path, found, solver)
         return found
 
     def within(self, name: str) -> Journal:
@@ -216,7 +230,19 @@ def kept(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
 
 
 def _is_within(name: str, stage: str) -> bool:
-    return name.startswith(f"{stage}/")
+    return name == stage or name.startswith(f"{stage}/")
+
+
+def _is_end(own: State, solver: Any) -> bool:
+    """Whether a run that ended there would end there under these limits and tolerances."""
+    status, n_iter = own["output"]["status"], own["output"]["n_iter"]
+    if status in ("max_seconds", "callback") or own["tolerances"] != _tolerances(solver):
+        return False
+    return bool(status != "n_iter_max" or n_iter >= getattr(solver, "n_iter_max", 0))
+
+
+def _tolerances(solver: Any) -> list[float]:
+    return [float(getattr(solver, name, 0.0)) for name in ("tol", "gradient_tol")]
 
 
 def _output(state: State) -> SolverOutput:
@@ -237,6 +263,8 @@ def _contents(file: BinaryIO) -> dict[str, Any]:
             raise FormatError(
                 f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
             )
+        if version < _VERSION:
+            raise FormatError(f"version {version} of the format is of an older gcp: remove the file.")
         with archive.open("meta.npy") as entry:
             meta = json.loads(str(read_array(cast(BinaryIO, entry))))
 

@@ -49,7 +49,8 @@ def fit_estimating_r(
     In turn, the factors are fitted under r, and r to the expectations that they give; a secant step on log r between
     two such rounds saves most of them. All starts run at the first r only.
     """
-    began = time.perf_counter() - journal.seconds_before
+    called = time.perf_counter()
+    began = called - journal.seconds_before
     loss, limit = arguments["loss"], arguments["max_seconds"]
     tensor = in_one_piece(*(arguments[name] for name in ("data", "mask", "entry_weights")))
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
@@ -61,7 +62,7 @@ def fit_estimating_r(
         cells = known_cells(result, tensor)
         with threads.single_threaded_blas():  # many short products
             now, best = np.log(loss.r), np.log(_most_likely(result.loss, cells))
-        left = None if limit is None else limit - (time.perf_counter() - began)
+        left = None if limit is None else limit - (time.perf_counter() - called)
         if (
             abs(best - now) < _TOL
             or result.status in ("interrupted", "callback")

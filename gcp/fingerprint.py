@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from gcp.tensors.partitioned import PartitionedTensor
 
 _SAMPLE = 16
 """Data at which a loss is evaluated, to tell it from others of its name."""
+
+LIMITS = ("n_iter_max", "max_seconds")
+"""How far a fit goes, which is no part of what it is."""
 
 
 def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
@@ -65,6 +68,19 @@ def described(value: Any) -> Any:
             f"With a folder or a checkpoint, no argument may be a {type(value).__name__}: it has no name."
         )
     return [type(value).__name__, described(weights), described(list(factors))]
+
+
+def of_method(solver: Any, besides: Sequence[str] = (*LIMITS, "tol", "gradient_tol")) -> Any:
+    """A solver besides its limits and tolerances: a fit goes on under others."""
+    found = described(solver)
+    if isinstance(found, list) and isinstance(found[-1], dict):
+        found[-1] = {name: value for name, value in found[-1].items() if name not in besides}
+    return found
+
+
+def of_factors(factors: Any, about: str) -> str:
+    """Of the beginning of a run."""
+    return _digest(iter([about, *factors]))
 
 
 def _digest(parts: Iterator[Any]) -> str:

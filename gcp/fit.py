@@ -147,8 +147,10 @@ def fit_gcp(
         ``callback(state)`` after each iteration (see `IterationState`); a true value stops the fit.
     checkpoint : path, optional
         A file for the state of the fit, of all its starts. If it is there, the fit goes on from it, to the same bits
-        as if it had never stopped (with the same `n_threads` on the same machine); a file of other data or other
-        arguments is refused. At the end it holds the outcome.
+        as if it had never stopped (with the same `n_threads` on the same machine), whether it was killed or ended at
+        a limit: `n_iter_max` counts the iterations of all calls, `max_seconds` the time of this one, and `n_starts`,
+        tolerances and callback may be others, too. A file of other data or other arguments is refused, and one that
+        another fit is using. At the end it holds the outcome.
     checkpoint_every : float
         Seconds between writings, at the end of an iteration.
     verbose : bool
@@ -199,17 +201,16 @@ def fit_gcp(
     given["data"] = as_tensor(given["data"], given.pop("mask"), given.pop("entry_weights"))
     given |= {"mask": None, "entry_weights": None}
     own = as_loss(loss)
-    identity = fingerprint.of_data(given["data"], own) | {
-        name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY
-    }
+    method = arguments.solver(solver, n_iter_max, tol, max_seconds)
+    identity = fingerprint.of_data(given["data"], own) | {"solver": fingerprint.of_method(method)}
+    identity |= {name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY}
     seed = None if random_state is None else checks.seed(random_state)
     with locked(path, "the checkpoint"), kept(Checkpoint(path, every, identity, seed)) as journal:
         result = _fit(journal, given | {"random_state": journal.seed})
-        if result.status == "interrupted":
-            if path.exists() and not journal.has_failed:
-                result = replace(result, message=f"{result.message}; {path} goes on from there")
-        else:
+        if result.status != "interrupted":  # then it is written
             journal.write()
+        if more := _GOES_ON.get(result.status) if path.exists() and not journal.has_failed else None:
+            result = replace(result, message=f"{result.message}; {more.format(path)}")
     return _warned(result)
 
 
@@ -226,10 +227,24 @@ _NOT_OF_IDENTITY = (
     "mask",
     "entry_weights",
     "random_state",
+    "n_starts",
+    "solver",
+    "n_iter_max",
+    "tol",
+    "max_seconds",
     "n_threads",
     "callback",
     "verbose",
 )
+"""What does not tell one fit from another: what is told by other means, and how far it goes."""
+
+_GOES_ON = {
+    "interrupted": "{} goes on from there",
+    "max_seconds": "{} goes on from there",
+    "callback": "{} goes on from there",
+    "n_iter_max": "with a larger n_iter_max, {} goes on from there",
+}
+"""What to do about an end that is none, by status, with a checkpoint."""
 
 
 def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:

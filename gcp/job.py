@@ -175,7 +175,7 @@ def run_starts(
 
     With main effects, the additive model comes last, as one more outcome if no start ends below it.
     """
-    began = time.perf_counter() - journal.seconds_before
+    began = time.perf_counter()
     outputs: list[SolverOutput] = []
     for index in range(n_starts):
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
@@ -184,9 +184,9 @@ def run_starts(
         solver = _timed(job.solver, left)
         watch = _Watch(index, callback, progress)
         try:
-            begin = partial(job.start, index)
-            run = partial(_from_start, job, begin=begin, index=index, solver=solver, watch=watch)
-            found = journal.stage(f"start {index}", run)
+            start = job.start(index)
+            run = partial(_from_start, job, start=start, index=index, solver=solver, watch=watch)
+            found = journal.stage(f"start {index}", run, solver, start, repr(job.objective.loss))
             outputs.append(found)
         except KeyboardInterrupt:
             latest = watch.interrupted()
@@ -208,13 +208,12 @@ def _from_start(
     job: Job,
     journal: Journal,
     *,
-    begin: Callable[[], list[FloatArray]],
+    start: list[FloatArray],
     index: int,
     solver: Solver,
     watch: _Watch,
 ) -> SolverOutput:
     """The settled outcome of one start."""
-    start = begin()
     free, bounds = job.problem(start, job.effects, index)
     return settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
 
@@ -246,12 +245,12 @@ def _better_additive(
         run = partial(
             _from_start,
             alone,
-            begin=partial(list, start),
+            start=start,
             index=0,
             solver=method,
             watch=_Watch(0, None, progress),
         )
-        found = journal.stage(name, run)
+        found = journal.stage(name, run, method, start, repr(whole.loss))
         # The factors of free modes are 0, which switches components off; fixed ones keep their penalty.
         given = outputs[0].factors  # in all outcomes the same
         components = [given[n][:, : job.rank] if n in job.fixed else z for n, z in enumerate(zeros)]

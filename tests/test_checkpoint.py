@@ -1,5 +1,6 @@
 """Fits that go on from a checkpoint end with the bits of those that never stopped."""
 
+import json
 import random
 import signal
 import subprocess
@@ -14,7 +15,9 @@ from scipy.optimize import minimize
 import gcp
 from gcp import checkpoint as checkpoints
 from gcp import fingerprint, fit_gcp
+from gcp.cli import main
 from gcp.solvers.reverse import Routine
+from gcp.solvers.run import Run
 
 
 class Stopped(Exception):
@@ -101,6 +104,85 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
     assert bits(again) == bits(whole)
     done = fit_gcp(data, rank, checkpoint=path, **options)  # the file now holds the outcome
     assert bits(done) == bits(whole)
+
+
+def stopping(every):
+    """A callback that asks to stop at one in so many iterations, counted from now."""
+    seen = []
+    return lambda state: seen.append(1) or len(seen) >= every
+
+
+def late(every):
+    """A clock that runs out whenever it has been looked at so often."""
+    seen = []
+    return lambda self: seen.append(1) or len(seen) % every == 0
+
+
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("limit", ["n_iter_max", "callback", "max_seconds"])
+def test_a_fit_that_ended_at_a_limit_goes_on_to_the_same_bits(name, limit, rng, tmp_path, monkeypatch):
+    make, options = FITS[name]
+    data = make(rng)
+    options = {"random_state": 3, "n_threads": 1} | options
+    whole = fit_gcp(data, 2, **options)
+    options["checkpoint"], ends = tmp_path / "state.npz", []
+    if limit == "n_iter_max":
+        for most in (0, 1, 5, 11):
+            ends.append(fit_gcp(data, 2, **options, n_iter_max=most))
+            assert ends[-1].n_iter <= most
+    if limit == "max_seconds":
+        monkeypatch.setattr(Run, "is_late", late(5))
+    for _ in range(400):
+        own = {"callback": stopping(4)} if limit == "callback" else {}
+        own |= {"max_seconds": 1e6} if limit == "max_seconds" else {}
+        ends.append(fit_gcp(data, 2, **options, **own))
+        if bits(ends[-1]) == bits(whole):
+            break
+    monkeypatch.undo()
+    assert len(ends) > 1
+    assert ends[0].status == limit
+    assert "state.npz goes on from there" in ends[0].message
+    assert bits(ends[-1]) == bits(whole) == bits(fit_gcp(data, 2, **options))
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_that_converged_goes_on_under_another_tolerance(name, rng, tmp_path):
+    make, options = FITS[name]
+    data = make(rng)
+    options = {"random_state": 3, "n_threads": 1, "checkpoint": tmp_path / "a.npz"} | options
+    rough = fit_gcp(data, 2, **(options | {"tol": 1e-2}))
+    fine = fit_gcp(data, 2, **options)
+    if "sampled" not in name and "adam" not in name:  # whose ends may be polished
+        assert fine.objective < rough.objective
+        assert fine.projected_gradient_norm < rough.projected_gradient_norm
+    assert bits(fit_gcp(data, 2, **options)) == bits(fine)
+
+
+def test_further_starts_are_those_of_a_fit_that_had_them_at_once(rng, tmp_path):
+    x, options = counts(rng), {"loss": "poisson", "random_state": 3, "n_threads": 1}
+    path = tmp_path / "a.npz"
+    one = fit_gcp(x, 2, **options, checkpoint=path)
+    three = fit_gcp(x, 2, n_starts=3, **options, checkpoint=path)
+    assert bits(three) == bits(fit_gcp(x, 2, n_starts=3, **options))
+    assert three.starts[0]["objective"] == one.objective
+    assert bits(fit_gcp(x, 2, **options, checkpoint=path)) == bits(one)
+
+
+@pytest.mark.parametrize("options", [["--max-seconds", "1e-9"], ["--max-iter", "5"]])
+def test_the_command_goes_on_until_it_has_converged(options, rng, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", counts(rng))
+    line = f"fit {tmp_path}/x.npy --loss poisson --rank 2 --seed 3 --threads 1 --checkpoint {tmp_path}/c.npz --json"
+    whole = fit_gcp(np.load(tmp_path / "x.npy"), 2, loss="poisson", random_state=3, n_threads=1)
+    results = []
+    while not (results and results[-1].converged):
+        assert main([*line.split(), "--quiet", *options, "--out", f"{tmp_path}/r.npz"]) == 0
+        message = json.loads(capsys.readouterr().out)["message"]
+        results.append(gcp.FitResult.load(tmp_path / "r.npz"))
+        assert results[-1].converged or "c.npz goes on from there" in message
+        if "--max-iter" in options:
+            options = []
+    assert 1 < len(results) <= whole.n_iter + 1
+    assert bits(results[-1]) == bits(whole)
 
 
 def test_the_routine_is_scipys(rng):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 import gcp
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot:
         check_picture("--plot", args.plot)
     tensor = read_input(args)
-    with terminated_like_interrupted():
+    with terminated_like_interrupted() as ending:
         choice = gcp.select_rank(
             tensor,
             args.ranks,
@@ -120,6 +121,10 @@ def run(args: argparse.Namespace) -> int:
         print(choice.summary())
     if args.plot:
         save_figure(choice.plot().figure, args.plot)
+    if choice.status == "interrupted":
+        if args.folder:
+            print(f"gcp: interrupted; --folder {args.folder} goes on from there", file=sys.stderr)
+        return ending.status
     if args.out:
         if choice.result is None:
             raise DataError(f"--out {args.out}: the best constant is chosen, so there is no model to save.")
@@ -130,7 +135,13 @@ def run(args: argparse.Namespace) -> int:
 def _numbers_of(choice: gcp.selection.RankChoice) -> dict[str, Any]:
     rows = [row._asdict() | {"losses": row.losses.tolist()} for row in choice.table]
     chosen = choice.chosen.strengths._asdict()
-    return {"rank": choice.rank, **chosen, "constant": choice.constant, "table": rows}
+    return {
+        "status": choice.status,
+        "rank": choice.rank,
+        **chosen,
+        "constant": choice.constant,
+        "table": rows,
+    }
 
 
 def _ranks(text: str) -> list[int]:

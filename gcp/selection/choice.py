@@ -80,6 +80,8 @@ class RankChoice:
         By rank and penalty.
     constant : float
         The best constant model of all data.
+    status : str
+        "complete", or "interrupted": then the table is of the splits that were done, and there is no model.
     """
 
     rank: int
@@ -89,6 +91,7 @@ class RankChoice:
     result: FitResult | None
     table: list[Candidate]
     constant: float
+    status: str = "complete"
 
     @property
     def chosen(self) -> Candidate:
@@ -106,6 +109,10 @@ class RankChoice:
             mark = "  <- chosen" if row is self.chosen else ""
             numbers = f"{row.rank:4d}  {text:{width}}  {row.loss:15.7g}  {row.standard_error:21.3g}"
             lines.append(f"{numbers}  {stability:>11}{mark}")
+        if self.status != "complete":
+            lines.append(
+                f"interrupted: by the first {len(self.chosen.losses)} split(s) alone, without a model"
+            )
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,28 @@ from gcp.errors import DataError
 from gcp.fingerprint import of_data
 from gcp.io.files import replacing
 from gcp.losses.base import Loss
+from gcp.result import FitResult
+
+LIMITED = ("n_iter_max", "max_seconds", "callback")
+"""Ends of fits that can go on."""
+
+
+def reopen(paths: Sequence[Path], loss: Loss, most_iterations: float) -> None:
+    """Of fits that were begun one from the other, let the first that can go on now do so, and forget those after it.
+
+    Begun from where it ended, they are no more what they would be without that end.
+    """
+    for k, path in enumerate(paths):
+        if not path.exists():
+            continue
+        found = FitResult.load(path, loss=loss)
+        is_short = found.status == "n_iter_max" and found.n_iter < most_iterations
+        if found.status in LIMITED and (is_short or found.status != "n_iter_max"):
+            for later in reversed(paths[k + 1 :]):
+                later.unlink(missing_ok=True)
+                later.with_suffix(".state").unlink(missing_ok=True)
+            path.unlink()
+            return
 
 
 def prepare(folder: Path, tensor: Any, loss: Loss, settings: dict[str, Any], seed: int | None) -> int:

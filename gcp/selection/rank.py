@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
 from gcp.evaluation import evaluate
-from gcp.fingerprint import described
+from gcp.fingerprint import LIMITS, of_method
 from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
@@ -89,8 +90,9 @@ def select_rank(
     folder : path, optional
         Where every fit is saved when it is done, and its state every minute. Called again with the same data and
         arguments, those that are there are not done again, and the outcome is the same (with another `n_jobs` or
-        `n_threads`, up to rounding). More splits and penalties may be asked for. If `random_state` is None, the seed
-        is that of the folder.
+        `n_threads`, up to rounding). More splits and penalties may be asked for, and fits that ended at `n_iter_max`,
+        `max_seconds` or by the callback go on under those of this call. If `random_state` is None, the seed is that
+        of the folder.
     n_jobs : int, optional
         Processes that fit side by side, for different splits and penalties; -1 is one for each core. None is 1, whose
         fits use `n_threads` threads each.
@@ -113,6 +115,8 @@ def select_rank(
 
     Notes
     -----
+    An interrupt (Ctrl-C) ends the search and returns the choice by the splits that are done, with status
+    "interrupted" and without a model; before there is one, it is raised. With a folder, the search can go on.
     The smallest rank whose loss is within one standard error of the least is chosen (Breiman and others, 1984), or
     within a thousandth of the gain on rank 0, at its best penalty; differences are taken split by split. Costs ranks
     x penalties x splits x (starts + 1) fits, and those of all data for each rank up to the one after the chosen one.
@@ -146,36 +150,56 @@ def select_rank(
             "ranks": found,
             "main_effects": [effects, effects_ridge],
             "splits": list(splitting),
-            "options": described(options),
+            "options": {
+                name: of_method(option, LIMITS)
+                for name, option in options.items()
+                if name not in (*LIMITS, "callback")
+            },
         }
         seed = folders.prepare(path, tensor, loss, settings, seed)
     assert seed is not None
     search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
     with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:
-        table = _compare(search, found, grid, n_splits, n_jobs, steps)
+        table, is_whole = _compare(search, found, grid, n_splits, n_jobs, steps)
         best = chosen(table)
         upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
-        result = search.last_model(upto, best.rank, best.strengths)
-        steps.done(f"all data  rank {best.rank}  {best.strengths}")
-    return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant)
+        result, status = None, "interrupted"
+        with suppress(KeyboardInterrupt):
+            if is_whole:
+                result, status = search.last_model(upto, best.rank, best.strengths), "complete"
+                steps.done(f"all data  rank {best.rank}  {best.strengths}")
+    return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant, status)
 
 
 def _compare(
     search: _Search, ranks: list[int], grid: list[Strengths], n_splits: int, n_jobs: int, steps: Steps
-) -> list[Candidate]:
-    """Every rank and penalty, judged by every split."""
+) -> tuple[list[Candidate], bool]:
+    """Every rank and penalty, judged by every split; after an interrupt by those that are done, and False."""
     losses: dict[tuple[int, Strengths], list[float]] = {}
     models: dict[tuple[int, Strengths], list[FitResult]] = {}
     tasks = [(search, n, seed, s, ranks) for n, seed in enumerate(search.splits(n_splits)) for s in grid]
-    for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
-        _, split, _, strengths, _ = task
-        for rank, value, model in curve:
-            steps.done(f"split {split + 1}/{n_splits}  rank {rank}  {strengths}  held-out loss {value:.6g}")
-            key = (rank, strengths) if rank else (0, Strengths(strengths.l2_reg if search.effects else 0.0))
-            if len(losses.setdefault(key, [])) == split:  # rank 0 has no components to penalise
-                losses[key].append(value)
-                models.setdefault(key, []).extend([model] if model is not None else [])
-    return _table(losses, models)
+    n_done = 0
+    try:
+        for task, curve in zip(tasks, parallel.each(_curve, tasks, n_jobs), strict=True):
+            _, split, _, strengths, _ = task
+            for rank, value, model in curve:
+                steps.done(
+                    f"split {split + 1}/{n_splits}  rank {rank}  {strengths}  held-out loss {value:.6g}"
+                )
+                key = (
+                    (rank, strengths) if rank else (0, Strengths(strengths.l2_reg if search.effects else 0.0))
+                )
+                if len(losses.setdefault(key, [])) == split:  # rank 0 has no components to penalise
+                    losses[key].append(value)
+                    models.setdefault(key, []).extend([model] if model is not None else [])
+            n_done += 1
+    except KeyboardInterrupt:
+        n_whole = n_done // len(grid)
+        if not n_whole:
+            raise
+        losses = {key: values[:n_whole] for key, values in losses.items()}
+        models = {key: own[:n_whole] for key, own in models.items()}
+    return _table(losses, models), n_done == len(tasks)
 
 
 def _curve(
@@ -245,6 +269,14 @@ class _Search:
         Each is begun from the one before; then, downwards, from the next larger one without its least components,
         where that ends lower: a model with room to spare finds its way round local minima.
         """
+        if self.folder is not None:
+            done = [rank for rank in ranks if rank or self.effects]
+            folders.reopen(
+                [self._path(name, rank, strengths) for rank in done]
+                + [self._path(f"{name}_down", rank, strengths) for rank in reversed(done)],
+                self.loss,
+                self.most_iterations,
+            )
         models: list[FitResult | None] = []
         for rank in ranks:
             before = models[-1] if models else None
@@ -267,10 +299,8 @@ class _Search:
         self, tensor: Any, rank: int, strengths: Strengths, start: _Start | None, name: str
     ) -> FitResult:
         """A fit that is read, or done and saved; one start is from another model if there is one."""
-        words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
-        if rank:
-            words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"
-        path = None if self.folder is None else self.folder / f"{words}.npz"
+        words = _words(name, rank, strengths)
+        path = None if self.folder is None else self._path(name, rank, strengths)
         if path is not None and path.exists():
             return FitResult.load(path, loss=self.loss)
         rng = np.random.default_rng(
@@ -299,8 +329,28 @@ class _Search:
         )
         if path is not None and state is not None:
             result.save(path)
-            state.unlink(missing_ok=True)
+            if result.status not in folders.LIMITED:
+                state.unlink(missing_ok=True)
         return result
+
+    def _path(self, name: str, rank: int, strengths: Strengths) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{_words(name, rank, strengths)}.npz"
+
+    @property
+    def most_iterations(self) -> float:
+        """Of a fit."""
+        solver = self.options.get("solver", "auto")
+        method = arguments.solver(solver, self.options.get("n_iter_max"), None, None)
+        return float(getattr(method, "n_iter_max", np.inf))
+
+
+def _words(name: str, rank: int, strengths: Strengths) -> str:
+    """What a fit is called."""
+    words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
+    if rank:
+        words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"
+    return words
 
 
 def _grown(model: FitResult, rank: int) -> _Start:

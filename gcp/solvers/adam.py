@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -133,11 +135,13 @@ class Adam(Options):
         ParameterError
             If there is no such sampler for the data.
         """
-        found = journal.stage("samples", lambda own: self._epochs(objective, start, bounds, callback, own))
+        began = time.perf_counter()
+        epochs = partial(self._epochs, objective, start, bounds, callback)
+        found = journal.stage("samples", epochs, self, start)
         if not objective.is_exact_affordable:
             return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
-            return exact.polished(self, objective, found, bounds, callback, journal)
+            return exact.polished(self, objective, found, bounds, callback, journal, began)
         final = Run(self, objective, found.factors, bounds, None)  # evaluates the objective itself
         return replace(
             found,
@@ -155,10 +159,8 @@ class Adam(Options):
         journal: Journal,
     ) -> SolverOutput:
         run = _Run(self, objective.sampled(self.sampling), start, bounds, callback)
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.epoch()
         return run.output()
 
@@ -168,7 +170,7 @@ class _Run(Run):
 
     options: Adam
     objective: Sampled
-    kept = ("rate", "n_fails", "n_steps", "moments")
+    kept = ("rate", "n_fails", "n_steps", "moments", "ahead", "n_ahead", "saved")
 
     def __init__(
         self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, callback: Callback | None
@@ -178,30 +180,38 @@ class _Run(Run):
         self.slope = float(np.sqrt(np.mean(np.square(self.grad * self.scale)))) or 1.0
         self.rate, self.n_fails, self.n_steps = options.rate, 0, 0
         self.moments = np.zeros_like(self.z), np.zeros_like(self.z)
+        self.ahead: FloatArray | None = None  # within an epoch, where it is
+        self.n_ahead, self.saved = 0, (*self.moments, 0)
+        self.cut: State | None = None
 
     def epoch(self) -> None:
         """Some steps from the current point, taken back if they do not lower the estimate."""
-        saved = self.z, tuple(moment.copy() for moment in self.moments), self.n_steps
-        z = self.z.copy()
-        if self.steps(z):
+        if self.ahead is None:
+            self.ahead, self.n_ahead = self.z.copy(), 0
+            first, second = (moment.copy() for moment in self.moments)
+            self.saved = first, second, self.n_steps
+        z, is_finite = self.ahead, self.steps(self.ahead)
+        self.ahead = None
+        if is_finite:
             value, grad = self.evaluate(z)
             if value < self.value and np.isfinite(value) and np.isfinite(grad).all():
                 self.accept(z, value, grad)
                 self.after_iteration()
                 return
-        self.z, (first, second), self.n_steps = saved
+        first, second, self.n_steps = self.saved
         self.moments = first, second
         self.rate *= self.options.decay
         self.n_fails += 1
         self.accept(self.z, self.value, self.grad)
         self.after_iteration()
-        if not self.stop and self.n_fails > self.options.max_fails:
+        if not (self.stop or self.cut) and self.n_fails > self.options.max_fails:
             self.stop = "max_fails"
 
     def steps(self, z: FloatArray) -> bool:
         """Move z along the gradients of an epoch's batches; false, and no further, if one is not finite."""
         options = self.options
-        for _ in range(options.epoch_iters):
+        while self.n_ahead < options.epoch_iters:
+            self.n_ahead += 1
             self.n_steps += 1
             grad = self.packing.pack(self.objective.gradient(self.factors(z)))
             unbias_1, unbias_2 = (1 - beta**self.n_steps for beta in (options.beta_1, options.beta_2))
@@ -209,13 +219,21 @@ class _Run(Run):
             grad *= self.scale / self.slope
             if not _step(z, grad, *self.moments, self.lower, self.upper, numbers):
                 return False
-            if options.max_seconds is not None and time.perf_counter() - self.began >= options.max_seconds:
+            if self.n_ahead < options.epoch_iters and self.is_late():
+                self.cut = deepcopy(self.snapshot())  # from where another run goes on
                 break
         return True
 
+    def _rule(self) -> str:
+        return "" if self.cut else super()._rule()
+
+    def limit(self) -> str:
+        """Also of an epoch that was cut short."""
+        return "max_seconds" if self.cut else super().limit()
+
     def snapshot(self) -> State:
-        """With the generator of the batches."""
-        return super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
+        """With the generator of the batches; of an epoch that was cut short, as it was then."""
+        return self.cut or super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
 
     def restore(self, state: State) -> None:
         """With the generator of the batches."""

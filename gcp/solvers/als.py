@@ -87,10 +87,8 @@ class ALS(Options):
         problem = _least_squares(objective, bounds)
         run = _Run(self, objective, start, bounds, callback)
         run.prepare(problem, start)
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.iterate()
         run.finish()
         return run.output()
@@ -210,8 +208,8 @@ class _Run(Run):
     def finish(self) -> None:
         """Exact values of the outcome."""
         self.evaluate_current()
-        if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
-            self.stop = "stalled"
+        if self.end in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
+            self.end = "stalled"
 
     def _state(self) -> IterationState:
         self.z = self.scaled(self.current)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from functools import partial
 
 from gcp._typing import Factors
 from gcp.bounds import Bounds
@@ -41,17 +43,19 @@ def minimize(
     finisher = PreconditionedLBFGS(**vars(options))
     if not als.suits(objective, bounds):
         return finisher.solve(objective, start, bounds, callback, journal)
+    began = time.perf_counter()
     starter = als.ALS(**{**vars(options), "n_iter_max": min(options.n_iter_max, _SWEEPS)})
-    first = journal.stage("als", lambda own: starter.solve(objective, start, bounds, callback, own))
-    if first.status not in ("n_iter_max", "stalled") or first.n_iter == options.n_iter_max:
+    sweeps = partial(starter.solve, objective, start, bounds, callback)
+    first = journal.stage("als", sweeps, starter, start)
+    if first.status not in ("n_iter_max", "stalled") or first.n_iter >= options.n_iter_max:
         return first
     finisher = replace(
         finisher,
         n_iter_max=options.n_iter_max - first.n_iter,
-        max_seconds=seconds_left(options.max_seconds, first),
+        max_seconds=seconds_left(options.max_seconds, began),
     )
-    rest = continued(callback, first)
-    return joined(first, finisher.solve(objective, first.factors, bounds, rest, journal))
+    rest = partial(finisher.solve, objective, first.factors, bounds, continued(callback, first))
+    return joined(first, journal.stage("then", rest, finisher, first.factors))
 
 
 def polished(
@@ -61,9 +65,10 @@ def polished(
     bounds: Bounds,
     callback: Callback | None,
     journal: Journal,
+    began: float,
 ) -> SolverOutput:
     """The outcome of a stochastic method, and an exact one from there on with what is left of the limits."""
-    left = seconds_left(options.max_seconds, found)
-    rest = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol, left)
-    callback = continued(callback, found)
-    return joined(found, minimize(rest, objective, found.factors, bounds, callback, journal))
+    left = seconds_left(options.max_seconds, began)
+    limits = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol, left)
+    polish = partial(minimize, limits, objective, found.factors, bounds, continued(callback, found))
+    return joined(found, journal.stage("polish", polish, limits, found.factors))

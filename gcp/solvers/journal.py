@@ -1,10 +1,11 @@
-"""What a run keeps, so that another can go on where it was stopped."""
+"""What a run keeps, so that another can go on where it was stopped, or where it ended at a limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from gcp._typing import Factors
 from gcp.solvers.base import SolverOutput
 
 State = dict[str, Any]
@@ -12,10 +13,10 @@ State = dict[str, Any]
 
 
 class Journal:
-    """Stages by name: the outputs of those that are over, the state of the one that goes on.
+    """Stages by name: where each stands, and the outputs of those that are over.
 
-    This one remembers nothing. Solvers restore themselves from `state` before their first iteration, and offer their
-    state before every iteration, when it is whole.
+    This one remembers nothing. Solvers restore themselves from `state` before their first iteration, offer their
+    state before every iteration, when it is whole, and leave the last one to be kept.
     """
 
     seconds_before = 0.0
@@ -29,8 +30,26 @@ class Journal:
     def offer(self, take: Callable[[], State]) -> None:
         """Keep what `take` returns if it is time to."""
 
-    def stage(self, name: str, run: Callable[[Journal], SolverOutput]) -> SolverOutput:
-        """The output of a stage: as it was kept, or of `run`."""
+    def keep(self, take: Callable[[], State]) -> None:
+        """Keep what `take` returns: the run ends here, but another may go on under other limits."""
+
+    def stage(
+        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+    ) -> SolverOutput:
+        """The output of a stage: as it was kept if that is the end of this run too, or of `run`.
+
+        Parameters
+        ----------
+        name : str
+        run : callable
+            Goes on from the state of the journal that it is given.
+        solver : Solver
+            Its limits and tolerances say whether what was kept is the end.
+        start : list of ndarray
+            What was kept of other starts is forgotten.
+        about : str
+            What else tells this run from others of its name.
+        """
         return run(self)
 
     def within(self, name: str) -> Journal:

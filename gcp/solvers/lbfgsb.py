@@ -64,13 +64,11 @@ class LBFGSB(Options):
         """
         run = _Run(self, objective, start, bounds, callback)
         run.begin(NEAR if run.has_room(NEAR) else 0.0)
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = run.limit() if run.release() else "stalled"
+                run.stop = "" if run.release() else "stalled"
                 run.begin(0.0)
         return run.output()
 
@@ -136,19 +134,20 @@ class _Run(Run):
         if not self.margin:
             return
         if self.stop in CONVERGED or (not self.stop and self.is_flat(1e3)):
-            self.stop = self.limit()
+            self.stop = ""
             self.begin(0.0)
         elif self.n_iter - self.first >= _MARGIN_ITERATIONS:
             self.begin(0.0)
 
     def snapshot(self) -> State:
-        """With the routine's own."""
-        return super().snapshot() | {"routine": self.routine.snapshot()}
+        """With the routine's own, but at the end."""
+        return super().snapshot() | ({} if self.stop else {"routine": self.routine.snapshot()})
 
     def restore(self, state: State) -> None:
         """With the routine, which is between two iterations."""
         super().restore(state)
         first = self.first
         self.begin(self.margin)
-        self.first = first
-        self.routine.restore(state["routine"])
+        if "routine" in state:
+            self.first = first
+            self.routine.restore(state["routine"])

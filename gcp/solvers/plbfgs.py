@@ -104,13 +104,11 @@ class PreconditionedLBFGS(Options):
         run = _Run(self, objective, start, bounds, callback)
         if run.has_room(NEAR):
             run.margin = _MARGIN
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = run.limit() if run.release() else "stalled"
+                run.stop = "" if run.release() else "stalled"
                 run.restart()
         return run.output()
 
@@ -262,17 +260,18 @@ class _Run(Run):
 
     def lift_margin(self) -> None:
         """Go on with the exact bounds."""
-        self.margin, self.stop = 0.0, self.limit()
+        self.margin, self.stop = 0.0, ""
         self.revise()
 
     def snapshot(self) -> State:
-        """With the pairs."""
-        return super().snapshot() | {"pairs": self.pairs.snapshot()}
+        """With the pairs, but at the end."""
+        return super().snapshot() | ({} if self.stop else {"pairs": self.pairs.snapshot()})
 
     def restore(self, state: State) -> None:
         """With the model at that point, which takes an evaluation."""
         super().restore(state)
-        self.pairs.restore(state["pairs"])
+        if "pairs" in state:
+            self.pairs.restore(state["pairs"])
         self.evaluate(self.z)
         self.n_eval = state["n_eval"]
         self.build()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
@@ -43,6 +44,6 @@ def joined(first: SolverOutput, second: SolverOutput) -> SolverOutput:
     )
 
 
-def seconds_left(max_seconds: float | None, first: SolverOutput) -> float | None:
-    """What the first method left of the time."""
-    return None if max_seconds is None else max(max_seconds - first.trace.seconds[-1], 0.0)
+def seconds_left(max_seconds: float | None, began: float) -> float | None:
+    """What is left of the time, which began at this reading of `time.perf_counter`."""
+    return None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 0.0)

@@ -78,13 +78,11 @@ class RowNewton(Options):
         problem = objective.row_wise()
         run = _Run(self, objective, start, bounds, callback)
         run.prepare(problem, bounds)
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.iterate()
             if run.stop in CONVERGED and run.revive():
-                run.stop = run.limit()
+                run.stop = ""
         run.finish()
         return run.output()
 
@@ -261,8 +259,8 @@ class _Run(RowSweeps):
             self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
             self.revise()
-        if self.stop in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
-            self.stop = "stalled"
+        if self.end in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
+            self.end = "stalled"
 
 
 def _one_row(side: FloatArray) -> FloatArray:

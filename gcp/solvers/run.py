@@ -88,9 +88,9 @@ class Run:
         self.options = options
         self.objective = objective
         self.callback = callback
-        self.began = time.perf_counter()
-        self.n_eval = self.n_iter = self.n_releases = 0
-        self.stop = ""
+        self.began = self.called = time.perf_counter()
+        self.n_eval = self.n_iter = self.n_releases = self.n_before = 0
+        self.stop, self.end, self.is_asked = "", "", False
         self.trace = Trace()
         self.dtype = start[0].dtype
         self.packing = Packing.of(start)
@@ -122,24 +122,40 @@ class Run:
         if unit <= _NOTHING:
             self.stop = "precision"
 
-    def is_resumed(self, journal: Journal) -> bool:
-        """Go on where the journal says, if it says so."""
-        if journal.state is None:
-            return False
-        self.restore(journal.state)
-        return True
+    def resume(self, journal: Journal) -> None:
+        """Go on where the journal says, if it says so; where another tolerance was met, judge anew."""
+        if journal.state is not None:
+            self.restore(journal.state)
+            if self.stop and journal.state["tolerances"] != self.tolerances and not self._rule():
+                self.stop = ""
+
+    def is_over(self, journal: Journal) -> bool:
+        """True if a rule, a limit or the callback ends the run here. Whichever does, another run can go on.
+
+        Limits are looked at here alone, between two iterations, so that they have no part in what an iteration does.
+        """
+        self.end = "callback" if self.is_asked else self.stop or self.limit()
+        (journal.keep if self.end else journal.offer)(self.snapshot)
+        return bool(self.end)
+
+    @property
+    def tolerances(self) -> list[float]:
+        """Under which `stop` was set."""
+        return [float(self.options.tol), float(self.options.gradient_tol)]
 
     def snapshot(self) -> State:
         """What is needed to go on from here to the same end, bit by bit."""
         state: State = {name: getattr(self, name) for name in _KEPT + self.kept}
-        return state | {"trace": vars(self.trace), "seconds": time.perf_counter() - self.began}
+        own = {"seconds": time.perf_counter() - self.began, "tolerances": self.tolerances}
+        return state | {"trace": vars(self.trace)} | own
 
     def restore(self, state: State) -> None:
-        """Go on from a snapshot; time that has passed counts."""
+        """Go on from a snapshot."""
         for name in _KEPT + self.kept:
             setattr(self, name, state[name])
         self.trace = Trace(**state["trace"])
         self.began = time.perf_counter() - state["seconds"]
+        self.n_before = self.n_iter
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
         """F and its gradient in the factors, as one vector."""
@@ -198,26 +214,27 @@ class Run:
         self.trace.objective[-1], self.trace.projected_gradient_norm[-1] = self.value, self.gradient_norm
 
     def after_iteration(self) -> None:
-        """Count, report, and set `stop` where a rule says so."""
+        """Count, report, and set `stop` as the rules say."""
         self.n_iter += 1
-        asked = self.callback is not None and self.callback(self._state())
-        self.stop = "callback" if asked else self._rule()
+        self.is_asked = self.callback is not None and bool(self.callback(self._state()))
+        self.stop = self._rule()
 
     def _rule(self) -> str:
         if self.gradient_norm <= self.least_gradient():
             return "gradient_tol"
-        if self.is_flat():
-            return "tol"
-        return self.limit()
+        return "tol" if self.is_flat() else ""
 
     def limit(self) -> str:
-        """The limit that is reached, if one is."""
-        options = self.options
-        if self.n_iter >= options.n_iter_max:
+        """The limit that is reached, if one is: of all iterations, and of the time since this run was called."""
+        if self.n_iter >= self.options.n_iter_max:
             return "n_iter_max"
-        if options.max_seconds is not None and self.trace.seconds[-1] >= options.max_seconds:
-            return "max_seconds"
-        return ""
+        has_moved = self.n_iter > self.n_before  # or runs of too little time would never come to an end
+        return "max_seconds" if has_moved and self.is_late() else ""
+
+    def is_late(self) -> bool:
+        """True if this run has had its time."""
+        most = self.options.max_seconds
+        return most is not None and time.perf_counter() - self.called >= most
 
     def least_gradient(self) -> float:
         """The gradient norm that counts as none."""
@@ -247,15 +264,15 @@ class Run:
         if self.margin:
             self.margin = 0.0
             self.revise()
-        converged = self.stop in CONVERGED
-        is_coarse = self.stop == "stalled" and self.options.tol > _COARSE
+        converged = self.end in CONVERGED
+        is_coarse = self.end == "stalled" and self.options.tol > _COARSE
         return SolverOutput(
             factors=self.factors(self.z),
             objective=self.value,
             projected_gradient_norm=self.gradient_norm,
             converged=converged,
-            status="converged" if converged else self.stop,
-            message=_MESSAGES["coarse" if is_coarse else self.stop],
+            status="converged" if converged else self.end,
+            message=_MESSAGES["coarse" if is_coarse else self.end],
             n_iter=self.n_iter,
             n_eval=self.n_eval,
             trace=self.trace,

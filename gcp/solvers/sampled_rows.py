@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -94,13 +96,14 @@ class SampledRowNewton(Options):
         ParameterError
             If the data are not sparse, or the problem does not fall into rows; the message says why.
         """
-        sampled = objective.sampled_rows()
-        found = journal.stage("samples", lambda own: self._sweeps(sampled, start, bounds, callback, own))
+        began, sampled = time.perf_counter(), objective.sampled_rows()
+        sweeps = partial(self._sweeps, sampled, start, bounds, callback)
+        found = journal.stage("samples", sweeps, self, start)
         if not sampled.is_exact:
             return replace(found, message=found.message + ESTIMATE)
         if not (self.polish and found.converged and found.n_iter < self.n_iter_max):
             return found
-        return exact.polished(self, objective, found, bounds, callback, journal)
+        return exact.polished(self, objective, found, bounds, callback, journal, began)
 
     def _sweeps(
         self,
@@ -113,10 +116,8 @@ class SampledRowNewton(Options):
         run = _Run(self, sampled, start, bounds, callback)
         run.prepare(sampled.rows, bounds)
         run.begin()
-        if not run.is_resumed(journal) and self.n_iter_max == 0:
-            run.stop = "n_iter_max"
-        while not run.stop:
-            journal.offer(run.snapshot)
+        run.resume(journal)
+        while not run.is_over(journal):
             run.iterate()
         return run.output()
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, GcpError
+from gcp.tensors import stamps
 
 Read = Callable[[int, int, int], Array]
 """``read(mode, first, end)``: these positions of a mode. The array is good until the next but one is read, which may
@@ -54,6 +55,15 @@ class Source(ABC):
     def opened(self) -> AbstractContextManager[Read]:
         """What reads, for one thread at a time, as long as the context lasts."""
 
+    def check(self) -> None:
+        """Raise unless the array is what it was when it was opened; of arrays in memory nothing is known.
+
+        Raises
+        ------
+        DataError
+        """
+        return None
+
     @property
     def n_bytes(self) -> int:
         """Of the whole array."""
@@ -62,7 +72,9 @@ class Source(ABC):
     def whole(self) -> Array:
         """The array, in memory."""
         with self.opened() as read:
-            return read(self.order[0], 0, self.shape[self.order[0]])
+            found = read(self.order[0], 0, self.shape[self.order[0]])
+        self.check()
+        return found
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -132,10 +144,15 @@ class FileSource(Source):
     @contextmanager
     def opened(self) -> Iterator[Read]:
         """A handle of its own: what is read through a mapping stays in the process's memory."""
+        self.check()
         with open(self.name, "rb", buffering=0) as file:
+            yield _FileReader(self, cast(BinaryIO, file)).read
+
+    def check(self) -> None:
+        """By size and time."""
+        with open(self.name, "rb") as file:
             if self.stamp not in (None, stamp_of(file)):
                 raise DataError("the file has changed since it was opened.")
-            yield _FileReader(self, cast(BinaryIO, file)).read
 
 
 def stamp_of(file: Any) -> tuple[int, int]:
@@ -196,9 +213,15 @@ class ArraySource(Source):
     ----------
     access : callable
         A context manager that gives the array.
+    places : tuple of str
+        Its files and folders, which must stay as they are.
+    stamp : dict
+        What these were when the array was opened.
     """
 
     access: Access
+    places: tuple[str, ...] = ()
+    stamp: stamps.Stamp
 
     @classmethod
     def of(cls, array: Any, name: str | None = None, access: Access | None = None) -> Self:
@@ -214,6 +237,7 @@ class ArraySource(Source):
         """
         shape = tuple(int(size) for size in array.shape)
         chunks = getattr(array, "chunks", None)
+        places = stamps.places_of(array)
         strides = getattr(array, "strides", None) or range(len(shape), 0, -1)
         return cls(
             name=name or name_of(array),
@@ -223,11 +247,14 @@ class ArraySource(Source):
             grain=tuple(int(np.max(sizes)) for sizes in chunks) if chunks else (1,) * len(shape),
             copies=4 if chunks else 2,  # while chunks are unpacked, they are in memory packed and unpacked
             access=access or partial(nullcontext, array),
+            places=places,
+            stamp=stamps.stamp_of(places),
         )
 
     @contextmanager
     def opened(self) -> Iterator[Read]:
         """Slices of the array; copies of those of mapped files."""
+        self.check()
         with self.access() as array:
 
             def read(mode: int, first: int, end: int) -> Array:
@@ -238,6 +265,10 @@ class ArraySource(Source):
                 return found
 
             yield read
+
+    def check(self) -> None:
+        """By sizes and times of all files: libraries read chunks that are gone as fill values."""
+        stamps.check(self.places, self.stamp)
 
 
 def _forget(mapping: Any) -> None:
@@ -266,6 +297,10 @@ class Converted(Source):
             source=source,
             function=function,
         )
+
+    def check(self) -> None:
+        """What is read."""
+        self.source.check()
 
     @contextmanager
     def opened(self) -> Iterator[Read]:

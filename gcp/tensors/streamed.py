@@ -199,6 +199,9 @@ class Slabs:
                 if k + 1 < len(ranges):
                     ahead = thread.submit(self._part, values, masks, weights, *ranges[k + 1])
                 yield part
+        for source in (self.source, *self.masks, *self.weights):
+            with told(source.name):
+                source.check()
 
     def _opened(self, files: ExitStack, own: Source) -> _Companion:
         with told(own.name):

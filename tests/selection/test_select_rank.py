@@ -246,7 +246,49 @@ def test_a_folder_tells_formulas_arrays_and_labels_apart(rng, tmp_path):
     ]
     refused("labels", {}, {}, named)
     with pytest.raises(ParameterError, match="no argument may be a function"):
-        select_rank(x, **options, callback=lambda state: None, folder=tmp_path / "callback")
+        select_rank(x, **options, init=lambda: None, folder=tmp_path / "function")
+
+
+def test_fits_of_a_folder_that_ended_at_a_limit_go_on(rng, tmp_path):
+    x, options = planted(rng), {"l2_reg": 0.3, "n_splits": 2, "random_state": 3, "n_threads": 1}
+    whole = select_rank(x, [1, 2], **options)
+    # Further ranks begin from models that were unfinished, and have to begin anew.
+    for limit in ({"n_iter_max": 2}, {"max_seconds": 0.0}, {"callback": lambda s: s.iteration % 5 == 0}):
+        short = select_rank(x, [1, 2], folder=tmp_path, **options, **limit)
+        assert short.table[-1].loss != whole.table[-1].loss
+    for _ in range(2):
+        again = select_rank(x, [1, 2], folder=tmp_path, **options)
+        assert [row[:6] for row in again.table] == [row[:6] for row in whole.table]
+        np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
+    assert not list(tmp_path.glob("split*.state"))
+
+
+@pytest.mark.parametrize("n_fits", [1, 2, 5, 6, 7])
+def test_an_interrupted_search_returns_what_it_has(n_fits, rng, monkeypatch):
+    x, options = planted(rng), {"l2_reg": (0.0, 0.3), "n_splits": 3, "random_state": 3}
+    real, calls = fit_in_series, []
+
+    def limited(*args, **kwargs):
+        calls.append(1)
+        if len(calls) > n_fits:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    whole = select_rank(x, [1], **options)
+    monkeypatch.setattr("gcp.selection.rank.fit_in_series", limited)
+    n_splits = n_fits // 2  # a fit for each penalty
+    if not n_splits:
+        with pytest.raises(KeyboardInterrupt):
+            select_rank(x, [1], **options)
+        return
+    found = select_rank(x, [1], **options)
+    if n_fits > 6:
+        assert (found.status, found.result is None) == ("complete", False)
+        return
+    assert (found.status, found.result) == ("interrupted", None)
+    assert "interrupted" in found.summary()
+    for row, same in zip(found.table, whole.table, strict=True):
+        np.testing.assert_array_equal(row.losses, same.losses[:n_splits])
 
 
 def test_a_folder_keeps_the_seed(rng, tmp_path, monkeypatch):

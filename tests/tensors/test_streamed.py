@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import DataError, DenseTensor, PartitionedTensor, build_objective, fit_gcp, read_tensor
+from gcp.io import array_source
 from gcp.tensors import streamed
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.sources import ArraySource, Converted, FileSource, Source, source_of
@@ -580,14 +582,92 @@ class TestReading:
         path = tmp_path / "a.h5"
         with h5py.File(path, "w") as file:
             file.create_dataset("x", data=rng.random(SHAPE), chunks=(1, 9, 7), compression="gzip")
-        tensor = read_tensor(path, memory=12_000)
         with h5py.File(path, "r") as file:
             chunk = file["x"].id.get_chunk_info(3)
         with open(path, "r+b") as file:
             file.seek(chunk.byte_offset)
             file.write(b"\xff" * chunk.size)
+        tensor = read_tensor(path, memory=12_000)
         with pytest.raises(DataError, match=r"a\.h5: cannot be read"):
             build_objective(tensor, "gaussian")
+
+
+def stored(kind, folder, x):
+    """A file or folder, and the array in it."""
+    if kind == "npy":
+        np.save(folder / "a.npy", x)
+        return folder / "a.npy", np.load(folder / "a.npy", mmap_mode="r")
+    if kind == "h5":
+        h5py = pytest.importorskip("h5py")
+        file = h5py.File(folder / "a.h5", "w")
+        file.create_dataset("x", data=x, chunks=(1, 9, 7))
+        return folder / "a.h5", file["x"]
+    zarr = pytest.importorskip("zarr", minversion="3")
+    data = zarr.open(str(folder / "a.zarr"), mode="w", shape=SHAPE, chunks=(1, 9, 7), dtype=float)
+    data[...] = x
+    return folder / "a.zarr", data
+
+
+def other_numbers(path):
+    """In the same place, as many."""
+    if path.is_dir():
+        path = max((one for one in path.rglob("*") if one.is_file()), key=lambda one: one.stat().st_size)
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + b"\0" * 8)
+
+
+def replaced(path):
+    if path.is_dir():
+        stored("zarr", path.parent, np.ones(SHAPE))
+        return
+    (new := path.with_name("new")).write_bytes(path.read_bytes())
+    other_numbers(new)
+    new.replace(path)
+
+
+CHANGES = {
+    "gone": lambda path: shutil.rmtree(path) if path.is_dir() else path.unlink(),
+    "a chunk gone": lambda path: next(one for one in path.rglob("c/*/*/*") if one.is_file()).unlink(),
+    "other numbers": other_numbers,
+    "replaced": replaced,
+    "longer": lambda path: (path / "c" / "99" if path.is_dir() else path).open("ab").write(b"0" * 100),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [(k, c) for k in ("npy", "h5", "zarr") for c in CHANGES if k == "zarr" or c != "a chunk gone"],
+)
+@pytest.mark.parametrize("given", ["path", "array", "mask"])
+@pytest.mark.parametrize("when", ["first", "last"])
+def test_data_that_change_during_a_fit_are_noticed(kind, change, given, when, tmp_path, rng):
+    """Wherever a fit reads them from, be it in the last pass, whose numbers nobody would look at again."""
+    x = counts(rng)
+    path, array = stored(kind, tmp_path, x if given != "mask" else np.ones(SHAPE))
+    if kind == "h5" and given == "path":
+        array.file.close()  # or it cannot be opened again
+    source = array_source(path) if given == "path" else source_of(array)
+    data = streamed.streamed(source, 12_000)
+    if given == "mask":
+        mask = Converted.of(source, lambda part: part != 0, bool)
+        data = streamed.streamed(source_of(x), 12_000, masks=[mask])
+    n_passes, at = [], 0 if when == "first" else 2
+    real = streamed.Slabs._part
+
+    def part(self, values, masks, weights, first, end):
+        if first == 0:
+            n_passes.append(1)
+        if len(n_passes) == at + 1 and end == SHAPE[0]:  # the last slab is read before it is seen
+            found = real(self, values, masks, weights, first, end)
+            CHANGES[change](path)
+            return found
+        return real(self, values, masks, weights, first, end)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streamed.Slabs, "_part", part)
+        with pytest.raises(DataError, match=rf"a\.{kind}.*(chang|no such|No such)"):
+            fit_gcp(data, 1, loss="poisson", random_state=0, n_iter_max=0, n_threads=1)
+    assert len(n_passes) == at + 1
 
 
 CHILD = """
