@@ -4,6 +4,29 @@ The public names stand, one by one, in `__init__.pyi`; each module is imported w
 that `import gcp` costs next to nothing.
 """
 
-import lazy_loader as _lazy
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+
+def _listed() -> dict[str, str]:
+    """The module of each public name: "from .fit import fit_gcp as fit_gcp", "from . import plots as plots"."""
+    with open(f"{__path__[0]}/__init__.pyi", encoding="utf-8") as stub:
+        lines = [line.split() for line in stub]
+    return {words[-1]: words[1] for words in lines if words[:1] == ["from"]}
+
+
+_MODULES = _listed()
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _MODULES[name] == ".":
+        return _import_module(f".{name}", __name__)
+    found = globals()[name] = getattr(_import_module(_MODULES[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -34,11 +34,11 @@ from .losses import available_losses as available_losses
 from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
 from .objectives import build_objective as build_objective
-from .partition import partition as partition
+from .partitioning import partition as partition
 from .report import write_report as write_report
 from .result import FitResult as FitResult
 from .selection import select_rank as select_rank
-from .simulate import simulate as simulate
+from .simulation import simulate as simulate
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
 from .solvers import Adam as Adam

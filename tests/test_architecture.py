@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+import types
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -48,7 +49,7 @@ LAYERS = {
         "result_file",
         "settling",
         "fit",
-        "simulate",
+        "simulation",
         "testing",
         "transform",
         "cells",
@@ -57,7 +58,7 @@ LAYERS = {
         "interop",
         "ranking",
         "io",
-        "partition",
+        "partitioning",
     }
     | {"datasets", "checkpoint"},
     7: {"analysis", "parallel", "selection", "plots", "report"},
@@ -237,6 +238,19 @@ def test_the_stub_lists_the_names_of_the_contract():
     assert set(re.findall(r"import \w+ as (\w+)", stub)) == set(PUBLIC)
 
 
+def test_no_public_name_is_that_of_a_module():
+    """Which would take its place once it is imported; unless it is the module."""
+    modules = {path.stem for path in ROOT.iterdir() if path.stem != "__init__"}
+    assert {name for name in PUBLIC if name in modules and not inspect.ismodule(getattr(gcp, name))} == set()
+
+
+def test_the_package_is_a_plain_module():
+    """Others ship functions that mention it by its name (cloudpickle: joblib, Dask, Ray)."""
+    assert type(gcp) is types.ModuleType
+    with pytest.raises(AttributeError, match="module 'gcp' has no attribute 'nothing'"):
+        _ = gcp.nothing
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_resolve_and_are_documented(name):
     thing = getattr(gcp, name)
@@ -292,7 +306,7 @@ def test_examples_in_docstrings_run():
     import doctest
     import importlib
 
-    for module in ("gcp.fit", "gcp.simulate", "gcp.objectives.choose", "gcp.losses.custom", "gcp.datasets"):
+    for module in ("gcp.fit", "gcp.simulation", "gcp.objectives.choose", "gcp.losses.custom", "gcp.datasets"):
         outcome = doctest.testmod(importlib.import_module(module))
         assert outcome.failed == 0, module
 

@@ -31,7 +31,7 @@ def test_loss_table_names_exactly_the_registered_losses():
     assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == gcp.available_losses()
 
 
-@pytest.mark.parametrize("module", ["fit", "objectives.choose", "simulate", "losses.custom"])
+@pytest.mark.parametrize("module", ["fit", "objectives.choose", "simulation", "losses.custom"])
 def test_docstring_examples(module):
     found = doctest.testmod(importlib.import_module(f"gcp.{module}"))
     assert found.attempted > 0

@@ -6,12 +6,13 @@ A kernel runs its own threads over blocks; a multi-threaded BLAS inside them wou
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -44,9 +45,48 @@ def split_range(n: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def single_threaded_blas() -> AbstractContextManager[object]:
+class _Limit:
+    """On the threads of the BLAS libraries, which all threads of the process have in common.
+
+    The first who asks for it sets it, the last who leaves takes it back: fits overlap where they run in several
+    threads.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.n_holders = threading.Lock(), 0
+        self.before: list[int] = []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self.lock:
+            if not self.n_holders:
+                self.before = [library.get_num_threads() for library in _blas()]
+                _set_threads([1] * len(self.before))
+            self.n_holders += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.n_holders -= 1
+                if not self.n_holders:
+                    _set_threads(self.before)
+
+
+def _set_threads(numbers: Sequence[int]) -> None:
+    """Of the BLAS libraries, whichever thread set them before: threadpoolctl, from 3.8, would let that one alone."""
+    for library, number in zip(_blas(), numbers, strict=True):
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(number)
+        release(force=True)
+
+
+_LIMIT = _Limit()
+
+
+def single_threaded_blas() -> AbstractContextManager[None]:
     """Meanwhile the BLAS libraries use one thread: vector work between evaluations is too small for more."""
-    return _blas().limit(limits=1, user_api="blas")
+    return _LIMIT.held()
 
 
 def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
@@ -62,10 +102,10 @@ def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
 
 
 @lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
+def _blas() -> list[Any]:
     import scipy.linalg  # noqa: F401  both BLAS libraries must be loaded to be found
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @lru_cache(maxsize=4)
