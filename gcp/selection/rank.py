@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks, parallel
+from gcp import arguments, checks, parallel
 from gcp._typing import FloatArray
 from gcp.analysis.compare import factor_match_score
 from gcp.errors import ParameterError
