@@ -72,3 +72,9 @@ def test_hostile_arguments_are_refused_in_a_sentence(calls, name):
 def test_more_hostile_arguments(calls, name):
     found = faults(calls, name, hostile.VALUES | hostile.MORE_VALUES)
     assert not found, "\n".join(found)
+
+
+def test_more_groups_than_memory_are_groups_of_single_expectations(calls):
+    found = gcp.analysis.calibration(good_calls.fitted(), good_calls.dense(), 2**62)
+    assert found.weight.sum() == good_calls.COUNTS.size
+    assert len(found.weight) <= good_calls.COUNTS.size

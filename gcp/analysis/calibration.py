@@ -12,6 +12,8 @@ from gcp._typing import FloatArray
 from gcp.cells import known_cells, tensor_of
 from gcp.result import FitResult
 
+_MOST_GROUPS = 1 << 20
+
 
 class Calibration(NamedTuple):
     """Cells in groups of like expectation; of a well-calibrated model `observed` is `expected`.
@@ -55,7 +57,7 @@ def calibration(
     random_state : int
         Draws that part.
     """
-    groups = checks.whole("groups", groups)
+    groups = min(checks.whole("groups", groups), _MOST_GROUPS)
     cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
     mean = result.loss.mean(cells.m)
     order = np.argsort(mean, kind="stable")
