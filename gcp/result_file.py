@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import zipfile
 from dataclasses import fields
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from gcp import checks
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, ParameterError
+from gcp.io.archive import Archive
 from gcp.io.files import DAMAGE, opened, replacing, writing
-from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
 from gcp.labels import ModeLabels
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
 from gcp.result import FitResult
+from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
 _VERSION = 3
 """Of files with unknown positions; with main effects alone 2, others 1: what older readers understand."""
+
+_MOST_ITERATIONS = 10**7
+"""Numbers in a column of the trace."""
 
 _SCALARS = (
     "objective",
@@ -93,35 +97,32 @@ def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def _arrays(file: BinaryIO) -> dict[str, Array]:
-    if not zipfile.is_zipfile(file):
-        raise FormatError("not an archive, or one that was cut short.")
-    with zipfile.ZipFile(file) as archive:
-        arrays = {}
-        for name in archive.namelist():
-            with archive.open(name) as entry:
-                arrays[name.removesuffix(".npy")] = read_array(cast(BinaryIO, entry))
-    form = str(arrays.get("format", ""))
+def _arrays(file: BinaryIO) -> Archive:
+    archive = Archive(file)
+    form = archive.text("format")
     if form != _NAME:
         raise FormatError(f"the archive is marked {form!r}: expected the result of a fit ({_NAME!r}).")
-    if (version := int(arrays["version"])) > _VERSION:
+    archive.header("version").check_size(1)
+    if (version := int(archive["version"])) > _VERSION:
         raise FormatError(
             f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
         )
-    return arrays
+    return archive
 
 
-def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
+def _result(arrays: Archive, loss: Loss | None) -> FitResult:
+    arrays.header("meta").check_size(1)
     meta: dict[str, Any] = json.loads(str(arrays["meta"]))
     if "training_deviance_explained" not in meta:  # of an older version
         null = meta["null_objective"] - meta["saturated_objective"]
         left = meta["objective"] - meta["penalty"] - meta["saturated_objective"]
         meta["training_deviance_explained"] = 1 - left / null if null > 0 else float("nan")
+    arrays.header("mode_names").check_size(MOST_MODES)
     names = [str(name) for name in arrays["mode_names"]]
+    _check(arrays, len(names))
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
-    _check(arrays["weights"], factors, arrays)
     effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
-    trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
+    trace = {name.removeprefix("trace_"): arrays[name] for name in arrays if name.startswith("trace_")}
     kept: dict[str, Any] = {
         field: [arrays[f"{stem}_{n}"] for n in range(len(names)) if f"{stem}_{n}" in arrays]
         for field, stem in (("fitted_factors", "fitted"), ("row_bounds", "bounds"))
@@ -140,29 +141,31 @@ def _result(arrays: dict[str, Array], loss: Loss | None) -> FitResult:
     )
 
 
-def _check(weights: Array, factors: list[Array], arrays: dict[str, Array]) -> None:
-    """Raise `FormatError` unless the arrays make one model."""
+def _check(arrays: Archive, n_modes: int) -> None:
+    """Raise `FormatError` unless the arrays, of which the headers are read, make one model."""
     extra = [name for name in arrays if name.startswith("factor_")]
-    if len(extra) != len(factors):
-        raise FormatError(f"{len(extra)} factors, but {len(factors)} mode names.")
-    entries = [("weights", weights, weights.shape[:1])]
-    entries += [(f"factor_{n}", a, (*a.shape[:1], weights.size)) for n, a in enumerate(factors)]
-    entries += [
-        (f"effect_{n}", arrays[f"effect_{n}"], a.shape[:1])
-        for n, a in enumerate(factors)
-        if f"effect_{n}" in arrays
-    ]
-    entries += [
-        (f"{stem}_{n}", arrays[f"{stem}_{n}"], shape)
-        for n, a in enumerate(factors)
-        for stem, shape in (("fitted", a.shape), ("bounds", (2, weights.size)))
-        if f"{stem}_{n}" in arrays
-    ]
-    for name, array, shape in entries:
-        if array.dtype.kind != "f" or array.shape != shape or array.ndim == 0:
+    if len(extra) != n_modes:
+        raise FormatError(f"{len(extra)} factors, but {n_modes} mode names.")
+    weights = arrays.header("weights")
+    expected = [(weights, weights.shape[:1])]
+    for n in range(n_modes):
+        factor = arrays.header(f"factor_{n}")
+        expected.append((factor, (*factor.shape[:1], weights.size)))
+        if f"effect_{n}" in arrays:
+            expected.append((arrays.header(f"effect_{n}"), factor.shape[:1]))
+        for stem, shape in (("fitted", factor.shape), ("bounds", (2, weights.size))):
+            if f"{stem}_{n}" in arrays:
+                expected.append((arrays.header(f"{stem}_{n}"), shape))
+        for name in {f"coords_{n}", f"unknown_{n}"} & set(arrays):
+            arrays.header(name).check_size(math.prod(factor.shape[:1]))
+    for header, shape in expected:
+        if header.dtype.kind != "f" or header.shape != shape or header.ndim == 0:
             raise FormatError(
-                f"entry {name!r} is {array.dtype} of shape {array.shape}: expected floats, {shape}."
+                f"entry {header.name!r} is {header.dtype} of shape {header.shape}: expected floats, {shape}."
             )
+    for name in arrays:
+        if name.startswith("trace_"):
+            arrays.header(name).check_size(_MOST_ITERATIONS)
 
 
 def _number(value: Any) -> Any:

@@ -186,3 +186,73 @@ def test_pickles_are_not_run(kind, tmp_path):
         content = buffer.getvalue()
     with pytest.raises(GcpError):
         read(kind, content, tmp_path)
+
+
+def zeros(shape, dtype="<f8"):
+    """The .npy form of an array of zeros, in pieces."""
+    yield npy(shape, dtype)
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    for first in range(0, size, 2**20):
+        yield bytes(min(2**20, size - first))
+
+
+def bomb(path, big, base=None):
+    """An archive with members of many zeros, and those of another archive."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, pieces in big.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                for piece in pieces:
+                    entry.write(piece)
+        if base is not None:
+            with zipfile.ZipFile(io.BytesIO(base)) as there:
+                for name in there.namelist():
+                    if name.removesuffix(".npy") not in big:
+                        archive.writestr(name, there.read(name))
+
+
+BIG = 2**22
+BOMBS = {
+    "many arrays": ({f"a{k}": (BIG,) for k in range(3)}, None, "several arrays"),
+    "no result": ({f"a{k}": (BIG,) for k in range(3)}, None, None),
+    "marked by an array": ({"format": (BIG,), "values": (2,)}, None, None),
+    "a large mask": ({"mask": (BIG,)}, ".npz", "'mask' has shape"),
+    "many names": ({"mode_names": (BIG,)}, ".npz", "'mode_names' has shape"),
+    "many labels": ({"coords_1": (BIG,)}, ".npz", "'coords_1' has shape"),
+    "long labels": ({"coords_1": ((4,), "<U4194304")}, ".npz", "'coords_1' holds texts of 16.8 MB"),
+    "a large version": ({"version": (BIG,)}, ".npz", "'version' should be a whole number"),
+    "large subscripts": ({"subs": (BIG // 8, 8)}, "listed.npz", "'subs' has shape"),
+    "a large shape": ({"shape": (BIG,)}, "listed.npz", "'shape' has shape"),
+    "not ours": ({"zeros": (BIG,), "coords_9": (BIG,)}, "listed.npz", None),
+    "a large factor": ({"factor_1": (BIG // 8, 7)}, "result", "'factor_1' is float64 of shape"),
+    "a large effect": ({"effect_1": (BIG,)}, "result", "'effect_1' is float64 of shape"),
+    "labels of a result": ({"coords_1": (BIG,)}, "result", "'coords_1' has shape"),
+    "a large description": ({"meta": (BIG,)}, "result", "'meta' has shape"),
+    "a large trace": ({"trace_seconds": (4 * BIG,)}, "result", "'trace_seconds' has shape"),
+    "nothing of a result": ({"zeros": (BIG,)}, "result", None),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_no_more_is_unpacked_than_used(kind, tmp_path):
+    """Archives of some 100 kB whose members take 32 MB and more."""
+    import tracemalloc
+
+    big, base, message = BOMBS[kind]
+    path = tmp_path / "f.npz"
+    shapes = {name: one if isinstance(one[0], tuple) else (one, "<f8") for name, one in big.items()}
+    bomb(
+        path, {name: zeros(*one) for name, one in shapes.items()}, None if base is None else contents()[base]
+    )
+    assert path.stat().st_size < 2**21
+    read_it = FitResult.load if base == "result" or kind == "no result" else read_tensor
+    told = None
+    tracemalloc.start()
+    try:
+        read_it(path)
+    except GcpError as error:
+        told = str(error)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
+    assert (told is None) == (kind in ("not ours", "nothing of a result"))
+    assert message is None or message in told

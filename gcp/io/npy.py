@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,6 +37,26 @@ def read_array(file: BinaryIO) -> Array:
         return native(np.asarray(np.lib.format.read_array(file, allow_pickle=False)))
 
 
+def read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array in .npy form; its numbers follow.
+
+    Raises
+    ------
+    FormatError
+        Not an .npy file, or an incomplete one.
+    """
+    _check_magic(file)
+    with _damage_told():
+        major = (file.read(2) or b"?")[0]
+        if major not in (1, 2):  # another is for names of columns alone
+            raise FormatError(f"version {major} of the .npy form, which arrays of numbers do not need.")
+        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if any(size < 0 for size in shape):
+        raise FormatError(f"the file is damaged: an array of shape {shape}.")
+    return shape, dtype
+
+
 def _check_magic(file: BinaryIO) -> None:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise FormatError("not in .npy form: the first bytes are not NumPy's.")
@@ -46,6 +66,8 @@ def _check_magic(file: BinaryIO) -> None:
 def _damage_told() -> Iterator[None]:
     try:
         yield
+    except FormatError:
+        raise
     except (ValueError, TokenError) as error:
         if "Python objects" in str(error) or "Object arrays" in str(error):
             raise DataError(

@@ -11,7 +11,6 @@ and `mode_weights_0`, `mode_weights_1`, ...
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,72 +20,74 @@ import numpy as np
 
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError
+from gcp.io.archive import Archive
 from gcp.io.base import Format, choose_variable
-from gcp.io.npy import read_array
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import MOST_MODES
 from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _NAME = "gcp-tensor"
 _VERSION = 2
-_OWN = re.compile("values|mask|entry_weights|missing|mode_names|(coords|mode_weights)_[0-9]+")
 _KINDS = ("sparse", "observed")
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def _read(file: BinaryIO, variable: str | None = None) -> Tensor:
-    if not zipfile.is_zipfile(file):
-        raise FormatError("not an .npz archive, or one that was cut short.")
-    with zipfile.ZipFile(file) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        if variable is None and "format" in names:
-            form = _entry(archive, "format")
-            if form.dtype.kind == "U" and str(form).startswith("gcp-"):
-                return _labelled(archive, names, str(form))
-        return _foreign(archive, names, variable)
+    archive = Archive(file)
+    if variable is None and (form := archive.text("format")).startswith("gcp-"):
+        return _labelled(archive, form)
+    return _foreign(archive, variable)
 
 
-def _entry(archive: zipfile.ZipFile, name: str) -> Array:
-    try:
-        with archive.open(f"{name}.npy") as file:
-            return read_array(file)  # type: ignore[arg-type]
-    except KeyError:
-        raise FormatError(f"the archive has no entry {name!r}: it is incomplete.") from None
-    except RuntimeError as error:  # encrypted
-        raise FormatError(f"entry {name!r} cannot be unpacked: {error}.") from error
-
-
-def _labelled(archive: zipfile.ZipFile, names: list[str], form: str) -> Tensor:
+def _labelled(archive: Archive, form: str) -> Tensor:
     if form != _NAME:
         raise DataError(f"the archive is marked {form!r}: expected a tensor ({_NAME!r}).")
-    version = _entry(archive, "version")
-    if version.dtype.kind not in "iu" or version.ndim or version < 1:
-        raise FormatError(f"entry 'version' should be a whole number: found {version!r}.")
-    if version > _VERSION:
+    archive.check("version")
+    version = archive.header("version")
+    number = archive["version"] if version.ndim == 0 else np.array("none")
+    if number.dtype.kind not in "iu" or number < 1:
+        raise FormatError(f"entry 'version' should be a whole number: found {version.dtype} {version.shape}.")
+    if number > _VERSION:
         raise FormatError(
-            f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
+            f"version {number} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
         )
-    found = {name: _entry(archive, name) for name in names if _OWN.fullmatch(name)}
-    if "values" not in found:
-        _entry(archive, "values")  # says that there is none
-    weights = found.get("entry_weights")
-    if version == 1:
-        labels = _labels(found, found["values"].ndim)
-        return DenseTensor(found["values"], mask=found.get("mask"), entry_weights=weights, labels=labels)
-    kind, shape, subs = (_entry(archive, name) for name in ("kind", "shape", "subs"))
-    if str(kind) not in _KINDS or shape.ndim != 1 or shape.dtype.kind not in "iu":
+    archive.check("values")
+    values = archive.header("values")
+    if number == 1:
+        _check_sizes(archive, values.shape, values.size)
+        labels = _labels(archive, values.ndim)
+        mask, weights = archive.get("mask"), archive.get("entry_weights")
+        return DenseTensor(archive["values"], mask=mask, entry_weights=weights, labels=labels)
+    for name, most in (("kind", 1), ("shape", MOST_MODES), ("subs", MOST_MODES * values.size)):
+        archive.check(name)
+        archive.header(name).check_size(most)
+    kind, shape = archive.text("kind"), archive["shape"]
+    if kind not in _KINDS or shape.ndim != 1 or shape.dtype.kind not in "iu":
         raise FormatError(
-            f"expected one of the kinds {', '.join(_KINDS)} and a shape of whole numbers: found {str(kind)!r} and "
+            f"expected one of the kinds {', '.join(_KINDS)} and a shape of whole numbers: found {kind!r} and "
             f"{shape!r}."
         )
-    labels = _labels(found, len(shape))
-    if str(kind) == "observed":
-        return ObservedTensor(subs, found["values"], shape.tolist(), weights, labels)
-    modes = [found.get(f"mode_weights_{n}") for n in range(len(shape))]
+    sizes: list[int] = shape.tolist()
+    _check_sizes(archive, tuple(sizes), values.size)
+    labels = _labels(archive, len(sizes))
+    subs, numbers, weights = archive["subs"], archive["values"], archive.get("entry_weights")
+    if kind == "observed":
+        return ObservedTensor(subs, numbers, sizes, weights, labels)
+    modes = [archive.get(f"mode_weights_{n}") for n in range(len(sizes))]
     some = modes if any(u is not None for u in modes) else None
-    return SparseTensor(subs, found["values"], shape.tolist(), weights, some, found.get("missing"), labels)
+    return SparseTensor(subs, numbers, sizes, weights, some, archive.get("missing"), labels)
+
+
+def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> None:
+    """Raise `FormatError` for what is larger than a tensor of this shape and number of entries can have."""
+    most = {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES}
+    for n, size in enumerate(shape):
+        most |= {f"coords_{n}": size, f"mode_weights_{n}": size}
+    for name in most.keys() & set(archive):
+        archive.header(name).check_size(most[name])
 
 
 def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
@@ -96,21 +97,17 @@ def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
     return ModeLabels(np.atleast_1d(found["mode_names"]).tolist(), coords)
 
 
-def _foreign(archive: zipfile.ZipFile, names: list[str], variable: str | None) -> DenseTensor:
+def _foreign(archive: Archive, variable: str | None) -> DenseTensor:
     found, others = {}, {}
-    for name in names if variable not in names else [str(variable)]:
-        try:
-            array = _entry(archive, name)
-        except DataError as error:
-            if isinstance(error, FormatError):
-                raise
+    for name in archive if variable not in archive else [str(variable)]:
+        header = archive.header(name)
+        if header.dtype.kind in "buif" and header.ndim:
+            found[name] = header
+        elif header.dtype.hasobject:
             others[name] = "Python objects, which are not read for safety"
-            continue
-        if array.dtype.kind in "buif" and array.ndim:
-            found[name] = array
         else:
-            others[name] = f"{array.ndim}-mode {array.dtype}"
-    return DenseTensor(choose_variable(found, others, variable))
+            others[name] = f"{header.ndim}-mode {header.dtype}"
+    return DenseTensor(archive[choose_variable(found, others, variable).name])
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:
