@@ -24,7 +24,7 @@ from gcp.io.rows import Part, line_of, read_parts
 from gcp.io.spool import Rows, Spool, Table
 from gcp.io.tns import shape_in_header
 from gcp.kernels import threads
-from gcp.tensors.entries import cells_of, check_aggregate, sorting_order
+from gcp.tensors.entries import cells_of, check_aggregate, check_shape, sorting_order
 from gcp.tensors.listing import check_unlisted, default_aggregate
 
 _LEAST = 64_000_000
@@ -159,7 +159,7 @@ def _stored(path: Path, folder: Path, memory: int) -> Iterator[tuple[Table, tupl
                 sizes = tuple(map(max, sizes, (part.largest + 1).tolist()))
         if table is None:
             raise FormatError(f"{path}: the file lists no entry.")
-        yield table, sizes
+        yield table, check_shape(sizes)
 
 
 def _table(folder: Path, ndim: int) -> Table:

@@ -42,7 +42,9 @@ class CsvText:
     """
 
     def __init__(self, content: bytes, separator: str = ",", has_header: bool = True) -> None:
-        self.content, self.has_header = content, has_header
+        self.content, self.has_header = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), has_header
+        blank = content[: len(content) - len(self.content)]  # there may be very many
+        self.n_blank = blank.count(b"\n") + blank.count(b"\r") - blank.count(b"\r\n")
         self.separator = "\t" if separator in ("TAB", "tab", "\\t") else separator
         if len(self.separator) != 1 or not self.separator.isascii() or self.separator in '"\r\n':
             raise ParameterError(f"separator must be one character, or TAB: found {separator!r}.")
@@ -51,6 +53,8 @@ class CsvText:
         except csv.Error as error:
             raise FormatError(f"line 1: not a table: {error}.") from None
         (line, first), (_, second), *_ = lines
+        if not first:
+            raise DataError("The table has no rows.")
         self._check(first, second)
         self.names = [name.strip() for name in first] if has_header else [str(k) for k in range(len(first))]
         self.n_columns = len(first)
@@ -80,7 +84,7 @@ class CsvText:
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The fields of all lines that are not empty, and the lines' numbers."""
-        text = io.TextIOWrapper(io.BytesIO(self.content), "utf-8-sig", "replace", newline="")
+        text = io.TextIOWrapper(io.BytesIO(self.content), "utf-8", "replace", newline="")
         reader = csv.reader(text, delimiter=self.separator)
         for fields in reader:
             if fields:
@@ -92,7 +96,7 @@ class CsvText:
             number, _ = next(islice(self._rows(), row + self.has_header, None))
         except (csv.Error, StopIteration):
             return f"row {row + 1}"
-        return f"line {number}"
+        return f"line {self.n_blank + number}"
 
     def table(self, texts: Sequence[str] = ()) -> Any:
         """The columns as a PyArrow table, of the types that they seem to have; or columns `texts` alone, as text.
@@ -167,7 +171,9 @@ class CsvText:
                 if len(fields) != width:
                     is_open = len(fields) == width + 1 and not fields[-1]
                     end = " (the line ends with a separator)" if is_open else ""
-                    return FormatError(f"line {line}: expected {width} fields, found {len(fields)}{end}.")
+                    return FormatError(
+                        f"line {self.n_blank + line}: expected {width} fields, found {len(fields)}{end}."
+                    )
         except csv.Error as error:
             message = str(error)
         return FormatError(f"not a table: {message}.")

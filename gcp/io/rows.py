@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,6 +21,7 @@ from gcp.errors import FormatError
 from gcp.io.files import contents
 from gcp.kernels import text as kernel
 from gcp.kernels import threads
+from gcp.tensors.entries import MOST_MODES
 from gcp.tensors.listing import Tensor, tensor_from_listing
 
 _PIECE = 1 << 20
@@ -32,6 +33,9 @@ _SMALL = 1 << 16
 _LARGEST = 2**53
 
 _LINE_BREAK = re.compile(rb"\r\n|\n|\r")
+_FILLED = re.compile(rb"(?:^|[\r\n])[ \t]*([^\s#][^\r\n]*)")
+_MARK = b"\xef\xbb\xbf"
+"""What some programs begin UTF-8 text with."""
 
 
 def read_listing(
@@ -66,7 +70,7 @@ def read_listing(
     subs, values, sizes = _rows(file, skip, shape)
     if expected is not None and len(values) != expected:
         raise FormatError(
-            f"the header promises {expected} rows: found {len(values)}. The file may be cut short."
+            f"the header promises {expected} rows: found {len(values)}{cut_short(len(values), expected)}."
         )
     if shape is None and len(values) == 0:
         raise FormatError("the file lists no entry.")
@@ -180,7 +184,9 @@ def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
     """All lines but the first ones, in pieces that end with a line break."""
     begun: list[bytes] = []
     size = 0
-    for block in chain(contents(file, _PIECE), [b"\n"]):
+    blocks = contents(file, _PIECE)
+    first = next(blocks, b"").removeprefix(_MARK)
+    for block in chain([first], blocks, [b"\n"]):
         cut = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1  # not between \r and \n
         size += len(block)
         if not cut or (size < _PIECE and block != b"\n"):
@@ -193,18 +199,31 @@ def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
         begun, size = [block[cut:]], len(block) - cut
 
 
-def _limits(piece: bytes) -> list[int]:
-    """The largest subscripts, one for each that the first row of this piece has."""
-    pos = 0
-    while pos < len(piece):
-        end = _line_end(piece, pos)
-        if fields := _fields(piece[pos:end]):
+def _limits(piece: bytes) -> list[int] | None:
+    """The largest subscripts, one for each that the first row of this piece has; None if it has no row.
+
+    Raises
+    ------
+    FormatError
+        More modes than a tensor has.
+    """
+    for line in _FILLED.finditer(piece):
+        if fields := _fields(line[1]):
+            if len(fields) > MOST_MODES + 1:
+                raise FormatError(
+                    f"the first row has {len(fields):,} fields, but a tensor has at most {MOST_MODES} modes."
+                )
             return [_LARGEST] * (len(fields) - 1)
-        pos = end
-    return []
+    return None
 
 
-def _parsed(piece: bytes, limits: list[int]) -> Part:
+def _n_lines(piece: bytes) -> int:
+    return piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n")
+
+
+def _parsed(piece: bytes, limits: list[int] | None) -> Part:
+    if limits is None:
+        return Part(np.empty((0, 0), np.uint32), np.empty(0), np.empty(0, np.int64), _n_lines(piece))
     try:
         return _parsed_as(np.dtype(np.uint32), piece, limits)
     except _Wide:
@@ -266,9 +285,11 @@ def _row(fields: list[str], limits: list[int]) -> tuple[list[int], float] | None
         raise FormatError(f"expected {len(limits)} subscripts and a value, found {len(fields)} fields.")
     *numbers, value = (_number(field) for field in fields)
     for mode, (field, number, limit) in enumerate(zip(fields, numbers, limits, strict=False)):
-        if not (1 <= number <= limit and number == np.floor(number)):
-            top = "" if limit == _LARGEST else f" to {limit}"
-            raise FormatError(f"subscript {field} of mode {mode}: expected whole numbers from 1{top}.")
+        is_exact = number < _LARGEST or (field.isdecimal() and int(field) <= _LARGEST)
+        if not (1 <= number <= limit and number == np.floor(number) and is_exact):
+            top = f" to {_LARGEST:,}" if number >= _LARGEST else "" if limit == _LARGEST else f" to {limit}"
+            hint = " (a file that counts from 0 is another format: add 1 to each)" if number == 0 else ""
+            raise FormatError(f"subscript {field} of mode {mode}: expected whole numbers from 1{top}{hint}.")
     if np.isnan(value):
         raise FormatError('the value is NaN. Leave missing entries out and read with unlisted="missing".')
     return [int(number) - 1 for number in numbers], value
@@ -281,6 +302,15 @@ def _number(field: str) -> float:
         return float(field)
     except ValueError:
         raise FormatError(f"{field[:40]!r} is not a number.") from None
+
+
+def cut_short(found: int, expected: int) -> str:
+    """What another number than the promised one may mean."""
+    return (
+        ", less: the file may be cut short"
+        if found < expected
+        else ", more: the header may be another file's"
+    )
 
 
 def _joined(parts: list[Array]) -> Array:
@@ -297,6 +327,12 @@ def _joined(parts: list[Array]) -> Array:
 
 def line_of(file: BinaryIO, skip: int, row: int) -> str:
     """`line 7`, the line that holds a row."""
-    lines = (line for piece in _pieces(file, skip) for line in piece.splitlines())
-    filled = (number for number, line in enumerate(lines, start=skip + 1) if line.partition(b"#")[0].split())
-    return f"line {next(islice(filled, row, None))}"
+    before = skip
+    for piece in _pieces(file, skip):
+        if piece.strip():
+            for number, line in enumerate(_LINE_BREAK.split(piece), start=before + 1):
+                row -= bool(line.partition(b"#")[0].split())
+                if row < 0:
+                    return f"line {number}"
+        before += _n_lines(piece)
+    return f"row {row}"

@@ -13,10 +13,11 @@ from typing import BinaryIO
 import numpy as np
 
 from gcp._typing import Array
-from gcp.errors import DataError
+from gcp.errors import DataError, FormatError
 from gcp.io.base import Format, observed, refuse_weights
 from gcp.io.rows import read_listing
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import check_shape
 from gcp.tensors.listing import Tensor
 from gcp.tensors.observed import ObservedTensor
 
@@ -24,6 +25,7 @@ _CHUNK = 1 << 16
 _LINE = 1 << 16
 """Bytes of the first line that are looked at."""
 
+_EXTENDED = re.compile(rb"[#;]\s*extended FROSTT", re.IGNORECASE)
 _SHAPE = re.compile(rb"# gcp-tensor shape:((?: \d+)+)\s*$")
 
 
@@ -32,9 +34,22 @@ def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) 
 
 
 def shape_in_header(file: BinaryIO) -> tuple[int, ...] | None:
-    """The shape that the first line gives, if it does."""
-    match = _SHAPE.match(file.readline(_LINE))
-    return tuple(int(size) for size in match[1].split()) if match else None
+    """The shape that the first line gives, if it does.
+
+    Raises
+    ------
+    DataError
+        A shape that no tensor has, or the first line of another format.
+    """
+    line = file.readline(_LINE).removeprefix(b"\xef\xbb\xbf")
+    if line.split()[:1] in ([b"tensor"], [b"sptensor"]):
+        raise FormatError("line 1: this is Tensor Toolbox text, whose files end in .ttb or .txt.")
+    if _EXTENDED.match(line):
+        raise FormatError(
+            "line 1: in extended FROSTT format two lines of sizes come before the entries: remove these three lines."
+        )
+    match = _SHAPE.match(line)
+    return check_shape([int(size[:20]) for size in match[1].split()]) if match else None
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:

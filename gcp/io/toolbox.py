@@ -14,8 +14,9 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import FormatError
 from gcp.io.base import Format, values_with_nan
-from gcp.io.rows import read_listing
+from gcp.io.rows import cut_short, read_listing
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import check_shape
 from gcp.tensors.listing import Tensor
 
 _CHUNK = 1 << 16
@@ -27,7 +28,7 @@ def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) 
     if kind not in ("tensor", "sptensor"):
         raise FormatError(f"line 1: expected the word tensor or sptensor, found {' '.join(words)[:40]!r}.")
     (ndim,) = _whole_numbers(file, 2, 1)
-    shape = _whole_numbers(file, 3, ndim)
+    shape = check_shape(_whole_numbers(file, 3, ndim))
     if kind == "tensor":
         return DenseTensor(_values(file, math.prod(shape)).reshape(shape, order="F"))
     (rows,) = _whole_numbers(file, 4, 1, least=0)
@@ -53,8 +54,9 @@ def _values(file: BinaryIO, expected: int) -> Array:
     except (ValueError, DeprecationWarning):  # the fast parser does not say where
         raise _blame(text) from None
     if len(values) != expected:
+        found = len(values)
         raise FormatError(
-            f"the header promises {expected} values: found {len(values)}. The file may be cut short."
+            f"the header promises {expected} values: found {found}{cut_short(found, expected)}."
         )
     return values
 

@@ -109,16 +109,29 @@ def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
             raise DataError("The list has no entries: give its shape.")
         shape = [max(int(size), 0) + 1 for size in rows.max(axis=0)]
     sizes = tuple(items("shape", shape, "a sequence of sizes", DataError))
+    found = check_shape(sizes)
+    if len(sizes) != n_modes:
+        raise DataError(f"shape has {len(sizes)} modes, but subs has {n_modes} columns.")
+    return found
+
+
+def check_shape(sizes: Sequence[Any]) -> tuple[int, ...]:
+    """The sizes as integers.
+
+    Raises
+    ------
+    DataError
+        Sizes that no tensor has, or too many.
+    """
+    if len(sizes) > MOST_MODES:
+        raise DataError(f"shape has {len(sizes):,} modes, but a tensor has at most {MOST_MODES}.")
     for size in sizes:
         is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
         if not (is_whole and 1 <= size <= _LARGEST):
-            raise DataError(
-                f"shape must hold sizes of modes, at least 1: found {show(size)} in {show(sizes)}."
-            )
-    if len(sizes) != n_modes:
-        raise DataError(f"shape has {len(sizes)} modes, but subs has {n_modes} columns.")
+            kind = "at least 1" if not is_whole or size < 1 else f"at most {_LARGEST:,}"
+            raise DataError(f"shape must hold sizes of modes, {kind}: found {show(size)} in {show(sizes)}.")
     if sum(math.log10(size) for size in sizes) > _MOST_CELLS:
-        raise DataError(f"shape {sizes} has more than 1e{_MOST_CELLS} cells.")
+        raise DataError(f"shape {show(sizes)} has more than 1e{_MOST_CELLS} cells.")
     return tuple(int(size) for size in sizes)
 
 

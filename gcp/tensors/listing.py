@@ -11,7 +11,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.dense_form import MAX_CELLS
-from gcp.tensors.entries import Entries, cells_of, sorted_entries
+from gcp.tensors.entries import Entries, cells_of, check_shape, sorted_entries
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
@@ -66,7 +66,7 @@ def tensor_from_listing(
     """
     if unlisted is not None:
         check_unlisted(unlisted)
-    shape = tuple(int(size) for size in shape)
+    shape = check_shape([int(size) for size in shape])
     given = Entries(subs, values, None, shape, place)
     found = sorted_entries(given, aggregate or default_aggregate(unlisted))
     cells, n_listed = cells_of(shape), len(found.values)
