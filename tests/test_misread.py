@@ -541,3 +541,12 @@ def test_very_many_columns_are_refused_at_once(tmp_path):
     path.write_text(",".join(f"c{k}" for k in range(10**5)) + "\n" + ",".join("1" * 10**5) + "\n")
     with pytest.raises(DataError, match="99,999 columns beside the values"):
         gcp.read_tensor(path)
+
+
+@pytest.mark.parametrize("name", ["modes", "wide", "separator", "header", "unlisted", "aggregate"])
+@pytest.mark.parametrize("given", [1.5, object(), b"x"])
+def test_options_of_wrong_types(tmp_path, name, given):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,value\nx,y,1\n")
+    with pytest.raises(gcp.ParameterError, match=r"modes|wide|separator|header|unlisted|aggregate|column"):
+        gcp.read_tensor(path, **{name: given})

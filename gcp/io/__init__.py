@@ -122,7 +122,7 @@ def read_tensor(
     for name, option in options.items():
         if name == "modes":
             options[name] = checks.items(name, option, "a list of columns")
-        elif name != "header":
+        elif name not in ("header", "value"):  # columns without a header have numbers
             checks.text(name, option)
     if foreign := sorted(set(options) - form.options):
         name = foreign[0]

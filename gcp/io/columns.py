@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gcp import checks
 from gcp._typing import Array
 from gcp.errors import DataError, ParameterError
 from gcp.tensors.entries import MOST_MODES
@@ -104,9 +105,9 @@ def choose_columns(
 
 
 def _as_names(modes: Sequence[Any]) -> list[str]:
-    if isinstance(modes, str) or not len(modes):
+    if isinstance(modes, str) or (hasattr(modes, "__len__") and not len(modes)):
         raise ParameterError(f"modes must be a list of one column name or more: found {modes!r}.")
-    return [str(name) for name in modes]
+    return [str(name) for name in checks.items("modes", modes, "a list of column names")]
 
 
 def _refuse_positions(names: Sequence[str], least: int, headless: str | None = None) -> None:
