@@ -543,6 +543,12 @@ def test_very_many_columns_are_refused_at_once(tmp_path):
         gcp.read_tensor(path)
 
 
+def test_labels_of_several_parts():
+    frame = pd.DataFrame({"k": [(1, "q"), (2, "q")], "n": [1, 2]})
+    with pytest.raises(DataError, match=r"'k' has labels of several parts, such as \(1, 'q'\)"):
+        gcp.from_frame(frame, ["k"], "n")
+
+
 @pytest.mark.parametrize("name", ["modes", "wide", "separator", "header", "unlisted", "aggregate"])
 @pytest.mark.parametrize("given", [1.5, object(), b"x"])
 def test_options_of_wrong_types(tmp_path, name, given):

@@ -192,6 +192,11 @@ def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, 
         raise DataError(
             f"Column {column.name!r} has no label in {_places(codes < 0, place)}. Fill in or drop these rows."
         )
+    if column.dtype == object and any(isinstance(label, tuple | list) for label in levels):
+        raise DataError(
+            f"Column {column.name!r} has labels of several parts, such as {levels[0]!r}: make them text, or a column "
+            "for each part, which is then a mode."
+        )
     return codes, _whole_days(exact(np.asarray(levels), f"column {column.name!r}"))
 
 
