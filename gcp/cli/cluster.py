@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import gcp
@@ -31,7 +29,7 @@ def add_options(parser: Parser, at_least: Any) -> None:
         "--workers",
         type=at_least(1),
         metavar="N",
-        help="the same, on N processes of one thread that are started here for this fit",
+        help="the same, on N workers of one thread each in this process, which nobody else can reach",
     )
 
 
@@ -44,7 +42,7 @@ def spread(
         yield tensor
         return
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as error:
         raise ParameterError(
             "--scheduler and --workers need Dask: pip install 'gcp-tensor[dask]'."
@@ -61,25 +59,32 @@ def spread(
         with client:
             yield gcp.partition(whole, client=client)
         return
-    quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": 50}
-    with ExitStack() as stack:
-        with _interrupts_kept():
-            cluster = stack.enter_context(
-                LocalCluster(n_workers=args.workers, threads_per_worker=1, processes=True, **quiet)
-            )
-        client = stack.enter_context(Client(cluster))
+    with _in_process(args.workers) as client:
         yield gcp.partition(whole, client=client)
 
 
 @contextmanager
-def _interrupts_kept() -> Iterator[None]:
-    """Ctrl-C waits, and is not for processes that begin meanwhile: this one ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # where it begins later, it lets Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _in_process(n_workers: int) -> Iterator[Any]:
+    """Workers of one thread each in this process, who talk through its memory.
+
+    A scheduler that listens lets in everyone who reaches it, who then runs code as the one who fits: any user of this
+    machine. Dask's HTTP servers cannot be switched off; they listen to this machine alone, and have no pages.
+    """
+    import dask.config
+    from distributed import Client, LocalCluster
+
+    silent: dict[str, Any] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    here = "127.0.0.1:0"
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(silent))
+        cluster = LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=False,
+            protocol="inproc",
+            scheduler_kwargs={"dashboard": False, "dashboard_address": here},
+            worker_dashboard_address=here,
+            silence_logs=50,
+        )
+        stack.enter_context(cluster)
+        yield stack.enter_context(Client(cluster))
