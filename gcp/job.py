@@ -152,6 +152,7 @@ class Job:
 
     def _given(self) -> list[FloatArray]:
         factors = given_factors(self.init, self.objective.tensor.shape, self.rank, self.groups)
+        factors = self._turned(factors)
         inside = self.bounds.project(factors)
         for mode in self.fixed:
             if not np.array_equal(inside[mode], factors[mode]):
@@ -160,6 +161,28 @@ class Job:
                     f"{self.objective.loss.name} loss these are {self.objective.loss.model_domain} by default."
                 )
         return inside
+
+    def _turned(self, factors: list[FloatArray]) -> list[FloatArray]:
+        """The same model with signs that suit bounds at 0: columns change theirs in pairs of modes.
+
+        Of an odd number of columns that are negative rather than positive, the one that is so least is left.
+        """
+        own = [group[0] for group in self.groups if len(group) == 1]
+        modes = [
+            n for n in own if not np.any(self.bounds.lower[n]) and np.isposinf(self.bounds.upper[n]).all()
+        ]
+        if len(modes) < 2:
+            return factors
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tilt = np.array([factors[n].sum(axis=0) / np.abs(factors[n]).sum(axis=0) for n in modes])
+        tilt = np.nan_to_num(tilt)
+        signs = np.where(tilt < 0, -1.0, 1.0)
+        odd = np.flatnonzero(np.prod(signs, axis=0) < 0)
+        signs[np.argmin(np.abs(tilt[:, odd]), axis=0), odd] *= -1.0
+        turned = list(factors)
+        for n, sign in zip(modes, signs, strict=True):
+            turned[n] = factors[n] * sign
+        return turned
 
 
 @compilation.interrupts_wait()

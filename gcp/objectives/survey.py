@@ -15,6 +15,9 @@ from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.partitioned import PartitionedTensor
 
+_RANGE = {"float32": (1e-15, 1e15), "float64": (1e-95, 1e140)}
+"""Of the root mean square of data whose squares, gradients and their squares are all numbers of the type."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -59,13 +62,40 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         value, subscript = min(offenders, key=lambda offender: offender[1])
         raise DomainError(_message(loss, value, subscript, sum(part.n_outside for part in found) - 1))
     weight, x1, x2, saturated = (
-        math.fsum(column) for column in zip(*(sums for part in found for sums in part.sums), strict=True)
+        _sum(column) for column in zip(*(sums for part in found for sums in part.sums), strict=True)
     )
     if weight == 0:
         raise DataError("The data have no observed entry: every one is missing or of weight 0.")
+    if not loss.data_domain.integer:
+        _check_range(math.sqrt(x2 / weight), x1, str(tensor.dtype))
     parts = [part.known for part in found]
     known = tensor.cuts.joined_known(parts) if isinstance(tensor, PartitionedTensor) else parts[0]
     return Survey(weight, x1 / weight, x2 / weight, saturated, tuple(known))
+
+
+def _sum(column: tuple[float, ...]) -> float:
+    """Exact, or infinite where that is out of range."""
+    try:
+        return math.fsum(column)
+    except (OverflowError, ValueError):
+        return math.inf
+
+
+def _check_range(size: float, total: float, dtype: str) -> None:
+    """Raise `DataError` where squares and reciprocals of the data, or products of them, have no numbers."""
+    low, high = _RANGE[dtype]
+    if low <= size <= high or (size == 0 and total == 0):
+        return
+    found = (
+        f"is {size:.3g}"
+        if 0 < size < math.inf
+        else f"is {'0' if size == 0 else 'infinite'} to {dtype} squares"
+    )
+    raise DataError(
+        f"The root mean square of the data {found}: in {dtype}, fits need one from {low:g} to {high:g}. Choose "
+        "another unit: multiply the data by a number (and delta of the Huber loss, bounds and penalties with them); "
+        "weights and predictions scale along."
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +145,7 @@ def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
     x, w = block.x, block.weights
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if w is None:
             return float(x.size), float(x.sum()), float(x @ x), float(loss.saturated_value(x).sum())
         least = np.where(w == 0, 0.0, loss.saturated_value(x))

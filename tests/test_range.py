@@ -1,0 +1,65 @@
+"""Data in units whose squares leave the range of numbers, and starts that are one model with other signs."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import gcp
+from gcp import DataError, fit_gcp
+
+LOSSES = ["gaussian", "huber", "gamma", "rayleigh", "beta-divergence"]
+
+
+@pytest.fixture
+def data():
+    return np.abs(np.random.default_rng(0).normal(size=(5, 4, 3))) + 0.1
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        (1e-300, float),
+        (1e-170, float),
+        (1e-100, float),
+        (1e160, float),
+        (1e200, float),
+        (1e307, float),
+        (1e-30, np.float32),
+        (1e-25, np.float32),
+        (1e20, np.float32),
+        (1e38, np.float32),
+    ],
+)
+def test_units_out_of_range_are_refused_in_a_sentence(loss, scale, dtype, data):
+    x = (data * scale).astype(dtype)
+    x = np.minimum(x, np.finfo(dtype).max)
+    for kind in (x, gcp.ObservedTensor(np.argwhere(x > 0), x.ravel(), x.shape)):
+        with pytest.raises(DataError, match=r"root mean square .* Choose another unit"):
+            fit_gcp(kind, 1, loss=loss, random_state=0)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "gamma", "rayleigh", "beta-divergence"])
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(2.0**-300, float), (2.0**450, float), (2.0**-45, np.float32), (2.0**45, np.float32)]
+)
+def test_units_in_range_give_the_same_model(loss, scale, dtype, data):
+    x = data.astype(dtype)
+    one = fit_gcp(x, 1, loss=loss, random_state=0)
+    other = fit_gcp(x * dtype(scale), 1, loss=loss, random_state=0)
+    rtol = 1e-5 if dtype is float else 3e-3
+    assert_allclose(np.asarray(other.predict(), float) / scale, one.predict(), rtol=rtol)
+    assert_allclose(other.training_deviance_explained, one.training_deviance_explained, rtol=rtol)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gaussian"])
+def test_a_start_with_two_signs_turned_is_the_same_start(loss, data, rng):
+    x = np.round(10 * data)
+    init = [rng.uniform(0.5, 1.5, (n, 2)) for n in x.shape]
+    turned = [-init[0], init[1].copy(), init[2] * np.array([-1.0, 1.0])]
+    turned[1][:, 1] *= -1
+    fits = [fit_gcp(x, 2, loss=loss, init=given, bounds=(0, None)) for given in (init, turned)]
+    assert_allclose(fits[1].weights, fits[0].weights, rtol=1e-12)
+    for a, b in zip(fits[0].factors, fits[1].factors, strict=True):
+        assert_allclose(b, a, atol=1e-12)
