@@ -69,7 +69,8 @@ class FitResult:
         each iteration.
     starts : list of dict
         Of each start: index, objective, converged, status, n_iter, n_eval, seconds, and a trace of at most 100 points
-        (seconds and objective).
+        (seconds and objective). Where a parameter of the loss was estimated, all but the one that is kept ended under
+        its first value.
     settings : dict
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels

@@ -5,8 +5,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import random_factors
+from scipy import stats
 
-from gcp import NegativeBinomial, NegativeBinomialLogit, ParameterError, SparseTensor, fit_gcp, get_loss
+from gcp import (
+    NegativeBinomial,
+    NegativeBinomialLogit,
+    ObservedTensor,
+    ParameterError,
+    SparseTensor,
+    fit_gcp,
+    get_loss,
+    simulate,
+)
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
 from gcp.estimating import fit_estimating_r
 from gcp.solvers.journal import FORGETFUL
@@ -43,6 +53,102 @@ def test_the_logit_link_too(rng):
             x, 1, loss=NegativeBinomialLogit(r=other), main_effects=True, init=found, random_state=0
         )
         assert log_likelihood(fixed, x) < best
+
+
+def score(result, x, w):
+    """Derivative of SciPy's log-likelihood in log r, the factors as they are; and minus its second derivative."""
+    m = result.model_values()
+    p = 1 / (1 + (m if result.loss.model_domain.low == 0 else np.exp(m)))
+
+    def likelihood(log_r):
+        terms = stats.nbinom.logpmf(x, np.exp(log_r), np.minimum(p, 1 - 1e-16))
+        return float(np.sum(np.where(w > 0, terms * w, 0.0)))
+
+    at, step = np.log(result.loss.r), 1e-3
+    low, here, high = (likelihood(at + k * step) for k in (-1, 0, 1))
+    return (high - low) / (2 * step), (2 * here - low - high) / step**2
+
+
+def listed(kind, x, known, w):
+    """The data in one of the ways of giving them, the arguments beside them, and every cell's weight."""
+    ones = np.ones(x.shape)
+    return {
+        "dense": (x, {}, ones),
+        "missing": (x, {"entry_weights": np.where(known, w, 0.0)}, np.where(known, w, 0.0)),
+        "observed": (ObservedTensor(np.argwhere(known), x[known], x.shape), {}, known),
+        "sparse, missing": (
+            SparseTensor(np.argwhere(x), x[x > 0], x.shape, missing=np.argwhere(~known)),
+            {},
+            known,
+        ),
+        "ridge": (x, {"l2_reg": 1.0}, ones),
+        "fixed modes": (x, {"fixed_modes": [0]}, ones),
+        "all fixed": (x, {"fixed_modes": [0, 1, 2]}, ones),
+    }[kind]
+
+
+@pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
+@pytest.mark.parametrize("effects", [False, True], ids=["components", "main effects"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dense",
+        "missing",
+        "observed",
+        "sparse, missing",
+        "ridge",
+        "fixed modes",
+        "all fixed",
+    ],
+)
+def test_the_likelihood_is_level_in_r(loss, effects, kind, rng):
+    """At a joint maximum its derivative in log r is 0, the factors as they are, whatever the link."""
+    drawn, truth = simulate((10, 9, 8), 1 if effects else 2, loss(2.0), random_state=1)
+    x = np.asarray(drawn.values, dtype=float)
+    data, options, w = listed(kind, x, rng.random(x.shape) < 0.9, rng.uniform(0.8, 1.25, x.shape))
+    if "fixed_modes" in options:
+        options["init"] = [truth.factors[0] * truth.weights, *truth.factors[1:]]
+    if effects and kind == "all fixed":
+        return  # there are no modes to have effects
+    if effects:
+        options["main_effects"] = True
+    result = fit_gcp(
+        data,
+        len(truth.weights),
+        loss=loss(r="estimate"),
+        random_state=0,
+        n_threads=1,
+        **options,
+    )
+    slope, curvature = score(result, x, w)
+    assert 0.3 < result.loss.r < 10
+    assert abs(slope) < 1e-2 * np.sqrt(curvature)  # a hundredth of a standard error of log r
+
+
+@pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
+def test_every_start_is_told_of(loss, rng):
+    x = counts(2.0, rng, (10, 8, 6))
+    found = fit_gcp(x, 1, loss=loss(r="estimate"), n_starts=3, random_state=0, n_threads=1)
+    assert [start["start"] for start in found.starts] == [0, 1, 2]
+    assert sum(start["objective"] == found.objective for start in found.starts) == 1
+    assert found.settings["n_starts"] == 3
+
+
+def test_few_rounds(rng):
+    """Fits, of all starts and all r."""
+    rounds = []
+
+    def fit(journal, options):
+        rounds.append(options["loss"].r)
+        return fit_gcp(**options)
+
+    arguments = {"rank": 2, "random_state": 0, "mask": None, "entry_weights": None, "max_seconds": None}
+    for loss in (NegativeBinomial(r="estimate"), NegativeBinomialLogit(r="estimate")):
+        rounds.clear()
+        fit_estimating_r(
+            fit, FORGETFUL, arguments | {"data": counts(2.0, rng, (10, 8, 6)), "loss": loss, "n_starts": 1}
+        )
+        assert len(rounds) <= 10
 
 
 def test_poisson_counts_have_a_large_r(rng):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
-from gcp.cells import check_result
+from gcp.cells import check_result, tensor_of
 from gcp.evaluation import evaluate
 from gcp.result import FitResult
 from gcp.tensors.coerce import in_one_piece
@@ -59,7 +59,7 @@ def log_likelihood(
     Raises
     ------
     ParameterError
-        If the loss is no likelihood (beta-divergences but for beta 0, 1 and 2; custom losses).
+        If the loss is no likelihood (beta-divergences but for beta 0 and 2, and of counts 1; custom losses).
     """
     return _likelihood(result, data, dispersion, mask, entry_weights)[0]
 
@@ -98,6 +98,18 @@ def n_parameters(result: FitResult) -> int:
     """
     check_result(result)
     return dimension(Structure.of(result)) + len(result.settings.get("estimated", {}))
+
+
+def saturation(result: FitResult, data: Any) -> str:
+    """A sentence if a model has as many parameters as the data have known cells, else nothing."""
+    tensor = tensor_of(result, data)
+    count, cells = n_parameters(result), tensor.n_known
+    if count < cells:
+        return ""
+    return (
+        f"The model is saturated: {count:,} parameters for {cells:,} known cells, so that it can repeat any data. "
+        "How well it fits says nothing; choose a lower rank (gcp.select_rank)."
+    )
 
 
 def _likelihood(

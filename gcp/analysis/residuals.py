@@ -90,7 +90,7 @@ def quantile(
 ) -> FloatArray:
     """Randomised quantile residuals; from whichever tail is the smaller, so that far ones keep their digits."""
     below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
-    if loss.data_domain.integer:
+    if loss.is_discrete:
         v = rng.random(np.shape(x))
         before, rest = loss.cdf(x - 1, m, dispersion), loss.sf(x - 1, m, dispersion)
         below, above = before + v * (below - before), above + (1 - v) * (rest - above)

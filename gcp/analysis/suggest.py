@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,21 +11,31 @@ from numpy.typing import ArrayLike
 from gcp._typing import FloatArray
 from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
-from gcp.cells import known_cells
+from gcp.cells import Cells, known_cells
 from gcp.errors import DomainError
 from gcp.fit import fit_in_series
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.registry import available_losses, get_loss
 from gcp.objectives.survey import survey
+from gcp.result import FitResult
 from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.sparse import SparseTensor
 
 _GROUPS = 20
-_RAYLEIGH = np.sqrt(4 / np.pi - 1)
-"""Standard deviation of the Rayleigh distribution, in means."""
+_RANKS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 17, 22, 30)
+"""Of the rough models, as far as the caller lets them grow."""
 
-_FEW = 20
-"""Cells for each parameter of the rough model, below which its residuals say little."""
+_FEW = 10
+"""Cells for each parameter of the main effects, below which their residuals say little."""
+
+_FEWEST = 4
+"""The same of the models with components."""
+
+_GAIN = 0.03
+"""Share of the deviance for each degree of freedom, below which one more step of the rank brings nothing."""
+
+_CALM = 0.7
+"""Squared residuals, in those of Poisson counts, below which whole numbers are no counts."""
 
 _HEAVY = 6.0
 """Kurtosis of residuals (3 for the normal distribution) from which a Gaussian loss follows its outliers."""
@@ -70,7 +81,7 @@ class LossSuggestions(NamedTuple):
 
 def suggest_loss(
     data: Any,
-    rank: int = 3,
+    rank: int = 10,
     *,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
@@ -83,7 +94,7 @@ def suggest_loss(
     data, mask, entry_weights
         As for `fit_gcp`.
     rank : int
-        Components of the rough model that separates expectations from variation.
+        Most components of the rough models that separate expectations from variation.
     random_state : int
         Decides its start.
 
@@ -93,10 +104,13 @@ def suggest_loss(
 
     Notes
     -----
-    A rough model is fitted (beta-divergence with beta = 1 to data that are nowhere negative, Gaussian to others), and
-    the mean squared residuals of 20 groups of cells are compared with their mean expectations: the slope between the
-    logarithms is the power of the variance. Of counts the Poisson model is tested by `dispersion_test`. A rule of
-    thumb: with too few components structure looks like variation.
+    Rough models are fitted (Poisson to counts, beta-divergence with beta = 1 to other data that are nowhere negative,
+    Gaussian to others), of main effects alone and then of more and more components beside them, until these bring
+    nothing, or there are fewer than 4 cells for each parameter. Of counts the Poisson model is tested by
+    `dispersion_test`; whole numbers that vary less than counts (ratings) are none. Of other data the mean squared
+    residuals of 20 groups of cells are compared with their mean expectations: the slope between the logarithms is the
+    power of the variance. Gamma and Rayleigh are compared by their likelihood. A rule of thumb: structure that no
+    model of this kind has looks like variation.
     """
     tensor = in_one_piece(data, mask, entry_weights)
     refused = {name: _refusal(tensor, name) for name in available_losses()}
@@ -137,7 +151,8 @@ def _binary(tensor: Any, refused: dict[str, str]) -> LossSuggestions:
 
 
 def _real(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:
-    cells, _, residual = _rough(tensor, rank, seed, "gaussian")
+    *_, result = _models(tensor, rank, seed, "gaussian")
+    cells, _, residual = _residuals(result, tensor)
     square = np.average(residual**2, weights=cells.w)
     kurtosis = float(np.average(residual**4, weights=cells.w) / square**2) if square > 0 else 3.0
     said = f"residuals have kurtosis {kurtosis:.1f} (3 for the normal distribution)"
@@ -149,37 +164,66 @@ def _real(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSug
 
 
 def _nonnegative(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:
-    cells, mean, residual = _rough(tensor, rank, seed, BetaDivergence(beta=1.0))
-    power, spread = _power(mean, residual, cells.w)
-    said = f"the variance grows like the mean to the power {power:.1f}"
     if not refused["poisson"]:
-        rough = _quiet(tensor, rank, seed, "poisson")
-        if len(cells.x) < _FEW * n_parameters(rough):
-            reason = f"counts; {len(cells.x):,} cells are too few to tell extra variation from structure"
-            return _collected(
-                "poisson", power, dict.fromkeys(("poisson", "poisson-log"), reason), refused, said
-            )
-        test = dispersion_test(rough, tensor)
-        if test.p_value < 0.01:
-            reason = f"counts that vary more than Poisson ones (let the fit estimate r); {said}"
-            names = ("negative-binomial", "negative-binomial-logit")
-            return _collected(names[0], power, dict.fromkeys(names, reason), refused, said)
-        reason = f"counts that vary no more than Poisson ones; {said}"
-        return _collected(
-            "poisson",
-            power,
-            dict.fromkeys(("poisson", "poisson-log"), reason),
-            refused,
-            "Poisson is wide enough",
-        )
-    if power >= 1.5 and not refused["gamma"]:
-        if abs(spread / _RAYLEIGH - 1) < 0.1:
-            reason = f"{said}, and the standard deviation is {spread:.2f} of it, as of Rayleigh data (0.52)"
+        return _counts(tensor, rank, seed, refused)
+    *_, result = _models(tensor, rank, seed, BetaDivergence(beta=1.0))
+    cells, mean, residual = _residuals(result, tensor)
+    power, error = _power(mean, residual, cells.w)
+    said = f"the variance grows like the mean to the power {power:.1f}"
+    if power - 2 * error >= 0.5 and power >= 1.5 and not refused["gamma"]:
+        inside = mean > 0
+        x, m, w = cells.x[inside], mean[inside], cells.w[inside]
+        gamma, rayleigh = get_loss("gamma"), get_loss("rayleigh")
+        phi = gamma.estimate_dispersion(x, m, w)
+        gain = float(w @ (rayleigh.log_likelihood(x, m) - gamma.log_likelihood(x, m, phi)))
+        if gain > 0:
+            reason = f"{said}, and the likelihood of Rayleigh data is larger by {gain:.0f} than of gamma data"
             return _collected("rayleigh", power, {"rayleigh": reason, "gamma": said}, refused, said)
         return _collected("gamma", power, {"gamma": said}, refused, said)
-    if power >= 0.5:
+    if power - 2 * error >= 0.5:
         return _collected("beta-divergence", power, {"beta-divergence": said + ": beta = 1"}, refused, said)
     return _collected("gaussian", power, {"gaussian": said}, refused, said)
+
+
+def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:
+    names = ("poisson", "poisson-log")
+    for result in _models(tensor, rank, seed, "poisson"):
+        cells, mean, residual = _residuals(result, tensor)
+        power = _power(mean, residual, cells.w)[0]
+        said = f"the variance grows like the mean to the power {power:.1f}"
+        test = dispersion_test(result, tensor)
+        ratio = float(cells.w @ residual**2 / max(cells.w @ mean, 1e-300))
+        if test.statistic < -4 and ratio < _CALM:
+            reason = f"whole numbers, but they vary by {ratio:.2f} of what counts would, as ratings do"
+            return _collected("gaussian", power, {"gaussian": reason}, refused, reason)
+        if result.rank == 0 and len(cells.x) < _FEW * n_parameters(result):
+            reason = f"counts; {len(cells.x):,} cells are too few to tell extra variation from structure"
+            return _collected("poisson", power, dict.fromkeys(names, reason), refused, said)
+        if test.p_value >= 0.01:
+            break
+    if test.p_value < 0.01:
+        reason = f"counts that vary more than Poisson ones (let the fit estimate r); {said}"
+        names = ("negative-binomial", "negative-binomial-logit")
+        return _collected(names[0], power, dict.fromkeys(names, reason), refused, said)
+    reason = f"counts that vary no more than Poisson ones; {said}"
+    return _collected("poisson", power, dict.fromkeys(names, reason), refused, "Poisson is wide enough")
+
+
+def _models(tensor: Any, most: int, seed: int, loss: Any) -> Iterator[FitResult]:
+    """Main effects, and more and more components beside them, until these bring nothing or cells are too few."""
+    last = np.inf
+    for rank in _RANKS:
+        if rank > most:
+            return
+        result = _quiet(tensor, rank, seed, loss)
+        left = tensor.n_known - n_parameters(result)
+        if rank and tensor.n_known < _FEWEST * n_parameters(result):
+            return
+        yield result
+        each = (result.objective - result.saturated_objective) / max(left, 1)
+        if each > (1 - _GAIN) * last:
+            return
+        last = each
 
 
 def _collected(
@@ -193,20 +237,20 @@ def _collected(
     return LossSuggestions(best, power, found)
 
 
-def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> Any:
-    return fit_in_series(tensor, rank, loss=loss, n_iter_max=100, tol=1e-6, random_state=seed)
+def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> FitResult:
+    options = {"n_iter_max": 100, "tol": 1e-6, "random_state": seed}
+    return fit_in_series(tensor, rank, loss=loss, main_effects=True, **options)
 
 
-def _rough(tensor: Any, rank: int, seed: int, loss: Any) -> tuple[Any, FloatArray, FloatArray]:
-    """Cells, their expectations under a rough model, and residuals."""
-    result = _quiet(tensor, rank, seed, loss)
+def _residuals(result: FitResult, tensor: Any) -> tuple[Cells, FloatArray, FloatArray]:
+    """Cells, their expectations and residuals."""
     cells = known_cells(result, tensor)
     mean = result.loss.mean(cells.m)
     return cells, mean, cells.x - mean
 
 
 def _power(mean: FloatArray, residual: FloatArray, w: FloatArray) -> tuple[float, float]:
-    """Slope of log variance in log mean over groups, and the standard deviation in means."""
+    """Slope of log variance in log mean over groups, and its standard error."""
     keep = mean > 0
     order = np.argsort(mean[keep], kind="stable")
     mean, square, w = mean[keep][order], residual[keep][order] ** 2, w[keep][order]
@@ -215,7 +259,12 @@ def _power(mean: FloatArray, residual: FloatArray, w: FloatArray) -> tuple[float
     weight = np.add.reduceat(w, first)
     means, variances = (np.add.reduceat(w * a, first) / weight for a in (mean, square))
     good = (means > 0) & (variances > 0)
-    if good.sum() < 2 or np.ptp(np.log(means[good])) < 0.1:
-        return 0.0, float(np.sqrt(np.sum(w * square) / np.sum(w * mean**2)))
-    slope = np.polyfit(np.log(means[good]), np.log(variances[good]), 1)[0]
-    return float(slope), float(np.sqrt(np.mean(variances[good] / means[good] ** 2)))
+    spread = np.log(means[good])
+    if good.sum() < 3 or np.ptp(spread) == 0:
+        return 0.0, np.inf
+    (slope, level), away = (
+        np.polyfit(spread, np.log(variances[good]), 1),
+        np.sum((spread - spread.mean()) ** 2),
+    )
+    rest = np.log(variances[good]) - slope * spread - level
+    return float(slope), float(np.sqrt(np.sum(rest**2) / (len(rest) - 2) / away))

@@ -12,6 +12,7 @@ from gcp._typing import Array, FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.likelihood import density_scale
 from gcp.cells import Cells, check_result, known_cells, tensor_of
+from gcp.domain import POSITIVE
 from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
 from gcp.losses.base import Loss
@@ -315,7 +316,7 @@ def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Ge
     """Data from the distribution of the loss, with the dispersion that the data have."""
     if dispersion is None:
         return loss.sample(m, rng).astype(float)
-    if loss.name == "gamma":
+    if loss.data_domain == POSITIVE:  # gamma, or beta = 0
         return rng.gamma(1 / dispersion, dispersion * np.maximum(m, 1e-300))
     return rng.normal(m, np.sqrt(dispersion))
 

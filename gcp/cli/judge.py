@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
 def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     """Numbers by name, as far as the loss has them."""
     from gcp.analysis import binary_scores, deviance, dispersion_test, information_criteria
+    from gcp.analysis.likelihood import saturation
 
     of = deviance(result, tensor)
     found: dict[str, Any] = {
@@ -51,6 +52,8 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
         "null_deviance": of.null_deviance,
         "deviance_explained": of.explained,
     }
+    if note := saturation(result, tensor):
+        found["note"] = note
     try:
         criteria = information_criteria(result, tensor)
     except ParameterError:  # no likelihood

@@ -96,6 +96,11 @@ class Loss(ABC):
         )
 
     @property
+    def is_discrete(self) -> bool:
+        """Whether the distribution is one of counts."""
+        return self.data_domain.integer
+
+    @property
     def params(self) -> tuple[float, ...]:
         """The numbers that the formulas take after (x, m), in the order of the fields."""
         values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from gcp._typing import Array, FloatArray
 from gcp.checks import floats, is_real, show
@@ -17,6 +16,7 @@ from gcp.errors import ParameterError
 from gcp.formula import Formula
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.gamma import Gamma
+from gcp.losses.gaussian import Gaussian
 from gcp.losses.poisson import Poisson
 from gcp.losses.registry import register
 
@@ -26,8 +26,8 @@ from gcp.losses.registry import register
 class BetaDivergence(Loss):
     """Beta divergence, the quasi-likelihood of variance function m**(2 - beta).
 
-    - **Distribution:** mean m, variance m**(2 - beta); as densities here beta = 0 (exponential), 1 (Poisson) and
-      2 (normal, variance 1)
+    - **Distribution:** mean m, variance m**(2 - beta) times a dispersion; as densities here beta = 0 (gamma), 1
+      (Poisson, of counts only) and 2 (normal)
     - **Link:** m is the mean (identity)
     - **Loss:** f(x, m) = m**beta / beta - x m**(beta - 1) / (beta - 1), m shifted by eps, with the limits
       log(m) + x / m at beta = 0 and m - x log(m) at beta = 1
@@ -112,26 +112,55 @@ class BetaDivergence(Loss):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(-(x**self.beta) / (self.beta * (self.beta - 1)))
 
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the distribution is one of counts."""
+        return self.beta == 1
+
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """For beta = 0, 1 and 2, where a density exists; `ParameterError` otherwise."""
+        """For beta = 0 and 2, and of counts 1, where a density exists; `ParameterError` otherwise."""
         x = floats("x", x)
-        if self.beta == 0:
-            return Gamma().log_normalizer(x)
-        if self.beta == 1:
-            return Poisson().log_normalizer(x)
+        same = self._same(x)
         if self.beta == 2:
             return 0.5 * x * x + 0.5 * np.log(2 * np.pi)
-        return super().log_normalizer(x)
+        return super().log_normalizer(x) if same is None else same.log_normalizer(x)
+
+    def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
+        """Log-density; `dispersion` is that of the gamma (beta = 0) or the variance (beta = 2), 1 by default."""
+        same = self._same(floats("x", x))
+        if same is None or self.beta == 1:
+            return super().log_likelihood(x, m, dispersion)
+        return same.log_likelihood(x, m, 1.0 if dispersion is None else dispersion)
+
+    def dispersion_from(self, mean_deviance: float) -> float | None:
+        """Of the gamma or normal distribution."""
+        same = {0.0: Gamma(), 2.0: Gaussian()}.get(self.beta)
+        return None if same is None else same.dispersion_from(mean_deviance)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
-        """For beta = 0, 1 and 2, where there is a distribution; `ParameterError` otherwise."""
-        self._no_dispersion(dispersion)
-        if self.beta == 2:
-            return ndtr(x - m), ndtr(m - x)
-        if self.beta in (0, 1):
-            same: Loss = Gamma() if self.beta == 0 else Poisson()
-            return same.cdf(x, m), same.sf(x, m)
-        return super()._tails(x, m, dispersion)
+        """Where there is a density; `ParameterError` otherwise."""
+        same = self._same(x)
+        if same is None:
+            return super()._tails(x, m, dispersion)
+        scale = 1.0 if dispersion is None and self.beta == 2 else dispersion
+        return same.cdf(x, m, scale), same.sf(x, m, scale)
+
+    def _same(self, x: FloatArray) -> Loss | None:
+        """A loss of the same density.
+
+        Raises
+        ------
+        ParameterError
+            Data that are not counts at beta = 1.
+        """
+        if self.beta == 1 and (fractions := x[x != np.floor(x)]).size:
+            raise ParameterError(
+                "The beta-divergence loss with beta = 1 has a likelihood for counts only, as Poisson: found "
+                f"{float(fractions[0])!r}. Of other data it is a divergence without a distribution: use "
+                'deviance(x, m), or loss="gamma".'
+            )
+        same: dict[float, Loss] = {0.0: Gamma(self.eps), 1.0: Poisson(self.eps), 2.0: Gaussian()}
+        return same.get(self.beta)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson at beta = 1, else gamma, of mean m and variance m**(2 - beta).

@@ -16,6 +16,7 @@ from gcp.analysis import (
     dispersion_test,
     information_criteria,
 )
+from gcp.analysis.likelihood import saturation
 from gcp.domain import BINARY
 from gcp.errors import GcpError, ParameterError
 from gcp.normal_form import share_in_words
@@ -69,7 +70,7 @@ def quality(result: FitResult, tensor: Any) -> str:
 
 def _warnings(result: FitResult, tensor: Any) -> list[str]:
     """What a reader has to know before the components are believed."""
-    found = []
+    found = [paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
     if result.loss.name in ("poisson", "poisson-log"):
         try:
             test = dispersion_test(result, tensor)

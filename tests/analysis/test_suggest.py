@@ -70,3 +70,39 @@ def test_small_tables_of_counts_are_left_to_poisson():
     found = suggest_loss(gcp.datasets.load_titanic())
     assert found.best == "poisson"
     assert "too few" in found.suggestions[0].reason
+
+
+def ratings(rng):
+    """Whole numbers from 1 to 5 with a variance below a third of the mean."""
+    subs = np.unique(np.column_stack([rng.integers(0, 300, 4000), rng.integers(0, 100, 4000)]), axis=0)
+    stars = np.clip(np.round(3.6 + rng.normal(size=len(subs))), 1, 5)
+    return gcp.ObservedTensor(subs, stars, (300, 100))
+
+
+def planted(rank, rng, positive=True):
+    draw = (lambda n: rng.gamma(1.0, 1.0, (n, rank))) if positive else (lambda n: rng.normal(size=(n, rank)))
+    return full([draw(n) for n in SHAPE])
+
+
+HARD = {
+    "ratings": (ratings, "gaussian"),
+    "504 counts of variance 10 means": (
+        lambda rng: rng.negative_binomial(1, 0.1, (9, 8, 7)),
+        "negative-binomial",
+    ),
+    "300 counts of variance 10 means": (
+        lambda rng: rng.negative_binomial(1, 0.1, (10, 6, 5)),
+        "negative-binomial",
+    ),
+    "504 Poisson counts": (lambda rng: rng.poisson(3.0, (9, 8, 7)), "poisson"),
+    "normal with an offset": (lambda rng: 50 + planted(2, rng, False) + rng.normal(size=SHAPE), "gaussian"),
+    "lognormal": (lambda rng: (planted(2, rng) + 0.1) * rng.lognormal(0, 0.5, SHAPE), "gamma"),
+    "Poisson of rank 6": (lambda rng: rng.poisson(planted(6, rng)), "poisson"),
+    "normal of rank 6": (lambda rng: planted(6, rng, False) + rng.normal(size=SHAPE), "gaussian"),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_structure_is_not_taken_for_variation_nor_ratings_for_counts(name, rng):
+    draw, expected = HARD[name]
+    assert suggest_loss(draw(rng)).best == expected

@@ -43,7 +43,8 @@ REAL_MODEL = [loss for loss in LOSSES if loss.model_domain.low < 0]
 @pytest.mark.parametrize("loss", [a for a in WITH_DENSITY if getattr(a, "beta", 0) != -1], ids=short)
 def test_tails_are_scipys(loss, rng):
     x, m = interior_points(loss, 50, rng)
-    x = np.concatenate([x, x - 1 if loss.data_domain.integer else x + 3, [-1.0]])
+    x = np.floor(x) if loss.is_discrete else x
+    x = np.concatenate([x, x - 1 if loss.is_discrete else x + 3, [-1.0]])
     m = np.concatenate([m, m, m[:1]])
     expected = density(loss)(m)
     assert_allclose(loss.cdf(x, m), expected.cdf(x), rtol=1e-10, atol=1e-300)
@@ -242,8 +243,7 @@ def test_poisson_deviance_by_hand():
 @pytest.mark.parametrize("loss", [loss for loss in WITH_DENSITY if getattr(loss, "beta", 0) != -1], ids=short)
 def test_log_likelihood_has_every_constant(loss, rng):
     x, m = interior_points(loss, 100, rng)
-    if loss.name == "beta-divergence" and loss.beta == 1:
-        x = np.floor(x)
+    x = np.floor(x) if loss.is_discrete else x
     assert_allclose(loss.log_likelihood(x, m), log_density(density(loss)(m), x), rtol=1e-8, atol=1e-8)
 
 
@@ -282,7 +282,9 @@ def test_gaussian_dispersion_is_the_weighted_mean_square(rng):
 
 
 @pytest.mark.parametrize(
-    "loss", [loss for loss in LOSSES if loss.name not in ("gaussian", "gamma")], ids=short
+    "loss",
+    [a for a in LOSSES if a.name not in ("gaussian", "gamma") and getattr(a, "beta", 1) not in (0, 2)],
+    ids=short,
 )
 def test_losses_without_dispersion_refuse_one(loss):
     with pytest.raises(ParameterError, match="dispersion"):
