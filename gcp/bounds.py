@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from gcp._typing import Array, Factors, FloatArray
-from gcp.alignment import Side, align
 from gcp.checks import array, floats, show
 from gcp.domain import Interval
 from gcp.errors import ParameterError
-from gcp.labelled import labelled, library_of
-from gcp.labels import ModeLabels, is_unnamed
+from gcp.labelled import factor_by_name, library_of
+from gcp.labels import ModeLabels
 
 Shapes = Sequence[tuple[int, int]]
 
@@ -85,7 +84,7 @@ def resolve(
     floor = 0.0 if domain.low >= 0 else -np.inf
     labels = labels or ModeLabels.default([size for size, _ in shapes])
     lows, highs = (
-        [_by_name(b, s, labels, n) for n, (b, s) in enumerate(zip(side, shapes, strict=True))]
+        [factor_by_name("bounds", b, s, labels, n) for n, (b, s) in enumerate(zip(side, shapes, strict=True))]
         for side in (lows, highs)
     )
     lower = tuple(_fill(b, s, floor, n) for n, (b, s) in enumerate(zip(lows, shapes, strict=True)))
@@ -134,26 +133,6 @@ def _fits(side: Any, shape: tuple[int, int]) -> bool:
     return (
         side is None or library_of(side) in ("pandas", "xarray") or array("bounds", side).shape in ((), shape)
     )
-
-
-def _by_name(side: Any, shape: tuple[int, int], labels: ModeLabels, mode: int) -> Any:
-    """A bound with names as an array in the order of the factor; any other as it is."""
-    own = labelled(side, f"bounds of mode {mode}")
-    if own is None or (len(own.labels.names) == 1 and is_unnamed(own.labels.names[0])):
-        return side
-    what, name = f"bounds of mode {mode}", labels.names[mode]
-    given = Side(what, own.labels, tuple(own.values.shape))
-    second = "component" if name != "component" else "components"
-    coords = [labels.coords[mode], None]
-    for _ in range(2):
-        base = Side(f"the factor of {name!r}", ModeLabels([name, second], coords), shape)
-        found = align(given, base, broadcast=True, error=ParameterError)
-        components = None if found.modes[1] is None else own.labels.coords[found.modes[1]]
-        if (
-            components is not None and components.dtype.kind in "iu"
-        ):  # they are numbered, and so matched by number
-            coords = [labels.coords[mode], np.arange(shape[1])]
-    return np.broadcast_to(np.asarray(found.of_array(own.values)), shape)
 
 
 def _spread(side: Any, ndim: int) -> list[Any]:

@@ -151,7 +151,8 @@ class Job:
         return svd_factors(self.objective, self.rank, self.bounds, rng)
 
     def _given(self) -> list[FloatArray]:
-        factors = given_factors(self.init, self.objective.tensor.shape, self.rank, self.groups)
+        tensor = self.objective.tensor
+        factors = given_factors(self.init, tensor.shape, self.rank, self.groups, tensor.labels)
         factors = self._turned(factors)
         inside = self.bounds.project(factors)
         for mode in self.fixed:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp._typing import Array
+from gcp.alignment import Alignment, Side, align
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels, is_unnamed
 
@@ -92,6 +93,44 @@ def labels_of_xarray(data: Any, what: str) -> ModeLabels:
         )
     coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
     return ModeLabels([str(dim) for dim in data.dims], coords)
+
+
+def factor_by_name(
+    what: str, given: Any, shape: tuple[int, int], labels: ModeLabels | None, mode: int
+) -> Any:
+    """A factor, or numbers shaped like one, in the order of the mode's labels; what has no names as it is.
+
+    Parameters
+    ----------
+    what : str
+        For messages.
+    given : DataFrame, DataArray, Series of the mode or the components, or anything else
+    shape : (I_n, R)
+    labels : ModeLabels or None
+        Of the data.
+    mode : int
+
+    Raises
+    ------
+    ParameterError
+        Other names or labels than the mode's; components are matched by number if they are numbered.
+    """
+    what = f"{what} of mode {mode}"
+    own = labelled(given, what)
+    if labels is None or own is None or (len(own.labels.names) == 1 and is_unnamed(own.labels.names[0])):
+        return given
+    side, name = Side(what, own.labels, tuple(own.values.shape)), labels.names[mode]
+    names = [name, "component" if name != "component" else "components"]
+
+    def found(components: Array | None) -> Alignment:
+        factor = Side(f"the factor of {name!r}", ModeLabels(names, [labels.coords[mode], components]), shape)
+        return align(side, factor, broadcast=True, error=ParameterError)
+
+    alignment = found(None)
+    numbers = None if (second := alignment.modes[1]) is None else own.labels.coords[second]
+    if numbers is not None and numbers.dtype.kind in "iu":
+        alignment = found(np.arange(shape[1]))
+    return np.broadcast_to(np.asarray(alignment.of_array(own.values)), shape)
 
 
 def columns_by_name(table: Any, names: Sequence[str]) -> Any:

@@ -12,6 +12,8 @@ from gcp._typing import Array, FloatArray
 from gcp.bounds import Bounds
 from gcp.errors import ParameterError
 from gcp.kernels.dense import model_values, mttkrps
+from gcp.labelled import factor_by_name
+from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.tensors.dense import DenseTensor
@@ -190,7 +192,11 @@ def svd_factors(
 
 
 def given_factors(
-    init: Any, shape: tuple[int, ...], rank: int, groups: Sequence[tuple[int, ...]]
+    init: Any,
+    shape: tuple[int, ...],
+    rank: int,
+    groups: Sequence[tuple[int, ...]],
+    labels: ModeLabels | None = None,
 ) -> list[FloatArray]:
     """Factors of a CP model: (weights, factors), a `CPTensor`, a list of factors or a `FitResult`.
 
@@ -200,11 +206,18 @@ def given_factors(
     Raises
     ------
     ParameterError
-        If the shapes do not fit the data and the rank, or values are not finite.
+        If the shapes, or labels of frames, do not fit the data and the rank, or values are not finite.
     """
-    weights, factors = _as_model(init)
-    if len(factors) != len(shape):
-        raise ParameterError(f"init has {len(factors)} factors, but the data have {len(shape)} modes.")
+    weights, given = _as_model(init)
+    if len(given) != len(shape):
+        raise ParameterError(f"init has {len(given)} factors, but the data have {len(shape)} modes.")
+    named = (factor_by_name("init", a, (shape[n], rank), labels, n) for n, a in enumerate(given))
+    try:
+        factors = [np.array(a, dtype=float) for a in named]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        raise ParameterError(f"init: the factors are not numeric matrices ({error}).") from None
     for n, (a, size) in enumerate(zip(factors, shape, strict=True)):
         if a.shape != (size, rank):
             raise ParameterError(
@@ -227,7 +240,7 @@ def given_factors(
     return factors
 
 
-def _as_model(init: Any) -> tuple[Array | None, list[FloatArray]]:
+def _as_model(init: Any) -> tuple[Array | None, list[Any]]:
     if hasattr(init, "main_effects"):  # a FitResult: its components
         init = (init.weights, init.with_mean_rows().factors)
     if hasattr(init, "factor_matrices"):  # a pyttb ktensor
@@ -242,10 +255,10 @@ def _as_model(init: Any) -> tuple[Array | None, list[FloatArray]]:
     try:
         if len(init) == 2 and isinstance(init[1], tuple | list):
             weights = None if init[0] is None else np.array(init[0], dtype=float)
-            return weights, [np.array(a, dtype=float) for a in init[1]]
-        return None, [np.array(a, dtype=float) for a in init]
+            return weights, list(init[1])
+        return None, list(init)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"init: the factors are not numeric matrices ({error}).") from None
+        raise ParameterError(f"init: the weights are not numbers ({error}).") from None
 
 
 def match_mean(factors: list[FloatArray], mean: float) -> None:

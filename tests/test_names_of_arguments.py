@@ -57,6 +57,21 @@ def test_a_start_of_other_labels_is_refused(model):
         fit(array().assign_coords(age=[11, 20, 30, 40]), loss="poisson", init=model)
 
 
+def test_factors_in_frames_are_matched(model):
+    frames = [frame.drop(columns="main_effect", errors="ignore") for frame in model.to_frames().values()]
+    options = {"loss": "poisson", "n_iter_max": 1}
+    expected = fit(array(), init=(model.weights, model.factors), **options)
+    others = [frames[0][::-1], frames[1].T, frames[2].iloc[[2, 0, 1], ::-1]]
+    found = fit(array(), init=(model.weights, others), **options)
+    assert found.trace["objective"][0] == expected.trace["objective"][0]
+    with pytest.raises(
+        gcp.ParameterError, match="The label 10 of mode 'age' is in the factor of 'age', but not in init"
+    ):
+        fit(
+            array(), init=(model.weights, [frames[0], frames[1].rename(index={10: 11}), frames[2]]), **options
+        )
+
+
 def test_positions_of_which_nothing_is_known_go_along():
     data = array()
     data[1] = np.nan
@@ -289,6 +304,19 @@ class TestBesideLists:
                 as_tensor(tensor, entry_weights=column)
         with pytest.raises(gcp.DataError, match="'row'"):
             as_tensor(tensor, entry_weights=pd.Series(np.ones(3)).rename_axis("row"))
+
+    def test_vectors_of_modes_are_matched(self, tensor):
+        age = pd.Series([True, False, True, True], index=COORDS["age"])
+        expected = as_tensor(tensor, mask=[None, age.to_numpy(), None]).to_dense().entry_weights
+        for given in (age[::-1], xr.DataArray(age.rename_axis("age"))[::-1]):
+            found = as_tensor(tensor, mask=[None, given, None]).to_dense().entry_weights
+            np.testing.assert_array_equal(found, expected)
+        with pytest.raises(
+            gcp.DataError, match="The label 40 of mode 'age' is in the data, but not in the mask"
+        ):
+            as_tensor(tensor, mask=[None, age[:3], None])
+        with pytest.raises(gcp.DataError, match="The mode 'region' is in the mask of mode 1"):
+            as_tensor(tensor, mask=[None, age.rename_axis("region"), None])
 
     def test_bad_values_are_refused(self, tensor):
         for given, match in (

@@ -40,6 +40,16 @@ def beside(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, .
     return align(side, Side("the data", labels, shape), broadcast=True).of_array(own.values)
 
 
+def beside_mode(name: str, given: Any, labels: ModeLabels | None, mode: int, size: int) -> Any:
+    """A vector in the order of a mode's positions, if it has labels; anything else as it is."""
+    own = named(name, given)
+    if own is None or labels is None:
+        return given if own is None else own.values
+    side = Side(f"the {name} of mode {mode}", own.labels, tuple(own.values.shape))
+    base = Side("the data", ModeLabels([labels.names[mode]], [labels.coords[mode]]), (size,))
+    return align(side, base).of_array(own.values)
+
+
 def named(name: str, given: Any) -> Labelled | None:
     """The array and its labels, if it is of a kind that has some."""
     if isinstance(given, DenseTensor):

@@ -12,8 +12,9 @@ from gcp.alignment import Side, align
 from gcp.errors import DataError
 from gcp.kernels import ordering
 from gcp.labelled import Labelled
+from gcp.labels import ModeLabels
 from gcp.tensors import entries
-from gcp.tensors.companions import check_names, listed_companion, named
+from gcp.tensors.companions import beside_mode, check_names, listed_companion, named
 from gcp.tensors.dense import check_mask, check_weights
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
@@ -48,7 +49,9 @@ def restricted(
         if (own := named(name, given)) is not None:
             tensor = _by_name(tensor, name, own)
             mask, entry_weights = (None, entry_weights) if name == "mask" else (mask, None)
-    masks = None if mask is None or isinstance(mask, ListedTensor) else _masks(mask, tensor.shape)
+    masks = (
+        None if mask is None or isinstance(mask, ListedTensor) else _masks(mask, tensor.shape, tensor.labels)
+    )
     weights = tensor.entry_weights
     if entry_weights is not None and not isinstance(entry_weights, ListedTensor):
         given = entries.checked_weights(entry_weights, len(tensor.values))
@@ -99,7 +102,7 @@ def _by_name(
     )
 
 
-def _masks(mask: Any, shape: tuple[int, ...]) -> list[Array | None]:
+def _masks(mask: Any, shape: tuple[int, ...], labels: ModeLabels | None) -> list[Array | None]:
     expected = (
         f"expected a list of {len(shape)} boolean vectors or None, one for each mode, or a SparseTensor"
     )
@@ -110,7 +113,7 @@ def _masks(mask: Any, shape: tuple[int, ...]) -> list[Array | None]:
         raise DataError(f"mask has {len(mask)} items: {expected}.")
     found: list[Array | None] = []
     for mode, (vector, size) in enumerate(zip(mask, shape, strict=True)):
-        array = None if vector is None else np.asarray(vector)
+        array = None if vector is None else np.asarray(beside_mode("mask", vector, labels, mode, size))
         if array is not None and (array.shape != (size,) or array.dtype.kind != "b"):
             raise DataError(
                 f"mask of mode {mode} has shape {array.shape} and dtype {array.dtype}: expected {size} booleans, "
