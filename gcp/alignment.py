@@ -121,6 +121,10 @@ class Alignment:
         found: Model = replace(
             own,
             factors=[_taken(own.factors[mode], p) for mode, p in rows.items()],
+            fitted_factors=[
+                _taken(own.fitted_factors[mode], p) for mode, p in rows.items() if own.fitted_factors
+            ],
+            row_bounds=[own.row_bounds[mode] for mode in rows if own.row_bounds],
             main_effects=effects,
             unknown=unknown,
             labels=self.of_labels(own.labels),
