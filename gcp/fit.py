@@ -257,11 +257,12 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         checks.function("callback", callback, 1)
     n_starts = checks.whole("n_starts", ask.n_starts)
     method = arguments.solver(ask.solver, ask.n_iter_max, ask.tol, ask.max_seconds)
+    tensor = as_tensor(ask.data, ask.mask, ask.entry_weights)
+    # before anything has a number for each position: subscripts that are identifiers may be very large
+    check_memory(f"A factor column for the shape {tensor.shape}", 8.0 * sum(tensor.shape), _COPIES)
     objective = build_objective(
-        ask.data,
+        tensor,
         ask.loss,
-        mask=ask.mask,
-        entry_weights=ask.entry_weights,
         l2_reg=ask.l2_reg,
         n_threads=ask.n_threads,
         weight_reg=ask.weight_reg,

@@ -123,3 +123,10 @@ def test_values_are_as_before(tmp_path):
     path = tmp_path / "a.tns"
     path.write_text("\n# c\n 1 1 0.5 # d\r\n\r\n2 2 1e3")
     np.testing.assert_array_equal(read_tensor(path).values, [[0.5, 0], [0, 1000]])
+
+
+def test_subscripts_that_are_identifiers_are_refused_before_memory_is_asked_for(tmp_path, capsys):
+    path = tmp_path / "a.tns"
+    path.write_text(f"1 1 2\n{2**50} {2**50} 3\n")
+    assert main(["fit", str(path), "--rank", "2", "--quiet"]) == 2
+    assert "would take 1.8e+04 TB" in capsys.readouterr().err
