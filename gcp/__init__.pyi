@@ -11,6 +11,7 @@ from .errors import FitError as FitError
 from .errors import FormatError as FormatError
 from .errors import GcpError as GcpError
 from .errors import ParameterError as ParameterError
+from .errors import UndeterminedWarning as UndeterminedWarning
 from .estimator import GCP as GCP
 from .fit import fit_gcp as fit_gcp
 from .holdout import hold_out as hold_out

@@ -37,3 +37,7 @@ class ConvergenceWarning(UserWarning):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint cannot be written; the fit goes on without."""
+
+
+class UndeterminedWarning(UserWarning):
+    """Data do not determine what was asked for; NaN stands in its place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gcp.analysis.anomalies import Anomalies, anomalies
 from gcp.analysis.binary import BinaryScores, binary_scores
+from gcp.analysis.bootstrap import Bootstrap, bootstrap
 from gcp.analysis.calibration import Calibration, calibration
 from gcp.analysis.compare import Degeneracy, Match, align, congruence, degeneracies, factor_match_score
 from gcp.analysis.core import core_consistency
@@ -13,7 +14,7 @@ from gcp.analysis.likelihood import InformationCriteria, information_criteria, l
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
-from gcp.analysis.uncertainty import Bootstrap, StandardErrors, bootstrap, standard_errors
+from gcp.analysis.uncertainty import StandardErrors, standard_errors
 
 __all__ = [
     "Anomalies",

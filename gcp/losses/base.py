@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from gcp import checks
 from gcp._typing import Array, FloatArray
+from gcp.checks import floats
 from gcp.domain import REAL, Interval
 from gcp.errors import ParameterError
 from gcp.formula import Formula
@@ -185,6 +186,14 @@ class Loss(ABC):
         Here at the expected datum, which is the same for losses whose second derivative is linear in the datum.
         """
         return self.curvature(self.mean(m), m)
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """Half the expected third derivative, less the covariance of the first two: how variance of m biases it.
+
+        Half of fisher(m) mu'' / mu', with mu(m) the expectation of the sufficient statistic: here 0, of losses whose
+        model is proportional to that.
+        """
+        return np.zeros(floats("m", m).shape)
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""

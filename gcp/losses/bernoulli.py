@@ -86,6 +86,10 @@ class BernoulliLogit(_Bernoulli):
         """m = log(p / (1 - p)); infinite at 0 and 1."""
         return np.asarray(logit(floats("mean", mean)))
 
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """p (1 - p) (1 - 2 p) / 2."""
+        return self.fisher(m) * (expit(-floats("m", m)) - expit(floats("m", m))) / 2
+
 
 @register("bernoulli-odds")
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ class BernoulliOdds(_Bernoulli):
         mean = floats("mean", mean)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(mean / (1 - mean))
+
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """1 / (m (1 + m)**2)."""
+        m = floats("m", m)
+        with np.errstate(divide="ignore", over="ignore"):
+            return 1 / m / (1 + m) / (1 + m)
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """-1 / (m (1 + m)**3)."""
+        return -self.fisher(m) / (1 + floats("m", m))
 
 
 @register("bernoulli-poisson")
@@ -192,3 +206,12 @@ class BernoulliPoisson(_Bernoulli):
         """m = -log(1 - p); infinite at 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return -np.log1p(-floats("mean", mean))
+
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """1 / (exp(m) - 1)."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return 1 / np.expm1(floats("m", m))
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """-1 / (2 (exp(m) - 1))."""
+        return -self.fisher(m) / 2

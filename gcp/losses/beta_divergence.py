@@ -137,6 +137,11 @@ class BetaDivergence(Loss):
         same = {0.0: Gamma(), 2.0: Gaussian()}.get(self.beta)
         return None if same is None else same.dispersion_from(mean_deviance)
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """m**(beta - 2)."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(floats("m", m) ** (self.beta - 2))
+
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """Where there is a density; `ParameterError` otherwise."""
         same = self._same(x)

@@ -80,6 +80,11 @@ class Gamma(Loss):
         """0 for shape 1."""
         return np.zeros(floats("x", x).shape)
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """1 / m**2."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray((1 / floats("m", m)) ** 2)
+
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
         phi = 1.0 if dispersion is None else dispersion

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaln, xlog1py
+from scipy.special import betainc, betaln, digamma, expit, polygamma, xlog1py
 
 from gcp._typing import Array, FloatArray
 from gcp.checks import floats
@@ -21,6 +21,27 @@ from gcp.losses.registry import register
 def _number(r: Any) -> Any:
     """r, or a number in its place while it is to be estimated."""
     return 1.0 if isinstance(r, str) and r == ESTIMATE else r
+
+
+class ShapeTerms(NamedTuple):
+    """What a datum says about r, beside the model entry m; each shaped like m.
+
+    Attributes
+    ----------
+    cross, own : ndarray
+        Fisher information of m and r, and of r.
+    entry_by_both : ndarray
+        By which a covariance of m and r biases the score of m.
+    r_by_entries, r_by_both, r_by_r : ndarray
+        By which the variance of m, their covariance and the variance of r bias the score of r.
+    """
+
+    cross: FloatArray
+    own: FloatArray
+    entry_by_both: FloatArray
+    r_by_entries: FloatArray
+    r_by_both: FloatArray
+    r_by_r: FloatArray
 
 
 class _NegativeBinomial(Loss):
@@ -52,6 +73,23 @@ class _NegativeBinomial(Loss):
         with np.errstate(divide="ignore", invalid="ignore"):
             below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
         return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
+
+    def shape_score(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """Derivative of the log-probability in r, at a given m."""
+        x, odds = floats("x", x), self.mean(m) / self.r
+        return digamma(x + self.r) - digamma(self.r) - np.log1p(odds)
+
+    def shape_terms(self, m: ArrayLike) -> ShapeTerms:
+        """Expectations of products and derivatives of the log-probability's derivatives in m and r."""
+        first, second, mixed, growth = self._log_derivatives(floats("m", m))
+        own, own_by_odds, own_by_r, third = _information_of_r(self.r, self.mean(m) / self.r)
+        return ShapeTerms(
+            first, own, mixed - second, -second / 2, -own_by_odds * growth, -own_by_r - third / 2
+        )
+
+    def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Of log(1 + odds), first and second; the covariance of the second and x's share; d log odds / dm."""
+        raise NotImplementedError
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson draws whose rates are gamma with shape r."""
@@ -110,6 +148,17 @@ class NegativeBinomial(_NegativeBinomial):
         """m = E[x] / r."""
         return floats("mean", mean) / self.r
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """r / (m (1 + m))."""
+        m = floats("m", m)
+        with np.errstate(divide="ignore", over="ignore"):
+            return self.r / m / (1 + m)
+
+    def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        with np.errstate(divide="ignore"):
+            square = 1 / (1 + m) ** 2
+            return 1 / (1 + m), -square, m * square - 1 / m, 1 / m
+
 
 @register("negative-binomial-logit")
 @dataclass(frozen=True)
@@ -159,3 +208,48 @@ class NegativeBinomialLogit(_NegativeBinomial):
         """m = log(E[x] / r); -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(floats("mean", mean) / self.r))
+
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """r / (1 + exp(-m))."""
+        return np.asarray(self.r * expit(floats("m", m)))
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """Half the Fisher information."""
+        return self.fisher(m) / 2
+
+    def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        p = expit(m)
+        return p, p * expit(-m), -p * p, np.ones(m.shape)
+
+
+def _information_of_r(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Information of r in a count, its derivatives in log odds and in r, and the expected third derivative in r.
+
+    The information is the sum over k >= 0 of P(x > k) / (r + k)**2. Smooth in the odds, it is summed at some of them
+    and interpolated.
+    """
+    from scipy.interpolate import CubicSpline
+
+    usable = np.clip(odds, 1e-12, 1e15)
+    low, high = np.log(usable.min(initial=1.0)), np.log(usable.max(initial=1.0))
+    grid = np.linspace(low - 0.1, high + 0.1, 12 + int(8 * (high - low)))
+    step = 1e-4 * r
+    own, third = _sums_of_tails(r, np.exp(grid))
+    by_r = (_sums_of_tails(r + step, np.exp(grid))[0] - _sums_of_tails(r - step, np.exp(grid))[0]) / (
+        2 * step
+    )
+    spline = CubicSpline(grid, np.stack([own, by_r, third], axis=1))
+    values, slopes = spline(np.log(usable)), spline(np.log(usable), 1)
+    return values[..., 0], slopes[..., 0], values[..., 1], values[..., 2]
+
+
+def _sums_of_tails(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sums over k >= 0 of P(x > k) / (r + k)**2 and of 2 P(x > k) / (r + k)**3, from some hundred k."""
+    largest = float(odds.max())
+    last = r * largest + 40 * (1 + largest) + 12 * np.sqrt(r * largest * (1 + largest))
+    k = np.unique(np.concatenate([np.arange(128), np.floor(np.geomspace(128, max(last, 129), 800))]))
+    tail = betainc(k[:, None] + 1, r, odds / (1 + odds))
+    between = (tail[1:] + tail[:-1]) / 2  # k to the next but one: the tails fall evenly there
+    between[:127] = tail[:127]
+    square, cube = polygamma(1, r + k), -polygamma(2, r + k)
+    return (square[:-1] - square[1:]) @ between, (cube[:-1] - cube[1:]) @ between

@@ -90,6 +90,11 @@ class Poisson(Loss):
         """log(x!)."""
         return np.asarray(gammaln(floats("x", x) + 1))
 
+    def fisher(self, m: ArrayLike) -> FloatArray:
+        """1 / m."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return 1 / floats("m", m)
+
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
         return tails(x, self.mean(m))
@@ -154,6 +159,10 @@ class PoissonLog(Loss):
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(x!)."""
         return np.asarray(gammaln(floats("x", x) + 1))
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """exp(m) / 2."""
+        return self.mean(m) / 2
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)

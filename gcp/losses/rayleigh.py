@@ -90,7 +90,13 @@ class Rayleigh(Loss):
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """4 / m**2."""
-        return self._evaluate(self.weight, np.zeros(floats("m", m).shape), m)
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray((2 / floats("m", m)) ** 2)
+
+    def leverage_bias(self, m: ArrayLike) -> FloatArray:
+        """2 / m**3: the statistic is x**2, and its expectation grows like m**2."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return 2 / floats("m", m) ** 3
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)

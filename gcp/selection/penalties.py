@@ -72,7 +72,7 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
         curvature += float(np.sum(weights)) * float(loss.fisher(np.array([m]))[0])
     cells = float(np.prod(shape, dtype=float))
     noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
-    dispersion = squares / curvature if curvature > 0 else 1.0
+    dispersion = squares / curvature if 0 < curvature < np.inf else 1.0
     return float(np.nan_to_num(noise, posinf=0.0)), float(np.nan_to_num(dispersion, nan=1.0, posinf=1.0))
 
 

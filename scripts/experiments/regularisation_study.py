@@ -185,7 +185,7 @@ def marginal_likelihood(problem, factors, effects, rounds=12):
             break
         factors = balanced(factors)
         m = problem.model(factors, effects, known)
-        weight = np.nan_to_num(np.maximum(problem.loss.fisher(m), 0.0))
+        weight = np.nan_to_num(np.maximum(problem.loss.fisher(m), 0.0), posinf=0.0)
         freedom, new = 0.0, []
         for n, a in enumerate(factors):
             others = np.prod([b[subs[k]] for k, b in enumerate(factors) if k != n], axis=0)

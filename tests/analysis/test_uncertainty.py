@@ -1,11 +1,24 @@
 """Standard errors against the spread of many fits, closed forms, and the bootstrap against both."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
+from scipy import special, stats
 
-from gcp import Huber, ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss
+from gcp import (
+    Huber,
+    NegativeBinomial,
+    ObservedTensor,
+    ParameterError,
+    SparseTensor,
+    UndeterminedWarning,
+    fit_gcp,
+    get_loss,
+)
 from gcp.analysis import align, bootstrap, standard_errors
 from gcp.datasets import load_titanic
 
@@ -40,7 +53,8 @@ def test_they_are_the_spread_of_many_fits(loss, scale, options, rng):
         fits.append(align(found, fits[0]) if fits else found)
     exact = align(fit_gcp(np.asarray(m), rank, init=factors, tol=1e-13, **options), fits[0])
     at_truth = fit_gcp(x, rank, loss=loss, init=exact, n_iter_max=0, **options)
-    found = standard_errors(at_truth, x, dispersion={"gaussian": 0.5, "gamma": 1.0}.get(loss.name))
+    dispersion = {"gaussian": 0.5, "gamma": 1.0}.get(loss.name)
+    found = standard_errors(at_truth, x, dispersion=dispersion, bias_correction=False)
     ratios = []
     for n in range(3):
         spread = np.std([f.factors[n] for f in fits], axis=0, ddof=1)
@@ -66,17 +80,200 @@ def test_the_mean_of_gaussian_data(rng):
 
 
 def test_kinds_of_data_agree(rng):
-    loss, factors = truth_of("poisson", rng, 3.0)
+    loss, factors = truth_of("poisson", rng, 30.0)
     x = loss.sample(full(factors), rng).astype(float)
     result = fit_gcp(x, 2, loss=loss, random_state=0)
     dense = standard_errors(result, x)
+    assert np.isfinite(dense.weights).all()
     sparse = standard_errors(result, SparseTensor(np.argwhere(x), x[x > 0], SHAPE))
     listed = standard_errors(result, ObservedTensor(np.argwhere(x >= 0), x.ravel(), SHAPE))
-    doubled = standard_errors(result, x, entry_weights=2 * np.ones(SHAPE))
+    plain = standard_errors(result, x, bias_correction=False)  # the bias falls faster than the errors
+    doubled = standard_errors(result, x, entry_weights=2 * np.ones(SHAPE), bias_correction=False)
     for other in (sparse, listed):
         assert_allclose(other.weights, dense.weights, rtol=1e-6)
         assert_allclose(other.factors[1], dense.factors[1], rtol=1e-5)
-    assert_allclose(doubled.weights, dense.weights / np.sqrt(2), rtol=1e-6)
+    assert_allclose(doubled.weights, plain.weights / np.sqrt(2), rtol=1e-6)
+
+
+def matrices(rng):
+    mixed = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 20)) + 0.3 * rng.normal(size=(30, 20))
+    counts = rng.poisson(rng.gamma(2, 1, (30, 2)) @ rng.gamma(2, 1, (2, 20))).astype(float)
+    return {
+        "gaussian": (mixed, 2, {}),
+        "poisson": (counts, 2, {"loss": "poisson"}),
+        "poisson-log": (counts + 5, 2, {"loss": "poisson-log"}),
+        "main effects": (mixed, 1, {"main_effects": True}),
+    }
+
+
+@pytest.mark.parametrize("case", ["gaussian", "poisson", "poisson-log", "main effects"])
+def test_components_that_mix_have_none(case, rng):
+    """Two models of equal entries, components of one mixed: where they differ, no standard error is given."""
+    x, rank, options = matrices(rng)[case]
+    result = fit_gcp(x, rank, random_state=0, tol=1e-12, n_iter_max=3000, **options)
+    a, b = (np.asarray(f, dtype=float) for f in result.factors)
+    a = a * result.weights
+    if case == "main effects":
+        name = result.labels.names[1]
+        effects = {**result.main_effects, name: result.main_effects[name] - 0.05 * b[:, 0]}
+        other = replace(result, factors=[a + 0.05, b], weights=np.ones(1), main_effects=effects)
+    else:
+        turn = np.array([[1.0, 0.02], [-0.01, 1.0]])
+        other = replace(result, factors=[a @ turn, b @ np.linalg.inv(turn).T], weights=np.ones(2))
+    assert_allclose(other.model_values(), result.model_values(), rtol=1e-6, atol=1e-6)
+    with pytest.warns(UndeterminedWarning, match="Not determined by the data"):
+        found = standard_errors(result, x)
+    assert np.isnan(found.weights).all()
+    assert all(np.isnan(e).mean() > 0.4 for e in found.factors)
+    assert "component 0" in found.message
+    (low, _), _ = found.interval()
+    assert np.isnan(low).all()
+
+
+def test_determined_components_are_not_called_mixed(rng):
+    x = rng.normal(size=(8, 7)) + 20 * np.outer(rng.normal(size=8), rng.normal(size=7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UndeterminedWarning)
+        found = standard_errors(fit_gcp(x, 1, random_state=0), x)
+    assert found.message == ""
+    assert np.isfinite(found.weights).all()
+
+
+def test_more_parameters_than_cells_have_none(rng):
+    x = rng.normal(size=(3, 3, 2))
+    with pytest.warns(UndeterminedWarning, match="too few"):
+        found = standard_errors(fit_gcp(x, 4, random_state=0, n_iter_max=50), x)
+    assert np.isnan(found.weights).all()
+
+
+def test_noise_has_none(rng):
+    x = rng.normal(size=(9, 8, 7))
+    with pytest.warns(UndeterminedWarning, match="Too uncertain"):
+        found = standard_errors(fit_gcp(x, 2, random_state=0), x)
+    assert np.isnan(found.weights).any()
+
+
+def test_a_fixed_mode_makes_it_linear_regression(rng):
+    """Of one row, the weights are coefficients times the norms of the regressors."""
+    z, x = rng.normal(size=(50, 2)), rng.normal(size=(1, 50)) + 4
+    result = fit_gcp(x, 2, init=[np.ones((1, 2)), z], fixed_modes=[1], tol=1e-13)
+    found = standard_errors(result, x, dispersion=0.5, bias_correction=False)
+    expected = np.sqrt(0.5 * np.diag(np.linalg.inv(z.T @ z))) * np.linalg.norm(z, axis=0)
+    assert_allclose(found.weights, expected, rtol=1e-6)
+    assert_allclose(found.factors[1], 0.0)
+    assert_allclose(found.factors[0], 0.0, atol=1e-9)
+
+
+def test_tied_modes_count_once(rng):
+    """Of X = w u u', the weight varies by sigma, and u by sigma / (sqrt(2) w) in every direction but its own."""
+    u = rng.uniform(0.5, 1.5, 9)
+    x = np.outer(u, u) * 5 + 0.1 * rng.normal(size=(9, 9))
+    result = fit_gcp((x + x.T) / 2, 1, tied_modes=[(0, 1)], random_state=0, tol=1e-13)
+    found = standard_errors(result, (x + x.T) / 2, dispersion=0.01, bias_correction=False)
+    assert_allclose(found.weights, 0.1, rtol=1e-6)
+    expected = 0.1 / np.sqrt(2) / result.weights[0] * np.sqrt(1 - result.factors[0] ** 2)
+    assert_allclose(found.factors[0], expected, rtol=1e-5)
+    np.testing.assert_array_equal(found.factors[0], found.factors[1])
+
+
+def test_answers_without_their_bias(rng):
+    """Rows of equal logits have closed forms: log((k + 1/2) / (n - k + 1/2)), less the bias of a norm."""
+    n, k = 12, np.array([10, 3, 8])
+    x = (np.arange(n) < k[:, None]).astype(float)
+    ones = np.ones((n, 1))
+    result = fit_gcp(
+        x,
+        1,
+        loss="bernoulli-logit",
+        init=[np.ones((3, 1)), ones],
+        fixed_modes=[1],
+        tol=1e-14,
+        n_iter_max=2000,
+    )
+    found = standard_errors(result, x)
+    a = np.log((k + 0.5) / (n - k + 0.5))
+    p = special.expit(a)
+    c = np.diag(1 / (n * p * (1 - p)))
+    unit, norm = a / np.linalg.norm(a), np.linalg.norm(a)
+    turn = np.eye(3) - np.outer(unit, unit)
+    assert_allclose(found.corrected_weights, np.sqrt(n) * (norm - np.trace(turn @ c) / (2 * norm)), rtol=1e-2)
+    assert_allclose(found.weights, np.sqrt(n * (unit @ c @ unit)), rtol=1e-2)
+    unbiased = unit + (turn @ c @ unit + np.trace(turn @ c) / 2 * unit) / norm**2
+    sign = np.sign(result.factors[1][0, 0])
+    assert_allclose(sign * found.corrected_factors[0][:, 0], unbiased / np.linalg.norm(unbiased), atol=5e-3)
+    plain = standard_errors(result, x, bias_correction=False)
+    assert_allclose(plain.corrected_weights, result.weights)
+    assert found.corrected_weights[0] < plain.corrected_weights[0]
+
+
+def test_an_estimated_r_makes_odds_less_sure(rng):
+    """Of one mean, by the inverse of the 2 x 2 information from SciPy's probabilities."""
+    n, x = 400, rng.negative_binomial(2.0, 0.4, size=(1, 400)).astype(float)
+    known = fit_gcp(
+        x, 1, loss=NegativeBinomial(2.0), init=[np.ones((1, 1)), np.ones((n, 1))], fixed_modes=[1]
+    )
+    result = replace(known, settings={**known.settings, "estimated": {"r": 2.0}})
+    m, counts = float(known.model_values()[0, 0]), np.arange(600.0)
+    p = stats.nbinom(2.0, 1 / (1 + m)).pmf(counts)
+    by_m = counts / m - (2.0 + counts) / (1 + m)
+    by_r = special.digamma(counts + 2.0) - special.digamma(2.0) - np.log1p(m)
+    information = n * np.array([[p @ (a * b) for a in (by_m, by_r)] for b in (by_m, by_r)])
+    found = standard_errors(result, x, bias_correction=False)
+    assert_allclose(found.weights, np.sqrt(n * np.linalg.inv(information)[0, 0]), rtol=1e-5)
+    without = standard_errors(known, x, bias_correction=False)
+    assert_allclose(without.weights, np.sqrt(n / information[0, 0]), rtol=1e-6)
+    calm = replace(result, loss=NegativeBinomial(1e8), weights=result.weights * 2e-8)
+    with pytest.warns(UndeterminedWarning, match="without standard errors|too few for standard errors"):
+        assert np.isnan(standard_errors(calm, x).weights).all()
+
+
+def test_intervals_lie_about_the_corrected_estimates(rng):
+    loss, factors = truth_of("poisson", rng, 30.0)
+    x = loss.sample(full(factors), rng).astype(float)
+    found = standard_errors(fit_gcp(x, 2, loss=loss, init=factors), x)
+    (low, high), columns = found.interval(0.9)
+    assert_allclose((high - low) / 2, stats.norm.ppf(0.95) * found.weights)
+    assert_allclose((high + low) / 2, found.corrected_weights)
+    assert_allclose(columns[1][1] - found.corrected_factors[1], stats.norm.ppf(0.95) * found.factors[1])
+    with pytest.raises(ParameterError, match="level"):
+        found.interval(0.0)
+    with pytest.raises(ParameterError, match="bias_correction"):
+        standard_errors(fit_gcp(x, 2, loss=loss, init=factors), x, bias_correction="yes")
+
+
+def answers(rng, shape, scale):
+    """A logit model of rank 2, and tensors of answers with fits that begin at the truth."""
+    loss = get_loss("bernoulli-logit")
+    factors = [rng.normal(size=(size, 2)) for size in shape]
+    factors[0] *= scale / full(factors).std()
+    norms = [np.linalg.norm(a, axis=0) for a in factors]
+    truth = np.prod(norms, axis=0), [a / norm for a, norm in zip(factors, norms, strict=True)]
+    while True:
+        x = loss.sample(full(factors), rng).astype(float)
+        yield x, truth, align(fit_gcp(x, 2, loss=loss, init=factors, tol=1e-10, n_threads=1), truth)
+
+
+def test_weights_of_answers_are_not_too_large(rng):
+    ratios = []
+    for (x, truth, result), _ in zip(answers(rng, (20, 16, 12), 1.5), range(8), strict=False):
+        found = standard_errors(result, x)
+        ratios.append([result.weights / truth[0], found.corrected_weights / truth[0]])
+    before, after = np.mean(ratios, axis=(0, 2))
+    assert before > 1.1
+    assert abs(after - 1) < 0.4 * (before - 1)
+
+
+@pytest.mark.slow
+def test_intervals_of_answers_hold_the_truth(rng):
+    """Nominal 95 %: binomial limits of 120 intervals of weights, and 4500 of factors that depend on each other."""
+    weights, factors = [], []
+    for (x, truth, result), _ in zip(answers(rng, (30, 25, 20), 2.0), range(60), strict=False):
+        (low, high), columns = standard_errors(result, x).interval()
+        weights.append((low <= truth[0]) & (truth[0] <= high))
+        for (a, b), t in zip(columns, truth[1], strict=True):
+            factors.append(((a <= t) & (t <= b)).ravel())
+    assert 0.89 < np.mean(weights) < 0.99
+    assert 0.93 < np.mean(np.concatenate(factors)) < 0.97
 
 
 def test_entries_at_a_bound_have_none(rng):
@@ -93,7 +290,7 @@ def test_bootstrap_agrees_with_the_standard_errors(rng):
     loss, factors = truth_of("gaussian", rng, 4.0)
     x = loss.sample(full(factors), rng)
     result = fit_gcp(x, 2, init=factors, tol=1e-12)
-    errors = standard_errors(result, x)
+    errors = standard_errors(result, x, bias_correction=False)  # at the fitted model, as the draws
     draws = bootstrap(result, x, 150, random_state=0)
     assert draws.factors[0].shape == (150, 7, 2)
     ratio = np.concatenate(
@@ -121,9 +318,6 @@ def test_bootstrap_draws_from_the_loss(loss, rng):
 
 def test_refusals(rng):
     x = rng.normal(size=(4, 4, 3))
-    tied = fit_gcp(x, 1, tied_modes=[(0, 1)], random_state=0)
-    with pytest.raises(ParameterError, match="untied"):
-        standard_errors(tied, x)
     beta = fit_gcp(np.abs(x), 1, loss=get_loss("beta-divergence", beta=0.5), random_state=0)
     with pytest.raises(ParameterError, match="likelihood"):
         standard_errors(beta, np.abs(x))

@@ -1,5 +1,7 @@
 """Rung 1: each loss against SciPy's densities, finite differences, and hand-worked limits."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from helpers import (
@@ -78,21 +80,94 @@ def test_tails_of_huber_are_integrals_of_its_density(delta):
 
 
 @pytest.mark.parametrize("loss", [a for a in WITH_DENSITY if getattr(a, "beta", 0) != -1], ids=short)
-def test_fisher_information_is_the_expected_squared_slope(loss, rng):
-    """By SciPy's own expectations of f'(x, m)**2."""
+@pytest.mark.parametrize("scale", [1e-7, 1e-3, 1.0, 200.0])
+def test_fisher_information_is_the_expected_squared_score(loss, scale, rng):
+    """By SciPy's probabilities and finite differences of its log-density, far below and above the scale of eps."""
+    loss = loss.with_scale(1.0)
+    positive = loss.model_domain.low == 0
+    scale = min(scale, 1.0) if loss.data_domain.high == 1 else scale  # beyond, SciPy's probabilities are 1
+    models = (
+        scale * interior_points(loss, 4, rng)[1]
+        if positive
+        else np.clip(scale, 0.1, 3.0) * rng.normal(size=4)
+    )
+    for m in models:
+        frozen = density(loss)(m)
+        step = 1e-3 * m if positive and getattr(loss, "beta", 0) != 2 else 1e-3
+        at = [density(loss)(m + k * step) for k in (-2, -1, 1, 2)]
 
-    def squared(x, m, frozen):
-        return frozen.pdf(x) * loss.deriv(x, m) ** 2
+        def squared(x, frozen=frozen, at=at, step=step):
+            far, near = (
+                log_density(at[3], x) - log_density(at[0], x),
+                log_density(at[2], x) - log_density(at[1], x),
+            )
+            return np.exp(log_density(frozen, x)) * ((8 * near - far) / (12 * step)) ** 2
 
+        if isinstance(frozen.dist, stats.rv_discrete):
+            x = np.arange(1 + (1 if loss.data_domain.high == 1 else max(20, frozen.ppf(1 - 1e-15))))
+            expected = np.sum(squared(x))
+        else:
+            ends = frozen.ppf([1e-15, 0.01, 0.5, 0.99, 1 - 1e-15])
+            expected = sum(integrate.quad(squared, a, b)[0] for a, b in pairwise(ends))
+        assert_allclose(loss.fisher(m), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [a for a in WITH_DENSITY if getattr(a, "beta", 0) != -1], ids=short)
+def test_leverage_bias_is_that_of_the_expected_derivatives(loss, rng):
+    """E[f'''] / 2 - E[f' f''], with SciPy's probabilities and a finite difference for f'''."""
     for m in interior_points(loss, 4, rng)[1]:
         frozen = density(loss)(m)
-        low, high = frozen.ppf([1e-15, 1 - 1e-15])
+
+        def both(x, frozen=frozen, m=m):
+            third = central_difference(lambda t: loss.curvature(x, t), np.full(np.shape(x), m))
+            return np.exp(log_density(frozen, x)) * (third / 2 - loss.deriv(x, m) * loss.curvature(x, m))
+
         if isinstance(frozen.dist, stats.rv_discrete):
-            x = np.arange(max(low, 0.0), high + 1)
-            expected = np.sum(frozen.pmf(x) * loss.deriv(x, m) ** 2)
+            x = np.arange(1.0 + (1 if loss.data_domain.high == 1 else max(20, frozen.ppf(1 - 1e-15))))
+            expected = np.sum(both(x))
         else:
-            expected = integrate.quad(squared, low, high, args=(m, frozen), limit=500)[0]
-        assert_allclose(loss.fisher(m), expected, rtol=1e-5)
+            ends = frozen.ppf([1e-15, 0.01, 0.5, 0.99, 1 - 1e-15])
+            expected = sum(integrate.quad(both, a, b)[0] for a, b in pairwise(ends))
+        assert_allclose(loss.leverage_bias(m), expected, rtol=1e-5, atol=1e-6 * float(loss.fisher(m)))
+
+
+@pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
+@pytest.mark.parametrize("r", [0.5, 2.0, 20.0])
+def test_what_counts_say_about_r(loss, r):
+    """Sums over SciPy's probabilities, of derivatives of the log-probability by finite differences or polygamma."""
+    for m in (0.02, 0.7, 3.0):
+        x = np.arange(2000.0)
+        h, k = 1e-3 * m, 1e-3 * r
+
+        def log_p(dm=0.0, dr=0.0, m=m, x=x):
+            return log_density(density(loss(r + dr))(m + dm), x)
+
+        with np.errstate(all="ignore"):
+            p = np.exp(log_p())
+            by_m, by_r = (log_p(h) - log_p(-h)) / (2 * h), (log_p(0, k) - log_p(0, -k)) / (2 * k)
+            by_mm = (log_p(h) - 2 * log_p() + log_p(-h)) / h**2
+        by_rr = special.polygamma(1, x + r) - special.polygamma(1, r)
+        by_rrr = special.polygamma(2, x + r) - special.polygamma(2, r)
+
+        def mean(values, p=p):
+            return float(np.sum(np.where(p > 1e-14, values, 0.0) * p))
+
+        found = loss(r).shape_terms(np.array([m]))
+        by_mr = [-float(loss(r).shape_terms(np.array([m + d])).cross[0]) for d in (-h, h)]
+        by_mmr = (by_mr[1] - by_mr[0]) / (2 * h)
+        assert_allclose(found.cross, mean(by_m * by_r), rtol=1e-5)
+        assert_allclose(found.own, mean(by_r**2), rtol=1e-4)
+        assert_allclose(found.entry_by_both, by_mmr + mean(by_mm * by_r), rtol=1e-4)
+        assert_allclose(found.r_by_entries, by_mmr / 2, rtol=1e-5)
+        assert_allclose(found.r_by_both, mean(by_rr * by_m), rtol=5e-3)
+        assert_allclose(found.r_by_r, mean(by_rrr) / 2 + mean(by_rr * by_r), rtol=2e-3)
+        assert_allclose(loss(r).shape_score(x[:9], m), by_r[:9], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [-1.0, -0.5, 0.5, 1.5, 3.0])
+def test_fisher_information_of_a_beta_divergence_is_one_by_its_variance(beta):
+    m = np.array([1e-6, 0.01, 1.0, 1e4])
+    assert_allclose(BetaDivergence(beta=beta).with_scale(1.0).fisher(m), 1 / m ** (2 - beta), rtol=1e-12)
 
 
 @pytest.mark.parametrize("delta", [0.25, 2.0])

@@ -1,0 +1,264 @@
+"""What data say about the parameters of a model: the Fisher information, and the first-order bias of estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp._typing import Array, FloatArray
+from gcp.cells import Cells
+from gcp.result import FitResult
+
+_CHUNK = 1 << 16
+_AT_BOUND = 1e-7
+"""Entries of a nonnegative factor below this, in its largest, are at the bound."""
+
+_TINY = 1e-300
+
+
+class Layout(NamedTuple):
+    """Where the parameters stand in one vector: factors mode by mode, entries of a row together; main effects; r.
+
+    Components have their whole size in each mode in turn: factors are unit-norm columns times weight**(1 / N). Tied
+    modes share their place.
+
+    Attributes
+    ----------
+    first : list of int
+        Place of each mode's first entry.
+    signs : list of ndarray, shapes (R,)
+        By which a mode's columns differ from those of the mode that it is tied to.
+    effects : dict of int to int
+        Place of the first main effect of a mode.
+    r : int or None
+        Place of the estimated parameter of a negative binomial.
+    free : ndarray of bool
+        Neither fixed nor at a bound.
+    """
+
+    shape: tuple[int, ...]
+    rank: int
+    first: list[int]
+    signs: list[FloatArray]
+    effects: dict[int, int]
+    r: int | None
+    size: int
+    free: Array
+
+    def columns(self, mode: int, r: int) -> Array:
+        """Places of a component's entries in a mode."""
+        return self.first[mode] + np.arange(self.shape[mode]) * self.rank + r
+
+    def factors(self, theta: FloatArray) -> list[FloatArray]:
+        """The factors, whose columns have their whole size."""
+        return [
+            theta[k : k + size * self.rank].reshape(size, self.rank) * sign
+            for k, size, sign in zip(self.first, self.shape, self.signs, strict=True)
+        ]
+
+
+def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
+    """The layout of a model's parameters, and their values."""
+    root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
+    factors = [np.nan_to_num(np.asarray(a, dtype=float)) * root for a in result.factors]
+    leaders = list(range(len(factors)))
+    for group in result.settings["tied_modes"]:
+        for mode in group:
+            leaders[mode] = min(group)
+    first, signs, parts, free, size = [0] * len(factors), [], [], [], 0
+    for n, a in enumerate(factors):
+        signs.append(np.where(np.sum(a * factors[leaders[n]], axis=0) < 0, -1.0, 1.0))
+        first[n] = first[leaders[n]] if leaders[n] < n else size
+        if leaders[n] < n:
+            continue
+        parts.append(a.ravel())
+        moves = np.full(a.shape, n not in result.settings["fixed_modes"])
+        if result.loss.model_domain.low >= 0:
+            moves &= a > _AT_BOUND * a.max(axis=0)
+        free.append(moves.ravel())
+        size += a.size
+    effects = {}
+    for name, vector in result.main_effects.items():
+        effects[result.labels.names.index(name)] = size
+        parts.append(np.asarray(vector, dtype=float) + result.intercept / len(result.main_effects))
+        free.append(np.ones(len(vector), bool))
+        size += len(vector)
+    r = size if "r" in result.settings.get("estimated", {}) else None
+    if r is not None:
+        parts.append(np.array([float(getattr(result.loss, "r"))]))  # noqa: B009
+        free.append(np.ones(1, bool))
+        size += 1
+    layout = Layout(
+        result.shape, result.rank, first, signs, effects, r, size, np.concatenate(free or [np.ones(0, bool)])
+    )
+    return layout, np.concatenate(parts or [np.ones(0)])
+
+
+class _Run(NamedTuple):
+    """Some cells: the model there, and its derivatives in the parameters but r."""
+
+    subs: Array
+    x: FloatArray
+    w: FloatArray
+    rows: list[FloatArray]
+    m: FloatArray
+    value: FloatArray
+    column: Array
+
+    def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
+        """Sparse, shape (cells, size); its rows times weights."""
+        from scipy import sparse
+
+        value = self.value if weights is None else self.value * weights[:, None]
+        pointers = np.arange(0, value.size + 1, value.shape[1])
+        return sparse.csr_array((value.ravel(), self.column.ravel(), pointers), shape=(len(value), size))
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The log-likelihood of cells as a function of the parameters: sums of w l(x, m), l = -f / scale + terms of x.
+
+    Attributes
+    ----------
+    cells : Cells
+        Their model values are not used.
+    loss : Loss
+    scale : float
+        By what f is divided in the log-density.
+    layout : Layout
+    """
+
+    cells: Cells
+    loss: Any
+    scale: float
+    layout: Layout
+
+    def information(self, theta: FloatArray) -> FloatArray:
+        """Expected, J' W J with the entries' Fisher information W; and that of r."""
+        layout, loss = self.layout, self._loss(theta)
+        total = np.zeros((layout.size, layout.size))
+        for run in self._runs(theta):
+            jacobian = run.jacobian(layout.size)
+            weighted = run.jacobian(layout.size, self._fisher(loss, run))
+            total += (jacobian.T @ weighted).toarray()
+            if layout.r is not None:
+                terms = loss.shape_terms(run.m)
+                cross = jacobian.T @ (run.w * terms.cross)
+                total[layout.r] += cross
+                total[:, layout.r] += cross
+                total[layout.r, layout.r] += run.w @ terms.own
+        return total
+
+    def score(self, theta: FloatArray) -> FloatArray:
+        """Derivatives of the log-likelihood."""
+        layout, loss = self.layout, self._loss(theta)
+        total = np.zeros(layout.size)
+        for run in self._runs(theta):
+            total -= run.jacobian(layout.size).T @ (run.w * loss.deriv(run.x, run.m) / self.scale)
+            if layout.r is not None:
+                total[layout.r] += run.w @ loss.shape_score(run.x, run.m)
+        return total
+
+    def change(self, theta: FloatArray, step: FloatArray) -> float:
+        """Largest change of an entry along a step, in units of the entry; of 1, if that is more and it has a sign."""
+        signed = self.loss.model_domain.low < 0
+        largest = 0.0
+        for run in self._runs(theta):
+            size = np.maximum(np.abs(run.m), 1.0) if signed else run.m
+            moved = np.abs(run.jacobian(self.layout.size) @ step)
+            largest = max(largest, float(np.max(moved / size, where=moved > 0, initial=0.0)))
+        return largest
+
+    def biases(self, theta: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The information times the first-order bias of the parameters' maximum-likelihood estimates.
+
+        In two parts: of the likelihood as a function of the entries (and r), and of their curvature in the
+        parameters. Only the first does not depend on how the freedom of scaling is taken away.
+
+        References
+        ----------
+        D. R. Cox, E. J. Snell: A general definition of residuals, Journal of the Royal Statistical Society B 30
+        (1968) 248-275.
+        """
+        layout, loss = self.layout, self._loss(theta)
+        entries, curved = np.zeros(layout.size), np.zeros(layout.size)
+        for run in self._runs(theta):
+            transposed = run.jacobian(layout.size).T
+            spread, turn = _spread(run, covariance), _turn(run, layout, covariance)
+            own = -loss.leverage_bias(run.m) / self.scale * spread
+            if layout.r is not None:
+                k = loss.shape_terms(run.m)
+                along = np.einsum("ij,ij->i", run.value, covariance[layout.r][run.column])
+                own = own + k.entry_by_both * along
+                of_r = k.r_by_entries * spread + k.r_by_both * along
+                of_r = of_r + k.r_by_r * covariance[layout.r, layout.r]
+                entries[layout.r] += run.w @ of_r
+                curved[layout.r] -= run.w @ (0.5 * k.cross * turn)
+            entries += transposed @ (run.w * own)
+            curved -= transposed @ (0.5 * self._fisher(loss, run) * turn)
+        return entries, curved
+
+    def _fisher(self, loss: Any, run: _Run) -> FloatArray:
+        fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
+        return np.where(np.isfinite(fisher), fisher, 0.0) * run.w / self.scale
+
+    def _loss(self, theta: FloatArray) -> Any:
+        """With its estimated parameter at theta."""
+        return self.loss if self.layout.r is None else replace(self.loss, r=float(theta[self.layout.r]))
+
+    def _runs(self, theta: FloatArray) -> Iterator[_Run]:
+        """The cells, some at a time."""
+        layout, cells = self.layout, self.cells
+        factors = layout.factors(theta)
+        low = _TINY if self.loss.model_domain.low >= 0 else -np.inf
+        for start in range(0, len(cells.x), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            subs = cells.subs[part]
+            rows = [a[subs[:, n]] for n, a in enumerate(factors)]
+            m = _product(rows, len(subs), layout.rank).sum(axis=1)
+            values: list[FloatArray] = []
+            columns: list[Array] = []
+            for n, k in enumerate(layout.first):
+                others = _product([row for k, row in enumerate(rows) if k != n], len(subs), layout.rank)
+                values.append(others * layout.signs[n])
+                columns.append(k + subs[:, n, None] * layout.rank + np.arange(layout.rank))
+            for n, k in layout.effects.items():
+                m = m + theta[k + subs[:, n]]
+                values.append(np.ones((len(m), 1)))
+                columns.append(k + subs[:, n, None])
+            value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
+            yield _Run(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
+
+
+def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
+    """Elementwise, of any number of arrays."""
+    total = np.ones((size, rank))
+    for row in rows:
+        total *= row
+    return total
+
+
+def _spread(run: _Run, covariance: FloatArray) -> FloatArray:
+    """Variances of the entries: j' C j."""
+    total = np.zeros(len(run.m))
+    for k in range(run.value.shape[1]):
+        with_k = covariance[run.column[:, k, None], run.column]
+        total += run.value[:, k] * np.einsum("ij,ij->i", run.value, with_k)
+    return total
+
+
+def _turn(run: _Run, layout: Layout, covariance: FloatArray) -> FloatArray:
+    """Trace of the covariance times the second derivatives of an entry in the parameters."""
+    total = np.zeros(len(run.m))
+    at = [k + run.subs[:, n, None] * layout.rank + np.arange(layout.rank) for n, k in enumerate(layout.first)]
+    for n in range(len(at)):
+        for k in range(n):
+            others = _product(
+                [row for i, row in enumerate(run.rows) if i not in (n, k)], len(total), layout.rank
+            )
+            others *= layout.signs[n] * layout.signs[k]
+            total += 2 * np.einsum("ij,ij->i", covariance[at[n], at[k]], others)
+    return total
