@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from gcp import checks
 from gcp._typing import Array, FloatArray
-from gcp.checks import floats
 from gcp.domain import REAL, Interval
 from gcp.errors import ParameterError
 from gcp.formula import Formula
@@ -193,7 +192,7 @@ class Loss(ABC):
         Half of fisher(m) mu'' / mu', with mu(m) the expectation of the sufficient statistic: here 0, of losses whose
         model is proportional to that.
         """
-        return np.zeros(floats("m", m).shape)
+        return np.zeros(checks.floats("m", m).shape)
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
