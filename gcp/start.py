@@ -258,7 +258,7 @@ def _as_model(init: Any) -> tuple[Array | None, list[Any]]:
             return weights, list(init[1])
         return None, list(init)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"init: the weights are not numbers ({error}).") from None
+        raise ParameterError(f"init: the weights and factors are not numeric ({error}).") from None
 
 
 def match_mean(factors: list[FloatArray], mean: float) -> None:
