@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 import gcp
 from gcp import checkpoint as checkpoints
 from gcp import fingerprint, fit_gcp
+from gcp.analysis import log_likelihood
 from gcp.cli import main
 from gcp.solvers.reverse import Routine
 from gcp.solvers.run import Run
@@ -153,7 +154,10 @@ def test_a_fit_that_converged_goes_on_under_another_tolerance(name, rng, tmp_pat
     rough = fit_gcp(data, 2, **(options | {"tol": 1e-2}))
     fine = fit_gcp(data, 2, **options)
     if "sampled" not in name and "adam" not in name:  # whose ends may be polished
-        assert fine.objective < rough.objective
+        if name == "estimated r":  # F drops terms in r, which the two do not share
+            assert log_likelihood(fine, data) > log_likelihood(rough, data)
+        else:
+            assert fine.objective < rough.objective
         assert fine.projected_gradient_norm < rough.projected_gradient_norm
     assert bits(fit_gcp(data, 2, **options)) == bits(fine)
 
