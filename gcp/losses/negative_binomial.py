@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -116,6 +116,10 @@ class NegativeBinomial(_NegativeBinomial):
 
     def __post_init__(self) -> None:
         require_positive(self, r=_number(self.r), eps=self.eps)
+
+    def with_scale(self, scale: float) -> Self:
+        """With `eps` small beside 1, too: the loss knows m and 1 + m apart, and an eps of 1 would make them one."""
+        return super().with_scale(min(scale, 1.0))
 
     @staticmethod
     def f(x: Any, m: Any, r: Any, eps: Any) -> Any:

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 from numpy.testing import assert_allclose
 
-from gcp import BetaDivergence, NegativeBinomial, NegativeBinomialLogit
+from gcp import BetaDivergence, NegativeBinomial, NegativeBinomialLogit, fit_gcp
 
 X = np.array([0.0, 1.0, 7.0, 1e4, 123456789.0, 1e12, 1e14])
 M = np.array([1e-8, 0.3, 5.0, 1e6, 1e10, 3e12, 1e14])
@@ -82,3 +82,12 @@ def test_samples_of_beta_2_are_data_of_beta_2(rng):
         assert_allclose(x.mean(), m, atol=5 / np.sqrt(100_000))
         if m >= 1:
             assert_allclose(x.var(), 1.0, rtol=0.1)
+
+
+def test_a_model_of_counts_up_to_1e12_is_not_0(rng):
+    """An eps in units of the odds alone would exceed 1, and then the model 0 is best of all."""
+    x = np.floor(10.0 ** rng.uniform(0, 12, (6, 5, 4)))
+    result = fit_gcp(x, 1, loss="negative-binomial", random_state=0)
+    assert 0 <= result.training_deviance_explained < 1
+    assert (result.predict() > 0).all()
+    assert result.loss.eps <= 1e-10
