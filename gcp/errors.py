@@ -6,6 +6,8 @@ exception that fits (`ValueError`, `RuntimeError`), so that code written for tho
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GcpError(Exception):
     """Base of all errors raised on purpose by `gcp`."""
@@ -24,7 +26,15 @@ class ParameterError(GcpError, ValueError):
 
 
 class FitError(GcpError, RuntimeError):
-    """A fit could not be started or continued."""
+    """A fit could not be started or continued.
+
+    Attributes
+    ----------
+    result : FitResult or None
+        The best model so far, where it could not be continued.
+    """
+
+    result: Any = None
 
 
 class FormatError(DataError):

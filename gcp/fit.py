@@ -19,7 +19,7 @@ from gcp._typing import Array
 from gcp.bounds import resolve as resolve_bounds
 from gcp.cells import matched
 from gcp.checkpoint import Checkpoint, kept
-from gcp.errors import ConvergenceWarning, ParameterError
+from gcp.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.estimating import fit_estimating_r
 from gcp.io.locks import locked
 from gcp.job import INTERRUPTED, Job, run_starts
@@ -167,7 +167,8 @@ def fit_gcp(
     ParameterError
         Unknown names, arguments out of range or of the wrong shape.
     FitError
-        The objective is not finite at the start.
+        The objective is not finite at the start, or workers or their scheduler are gone; then the error's `result`
+        is the best model so far.
 
     Warns
     -----
@@ -295,7 +296,7 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
         threads.single_threaded_blas(),
     ):
-        outputs, interrupted = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)
+        outputs, cut = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)
     options = {
         "init": arguments.describe(ask.init),
         "n_starts": n_starts,
@@ -310,7 +311,11 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     }
     if isinstance(objective.tensor, PartitionedTensor):
         options["partition"] = objective.tensor.account()
-    return _assemble(job, outputs, interrupted, time.perf_counter() - began, options)
+    result = _assemble(job, outputs, cut is not None, time.perf_counter() - began, options)
+    if isinstance(cut, FitError):
+        cut.result = result
+        raise cut
+    return result
 
 
 def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:

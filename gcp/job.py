@@ -13,7 +13,7 @@ import numpy as np
 from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.effects import MainEffects
-from gcp.errors import ParameterError
+from gcp.errors import FitError, ParameterError
 from gcp.kernels import compilation
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
@@ -194,8 +194,8 @@ def run_starts(
     callback: Callable[[IterationState], bool | None] | None,
     progress: Reporter,
     journal: Journal,
-) -> tuple[list[SolverOutput], bool]:
-    """The outcome of every start, and whether an interrupt cut them short.
+) -> tuple[list[SolverOutput], KeyboardInterrupt | FitError | None]:
+    """The outcome of every start, and what cut them short: an interrupt, or that the fit could not be continued.
 
     With main effects, the additive model comes last, as one more outcome if no start ends below it.
     """
@@ -212,20 +212,20 @@ def run_starts(
             run = partial(_from_start, job, start=start, index=index, solver=solver, watch=watch)
             found = journal.stage(f"start {index}", run, solver, start, repr(job.objective.loss))
             outputs.append(found)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, FitError) as end:
             latest = watch.interrupted()
             if not (outputs or latest):
                 raise
-            return outputs + latest, True
+            return outputs + latest, end
         if found.status == "callback":
             break
     if job.effects is not None and job.rank and outputs[-1].status != "callback":
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         try:
             outputs += _better_additive(job, outputs, left, progress, journal)
-        except KeyboardInterrupt:
-            return outputs, True
-    return outputs, False
+        except (KeyboardInterrupt, FitError) as end:
+            return outputs, end
+    return outputs, None
 
 
 def _from_start(

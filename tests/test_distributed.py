@@ -148,6 +148,45 @@ def test_a_killed_worker_costs_a_computation_and_not_the_fit(counts):
             assert found.objective == expected.objective
 
 
+def test_a_fit_without_scheduler_ends_at_once_with_its_best_model(counts, monkeypatch):
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_threads": 1}
+    here = gcp.fit_gcp(gcp.partition(counts, 2), 2, **options, n_iter_max=7)
+    with processes(2) as own, Client(own, timeout=2) as client:
+        client.wait_for_workers(2)
+        tensor = gcp.partition(counts, client=client)
+
+        def end(state):
+            if state.iteration == 7:
+                own.sync(own.scheduler.close)
+
+        began = time.monotonic()
+        with pytest.raises(gcp.FitError, match="The scheduler is gone") as told:
+            gcp.fit_gcp(tensor, 2, **options, callback=end)
+        assert time.monotonic() - began < 60
+    assert told.value.result.objective == here.objective
+    assert told.value.result.status == "interrupted"
+
+
+def test_a_fit_without_workers_says_so_and_ends_with_its_best_model(counts, monkeypatch):
+    monkeypatch.setattr("gcp.distributed.crew._PATIENCE", 1.0)
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_threads": 1}
+    here = gcp.fit_gcp(gcp.partition(counts, 2), 2, **options, n_iter_max=7)
+    with processes(1) as own, Client(own) as client:
+        client.wait_for_workers(1)
+        tensor = gcp.partition(counts, client=client)
+
+        def end(state):
+            if state.iteration == 7:
+                own.scale(0)
+
+        with (
+            pytest.warns(UserWarning, match="All workers have gone; the fit waits 1 s"),
+            pytest.raises(gcp.FitError, match="Workers were lost") as told,
+        ):
+            gcp.fit_gcp(tensor, 2, **options, callback=end)
+    assert abs(told.value.result.objective - here.objective) < 1e-9 * abs(here.objective)
+
+
 @pytest.mark.parametrize("n_killed", [1, 2])
 def test_killed_workers_and_large_factors(n_killed):
     """Factors of more than 64 kB go by way of a worker; with both workers, all parts are lost."""

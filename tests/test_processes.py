@@ -95,3 +95,27 @@ def test_blas_has_its_threads_again_after_fits_that_fail(many_threads):
         with pytest.raises(ValueError, match="of the callback"):
             gcp.fit_gcp(np.eye(4), 2, random_state=0, callback=ask)
         assert set(blas_threads()) == {2}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("module", ["gcp.cli", "gcp.cli.fit", "numpy", "gcp.kernels.threads"])
+def test_an_interrupt_of_the_imports_ends_the_command_as_any_other(module, tmp_path):
+    done = run(
+        f"""
+        import runpy, signal, sys
+        from importlib.abc import MetaPathFinder
+
+        class Interrupting(MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name == {module!r}:
+                    signal.raise_signal(signal.SIGINT)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.meta_path.insert(0, Interrupting())
+        sys.argv = ["gcp", "suggest", "titanic"]
+        runpy.run_module("gcp", run_name="__main__")
+        """,
+        tmp_path,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "gcp: error: interrupted\n"

@@ -19,7 +19,7 @@ from gcp.cli.output import check_picture, check_target, number, print_json, prin
 from gcp.cli.parsing import Commands, add_command
 from gcp.cli.plot import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
-from gcp.errors import ConvergenceWarning, DataError, DomainError, ParameterError
+from gcp.errors import ConvergenceWarning, DataError, DomainError, FitError, ParameterError
 from gcp.normal_form import share_in_words
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args)
     tensor, cells, test = _data(args)
     with terminated_like_interrupted() as ending, spread(args, tensor, cells) as data:
-        result = _fit(args, data, cells, loss)
+        try:
+            result = _fit(args, data, cells, loss)
+        except FitError as error:
+            if error.result is None or not args.out:
+                raise
+            error.result.save(args.out)
+            raise FitError(f"{error} The best model so far is in {args.out}.") from error
     is_interrupted = result.status == "interrupted"
     if is_interrupted and args.checkpoint:
         print(f"gcp: {result.message}", file=sys.stderr)

@@ -35,8 +35,10 @@ _WATCH = 1.0
 _SHARE = 30.0
 """Seconds of evaluations after which workers that have come get their share of the parts."""
 
-_PATIENCE = 600.0
+_PATIENCE = 60.0
 """Seconds for which a fit waits for a worker to come back when all have gone."""
+
+_NO_SCHEDULER = "The scheduler is gone, or cannot be reached any more: see its log."
 
 _LOST = "Workers were lost again and again, or none came back: see the cluster's log; they may lack memory."
 
@@ -176,7 +178,9 @@ class DaskCrew:
 
     def _gathered(self, submit: Callable[[], list[Future]], n_sent: int) -> list[Any]:
         """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
-        check_connected(self.client)
+        if not self.n_evaluations:  # there is no fit yet that could not be continued
+            check_connected(self.client)
+        self._check_scheduler()
         if time.monotonic() > self._settled + _SHARE:
             self._patiently(self._settle)
         for _ in range(_ATTEMPTS):
@@ -185,6 +189,7 @@ class DaskCrew:
             try:
                 return self._results(futures)
             except (KilledWorker, CancelledError, TimeoutError, CommClosedError):
+                self._check_scheduler()
                 self._patiently(self._settle)
         raise FitError(_LOST)
 
@@ -235,12 +240,33 @@ class DaskCrew:
             try:
                 return ask()
             except (OSError, KeyError, TimeoutError, CancelledError):  # of a worker that has just gone
+                self._check_scheduler()
                 time.sleep(pause)
+            except AttributeError:  # of a client that has lost its scheduler in the meantime
+                self._check_scheduler()
+                raise
             try:
-                self.client.wait_for_workers(1, timeout=_PATIENCE)
+                self._wait_for_workers()
             except TimeoutError:
                 break
         raise FitError(_LOST)
+
+    def _wait_for_workers(self) -> None:
+        """For one, and say so if there is none."""
+        if not threads_of(self.client):
+            text = f"All workers have gone; the fit waits {_PATIENCE:.0f} s for one to come."
+            warnings.warn(text, UserWarning, stacklevel=2)
+        self.client.wait_for_workers(1, timeout=_PATIENCE)
+
+    def _check_scheduler(self) -> None:
+        """Parts are gone with it.
+
+        Raises
+        ------
+        FitError
+        """
+        if self.client.status != "running":
+            raise FitError(_NO_SCHEDULER)
 
     def _count(self, shared: Any, own: Sequence[Any], tops: Any, rows: Any) -> None:
         self.n_evaluations += 1
