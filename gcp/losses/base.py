@@ -33,8 +33,9 @@ class Loss(ABC):
     runs on arrays and, compiled, inside the kernels.
 
     Losses with a field `eps` shift the model by it inside logarithms and denominators, so that m = 0 stays
-    finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model that fits the data's
-    mean once the loss is used on data: results then do not depend on the unit of the data.
+    finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model once the loss is used on
+    data, that of their mean, but at most a million times the least datum above 0: results then do not depend on the
+    unit of the data, and the shift matters to none of them.
     """
 
     name: ClassVar[str] = ""

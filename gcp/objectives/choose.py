@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.checks import show
@@ -13,9 +14,18 @@ from gcp.kernels import compilation, threads
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.survey import survey
+from gcp.objectives.survey import Survey, survey
 from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import as_tensor
+
+_FAR = 1e6
+"""The scale of models, in units of the least datum, at most: then eps is a ten-thousandth of that datum.
+
+Fewer would change eps for draws of one scale: the least of a million exponential ones is a millionth of their mean.
+"""
+
+_SMALLEST = {False: 1e-130, True: 1e-8}
+"""The scale of models, in units of the mean, at least, by whether data are float32: 1 / eps**2 must be a number."""
 
 
 @compilation.interrupts_wait()
@@ -62,9 +72,15 @@ def build_objective(
     tensor = as_tensor(data, mask, entry_weights)
     loss = as_loss(loss)
     facts = survey(tensor, loss)
-    loss = loss.with_scale(float(loss.link(facts.mean)))
+    loss = loss.with_scale(float(loss.link(_scale(facts, tensor.dtype))))
     penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
     return EntrywiseObjective(tensor, loss, facts, penalty, threads.resolve(n_threads))
+
+
+def _scale(facts: Survey, dtype: np.dtype[Any]) -> float:
+    """The mean of the data, or less where it stands far above the least of them, so that eps matters to none."""
+    smallest = _SMALLEST[dtype == np.float32] * facts.mean
+    return min(facts.mean, max(_FAR * facts.least, smallest))
 
 
 def _penalty(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalty:

@@ -15,6 +15,7 @@ from gcp._typing import Factors, FloatArray
 from gcp.checks import matrices
 from gcp.effects import MainEffects
 from gcp.errors import ParameterError
+from gcp.kernels import slices
 from gcp.kernels.rows import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
@@ -28,6 +29,7 @@ from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.crews import Partial
+from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -239,12 +241,12 @@ class EntrywiseObjective:
         )
 
     def row_wise(self) -> RowWise:
-        """The parts of an objective over listed entries whose rows can be updated one by one.
+        """The parts of an objective whose rows can be updated one by one.
 
         Raises
         ------
         ParameterError
-            Dense data, one mode, a formula that does not compile, or zeros without a closed form.
+            Data in parts, one mode, a formula that does not compile, or zeros without a closed form.
         """
         tensor, zero = self.tensor, self.loss.formula.zero
         if isinstance(tensor, SparseTensor) and zero is None:
@@ -253,34 +255,30 @@ class EntrywiseObjective:
                 'which has none. Use solver="sampled-rows".'
             )
         rows = self._rows()
-        assert isinstance(tensor, ListedTensor)
-        is_sparse = isinstance(tensor, SparseTensor)
-        return replace(rows, groups=tensor.groups, zero=zero if is_sparse and zero else (0.0, 0.0))
+        assert isinstance(tensor, ListedTensor | DenseTensor)
+        has_zeros = isinstance(tensor, SparseTensor)
+        return replace(rows, groups=tensor.groups, zero=(has_zeros and zero) or (0.0, 0.0))
 
     def _rows(self) -> RowWise:
         """The problem in rows, without its entries."""
-        found, mode_weights = "", None
+        found = ""
         if isinstance(self.tensor, PartitionedTensor):
             found = "a tensor in parts"
-        elif not isinstance(self.tensor, ListedTensor):
-            found = "a dense tensor"
-        elif self.tensor.ndim < 2:
+        elif len(self.tensor.shape) < 2:
             found = "a tensor of one mode"
+        elif isinstance(self.tensor, DenseTensor) and not slices.fits(self.tensor.shape):
+            found = "slices that are too large to be listed"
         elif not self.loss.formula.compiled:
             found = "a loss whose formula does not compile"
         elif not self.penalty.is_ridge:
             found = "a penalty other than a ridge"
         if found:
-            raise ParameterError(
-                f'Row-wise updates are for lists of entries: found {found}. Use solver="auto".'
-            )
-        if isinstance(self.tensor, SparseTensor):
-            mode_weights = self.tensor.mode_weights
+            raise ParameterError(f'Row-wise updates do not apply here: found {found}. Use solver="auto".')
         return RowWise(
-            (),
+            lambda mode: (),
             self.loss.formula,
             (0.0, 0.0),
-            mode_weights,
+            getattr(self.tensor, "mode_weights", None),
             self.penalty,
             self.n_threads,
             tuple(range(len(self.tensor.shape))),
@@ -311,7 +309,7 @@ class EntrywiseObjective:
         def draw(factors: Factors, n: int) -> RowWise:
             listing = controlled.draw(n, rng)
             zero = controlled.polynomial(formula, *self._split(factors), rng)
-            return replace(rows, groups=[grouped(listing, mode) for mode in rows.free], zero=zero)
+            return replace(rows, groups=lambda mode: [(0, grouped(listing, mode))], zero=zero)
 
         value_and_grad: ValueAndGrad = self.value_and_grad
         if not self.is_exact_affordable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ class RowWise:
 
     Attributes
     ----------
-    groups : sequence of rows.Group
-        The entries in the order of each mode.
+    groups : callable
+        The entries in the order of a mode: groups of whole slices, each with the position of its first.
     formula : Formula
         Of the loss.
     zero : (float, float)
@@ -44,7 +44,7 @@ class RowWise:
         Similar losses that are easier to minimise, the easiest first.
     """
 
-    groups: Sequence[rows.Group]
+    groups: Callable[[int], Iterable[tuple[int, rows.Group]]]
     formula: Formula
     zero: tuple[float, float]
     mode_weights: Sequence[FloatArray] | None
@@ -79,15 +79,13 @@ class RowWise:
         slope : float
             Sum of squares of a - project(a - step * gradient) over the factor, before the update.
         """
-        group, effects = self.groups[mode], self.penalty.effects
+        effects = self.penalty.effects
         components = effects.components(factors) if effects else factors
         vectors = effects.vectors(factors) if effects else []
         rank = components[0].shape[1]
         size = rank + bool(effects)
         columns = self._columns(mode, rank)
         width = vector.padded(size, _DOUBLE)
-        stack = vector.zeros(sum(len(factors[n]) for n in group.others), width, _DOUBLE)
-        np.concatenate([components[n] for n in group.others], out=stack[:, :rank])
         linear, quadratic, constant = moments.of_rows(self.zero, components, vectors, mode, self.mode_weights)
         own = vector.zeros(len(factors[mode]), width, _DOUBLE)
         _take(factors[mode], columns, own)
@@ -98,32 +96,38 @@ class RowWise:
             _take(side, columns, wide)
             limits.append(wide)
         scales = np.empty(0) if self.mode_weights is None else self.mode_weights[mode]
-        found = rows.update(
-            group,
-            rows.RowProblem(
-                stack,
-                np.concatenate([vectors[n] for n in group.others]) if effects else np.empty(0),
-                _padded(linear, width),
-                _padded(quadratic, width),
-                scales,
-                ridge,
-                centre,
-                size,
-            ),
-            own,
-            (limits[0], limits[1]),
-            self.formula,
-            self.zero,
-            step=step,
-            n_threads=self.n_threads,
-        )
+        value = slope = 0.0
+        for first, group in self.groups(mode):
+            part = slice(first, first + len(group.first) - 1)
+            stack = vector.zeros(sum(len(factors[n]) for n in group.others), width, _DOUBLE)
+            np.concatenate([components[n] for n in group.others], out=stack[:, :rank])
+            found = rows.update(
+                group,
+                rows.RowProblem(
+                    stack,
+                    np.concatenate([vectors[n] for n in group.others]) if effects else np.empty(0),
+                    _padded(linear, width),
+                    _padded(quadratic, width),
+                    scales[part],
+                    ridge,
+                    centre,
+                    size,
+                ),
+                own[part],
+                (_part(limits[0], part), _part(limits[1], part)),
+                self.formula,
+                self.zero,
+                step=step,
+                n_threads=self.n_threads,
+            )
+            value, slope = value + found.value, slope + found.slope
         for k, column in enumerate(columns):
             if column is not None:
                 factors[mode][:, column] = own[:, k]
         in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
         constant *= float(np.sum(scales)) if len(scales) else len(own)
         penalty = sum(self.penalty.of_mode(n, a) for n, a in enumerate(factors))
-        return found.value - in_rows + constant + penalty, found.slope
+        return value - in_rows + constant + penalty, slope
 
     def rounding(self, factors: Factors) -> float:
         """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
@@ -167,6 +171,11 @@ def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray)
     for k, column in enumerate(columns):
         if column is not None:
             target[:, k] = source[:, column]
+
+
+def _part(side: FloatArray, part: slice) -> FloatArray:
+    """Of bounds, unless one row stands for all."""
+    return side[part] if len(side) > 1 else side
 
 
 def _padded(array: FloatArray, width: int) -> FloatArray:

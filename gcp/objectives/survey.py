@@ -31,6 +31,8 @@ class Survey:
         Weighted moments of the data.
     saturated_value : float
         Weighted sum of the least values of the loss.
+    least : float
+        The least datum above 0, infinite if there is none.
     known : tuple of ndarray of bool, shapes (I_n,)
         Positions of each mode of which there is an entry.
     """
@@ -39,6 +41,7 @@ class Survey:
     mean: float
     mean_square: float
     saturated_value: float
+    least: float
     known: tuple[Array, ...] = ()
 
     @property
@@ -70,7 +73,8 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         _check_range(math.sqrt(x2 / weight), x1, str(tensor.dtype))
     parts = [part.known for part in found]
     known = tensor.cuts.joined_known(parts) if isinstance(tensor, PartitionedTensor) else parts[0]
-    return Survey(weight, x1 / weight, x2 / weight, saturated, tuple(known))
+    least = min(part.least for part in found)
+    return Survey(weight, x1 / weight, x2 / weight, saturated, least, tuple(known))
 
 
 def _sum(column: tuple[float, ...]) -> float:
@@ -100,9 +104,10 @@ def _check_range(size: float, total: float, dtype: str) -> None:
 
 @dataclass(frozen=True)
 class _Examined:
-    """Sums by block, the first offender (value and subscript), how many there are, and the known positions."""
+    """Sums by block, the least datum above 0, the first that is outside, how many are, and the known positions."""
 
     sums: list[tuple[float, float, float, float]]
+    least: float
     offender: tuple[float, tuple[int, ...]] | None
     n_outside: int
     known: list[Array]
@@ -128,7 +133,7 @@ def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
 def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
-    outside = 0
+    outside, least = 0, math.inf
     for block in tensor.blocks():
         inside = loss.data_domain.contains(block.x)
         if block.weights is not None:
@@ -139,8 +144,9 @@ def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
             first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
         elif first is None:
             sums.append(_sums(block, loss))
+            least = min(least, _least(block))
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
-    return _Examined(sums, offender, outside, tensor.known_positions())
+    return _Examined(sums, least, offender, outside, tensor.known_positions())
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
@@ -150,6 +156,11 @@ def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
             return float(x.size), float(x.sum()), float(x @ x), float(loss.saturated_value(x).sum())
         least = np.where(w == 0, 0.0, loss.saturated_value(x))
         return float(w.sum()), float(w @ x), float(w @ (x * x)), float(w @ least)
+
+
+def _least(block: Block) -> float:
+    counts = block.x > 0 if block.weights is None else (block.x > 0) & (block.weights > 0)
+    return float(block.x.min(initial=math.inf, where=counts))
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:

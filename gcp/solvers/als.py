@@ -16,7 +16,7 @@ from gcp.objectives.least_squares import LeastSquares
 from gcp.solvers import normal
 from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
-from gcp.solvers.run import LARGE_GRADIENT, Options, Run
+from gcp.solvers.run import Method, Run
 
 _NEARNESS = {"float64": 1e-12, "float32": 1e-5}
 """Weight of the factor as it was, in equations that may have no unique solution (see `normal.update`)."""
@@ -26,7 +26,7 @@ _SMALL = {"float64": 1e-6, "float32": 1e-2}
 
 
 @dataclass(frozen=True)
-class ALS(Options):
+class ALS(Method):
     """Alternating least squares, accelerated, for the Gaussian loss on complete data.
 
     Needs data without missing entries and entry weights, no finite bounds and no tied modes. Ridge and fixed modes
@@ -208,7 +208,7 @@ class _Run(Run):
     def finish(self) -> None:
         """Exact values of the outcome."""
         self.evaluate_current()
-        if self.end in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
+        if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
 
     def _state(self) -> IterationState:

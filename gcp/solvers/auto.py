@@ -21,14 +21,16 @@ class Auto(Options):
 
     Of dense data, `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes,
     and `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for
-    everything else. Of lists of entries, `RowNewton` where it applies; of sparse data under a loss without a closed
+    everything else. What has not converged after 300 iterations of it, or has stalled, goes on by `RowNewton` (not
+    with tied modes, data in parts and slices of more than 2**24 cells). Of lists of entries, `RowNewton` where it
+    applies. Where that stalls, `LBFGSB` goes on. Of sparse data under a loss without a closed
     form for zeros, `SampledRowNewton`, and `LBFGSB` from there on if there are at most 2**28 cells. With more of them
     and models of any sign (logit and log links) `Adam`; with tied modes `LBFGSB`, or `Adam`.
 
     Parameters
     ----------
     n_iter_max : int
-        Most iterations, of both methods together.
+        Most iterations, of all methods together.
     tol : float
         Stop when the objective fell, per iteration and on average over the last five, by less than `tol` times
         its excess over the saturated model (one free at every entry). In float32 at least 1e-7.

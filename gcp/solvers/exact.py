@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
 from functools import partial
 
 from gcp._typing import Factors
@@ -14,11 +12,16 @@ from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
-from gcp.solvers.relay import continued, joined, seconds_left
-from gcp.solvers.run import Options
+from gcp.solvers.relay import continued, in_turn, joined, seconds_left
+from gcp.solvers.run import Method, Options
 
 _SWEEPS = 40
 """Sweeps after which alternating least squares counts as slow."""
+
+_SLOW = 300
+"""Iterations after which Gauss-Newton counts as slow; four of five ordinary fits need fewer than 250."""
+
+_ANY = 2**62
 
 
 def minimize(
@@ -36,26 +39,17 @@ def minimize(
     FitError
         If the objective is not finite at the start.
     """
-    if rows.suits(objective):
-        return rows.RowNewton(**vars(options)).solve(objective, start, bounds, callback, journal)
-    if not objective.has_curvature:
-        return LBFGSB(**vars(options)).solve(objective, start, bounds, callback, journal)
-    finisher = PreconditionedLBFGS(**vars(options))
-    if not als.suits(objective, bounds):
-        return finisher.solve(objective, start, bounds, callback, journal)
-    began = time.perf_counter()
-    starter = als.ALS(**{**vars(options), "n_iter_max": min(options.n_iter_max, _SWEEPS)})
-    sweeps = partial(starter.solve, objective, start, bounds, callback)
-    first = journal.stage("als", sweeps, starter, start)
-    if first.status not in ("n_iter_max", "stalled") or first.n_iter >= options.n_iter_max:
-        return first
-    finisher = replace(
-        finisher,
-        n_iter_max=options.n_iter_max - first.n_iter,
-        max_seconds=seconds_left(options.max_seconds, began),
-    )
-    rest = partial(finisher.solve, objective, first.factors, bounds, continued(callback, first))
-    return joined(first, journal.stage("then", rest, finisher, first.factors))
+    every: list[tuple[str, Method, int]] = []
+    if als.suits(objective, bounds):
+        every.append(("als", als.ALS(**vars(options)), _SWEEPS))
+    by_rows = rows.suits(objective)
+    if objective.has_curvature:
+        every.append(("plbfgs", PreconditionedLBFGS(**vars(options)), _SLOW if by_rows else _ANY))
+    if by_rows:
+        every.append(("rows", rows.RowNewton(**vars(options)), _ANY))
+    if by_rows or not objective.has_curvature:
+        every.append(("lbfgsb", LBFGSB(**vars(options)), _ANY))
+    return in_turn(every, objective, start, bounds, callback, journal)
 
 
 def polished(

@@ -12,13 +12,13 @@ from gcp.objectives.base import Objective
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.reverse import Routine
-from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
+from gcp.solvers.run import CONVERGED, NEAR, Method, Run
 
 _MARGIN_ITERATIONS = 100
 
 
 @dataclass(frozen=True)
-class LBFGSB(Options):
+class LBFGSB(Method):
     """L-BFGS-B (Byrd, Lu, Nocedal and Zhu, 1995), as in SciPy.
 
     Parameters
@@ -67,8 +67,8 @@ class LBFGSB(Options):
         run.resume(journal)
         while not run.is_over(journal):
             run.iterate()
-            if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = "" if run.release() else "stalled"
+            if run.stop in ("tol", "precision", "line_search") and run.is_steep():
+                run.stop = "" if run.can_go_on() else "stalled"
                 run.begin(0.0)
         return run.output()
 

@@ -16,7 +16,7 @@ from gcp.solvers.gram import Blocks
 from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.pairs import Pairs
 from gcp.solvers.quadratic import Quadratic
-from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, Options, Run
+from gcp.solvers.run import CONVERGED, NEAR, Method, Run
 
 _FIRST_DAMPING = 0.1
 _LEAST_DAMPING = 1e-8
@@ -54,7 +54,7 @@ _NORMAL = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
-class PreconditionedLBFGS(Options):
+class PreconditionedLBFGS(Method):
     """Gauss-Newton steps, corrected by limited-memory BFGS, in a trust region.
 
     Parameters
@@ -107,8 +107,8 @@ class PreconditionedLBFGS(Options):
         run.resume(journal)
         while not run.is_over(journal):
             run.iterate()
-            if run.stop in ("tol", "precision", "line_search") and run.gradient_norm > LARGE_GRADIENT:
-                run.stop = "" if run.release() else "stalled"
+            if run.stop in ("tol", "precision", "line_search") and run.is_steep():
+                run.stop = "" if run.can_go_on() else "stalled"
                 run.restart()
         return run.output()
 

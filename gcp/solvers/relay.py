@@ -1,11 +1,45 @@
-"""Two methods in turn, as one run."""
+"""Methods in turn, as one run."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from gcp._typing import Factors
+from gcp.bounds import Bounds
+from gcp.objectives.base import Objective
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
+from gcp.solvers.journal import Journal
+from gcp.solvers.run import GAVE_UP, Method
+
+
+def in_turn(
+    methods: Sequence[tuple[str, Method, int]],
+    objective: Objective,
+    start: Factors,
+    bounds: Bounds,
+    callback: Callback | None,
+    journal: Journal,
+) -> SolverOutput:
+    """The outcome of methods, given with a name and the most iterations of each, as one run within their limits.
+
+    Each begins where the one before gave up, if it did.
+    """
+    began, found = time.perf_counter(), None
+    for name, method, most in methods:
+        left, seconds, ask = method.n_iter_max, method.max_seconds, callback
+        if found is not None:
+            if found.status not in GAVE_UP or found.n_iter >= method.n_iter_max:
+                break
+            left, seconds = left - found.n_iter, seconds_left(seconds, began)
+            start, ask = found.factors, continued(callback, found)
+        limited = replace(method, n_iter_max=min(most, left), max_seconds=seconds)
+        output = journal.stage(name, partial(limited.solve, objective, start, bounds, ask), limited, start)
+        found = output if found is None else joined(found, output)
+    assert found is not None
+    return found
 
 
 def continued(callback: Callback | None, first: SolverOutput) -> Callback | None:

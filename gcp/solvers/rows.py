@@ -1,4 +1,4 @@
-"""Row-wise Newton with extrapolation, for lists of entries."""
+"""Row-wise Newton with extrapolation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
 from gcp.solvers.base import Callback, IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal, State
-from gcp.solvers.run import CONVERGED, LARGE_GRADIENT, NEAR, WINDOW, Options, Run
+from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Method, Run
 
 
 @dataclass(frozen=True)
-class RowNewton(Options):
-    """Newton's method on the rows of one factor after the other, for `ObservedTensor` and `SparseTensor`.
+class RowNewton(Method):
+    """Newton's method on the rows of one factor after the other.
 
+    It sees the curvature of every entry, and so takes data over many powers of ten, where sums of it say little.
     Of sparse data, the loss of a zero must be a polynomial in the model: Gaussian, Poisson, Bernoulli-Poisson,
     beta-divergence with beta 1 or 2. A ridge, bounds and fixed modes are possible, tied modes are not.
 
@@ -49,8 +50,9 @@ class RowNewton(Options):
     a component in the free modes are made equal where bounds allow. Rows are shared among the threads, whose
     number changes no more than the last digits.
 
-    A sweep costs about (R / 2 + 4) R multiplications for each entry and mode, and keeps a copy of the entries for
-    each mode. It counts as one evaluation.
+    A sweep costs about (R / 2 + 4) R multiplications for each entry and mode. Of lists of entries it keeps a copy for
+    each mode; of dense data it lists half a million entries at a time, or one slice, of 2**24 cells at most. It
+    counts as one evaluation.
 
     References
     ----------
@@ -259,7 +261,7 @@ class _Run(RowSweeps):
             self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
             self.revise()
-        if self.end in ("tol", "precision") and self.gradient_norm > LARGE_GRADIENT:
+        if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
 
 

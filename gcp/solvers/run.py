@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,10 +13,10 @@ from gcp import checks
 from gcp._typing import Array, Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.errors import FitError
-from gcp.objectives.base import Differentiable
+from gcp.objectives.base import Differentiable, Objective
 from gcp.packing import Packing
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
-from gcp.solvers.journal import Journal, State
+from gcp.solvers.journal import FORGETFUL, Journal, State
 
 WINDOW = 5
 """Iterations over which the decrease is judged: a single short step is no sign of convergence."""
@@ -23,8 +24,11 @@ WINDOW = 5
 NEAR = 1e-3
 """A small distance from a bound, in units of the factor's scale."""
 
-LARGE_GRADIENT = 1e-2
-"""A projected gradient norm at which a flat objective is no minimum."""
+_STEEP = 1e-3
+"""A gradient at which a flat objective is no minimum, where the excess is no small part of the null deviance."""
+
+_PERFECT = 1e-9
+"""An excess over the saturated model, in units of the null deviance, below which the fit is as good as exact."""
 
 ESTIMATE = "; F and its gradient are estimates from a sample"
 """What the message says where that is so."""
@@ -33,6 +37,9 @@ CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 
 _COARSE = 1e-6
 """A tolerance above which a flat objective may be the tolerance's doing."""
+
+GAVE_UP = ("n_iter_max", "stalled", "line_search")
+"""Ends from which another method may go on."""
 
 _MESSAGES = {
     "tol": "the objective no longer falls by more than tol per iteration",
@@ -65,7 +72,25 @@ class Options:
                 checks.real(name, getattr(self, name), least=0)
 
 
-_KEPT = ("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop")
+class Method(Options, ABC):
+    """Options with what they are for."""
+
+    @abstractmethod
+    def solve(
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
+    ) -> SolverOutput:
+        """Minimise from `start` within `bounds`."""
+
+
+_KEPT = (
+    *("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop"),
+    *("value_at_end", "since"),
+)
 
 _NOTHING = 1e-200
 """An objective that is as good as zero: what is divided by it may overflow."""
@@ -89,7 +114,8 @@ class Run:
         self.objective = objective
         self.callback = callback
         self.began = self.called = time.perf_counter()
-        self.n_eval = self.n_iter = self.n_releases = self.n_before = 0
+        self.n_eval = self.n_iter = self.n_releases = self.n_before = self.since = 0
+        self.value_at_end = np.inf  # of the objective, where a rule last saw an end that was none
         self.stop, self.end, self.is_asked = "", "", False
         self.trace = Trace()
         self.dtype = start[0].dtype
@@ -208,6 +234,30 @@ class Run:
         self.revise()
         return True
 
+    def is_steep(self) -> bool:
+        """True if the gradient says that a flat point is no minimum; it must be that of the current point.
+
+        The gradient of every row counts times the size of the row, so that rows of different scales count alike. The
+        decrease that a gradient promises goes with its square.
+        """
+        slope = self.grad * (self.scale / self.unit)
+        projected = self.packing.unpack(self.z - np.clip(self.z - slope, *self.limits()))
+        largest = 0.0
+        for p, z in zip(projected, self.packing.unpack(self.z), strict=True):
+            sizes = np.linalg.norm(z, axis=1)
+            sizes[sizes == 0] = np.sqrt(np.mean(np.square(sizes)))
+            largest = max(largest, float(np.linalg.norm(p, axis=1) @ sizes))
+        small = min(1.0, 10.0 * self.excess() / self.unit)
+        steep = _STEEP * np.sqrt(small) * (10.0 if self.options.tol > _COARSE else 1.0)
+        return largest > max(float(steep), 1e3 * float(np.finfo(self.dtype).eps))
+
+    def can_go_on(self) -> bool:
+        """At a flat but steep point: move off bounds, or say whether to begin anew, as long as that helps."""
+        fell, self.value_at_end = self.value_at_end - self.value, self.value
+        helps = fell > WINDOW * self.tol() * self.excess()
+        self.since = len(self.trace.objective) - 1
+        return self.release() or helps
+
     def revise(self) -> None:
         """Make the last row of the trace that of the current point and bounds."""
         self.measure()
@@ -220,7 +270,7 @@ class Run:
         self.stop = self._rule()
 
     def _rule(self) -> str:
-        if self.gradient_norm <= self.least_gradient():
+        if self.gradient_norm <= self.least_gradient() * min(1.0, 1e3 * self.excess() / self.unit):
             return "gradient_tol"
         return "tol" if self.is_flat() else ""
 
@@ -240,14 +290,19 @@ class Run:
         """The gradient norm that counts as none."""
         return max(self.options.gradient_tol, 1e-5 if self.dtype == np.float32 else 0.0)
 
+    def tol(self) -> float:
+        """The decrease per iteration that counts as none, relative to the excess."""
+        return max(self.options.tol, 1e-7 if self.dtype == np.float32 else 0.0)
+
+    def excess(self) -> float:
+        """The objective over the saturated model's, or what is as good as nothing."""
+        return max(self.value - self.offset, _PERFECT * self.unit)
+
     def is_flat(self, slack: float = 1.0) -> bool:
         """True if the mean decrease over the window is below `slack` tolerances."""
-        tol = max(self.options.tol, 1e-7 if self.dtype == np.float32 else 0.0) * slack
-        recent = self.trace.objective[-WINDOW - 1 :]
-        # Below a millionth of the null deviance the fit is as good as exact.
-        excess = max(self.value - self.offset, 1e-6 * self.unit)
-        enough = len(recent) > WINDOW
-        return enough and recent[0] - recent[-1] <= tol * excess * (len(recent) - 1)
+        recent = self.trace.objective[max(self.since, len(self.trace.objective) - WINDOW - 1) :]
+        decrease = slack * self.tol() * self.excess()
+        return len(recent) > WINDOW and recent[0] - recent[-1] <= decrease * (len(recent) - 1)
 
     def factors(self, z: Array) -> list[FloatArray]:
         """Unscaled; the rounding of the scaling must not leave the bounds."""

@@ -12,9 +12,10 @@ from gcp._typing import Array, Factors, FloatArray
 from gcp.checks import and_more, array
 from gcp.errors import DataError
 from gcp.formula import Formula
-from gcp.kernels import contract
+from gcp.kernels import contract, slices
 from gcp.kernels import dense as kernel
 from gcp.kernels.layout import Layout
+from gcp.kernels.rows import Group
 from gcp.labels import ModeLabels, check_labels
 from gcp.tensors.base import Block
 
@@ -165,6 +166,10 @@ class DenseTensor:
         return kernel.loss_mttkrps_and_marginals(
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
+
+    def groups(self, mode: int) -> Iterator[tuple[int, Group]]:
+        """The entries in the order of a mode, a bounded number at a time, each group with its first position."""
+        return slices.grouped(self.values, self.entry_weights, mode)
 
     @property
     def has_marginals(self) -> bool:

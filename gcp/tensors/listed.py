@@ -40,7 +40,7 @@ class ListedTensor:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the entries at first use."""
-        made = ("subs", "groups", "_zeros", "_drawn")
+        made = ("subs", "_grouped", "_zeros", "_drawn")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     @property
@@ -124,7 +124,10 @@ class ListedTensor:
         """Not for listed data."""
         raise ParameterError(_DENSE_ONLY)
 
+    def groups(self, mode: int) -> list[tuple[int, rows.Group]]:
+        """All listed entries in the order of a mode, and the position of the first slice; made at first use."""
+        return [(0, self._grouped[mode])]
+
     @cached_property
-    def groups(self) -> list[rows.Group]:
-        """The listed entries grouped by each mode in turn, for solvers that update row by row; made at first use."""
+    def _grouped(self) -> list[rows.Group]:
         return [rows.grouped(self.listing, mode) for mode in range(self.ndim)]

@@ -207,7 +207,6 @@ def test_auto_takes_what_applies(rng):
 @pytest.mark.parametrize(
     ("make", "part"),
     [
-        (lambda x: {"data": x}, "found a dense tensor"),
         (lambda x: {"data": ObservedTensor([[0], [1]], [1.0, 2.0], (3,))}, "found a tensor of one mode"),
         (
             lambda x: {"data": SparseTensor([[0, 1]], [1], (3, 3)), "loss": NegativeBinomial(r=1)},
