@@ -19,7 +19,7 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.sampled import Seeds
 from gcp.progress import Reporter
-from gcp.settling import settled
+from gcp.settling import settled, with_advice
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput, Trace
 from gcp.solvers.journal import Journal
@@ -239,7 +239,8 @@ def _from_start(
 ) -> SolverOutput:
     """The settled outcome of one start."""
     free, bounds = job.problem(start, job.effects, index)
-    return settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
+    found = settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
+    return with_advice(job, found)
 
 
 def _timed(solver: Solver, max_seconds: float | None) -> Solver:

@@ -21,6 +21,9 @@ _TRACE = 1e-2
 _CHEAP = 1e-6
 """And those whose price is below this, in the objective."""
 
+_BEYOND = 30.0
+"""Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
+
 
 def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
     """The outcome in all factors, as the one of all equal models that the penalty prefers.
@@ -44,6 +47,20 @@ def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: Sol
     if penalty.weights_strength and job.allows_zeros:
         found = _without_traces(job, free, found, effects.rank if effects else job.rank)
     return found
+
+
+def with_advice(job: Job, found: SolverOutput) -> SolverOutput:
+    """The outcome, whose message says so where the model grows without end, as it can under a log or logit link."""
+    loss, penalty = job.objective.loss, job.objective.penalty
+    if found.converged or penalty.prefers_balance or not np.isfinite(loss.data_domain.low):
+        return found
+    largest = float(
+        np.prod([np.abs(a).max(axis=0, initial=0.0) for a in found.factors], axis=0).max(initial=0.0)
+    )
+    if np.isfinite(loss.link(loss.data_domain.low)) or largest < _BEYOND:
+        return found
+    more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
+    return replace(found, message=f"{found.message}; {more}")
 
 
 def _silenced(job: Job, free: FreeFactors, found: SolverOutput, effects: MainEffects | None) -> SolverOutput:
