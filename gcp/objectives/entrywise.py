@@ -15,7 +15,6 @@ from gcp._typing import Factors, FloatArray
 from gcp.checks import matrices
 from gcp.effects import MainEffects
 from gcp.errors import ParameterError
-from gcp.kernels import slices
 from gcp.kernels.rows import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
@@ -266,7 +265,7 @@ class EntrywiseObjective:
             found = "a tensor in parts"
         elif len(self.tensor.shape) < 2:
             found = "a tensor of one mode"
-        elif isinstance(self.tensor, DenseTensor) and not slices.fits(self.tensor.shape):
+        elif isinstance(self.tensor, DenseTensor) and not self.tensor.has_groups:
             found = "slices that are too large to be listed"
         elif not self.loss.formula.compiled:
             found = "a loss whose formula does not compile"

@@ -167,6 +167,11 @@ class DenseTensor:
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether `groups` can be had: slices must not be too large."""
+        return slices.fits(self.shape)
+
     def groups(self, mode: int) -> Iterator[tuple[int, Group]]:
         """The entries in the order of a mode, a bounded number at a time, each group with its first position."""
         return slices.grouped(self.values, self.entry_weights, mode)
