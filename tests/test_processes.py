@@ -119,3 +119,23 @@ def test_an_interrupt_of_the_imports_ends_the_command_as_any_other(module, tmp_p
     )
     assert done.returncode == 130
     assert done.stderr == "gcp: error: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files that are mapped cannot be cut short there")
+def test_a_small_mapped_file_that_is_cut_short_during_a_fit_does_not_end_the_process(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).poisson(2.0, (90, 80, 70)).astype(float))
+    done = run(
+        """
+        import os
+        import numpy as np
+        import gcp
+
+        def cut(state):
+            os.truncate("x.npy", 1000)
+
+        x = np.load("x.npy", mmap_mode="r")
+        print(gcp.fit_gcp(x, 1, loss="poisson", random_state=0, n_threads=1, n_iter_max=3, callback=cut).n_iter)
+        """,
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

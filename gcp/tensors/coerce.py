@@ -79,7 +79,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     if library == "xarray":
         return _from_xarray(data, mask, entry_weights)
     if library is None:
-        return _dense(array_of(data), None, mask, entry_weights)
+        # A mapped file that is cut short meanwhile would end the process (SIGBUS).
+        values = np.array(data, subok=False) if is_mapped(data) else array_of(data)
+        return _dense(values, None, mask, entry_weights)
     if library == "pandas":
         tensor = _from_pandas(data)
     else:
