@@ -89,17 +89,6 @@ MORE_VALUES = {
     "memory": lambda: memoryview(b"abc"),
 }
 
-HUGE = {
-    "10**9": lambda: 10**9,
-    "2**31": lambda: 2**31,
-    "2**62": lambda: 2**62,
-    "1e18": lambda: 1e18,
-    "list of 10**9": lambda: [10**9],
-    "three 10**6": lambda: [10**6] * 3,
-    "one far subscript": lambda: [[2**40, 0, 0]],
-}
-"""That would take more memory than there is."""
-
 
 def _endless():
     found = [1]
