@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp import arguments, checks, fingerprint
-from gcp._typing import Array
 from gcp.bounds import resolve as resolve_bounds
 from gcp.cells import matched
 from gcp.checkpoint import Checkpoint, kept
@@ -33,7 +32,7 @@ from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult
 from gcp.sizes import check_memory
 from gcp.solvers import Solver
-from gcp.solvers.base import IterationState, SolverOutput, Trace
+from gcp.solvers.base import IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.partitioned import PartitionedTensor
@@ -297,25 +296,32 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         threads.single_threaded_blas(),
     ):
         outputs, cut = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)
-    options = {
-        "init": arguments.describe(ask.init),
-        "n_starts": n_starts,
-        "bounds": arguments.describe(ask.bounds),
-        "fixed_modes": list(fixed),
-        "tied_modes": [list(group) for group in groups if len(group) > 1],
-        "l2_reg": arguments.describe_ridge(objective.penalty, modes),
-        "weight_reg": float(ask.weight_reg),
-        "dirichlet_reg": float(ask.dirichlet_reg),
-        "main_effects": list(modes),
-        "max_seconds": ask.max_seconds,
-    }
-    if isinstance(objective.tensor, PartitionedTensor):
-        options["partition"] = objective.tensor.account()
-    result = _assemble(job, outputs, cut is not None, time.perf_counter() - began, options)
+    result = _assemble(
+        job, outputs, cut is not None, time.perf_counter() - began, _options(job, n_starts, ask)
+    )
     if isinstance(cut, FitError):
         cut.result = result
         raise cut
     return result
+
+
+def _options(job: Job, n_starts: int, ask: SimpleNamespace) -> dict[str, Any]:
+    """What the fit was asked for, beside the solver's options, for its settings."""
+    options = {
+        "init": arguments.describe(ask.init),
+        "n_starts": n_starts,
+        "bounds": arguments.describe(ask.bounds),
+        "fixed_modes": list(job.fixed),
+        "tied_modes": [list(group) for group in job.groups if len(group) > 1],
+        "l2_reg": arguments.describe_ridge(job.objective.penalty, job.effect_modes),
+        "weight_reg": float(ask.weight_reg),
+        "dirichlet_reg": float(ask.dirichlet_reg),
+        "main_effects": list(job.effect_modes),
+        "max_seconds": ask.max_seconds,
+    }
+    if isinstance(job.objective.tensor, PartitionedTensor):
+        options["partition"] = job.objective.tensor.account()
+    return options
 
 
 def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:
@@ -354,7 +360,7 @@ def _assemble(
             "n_iter": output.n_iter,
             "n_eval": output.n_eval,
             "seconds": output.trace.seconds[-1],
-            "trace": _thinned(output.trace),
+            "trace": output.trace.thinned(_MOST_POINTS),
         }
         for k, output in enumerate(outputs)
     ]
@@ -383,23 +389,7 @@ def _assemble(
         intercept=intercept,
         main_effects=effects,
         training_deviance_explained=objective.share_explained(best.objective - penalty),
-        unknown=_unknown(job, labels),
+        unknown=job.unknown(labels),
         fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
         row_bounds=[side[:, order] for side in job.bounds.of_rows()],
     )
-
-
-def _unknown(job: Job, labels: ModeLabels) -> dict[str, Array]:
-    """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
-    penalty = job.objective.penalty
-    if penalty.prefers_balance and not penalty.dirichlet_strength and job.allows_zeros:
-        return {}
-    named = zip(labels.names, job.known, strict=True)
-    return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
-
-
-def _thinned(trace: Trace) -> dict[str, list[float]]:
-    """A course of at most `_MOST_POINTS` points, the first and the last among them."""
-    n = len(trace.seconds)
-    at = np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).round().astype(int))
-    return {"seconds": [trace.seconds[k] for k in at], "objective": [trace.objective[k] for k in at]}

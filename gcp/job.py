@@ -15,6 +15,7 @@ from gcp.bounds import Bounds
 from gcp.effects import MainEffects
 from gcp.errors import FitError, ParameterError
 from gcp.kernels import compilation
+from gcp.labels import ModeLabels
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.sampled import Seeds
@@ -53,12 +54,21 @@ class Job:
     @cached_property
     def known(self) -> list[Array]:
         """Of each mode, the positions that the data (a tied mode's too) or fixed factors tell something of."""
-        found = [np.ones_like(mask) for mask in self.objective.survey.known]
+        known = self.objective.survey.known or self.objective.tensor.known_positions()
+        found = [np.ones_like(mask) for mask in known]
         for group in self.groups:
-            shared = np.logical_or.reduce([self.objective.survey.known[mode] for mode in group])
+            shared = np.logical_or.reduce([known[mode] for mode in group])
             for mode in group:
                 found[mode] = shared
         return found
+
+    def unknown(self, labels: ModeLabels) -> dict[str, Array]:
+        """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
+        penalty = self.objective.penalty
+        if penalty.prefers_balance and not penalty.dirichlet_strength and self.allows_zeros:
+            return {}
+        named = zip(labels.names, self.known, strict=True)
+        return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
 
     @cached_property
     def allows_zeros(self) -> bool:

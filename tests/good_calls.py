@@ -35,6 +35,7 @@ INNER = {
     "account",
     "blocks",
     "contract",
+    "groups",
     "loss_and_mttkrps",
     "loss_mttkrps_and_marginals",
     "map",
@@ -42,6 +43,8 @@ INNER = {
     "mttkrps",
     "of",
     "part",
+    "shape_score",
+    "shape_terms",
     "solve",
     "start_account",
     "subscript",
@@ -308,6 +311,9 @@ def good_calls(folder):
             {"data": dense(), "rank": 1, "mode": 0, "n_splits": 1, "loss": "poisson"} | OPTIONS,
         ),
         "analysis.standard_errors": Call(analysis.standard_errors, judged),
+        "analysis.StandardErrors.interval": Call(
+            analysis.standard_errors(**judged, bias_correction=False).interval, {"level": 0.9}
+        ),
         "analysis.start_stability": Call(
             analysis.start_stability, {"data": dense(), "rank": 1, "n_starts": 2, "loss": "poisson"} | OPTIONS
         ),

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gcp.errors import CheckpointWarning, ConvergenceWarning, GcpError
+from gcp.errors import CheckpointWarning, ConvergenceWarning, GcpError, UndeterminedWarning
 
 
 def nothing():
@@ -132,6 +132,7 @@ def fault(call, name, value, seconds=5.0):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", CheckpointWarning)
+        warnings.simplefilter("ignore", UndeterminedWarning)
         try:
             with time_limit(seconds):
                 call.function(**call.arguments | {name: value})

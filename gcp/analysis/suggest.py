@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp import checks
 from gcp._typing import FloatArray
 from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
@@ -112,6 +113,7 @@ def suggest_loss(
     power of the variance. Gamma and Rayleigh are compared by their likelihood. A rule of thumb: structure that no
     model of this kind has looks like variation.
     """
+    rank = checks.whole("rank", rank)
     tensor = in_one_piece(data, mask, entry_weights)
     refused = {name: _refusal(tensor, name) for name in available_losses()}
     if not refused["bernoulli-logit"]:

@@ -139,7 +139,7 @@ class BetaDivergence(Loss):
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """m**(beta - 2)."""
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.asarray(floats("m", m) ** (self.beta - 2))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from gcp._typing import Factors, FloatArray
 from gcp.checks import matrices
@@ -18,6 +17,7 @@ from gcp.errors import ParameterError
 from gcp.kernels.rows import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
+from gcp.objectives import constant
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
@@ -26,14 +26,12 @@ from gcp.objectives.sampled_rows import SampledRows
 from gcp.objectives.survey import Survey
 from gcp.penalties.penalty import Penalty
 from gcp.samplers import Batch, Controlled, ControlledSample
-from gcp.tensors.base import Block, TensorData
+from gcp.tensors.base import TensorData
 from gcp.tensors.crews import Partial
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.partitioned import PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
-
-_LARGEST_CONSTANT = 1e10
 
 _MOST_CELLS = 2**28
 """So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
@@ -358,9 +356,9 @@ class EntrywiseObjective:
     def null_constant(self) -> float:
         """The best constant model."""
         m = self.loss.constant(self.survey.mean, self.survey.mean_square)
-        if m is None:
-            m = self._search_constant()
-        return _finite(m)
+        return (
+            constant.best(self.loss, self.survey, self._constant_value) if m is None else constant.finite(m)
+        )
 
     @cached_property
     def null_value(self) -> float:
@@ -370,8 +368,8 @@ class EntrywiseObjective:
     def _constant_value(self, m: float) -> float:
         if isinstance(self.tensor, PartitionedTensor):
             own = [m] * self.tensor.crew.n_parts
-            return math.fsum(self.tensor.map(constant_value, self.loss, self.n_threads, own=own))
-        return constant_value(self.tensor, self.loss, self.n_threads, m)
+            return math.fsum(self.tensor.map(constant.value, self.loss, self.n_threads, own=own))
+        return constant.value(self.tensor, self.loss, self.n_threads, m)
 
     def share_explained(self, value: float) -> float:
         """1 - share of the best constant's deviance that a model with this value (without penalty) leaves.
@@ -391,33 +389,3 @@ class EntrywiseObjective:
         if whole > max(rounding, _MANY * eps**2 * unit):
             return 1 - left / whole
         return 1.0 if left <= max(rounding, _PERFECT[self.tensor.dtype.name] * unit) else math.nan
-
-    def _search_constant(self) -> float:
-        centre = float(self.loss.model_domain.clip(_finite(float(self.loss.link(self.survey.mean)))))
-        reach = 10 * max(self.survey.std, abs(centre), 1e-300)
-        low = max(centre - reach, self.loss.model_domain.low)
-        high = min(centre + reach, self.loss.model_domain.high)
-        found = minimize_scalar(
-            self._constant_value, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach}
-        )
-        return float(found.x)
-
-
-def constant_value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:
-    """The loss of a constant model, over a tensor or a part of one."""
-    if isinstance(tensor, SparseTensor):  # all its zeros are one block
-        with np.errstate(all="ignore"):
-            return math.fsum(_constant_sum(block, loss, m) for block in tensor.blocks())
-    ones = [np.ones((size, 1)) for size in tensor.shape]
-    return tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[0]
-
-
-def _constant_sum(block: Block, loss: Loss, m: float) -> float:
-    values = loss.value(block.x, m)
-    w = block.weights
-    return float(values.sum() if w is None else np.where(w, values, 0) @ w)
-
-
-def _finite(m: float) -> float:
-    """The model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
-    return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))

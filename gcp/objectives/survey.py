@@ -34,7 +34,8 @@ class Survey:
     least : float
         The least datum above 0, infinite if there is none.
     known : tuple of ndarray of bool, shapes (I_n,)
-        Positions of each mode of which there is an entry.
+        Of data in parts: positions of each mode of which there is an entry. Empty for others, which tell it when they
+        are asked: shapes that are only sampled may be larger than memory.
     """
 
     total_weight: float
@@ -71,8 +72,11 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         raise DataError("The data have no observed entry: every one is missing or of weight 0.")
     if not loss.data_domain.integer:
         _check_range(math.sqrt(x2 / weight), x1, str(tensor.dtype))
-    parts = [part.known for part in found]
-    known = tensor.cuts.joined_known(parts) if isinstance(tensor, PartitionedTensor) else parts[0]
+    known = (
+        tensor.cuts.joined_known([part.known for part in found])
+        if isinstance(tensor, PartitionedTensor)
+        else []
+    )
     least = min(part.least for part in found)
     return Survey(weight, x1 / weight, x2 / weight, saturated, least, tuple(known))
 
@@ -104,7 +108,7 @@ def _check_range(size: float, total: float, dtype: str) -> None:
 
 @dataclass(frozen=True)
 class _Examined:
-    """Sums by block, the least datum above 0, the first that is outside, how many are, and the known positions."""
+    """Sums by block, the least datum above 0, the first that is outside, how many are, a part's known positions."""
 
     sums: list[tuple[float, float, float, float]]
     least: float
@@ -126,11 +130,15 @@ def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
     if not isinstance(tensor, PartitionedTensor):
         return [_examined(tensor, loss)]
     starts = [first for first, _ in tensor.cuts.ranges]
-    found = tensor.map(_examined, loss)
+    found = tensor.map(_examined_part, loss)
     return [part.moved(tensor.cuts.mode, first) for part, first in zip(found, starts, strict=True)]
 
 
-def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
+def _examined_part(part: TensorData, loss: Loss, _: None) -> _Examined:
+    return replace(_examined(part, loss), known=part.known_positions())
+
+
+def _examined(tensor: TensorData, loss: Loss) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
     outside, least = 0, math.inf
@@ -146,7 +154,7 @@ def _examined(tensor: TensorData, loss: Loss, _: None = None) -> _Examined:
             sums.append(_sums(block, loss))
             least = min(least, _least(block))
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
-    return _Examined(sums, least, offender, outside, tensor.known_positions())
+    return _Examined(sums, least, offender, outside, [])
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:

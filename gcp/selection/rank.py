@@ -36,6 +36,9 @@ _Start = Callable[[np.random.Generator], FitResult]
 _NEW_SHARE = 0.1
 """Weight of a component that is added to a smaller model, in the mean weight of its own."""
 
+_NOT_KEPT = (*LIMITS, "callback")
+"""Options that do not tell one search from another."""
+
 
 def select_rank(
     data: Any,
@@ -146,17 +149,9 @@ def select_rank(
     seed = None if random_state is None and folder is not None else checks.seed(random_state)
     path = None if folder is None else checks.path("folder", folder)
     if path is not None:
-        settings = {
-            "ranks": found,
-            "main_effects": [effects, effects_ridge],
-            "splits": list(splitting),
-            "options": {
-                name: of_method(option, LIMITS)
-                for name, option in options.items()
-                if name not in (*LIMITS, "callback")
-            },
-        }
-        seed = folders.prepare(path, tensor, loss, settings, seed)
+        known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
+        own = {"main_effects": [effects, effects_ridge], "splits": list(splitting), "options": known}
+        seed = folders.prepare(path, tensor, loss, {"ranks": found} | own, seed)
     assert seed is not None
     search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
     with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from gcp._typing import Factors, FloatArray
 from gcp.bounds import Bounds
 from gcp.objectives.base import Objective
@@ -62,6 +64,12 @@ class Trace:
         self.seconds.append(seconds)
         self.objective.append(objective)
         self.projected_gradient_norm.append(projected_gradient_norm)
+
+    def thinned(self, most: int) -> dict[str, list[float]]:
+        """Seconds and objective of so many rows at most, the first and the last among them."""
+        n = len(self.seconds)
+        at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+        return {"seconds": [self.seconds[k] for k in at], "objective": [self.objective[k] for k in at]}
 
 
 @dataclass(frozen=True)

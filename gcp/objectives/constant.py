@@ -1,0 +1,45 @@
+"""The best constant model: what a fit is compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from gcp.losses.base import Loss
+from gcp.objectives.survey import Survey
+from gcp.tensors.base import Block, TensorData
+from gcp.tensors.sparse import SparseTensor
+
+_LARGEST_CONSTANT = 1e10
+
+
+def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
+    """The constant that minimises the objective, by a bounded search about the data's mean."""
+    centre = float(loss.model_domain.clip(finite(float(loss.link(facts.mean)))))
+    reach = 10 * max(facts.std, abs(centre), 1e-300)
+    low, high = max(centre - reach, loss.model_domain.low), min(centre + reach, loss.model_domain.high)
+    found = minimize_scalar(objective, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach})
+    return finite(float(found.x))
+
+
+def value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:
+    """The loss of a constant model, over a tensor or a part of one."""
+    if isinstance(tensor, SparseTensor):  # all its zeros are one block
+        with np.errstate(all="ignore"):
+            return math.fsum(_sum(block, loss, m) for block in tensor.blocks())
+    ones = [np.ones((size, 1)) for size in tensor.shape]
+    return tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[0]
+
+
+def _sum(block: Block, loss: Loss, m: float) -> float:
+    values = loss.value(block.x, m)
+    w = block.weights
+    return float(values.sum() if w is None else np.where(w, values, 0) @ w)
+
+
+def finite(m: float) -> float:
+    """The model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
+    return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))
