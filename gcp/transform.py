@@ -119,6 +119,9 @@ def transform(
             is_better = own_rows.values(other) < own_rows.values(factors)
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
+    if bounds is not None:
+        lowest, highest = _pair(bounds)
+        rows = np.clip(rows, lowest, highest)  # rounding must not leave them
     if effects is None or not has_own:
         return NewRows(rows, None)
     return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)

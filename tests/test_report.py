@@ -243,7 +243,7 @@ def test_the_command(flights, tmp_path, monkeypatch, capsys):
     ("words", "message"),
     [
         ("--data nyc_flights -o a.txt", ".html"),
-        ("--data titanic -o a.html", "has shape"),
+        ("--data titanic -o a.html", "is in titanic"),
         ("--data nyc_flights -o none/a.html", "cannot be written"),
         ("--data nyc_flights -o a.html --surprises -1", "at least 0"),
     ],
