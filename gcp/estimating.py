@@ -135,6 +135,10 @@ def _fixed_means(result: FitResult, tensor: Any) -> float:
         return float(minimize_scalar(minus, bounds=_RANGE, method="bounded", options={"xatol": 1e-4}).x)
 
 
+_CLOSE = 1e-5
+"""Width of the range of log r at which fits that do not converge say no more."""
+
+
 class _Search:
     """The zero of a function of log r that rises through it, of few values."""
 
@@ -150,6 +154,7 @@ class _Search:
             curvature = (slope - self.seen[-1][1]) / (at - self.seen[-1][0])
         self.curvature = max(curvature, 0.0)
         is_beyond = abs(at - _RANGE[int(slope < 0)]) < 1e-9
+        is_beyond |= self.high - self.low < _CLOSE
         return is_beyond or abs(slope) <= _TOL * np.sqrt(max(self.curvature, 1.0))
 
     def next(self, at: float, slope: float, fixed_means: Callable[[], float]) -> float:

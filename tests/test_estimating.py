@@ -135,14 +135,14 @@ def test_every_start_is_told_of(loss, rng):
 
 
 def test_few_rounds(rng):
-    """Fits, of all starts and all r."""
+    """Fits of all r; of rank 1, since at rank 2 the logit's log-means drift to infinity on data so small."""
     rounds = []
 
     def fit(journal, options):
         rounds.append(options["loss"].r)
         return fit_gcp(**options)
 
-    arguments = {"rank": 2, "random_state": 0, "mask": None, "entry_weights": None, "max_seconds": None}
+    arguments = {"rank": 1, "random_state": 0, "mask": None, "entry_weights": None, "max_seconds": None}
     for loss in (NegativeBinomial(r="estimate"), NegativeBinomialLogit(r="estimate")):
         rounds.clear()
         fit_estimating_r(
