@@ -7,6 +7,7 @@ the entry `array_k`), and the arrays. See docs/decisions/0020-checkpoints.md.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 import time
@@ -60,7 +61,7 @@ class Checkpoint(Journal):
         self.seconds_before, self.has_failed = 0.0, False
         self.deliver: Callable[[], None] | None = None
         self.identity = json.loads(json.dumps(identity))
-        if path.exists():
+        if os.path.exists(path):  # not Path.exists, which raises for names that are too long
             self._read(seed)
         else:
             if not path.parent.is_dir():

@@ -75,7 +75,7 @@ def real(
     ParameterError
         Anything else, or a number out of range.
     """
-    if is_real(value) and value >= least and above < value < below:
+    if is_real(value) and float(value) >= least and above < float(value) < below:
         return float(value)
     if np.isfinite(below):
         is_open = np.isfinite(above)
@@ -124,7 +124,7 @@ def path(name: str, value: Any) -> Path:
         Neither a text nor an `os.PathLike`, or one that no file can have.
     """
     given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(given, str) or "\0" in given:
+    if not isinstance(given, str) or "\0" in given or not given:
         raise ParameterError(f"{name} must be a path, as text or pathlib.Path: found {show(value)}.")
     return Path(given)
 

@@ -209,7 +209,7 @@ def fit_gcp(
         result = _fit(journal, given | {"random_state": journal.seed})
         if result.status != "interrupted":  # then it is written
             journal.write()
-        if more := _GOES_ON.get(result.status) if path.exists() and not journal.has_failed else None:
+        if more := _GOES_ON.get(result.status) if os.path.exists(path) and not journal.has_failed else None:
             result = replace(result, message=f"{result.message}; {more.format(path)}")
     return _warned(result)
 

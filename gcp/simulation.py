@@ -68,7 +68,7 @@ def simulate(
     if not shape:
         raise ParameterError("shape must be a list of sizes: found none.")
     missing = checks.real("missing", missing, least=0, below=1)
-    scale = checks.real("scale", scale, above=0)
+    scale = checks.real("scale", scale, above=0, below=1e150)
     loss, rng = as_loss(loss), checks.generator(random_state)
     check_memory(f"Data of shape {checks.show(shape)}", 8.0 * math.prod(shape), 3)
     check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), 3)

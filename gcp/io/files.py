@@ -89,7 +89,7 @@ def check_file(path: Path) -> None:
     """Raise `DataError` unless there is a file with something in it."""
     if path.is_dir():
         raise DataError("is a folder: expected a file.")
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError("there is no such file.")
     if path.stat().st_size == 0:
         raise DataError("the file is empty.")

@@ -164,7 +164,8 @@ class Loss(ABC):
         The factor is 2, but 1 for the Gaussian and Huber losses, whose f already is a full squared error.
         """
         x = checks.floats("x", x)
-        return np.maximum(self.deviance_factor * (self.value(x, m) - self.saturated_value(x)), 0.0)
+        with np.errstate(all="ignore"):
+            return np.maximum(self.deviance_factor * (self.value(x, m) - self.saturated_value(x)), 0.0)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Log-density (or log-probability) of x at model m, elementwise, with every constant.
@@ -178,7 +179,8 @@ class Loss(ABC):
             f itself implies (1/2; 1).
         """
         self._no_dispersion(dispersion)
-        return -(self.value(x, m) + self.log_normalizer(x))
+        with np.errstate(all="ignore"):
+            return -(self.value(x, m) + self.log_normalizer(x))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """Expected second derivative in m: the Fisher information of a datum, at the dispersion that f implies.
@@ -197,11 +199,13 @@ class Loss(ABC):
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
-        return self._tails(*checks.pair(x, m), dispersion)[0]
+        with np.errstate(all="ignore"):
+            return self._tails(*checks.pair(x, m), dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
-        return self._tails(*checks.pair(x, m), dispersion)[1]
+        with np.errstate(all="ignore"):
+            return self._tails(*checks.pair(x, m), dispersion)[1]
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """P(X <= x) and P(X > x)."""
@@ -254,10 +258,12 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:
     """Mean under weights; None means equal ones."""
     if weights is None:
-        return float(values.mean()) if values.size else np.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(values.mean()) if values.size else np.nan
     w = checks.floats("weights", weights)
     if w.shape != values.shape or not (w >= 0).all() or not 0 < w.sum() < np.inf:
         raise ParameterError(
             f"weights must be nonnegative, not all 0, and of the shape {values.shape}: found {checks.show(weights)}."
         )
-    return float(np.average(values, weights=w))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.average(values, weights=w))

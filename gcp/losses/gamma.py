@@ -92,15 +92,14 @@ class Gamma(Loss):
         phi = float(phi)
         k = 1.0 / phi
         x = floats("x", x)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
         phi = float(phi)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scaled = np.maximum(x, 0.0) / (phi * m)
+        scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
     def dispersion_from(self, mean_deviance: float) -> float:

@@ -79,7 +79,8 @@ class Gaussian(Loss):
         variance = 0.5 if dispersion is None else dispersion
         require_positive(self, dispersion=variance)
         variance = float(variance)
-        return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
+        with np.errstate(over="ignore"):
+            return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
 
     def dispersion_from(self, mean_deviance: float) -> float:
         """The mean deviance: that of the squared residuals."""

@@ -70,8 +70,7 @@ class _NegativeBinomial(Loss):
         self._no_dispersion(dispersion)
         odds = self.mean(m) / self.r
         k = np.maximum(np.floor(x), 0.0) + 1
-        with np.errstate(divide="ignore", invalid="ignore"):
-            below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
+        below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
         return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
 
     def shape_score(self, x: ArrayLike, m: ArrayLike) -> FloatArray:

@@ -84,7 +84,8 @@ class Poisson(Loss):
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """x - x log x."""
         x = floats("x", x)
-        return x - xlogy(x, x)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(x - xlogy(x, x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(x!)."""
@@ -154,7 +155,8 @@ class PoissonLog(Loss):
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """x - x log x."""
         x = floats("x", x)
-        return x - xlogy(x, x)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(x - xlogy(x, x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """log(x!)."""

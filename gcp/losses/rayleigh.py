@@ -100,8 +100,7 @@ class Rayleigh(Loss):
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = pi / 4 * (np.maximum(x, 0.0) / m) ** 2
+        t = pi / 4 * (np.maximum(x, 0.0) / m) ** 2
         return -np.expm1(-t), np.exp(-t)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:

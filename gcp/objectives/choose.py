@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.checks import show
+from gcp import checks
 from gcp.errors import ParameterError
 from gcp.kernels import compilation, threads
 from gcp.losses.base import Loss
@@ -18,6 +18,7 @@ from gcp.objectives.survey import Survey, survey
 from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import as_tensor
 
+_LARGEST_PENALTY = 1e100
 _FAR = 1e6
 """The scale of models, in units of the least datum, at most: then eps is a ten-thousandth of that datum.
 
@@ -87,10 +88,16 @@ def _penalty(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_r
     if not isinstance(l2_reg, Mapping):
         l2_reg = {"factors": l2_reg, "main_effects": l2_reg}
     if unknown := [part for part in l2_reg if part not in ("factors", "main_effects")]:
-        raise ParameterError(f"l2_reg has no part {show(unknown[0])}; it takes: factors, main_effects.")
+        raise ParameterError(
+            f"l2_reg has no part {checks.show(unknown[0])}; it takes: factors, main_effects."
+        )
     return Penalty(
-        l2_reg.get("factors", 0.0),
-        effects_strength=l2_reg.get("main_effects", 0.0),
-        weights_strength=weight_reg,
-        dirichlet_strength=dirichlet_reg,
+        _strength("l2_reg", l2_reg.get("factors", 0.0)),
+        effects_strength=_strength("l2_reg", l2_reg.get("main_effects", 0.0)),
+        weights_strength=_strength("weight_reg", weight_reg),
+        dirichlet_strength=_strength("dirichlet_reg", dirichlet_reg),
     )
+
+
+def _strength(name: str, value: Any) -> float:
+    return checks.real(name, value, least=0, below=_LARGEST_PENALTY)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp import checks
 from gcp._typing import Factors, FloatArray
 from gcp.effects import MainEffects
 from gcp.penalties import components
@@ -38,15 +37,6 @@ class Penalty:
     effects_strength: float = 0.0
     weights_strength: float = 0.0
     dirichlet_strength: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, value in (
-            ("l2_reg", self.strength),
-            ("l2_reg", self.effects_strength),
-            ("weight_reg", self.weights_strength),
-            ("dirichlet_reg", self.dirichlet_strength),
-        ):
-            checks.real(name, value, least=0)
 
     @property
     def is_ridge(self) -> bool:

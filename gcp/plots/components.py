@@ -9,7 +9,7 @@ import numpy as np
 
 from gcp._typing import FloatArray
 from gcp.cells import check_result
-from gcp.checks import show
+from gcp.checks import items, show
 from gcp.errors import ParameterError
 from gcp.normal_form import marked
 from gcp.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
@@ -91,9 +91,7 @@ def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
     """Component numbers, checked."""
     if components is None:
         return list(range(rank))
-    if not isinstance(components, Iterable) or isinstance(components, str):
-        raise ParameterError(f"components must be a list of numbers: found {show(components)}.")
-    chosen = list(components)
+    chosen = items("components", components, "a list of numbers")
     if not chosen:
         raise ParameterError("components is empty: name at least one.")
     for k in chosen:

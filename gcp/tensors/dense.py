@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp._typing import Array, Factors, FloatArray
-from gcp.checks import and_more, array
+from gcp.checks import array
 from gcp.errors import DataError
 from gcp.formula import Formula
 from gcp.kernels import contract, slices
@@ -18,6 +18,7 @@ from gcp.kernels.layout import Layout
 from gcp.kernels.rows import Group
 from gcp.labels import ModeLabels, check_labels
 from gcp.tensors.base import Block
+from gcp.tensors.weights import check_weights
 
 
 class DenseTensor:
@@ -221,12 +222,6 @@ def check_mask(dtype: np.dtype[Any]) -> None:
         )
 
 
-def check_weights(dtype: np.dtype[Any]) -> None:
-    """Raise `DataError` unless weights have real numbers."""
-    if dtype.kind not in "buif":
-        raise DataError(f"entry_weights has dtype {dtype}: expected nonnegative real numbers.")
-
-
 def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     mask = array("mask", mask, DataError)
     check_mask(mask.dtype)
@@ -235,14 +230,7 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
     weights = array("entry_weights", weights, DataError)
-    check_weights(weights.dtype)
-    if weights.size and not (weights.min() >= 0 and weights.max() < np.inf):
-        bad = ~((weights >= 0) & np.isfinite(weights))
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"entry_weights must be finite and nonnegative: found {weights[bad][0]} at {where}"
-            f"{and_more(int(bad.sum()) - 1)}."
-        )
+    check_weights(weights)
     return _broadcast("entry_weights", weights, shape)
 
 

@@ -16,6 +16,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.kernels import ordering, radix, threads
 from gcp.kernels.layout import readable
 from gcp.kernels.listed import Listing
+from gcp.tensors.weights import check_weights
 
 _LARGEST = 2**53
 """Largest size of a mode: up to here every whole number is also a float."""
@@ -154,23 +155,15 @@ def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
     Raises
     ------
     DataError
-        Weights of the wrong shape or type, or the first that is negative or not finite.
+        Weights of the wrong shape or type, or the first that is negative, not finite, or beyond all sizes.
     """
     found = array("entry_weights", weights, DataError)
-    if found.dtype.kind not in "buif":
-        raise DataError(f"entry_weights has dtype {found.dtype}: expected nonnegative real numbers.")
     if found.shape not in ((), (n,)):
         raise DataError(
             f"entry_weights has shape {found.shape}: expected one number per listed entry, ({n},)."
         )
+    check_weights(found)
     found = np.array(np.broadcast_to(found, n), dtype=np.float64)
-    bad = ~((found >= 0) & np.isfinite(found))
-    if bad.any():
-        e = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"entry_weights must be finite and nonnegative: found {found[e]} at entry {e}"
-            f"{and_more(int(bad.sum()) - 1)}."
-        )
     return found
 
 

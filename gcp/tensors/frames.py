@@ -169,7 +169,7 @@ def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashab
         raise ParameterError(f"modes must be {expected}: found none.")
     wanted = [*names, *([] if value is None else [value])]
     columns = list(frame.columns)
-    if strange := [name for name in wanted if not isinstance(name, Hashable)]:
+    if strange := [name for name in wanted if not isinstance(name, Hashable) or isinstance(name, np.void)]:
         raise ParameterError(f"A column name must be a text or a number: found {show(strange[0])}.")
     for name in wanted:
         if name not in columns:

@@ -15,10 +15,11 @@ from gcp.labelled import Labelled
 from gcp.labels import ModeLabels
 from gcp.tensors import entries
 from gcp.tensors.companions import beside_mode, check_names, listed_companion, named
-from gcp.tensors.dense import check_mask, check_weights
+from gcp.tensors.dense import check_mask
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.weights import check_weights_dtype
 
 _MOST_CELLS = 2**26
 """Of a mask or weights of every cell of a SparseTensor."""
@@ -76,7 +77,7 @@ def _by_name(
     array = np.asarray(
         align(side, Side("the data", tensor.labels, tensor.shape), broadcast=True).of_array(own.values)
     )
-    check = check_mask if name == "mask" else check_weights
+    check = check_mask if name == "mask" else check_weights_dtype
     check(array.dtype)
     varied = [n for n, size in enumerate(array.shape) if size > 1] or [0]
     if isinstance(tensor, ObservedTensor):

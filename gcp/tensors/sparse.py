@@ -22,6 +22,7 @@ from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.weights import LARGEST, check_weights
 
 _LIGHT = 1e-3
 """Cells of less than this part of a zero's weight are light."""
@@ -349,17 +350,12 @@ def _mode_weights(
         raise DataError(f"mode_weights has {len(given)} items: expected one per mode, {len(shape)}.")
     found = []
     for mode, (weights, size) in enumerate(zip(given, shape, strict=True)):
-        vector = (
-            np.ones(size) if weights is None else array(f"mode_weights of mode {mode}", weights, DataError)
-        )
-        if vector.shape != (size,) or vector.dtype.kind not in "buif":
-            raise DataError(
-                f"mode_weights of mode {mode} has shape {vector.shape} and dtype {vector.dtype}: "
-                f"expected {size} numbers."
-            )
+        name = f"mode_weights of mode {mode}"
+        vector = np.ones(size) if weights is None else array(name, weights, DataError)
+        check_weights(vector, name, LARGEST ** (1 / len(shape)))
+        if vector.shape != (size,):
+            raise DataError(f"{name} has shape {vector.shape}: expected {size} numbers.")
         vector = vector.astype(np.float64)
-        if not (np.isfinite(vector).all() and vector.min() >= 0):
-            raise DataError(f"mode_weights of mode {mode} must be finite and nonnegative.")
         found.append(vector)
     return found
 

@@ -17,10 +17,11 @@ from gcp.labels import ModeLabels
 from gcp.sizes import show_bytes
 from gcp.tensors.companions import beside
 from gcp.tensors.crews import Facts, Here
-from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers, check_weights
+from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.partitioned import Cuts, PartitionedTensor
 from gcp.tensors.sources import Read, Source, size_of, source_of, told
+from gcp.tensors.weights import check_weights_dtype
 
 DEFAULT_MEMORY = 2_000_000_000
 """Bytes. No share of the machine's: the slabs, and with them the last digits, are the same everywhere."""
@@ -72,7 +73,7 @@ def streamed(
         for mask in found[0]:
             check_mask(mask.dtype)
         for own in found[1]:
-            check_weights(own.dtype)
+            check_weights_dtype(own.dtype)
         cuts = slabs_of(source, memory, *map(len, found))
     slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]))
     return PartitionedTensor(Here(slabs, slabs.facts()), cuts, labels)

@@ -318,7 +318,7 @@ class TestBesideListedEntries:
                 {"entry_weights": np.ones((4, 3, 5))},
                 r"entry_weights has shape \(4, 3, 5\): expected one number per",
             ),
-            ({"entry_weights": -1.0}, "must be finite and nonnegative: found -1.0 at entry 0"),
+            ({"entry_weights": -1.0}, "must be 0, or from 1e-100 to 1e\\+100: found -1.0\\.$"),
             ({"mask": SparseTensor([[0, 0]], [1], (4, 3))}, r"mask has shape \(4, 3\): .*\(4, 3, 5\)"),
             ({"mask": ObservedTensor([[3, 2, 4]], [1])}, "mask is an ObservedTensor"),
             ({"entry_weights": SparseTensor([[3, 2, 4]], [-1])}, "found -1.0 at entry 0"),

@@ -156,7 +156,10 @@ def test_nothing_observed():
     [
         ({"mode_weights": [None]}, r"mode_weights has 1 items: expected one per mode, 2"),
         ({"mode_weights": [None, [1, 1]]}, r"mode_weights of mode 1 has shape \(2,\).*expected 3 numbers"),
-        ({"mode_weights": [None, [1, -1, 1]]}, r"mode_weights of mode 1 must be finite and nonnegative"),
+        (
+            {"mode_weights": [None, [1, -1, 1]]},
+            r"mode_weights of mode 1 must be 0, or from .*: found -1.0 at entry 1",
+        ),
         ({"missing": [[0, 3]]}, r"missing cell 0 has the subscript 3 in mode 1: expected 0 to 2"),
         ({"missing": [[0]]}, r"subs has shape \(1, 1\)|shape has 2 modes"),
     ],
