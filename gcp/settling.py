@@ -51,13 +51,8 @@ def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: Sol
 
 def with_advice(job: Job, found: SolverOutput) -> SolverOutput:
     """The outcome, whose message says so where the model grows without end, as it can under a log or logit link."""
-    loss, penalty = job.objective.loss, job.objective.penalty
-    if found.converged or penalty.prefers_balance or not np.isfinite(loss.data_domain.low):
-        return found
-    largest = float(
-        np.prod([np.abs(a).max(axis=0, initial=0.0) for a in found.factors], axis=0).max(initial=0.0)
-    )
-    if np.isfinite(loss.link(loss.data_domain.low)) or largest < _BEYOND:
+    is_said = found.converged or found.status == "unbounded"
+    if is_said or job.objective.reach(found.factors) < _BEYOND:
         return found
     more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
     return replace(found, message=f"{found.message}; {more}")

@@ -26,6 +26,9 @@ class Differentiable(Protocol):
     def null_value(self) -> float:
         """What the best constant model reaches; `null_value - saturated_value` is the problem's scale."""
 
+    def reach(self, factors: Factors) -> float:
+        """The largest size of a component at an entry, where the minimum may lie at infinite models; else 0."""
+
 
 class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""

@@ -123,6 +123,10 @@ class FreeFactors:
         """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""
         return [sum((vectors[mode] for mode in others), vectors[first]) for first, *others in self.groups]
 
+    def reach(self, free: Factors) -> float:
+        """As of the whole objective."""
+        return self.objective.reach(self.expand(free))
+
     @property
     def saturated_value(self) -> float:
         """As of the whole objective."""

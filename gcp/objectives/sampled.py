@@ -75,6 +75,10 @@ class Sampled:
     saturated_value: float
     null_value: float
 
+    def reach(self, factors: Factors) -> float:
+        """0: estimates do not tell how fast an objective falls."""
+        return 0.0
+
 
 def sample(
     tensor: TensorData, loss: Loss, penalty: Penalty, n_threads: int, sampling: Sampling, seeds: Seeds

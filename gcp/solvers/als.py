@@ -14,7 +14,7 @@ from gcp.errors import ParameterError
 from gcp.objectives.base import Objective
 from gcp.objectives.least_squares import LeastSquares
 from gcp.solvers import normal
-from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.run import Method, Run
 
@@ -211,9 +211,10 @@ class _Run(Run):
         if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
 
-    def _state(self) -> IterationState:
+    def here(self) -> list[FloatArray]:
+        """The free factors at the current point."""
         self.z = self.scaled(self.current)
-        return super()._state()
+        return super().here()
 
     def modes(self, factors: FloatArray) -> list[FloatArray]:
         """The factor of each mode: a view (I_n, R)."""

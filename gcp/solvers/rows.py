@@ -15,7 +15,7 @@ from gcp.errors import ParameterError
 from gcp.formula import Formula
 from gcp.objectives.base import Objective
 from gcp.objectives.row_wise import RowWise
-from gcp.solvers.base import Callback, IterationState, SolverOutput
+from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Method, Run
 
@@ -186,9 +186,10 @@ class RowSweeps(Run):
         """The free factors as the vector of `Run`."""
         return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
-    def _state(self) -> IterationState:
+    def here(self) -> list[FloatArray]:
+        """The free factors at the current point."""
         self.z = self.scaled(self.current)
-        return super()._state()
+        return super().here()
 
 
 class _Run(RowSweeps):

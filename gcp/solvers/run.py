@@ -38,7 +38,13 @@ CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 _COARSE = 1e-6
 """A tolerance above which a flat objective may be the tolerance's doing."""
 
-GAVE_UP = ("n_iter_max", "stalled", "line_search")
+_FAR = 1e4
+"""Logarithms and log-odds beyond which models have gone to infinity, if the objective falls slowly there."""
+
+_ENDLESS = 1e-6
+"""The decrease per iteration, relative to the excess, that is slow there: it halves each time the model doubles."""
+
+GAVE_UP = ("n_iter_max", "stalled", "line_search", "unbounded")
 """Ends from which another method may go on."""
 
 _MESSAGES = {
@@ -48,6 +54,8 @@ _MESSAGES = {
     "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "coarse": "the objective falls by less than tol, but the projected gradient is large; try a smaller tol",
+    "unbounded": "the model grows without end, for it separates the data (0 from more, or 0 from 1), and lowers the "
+    "objective ever more slowly: there is no minimum; l2_reg makes one",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
     "callback": "the callback asked to stop",
@@ -272,6 +280,8 @@ class Run:
     def _rule(self) -> str:
         if self.gradient_norm <= self.least_gradient() * min(1.0, 1e3 * self.excess() / self.unit):
             return "gradient_tol"
+        if self.is_flat(least=_ENDLESS) and self.objective.reach(self.here()) > _FAR:
+            return "unbounded"
         return "tol" if self.is_flat() else ""
 
     def limit(self) -> str:
@@ -298,11 +308,15 @@ class Run:
         """The objective over the saturated model's, or what is as good as nothing."""
         return max(self.value - self.offset, _PERFECT * self.unit)
 
-    def is_flat(self, slack: float = 1.0) -> bool:
-        """True if the mean decrease over the window is below `slack` tolerances."""
+    def is_flat(self, slack: float = 1.0, least: float = 0.0) -> bool:
+        """True if the mean decrease over the window is below `slack` tolerances, or this part of the excess."""
         recent = self.trace.objective[max(self.since, len(self.trace.objective) - WINDOW - 1) :]
-        decrease = slack * self.tol() * self.excess()
+        decrease = max(slack * self.tol(), least) * self.excess()
         return len(recent) > WINDOW and recent[0] - recent[-1] <= decrease * (len(recent) - 1)
+
+    def here(self) -> list[FloatArray]:
+        """The factors at the current point."""
+        return self.factors(self.z)
 
     def factors(self, z: Array) -> list[FloatArray]:
         """Unscaled; the rounding of the scaling must not leave the bounds."""
@@ -311,8 +325,7 @@ class Run:
 
     def _state(self) -> IterationState:
         seconds = self.trace.seconds[-1]
-        factors = self.factors(self.z)
-        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, factors, self.n_eval)
+        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self.here(), self.n_eval)
 
     def output(self) -> SolverOutput:
         """The current point and the reason for stopping."""
