@@ -61,7 +61,8 @@ class FitResult:
         constant data 1 for a perfect model, else NaN.
     projected_gradient_norm : float
         Scale-free: the largest over modes of the norm of the factor's projected gradient times the norm of the
-        factor, divided by the null model's deviance. 0 at a stationary point.
+        factor, divided by the null model's deviance. 0 at a stationary point; may be huge where the model grows
+        without end (status "unbounded").
     seconds : float
         Of the whole fit, all starts included.
     trace : dict of str to ndarray

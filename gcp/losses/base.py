@@ -108,6 +108,13 @@ class Loss(ABC):
         return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
 
     @property
+    def wants_infinity(self) -> bool:
+        """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
+        ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]
+        with np.errstate(all="ignore"):
+            return not all(np.isfinite(self.link(end)) for end in ends)
+
+    @property
     def unknowns(self) -> tuple[str, ...]:
         """Parameters that a fit is to estimate: those given as "estimate"."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) == ESTIMATE)  # type: ignore[arg-type]

@@ -102,6 +102,14 @@ class CustomLoss(Loss):
         """Name and domains."""
         return f"custom_loss(name={self.name!r}, data_domain={self.data_domain}, model_domain={self.model_domain})"
 
+    @property
+    def wants_infinity(self) -> bool:
+        """As of any loss; a link that fails at an end of its domain, as `math.log` does, is infinite there."""
+        try:
+            return super().wants_infinity
+        except (ArithmeticError, ValueError):
+            return True
+
     # The formulas are this instance's own, not the class's.
     f = df = d2f = weight = None  # type: ignore[assignment]
 

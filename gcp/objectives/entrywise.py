@@ -372,12 +372,8 @@ class EntrywiseObjective:
         return constant.value(self.tensor, self.loss, self.n_threads, m)
 
     def reach(self, factors: Factors) -> float:
-        """The largest size of a component at an entry where the minimum may lie at infinite models; else 0.
-
-        It may under a log or logit link without penalty: there data of 0 want a model without end.
-        """
-        low = self.loss.data_domain.low
-        if self.penalty.prefers_balance or not np.isfinite(low) or np.isfinite(self.loss.link(low)):
+        """The largest size of a component at an entry where the minimum may lie at infinite models; else 0."""
+        if self.penalty.prefers_balance or not self.loss.wants_infinity:
             return 0.0
         sizes = [np.abs(a).max(axis=0, initial=0.0) for a in factors]
         return float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))

@@ -19,6 +19,12 @@ from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal, State
 from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Method, Run
 
+_RUNS_OFF = 1e4
+"""Size of components from which on models may be on their way to infinity."""
+
+_LEAP_AFTER = 10
+"""Sweeps whose growth is continued then."""
+
 
 @dataclass(frozen=True)
 class RowNewton(Method):
@@ -195,11 +201,21 @@ class RowSweeps(Run):
 class _Run(RowSweeps):
     """Adds extrapolation."""
 
+    kept = (*RowSweeps.kept, "mark")
+
+    def prepare(self, problem: RowWise, bounds: Bounds) -> None:
+        """With the point from which the model has run off, if it does."""
+        super().prepare(problem, bounds)
+        self.mark = np.zeros_like(self.z)
+        self.farthest = float(np.finfo(self.dtype).max) ** 0.25  # products of models are numbers
+
     def iterate(self) -> None:
         """Sweep from an extrapolated point until the objective does not rise, or cannot fall."""
         while self.softer and not self.stop:
             if self.try_softer(self.softer.pop(0)):
                 return
+        if self.n_iter % _LEAP_AFTER == 0:
+            self.leap()
         while not self.stop:
             ahead = max(0.0, (self.age - 1) / (self.age + 2))
             factors = self.extrapolated(ahead)
@@ -216,6 +232,33 @@ class _Run(RowSweeps):
             self.trace.add(time.perf_counter() - self.began, value, norm)
             self.after_iteration()
             return
+
+    def leap(self) -> None:
+        """Where the model runs off, go on as the last sweeps went, twice as far as long as the objective falls.
+
+        Entries then grow or vanish by powers of the number of sweeps, each sweep bringing less than the one before;
+        along their logarithms it is a straight line.
+        """
+        if not self.objective.reach(self.here()) > _RUNS_OFF:
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            growth = np.where(self.z * self.mark > 0, np.log(np.abs(self.z / self.mark)), 0.0)
+        start, best, length = self.z, self.value, 1.0
+        while True:
+            with np.errstate(over="ignore", invalid="ignore"):
+                z = np.clip(start * np.exp(length * growth), self.lower, self.upper)
+            if not (np.isfinite(z).all() and self.objective.reach(self.factors(z)) < self.farthest):
+                break
+            value, grad = self.evaluate(z)
+            if not (value < best and np.isfinite(grad).all()):
+                break
+            self.z, self.value, self.grad = z, value, grad
+            best, length = value, 2.0 * length
+        if length > 1.0:
+            self.current = self.previous = self.problem.expand(self.factors(self.z))
+            self.age, self.evaluated = 0, True
+            self.revise()
+        self.mark = self.z.copy()
 
     def try_softer(self, formula: Formula) -> bool:
         """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""

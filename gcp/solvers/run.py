@@ -38,8 +38,8 @@ CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 _COARSE = 1e-6
 """A tolerance above which a flat objective may be the tolerance's doing."""
 
-_FAR = 1e4
-"""Logarithms and log-odds beyond which models have gone to infinity, if the objective falls slowly there."""
+_FAR = 1e8
+"""Size of components, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
 
 _ENDLESS = 1e-6
 """The decrease per iteration, relative to the excess, that is slow there: it halves each time the model doubles."""
@@ -54,8 +54,8 @@ _MESSAGES = {
     "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "coarse": "the objective falls by less than tol, but the projected gradient is large; try a smaller tol",
-    "unbounded": "the model grows without end, for it separates the data (0 from more, or 0 from 1), and lowers the "
-    "objective ever more slowly: there is no minimum; l2_reg makes one",
+    "unbounded": "the model grows without end, for it can separate data (0 from more, or 0 from 1), and the "
+    "objective falls ever more slowly: there is no minimum; l2_reg makes one",
     "n_iter_max": "n_iter_max iterations were used up",
     "max_seconds": "max_seconds was used up",
     "callback": "the callback asked to stop",
@@ -280,9 +280,13 @@ class Run:
     def _rule(self) -> str:
         if self.gradient_norm <= self.least_gradient() * min(1.0, 1e3 * self.excess() / self.unit):
             return "gradient_tol"
-        if self.is_flat(least=_ENDLESS) and self.objective.reach(self.here()) > _FAR:
+        if self.is_flat(least=_ENDLESS) and self.is_far():
             return "unbounded"
         return "tol" if self.is_flat() else ""
+
+    def is_far(self) -> bool:
+        """True if the model is on its way to infinity."""
+        return self.objective.reach(self.here()) > _FAR
 
     def limit(self) -> str:
         """The limit that is reached, if one is: of all iterations, and of the time since this run was called."""
@@ -332,6 +336,8 @@ class Run:
         if self.margin:
             self.margin = 0.0
             self.revise()
+        if self.end in ("stalled", "line_search") and self.is_far():
+            self.end = "unbounded"
         converged = self.end in CONVERGED
         is_coarse = self.end == "stalled" and self.options.tol > _COARSE
         return SolverOutput(

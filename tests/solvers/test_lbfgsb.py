@@ -32,6 +32,9 @@ class Bowl:
             return self.outside, [np.full((3, 2), self.outside)]
         return float(np.sum(self.curvatures * step**2)), [2 * self.curvatures * step]
 
+    def reach(self, factors):
+        return 0.0
+
     def value_grad_and_curvature(self, factors):
         return *self.value_and_grad(factors), ROUGHLY
 

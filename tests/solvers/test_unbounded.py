@@ -1,0 +1,107 @@
+"""Rung 5: fits whose minimum lies at infinity. Truths: known ends of such fits; a ridge, under which there is one."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gcp import (
+    Interval,
+    ObservedTensor,
+    RowNewton,
+    available_losses,
+    build_objective,
+    custom_loss,
+    fit_gcp,
+    get_loss,
+)
+
+BINARY = ("bernoulli-logit", "bernoulli-odds", "bernoulli-poisson")
+
+
+def listed(x, known=None):
+    known = np.ones(x.shape, bool) if known is None else known
+    return ObservedTensor(np.argwhere(known), x[known], x.shape)
+
+
+@pytest.mark.parametrize("loss", BINARY)
+@pytest.mark.parametrize("kind", ["dense", "listed"])
+def test_blocks_apart_end_without_misfit(loss, kind):
+    """0/1 data of two blocks are separable: the infimum is 0, or as good as that."""
+    x = np.kron(np.eye(2), np.ones((3, 3)))
+    result = fit_gcp(listed(x) if kind == "listed" else x, 2, loss=loss, random_state=0)
+    assert result.n_iter < 400
+    assert result.objective < 1e-6 * result.null_objective
+
+
+@pytest.mark.parametrize("loss", ["poisson-log", "negative-binomial-logit"])
+def test_rows_of_zeros_under_a_log_link(loss):
+    """Of rank 1 with main effects of rows: the rows of 0 go to minus infinity, the others to their means."""
+    x = np.random.default_rng(0).poisson(4.0, (6, 5)).astype(float)
+    x[4:] = 0.0
+    result = fit_gcp(x, 0, loss=loss, main_effects=[0], random_state=0)
+    means = np.repeat(x.mean(axis=1)[:, None], 5, axis=1)
+    own = get_loss(loss)
+    with np.errstate(all="ignore"):
+        m = np.maximum(own.link(means), -700.0)
+    assert_allclose(result.objective, own.value(x, m).sum(), atol=1e-6 * result.null_objective)
+    assert result.n_iter < 200
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("loss", ["poisson-log", "negative-binomial-logit"])
+def test_counts_of_little_mean_do_not_use_up_their_iterations(loss, seed):
+    x = np.random.default_rng(seed).negative_binomial(2, 0.5, (10, 8, 6))
+    result = fit_gcp(x, 2, loss=loss, random_state=0)
+    assert result.n_iter < 700
+    assert result.converged or result.status == "unbounded"
+    assert ("l2_reg makes one" in result.message) == (result.status == "unbounded")
+
+
+@pytest.mark.parametrize("loss", ["bernoulli-odds", "bernoulli-poisson"])
+@pytest.mark.parametrize("effects", [False, True])
+def test_lists_of_few_yes_and_no_come_to_an_end(loss, effects):
+    """A component that runs off beside main effects that vanish, each sweep by less: they took all iterations."""
+    ended = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        m = np.einsum("ir,jr,kr->ijk", *(rng.standard_exponential((n, 2)) for n in (7, 6, 4)))
+        x = (rng.random(m.shape) < 1 - np.exp(-m)) * 1.0
+        data = listed(x, rng.random(m.shape) < 0.7)
+        found = fit_gcp(data, 1, loss=loss, main_effects=effects, random_state=0)
+        slow = fit_gcp(
+            data, 1, loss=loss, main_effects=effects, random_state=0, solver=RowNewton(n_iter_max=20)
+        )
+        assert found.objective <= slow.objective
+        ended.append(found.n_iter)
+    assert max(ended) < 600
+
+
+@pytest.mark.parametrize("loss", BINARY)
+def test_models_with_a_minimum_are_not_taken_for_endless(loss):
+    x = np.random.default_rng(0).integers(0, 2, (12, 11)).astype(float)
+    result = fit_gcp(listed(x), 1, loss=loss, random_state=0, l2_reg=1e-3)
+    assert result.converged
+    assert build_objective(x, loss, l2_reg=1e-3).reach([np.ones((12, 1)), np.ones((11, 1))]) == 0
+    assert build_objective(x, loss).reach([np.full((12, 1), 3.0), np.full((11, 1), -5.0)]) == 15
+    assert build_objective(x + 1, "gamma").reach([np.ones((12, 1)), np.ones((11, 1))]) == 0
+
+
+def test_losses_that_want_infinite_models():
+    own = custom_loss(lambda x, m: m, data_domain=Interval(low=0), link=math.log, mean=math.exp)
+    assert own.wants_infinity
+    wanting = {name for name in available_losses() if get_loss(name).wants_infinity}
+    assert wanting == {*BINARY, "poisson-log", "negative-binomial-logit"}
+
+
+def test_a_fit_that_leaps_goes_on_from_its_checkpoint(tmp_path):
+    rng = np.random.default_rng(4)
+    x = (rng.random((7, 6, 4)) < 0.4) * 1.0
+    data, options = listed(x), {"loss": "bernoulli-odds", "main_effects": True, "random_state": 0}
+    whole = fit_gcp(data, 1, solver=RowNewton(n_iter_max=60), **options)
+    for most in (15, 35, 60):
+        parts = fit_gcp(data, 1, solver=RowNewton(n_iter_max=most), checkpoint=tmp_path / "c.npz", **options)
+    assert parts.n_iter == whole.n_iter
+    for a, b in zip(parts.factors, whole.factors, strict=True):
+        np.testing.assert_array_equal(a, b)
