@@ -17,6 +17,8 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.survey import Survey, survey
 from gcp.penalties.penalty import Penalty
 from gcp.tensors.coerce import as_tensor
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.listed import ListedTensor
 
 _LARGEST_PENALTY = 1e100
 _FAR = 1e6
@@ -73,6 +75,10 @@ def build_objective(
     tensor = as_tensor(data, mask, entry_weights)
     loss = as_loss(loss)
     facts = survey(tensor, loss)
+    if not loss.data_domain.integer:
+        if not facts.suits(tensor.dtype) and isinstance(tensor, DenseTensor | ListedTensor):
+            tensor = tensor.in_double()
+        facts.check_range(tensor.dtype)
     loss = loss.with_scale(float(loss.link(_scale(facts, tensor.dtype))))
     penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
     return EntrywiseObjective(tensor, loss, facts, penalty, threads.resolve(n_threads))

@@ -21,8 +21,20 @@ def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> floa
     centre = float(loss.model_domain.clip(finite(float(loss.link(facts.mean)))))
     reach = 10 * max(facts.std, abs(centre), 1e-300)
     low, high = max(centre - reach, loss.model_domain.low), min(centre + reach, loss.model_domain.high)
-    found = minimize_scalar(objective, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * reach})
-    return finite(float(found.x))
+    size, value = _power(reach), _power(objective(centre))  # the search multiplies values by lengths
+    found = minimize_scalar(
+        lambda t: objective(size * t) / value,
+        bounds=(low / size, high / size),
+        method="bounded",
+        options={"xatol": 1e-9 * reach / size},
+    )
+    return finite(size * float(found.x))
+
+
+def _power(number: float) -> float:
+    """A power of 2 near a number's size, by which division does not round; 1 for 0 and infinity."""
+    exponent = math.frexp(number)[1] if np.isfinite(number) else 0
+    return math.ldexp(1.0, min(max(exponent, -1000), 1000))
 
 
 def value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,24 @@ class Survey:
         """Standard deviation of the data."""
         return math.sqrt(max(self.mean_square - self.mean**2, 0.0))
 
+    def suits(self, dtype: np.dtype[Any]) -> bool:
+        """Whether squares and reciprocals of the data, and products of them, have numbers of a type."""
+        low, high = _RANGE[dtype.name]
+        return low <= math.sqrt(self.mean_square) <= high or self.mean_square == self.mean == 0
+
+    def check_range(self, dtype: np.dtype[Any]) -> None:
+        """Raise `DataError` where they have none."""
+        if self.suits(dtype):
+            return
+        low, high = _RANGE[dtype.name]
+        size = math.sqrt(self.mean_square)
+        found = f"is {size:.3g}" if 0 < size < math.inf else f"has a square of {size:g} in {dtype}"
+        raise DataError(
+            f"The root mean square of the data {found}: in {dtype}, fits need one from {low:g} to {high:g}. Choose "
+            "another unit: multiply the data by a number (and delta of the Huber loss, bounds and penalties with "
+            "them); weights and predictions scale along."
+        )
+
 
 def survey(tensor: TensorData, loss: Loss) -> Survey:
     """Check every observed datum and sum up.
@@ -70,8 +89,6 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
     )
     if weight == 0:
         raise DataError("The data have no observed entry: every one is missing or of weight 0.")
-    if not loss.data_domain.integer:
-        _check_range(math.sqrt(x2 / weight), x1, str(tensor.dtype))
     known = (
         tensor.cuts.joined_known([part.known for part in found])
         if isinstance(tensor, PartitionedTensor)
@@ -87,23 +104,6 @@ def _sum(column: tuple[float, ...]) -> float:
         return math.fsum(column)
     except (OverflowError, ValueError):
         return math.inf
-
-
-def _check_range(size: float, total: float, dtype: str) -> None:
-    """Raise `DataError` where squares and reciprocals of the data, or products of them, have no numbers."""
-    low, high = _RANGE[dtype]
-    if low <= size <= high or (size == 0 and total == 0):
-        return
-    found = (
-        f"is {size:.3g}"
-        if 0 < size < math.inf
-        else f"is {'0' if size == 0 else 'infinite'} to {dtype} squares"
-    )
-    raise DataError(
-        f"The root mean square of the data {found}: in {dtype}, fits need one from {low:g} to {high:g}. Choose "
-        "another unit: multiply the data by a number (and delta of the Huber loss, bounds and penalties with them); "
-        "weights and predictions scale along."
-    )
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,9 @@ class _Run(RowSweeps):
                     self.stop = "precision"
                 self.age, self.previous = 0, self.current
                 continue
+            if self.reach(factors) > self.farthest:
+                self.stop = "unbounded"
+                return
             self.previous, self.current = self.current, factors
             self.age += 1
             self.evaluated = False
@@ -232,6 +235,10 @@ class _Run(RowSweeps):
             self.trace.add(time.perf_counter() - self.began, value, norm)
             self.after_iteration()
             return
+
+    def reach(self, factors: list[FloatArray]) -> float:
+        """As the objective's, of the factors of all modes."""
+        return self.objective.reach([factors[mode] for mode in self.problem.free])
 
     def leap(self) -> None:
         """Where the model runs off, go on as the last sweeps went, twice as far as long as the objective falls.
@@ -247,10 +254,12 @@ class _Run(RowSweeps):
         while True:
             with np.errstate(over="ignore", invalid="ignore"):
                 z = np.clip(start * np.exp(length * growth), self.lower, self.upper)
-            if not (np.isfinite(z).all() and self.objective.reach(self.factors(z)) < self.farthest):
+            factors = self.problem.expand(self.factors(z))
+            if not self.reach(factors) < self.farthest:
                 break
             value, grad = self.evaluate(z)
-            if not (value < best and np.isfinite(grad).all()):
+            is_hidden = self.problem.rounding(factors) > 1e-9 * self.excess()
+            if is_hidden or not (value < best and np.isfinite(grad).all()):
                 break
             self.z, self.value, self.grad = z, value, grad
             best, length = value, 2.0 * length

@@ -117,6 +117,10 @@ class DenseTensor:
         """float32 for float32 and float16 data, else float64."""
         return arithmetic(self.values.dtype)
 
+    def in_double(self) -> DenseTensor:
+        """The same data for arithmetic in float64."""
+        return DenseTensor(self.values.astype(np.float64), None, self.entry_weights, self.labels)
+
     @property
     def n_known(self) -> int:
         """Number of entries with a weight."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -57,6 +58,13 @@ class ListedTensor:
     def dtype(self) -> np.dtype[Any]:
         """float32 for float32 and float16 data, else float64."""
         return dtype_of(self.entries.values)
+
+    def in_double(self) -> Self:
+        """The same data for arithmetic in float64."""
+        made = type(self).__new__(type(self))
+        vars(made).update(self.__getstate__())
+        made.entries = replace(self.entries, values=self.values.astype(np.float64))
+        return made
 
     @property
     def values(self) -> Array:
