@@ -15,6 +15,7 @@ from gcp.kernels.dense import model_values, mttkrps
 from gcp.labelled import factor_by_name
 from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
+from gcp.objectives import positions
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.tensors.dense import DenseTensor
 
@@ -42,6 +43,7 @@ def random_factors(
 
     - Nonnegative models, and data whose mean stands out from their spread under an identity link: uniform
       factors, scaled alike in every mode.
+      Under losses that know no scale every position has one of its own.
     - Other data under an identity link: small uniform factors for the mean, and centred normal ones.
     - Log and logit links: normal factors; their amplitude gives the mean where a spread of m can raise it so
       far, else one nearly constant component carries it.
@@ -67,7 +69,11 @@ def random_factors(
     shape, mean = objective.tensor.shape, _finite_mean(objective)
     if beside_effects:
         return bounds.project(_small_factors(objective, rank, mean, bounds, rng))
-    if all(low.min() >= 0 for low in bounds.lower):
+    if objective.loss.knows_no_scale and (found := positions.scales(objective.tensor)):
+        sizes, mean = found
+        factors = _uniform_factors(shape, rank, mean, rng)
+        factors = [a * size[:, None] for a, size in zip(factors, sizes, strict=True)]
+    elif all(low.min() >= 0 for low in bounds.lower):
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
     elif _is_identity(objective.loss):
         factors = _identity_factors(shape, rank, mean, objective.survey.std, rng)

@@ -108,6 +108,11 @@ class Loss(ABC):
         return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
 
     @property
+    def knows_no_scale(self) -> bool:
+        """Whether f(c x, c m) - f(x, m) is a function of c alone, so that every slice may have a unit of its own."""
+        return False
+
+    @property
     def wants_infinity(self) -> bool:
         """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
         ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]

@@ -50,6 +50,11 @@ class BetaDivergence(Loss):
             raise ParameterError(f"BetaDivergence needs a finite real beta: found {show(self.beta)}.")
 
     @property
+    def knows_no_scale(self) -> bool:
+        """True for beta = 0."""
+        return self.beta == 0
+
+    @property
     def data_domain(self) -> Interval:  # type: ignore[override]
         """x >= 0, without 0 where the loss would be unbounded below."""
         return POSITIVE if self.beta <= 0 else NONNEGATIVE

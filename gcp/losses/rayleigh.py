@@ -41,6 +41,11 @@ class Rayleigh(Loss):
     def __post_init__(self) -> None:
         require_positive(self, eps=self.eps)
 
+    @property
+    def knows_no_scale(self) -> bool:
+        """True."""
+        return True
+
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
         """Value."""

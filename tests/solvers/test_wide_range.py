@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gcp import (
+    BetaDivergence,
     Gamma,
     NegativeBinomial,
     ObservedTensor,
@@ -14,7 +15,9 @@ from gcp import (
     build_objective,
     fit_gcp,
 )
+from gcp.bounds import Bounds
 from gcp.kernels import slices
+from gcp.start import random_factors
 
 SHAPE = (7, 6, 5)
 LOSSES = (Poisson(), NegativeBinomial(r=2.0), Gamma(), Rayleigh())
@@ -126,3 +129,40 @@ def test_fits_that_run_off_to_infinity_say_so():
     kept = fit_gcp(x, 2, loss="bernoulli-logit", random_state=0, l2_reg=0.1)
     assert kept.converged
     assert "l2_reg" not in kept.message
+
+
+RELATIVE = (Gamma(), Rayleigh(), BetaDivergence(0.0))
+
+
+def in_other_units(x, kind):
+    """Data, and the same with a slice in a millionth of their unit and one in a thousand of it."""
+    y = x.copy()
+    y[3] *= 1e6
+    y[:, 2] *= 1e-3
+    if kind == "dense":
+        return x, y
+    known = np.random.default_rng(5).random(x.shape) < 0.8
+    if kind == "missing":
+        return np.where(known, x, np.nan), np.where(known, y, np.nan)
+    return tuple(ObservedTensor(np.argwhere(known), z[known], z.shape) for z in (x, y))
+
+
+@pytest.mark.parametrize("kind", ["dense", "missing", "listed"])
+@pytest.mark.parametrize("loss", RELATIVE, ids=lambda loss: loss.name)
+def test_slices_may_have_units_of_their_own_where_a_loss_knows_no_scale(loss, kind):
+    rng = np.random.default_rng(0)
+    a = [rng.uniform(0.5, 2.0, (n, 2)) for n in SHAPE]
+    x = Gamma().sample(np.einsum("ir,jr,kr->ijk", *a), rng)
+    data = in_other_units(x, kind)
+    free = (np.full((n, 2), 0.0) for n in SHAPE), (np.full((n, 2), np.inf) for n in SHAPE)
+    bounds = Bounds(*(tuple(side) for side in free))
+    one, other = (random_factors(build_objective(z, loss), 2, bounds, np.random.default_rng(3)) for z in data)
+    model, turned = (np.einsum("ir,jr,kr->ijk", *factors) for factors in (one, other))
+    turned[3] /= 1e6
+    turned[:, 2] /= 1e-3
+    assert_allclose(turned, model, rtol=1e-6)
+    ends = [fit_gcp(z, 1, loss=loss, random_state=0) for z in data]
+    excess = [end.objective - end.saturated_objective for end in ends]
+    assert_allclose(excess[1], excess[0], rtol=1e-5)
+    more = fit_gcp(data[1], 2, loss=loss, random_state=0)  # a component that dies leaves the end of rank 1
+    assert more.objective - more.saturated_objective < 0.97 * excess[0]

@@ -1,0 +1,56 @@
+"""Scales of the positions of data whose loss knows no scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp._typing import Array, FloatArray
+from gcp.tensors.base import TensorData
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.observed import ObservedTensor
+
+_MOST = 1 << 26
+"""Entries, at most, of data that are looked at: it takes copies of them."""
+
+_SWEEPS = 10
+"""Of averages over the positions of one mode after the other; for complete data one is exact."""
+
+
+def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
+    """Numbers whose products are the data's scale at every entry, and the mean of the data in units of these.
+
+    The logarithms are a least-squares fit of one number for each position to those of the data, so that data of which
+    a slice is multiplied by a number have that position's scale multiplied by it, and else the same.
+
+    Parameters
+    ----------
+    tensor : TensorData
+        Positive data.
+
+    Returns
+    -------
+    list of ndarray, shapes (I_n,), and float
+        None for data in parts and larger ones.
+    """
+    if not isinstance(tensor, DenseTensor | ObservedTensor) or tensor.values.size > _MOST:
+        return None
+    known = np.ones(tensor.values.shape) if tensor.entry_weights is None else 1.0 * (tensor.entry_weights > 0)
+    logs = np.log(np.where(known > 0, tensor.values, 1.0).astype(np.float64))
+    ones = [np.ones((size, 1)) for size in tensor.shape]
+    counts = [np.maximum(a[:, 0], 1.0) for a in tensor.mttkrps(known, ones)]
+    sizes = [np.zeros(size) for size in tensor.shape]
+    rest = logs
+    is_complete = isinstance(tensor, DenseTensor) and bool(known.all())
+    for _ in range(1 if is_complete else _SWEEPS):
+        for mode, count in enumerate(counts):
+            sizes[mode] += tensor.mttkrps(known * rest, ones)[mode][:, 0] / count
+            rest = logs - _sums(tensor, sizes)
+    mean = float((known * np.exp(rest)).sum() / known.sum())
+    return [np.exp(size) for size in sizes], mean
+
+
+def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> Array:
+    """One number for each position, added up at every entry."""
+    n = len(sizes)
+    factors = [np.where(np.arange(n) == mode, size[:, None], 1.0) for mode, size in enumerate(sizes)]
+    return tensor.model_values(factors).astype(np.float64)
