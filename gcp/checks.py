@@ -20,6 +20,9 @@ Kind = type[GcpError]
 
 _LARGEST = 2**63 - 1
 
+MOST_REPEATS = 1_000_000
+"""Fits, splits or draws that may be asked for; more is a slip, and takes memory before the first is done."""
+
 _brief = Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 60
 
@@ -243,7 +246,10 @@ def matrices(factors: Any, shape: tuple[int, ...]) -> list[FloatArray]:
     ParameterError
         Anything else.
     """
-    found = items("factors", factors, f"a list of one matrix for each of {len(shape)} modes")
+    expected = f"a list of one matrix for each of {len(shape)} modes"
+    if isinstance(factors, np.ndarray):  # one for all modes; not to be read row by row
+        raise ParameterError(f"factors must be {expected}: found {show(factors)}.")
+    found = items("factors", factors, expected)
     are_matrices = all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.ndim == 2 for a in found)
     rank = found[0].shape[1] if found and are_matrices else 0
     if not are_matrices or [a.shape for a in found] != [(size, rank) for size in shape]:

@@ -30,15 +30,12 @@ from gcp.normal_form import normalize
 from gcp.objectives.choose import build_objective
 from gcp.progress import reporter, tell, tell_of_compilation
 from gcp.result import FitResult
-from gcp.sizes import check_memory
+from gcp.sizes import check_factors
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.partitioned import PartitionedTensor
-
-_COPIES = 4
-"""Of the factors, that a fit holds at least: both bounds, themselves, and the gradient."""
 
 _MOST_POINTS = 100
 """Of the course of each start that is kept."""
@@ -260,7 +257,7 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     method = arguments.solver(ask.solver, ask.n_iter_max, ask.tol, ask.max_seconds)
     tensor = as_tensor(ask.data, ask.mask, ask.entry_weights)
     # before anything has a number for each position: subscripts that are identifiers may be very large
-    check_memory(f"A factor column for the shape {tensor.shape}", 8.0 * sum(tensor.shape), _COPIES)
+    check_factors(1, tensor.shape)
     objective = build_objective(
         tensor,
         ask.loss,
@@ -276,7 +273,7 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
     rank = checks.whole("rank", ask.rank, least=0 if modes else 1)
     shapes = [(size, rank) for size in shape]
-    check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), _COPIES)
+    check_factors(rank, shape)
     limits = resolve_bounds(
         ask.bounds, shapes, objective.loss.model_domain, objective.loss.name, objective.tensor.labels
     )

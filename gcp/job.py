@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -220,7 +221,8 @@ def run_starts(
         try:
             start = job.start(index)
             run = partial(_from_start, job, start=start, index=index, solver=solver, watch=watch)
-            found = journal.stage(f"start {index}", run, solver, start, repr(job.objective.loss))
+            with _memory_told(job):
+                found = journal.stage(f"start {index}", run, solver, start, repr(job.objective.loss))
             outputs.append(found)
         except (KeyboardInterrupt, FitError) as end:
             latest = watch.interrupted()
@@ -232,10 +234,23 @@ def run_starts(
     if job.effects is not None and job.rank and outputs[-1].status != "callback":
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         try:
-            outputs += _better_additive(job, outputs, left, progress, journal)
+            with _memory_told(job):
+                outputs += _better_additive(job, outputs, left, progress, journal)
         except (KeyboardInterrupt, FitError) as end:
             return outputs, end
     return outputs, None
+
+
+@contextmanager
+def _memory_told(job: Job) -> Iterator[None]:
+    """`FitError` in place of what Python raises where memory ends."""
+    try:
+        yield
+    except MemoryError as error:
+        raise FitError(
+            f"Memory ran out in a fit of rank {job.rank} ({error}): take a lower rank, data in float32, or another "
+            "solver; lbfgsb and adam need least."
+        ) from error
 
 
 def _from_start(

@@ -12,6 +12,8 @@ from gcp import checks
 from gcp.errors import ParameterError
 from gcp.kernels import threads
 
+_MOST_JOBS = 10_000
+
 
 def jobs(n_jobs: int | None) -> int:
     """How many processes: None is 1, and -1 as many as this process may use cores.
@@ -26,10 +28,10 @@ def jobs(n_jobs: int | None) -> int:
     if isinstance(n_jobs, int | np.integer) and n_jobs == -1:
         return threads.resolve(None)
     try:
-        return checks.whole("n_jobs", n_jobs)
+        return checks.whole("n_jobs", n_jobs, most=_MOST_JOBS)
     except ParameterError:
         raise ParameterError(
-            f"n_jobs must be a whole number >= 1, or -1 for all cores: found {n_jobs!r}."
+            f"n_jobs must be a whole number from 1 to {_MOST_JOBS}, or -1 for all cores: found {n_jobs!r}."
         ) from None
 
 

@@ -13,7 +13,7 @@ from gcp.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.normal_form import normalize
-from gcp.sizes import check_memory
+from gcp.sizes import check_factors, check_memory
 from gcp.start import match_mean
 from gcp.tensors.dense import DenseTensor
 
@@ -71,7 +71,7 @@ def simulate(
     scale = checks.real("scale", scale, above=0, below=1e150)
     loss, rng = as_loss(loss), checks.generator(random_state)
     check_memory(f"Data of shape {checks.show(shape)}", 8.0 * math.prod(shape), 3)
-    check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), 3)
+    check_factors(rank, shape)
     factors = _factors(shape, rank, loss, scale, rng)
     truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense import model_values

@@ -76,6 +76,11 @@ def check_memory(what: str, size: float, copies: int) -> None:
         )
 
 
+def check_factors(rank: int, shape: tuple[int, ...]) -> None:
+    """Refuse factors that cannot be fitted here: both bounds, themselves, and the gradient are held at once."""
+    check_memory(f"Factors of rank {rank} for the shape {shape}", 8.0 * rank * sum(shape), 4)
+
+
 def show_bytes(n: float) -> str:
     """A size with a unit, to three digits."""
     units = ["bytes", "kB", "MB", "GB", "TB"]

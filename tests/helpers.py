@@ -1,6 +1,9 @@
 """What several test files need: example losses, densities by SciPy, finite differences, einsum models."""
 
+import resource
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from string import ascii_letters
 
 import numpy as np
@@ -167,3 +170,15 @@ def compiled(formula, x, m, weights=None):
         layout = Layout.of(x[k : k + 1], w)
         values.append(dense.loss_and_mttkrps(layout, formula, [m[k : k + 1, None]], dtype, 1)[0])
     return np.array(values), deriv[:, 0], total
+
+
+@contextmanager
+def bounded_memory(more=1 << 30):
+    """So many bytes more than now, as Linux limits them: who asks for more fails with MemoryError."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

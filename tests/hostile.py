@@ -89,6 +89,13 @@ MORE_VALUES = {
     "memory": lambda: memoryview(b"abc"),
 }
 
+HUGE_VALUES = {
+    "10**12": lambda: 10**12,
+    "huge shape": lambda: (10**6, 10**6, 10**6),
+    "huge number in an array": lambda: np.array([2**40, 1, 1]),
+}
+"""What memory ends with for those who make what is asked for."""
+
 
 def _endless():
     found = [1]

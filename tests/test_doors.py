@@ -1,8 +1,12 @@
 """Arguments that nobody should give: every public function says in an error of gcp's own what is wrong with them."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import good_calls
 import hostile
 import pytest
+from helpers import bounded_memory
 
 import gcp
 
@@ -45,14 +49,14 @@ def some_calls(calls, name):
     return [calls[name]]
 
 
-def faults(calls, name, values):
+def faults(calls, name, values, seconds=SECONDS):
     found = []
     for call in some_calls(calls, name):
         for parameter in hostile.parameters(call):
             for what in values:
                 if (parameter, what) not in STARTS_PROCESSES:
-                    value = (hostile.VALUES | hostile.MORE_VALUES)[what]()
-                    said = hostile.fault(call, parameter, value, SECONDS)
+                    value = (hostile.VALUES | hostile.MORE_VALUES | hostile.HUGE_VALUES)[what]()
+                    said = hostile.fault(call, parameter, value, seconds)
                     found += [f"{name}({parameter}={what}): {said}"] if said else []
     return found
 
@@ -78,3 +82,15 @@ def test_more_groups_than_memory_are_groups_of_single_expectations(calls):
     found = gcp.analysis.calibration(good_calls.fitted(), good_calls.dense(), 2**62)
     assert found.weight.sum() == good_calls.COUNTS.size
     assert len(found.weight) <= good_calls.COUNTS.size
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+@pytest.mark.parametrize("name", NAMES)
+def test_huge_arguments_do_not_take_all_memory(calls, name):
+    for call in some_calls(calls, name):
+        with suppress(gcp.GcpError):
+            call.function(**call.arguments)  # compiles
+    with bounded_memory():
+        found = faults(calls, name, hostile.HUGE_VALUES, seconds=1.0)
+    found = [said for said in found if not said.endswith("takes more than 1 s")]  # as 10**12 starts do
+    assert not found, "\n".join(found)

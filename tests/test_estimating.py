@@ -1,5 +1,6 @@
 """r of the negative binomial: recovered, and at the top of the profile likelihood."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -190,3 +191,22 @@ def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
     found = fit_estimating_r(fit, FORGETFUL, arguments)
     assert given == [3.0, 2.0, 1.0]
     assert found.settings["n_starts"] == 2
+
+
+@pytest.mark.parametrize("cls", [NegativeBinomial, NegativeBinomialLogit])
+def test_a_loss_whose_r_nobody_knows_yet_has_no_numbers(cls):
+    loss, x, m = cls(r="estimate"), np.array([1.0, 0.0]), np.array([0.5, 2.0])
+    calls = [
+        *(partial(getattr(loss, name), x, m) for name in ("value", "deriv", "curvature", "deviance")),
+        *(
+            partial(getattr(loss, name), x, m)
+            for name in ("log_likelihood", "cdf", "sf", "estimate_dispersion")
+        ),
+        *(partial(getattr(loss, name), m) for name in ("mean", "link", "fisher")),
+        *(partial(getattr(loss, name), x) for name in ("saturated_value", "log_normalizer", "saturated")),
+        partial(loss.sample, m, np.random.default_rng(0)),
+        partial(simulate, (4, 3), 1, loss),
+    ]
+    for call in calls:
+        with pytest.raises(ParameterError, match="has no r until a fit has estimated it"):
+            call()

@@ -649,7 +649,7 @@ def test_bad_arguments_are_named(options, message):
         (X, {"mask": np.ones(X.shape, int)}, r"mask has dtype int64: .*mask\.astype\(bool\)"),
         (X, {"mask": np.ones(X.shape)}, r"mask has dtype float64: .*mask\.astype\(bool\)"),
         (X, {"mask": np.zeros(X.shape, bool)}, "no observed"),
-        (X, {"entry_weights": -1.0}, r"entry_weights .*found -1\.0 at \(\)\.$"),
+        (X, {"entry_weights": -1.0}, r"entry_weights .*found -1\.0\.$"),
         (X, {"entry_weights": np.nan}, "entry_weights"),
         (X, {"entry_weights": np.ones((5, 5))}, "entry_weights"),
         (X, {"entry_weights": "heavy"}, "entry_weights"),

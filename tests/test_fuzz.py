@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import resource
 import struct
 import zipfile
 from functools import cache
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import bounded_memory
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gcp import DenseTensor, FitResult, GcpError, ModeLabels, SparseTensor, fit_gcp, read_tensor, write_tensor
 
-LIMIT = 1 << 30
 """Bytes of address space that reading a small file may take beyond what there was."""
 
 
@@ -62,22 +61,10 @@ def read(kind, content, folder):
     return read_tensor(path, **options)
 
 
-class bounded:
-    """Less memory than a file could ask for; a reader that asks all the same fails with MemoryError."""
-
-    def __enter__(self):
-        self.before = resource.getrlimit(resource.RLIMIT_AS)
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT, self.before[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_AS, self.before)
-
-
 def survives(kind, content, folder):
     """Anything but a result or an error of gcp that names the file ends the test."""
     told = str(folder / "f")
-    with bounded():
+    with bounded_memory():
         try:
             read(kind, content, folder)
         except GcpError as error:
@@ -162,7 +149,7 @@ def test_headers_that_promise_too_much(shape, tmp_path):
                 for name in ("values", "weights", "meta", "format", "version"):
                     archive.writestr(f"{name}.npy", content)
             content = buffer.getvalue()
-        with bounded(), pytest.raises(GcpError):
+        with bounded_memory(), pytest.raises(GcpError):
             read(kind, content, tmp_path)
 
 

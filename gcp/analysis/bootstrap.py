@@ -88,7 +88,7 @@ def bootstrap(
     ----------
     B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993.
     """
-    n = checks.whole("n", n, least=2)
+    n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
     n_jobs = parallel.jobs(n_jobs)
     options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)

@@ -65,7 +65,7 @@ def start_stability(
     -------
     StartStability
     """
-    checks.whole("n_starts", n_starts, least=2)
+    checks.whole("n_starts", n_starts, least=2, most=checks.MOST_REPEATS)
     tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
     results = [
         fit_in_series(tensor, rank, random_state=seed, **options) for seed in _seeds(random_state, n_starts)
@@ -124,7 +124,7 @@ def split_half(
     R. A. Harshman, W. S. De Sarbo: An application of PARAFAC to a small sample problem, in: Research Methods for
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
-    checks.whole("n_splits", n_splits)
+    checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     tensor = in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]

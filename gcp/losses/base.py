@@ -104,6 +104,10 @@ class Loss(ABC):
     @property
     def params(self) -> tuple[float, ...]:
         """The numbers that the formulas take after (x, m), in the order of the fields."""
+        if names := self.unknowns:
+            raise ParameterError(
+                f"The {self.name} loss has no {names[0]} until a fit has estimated it: use the loss of its result."
+            )
         values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
         return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
 

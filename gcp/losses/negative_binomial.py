@@ -54,34 +54,38 @@ class _NegativeBinomial(Loss):
         'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'
     )
 
+    @property
+    def _r(self) -> float:
+        return self.params[0]
+
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """(r + x) log(1 + x / r) - x log(x / r), without their cancellation at large x."""
         x = floats("x", x)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return np.asarray(self.r * np.log1p(x / self.r) + xlog1py(x, self.r / x))
+            return np.asarray(self._r * np.log1p(x / self._r) + xlog1py(x, self._r / x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
         x = floats("x", x)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(betaln(x + 1, self.r) + np.log(x + self.r))
+            return np.asarray(betaln(x + 1, self._r) + np.log(x + self._r))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
-        odds = self.mean(m) / self.r
+        odds = self.mean(m) / self._r
         k = np.maximum(np.floor(x), 0.0) + 1
-        below, above = betainc(self.r, k, 1 / (1 + odds)), betainc(k, self.r, odds / (1 + odds))
+        below, above = betainc(self._r, k, 1 / (1 + odds)), betainc(k, self._r, odds / (1 + odds))
         return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
 
     def shape_score(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
         """Derivative of the log-probability in r, at a given m."""
-        x, odds = floats("x", x), self.mean(m) / self.r
-        return digamma(x + self.r) - digamma(self.r) - np.log1p(odds)
+        x, odds = floats("x", x), self.mean(m) / self._r
+        return digamma(x + self._r) - digamma(self._r) - np.log1p(odds)
 
     def shape_terms(self, m: ArrayLike) -> ShapeTerms:
         """Expectations of products and derivatives of the log-probability's derivatives in m and r."""
         first, second, mixed, growth = self._log_derivatives(floats("m", m))
-        own, own_by_odds, own_by_r, third = _information_of_r(self.r, self.mean(m) / self.r)
+        own, own_by_odds, own_by_r, third = _information_of_r(self._r, self.mean(m) / self._r)
         return ShapeTerms(
             first, own, mixed - second, -second / 2, -own_by_odds * growth, -own_by_r - third / 2
         )
@@ -93,7 +97,7 @@ class _NegativeBinomial(Loss):
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Poisson draws whose rates are gamma with shape r."""
         m = self._model(m, rng)
-        return draw(rng.gamma(self.r, self.mean(m) / self.r), rng)
+        return draw(rng.gamma(self._r, self.mean(m) / self._r), rng)
 
 
 @register("negative-binomial")
@@ -145,17 +149,17 @@ class NegativeBinomial(_NegativeBinomial):
 
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r m."""
-        return self.r * floats("m", m)
+        return self._r * floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = E[x] / r."""
-        return floats("mean", mean) / self.r
+        return floats("mean", mean) / self._r
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """r / (m (1 + m))."""
         m = floats("m", m)
         with np.errstate(divide="ignore", over="ignore"):
-            return self.r / m / (1 + m)
+            return self._r / m / (1 + m)
 
     def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         with np.errstate(divide="ignore"):
@@ -205,16 +209,16 @@ class NegativeBinomialLogit(_NegativeBinomial):
     def mean(self, m: ArrayLike) -> FloatArray:
         """E[x] = r exp(m)."""
         with np.errstate(over="ignore"):
-            return self.r * np.exp(floats("m", m))
+            return self._r * np.exp(floats("m", m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
         """m = log(E[x] / r); -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.log(floats("mean", mean) / self.r))
+            return np.asarray(np.log(floats("mean", mean) / self._r))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """r / (1 + exp(-m))."""
-        return np.asarray(self.r * expit(floats("m", m)))
+        return np.asarray(self._r * expit(floats("m", m)))
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
         """Half the Fisher information."""

@@ -29,6 +29,7 @@ from gcp.selection import folder as folders
 from gcp.selection.choice import Candidate, RankChoice, Strengths, chosen
 from gcp.selection.penalties import candidates, effects_strength
 from gcp.selection.splits import Split, make_split
+from gcp.sizes import check_factors
 from gcp.tensors.coerce import in_one_piece
 
 _Start = Callable[[np.random.Generator], FitResult]
@@ -134,10 +135,11 @@ def select_rank(
         )
     tensor = in_one_piece(data, mask, entry_weights)
     objective = build_objective(tensor, loss)
-    n_splits = checks.whole("n_splits", n_splits)
+    n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = parallel.jobs(n_jobs)
     given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
     found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
+    check_factors(found[-1], tensor.shape)
     grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
     is_switch = main_effects is None or isinstance(main_effects, bool | np.bool_)
     effects = bool(main_effects) if is_switch else checks.items("main_effects", main_effects, "True or modes")

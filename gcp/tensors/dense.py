@@ -234,8 +234,9 @@ def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
     weights = array("entry_weights", weights, DataError)
+    found = _broadcast("entry_weights", weights, shape)
     check_weights(weights)
-    return _broadcast("entry_weights", weights, shape)
+    return found
 
 
 def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:

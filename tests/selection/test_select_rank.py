@@ -469,7 +469,7 @@ def test_progress_is_a_line_for_every_fit(rng, capsys):
 
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "all", True])
 def test_bad_numbers_of_processes(n_jobs, rng):
-    with pytest.raises(ParameterError, match="n_jobs must be a whole number >= 1, or -1"):
+    with pytest.raises(ParameterError, match="n_jobs must be a whole number from 1 to 10000, or -1"):
         select_rank(planted(rng), [1], n_jobs=n_jobs)
 
 
