@@ -139,7 +139,7 @@ def line(name, x, result, em, rank) -> dict:
     df = x.size - free
     ends = 2 * np.array([start["objective"] for start in result.starts])
     zero = np.concatenate([a.ravel() for a in result.factors]) < ZERO
-    parameters = analysis.n_parameters(result)
+    parameters = rank * (1 + sum(size - 1 for size in x.shape))
     determined = numerical_rank(jacobian(result.factors)[~zero]) == parameters - zero.sum()
     row = {
         "table": name,

@@ -7,7 +7,8 @@ Repeats the example of Hong, Kolda and Duersch (Generalized canonical polyadic t
 200 x 200 x 195, 0 or 1, rank 7, with Bernoulli-odds and Bernoulli-logit beside Gaussian. From memory, not re-read for
 this: their tensor has 9,764 nonzeros, and both Bernoulli losses predict held-out links better than Gaussian. The
 tensor here has 9,594, so orderings are compared, not digits. Their rules of holding out are not known here; a tenth
-of the links is held out, and as many zeros, weighted so that sums stand for all cells (`gcp.hold_out`).
+of the links is held out, and as many zeros, weighted so that sums stand for all cells; the links that stay weigh so
+much more that the training part has as many as all data (`gcp.hold_out`).
 
 A cell's log-likelihood needs a probability: every loss's expectation, clipped to [c, 1 - c] with c = CLIP. Gaussian
 models are no likelihood for 0 and 1; their model values are taken for probabilities. Table `clips` and the last panel
