@@ -76,7 +76,7 @@ def random_factors(
     elif all(low.min() >= 0 for low in bounds.lower):
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
     elif _is_identity(objective.loss):
-        factors = _identity_factors(shape, rank, mean, objective.survey.std, rng)
+        factors = _identity_factors(shape, rank, mean, objective.bulk.std, rng)
     else:
         factors = _linked_factors(objective, rank, mean, rng)
     return bounds.project(factors)
@@ -98,7 +98,7 @@ def _small_factors(
     shape = objective.tensor.shape
     if all(np.all(low >= 0) for low in bounds.lower):
         return _uniform_factors(shape, rank, _SMALL_MEAN * mean if mean > 0 else 1e-3, rng)
-    spread = _SMALL_STD * (objective.survey.std if _is_identity(objective.loss) else 1.0)
+    spread = _SMALL_STD * (objective.bulk.std if _is_identity(objective.loss) else 1.0)
     amplitude = ((spread or 1e-3) / np.sqrt(max(rank, 1))) ** (1 / len(shape))
     return [amplitude * rng.standard_normal((size, rank)) for size in shape]
 
@@ -287,7 +287,7 @@ def _match_projection(factors: list[FloatArray], z: Array) -> None:
 
 def _finite_mean(objective: EntrywiseObjective) -> float:
     """link(mean of the data), held within reach where the link is infinite."""
-    return float(np.clip(objective.loss.link(objective.survey.mean), *_reach(objective.loss)))
+    return float(np.clip(objective.loss.link(objective.bulk.mean), *_reach(objective.loss)))
 
 
 def _reach(loss: Loss) -> tuple[float, float]:

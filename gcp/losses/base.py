@@ -117,6 +117,11 @@ class Loss(ABC):
         return False
 
     @property
+    def bears_outliers(self) -> bool:
+        """Whether f grows so slowly with the distance of x and m that single data far off have no say in m."""
+        return False
+
+    @property
     def wants_infinity(self) -> bool:
         """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
         ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]

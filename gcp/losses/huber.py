@@ -40,6 +40,11 @@ class Huber(Loss):
     def __post_init__(self) -> None:
         require_positive(self, delta=self.delta)
 
+    @property
+    def bears_outliers(self) -> bool:
+        """True."""
+        return True
+
     @staticmethod
     def f(x: Any, m: Any, delta: Any) -> Any:
         """Value."""

@@ -20,7 +20,7 @@ class Differentiable(Protocol):
 
     @property
     def saturated_value(self) -> float:
-        """What a model free at every entry reaches: no value lies below."""
+        """What a model free at every entry reaches: no value lies below, but of a model that follows outliers."""
 
     @property
     def null_value(self) -> float:
@@ -35,6 +35,10 @@ class Objective(Differentiable, Protocol):
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
+
+    @property
+    def beyond(self) -> float:
+        """What outliers that the loss bears cost whatever the model is for the others."""
 
     @property
     def has_curvature(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -14,6 +15,13 @@ from gcp.tensors.base import Block, TensorData
 from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
+
+_NEARLY_CONSTANT = 1e-6
+"""Standard deviation of data, in their mean, below which moments do not tell them from constant ones."""
+
+_MANY = 1e4
+_PERFECT = {"float64": 1e-6, "float32": 1e-4}
+"""Deviance of a perfect model of constant data, in that of a model that is clearly wrong."""
 
 
 def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
@@ -55,3 +63,22 @@ def _sum(block: Block, loss: Loss, m: float) -> float:
 def finite(m: float) -> float:
     """The model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
     return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))
+
+
+def share_explained(
+    values: tuple[float, float, float], facts: Survey, dtype: np.dtype[Any], price: Callable[[], float]
+) -> float:
+    """1 - the part of the best constant's deviance that a model leaves: 1 or NaN where that deviance is rounding.
+
+    Of the objective of the model, of the best constant and of the saturated model; `price` is the deviance of a
+    constant that is clearly wrong.
+    """
+    value, null, saturated = values
+    left, whole = value - saturated, null - saturated
+    if facts.std > _NEARLY_CONSTANT * abs(facts.mean) and whole > 0:
+        return 1 - left / whole
+    eps, unit = float(np.finfo(dtype).eps), price()
+    rounding = _MANY * eps * max(abs(value), abs(null), abs(saturated))
+    if whole > max(rounding, _MANY * eps**2 * unit):
+        return 1 - left / whole
+    return 1.0 if left <= max(rounding, _PERFECT[dtype.name] * unit) else math.nan

@@ -18,6 +18,7 @@ from gcp.kernels.rows import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
+from gcp.objectives.bulk import Bulk, bulk
 from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.least_squares import LeastSquares
 from gcp.objectives.row_wise import RowWise
@@ -35,13 +36,6 @@ from gcp.tensors.sparse import SparseTensor
 
 _MOST_CELLS = 2**28
 """So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
-
-_NEARLY_CONSTANT = 1e-6
-"""Standard deviation of data, in their mean, below which moments do not tell them from constant ones."""
-
-_MANY = 1e4
-_PERFECT = {"float64": 1e-6, "float32": 1e-4}
-"""Deviance of a perfect model of constant data, in that of a model that is clearly wrong."""
 
 _ZERO_SAMPLES = 1 << 20
 """Zeros, at least, in the sample that estimates an objective that is out of reach."""
@@ -361,6 +355,16 @@ class EntrywiseObjective:
         )
 
     @cached_property
+    def bulk(self) -> Bulk:
+        """What the data are like without outliers that the loss bears."""
+        return bulk(self.tensor, self.loss, self.survey, self.null_constant)
+
+    @property
+    def beyond(self) -> float:
+        """What outliers that the loss bears cost whatever the model is for the others."""
+        return self.bulk.beyond
+
+    @cached_property
     def null_value(self) -> float:
         """The value of the best constant model, without penalty."""
         return self._constant_value(self.null_constant)
@@ -383,16 +387,12 @@ class EntrywiseObjective:
 
         Where the best constant is perfect, as far as rounding shows: 1 if the model is too, else NaN.
         """
-        saturated, null, facts = self.saturated_value, self.null_value, self.survey
-        left, whole = value - saturated, null - saturated
-        if facts.std > _NEARLY_CONSTANT * abs(facts.mean) and whole > 0:
-            return 1 - left / whole
-        eps = float(np.finfo(self.tensor.dtype).eps)
-        rounding = _MANY * eps * max(abs(value), abs(null), abs(saturated))
-        unit = facts.total_weight
-        if not self.loss.data_domain.integer:  # what being off by a tenth costs
-            m = self.null_constant
-            unit = self._constant_value(m + 0.1 * (abs(m) or 1.0)) - null
-        if whole > max(rounding, _MANY * eps**2 * unit):
-            return 1 - left / whole
-        return 1.0 if left <= max(rounding, _PERFECT[self.tensor.dtype.name] * unit) else math.nan
+        values = value, self.null_value, self.saturated_value
+        return constant.share_explained(values, self.survey, self.tensor.dtype, self._price_of_a_tenth)
+
+    def _price_of_a_tenth(self) -> float:
+        """What a constant model that is off by a tenth costs, about."""
+        if self.loss.data_domain.integer:
+            return self.survey.total_weight
+        m = self.null_constant
+        return self._constant_value(m + 0.1 * (abs(m) or 1.0)) - self.null_value

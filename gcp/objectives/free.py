@@ -129,8 +129,13 @@ class FreeFactors:
 
     @property
     def saturated_value(self) -> float:
+        """As of the whole objective, with what outliers cost whatever the model is for the others."""
+        return self.objective.saturated_value + self.objective.beyond
+
+    @property
+    def beyond(self) -> float:
         """As of the whole objective."""
-        return self.objective.saturated_value
+        return self.objective.beyond
 
     @property
     def null_value(self) -> float:

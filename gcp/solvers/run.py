@@ -309,8 +309,8 @@ class Run:
         return max(self.options.tol, 1e-7 if self.dtype == np.float32 else 0.0)
 
     def excess(self) -> float:
-        """The objective over the saturated model's, or what is as good as nothing."""
-        return max(self.value - self.offset, _PERFECT * self.unit)
+        """The distance of the objective from the saturated model's, or what is as good as nothing."""
+        return max(abs(self.value - self.offset), _PERFECT * self.unit)
 
     def is_flat(self, slack: float = 1.0, least: float = 0.0) -> bool:
         """True if the mean decrease over the window is below `slack` tolerances, or this part of the excess."""

@@ -1,0 +1,58 @@
+"""Data under a loss that bears outliers, without those that lie so far off that they hide the others."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp._typing import FloatArray
+from gcp.losses.base import Loss
+from gcp.objectives.survey import Survey
+from gcp.tensors.base import Block, TensorData
+from gcp.tensors.partitioned import PartitionedTensor
+
+_FAR = 1e4
+"""Loss of an outlier under the best constant, in the geometric mean of that of all data."""
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """The others' mean and standard deviation, and what the outliers' loss has too much under the best constant."""
+
+    mean: float
+    std: float
+    beyond: float = 0.0
+
+
+def bulk(tensor: TensorData, loss: Loss, facts: Survey, constant: float) -> Bulk:
+    """Of a loss that bears outliers; of another one, or data in parts, all data are the bulk."""
+    everything = Bulk(facts.mean, facts.std)
+    if not loss.bears_outliers or isinstance(tensor, PartitionedTensor):
+        return everything
+    logs = weight = 0.0
+    for block in tensor.blocks():
+        w, values = _of(block, loss, constant)
+        logs += float(w @ np.log(np.maximum(values, np.finfo(float).tiny)))
+        weight += float(w.sum())
+    most = _FAR * math.exp(logs / weight)
+    beyond = weight = total = squares = 0.0
+    for block in tensor.blocks():
+        w, values = _of(block, loss, constant)
+        beyond += float(w @ np.maximum(values - most, 0.0))
+        w = np.where(values > most, 0.0, w)
+        weight += float(w.sum())
+        total += float(w @ (block.x - constant))
+        squares += float(w @ (block.x - constant) ** 2)
+    if beyond == 0.0 or weight == 0.0:
+        return everything
+    mean = total / weight
+    return Bulk(constant + mean, math.sqrt(max(squares / weight - mean**2, 0.0)), beyond)
+
+
+def _of(block: Block, loss: Loss, constant: float) -> tuple[FloatArray, FloatArray]:
+    """Weights of a run of entries, and their loss."""
+    values = loss.value(block.x, constant)
+    weights = np.ones(block.x.shape) if block.weights is None else block.weights.astype(np.float64)
+    return weights, np.where(weights > 0, values, 1.0)
