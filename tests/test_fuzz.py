@@ -12,8 +12,19 @@ import pytest
 from helpers import bounded_memory
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from scipy.io import savemat
 
-from gcp import DenseTensor, FitResult, GcpError, ModeLabels, SparseTensor, fit_gcp, read_tensor, write_tensor
+from gcp import (
+    DataError,
+    DenseTensor,
+    FitResult,
+    GcpError,
+    ModeLabels,
+    SparseTensor,
+    fit_gcp,
+    read_tensor,
+    write_tensor,
+)
 
 """Bytes of address space that reading a small file may take beyond what there was."""
 
@@ -151,6 +162,16 @@ def test_headers_that_promise_too_much(shape, tmp_path):
             content = buffer.getvalue()
         with bounded_memory(), pytest.raises(GcpError):
             read(kind, content, tmp_path)
+
+
+def test_mat_that_unpacks_to_more_than_memory_holds(tmp_path):
+    path = tmp_path / "f.mat"
+    savemat(path, {"X": np.zeros((300, 1000, 100))}, do_compression=True)  # 240 MB
+    with (
+        bounded_memory(1 << 27),
+        pytest.raises(DataError, match=r"f\.mat: the tensor does not fit into memory"),
+    ):
+        read_tensor(path)
 
 
 class Bomb:

@@ -20,6 +20,8 @@ def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:
         content = loadmat(cast(Any, file))  # the stubs know only paths
     except NotImplementedError:
         raise FormatError("a version 7.3 (HDF5) file: save it in MATLAB with the option -v7.") from None
+    except MemoryError:
+        raise
     except Exception as error:  # the reader meets damaged bytes with errors of many kinds
         raise FormatError(
             f"not a .mat file, or one that is damaged or cut short: {str(error).rstrip('?.')}."

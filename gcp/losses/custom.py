@@ -63,6 +63,11 @@ def custom_loss(
     ParameterError
         If `f` cannot be differentiated automatically, or `df` is not its derivative (with the worst point).
 
+    Notes
+    -----
+    Each new formula is compiled at its first fit, which takes seconds, and its code, some 10 MB, stays to the end of
+    the process, for Numba never gives compiled code back. Formulas that differ in a number of theirs are different.
+
     Examples
     --------
     >>> import numpy as np

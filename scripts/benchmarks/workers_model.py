@@ -90,7 +90,8 @@ def page(found, model) -> str:
         "",
         "Written by `scripts/benchmarks/workers_model.py` from what `scripts/benchmarks/workers.py` measured:",
         f"dense Poisson counts, float32, rank {found['rank']}, cut along mode 0; loss and gradient; medians of "
-        f"{found['repeats']} (quartiles) in ms.",
+        f"{found['repeats']} (quartiles) in ms. The workers are processes of a Dask cluster; those of",
+        "`gcp fit --workers` are threads of one process, between which nothing travels.",
         "",
         "| entries | here, 2 threads | here, 1 thread | 1 worker | 2 workers | overhead | efficiency | "
         "kB out, back | kB of an all-reduce |",
