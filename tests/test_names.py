@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import gcp
-from gcp import ObservedTensor, SparseTensor
+from gcp import DataError, ModeLabels, ObservedTensor, SparseTensor
 from gcp.report import write_report
 from gcp.tensors.coerce import as_tensor
 
@@ -315,3 +315,18 @@ def test_masks_and_weights_are_matched_by_name(kind, form, name, rng):
         return
     objective = gcp.build_objective(BESIDE[kind](array), "gaussian", **{name: given}, n_threads=1)
     np.testing.assert_allclose(objective.value_and_grad(factors)[0], expected, rtol=1e-6)
+
+
+def test_weights_of_a_mode_are_matched_by_their_labels():
+    labels = ModeLabels(["day", "place"], [["mon", "tue", "wed"], ["x", "y"]])
+    given = pd.Series([1.0, 2.0, 3.0], index=["wed", "mon", "tue"])
+    tensor = SparseTensor([[0, 0]], [1.0], (3, 2), mode_weights=[given, None], labels=labels)
+    np.testing.assert_array_equal(tensor.mode_weights[0], [2.0, 3.0, 1.0])
+    with pytest.raises(
+        DataError, match=r"label 'sun' of mode 'day' is in the mode_weights of mode 0, but not in"
+    ):
+        SparseTensor(
+            [[0, 0]], [1.0], (3, 2), mode_weights=[given.rename({"wed": "sun"}), None], labels=labels
+        )
+    unlabelled = SparseTensor([[0, 0]], [1.0], (3, 2), mode_weights=[given, None])
+    np.testing.assert_array_equal(unlabelled.mode_weights[0], [1.0, 2.0, 3.0])

@@ -15,6 +15,7 @@ from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.weights import in_order_of_mode
 
 
 def beside(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Any:
@@ -43,11 +44,7 @@ def beside(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, .
 def beside_mode(name: str, given: Any, labels: ModeLabels | None, mode: int, size: int) -> Any:
     """A vector in the order of a mode's positions, if it has labels; anything else as it is."""
     own = named(name, given)
-    if own is None or labels is None:
-        return given if own is None else own.values
-    side = Side(f"the {name} of mode {mode}", own.labels, tuple(own.values.shape))
-    base = Side("the data", ModeLabels([labels.names[mode]], [labels.coords[mode]]), (size,))
-    return align(side, base).of_array(own.values)
+    return given if own is None else in_order_of_mode(f"the {name} of mode {mode}", own, labels, mode, size)
 
 
 def named(name: str, given: Any) -> Labelled | None:

@@ -16,13 +16,14 @@ from gcp.formula import Formula
 from gcp.kernels import dense, listed, moments, ordering
 from gcp.kernels.layout import Layout
 from gcp.kernels.listed import Listing
+from gcp.labelled import labelled
 from gcp.labels import ModeLabels, check_labels
 from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.weights import LARGEST, check_weights
+from gcp.tensors.weights import LARGEST, check_weights, in_order_of_mode
 
 _LIGHT = 1e-3
 """Cells of less than this part of a zero's weight are light."""
@@ -88,7 +89,7 @@ class SparseTensor(ListedTensor):
             zeros = np.zeros(len(cells) if cells.ndim else 0)
             unknown = entries.checked(cells, zeros, given.shape, None, "missing cell {}".format)
         found = entries.sorted_entries(given, aggregate)
-        self._set(found, unknown, _mode_weights(mode_weights, given.shape), labels)
+        self._set(found, unknown, _mode_weights(mode_weights, given.shape, labels), labels)
 
     @classmethod
     def of(cls, found: entries.SortedEntries, labels: ModeLabels | None = None) -> SparseTensor:
@@ -341,7 +342,7 @@ class SparseTensor(ListedTensor):
 
 
 def _mode_weights(
-    given: Sequence[ArrayLike | None] | None, shape: tuple[int, ...]
+    given: Sequence[ArrayLike | None] | None, shape: tuple[int, ...], labels: ModeLabels | None
 ) -> list[FloatArray] | None:
     if given is None:
         return None
@@ -351,6 +352,8 @@ def _mode_weights(
     found = []
     for mode, (weights, size) in enumerate(zip(given, shape, strict=True)):
         name = f"mode_weights of mode {mode}"
+        if (own := labelled(weights, name)) is not None:
+            weights = in_order_of_mode(f"the {name}", own, labels, mode, size)
         vector = np.ones(size) if weights is None else array(name, weights, DataError)
         check_weights(vector, name, LARGEST ** (1 / len(shape)))
         if vector.shape != (size,):

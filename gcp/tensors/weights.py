@@ -7,10 +7,28 @@ from typing import Any
 import numpy as np
 
 from gcp._typing import Array
+from gcp.alignment import Side, align
 from gcp.checks import and_more
 from gcp.errors import DataError
+from gcp.labelled import Labelled
+from gcp.labels import ModeLabels
 
 LARGEST = 1e100
+
+
+def in_order_of_mode(what: str, own: Labelled, labels: ModeLabels | None, mode: int, size: int) -> Any:
+    """A vector in the order of a mode's positions, if these have labels too.
+
+    Raises
+    ------
+    DataError
+        Other names or labels.
+    """
+    if labels is None:
+        return own.values
+    side = Side(what, own.labels, tuple(own.values.shape))
+    base = Side("the data", ModeLabels([labels.names[mode]], [labels.coords[mode]]), (size,))
+    return align(side, base).of_array(own.values)
 
 
 def check_weights_dtype(dtype: np.dtype[Any], name: str = "entry_weights") -> None:
