@@ -323,7 +323,7 @@ def test_weights_of_a_mode_are_matched_by_their_labels():
     tensor = SparseTensor([[0, 0]], [1.0], (3, 2), mode_weights=[given, None], labels=labels)
     np.testing.assert_array_equal(tensor.mode_weights[0], [2.0, 3.0, 1.0])
     with pytest.raises(
-        DataError, match=r"label 'sun' of mode 'day' is in the mode_weights of mode 0, but not in"
+        DataError, match=r"label 'wed' of mode 'day' is in the data, but not in the mode_weights of mode 0"
     ):
         SparseTensor(
             [[0, 0]], [1.0], (3, 2), mode_weights=[given.rename({"wed": "sun"}), None], labels=labels

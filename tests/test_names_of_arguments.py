@@ -320,8 +320,8 @@ class TestBesideLists:
 
     def test_bad_values_are_refused(self, tensor):
         for given, match in (
-            ([1.0, -1.0, 1.0], "nonnegative"),
-            ([1.0, np.nan, 1.0], "nonnegative"),
+            ([1.0, -1.0, 1.0], "must be 0, or from"),
+            ([1.0, np.nan, 1.0], "must be 0, or from"),
             (list("abc"), "dtype"),
         ):
             weights = xr.DataArray(given, dims="year")
