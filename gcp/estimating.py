@@ -19,7 +19,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.choose import build_objective
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
-from gcp.solvers.journal import Journal
+from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.tensors.coerce import in_one_piece
 
 _RANGE = np.log(1e-4), np.log(1e8)
@@ -55,14 +55,17 @@ def fit_estimating_r(
     -----
     The factors are fitted under one r after another; the derivative of the likelihood in log r, the factors as they
     are, is that of the profile likelihood, and a secant search finds where it is 0. All starts run at the first r
-    only; the best one goes on.
+    only; the best one goes on. The first r is the likeliest of a model that is given to start from, else by moments.
     """
     called = time.perf_counter()
     began = called - journal.seconds_before
     loss, limit = arguments["loss"], arguments["max_seconds"]
     tensor = in_one_piece(*(arguments[name] for name in ("data", "mask", "entry_weights")))
-    loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
     options = arguments | {"data": tensor, "mask": None, "entry_weights": None}
+    loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
+    if not isinstance(options.get("init", "random"), str):  # a model, which says more of r than the moments
+        begin = fit(FORGETFUL, options | {"loss": loss, "n_iter_max": 0, "n_starts": 1, "callback": None})
+        loss = replace(loss, r=max(loss.r, min(np.exp(_likeliest(begin, tensor)), 1e3)))
     first = result = fit(journal.within("round 0"), options | {"loss": loss})
     options |= {"n_starts": 1, "random_state": result.settings["seed"]}
     search = _Search()
@@ -73,7 +76,7 @@ def fit_estimating_r(
         if is_over or search.is_settled(now, slope):
             break
         before = loss.r
-        loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_fixed_means, result, tensor)))))
+        loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_likeliest, result, tensor, holds_means=True)))))
         own = {"loss": loss, "init": _rescaled(result, before / loss.r), "max_seconds": left}
         result = fit(journal.within(f"round {k}"), options | own)
     else:
@@ -121,15 +124,16 @@ def _slope(result: FitResult, tensor: Any) -> float:
     return change
 
 
-def _fixed_means(result: FitResult, tensor: Any) -> float:
-    """The likeliest log r if the expectations stay as they are."""
+def _likeliest(result: FitResult, tensor: Any, *, holds_means: bool = False) -> float:
+    """The likeliest log r if the model's entries stay as they are, or the expectations."""
     loss: Any = result.loss
     cells = known_cells(result, tensor)
     mean = loss.mean(cells.m)
 
     def minus(log_r: float) -> float:
         other = replace(loss, r=float(np.exp(log_r)))
-        return -float(cells.w @ other.log_likelihood(cells.x, other.link(mean)))
+        m = other.link(mean) if holds_means else cells.m
+        return -float(cells.w @ other.log_likelihood(cells.x, m))
 
     with threads.single_threaded_blas():  # many short products
         return float(minimize_scalar(minus, bounds=_RANGE, method="bounded", options={"xatol": 1e-4}).x)

@@ -210,3 +210,17 @@ def test_a_loss_whose_r_nobody_knows_yet_has_no_numbers(cls):
     for call in calls:
         with pytest.raises(ParameterError, match="has no r until a fit has estimated it"):
             call()
+
+
+@pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
+def test_a_given_start_gives_r_too(loss, rng):
+    """Moments of data whose means vary widely say an r that is far too small, and lead away from the start."""
+    factors = [rng.standard_normal((size, 2)) for size in (15, 12, 10)]
+    if loss is NegativeBinomial:
+        factors = [np.exp(a) for a in factors]
+    factors[0] *= (1.5 if loss is NegativeBinomialLogit else 1.0) / np.einsum("ar,br,cr->abc", *factors).std()
+    m = np.einsum("ar,br,cr->abc", *factors)
+    x = loss(10.0).sample(m, rng).astype(float)
+    found = fit_gcp(x, 2, loss=loss(r="estimate"), init=factors, n_threads=1)
+    truth = loss(10.0).log_likelihood(x, m).sum()
+    assert found.loss.log_likelihood(x, found.model_values()).sum() > truth

@@ -61,6 +61,7 @@ class Run:
         self.quick, self.seed, self.out = self.given.quick, self.given.seed, self.given.out
         self.name = name
         self.out.mkdir(parents=True, exist_ok=True)
+        self.spent = 0.0  # seconds of earlier runs that this one goes on from
         self._began = time.perf_counter()
         self._checksums: dict[str, str] = {}
         self._tables: list[dict] = []
@@ -138,7 +139,7 @@ class Run:
             "versions": {n: version(n) for n in ("gcp-tensor", "numpy", "scipy", "numba")}
             | {"python": platform.python_version()},
             "processor": _processor(),
-            "seconds": round(time.perf_counter() - self._began, 1),
+            "seconds": round(self.spent + time.perf_counter() - self._began, 1),
         }
         (self.out / "run.json").write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
         print(f"\nWritten to {self.out} in {record['seconds']:.0f} s")
