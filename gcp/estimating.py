@@ -76,7 +76,7 @@ def fit_estimating_r(
         if is_over or search.is_settled(now, slope):
             break
         before = loss.r
-        loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_likeliest, result, tensor, holds_means=True)))))
+        loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_likeliest, result, tensor)))))
         own = {"loss": loss, "init": _rescaled(result, before / loss.r), "max_seconds": left}
         result = fit(journal.within(f"round {k}"), options | own)
     else:
@@ -161,16 +161,19 @@ class _Search:
         is_beyond |= self.high - self.low < _CLOSE
         return is_beyond or abs(slope) <= _TOL * np.sqrt(max(self.curvature, 1.0))
 
-    def next(self, at: float, slope: float, fixed_means: Callable[[], float]) -> float:
-        """Where to look next."""
+    def next(self, at: float, slope: float, likeliest: Callable[..., float]) -> float:
+        """Where to look next; without a curvature, no farther than the factors as they are say."""
         if slope > 0:
             self.high = at
         else:
             self.low = at
         is_between = self.low > _RANGE[0] and self.high < _RANGE[1]
-        aim = np.inf if is_between else fixed_means()
+        aim = np.inf if is_between else likeliest(holds_means=True)
         if is_between or abs(aim - at) < _NEAR or (aim > at) != (slope < 0):
-            step = -slope / self.curvature if self.curvature > 0 else -float(np.sign(slope))
+            if self.curvature > 0:
+                step = -slope / self.curvature
+            else:  # a long step may leave the optimum's surroundings
+                step = -float(np.sign(slope)) * max(abs(likeliest() - at), _NEAR / 10)
             aim = at + float(np.clip(step, -1.0, 1.0))
         self.seen.append((at, slope))
         if self.low < aim < self.high:

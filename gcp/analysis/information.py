@@ -36,7 +36,9 @@ class Layout(NamedTuple):
     r : int or None
         Place of the estimated parameter of a negative binomial.
     free : ndarray of bool
-        Neither fixed nor at a bound.
+        Not fixed.
+    bound : ndarray of bool
+        At a bound.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +49,7 @@ class Layout(NamedTuple):
     r: int | None
     size: int
     free: Array
+    bound: Array
 
     def columns(self, mode: int, r: int) -> Array:
         """Places of a component's entries in a mode."""
@@ -68,32 +71,31 @@ def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
     for group in result.settings["tied_modes"]:
         for mode in group:
             leaders[mode] = min(group)
-    first, signs, parts, free, size = [0] * len(factors), [], [], [], 0
+    first, signs, parts, free, bound, size = [0] * len(factors), [], [], [], [], 0
     for n, a in enumerate(factors):
         signs.append(np.where(np.sum(a * factors[leaders[n]], axis=0) < 0, -1.0, 1.0))
         first[n] = first[leaders[n]] if leaders[n] < n else size
         if leaders[n] < n:
             continue
         parts.append(a.ravel())
-        moves = np.full(a.shape, n not in result.settings["fixed_modes"])
-        if result.loss.model_domain.low >= 0:
-            moves &= a > _AT_BOUND * a.max(axis=0)
-        free.append(moves.ravel())
+        free.append(np.full(a.size, n not in result.settings["fixed_modes"]))
+        ends = (result.loss.model_domain.low >= 0) & (a <= _AT_BOUND * a.max(axis=0))
+        bound.append(ends.ravel())
         size += a.size
     effects = {}
     for name, vector in result.main_effects.items():
         effects[result.labels.names.index(name)] = size
         parts.append(np.asarray(vector, dtype=float) + result.intercept / len(result.main_effects))
-        free.append(np.ones(len(vector), bool))
         size += len(vector)
     r = size if "r" in result.settings.get("estimated", {}) else None
     if r is not None:
         parts.append(np.array([float(getattr(result.loss, "r"))]))  # noqa: B009
-        free.append(np.ones(1, bool))
         size += 1
-    layout = Layout(
-        result.shape, result.rank, first, signs, effects, r, size, np.concatenate(free or [np.ones(0, bool)])
-    )
+    moves, ends = np.ones(size, bool), np.zeros(size, bool)
+    if free:
+        ends[: len(np.concatenate(bound))] = np.concatenate(bound)
+        moves[: len(np.concatenate(free))] = np.concatenate(free)
+    layout = Layout(result.shape, result.rank, first, signs, effects, r, size, moves, ends)
     return layout, np.concatenate(parts or [np.ones(0)])
 
 
@@ -171,6 +173,15 @@ class Likelihood:
             moved = np.abs(run.jacobian(self.layout.size) @ step)
             largest = max(largest, float(np.max(moved / size, where=moved > 0, initial=0.0)))
         return largest
+
+    def at_bound(self, theta: FloatArray) -> Array:
+        """Parameters at a bound that keep entries of the model there."""
+        held = np.zeros(self.layout.size, bool)
+        if self.layout.bound.any():
+            for run in self._runs(theta):
+                low = run.m <= _AT_BOUND * run.m.max(initial=0.0)
+                held[run.column[low][run.value[low] != 0]] = True
+        return held & self.layout.bound
 
     def biases(self, theta: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The information times the first-order bias of the parameters' maximum-likelihood estimates.

@@ -78,13 +78,13 @@ def bias_reduced(
     """Parameters without the bias that the likelihood has as a function of the entries, and their covariance.
 
     The root of the score, less what it is at the estimate (nothing at a maximum, a penalty's part else), less the
-    information times the bias. None if the way there does not end.
+    information times the bias; bounds hold nothing on the way. None if it does not end.
 
     References
     ----------
     I. Kosmidis, D. Firth: Bias reduction in exponential family nonlinear models, Biometrika 96 (2009) 793-804.
     """
-    offset = likelihood.score(theta)
+    offset = np.where(likelihood.layout.bound, 0.0, likelihood.score(theta))
     for _ in range(_STEPS):
         covariance = section.covariance(likelihood.information(theta))
         if covariance is None:
@@ -101,10 +101,8 @@ def bias_reduced(
 
 
 def _share(likelihood: Likelihood, theta: FloatArray, step: FloatArray) -> float:
-    """How much of a step is taken: no entry more than doubles, and no parameter that must be positive halves."""
-    share = min(1.0, 1.0 / max(likelihood.change(theta, step), 1e-300))
-    positive = np.full(len(theta), likelihood.loss.model_domain.low >= 0)
-    if likelihood.layout.r is not None:
-        positive[likelihood.layout.r] = True
-    falls = positive & (step < 0) & (theta > 0)
-    return min(share, 0.5 * float(np.min(-theta[falls] / step[falls], initial=np.inf)))
+    """How much of a step is taken: no entry of the model more than doubles, or halves if it is positive; nor r."""
+    most = 0.5 if likelihood.loss.model_domain.low >= 0 else 1.0
+    share = min(1.0, most / max(likelihood.change(theta, step), 1e-300))
+    r = likelihood.layout.r
+    return share if r is None or step[r] >= 0 else min(share, -0.5 * theta[r] / step[r])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp import checks
-from gcp._typing import FloatArray
-from gcp.analysis.columns import Estimate, component, confusion, determined
+from gcp._typing import Array, FloatArray
+from gcp.analysis.columns import Component, Estimate, component, confusion, determined
 from gcp.analysis.information import Layout, Likelihood, parameters
 from gcp.analysis.likelihood import density_scale
 from gcp.analysis.section import Section, bias_reduced
@@ -24,13 +24,17 @@ _FEW_PARAMETERS = 2000
 _MOST_CONFUSION = 0.25
 """Sum over modes of `confusion` from which on intervals of a nominal 95 % hold the truth in less than 90 %."""
 
+_MOST_ERROR = 0.5
+"""Of a weight, in the weight: intervals of a positive number that reach below 0."""
+
 _MIXED = (
     "Not determined by the data, and without standard errors: {}; other values give the same entries of the model "
     "(as in matrices of rank 2 and more, or beside main effects, any mixture of components does)."
 )
 _NOISY = (
     "Too uncertain for standard errors: {}; the errors of its columns are so large beside what sets them apart from "
-    "other components' that normal theory does not hold. Use fewer components, or bootstrap."
+    "other components', or that of its weight beside the weight, that normal theory does not hold. Use fewer "
+    "components, or bootstrap."
 )
 _WEAK = (
     "The data are too few for standard errors of this model: it has as many parameters as cells, or estimates that "
@@ -152,9 +156,11 @@ def standard_errors(
     weights and columns. Maximum-likelihood weights of 0/1 data are too large, by 10 % where there are a hundred
     answers for each parameter, and without bound where there are ten.
 
-    Entries at a bound are taken as fixed. A ridge, the choice of the rank and a wrong loss are not accounted for. The
-    cells' weights count as numbers of cells. Costs cells x (modes x R)**2 and parameters**3, with the bias correction
-    up to 60 times.
+    Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
+    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed.
+
+    A ridge, the choice of the rank and a wrong loss are not accounted for. The cells' weights count as numbers of
+    cells. Costs cells x (modes x R)**2 and parameters**3, with the bias correction up to 60 times.
 
     References
     ----------
@@ -174,7 +180,9 @@ def standard_errors(
         )
     likelihood = Likelihood(cells, loss, 1.0, layout)
     information = likelihood.information(theta)
-    section = Section.of(information, layout.free)
+    corrects = layout.size <= _FEW_PARAMETERS if bias_correction == "auto" else bias_correction
+    held = likelihood.at_bound(theta) if corrects else layout.bound
+    section = Section.of(information, layout.free & ~held)
     estimate = None
     if section.basis.shape[1] < cells.w.sum():  # else nothing is left to tell errors from
         if dispersion is None:
@@ -182,7 +190,6 @@ def standard_errors(
         if dispersion is not None:
             likelihood = replace(likelihood, scale=density_scale(loss, dispersion))
             information = information / likelihood.scale
-        corrects = layout.size <= _FEW_PARAMETERS if bias_correction == "auto" else bias_correction
         estimate = _estimate(likelihood, section, theta, information, corrects)
     found = _shaped(result, layout, section, theta, estimate, dispersion)
     if found.message:
@@ -221,6 +228,7 @@ def _shaped(
         return StandardErrors(errors, factors, np.nan, effects, dispersion, weights, columns, _WEAK)
     components = [component(layout, estimate, r) for r in range(result.rank)]
     noise = confusion(components)
+    unsure = _unsure(components, noise, result.converged)
     mixed, weak = [], []
     for r, found in enumerate(components):
         if found is None:  # switched off
@@ -228,20 +236,21 @@ def _shaped(
         weight, entries = determined(layout, section, theta, r)
         if not (weight and all(each.all() for each in entries)):
             mixed.append(f"component {r}")
-        elif noise[r].sum() > _MOST_CONFUSION:
+        elif unsure[r]:
             weak.append(f"component {r}")
         wider = 1.0
-        if noise[r].sum() > _MOST_CONFUSION:
+        if unsure[r]:
             wider = np.nan
         elif estimate.biases is not None and result.rank > 1:
             wider = float(np.prod(1 / np.sqrt(1 - noise[r])))
         errors[r] = found.error * wider if weight else np.nan
         for n, (column, told) in enumerate(zip(found.columns, entries, strict=True)):
             fixed = n in result.settings["fixed_modes"]
-            told = told & section.known[layout.columns(n, r)]
+            at = layout.columns(n, r)
+            told = told & section.known[at] & ~layout.bound[at]
             factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider, np.nan)
             if estimate.biases is not None:
-                unit = column.unit - column.bias
+                unit = np.where(layout.bound[at], 0.0, column.unit - column.bias)
                 columns[n][:, r] = layout.signs[n][r] * unit / np.linalg.norm(unit)
         if estimate.biases is not None:
             weights[r] = found.weight - found.bias
@@ -251,6 +260,14 @@ def _shaped(
         text.format(", ".join(names)) for text, names in ((_MIXED, mixed), (_NOISY, weak)) if names
     )
     return StandardErrors(errors, factors, intercept, effects, dispersion, weights, columns, message)
+
+
+def _unsure(components: list[Component | None], noise: FloatArray, converged: bool) -> Array:
+    """Which components are too uncertain for normal theory; all, of a fit that is on its way to infinity."""
+    beyond = np.array([c is not None and not c.error <= _MOST_ERROR * c.weight for c in components], bool)
+    if beyond.any() and not converged:
+        return np.ones(len(components), bool)
+    return beyond | (noise.sum(axis=1) > _MOST_CONFUSION)
 
 
 def _effects(

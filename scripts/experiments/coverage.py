@@ -3,15 +3,14 @@
     python scripts/experiments/coverage.py [--quick] [--seed 0] [--out results/coverage] [--replicates 40]
         [--losses NAME ...]
 
-Every data set has a planted model of its own, of rank 2 (factors standard normal, or 0.3 + gamma of shape 2 for losses
-whose model is nonnegative), 30 x 25 x 20 or half of it, complete or with 60 % of the cells missing at random; of
-the small ones there are twice as many. It is fitted from the truth on, so that only the intervals are judged and not
+Every data set has a planted model of its own, of rank 2: factors standard normal, or 0.3 + gamma of shape 2 for
+losses whose model is nonnegative; 30 x 25 x 20 or half of it, complete or with 60 % of the cells missing at random;
+of small ones there are twice as many. It is fitted from the truth on, so that only the intervals are judged and not
 the search; components are matched with the truth's. Intervals are those of `gcp.analysis.standard_errors`, where
 there are any: "without" is the share of weights that got a sentence instead. "Plain" is what intervals without the
-bias correction hold, of the same weights; the biases are mean relative errors of the weights of the fit, and
-corrected. By chance, the coverage of n independent intervals of 95 % lies within 0.95 +- 0.43 / sqrt(n), two in a
-data set; entries of factors are many more, but of one data set they depend on each other. No published result is
-reproduced.
+bias correction hold, of the same weights; biases are mean relative errors of the weights, of the fit and corrected.
+By chance, the coverage of n independent intervals of 95 % lies within 0.95 +- 0.43 / sqrt(n), two in a data set;
+entries of factors are many more, but of one data set they depend on each other. No published result is reproduced.
 
 Writes coverage.csv, data_sets.csv (with which a run that was stopped goes on), run.json and coverage.png.
 """
@@ -217,7 +216,9 @@ def draw(rows: list[dict]):
                 continue
             at = names.index(row["loss"])
             spread = 0.43 / np.sqrt(2 * row["data sets"] * (1 - row["without"]))
-            ax.plot([0.95 - spread, 0.95 + spread], [at, at], color="0.8", lw=5, solid_capstyle="butt", zorder=0)
+            ax.plot(
+                [0.95 - spread, 0.95 + spread], [at, at], color="0.8", lw=5, solid_capstyle="butt", zorder=0
+            )
             if row["plain"] is not None:
                 ax.plot(row["plain"], at, "x", color="0.5", ms=4)
             ax.plot(row["weights"], at, "o", color=BLUE, ms=5)
@@ -228,7 +229,11 @@ def draw(rows: list[dict]):
         ax.set_xlabel("coverage of 95 % intervals", fontsize=8)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
-    for marker, color, label in (("o", BLUE, "weights"), ("d", RED, "factors"), ("x", "0.5", "weights, plain")):
+    for marker, color, label in (
+        ("o", BLUE, "weights"),
+        ("d", RED, "factors"),
+        ("x", "0.5", "weights, plain"),
+    ):
         axes[0, 0].plot([], [], marker, color=color, ms=4, label=label)
     axes[0, 0].legend(fontsize=7, frameon=False, loc="lower left")
     return figure

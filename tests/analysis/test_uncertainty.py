@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from gcp import (
     Huber,
@@ -284,6 +284,44 @@ def test_entries_at_a_bound_have_none(rng):
     found = standard_errors(result, x)
     zero = result.factors[0] < 1e-9
     np.testing.assert_array_equal(np.isnan(found.factors[0]), zero)
+
+
+def test_a_bound_does_not_hold_the_other_entries(rng):
+    """Regression with a coefficient at 0 that would be negative: the others are as without the bound."""
+    z = rng.uniform(0.5, 1.5, (40, 2))
+    x = np.round(np.array([[3e3, 4e3], [-200.0, 5e3]]) @ z.T)
+    given = {"loss": "poisson", "init": [np.abs([[3e3, 4e3], [1.0, 5e3]]), z], "fixed_modes": [1]}
+    result = fit_gcp(x, 2, **given, tol=1e-14, n_iter_max=3000)
+    assert result.factors[0][1, 0] == 0
+    b, c = [], []
+    for row in x:
+        found = optimize.root(lambda a, row=row: z.T @ (row / (z @ a) - 1), np.linalg.lstsq(z, row)[0])
+        b.append(found.x[1])
+        c.append(np.linalg.inv(z.T @ (z / (z @ found.x)[:, None]))[1, 1])
+    norm, length = np.linalg.norm(b), np.linalg.norm(z[:, 1])
+    error = np.sqrt(np.square(b) @ c) / norm * length
+    found = standard_errors(result, x)
+    assert_allclose(found.weights[1], error, rtol=1e-2)
+    assert abs(found.corrected_weights[1] - norm * length) < 0.1 * error
+    assert abs(result.weights[1] - norm * length) > 4 * error
+    assert np.isnan(found.factors[0][1, 0])
+    assert found.corrected_factors[0][1, 0] == 0
+
+
+def test_weights_that_reach_zero_have_none():
+    """A total of n counts has the relative error 1 / sqrt(n)."""
+    z = np.kron(np.eye(2), np.ones((10, 1)))
+    x = np.zeros((1, 20))
+    x[0, 3], x[0, 10:] = 3.0, 10.0
+    result = fit_gcp(x, 2, loss="poisson", init=[np.ones((1, 2)), z], fixed_modes=[1])
+    with pytest.warns(UndeterminedWarning, match="that of its weight beside the weight"):
+        found = standard_errors(result, x)
+    order = np.argsort(result.weights)
+    assert_allclose((found.weights / result.weights)[order], [np.nan, 0.1], rtol=1e-3)
+    with pytest.warns(
+        UndeterminedWarning, match="component 0, component 1"
+    ):  # running off, it takes all along
+        assert np.isnan(standard_errors(replace(result, converged=False), x).weights).all()
 
 
 def test_bootstrap_agrees_with_the_standard_errors(rng):
