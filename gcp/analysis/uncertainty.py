@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
 from gcp._typing import Array, FloatArray
 from gcp.analysis.columns import Component, Estimate, component, confusion, determined
 from gcp.analysis.information import Layout, Likelihood, parameters
+from gcp.analysis.intervals import Interval, Intervals, quantile
 from gcp.analysis.likelihood import density_scale
 from gcp.analysis.section import Section, bias_reduced
 from gcp.cells import Cells, check_result, known_cells, tensor_of
@@ -74,9 +74,7 @@ class StandardErrors(NamedTuple):
     corrected_factors: list[FloatArray]
     message: str
 
-    def interval(
-        self, level: float = 0.95
-    ) -> tuple[tuple[FloatArray, FloatArray], list[tuple[FloatArray, FloatArray]]]:
+    def interval(self, level: float = 0.95) -> Intervals:
         """Intervals (low, high) of the weights, and of each factor: corrected estimates with normal errors.
 
         Parameters
@@ -89,12 +87,9 @@ class StandardErrors(NamedTuple):
         weights : (ndarray, ndarray), shapes (R,)
         factors : list of (ndarray, ndarray), shapes (I_n, R)
         """
-        from scipy.special import ndtri
+        z = quantile(level)
 
-        level = checks.real("level", level, above=0, below=1)
-        z = float(ndtri((1 + level) / 2))
-
-        def about(centre: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def about(centre: FloatArray, error: FloatArray) -> Interval:
             return centre - z * error, centre + z * error
 
         return (

@@ -19,7 +19,7 @@ from gcp import (
     fit_gcp,
     get_loss,
 )
-from gcp.analysis import align, bootstrap, standard_errors
+from gcp.analysis import Bootstrap, align, bootstrap, standard_errors
 from gcp.datasets import load_titanic
 
 SHAPE = (7, 6, 5)
@@ -341,6 +341,31 @@ def test_bootstrap_agrees_with_the_standard_errors(rng):
     assert (others[2][0] < others[2][1]).all()
     again = bootstrap(result, x, 3, random_state=0)
     np.testing.assert_array_equal(again.weights, draws.weights[:3])
+
+
+def test_bootstrap_intervals_hold_the_truth(rng):
+    """Estimates and draws off by b +- s, of logarithms of weights: 95 %; of percentiles P(|N(2 b / s, 1)| < z) = 15 %."""
+    n, b, s = 1000, 0.3, 0.2
+    estimates = b + s * rng.normal(size=n)
+    draws = estimates + b + s * rng.normal(size=(400, n))
+    found = Bootstrap(np.exp(draws), [draws[:, None]], np.zeros(400), np.exp(estimates), [estimates[None]])
+    (low, high), [(a, c)] = found.interval()
+    for held in ((low < 1) & (high > 1), (a < 0) & (c > 0)):
+        assert 0.93 < held.mean() < 0.965
+    ends = np.quantile(draws, [0.025, 0.975], axis=0)
+    assert np.mean((ends[0] < 0) & (ends[1] > 0)) < 0.2
+
+
+def test_bootstrap_intervals_of_lognormal_weights():
+    """Draws of log w about log w + b, with the spread s: w exp(-b +- z s); none where a draw is off."""
+    normal = special.ndtri((np.arange(99) + 0.5) / 99)
+    w = 3 * np.exp(0.2 + 0.1 * normal / normal.std(ddof=1))
+    draws = np.stack([w, np.where(w > w.min(), w, 0.0)], axis=1)
+    found = Bootstrap(draws, [], np.zeros(99), np.full(2, 3.0), [])
+    (low, high), _ = found.interval(0.9)
+    z = stats.norm.ppf(0.95)
+    assert_allclose(low, [3 * np.exp(-0.2 - 0.1 * z), np.nan])
+    assert_allclose(high, [3 * np.exp(-0.2 + 0.1 * z), np.nan])
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "bernoulli-odds"])

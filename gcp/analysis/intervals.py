@@ -1,0 +1,19 @@
+"""What intervals of a model's weights and factors have in common."""
+
+from __future__ import annotations
+
+from gcp import checks
+from gcp._typing import FloatArray
+
+Interval = tuple[FloatArray, FloatArray]
+"""Low and high ends."""
+
+Intervals = tuple[Interval, list[Interval]]
+"""Of the weights, and of each factor."""
+
+
+def quantile(level: float) -> float:
+    """Standard normal errors that an interval reaches to each side; `ParameterError` unless 0 < level < 1."""
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + checks.real("level", level, above=0, below=1)) / 2))
