@@ -344,7 +344,7 @@ def test_bootstrap_agrees_with_the_standard_errors(rng):
 
 
 def test_bootstrap_intervals_hold_the_truth(rng):
-    """Estimates and draws off by b +- s, of logarithms of weights: 95 %; of percentiles P(|N(3, 1)| < 1.96) = 15 %."""
+    """Estimates and draws off by b +- s, of logarithms of weights: 95 %; of percentiles P(|N(3, 1)| < z) = 15 %."""
     n, b, s = 1000, 0.3, 0.2
     estimates = b + s * rng.normal(size=n)
     draws = estimates + b + s * rng.normal(size=(400, n))
