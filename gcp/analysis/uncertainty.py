@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, FloatArray
+from gcp._typing import FloatArray
 from gcp.analysis.columns import Component, Estimate, component, confusion, determined
 from gcp.analysis.information import Layout, Likelihood, parameters
 from gcp.analysis.intervals import Interval, Intervals, quantile
@@ -222,8 +222,7 @@ def _shaped(
     if estimate is None:
         return StandardErrors(errors, factors, np.nan, effects, dispersion, weights, columns, _WEAK)
     components = [component(layout, estimate, r) for r in range(result.rank)]
-    noise = confusion(components)
-    unsure = _unsure(components, noise, result.converged)
+    wider = _widening(components, result.converged, estimate.biases is not None)
     mixed, weak = [], []
     for r, found in enumerate(components):
         if found is None:  # switched off
@@ -231,19 +230,14 @@ def _shaped(
         weight, entries = determined(layout, section, theta, r)
         if not (weight and all(each.all() for each in entries)):
             mixed.append(f"component {r}")
-        elif unsure[r]:
+        elif np.isnan(wider[r]):
             weak.append(f"component {r}")
-        wider = 1.0
-        if unsure[r]:
-            wider = np.nan
-        elif estimate.biases is not None and result.rank > 1:
-            wider = float(np.prod(1 / np.sqrt(1 - noise[r])))
-        errors[r] = found.error * wider if weight else np.nan
+        errors[r] = found.error * wider[r] if weight else np.nan
         for n, (column, told) in enumerate(zip(found.columns, entries, strict=True)):
             fixed = n in result.settings["fixed_modes"]
             at = layout.columns(n, r)
             told = told & section.known[at] & ~layout.bound[at]
-            factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider, np.nan)
+            factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider[r], np.nan)
             if estimate.biases is not None:
                 unit = np.where(layout.bound[at], 0.0, column.unit - column.bias)
                 columns[n][:, r] = layout.signs[n][r] * unit / np.linalg.norm(unit)
@@ -257,12 +251,19 @@ def _shaped(
     return StandardErrors(errors, factors, intercept, effects, dispersion, weights, columns, message)
 
 
-def _unsure(components: list[Component | None], noise: FloatArray, converged: bool) -> Array:
-    """Which components are too uncertain for normal theory; all, of a fit that is on its way to infinity."""
-    beyond = np.array([c is not None and not c.error <= _MOST_ERROR * c.weight for c in components], bool)
-    if beyond.any() and not converged:
-        return np.ones(len(components), bool)
-    return beyond | (noise.sum(axis=1) > _MOST_CONFUSION)
+def _widening(components: list[Component | None], converged: bool, corrects: bool) -> FloatArray:
+    """By what errors are multiplied for what components look more different than they are; NaN: beyond normal theory.
+
+    So are all components of a fit that is on its way to infinity.
+    """
+    noise = confusion(components)
+    unsure = np.array([c is not None and not c.error <= _MOST_ERROR * c.weight for c in components], bool)
+    if unsure.any() and not converged:
+        return np.full(len(components), np.nan)
+    unsure |= noise.sum(axis=1) > _MOST_CONFUSION
+    if not corrects or len(components) == 1:
+        noise = np.zeros_like(noise)
+    return np.where(unsure, np.nan, np.prod(1 / np.sqrt(1 - np.where(unsure[:, None], 0.0, noise)), axis=1))
 
 
 def _effects(
