@@ -9,9 +9,9 @@ It is fitted from the truth on, so that only the intervals are judged and not th
 (few answers of 0 and 1 lead to infinity); components are matched with the truth's. Intervals are those of
 `gcp.analysis.standard_errors`, where there are any: "without" is the share of weights that got a sentence instead.
 "Plain" is what intervals without the bias correction hold, of the same weights; biases are mean relative errors of
-the weights, of the fit and corrected. By chance, the coverage of n independent intervals of 95 % lies within 0.95
-+- 0.43 / sqrt(n), two in a data set; entries of factors are many more, but of one data set they depend on each
-other. No published result is reproduced.
+the weights, of the fit and corrected. By chance, coverage lies within 0.95 +- 0.43 / sqrt(data sets that have
+intervals), as those of one data set depend on each other: where one weight is too large, the other is too small. No
+published result is reproduced.
 
 Writes coverage.csv, data_sets.csv (with which a run that was stopped goes on), run.json and coverage.png.
 """
@@ -216,7 +216,7 @@ def draw(rows: list[dict]):
             if (row["size"], row["missing"]) != (size, missing) or row["weights"] is None:
                 continue
             at = names.index(row["loss"])
-            spread = 0.43 / np.sqrt(2 * row["data sets"] * (1 - row["without"]))
+            spread = 0.43 / np.sqrt(row["data sets"] * (1 - row["without"]))
             ax.plot(
                 [0.95 - spread, 0.95 + spread], [at, at], color="0.8", lw=5, solid_capstyle="butt", zorder=0
             )
