@@ -60,9 +60,6 @@ class _Anchored(Penalty):
 
     anchor: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Nothing to check."""
-
     def centre(self, mode: int, vector: FloatArray) -> float:
         """That number."""
         return self.anchor
