@@ -73,8 +73,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     library = library_of(data)
     if library == "dask":
         return _from_dask(data, mask, entry_weights)
-    is_large_file = is_mapped(data) and 2 * data.nbytes > streamed.DEFAULT_MEMORY
-    if is_large_file or library in ("h5py", "zarr") or isinstance(data, Source):
+    if _is_large_file(data) or library in ("h5py", "zarr") or isinstance(data, Source):
         return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
     if library == "xarray":
         return _from_xarray(data, mask, entry_weights)
@@ -102,8 +101,8 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tens
     DataError
         Also of data in parts.
     """
-    if is_mapped(data):
-        data = np.asarray(data)  # of any size: what is not touched takes no memory
+    if _is_large_file(data):
+        data = np.asarray(data)  # what is not touched takes no memory
     tensor = as_tensor(data, mask, entry_weights)
     if isinstance(tensor, PartitionedTensor):
         raise DataError(
@@ -127,6 +126,10 @@ def from_source(
         return _dense(values, labels, mask, entry_weights)
     masks, weights = ([] if given is None else [given] for given in (mask, entry_weights))
     return streamed.streamed(source, memory, masks=masks, weights=weights, labels=labels)
+
+
+def _is_large_file(data: Any) -> bool:
+    return is_mapped(data) and 2 * data.nbytes > streamed.DEFAULT_MEMORY
 
 
 def _source(data: Any) -> Source:
