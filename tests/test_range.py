@@ -36,6 +36,26 @@ def test_units_out_of_range_are_refused_in_a_sentence(loss, scale, dtype, data):
             fit_gcp(kind, 1, loss=loss, random_state=0)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("beta", [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0])
+def test_powers_of_the_data_stay_in_range_or_are_refused(beta, data):
+    """Data of 1e-90 under beta = 3 ended at once as "converged", 3 times worse than the best constant."""
+    loss = gcp.BetaDivergence(beta)
+    one = fit_gcp(data, 1, loss=loss, random_state=0)
+    refused = []
+    for power in (-300, -280, -100, -60, -20, 20, 60, 100, 300, 430):
+        x = data * 2.0**power
+        try:
+            other = fit_gcp(x, 1, loss=loss, random_state=0)
+        except DataError:
+            refused.append(power)
+            continue
+        assert_allclose(other.training_deviance_explained, one.training_deviance_explained, rtol=1e-6)
+        assert_allclose(other.predict() / 2.0**power, one.predict(), atol=1e-4 * one.predict().max())
+    assert set(refused) <= {-300, -280, -100, 100, 300, 430}
+    assert beta not in (0.0, 0.5, 1.0, 1.5, 2.0) or refused == []
+
+
 @pytest.mark.parametrize("kind", ["dense", "missing", "observed", "sparse"])
 @pytest.mark.parametrize("loss", ["gaussian", "huber", "gamma", "rayleigh", "beta-divergence"])
 @pytest.mark.parametrize(

@@ -112,9 +112,14 @@ class Loss(ABC):
         return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
 
     @property
+    def degree(self) -> float:
+        """The power of the unit of the data, and of m with them, that f grows with; 0 where it adds to f."""
+        return 2.0
+
+    @property
     def knows_no_scale(self) -> bool:
         """Whether f(c x, c m) - f(x, m) is a function of c alone, so that every slice may have a unit of its own."""
-        return False
+        return self.degree == 0
 
     @property
     def bears_outliers(self) -> bool:

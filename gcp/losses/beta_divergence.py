@@ -50,9 +50,9 @@ class BetaDivergence(Loss):
             raise ParameterError(f"BetaDivergence needs a finite real beta: found {show(self.beta)}.")
 
     @property
-    def knows_no_scale(self) -> bool:
-        """True for beta = 0."""
-        return self.beta == 0
+    def degree(self) -> float:
+        """Beta."""
+        return float(self.beta)
 
     @property
     def data_domain(self) -> Interval:  # type: ignore[override]

@@ -43,9 +43,9 @@ class Gamma(Loss):
         require_positive(self, eps=self.eps)
 
     @property
-    def knows_no_scale(self) -> bool:
-        """True."""
-        return True
+    def degree(self) -> float:
+        """0."""
+        return 0.0
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:

@@ -30,6 +30,9 @@ Fewer would change eps for draws of one scale: the least of a million exponentia
 _SMALLEST = {False: 1e-130, True: 1e-8}
 """The scale of models, in units of the mean, at least, by whether data are float32: 1 / eps**2 must be a number."""
 
+_SMALLEST_BESIDE_ZERO = 1e-6
+"""The same where data may be 0: what is far smaller is as good as 0, and no wall at models of 0 need be so steep."""
+
 
 @compilation.interrupts_wait()
 def build_objective(
@@ -76,17 +79,19 @@ def build_objective(
     loss = as_loss(loss)
     facts = survey(tensor, loss)
     if not loss.data_domain.integer:
-        if not facts.suits(tensor.dtype) and isinstance(tensor, DenseTensor | ListedTensor):
+        if not facts.suits(tensor.dtype, loss.degree) and isinstance(tensor, DenseTensor | ListedTensor):
             tensor = tensor.in_double()
-        facts.check_range(tensor.dtype)
-    loss = loss.with_scale(float(loss.link(_scale(facts, tensor.dtype))))
+        facts.check_range(tensor.dtype, loss.degree)
+    loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
     penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
     return EntrywiseObjective(tensor, loss, facts, penalty, threads.resolve(n_threads))
 
 
-def _scale(facts: Survey, dtype: np.dtype[Any]) -> float:
+def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:
     """The mean of the data, or less where it stands far above the least of them, so that eps matters to none."""
     smallest = _SMALLEST[dtype == np.float32] * facts.mean
+    if not loss.data_domain.integer and loss.data_domain.contains(np.zeros(1))[0]:
+        smallest = max(smallest, _SMALLEST_BESIDE_ZERO * facts.mean)
     return min(facts.mean, max(_FAR * facts.least, smallest))
 
 

@@ -16,8 +16,10 @@ from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
 from gcp.tensors.partitioned import PartitionedTensor
 
-_RANGE = {"float32": (1e-15, 1e15), "float64": (1e-95, 1e140)}
-"""Of the root mean square of data whose squares, gradients and their squares are all numbers of the type."""
+_EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 140), (-190, 280), (-290, 290))}
+"""Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares
+and reciprocals, gradients and what is made of these are all numbers of the type.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,33 @@ class Survey:
         """Standard deviation of the data."""
         return math.sqrt(max(self.mean_square - self.mean**2, 0.0))
 
-    def suits(self, dtype: np.dtype[Any]) -> bool:
-        """Whether squares and reciprocals of the data, and products of them, have numbers of a type."""
-        low, high = _RANGE[dtype.name]
+    def suits(self, dtype: np.dtype[Any], degree: float) -> bool:
+        """Whether what a loss of this degree makes of the data has numbers of a type."""
+        low, high = _range(dtype, degree)
         return low <= math.sqrt(self.mean_square) <= high or self.mean_square == self.mean == 0
 
-    def check_range(self, dtype: np.dtype[Any]) -> None:
-        """Raise `DataError` where they have none."""
-        if self.suits(dtype):
+    def check_range(self, dtype: np.dtype[Any], degree: float) -> None:
+        """Raise `DataError` where it has none."""
+        if self.suits(dtype, degree):
             return
-        low, high = _RANGE[dtype.name]
-        size = math.sqrt(self.mean_square)
+        (low, high), size = _range(dtype, degree), math.sqrt(self.mean_square)
         found = f"is {size:.3g}" if 0 < size < math.inf else f"has a square of {size:g} in {dtype}"
         raise DataError(
-            f"The root mean square of the data {found}: in {dtype}, fits need one from {low:g} to {high:g}. Choose "
-            "another unit: multiply the data by a number (and delta of the Huber loss, bounds and penalties with "
-            "them); weights and predictions scale along."
+            f"The root mean square of the data {found}: in {dtype}, fits need one from {low:.3g} to {high:.3g} under "
+            "this loss. Choose another unit: multiply the data by a number (and delta of the Huber loss, bounds and "
+            "penalties with them); weights and predictions scale along."
         )
+
+
+def _range(dtype: np.dtype[Any], degree: float) -> tuple[float, float]:
+    """Of the root mean square of data under a loss that grows with this power of the unit."""
+    own, of_loss, of_bend = _EXPONENTS[dtype.name]
+    low, high = map(float, own)
+    for power, ends in ((degree, of_loss), (degree - 2.0, of_bend)):
+        if power:
+            least, most = sorted(end / power for end in ends)
+            low, high = max(low, least), min(high, most)
+    return 10.0**low, 10.0**high
 
 
 def survey(tensor: TensorData, loss: Loss) -> Survey:

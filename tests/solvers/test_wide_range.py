@@ -88,6 +88,23 @@ def test_eps_stays_as_it_was_where_data_are_of_one_scale():
     assert np.isfinite(np.float32(1.0) / np.float32(tiny) ** 2)
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
+def test_what_is_as_good_as_zero_is_no_trap(beta):
+    """One datum of 1e-300 made eps so small that models near 0 under it had slopes of 1e60, and stayed there."""
+    rng = np.random.default_rng(3)
+    x = np.einsum("i,j,k->ijk", *(rng.gamma(0.3, 1.0, n) for n in SHAPE)) * rng.gamma(1.0, 1.0, SHAPE)
+    x = np.maximum(x, 1e-9)
+    ends = []
+    for least in (0.0, 1e-300):
+        x[0, 0, 0] = least
+        data = ObservedTensor(np.argwhere(x >= 0), x.ravel(), SHAPE)
+        result = fit_gcp(data, 1, loss=BetaDivergence(beta), random_state=0)
+        assert result.converged
+        assert result.projected_gradient_norm < 1e-3
+        ends.append(result.objective - result.saturated_objective)
+    assert_allclose(ends[1], ends[0], rtol=1e-4)  # eps itself, at entries that the model leaves at 0
+
+
 @pytest.mark.parametrize("loss", ["gaussian", "poisson"])
 @pytest.mark.parametrize("missing", [False, True])
 def test_rows_of_dense_data_are_those_of_the_list(loss, missing, monkeypatch):
