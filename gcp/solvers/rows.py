@@ -250,6 +250,9 @@ class _Run(RowSweeps):
             return
         with np.errstate(divide="ignore", invalid="ignore"):
             growth = np.where(self.z * self.mark > 0, np.log(np.abs(self.z / self.mark)), 0.0)
+        for part in self.packing.unpack(growth):  # large effects would hide small ones when they are centred
+            effects = part[:, part[:, self.components].shape[1] :]
+            np.minimum(effects, 0.0, out=effects)
         start, best, length = self.z, self.value, 1.0
         while True:
             with np.errstate(over="ignore", invalid="ignore"):
