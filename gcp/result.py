@@ -261,6 +261,11 @@ class FitResult:
         NewRows
             ``rows`` of shape (n, R), and ``main_effects`` of shape (n,) or None.
 
+        Warns
+        -----
+        ConvergenceWarning
+            After 5000 steps without reaching the minimum.
+
         Raises
         ------
         DataError

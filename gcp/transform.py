@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ from gcp import checks
 from gcp._typing import FloatArray
 from gcp.cells import side_of
 from gcp.effects import MainEffects
-from gcp.errors import FitError, ParameterError
+from gcp.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.kernels import threads
 from gcp.objectives.choose import build_objective
 from gcp.objectives.row_wise import RowWise
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gcp.result import FitResult
 
 _MOST_CELLS = 2**26
-_STEPS = 200
+_STEPS = 5000
 _STARTS = 8
 """Components, at most, that one start each begins near where rows may have several minima."""
 
@@ -205,3 +206,4 @@ def _minimize(
             )
         if before - value <= _TOL * max(abs(value), 1.0):
             return
+    warnings.warn(f"transform did not converge in {_STEPS} steps.", ConvergenceWarning, stacklevel=4)

@@ -171,3 +171,22 @@ def test_the_best_of_several_minima(loss):
             for s in starts
         )
         assert objective(row) <= best + 1e-9 * max(1.0, abs(best))
+
+
+def test_rows_that_many_steps_lead_to_are_at_their_minimum():
+    """A flat valley, in which steps of expected curvatures are short: after 200 of them 3e-7 would be left here."""
+    rng = np.random.default_rng(70)
+    factors = [rng.gamma(1.0, 1.0, (size, 2)) for size in (4, 6, 5)]
+    x = rng.gamma(1.0, np.einsum("ir,jr,kr->ijk", *factors))
+    result = fit_gcp(x, 2, loss="gamma", init=factors, n_iter_max=0)
+    new = rng.gamma(1.0, 3.0, (8, 6, 5))[4:5]
+    size = result.weights[:, None, None] * np.einsum("jr,kr->rjk", *result.factors[1:])
+
+    def objective(z):
+        return float(result.loss.value(new[0], np.tensordot(z, size, axes=1)).sum())
+
+    starts, options = [(0.3, 0.3), (0.02, 0.8), (0.8, 0.02)], {"ftol": 1e-15, "gtol": 1e-10}
+    ends = [
+        minimize(objective, s, method="L-BFGS-B", bounds=[(0, None)] * 2, options=options) for s in starts
+    ]
+    assert objective(result.transform(new, 0).rows[0]) <= min(end.fun for end in ends) + 1e-8
