@@ -17,6 +17,8 @@ _AT_BOUND = 1e-7
 """Entries of a nonnegative factor below this, in its largest, are at the bound."""
 
 _TINY = 1e-300
+_HUGE = 1e200
+"""Information of an entry of the model that is as good as at 0; weights may multiply it."""
 
 
 class Layout(NamedTuple):
@@ -214,7 +216,7 @@ class Likelihood:
 
     def _fisher(self, loss: Any, run: _Run) -> FloatArray:
         fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
-        return np.where(np.isfinite(fisher), fisher, 0.0) * run.w / self.scale
+        return np.where(np.isfinite(fisher), np.minimum(fisher, _HUGE), 0.0) * run.w / self.scale
 
     def _loss(self, theta: FloatArray) -> Any:
         """With its estimated parameter at theta."""
