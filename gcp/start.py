@@ -73,6 +73,8 @@ def random_factors(
         sizes, mean = found
         factors = _uniform_factors(shape, rank, mean, rng)
         factors = [a * size[:, None] for a, size in zip(factors, sizes, strict=True)]
+        spread = np.array([np.sqrt(np.mean(np.square(a))) for a in factors])
+        factors = [a * by for a, by in zip(factors, np.exp(np.log(spread).mean()) / spread, strict=True)]
     elif all(low.min() >= 0 for low in bounds.lower):
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
     elif _is_identity(objective.loss):

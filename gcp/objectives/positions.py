@@ -17,7 +17,7 @@ _SWEEPS = 10
 
 
 def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
-    """Numbers whose products are the data's scale at every entry, and the mean of the data in units of these.
+    """Numbers whose products are the data's scale at every entry, but for their unit, and the mean beside these.
 
     The logarithms are a least-squares fit of one number for each position to those of the data, so that data of which
     a slice is multiplied by a number have that position's scale multiplied by it, and else the same.
@@ -35,7 +35,9 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
     if not isinstance(tensor, DenseTensor | ObservedTensor) or tensor.values.size > _MOST:
         return None
     known = np.ones(tensor.values.shape) if tensor.entry_weights is None else 1.0 * (tensor.entry_weights > 0)
-    logs = np.log(np.where(known > 0, tensor.values, 1.0).astype(np.float64))
+    values = np.where(known > 0, tensor.values, 0.0).astype(np.float64)
+    unit = float(values.sum() / known.sum())  # of which nothing but the mean shall depend
+    logs = np.log(np.where(known > 0, values / unit, 1.0))
     ones = [np.ones((size, 1)) for size in tensor.shape]
     counts = [np.maximum(a[:, 0], 1.0) for a in tensor.mttkrps(known, ones)]
     sizes = [np.zeros(size) for size in tensor.shape]
@@ -46,7 +48,10 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
             sizes[mode] += tensor.mttkrps(known * rest, ones)[mode][:, 0] / count
             rest = logs - _sums(tensor, sizes)
     mean = float((known * np.exp(rest)).sum() / known.sum())
-    return [np.exp(size) for size in sizes], mean
+    for size in sizes:
+        mean *= float(np.exp(size.mean()))
+        size -= size.mean()
+    return [np.exp(size) for size in sizes], mean * unit
 
 
 def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> Array:

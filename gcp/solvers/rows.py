@@ -49,13 +49,13 @@ class RowNewton(Method):
     Notes
     -----
     Given the other modes, each row of a factor is a problem of its own in R unknowns over the entries of one slice.
-    A sweep gives every row of every free mode one projected Newton step with a search along it (Hansen, Plantenga
-    and Kolda, 2015, for Poisson); for the Gaussian loss without bounds that is alternating least squares. Sweeps
-    start from a point extrapolated beyond the last two iterates, as in Nesterov's method, which begins anew from the
-    last iterate whenever the objective would rise (Mitchell, Ye and De Sterck, 2020). After each sweep the norms of
-    a component in the free modes are made equal where bounds allow. Of models that run off to infinity, as 0/1 data
-    allow, every ten sweeps are continued in the logarithms of the factors, as far as that lowers the objective. Rows are shared among the threads, whose
-    number changes no more than the last digits.
+    A sweep gives every row of every free mode one projected Newton step with a search along it
+    (Hansen, Plantenga and Kolda, 2015, for Poisson); for the Gaussian loss without bounds that is alternating least
+    squares. Sweeps start from a point extrapolated beyond the last two iterates, as in Nesterov's method, which
+    begins anew from the last iterate whenever the objective would rise (Mitchell, Ye and De Sterck, 2020). After
+    each sweep the norms of a component in the free modes are made equal where bounds allow. Of models that run off
+    to infinity, as 0/1 data allow, every ten sweeps are continued in the logarithms of the factors, as far as that
+    lowers the objective. Rows are shared among the threads, whose number changes no more than the last digits.
 
     A sweep costs about (R / 2 + 4) R multiplications for each entry and mode. Of lists of entries it keeps a copy for
     each mode; of dense data it lists half a million entries at a time, or one slice, of 2**24 cells at most. It
