@@ -259,7 +259,8 @@ class _Run(RowSweeps):
             with np.errstate(over="ignore", invalid="ignore"):
                 z = np.clip(start * np.exp(length * growth), self.lower, self.upper)
             factors = self.problem.expand(self.factors(z))
-            if not self.reach(factors) < self.farthest:
+            largest = max(float(np.abs(factors[mode]).max(initial=0.0)) for mode in self.problem.free)
+            if not max(self.reach(factors), largest) < self.farthest:
                 break
             value, grad = self.evaluate(z)
             is_hidden = self.problem.rounding(factors) > 1e-9 * self.excess()
