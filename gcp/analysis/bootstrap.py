@@ -113,6 +113,11 @@ def bootstrap(
     -------
     Bootstrap
 
+    Raises
+    ------
+    ParameterError
+        Of a loss without a distribution of such data.
+
     References
     ----------
     B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993.
@@ -122,6 +127,7 @@ def bootstrap(
     options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
+    result.loss.log_normalizer(cells.x)  # raises if no distribution has such data
     dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if dispersion is not None:  # the fit has taken some of it
         dispersion /= max(1 - n_parameters(result) / float(cells.w.sum()), 0.1)

@@ -167,7 +167,7 @@ def standard_errors(
     ):
         raise ParameterError(f'bias_correction must be True, False or "auto": found {bias_correction!r}.')
     cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights)), result.loss
-    loss.log_normalizer(np.ones(1))  # raises if there is no likelihood
+    loss.log_normalizer(cells.x)  # raises if there is no likelihood of such data
     layout, theta = parameters(result)
     if layout.size > _MOST_PARAMETERS:
         raise ParameterError(

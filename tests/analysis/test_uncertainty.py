@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, special, stats
 
 from gcp import (
+    BetaDivergence,
     Huber,
     NegativeBinomial,
     ObservedTensor,
@@ -417,3 +418,11 @@ def test_draws_do_not_depend_on_the_processes(capsys):
     assert len(np.unique(alone.objectives)) == 6
     drawn = [bootstrap(result, data, 2, random_state=np.random.default_rng(1)).weights for _ in range(2)]
     np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("function", [standard_errors, bootstrap])
+def test_beta_1_has_a_distribution_of_counts_only(function, rng):
+    x = rng.gamma(2.0, 3.0, (8, 7, 6))
+    result = fit_gcp(x, 1, loss=BetaDivergence(1.0), random_state=0)
+    with pytest.raises(ParameterError, match="with beta = 1 has a likelihood for counts only"):
+        function(result, x)
