@@ -6,6 +6,7 @@ import operator
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -91,12 +92,14 @@ def settings(rank: int, method: Solver, seed: int, n_threads: int, options: dict
         "seed": seed,
         "n_threads": n_threads,
         **options,
-        "versions": {
-            "gcp": version("gcp-tensor"),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "tensorly", "numba")},
-        },
+        "versions": dict(_versions()),
     }
+
+
+@lru_cache(maxsize=1)  # each is read from a file
+def _versions() -> dict[str, str]:
+    names = {"gcp": "gcp-tensor"} | {name: name for name in ("numpy", "scipy", "tensorly", "numba")}
+    return {"python": platform.python_version()} | {key: version(name) for key, name in names.items()}
 
 
 def describe_ridge(penalty: Penalty, effect_modes: tuple[int, ...]) -> Any:

@@ -261,11 +261,6 @@ class FitResult:
         NewRows
             ``rows`` of shape (n, R), and ``main_effects`` of shape (n,) or None.
 
-        Warns
-        -----
-        ConvergenceWarning
-            After 5000 steps without reaching the minimum.
-
         Raises
         ------
         DataError
@@ -275,9 +270,10 @@ class FitResult:
 
         Notes
         -----
-        The minimum of the same objective over those rows alone, found by Newton's method row by row; the best of a
-        few starts, each near one component, where the loss is not convex (gamma, Rayleigh, odds, beta-divergence
-        outside 1 to 2). Ridge and lasso are included, the latter as the ridge that it is at the fitted weights
+        The minimum of the same objective over those rows alone, found by Newton's method row by row (if not in 5000
+        steps, a `ConvergenceWarning` says so); the best of a few starts, each near one component, where the loss is
+        not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Ridge and lasso are included, the latter as
+        the ridge that it is at the fitted weights
         (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
         penalty prefers, or the mean row.
         """
