@@ -272,8 +272,8 @@ class FitResult:
         -----
         The minimum of the same objective over those rows alone, found by Newton's method row by row (if not in 5000
         steps, a `ConvergenceWarning` says so); the best of a few starts, each near one component, where the loss is
-        not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Ridge and lasso are included, the latter as
-        the ridge that it is at the fitted weights
+        not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Ridge and lasso are included, the latter
+        as the ridge that it is at the fitted weights
         (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
         penalty prefers, or the mean row.
         """
