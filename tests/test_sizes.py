@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from gcp.errors import ParameterError
+from gcp import LBFGSB, fit_gcp
+from gcp.errors import FitError, ParameterError
 from gcp.sizes import available_memory, check_memory, parse_bytes, show_bytes
 
 
@@ -89,3 +91,13 @@ print(available_memory() <= 2**31)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def test_a_solver_that_runs_out_of_memory_ends_in_an_error_of_gcp():
+    @dataclass(frozen=True)
+    class Hungry(LBFGSB):
+        def solve(self, *_):
+            raise MemoryError("Unable to allocate 8 GiB")
+
+    with pytest.raises(FitError, match=r"Memory ran out in a fit of rank 2 \(Unable to allocate 8 GiB\)"):
+        fit_gcp(np.ones((4, 3, 2)), 2, solver=Hungry())
