@@ -128,19 +128,11 @@ def _likelihood(
             w = np.ones(len(block.x)) if block.weights is None else block.weights
             constants += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
         return -value - constants, None, weight
-    # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = 1 say which.
-    scale = density_scale(loss, dispersion)
+    # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = x say which.
+    scale = loss.density_scale(dispersion)
     constants = 0.0
     for block in tensor.blocks():
         w = np.ones(len(block.x)) if block.weights is None else block.weights
-        ones = np.ones(len(block.x))
-        own = loss.log_likelihood(block.x, ones, dispersion) + loss.value(block.x, ones) / scale
+        own = loss.log_likelihood(block.x, block.x, dispersion) + loss.value(block.x, block.x) / scale
         constants += float(np.sum(np.where(w > 0, own, 0.0) * w))
     return -value / scale + constants, dispersion, weight
-
-
-def density_scale(loss: Any, dispersion: float) -> float:
-    """By what f is divided in the log-density: 2 * variance for the Gaussian, 1 / shape for the gamma."""
-    f = loss.value(1.0, 2.0) - loss.value(1.0, 1.0)
-    ll = loss.log_likelihood(1.0, 2.0, dispersion) - loss.log_likelihood(1.0, 1.0, dispersion)
-    return float(-f / ll)

@@ -13,7 +13,6 @@ from gcp._typing import FloatArray
 from gcp.analysis.columns import Component, Estimate, component, confusion, determined
 from gcp.analysis.information import Layout, Likelihood, parameters
 from gcp.analysis.intervals import Interval, Intervals, quantile
-from gcp.analysis.likelihood import density_scale
 from gcp.analysis.section import Section, bias_reduced
 from gcp.cells import Cells, check_result, known_cells, tensor_of
 from gcp.errors import ParameterError, UndeterminedWarning
@@ -183,7 +182,7 @@ def standard_errors(
         if dispersion is None:
             dispersion = _dispersion(result, cells, section.basis.shape[1])
         if dispersion is not None:
-            likelihood = replace(likelihood, scale=density_scale(loss, dispersion))
+            likelihood = replace(likelihood, scale=loss.density_scale(dispersion))
             information = information / likelihood.scale
         estimate = _estimate(likelihood, section, theta, information, corrects)
     found = _shaped(result, layout, section, theta, estimate, dispersion)

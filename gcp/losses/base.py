@@ -246,6 +246,11 @@ class Loss(ABC):
             raise ParameterError(f"The {self.name} loss has no dispersion at a mean deviance of {mean}.")
         return self.dispersion_from(mean)
 
+    def density_scale(self, dispersion: float | None = None) -> float:
+        """By what f is divided in the log-density; `dispersion` as for `log_likelihood`."""
+        self._no_dispersion(dispersion)
+        return 1.0
+
     def dispersion_from(self, mean_deviance: float) -> float | None:
         """The same from the weighted mean of the deviance, which is all that it depends on."""
         return None

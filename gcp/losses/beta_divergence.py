@@ -135,7 +135,15 @@ class BetaDivergence(Loss):
         same = self._same(floats("x", x))
         if same is None or self.beta == 1:
             return super().log_likelihood(x, m, dispersion)
-        return same.log_likelihood(x, m, 1.0 if dispersion is None else dispersion)
+        return same.log_likelihood(x, m, self.density_scale(dispersion))
+
+    def density_scale(self, dispersion: float | None = None) -> float:
+        """The dispersion, where there is a free one."""
+        if self.beta not in (0.0, 2.0):
+            return super().density_scale(dispersion)
+        phi = 1.0 if dispersion is None else dispersion
+        require_positive(self, dispersion=phi)
+        return float(phi)
 
     def dispersion_from(self, mean_deviance: float) -> float | None:
         """Of the gamma or normal distribution."""
@@ -152,8 +160,8 @@ class BetaDivergence(Loss):
         same = self._same(x)
         if same is None:
             return super()._tails(x, m, dispersion)
-        scale = 1.0 if dispersion is None and self.beta == 2 else dispersion
-        return same.cdf(x, m, scale), same.sf(x, m, scale)
+        own = dispersion if self.beta == 1 else self.density_scale(dispersion)
+        return same.cdf(x, m, own), same.sf(x, m, own)
 
     def _same(self, x: FloatArray) -> Loss | None:
         """A loss of the same density.

@@ -92,18 +92,19 @@ class Gamma(Loss):
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
-        phi = 1.0 if dispersion is None else dispersion
-        require_positive(self, dispersion=phi)
-        phi = float(phi)
-        k = 1.0 / phi
+        k = 1.0 / self.density_scale(dispersion)
         x = floats("x", x)
         with np.errstate(all="ignore"):
             return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
-    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+    def density_scale(self, dispersion: float | None = None) -> float:
+        """1 / shape."""
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
-        phi = float(phi)
+        return float(phi)
+
+    def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
+        phi = self.density_scale(dispersion)
         scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 

@@ -76,21 +76,22 @@ class Gaussian(Loss):
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Normal log-density with mean m; `dispersion` is the variance (default 1/2, as f implies)."""
+        scale = self.density_scale(dispersion)
+        with np.errstate(over="ignore"):
+            return -self.value(x, m) / scale - 0.5 * np.log(np.pi * scale)
+
+    def density_scale(self, dispersion: float | None = None) -> float:
+        """2 * variance."""
         variance = 0.5 if dispersion is None else dispersion
         require_positive(self, dispersion=variance)
-        variance = float(variance)
-        with np.errstate(over="ignore"):
-            return -self.value(x, m) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)
+        return 2 * float(variance)
 
     def dispersion_from(self, mean_deviance: float) -> float:
         """The mean deviance: that of the squared residuals."""
         return mean_deviance
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
-        variance = 0.5 if dispersion is None else dispersion
-        require_positive(self, dispersion=variance)
-        variance = float(variance)
-        z = (x - m) / np.sqrt(variance)
+        z = (x - m) / np.sqrt(self.density_scale(dispersion) / 2)
         return ndtr(z), ndtr(-z)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import gcp
-from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss, simulate
+from gcp import BetaDivergence, DataError, ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss, simulate
 from gcp.analysis import deviance, information_criteria, log_likelihood, n_parameters, slice_deviance
 
 SHAPE = (7, 6, 5)
@@ -115,6 +115,24 @@ def test_likelihood_is_scipys(loss, rng):
     assert found.n_parameters == (dispersion is not None)  # all factors are given
     assert_allclose(found.aic, 2 * found.n_parameters - 2 * expected, rtol=1e-7)
     assert_allclose(found.bic, found.n_parameters * np.log(x.size) - 2 * expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e12])
+@pytest.mark.parametrize("loss", ["gaussian", "gamma", BetaDivergence(0.0), BetaDivergence(2.0)], ids=str)
+def test_the_unit_of_the_data_shifts_the_likelihood_by_its_logarithm(loss, unit, rng):
+    factors = random_factors(SHAPE, 2, rng, positive=True)
+    x = full(factors) * rng.gamma(20.0, 0.05, SHAPE)
+    scaled = [unit * factors[0], *factors[1:]]
+    found, other = (log_likelihood(fixed(*of, loss), of[0]) for of in ((x, factors), (unit * x, scaled)))
+    assert_allclose(other + x.size * np.log(unit), found, rtol=1e-9)
+
+
+def test_far_from_zero_the_likelihood_keeps_its_digits(rng):
+    x = 2.0**30 + rng.integers(-8, 9, SHAPE) / 4  # numbers of float64, and so are their differences
+    result = fixed(x, [np.full((size, 1), 2.0**30 if n == 0 else 1.0) for n, size in enumerate(SHAPE)], "gaussian")
+    variance = np.mean((x - 2.0**30) ** 2)
+    expected = stats.norm.logpdf(x, 2.0**30, np.sqrt(variance)).sum()
+    assert_allclose(log_likelihood(result, x, dispersion=variance), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("loss", ["poisson", "negative-binomial", "bernoulli-odds", "gaussian"])
