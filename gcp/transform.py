@@ -118,8 +118,7 @@ def transform(
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
     if bounds is not None:
-        lowest, highest = _pair(bounds)
-        rows = np.clip(rows, lowest, highest)  # rounding must not leave them
+        rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
     if effects is None or not has_own:
         return NewRows(rows, None)
     return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
@@ -153,20 +152,19 @@ def _limits(
     bounds: tuple[float | None, float | None] | None,
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
-    floor = max(result.loss.model_domain.low, -np.inf)
-    given = (floor if floor >= 0 else None, None) if bounds is None else _pair(bounds)
-    low = np.full(result.rank, -np.inf if given[0] is None else given[0])
-    high = np.full(result.rank, np.inf if given[1] is None else given[1])
+    floor = 0.0 if result.loss.model_domain.low >= 0 else -np.inf
     if bounds is None and result.row_bounds:
         low, high = _limits_of_fit(result, mode)
+    else:
+        sides = _pair((None, None) if bounds is None else bounds, floor)
+        low, high = (np.full(result.rank, side) for side in sides)
     low, high = low * np.where(size > 0, size, 1.0), high * np.where(size > 0, size, 1.0)
     low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
     if effects is None:
         return low[None], high[None]
-    free = 0.0 if floor >= 0 else -np.inf
     lows, highs = np.ones(len(effects.modes)), np.ones(len(effects.modes))
     k = effects.modes.index(mode)
-    lows[k], highs[k] = (free, np.inf) if held is None else (held, held)
+    lows[k], highs[k] = (floor, np.inf) if held is None else (held, held)
     return np.append(low, lows)[None], np.append(high, highs)[None]
 
 
@@ -179,18 +177,24 @@ def _limits_of_fit(result: FitResult, mode: int) -> tuple[FloatArray, FloatArray
     return sides.min(axis=0), sides.max(axis=0)
 
 
-def _pair(bounds: Any) -> list[float | None]:
-    """Checked (lower, upper)."""
+def _pair(bounds: Any, floor: float) -> tuple[float, float]:
+    """Checked (lower, upper), the lower one not below what the loss admits."""
     given = checks.items("bounds", bounds, "a pair (lower, upper)")
     found = [None if side is None else checks.floats("bounds", side) for side in given]
     if len(found) != 2 or any(side is not None and (side.ndim or np.isnan(side)) for side in found):
         raise ParameterError(
             f"bounds must be a pair (lower, upper) of numbers or None: found {checks.show(bounds)}."
         )
-    low, high = (None if side is None else float(side) for side in found)
-    if low is not None and high is not None and low > high:
+    low, high = (
+        other if side is None else float(side) for side, other in zip(found, (floor, np.inf), strict=True)
+    )
+    if low > high:
         raise ParameterError(f"bounds: lower {low:g} is above upper {high:g}.")
-    return [low, high]
+    if low < floor:
+        raise ParameterError(
+            f"bounds: lower {low:g}, but the loss needs a model >= 0, which nonnegative rows guarantee."
+        )
+    return low, high
 
 
 def _minimize(
@@ -204,6 +208,6 @@ def _minimize(
             raise FitError(
                 "The objective is not finite at the start; the new data may be too far from the model."
             )
-        if before - value <= _TOL * max(abs(value), 1.0):
+        if before - value <= _TOL * abs(value):
             return
     warnings.warn(f"transform did not converge in {_STEPS} steps.", ConvergenceWarning, stacklevel=4)

@@ -9,6 +9,7 @@ from scipy.optimize import minimize, nnls
 from gcp import (
     BetaDivergence,
     DataError,
+    Huber,
     ObservedTensor,
     ParameterError,
     SparseTensor,
@@ -117,6 +118,9 @@ def test_refusals(rng):
         result.transform(x[0], 0)
     with pytest.raises(ParameterError, match="Unknown mode 'day'"):
         result.transform(x, "day")
+    counts = fit_gcp(rng.poisson(3.0, SHAPE), 1, loss="poisson", random_state=0)
+    with pytest.raises(ParameterError, match="lower -1, but the loss needs a model >= 0"):
+        counts.transform(rng.poisson(3.0, SHAPE), 0, bounds=(-1, None))
     one = fit_gcp(np.arange(5.0), 1, random_state=0)
     with pytest.raises(ParameterError, match="one mode"):
         one.transform(np.arange(3.0), 0)
@@ -190,3 +194,18 @@ def test_rows_that_many_steps_lead_to_are_at_their_minimum():
         minimize(objective, s, method="L-BFGS-B", bounds=[(0, None)] * 2, options=options) for s in starts
     ]
     assert objective(result.transform(new, 0).rows[0]) <= min(end.fun for end in ends) + 1e-8
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6])
+@pytest.mark.parametrize(
+    "of", [lambda c: BetaDivergence(1.5), lambda c: BetaDivergence(1.0), lambda c: Huber(0.3 * c)]
+)
+def test_the_unit_of_the_data_is_that_of_no_row(of, unit, rng):
+    factors = random_factors(SHAPE, 2, rng, positive=True)
+    x = full(factors) * rng.gamma(5.0, 0.2, SHAPE)
+    rows = []
+    for c in (1.0, unit):
+        given = [c * factors[0], *factors[1:]]
+        result = fit_gcp(c * x, 2, loss=of(c), init=given, fixed_modes=[0, 1, 2], bounds=(0, None))
+        rows.append(result.transform(c * x[::-1], 0).rows)
+    assert_allclose(rows[1], rows[0], rtol=1e-5, atol=1e-6 * rows[0].max())

@@ -7,7 +7,16 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import gcp
-from gcp import BetaDivergence, DataError, ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss, simulate
+from gcp import (
+    BetaDivergence,
+    DataError,
+    ObservedTensor,
+    ParameterError,
+    SparseTensor,
+    fit_gcp,
+    get_loss,
+    simulate,
+)
 from gcp.analysis import deviance, information_criteria, log_likelihood, n_parameters, slice_deviance
 
 SHAPE = (7, 6, 5)
@@ -129,7 +138,9 @@ def test_the_unit_of_the_data_shifts_the_likelihood_by_its_logarithm(loss, unit,
 
 def test_far_from_zero_the_likelihood_keeps_its_digits(rng):
     x = 2.0**30 + rng.integers(-8, 9, SHAPE) / 4  # numbers of float64, and so are their differences
-    result = fixed(x, [np.full((size, 1), 2.0**30 if n == 0 else 1.0) for n, size in enumerate(SHAPE)], "gaussian")
+    result = fixed(
+        x, [np.full((size, 1), 2.0**30 if n == 0 else 1.0) for n, size in enumerate(SHAPE)], "gaussian"
+    )
     variance = np.mean((x - 2.0**30) ** 2)
     expected = stats.norm.logpdf(x, 2.0**30, np.sqrt(variance)).sum()
     assert_allclose(log_likelihood(result, x, dispersion=variance), expected, rtol=1e-9)
