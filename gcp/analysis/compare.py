@@ -37,7 +37,9 @@ class Match(NamedTuple):
 
 
 def congruence(first: Any, second: Any) -> FloatArray:
-    """Tucker's congruence of all pairs of components: the product over modes of their factors' cosines.
+    """Tucker's congruence of all pairs of components: the cosine of their tensors.
+
+    It is the product over modes of their factors' cosines, with the signs of their weights.
 
     Parameters
     ----------
@@ -50,8 +52,9 @@ def congruence(first: Any, second: Any) -> FloatArray:
     ndarray, shape (R, S)
         Between -1 and 1; 0 with a component that is switched off.
     """
-    cosines = _cosines(_unit(first), _unit(_like(second, first)))
-    return np.prod(cosines, axis=0)
+    second = _like(second, first)
+    signs = np.sign(_arrays(first)[0])[:, None] * np.sign(_arrays(second)[0])
+    return signs * np.prod(_cosines(_unit(first), _unit(second)), axis=0)
 
 
 def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: Any = None) -> Match:

@@ -135,10 +135,11 @@ def split_half(
     others = [n for n in range(len(tensor.shape)) if n != mode]
     results = []
     for seed in _seeds(random_state, n_splits):
-        order = np.random.default_rng(seed).permutation(size)
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(size)
         halves = np.sort(order[: size // 2]), np.sort(order[size // 2 :])
-        first, second = (
-            fit_in_series(take(tensor, mode, half), rank, random_state=seed, **options) for half in halves
+        first, second = (  # each from a start of its own: a common one would lead to like ends
+            fit_in_series(take(tensor, mode, half), rank, random_state=rng, **options) for half in halves
         )
         results.append((first, second))
     scores = [factor_match_score(a, b, modes=others).score for a, b in results]

@@ -123,6 +123,23 @@ def test_degenerate_pairs_are_found(rng):
     assert -1 < found.congruence < -0.85
 
 
+def test_congruence_is_the_cosine_of_rank_one_tensors(rng):
+    """Signs of weights included, which other packages leave negative; so pairs that cancel by them are found."""
+    models = []
+    for weights in ([2.0, -3.0, 0.0], [-1.0, 4.0]):
+        factors = random_factors((4, 3, 5), len(weights), rng)
+        models.append((np.array(weights), factors))
+    flat = [
+        [full([a[:, [r]] for a in factors], weights[[r]]).ravel() for r in range(len(weights))]
+        for weights, factors in models
+    ]
+    dots = [[a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300) for b in flat[1]] for a in flat[0]]
+    assert_allclose(congruence(*models), dots, atol=1e-12)
+    twice = [np.repeat(a[:, :1], 2, axis=1) for a in models[0][1]]
+    (found,) = degeneracies((np.array([1.0, -0.9]), twice))
+    assert_allclose(found.congruence, -1)
+
+
 # --- core consistency --------------------------------------------------------------------------------------
 
 
