@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from gcp import checks
 from gcp._typing import Array, FloatArray
+from gcp.analysis.likelihood import dispersion_of
 from gcp.cells import Cells, blocks, tensor_of
 from gcp.losses.base import Loss
 from gcp.result import FitResult
@@ -74,12 +75,8 @@ def anomalies(
     """
     side, n = checks.text("side", side, _SIDES), checks.whole("n", n)
     tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
-    if dispersion is None and loss.dispersion_from(1.0) is not None:
-        total = weight = 0.0
-        for cells in blocks(result, tensor):
-            total += float(cells.w @ loss.deviance(cells.x, cells.m))
-            weight += float(cells.w.sum())
-        dispersion = loss.dispersion_from(total / weight)
+    if dispersion is None:
+        dispersion = dispersion_of(result, tensor)
     best: list[tuple[Cells, FloatArray, FloatArray]] = []
     for cells in blocks(result, tensor):
         cells = _extreme(cells, n)

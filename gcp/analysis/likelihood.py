@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
 from gcp.cells import check_result, tensor_of
-from gcp.evaluation import evaluate
+from gcp.evaluation import Evaluation, evaluate
 from gcp.result import FitResult
+from gcp.tensors.base import TensorData
 from gcp.tensors.coerce import in_one_piece
 
 
@@ -112,6 +113,16 @@ def saturation(result: FitResult, data: Any) -> str:
     )
 
 
+def dispersion_of(result: FitResult, tensor: TensorData) -> float | None:
+    """The maximum-likelihood dispersion on all known cells, zeros of sparse data too; None if the loss has none."""
+    return None if result.loss.dispersion_from(1.0) is None else _likeliest(result, evaluate(result, tensor))
+
+
+def _likeliest(result: FitResult, found: Evaluation) -> float | None:
+    excess = max(found.value - found.saturated_value, 0.0)
+    return result.loss.dispersion_from(result.loss.deviance_factor * excess / found.total_weight)
+
+
 def _likelihood(
     result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
 ) -> tuple[float, float | None, float]:
@@ -121,7 +132,7 @@ def _likelihood(
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value
     if dispersion is None:
-        dispersion = loss.dispersion_from(loss.deviance_factor * (value - found.saturated_value) / weight)
+        dispersion = _likeliest(result, found)
     if dispersion is None:
         constants = 0.0
         for block in tensor.blocks():

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from gcp import checks
 from gcp._typing import FloatArray
+from gcp.analysis.likelihood import dispersion_of
 from gcp.cells import check_result, matched
 from gcp.losses.base import Loss
 from gcp.result import FitResult
@@ -52,7 +53,7 @@ def residuals(
     -------
     ndarray
         Shaped like dense data, in their own order, NaN where nothing is known; of an `ObservedTensor` or
-        `SparseTensor` one number for each listed entry, in the order of its `subs`.
+        `SparseTensor` one number for each listed entry that mask and weights leave, in the order of `subs`.
 
     Raises
     ------
@@ -79,8 +80,7 @@ def residuals(
         found[known] = np.sign(x - loss.mean(m)) * np.sqrt(loss.deviance(x, m))
     else:
         if dispersion is None:
-            w = None if tensor.entry_weights is None else np.asarray(tensor.entry_weights)[known]
-            dispersion = loss.estimate_dispersion(x, m, w)
+            dispersion = dispersion_of(result, tensor)
         found[known] = quantile(loss, x, m, dispersion, rng)
     return found
 

@@ -6,7 +6,16 @@ from helpers import full, random_factors
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from gcp import NegativeBinomial, ObservedTensor, ParameterError, Poisson, SparseTensor, fit_gcp, get_loss
+from gcp import (
+    BetaDivergence,
+    NegativeBinomial,
+    ObservedTensor,
+    ParameterError,
+    Poisson,
+    SparseTensor,
+    fit_gcp,
+    get_loss,
+)
 from gcp.analysis import (
     anomalies,
     binary_scores,
@@ -92,6 +101,17 @@ def test_unknown_cells_have_none(rng):
     assert_allclose(residuals(result, listed, "response"), found[tuple(listed.subs.T)])
     of_sparse = residuals(result, sparse(x), "response")
     assert_allclose(of_sparse, (x - result.predict())[tuple(sparse(x).subs.T)])
+
+
+@pytest.mark.parametrize("loss", ["gaussian", BetaDivergence(2.0)], ids=str)
+def test_the_dispersion_of_sparse_data_is_that_of_all_their_cells(loss, rng):
+    x = rng.gamma(3.0, 1.0, SHAPE) * (rng.random(SHAPE) < 0.1)
+    result = fit_gcp(x, 2, loss=loss, random_state=0, n_iter_max=20)
+    scale = np.sqrt(np.mean((x - result.predict()) ** 2))
+    expected = ((x - result.predict()) / scale)[tuple(sparse(x).subs.T)]
+    assert_allclose(residuals(result, sparse(x)), expected, rtol=1e-6, atol=1e-9)
+    p = 2 * stats.norm.sf(np.abs(x - result.predict()) / scale)
+    assert_allclose(anomalies(result, sparse(x), 9).p_value, np.sort(p.ravel())[:9], rtol=1e-5)
 
 
 def test_the_seed_decides(rng):
