@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +14,21 @@ from gcp.analysis.compare import align
 from gcp.analysis.intervals import Interval, Intervals, quantile
 from gcp.analysis.likelihood import n_parameters
 from gcp.cells import known_cells, tensor_of
-from gcp.domain import POSITIVE
+from gcp.domain import POSITIVE, REAL
+from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
-from gcp.losses.base import Loss
+from gcp.losses.base import ESTIMATE, Loss
 from gcp.progress import series
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
+
+_KEPT = ("bounds", "fixed_modes", "tied_modes", "l2_reg", "weight_reg", "dirichlet_reg", "main_effects")
+"""Arguments of a fit that are those of its draws."""
+
+_LEAST_MEAN = 1e-100
+"""Of a gamma draw, which is positive."""
 
 
 class Bootstrap(NamedTuple):
@@ -107,7 +115,9 @@ def bootstrap(
     verbose : bool
         Progress on stderr: a live bar on a terminal, elsewhere a line for every draw.
     **options
-        Further arguments of `fit_gcp`, as they were for the fit; each fit begins from the fitted model.
+        Further arguments of `fit_gcp`. Left out, penalties, main effects, bounds, fixed and tied modes are those of
+        the fit, and a parameter of the loss that it estimated is estimated again; each fit begins from the fitted
+        model.
 
     Returns
     -------
@@ -116,7 +126,8 @@ def bootstrap(
     Raises
     ------
     ParameterError
-        Of a loss without a distribution of such data.
+        Of a loss without a distribution of such data; bounds of the fit that were arrays, of which a result knows
+        no more than that.
 
     References
     ----------
@@ -124,6 +135,7 @@ def bootstrap(
     """
     n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
     n_jobs = parallel.jobs(n_jobs)
+    options = _as_fitted(result, options)
     options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
@@ -143,6 +155,20 @@ def bootstrap(
     return Bootstrap(weights, factors, objectives, np.asarray(result.weights), list(result.factors))
 
 
+def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with those of the fit where they are not given."""
+    found = {name: result.settings[name] for name in _KEPT if name in result.settings} | options
+    if "bounds" not in options and _is_described(found.get("bounds")):
+        raise ParameterError("The fit had arrays as bounds, which its result does not keep: give bounds=...")
+    estimated = dict.fromkeys(result.settings.get("estimated", {}), ESTIMATE)
+    return found | {"loss": replace(result.loss, **estimated) if estimated else result.loss}
+
+
+def _is_described(bounds: Any) -> bool:
+    """Whether there are words, in settings, in place of an array."""
+    return any(map(_is_described, bounds)) if isinstance(bounds, list) else isinstance(bounds, str)
+
+
 def _refitted(
     result: FitResult,
     tensor: Any,
@@ -153,9 +179,7 @@ def _refitted(
     """A fit of data drawn from the model, its components matched to the model's."""
     subs = tensor.subs if isinstance(tensor, ObservedTensor) else None
     x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
-    again = fit_in_series(
-        _like(tensor, x), result.rank, loss=result.loss, init=result, random_state=0, **options
-    )
+    again = fit_in_series(_like(tensor, x), result.rank, init=result, random_state=0, **options)
     return align(again, result)
 
 
@@ -163,18 +187,28 @@ def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Ge
     """Data from the distribution of the loss, with the dispersion that the data have."""
     if dispersion is None:
         return loss.sample(m, rng).astype(float)
-    if loss.data_domain == POSITIVE:  # gamma, or beta = 0
-        return rng.gamma(1 / dispersion, dispersion * np.maximum(m, 1e-300))
-    return rng.normal(m, np.sqrt(dispersion))
+    if loss.data_domain == REAL:
+        return rng.normal(m, np.sqrt(dispersion))
+    # Gamma draws where data cannot be negative: of shape 1 / dispersion, or, at beta = 2, of that variance.
+    m = np.maximum(m, _LEAST_MEAN)
+    relative = dispersion if loss.data_domain == POSITIVE else dispersion / m**2
+    return rng.gamma(1 / relative, relative * m)
 
 
 def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | SparseTensor:
     """Other data in the same cells."""
     if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(tensor.subs, values, tensor.shape, tensor.entry_weights)
+        return ObservedTensor(tensor.subs, values, tensor.shape, tensor.entry_weights, tensor.labels)
     if isinstance(tensor, DenseTensor):
-        return DenseTensor(values, None, tensor.entry_weights)
+        return DenseTensor(values, None, tensor.entry_weights, tensor.labels)
     if tensor.entry_weights is not None:
-        return DenseTensor(values, None, tensor.to_dense().entry_weights)
+        return DenseTensor(values, None, tensor.to_dense().entry_weights, tensor.labels)
     subs = np.argwhere(values)
-    return SparseTensor(subs, values[values != 0], tensor.shape, None, tensor.mode_weights, tensor.missing)
+    return SparseTensor(
+        subs,
+        values[values != 0],
+        tensor.shape,
+        mode_weights=tensor.mode_weights,
+        missing=tensor.missing,
+        labels=tensor.labels,
+    )

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
+from pandas import DataFrame
 from scipy import optimize, special, stats
+from xarray import DataArray
 
 from gcp import (
     BetaDivergence,
@@ -418,6 +420,67 @@ def test_draws_do_not_depend_on_the_processes(capsys):
     assert len(np.unique(alone.objectives)) == 6
     drawn = [bootstrap(result, data, 2, random_state=np.random.default_rng(1)).weights for _ in range(2)]
     np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"main_effects": True},
+        {"tied_modes": [(0, 1)], "l2_reg": 0.5},
+        {"fixed_modes": [2], "dirichlet_reg": 0.3},
+        {"bounds": ([0.1, None, None], [None, 2.0, None])},
+    ],
+    ids=str,
+)
+def test_bootstrap_fits_as_the_model_was_fitted(options, rng):
+    """What is left out is what the fit had; of arrays a result keeps the shape alone."""
+    factors = [rng.uniform(0.2, 1.5, (size, 2)) for size in (6, 6, 5)]
+    x = rng.poisson(3 * full([factors[0], factors[0], factors[2]])).astype(float)
+    result = fit_gcp(x, 2, loss="poisson", init=[factors[0], factors[0], factors[2]], **options)
+    own, asked = bootstrap(result, x, 2, random_state=0), bootstrap(result, x, 2, random_state=0, **options)
+    np.testing.assert_array_equal(own.weights, asked.weights)
+    plain = {"main_effects": False, "tied_modes": (), "fixed_modes": (), "bounds": None}
+    other = bootstrap(result, x, 2, random_state=0, **plain, l2_reg=0.0, dirichlet_reg=0.0)
+    assert not np.array_equal(own.weights, other.weights)
+
+
+def test_bounds_of_a_fit_by_the_labels_of_its_data(rng):
+    x = DataArray(rng.poisson(3.0, (4, 6, 5)), dims=("a", "b", "c"), coords={"a": list("pqrs")})
+    x[0] = 0
+    caps = DataFrame(np.repeat([[np.inf], [np.inf], [np.inf], [0.0]], 2, axis=1), index=list("srqp"))
+    options = {"bounds": (0, [caps, None, None])}
+    result = fit_gcp(x, 2, loss="poisson", random_state=0, **options)
+    draws = bootstrap(result, x, 3, random_state=0, **options)
+    assert (draws.factors[0][:, 0] == 0).all()  # p
+    assert (draws.factors[0][:, 3].max(axis=1) > 0.1).all()  # s
+    with pytest.raises(ParameterError, match="arrays as bounds, which its result does not keep"):
+        bootstrap(result, x, 3)
+
+
+def test_bootstrap_estimates_r_again(rng):
+    """Odds are means over r, and no surer than it is."""
+    factors = random_factors((12, 10, 8), 1, rng, positive=True)
+    x = NegativeBinomial(r=3.0).sample(2 * full(factors), rng).astype(float)
+    result = fit_gcp(x, 1, loss=NegativeBinomial(r="estimate"), init=factors)
+    draws = bootstrap(result, x, 40, random_state=0)
+    known = bootstrap(replace(result, settings=result.settings | {"estimated": {}}), x, 40, random_state=0)
+    error = standard_errors(result, x, bias_correction=False).weights
+    assert 0.7 < draws.weights.std(axis=0) / error < 1.4
+    assert known.weights.std(axis=0) < 0.5 * error
+
+
+def test_bootstrap_draws_what_beta_2_admits(rng):
+    """Of the model's mean and the data's variance, and never below 0."""
+    factors = [rng.uniform(0.3, 1.2, (size, 1)) for size in (9, 8, 7)]
+    mean = full(factors)
+    x = rng.gamma(4 * mean**2, 1 / (4 * mean))
+    result = fit_gcp(x, 1, loss=BetaDivergence(2.0), init=factors)
+    draws = bootstrap(result, x, 40, random_state=0)
+    (w,) = result.weights
+    noise = 0.25 * (8 + 7 + 6) / (2 * w)  # across the columns, the errors of their entries lengthen these
+    assert_allclose(draws.weights.mean(), w + noise, rtol=0.015)
+    error = standard_errors(result, x, bias_correction=False).weights
+    assert 0.7 < draws.weights.std(axis=0) / error < 1.4
 
 
 @pytest.mark.parametrize("function", [standard_errors, bootstrap])
