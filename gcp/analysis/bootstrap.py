@@ -160,8 +160,10 @@ def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
     found = {name: result.settings[name] for name in _KEPT if name in result.settings} | options
     if "bounds" not in options and _is_described(found.get("bounds")):
         raise ParameterError("The fit had arrays as bounds, which its result does not keep: give bounds=...")
-    estimated = dict.fromkeys(result.settings.get("estimated", {}), ESTIMATE)
-    return found | {"loss": replace(result.loss, **estimated) if estimated else result.loss}
+    loss: Any = result.loss
+    if estimated := dict.fromkeys(result.settings.get("estimated", {}), ESTIMATE):
+        loss = replace(loss, **estimated)
+    return found | {"loss": loss}
 
 
 def _is_described(bounds: Any) -> bool:

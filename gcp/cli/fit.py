@@ -319,7 +319,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         spreads = ", ".join(f"{name} sd {number(float(v.std()))}" for name, v in result.main_effects.items())
         rows.append(("main effects", f"intercept {number(result.intercept)}; {spreads}"))
     if len(result.starts) > 1:
-        best = min(result.starts, key=lambda start: start["objective"])["start"]
+        best = next(start["start"] for start in result.starts if start["objective"] == result.objective)
         objectives = "  ".join(f"{start['objective']:.8g}" for start in result.starts)
         rows.insert(8, ("starts", f"{len(result.starts)}, start {best + 1} is kept; objectives {objectives}"))
     titles = {"out": "result", "plot": "picture"}

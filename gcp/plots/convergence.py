@@ -33,15 +33,17 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     Notes
     -----
     In shares of what the model explains: 1 is the best constant. A start that ends on a level of its own has found
-    another minimum, or has not converged.
+    another minimum, or has not converged. Where a parameter of the loss was estimated, the start that is kept alone:
+    the others ended under another value of it, and with another objective.
     """
     check_result(result)
     ax = axes_or_new(ax)
-    kept = min(result.starts, key=lambda start: start["objective"])
+    kept = next(start for start in result.starts if start["objective"] == result.objective)
+    starts = [kept] if result.settings.get("estimated") else result.starts
     best = kept["objective"]
     explained = max(abs(result.null_objective - best), 1e-300)
     floor = 1e-7
-    for start in sorted(result.starts, key=lambda start: -start["objective"]):
+    for start in sorted(starts, key=lambda start: -start["objective"]):
         is_kept = start is kept
         trace = result.trace if is_kept else start.get("trace")
         if trace is None:  # files of older versions have the kept start's alone
@@ -65,10 +67,10 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     ax.set_yscale("log")
     ax.set_ylim(bottom=floor / 2)
     for outcome, marker, label in ((True, "o", "converged"), (False, "x", "stopped early")):
-        if any(start["converged"] == outcome for start in result.starts):
+        if any(start["converged"] == outcome for start in starts):
             ax.plot([], [], marker, ms=4, color="0.45", label=label)
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
-    n = len(result.starts)
+    n = len(starts)
     return labelled(
         ax, "seconds", "objective above the lowest", f"Convergence of {n} starts" if n > 1 else "Convergence"
     )

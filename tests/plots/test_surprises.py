@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gcp
-from gcp import ParameterError, SparseTensor, fit_gcp
+from gcp import NegativeBinomial, ParameterError, SparseTensor, fit_gcp
 from gcp.analysis import anomalies, start_stability
+from gcp.cli import main
 from gcp.plots import plot_convergence, plot_observed, plot_similarity, plot_surprises
 
 
@@ -28,6 +29,24 @@ def test_every_start_has_a_line_that_falls_to_its_objective(flights):
         assert (np.diff(line.get_ydata()) <= 1e-12).all()
     assert ax.get_yscale() == "log"
     assert "4 starts" in ax.get_title()
+
+
+def test_starts_under_other_losses_are_not_compared(tmp_path, monkeypatch, capsys):
+    """Of an estimated r: a start that is not kept has a lower objective, under another r."""
+    rng = np.random.default_rng(0)
+    x = rng.negative_binomial(2, 2 / (2 + 3 * rng.uniform(0.1, 3, (8, 7, 6)))).astype(float)
+    result = fit_gcp(x, 2, loss=NegativeBinomial(r="estimate"), n_starts=3, random_state=1)
+    (kept,) = [start for start in result.starts if start["objective"] == result.objective]
+    assert min(start["objective"] for start in result.starts) < kept["objective"]
+    ax = plot_convergence(result)
+    (curve,) = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert_allclose(curve.get_ydata()[-1], 1e-7)
+    assert ax.get_title() == "Convergence"
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", x)
+    line = "fit x.npy --rank 2 --loss negative-binomial --param r=estimate --starts 3 --seed 1"
+    assert main(line.split()) == 0
+    assert f"start {kept['start'] + 1} is kept" in capsys.readouterr().out
 
 
 def test_traces_are_thinned_but_whole(flights):
