@@ -187,12 +187,28 @@ def array(name: str, value: Any, kind: Kind = ParameterError) -> Array:
     Raises
     ------
     kind
-        Ragged lists and the like.
+        Ragged lists and the like; masked entries, for NumPy would read what lies under the mask.
     """
+    if np.ma.is_masked(value) or has_masked_arrays(value):
+        raise kind(
+            f"{name} has masked entries, which are no numbers: fill them first, e.g. by numpy.ma.filled; a list of "
+            "masked arrays becomes one by numpy.ma.stack."
+        )
     try:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError, RuntimeError, RecursionError) as error:
         raise kind(f"{name} cannot be read as an array: {error}") from None
+
+
+def has_masked_arrays(value: Any) -> bool:
+    """Whether masked arrays with masked entries lie in a list, or in lists of lists."""
+    if not isinstance(value, list | tuple):
+        return False
+    return any(
+        np.ma.is_masked(item) if isinstance(item, np.ndarray) and item.ndim else has_masked_arrays(item)
+        for item in value
+        if isinstance(item, list | tuple | np.ndarray)
+    )
 
 
 def numbers(name: str, value: Any, kind: Kind = ParameterError) -> Array:

@@ -145,6 +145,8 @@ def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: A
         if isinstance(given, ListedTensor):
             given = listed_companion(name, given, labels, values.shape).to_dense().values
             given = given != 0 if name == "mask" else given
+        if library_of(given) == "dask":
+            given = given.compute()  # what is masked stays so
         found.append(beside(name, given, labels, np.shape(values)))
     return DenseTensor(values, mask=found[0], entry_weights=found[1], labels=labels)
 

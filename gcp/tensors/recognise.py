@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcp._typing import Array
+from gcp.checks import array
 from gcp.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ def array_of(data: Any) -> Array:
         data = data.detach().cpu()
     for found in _strangers(data, 0):
         raise DataError(_no_array(found, data))
+    if isinstance(data, list | tuple):
+        return array("The data", data, DataError)
     try:
-        is_read = isinstance(data, list | tuple | range | Number) or _offers(data, _PROTOCOLS)
-        return np.asarray(data) if is_read else np.from_dlpack(data)
+        is_read = isinstance(data, range | Number) or _offers(data, _PROTOCOLS)
+        return np.asanyarray(data) if is_read else np.from_dlpack(data)  # masked arrays stay masked
     except Exception as error:  # of any kind, from the other library
         raise DataError(f"The data ({type(data).__name__}) cannot be read as an array: {error}") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gcp._typing import Array, FloatArray
 from gcp.alignment import Side, align
+from gcp.checks import array
 from gcp.errors import DataError
 from gcp.kernels import ordering
 from gcp.labelled import Labelled
@@ -74,29 +75,29 @@ def _by_name(
     """The tensor under an array with names: of one mode, of some, or of every cell."""
     check_names(name, own, tensor.ndim)
     side = Side(f"the {name}", own.labels, own.values.shape)
-    array = np.asarray(
+    numbers = np.asarray(
         align(side, Side("the data", tensor.labels, tensor.shape), broadcast=True).of_array(own.values)
     )
     check = check_mask if name == "mask" else check_weights_dtype
-    check(array.dtype)
-    varied = [n for n, size in enumerate(array.shape) if size > 1] or [0]
+    check(numbers.dtype)
+    varied = [n for n, size in enumerate(numbers.shape) if size > 1] or [0]
     if isinstance(tensor, ObservedTensor):
-        at = tuple(tensor.subs[:, n] if size > 1 else 0 for n, size in enumerate(array.shape))
-        weights = entries.checked_weights(array[at], len(tensor.values))
+        at = tuple(tensor.subs[:, n] if size > 1 else 0 for n, size in enumerate(numbers.shape))
+        weights = entries.checked_weights(numbers[at], len(tensor.values))
         weights = weights if tensor.entry_weights is None else weights * tensor.entry_weights
         is_mask = name == "mask" and tensor.entry_weights is None
         found = replace(tensor.entries, weights=None if is_mask else weights)
         return ObservedTensor.of(found.select(weights > 0), tensor.labels)
     if len(varied) == 1:
         vectors: list[Array | None] = [None] * tensor.ndim
-        vectors[varied[0]] = np.broadcast_to(array.reshape(-1), tensor.shape[varied[0]])
+        vectors[varied[0]] = np.broadcast_to(numbers.reshape(-1), tensor.shape[varied[0]])
         return _weighted(tensor, vectors, tensor.entry_weights)
     if tensor.n_cells > _MOST_CELLS:
         raise DataError(
             f"{name} has a number for each position of {len(varied)} modes, but the data are a SparseTensor of "
             f"{tensor.n_cells:,} cells: of more than {_MOST_CELLS:,}, give vectors of one mode, or a SparseTensor."
         )
-    every = np.broadcast_to(array, tensor.shape)
+    every = np.broadcast_to(numbers, tensor.shape)
     cells = np.argwhere(every)
     return restricted(
         tensor, **{name: SparseTensor(cells, every[tuple(cells.T)], tensor.shape, labels=tensor.labels)}
@@ -114,13 +115,14 @@ def _masks(mask: Any, shape: tuple[int, ...], labels: ModeLabels | None) -> list
         raise DataError(f"mask has {len(mask)} items: {expected}.")
     found: list[Array | None] = []
     for mode, (vector, size) in enumerate(zip(mask, shape, strict=True)):
-        array = None if vector is None else np.asarray(beside_mode("mask", vector, labels, mode, size))
-        if array is not None and (array.shape != (size,) or array.dtype.kind != "b"):
+        name, given = f"mask of mode {mode}", beside_mode("mask", vector, labels, mode, size)
+        own = None if given is None else array(name, given, DataError)
+        if own is not None and (own.shape != (size,) or own.dtype.kind != "b"):
             raise DataError(
-                f"mask of mode {mode} has shape {array.shape} and dtype {array.dtype}: expected {size} booleans, "
+                f"{name} has shape {own.shape} and dtype {own.dtype}: expected {size} booleans, "
                 "True where the position is observed."
             )
-        found.append(array)
+        found.append(own)
     return found
 
 

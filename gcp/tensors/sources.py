@@ -258,7 +258,9 @@ class ArraySource(Source):
         with self.access() as array:
 
             def read(mode: int, first: int, end: int) -> Array:
-                found = np.asarray(array[(slice(None),) * mode + (slice(first, end),)])
+                found = array[(slice(None),) * mode + (slice(first, end),)]
+                # Masked arrays stay masked, also those that Dask computes.
+                found = np.asanyarray(found.compute() if hasattr(found, "compute") else found)
                 if isinstance(array, np.memmap):
                     found = np.array(found, order="K")
                     _forget(array)

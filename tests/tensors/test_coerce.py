@@ -8,9 +8,13 @@ import xarray as xr
 from gcp import ObservedTensor, SparseTensor
 from gcp.errors import DataError
 from gcp.labels import ModeLabels
+from gcp.objectives import build_objective
 from gcp.tensors.coerce import as_tensor
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.frames import from_frame
+from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.sources import source_of
+from gcp.tensors.streamed import streamed
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -39,6 +43,57 @@ def test_arrays_of_other_libraries():
 
     assert as_tensor(Torchlike()).values is X
     assert as_tensor(Jaxlike()).values is X
+
+
+class Offers:
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def in_chunks(array):
+    return pytest.importorskip("dask.array").from_array(array, chunks=(1, 3))
+
+
+def in_slabs(array):
+    return streamed(source_of(in_chunks(array)), 1 << 20)
+
+
+@pytest.mark.parametrize("make", [lambda x: x, Offers, in_chunks, in_slabs])
+@pytest.mark.parametrize("dtype", [float, int])
+def test_masked_entries_are_missing_whoever_holds_the_array(make, dtype):
+    x = np.ma.array(X.astype(dtype), mask=X == 4)
+    found = as_tensor(make(x))
+    if isinstance(found, PartitionedTensor):
+        loss = build_objective(found, "gaussian").value_and_grad([np.zeros((2, 1)), np.zeros((3, 1))])[0]
+        assert loss == pytest.approx(np.sum(X[X != 4] ** 2))
+        return
+    assert found.entry_weights.tolist() == (X != 4).tolist()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda some, one: as_tensor([some[0], some[1]]),
+        lambda some, one: as_tensor([[some[0]], [some[1]]]),
+        lambda some, one: DenseTensor([some[0], some[1]]),
+        lambda some, one: as_tensor(X, mask=some > 0),
+        lambda some, one: as_tensor(X, entry_weights=some),
+        lambda some, one: as_tensor(in_chunks(X), mask=in_chunks(some > 0)),
+        lambda some, one: SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], entry_weights=one),
+        lambda some, one: ObservedTensor([[0, 0], [1, 1]], [1.0, 2.0], entry_weights=one),
+        lambda some, one: SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], mode_weights=[one, None]),
+        lambda some, one: SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], missing=[one.astype(int)]),
+        lambda some, one: ObservedTensor([one.astype(int), [0, 0]], [1.0, 2.0]),
+        lambda some, one: as_tensor(ObservedTensor([[0, 0], [1, 1]], [1.0, 2.0]), mask=[one > 0, None]),
+    ],
+)
+def test_what_is_masked_is_not_read_from_under_the_mask(call):
+    some, one = np.ma.array(X + 1, mask=X == 4), np.ma.array([1.0, 1.0], mask=[False, True])
+    with pytest.raises(DataError, match="masked entries"):
+        call(some, one)
 
 
 def test_dense_tensor_is_itself():
