@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -17,12 +15,15 @@ import numpy as np
 from numba import njit
 
 from gcp import branchfree, elementary
-from gcp.kernels.jit import jit_closure
+from gcp.kernels.jit import jit_closure, text_of
 
 Function = Callable[..., Any]
 
 # Fused multiply-add and ignoring the sign of zero are safe everywhere; reordering sums is not (branchfree.py).
 _FASTMATH = {"contract", "nsz"}
+
+_LIBRARIES = (elementary.__name__, np.__name__, "math")
+"""Modules whose functions are known by their names."""
 
 
 def inlined(function: Function, single: bool) -> Function:
@@ -59,7 +60,9 @@ def _fingerprint(function: Function) -> str:
     _UnknownCodeError
         If the formula uses anything but plain functions and numbers: then it must not be cached.
     """
-    parts = [_library_digest()]
+    if not (library := text_of([branchfree.__name__, elementary.__name__, __name__])):  # inlined everywhere
+        raise _UnknownCodeError
+    parts = [library]
     _describe(function, parts, set())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -67,6 +70,8 @@ def _fingerprint(function: Function) -> str:
 def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
     if value is None or isinstance(value, int | float | str):
         parts.append(repr(value))
+    elif isinstance(value, ModuleType) and value.__name__ not in _LIBRARIES:
+        raise _UnknownCodeError  # of its numbers and functions no more is known than their names
     elif isinstance(value, np.ufunc | ModuleType | BuiltinFunctionType):
         parts.append(str(getattr(value, "__name__", value)))
     elif isinstance(value, FunctionType):
@@ -91,10 +96,3 @@ def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen
     for name in code.co_names:
         if name in scope:  # else an attribute or a builtin, named in co_names
             _describe(scope[name], parts, seen)
-
-
-@lru_cache(maxsize=1)
-def _library_digest() -> str:
-    """Of the code that is inlined into every formula."""
-    sources = (*(str(module.__file__) for module in (branchfree, elementary)), __file__)
-    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()

@@ -4,7 +4,8 @@ A file for every function, signature and processor, named by a digest of all tha
 and that of every module whose compiled code it may call, the formula, the versions. So no two of them can be taken
 for each other, whatever processes write at the same moment; Numba's own cache numbers its files, and two processes
 that compile at once may give one number to two functions. A file is written whole or not at all, and read only if its
-checksum is right. Whatever is wrong with it means compiling again.
+checksum is right. Whatever is wrong with it means compiling again. Where the text on disk has changed since this
+process began (an upgrade meanwhile), nothing is kept: it is not what was imported.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +40,7 @@ _PACKAGE = __name__.partition(".")[0]
 _ROOT = Path(__file__).parents[1]
 _BESIDE = _ROOT / "__pycache__"
 _SUFFIX = ".compiled"
+_BEGAN = time.time()
 _VERSIONS = f"python {sys.version_info[:2]} numba {numba.__version__}"
 
 
@@ -98,7 +101,7 @@ class _Cache(NullCache):  # type: ignore[misc]
         """The function compiled for a signature, if a sound file holds it."""
         target_context.refresh()
         place, text = self._names(sig, target_context.codegen())
-        for folder in filter(_is_trusted, _folders()):
+        for folder in filter(_is_trusted, _folders() if text else ()):
             with suppress(Exception):  # whatever is wrong with a file: compile again, and replace it
                 payload = _verified((folder / f"{place}-{text}{_SUFFIX}").read_bytes())
                 return CompileResult._rebuild(target_context, *pickle.loads(payload))
@@ -110,7 +113,7 @@ class _Cache(NullCache):  # type: ignore[misc]
             return
         place, text = self._names(sig, data.codegen)
         payload = dumps(data._reduce())
-        for folder in _folders():
+        for folder in _folders() if text else ():
             with suppress(OSError):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if not _is_trusted(folder):
@@ -120,11 +123,11 @@ class _Cache(NullCache):  # type: ignore[misc]
                 return
 
     def _names(self, sig: Any, codegen: Any) -> tuple[str, str]:
-        """Where a signature's code belongs, and which text it was compiled from."""
+        """Where a signature's code belongs, and which text it was compiled from; "" if that is not known."""
         function = self._function
         source = f"{function.__module__}.{function.__qualname__}"
         place = _digest(f"{source} {sig} {codegen.magic_tuple()} {_VERSIONS} {self._identity}")
-        return f"{function.__name__.strip('_')[:24]}-{place}", _digest(_text_of(function.__module__))
+        return f"{function.__name__.strip('_')[:24]}-{place}", text_of(_reached(function.__module__))
 
 
 def _digest(text: str) -> str:
@@ -187,17 +190,21 @@ def _is_trusted(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
-def _text_of(module: str) -> str:
-    """Of a module's file, and of the files of all modules whose compiled functions it may call."""
-    return " ".join(_file_digest(str(sys.modules[name].__file__)) for name in sorted(_reached(module)))
+def text_of(modules: Iterable[str]) -> str:
+    """A digest of the files of modules, as these were imported; "" if that cannot be known any more."""
+    digests = [_file_digest(str(sys.modules[name].__file__)) for name in sorted(modules)]
+    return _digest(" ".join(digests)) if all(digests) else ""
 
 
 @lru_cache(maxsize=256)
 def _file_digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    text, found = Path(path).read_bytes(), os.stat(path)
+    is_new = max(found.st_mtime, found.st_ctime) >= _BEGAN  # copies may have an old time of change
+    return "" if is_new else hashlib.sha256(text).hexdigest()
 
 
 def _reached(module: str) -> set[str]:
+    """A module, and all modules whose compiled functions it may call."""
     reached, waiting = set(), [module]
     while waiting:
         name = waiting.pop()

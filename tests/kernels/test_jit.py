@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gcp
-from gcp.kernels import fused, jit
+from gcp.kernels import formulas, fused, jit
 from gcp.solvers import adam, box
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of equal counters need fork")
@@ -179,6 +181,44 @@ def test_a_changed_text_is_compiled_anew_and_replaces_what_was_there(folder, mon
     assert hits() == 0
     assert len(files(folder)) == 1
     assert files(folder) != before
+
+
+UPGRADED = """
+import sys
+from pathlib import Path
+import own
+if len(sys.argv) > 1:  # the file changes under a process that has imported it
+    Path(own.__file__).write_text(Path(own.__file__).read_text().replace("x + 1", "x + 2"))
+print(own.add(1))
+"""
+
+
+def test_code_imported_before_an_upgrade_is_not_kept_as_that_after_it(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from gcp.kernels.jit import jit\n\n@jit\ndef add(x):\n    return x + 1\n"
+    )
+
+    def printed(*arguments):
+        env = os.environ | {
+            "NUMBA_CACHE_DIR": str(tmp_path / "compiled"),
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(gcp.__file__).parents[1])]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = [sys.executable, "-c", UPGRADED, *arguments]
+        return int(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
+
+    assert printed("upgrade") == 2
+    assert printed() == 3
+    assert len(files(tmp_path / "compiled")) == 1
+
+
+def test_formulas_that_use_numbers_of_another_module_are_not_kept():
+    scale = types.ModuleType("settings")
+    scope = {"settings": scale, "np": np}
+    functions = [lambda x, m: settings.SCALE * (x - m), lambda x, m: np.exp(m)]  # noqa: F821
+    other, plain = (types.FunctionType(f.__code__, scope) for f in functions)
+    assert formulas.identity([other]) == ""
+    assert formulas.identity([plain]) != ""
 
 
 def test_the_text_of_a_pass_holds_that_of_all_it_calls():
