@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.objectives import positions
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.spikes import Spikes, spikes
 from gcp.tensors.dense import DenseTensor
 
 _SAMPLE = 200_000
@@ -44,6 +46,7 @@ def random_factors(
     - Nonnegative models, and data whose mean stands out from their spread under an identity link: uniform
       factors, scaled alike in every mode.
       Under losses that know no scale every position has one of its own.
+    - Single entries that outweigh all others together get a component each, under an identity link.
     - Other data under an identity link: small uniform factors for the mean, and centred normal ones.
     - Log and logit links: normal factors; their amplitude gives the mean where a spread of m can raise it so
       far, else one nearly constant component carries it.
@@ -66,22 +69,56 @@ def random_factors(
     -----
     docs/decisions/0004-starts.md has the measurements behind these choices.
     """
-    shape, mean = objective.tensor.shape, _finite_mean(objective)
+    shape, mean, std = objective.tensor.shape, _finite_mean(objective), objective.bulk.std
+    nonnegative = all(low.min() >= 0 for low in bounds.lower)
     if beside_effects:
         return bounds.project(_small_factors(objective, rank, mean, bounds, rng))
-    if objective.loss.knows_no_scale and (found := positions.scales(objective.tensor)):
-        sizes, mean = found
-        factors = _uniform_factors(shape, rank, mean, rng)
-        factors = [a * size[:, None] for a, size in zip(factors, sizes, strict=True)]
-        spread = np.array([np.sqrt(np.mean(np.square(a))) for a in factors])
-        factors = [a * by for a, by in zip(factors, np.exp(np.log(spread).mean()) / spread, strict=True)]
-    elif all(low.min() >= 0 for low in bounds.lower):
+    found = None if objective.loss.knows_no_scale else _spikes(objective, rank, nonnegative)
+    if found:
+        rank, mean, std = rank - len(found.values), float(objective.loss.link(found.mean)), found.std
+    if objective.loss.knows_no_scale and (scales := positions.scales(objective.tensor)):
+        factors = _scaled_factors(*scales, rank, rng)
+    elif nonnegative:
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
     elif _is_identity(objective.loss):
-        factors = _identity_factors(shape, rank, mean, objective.bulk.std, rng)
+        factors = _identity_factors(shape, rank, mean, std, rng)
     else:
         factors = _linked_factors(objective, rank, mean, rng)
+    if found:
+        own = _spiked_factors(found, shape, objective.loss)
+        factors = [np.hstack(pair) for pair in zip(own, factors, strict=True)]
     return bounds.project(factors)
+
+
+def _spikes(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> Spikes | None:
+    """Entries that get a component each, if they are of a sign that the model may have."""
+    if objective.loss.bears_outliers or not _is_identity(objective.loss):
+        return None
+    found = spikes(objective.tensor, objective.survey, rank - 1)
+    return None if found is None or (nonnegative and min(found.values) < 0) else found
+
+
+def _spiked_factors(found: Spikes, shape: tuple[int, ...], loss: Loss) -> list[FloatArray]:
+    """A component for each spike, which has the size of the other entries where all positions but one are its own."""
+    factors = [np.empty((size, len(found.values))) for size in shape]
+    for r, (subscript, value) in enumerate(zip(found.subscripts, found.values, strict=True)):
+        peak = float(loss.link(abs(value))) ** (1 / len(shape))
+        others = float(loss.link(math.hypot(found.mean, found.std)))
+        for a, position in zip(factors, subscript, strict=True):
+            a[:, r] = others / peak ** (len(shape) - 1)
+            a[position, r] = peak
+        factors[0][:, r] *= np.sign(value)
+    return factors
+
+
+def _scaled_factors(
+    sizes: list[FloatArray], mean: float, rank: int, rng: np.random.Generator
+) -> list[FloatArray]:
+    """Random ones under losses that know no scale."""
+    factors = _uniform_factors(tuple(map(len, sizes)), rank, mean, rng)
+    factors = [a * size[:, None] for a, size in zip(factors, sizes, strict=True)]
+    spread = np.array([np.sqrt(np.mean(np.square(a))) for a in factors])
+    return [a * by for a, by in zip(factors, np.exp(np.log(spread).mean()) / spread, strict=True)]
 
 
 def _uniform_factors(

@@ -33,6 +33,9 @@ class Differentiable(Protocol):
 class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""
 
+    def squared(self) -> Objective | None:
+        """The same under squared error, from whose minimum to begin, of a loss that bears outliers; else None."""
+
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature, from one pass as well."""
 

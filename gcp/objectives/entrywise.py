@@ -71,6 +71,10 @@ class EntrywiseObjective:
         """The objective of factors with columns of main effects."""
         return replace(self, effects=effects, penalty=replace(self.penalty, effects=effects))
 
+    def squared(self) -> EntrywiseObjective | None:
+        """The same under squared error, of a loss that bears outliers; else None."""
+        return replace(self, loss=Gaussian()) if self.loss.bears_outliers else None
+
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Value and gradient in every factor.
 
@@ -292,8 +296,7 @@ class EntrywiseObjective:
             raise ParameterError(
                 f'Samples of zeros are not needed: found {found}. Use solver="rows" or "auto".'
             )
-        controlled = self._controlled
-        rows = self._rows()
+        controlled, rows = self._controlled, self._rows()
         fixed, fresh = seeds or DEFAULT_SEEDS
         rng = np.random.default_rng(fresh)
 
@@ -349,10 +352,9 @@ class EntrywiseObjective:
     @cached_property
     def null_constant(self) -> float:
         """The best constant model."""
-        m = self.loss.constant(self.survey.mean, self.survey.mean_square)
-        return (
-            constant.best(self.loss, self.survey, self._constant_value) if m is None else constant.finite(m)
-        )
+        loss, facts = self.loss, self.survey
+        m = loss.constant(facts.mean, facts.mean_square)
+        return constant.best(loss, facts, self._constant_value) if m is None else constant.finite(m)
 
     @cached_property
     def bulk(self) -> Bulk:

@@ -48,6 +48,11 @@ class FreeFactors:
         """The free factors among all: of a tied group, its first mode's."""
         return [factors[group[0]] for group in self.groups]
 
+    def squared(self) -> FreeFactors | None:
+        """As the whole objective."""
+        whole = self.objective.squared()
+        return None if whole is None else replace(self, objective=whole)
+
     def value_and_grad(self, free: Factors) -> tuple[float, list[FloatArray]]:
         """Value, and the gradient in each free factor: the sum over the modes that share it."""
         value, grad = self.objective.value_and_grad(self.expand(free))

@@ -36,6 +36,8 @@ class Survey:
         Weighted sum of the least values of the loss.
     least : float
         The least datum above 0, infinite if there is none.
+    largest_square : float
+        The largest weighted square of a datum.
     known : tuple of ndarray of bool, shapes (I_n,)
         Of data in parts: positions of each mode of which there is an entry. Empty for others, which tell it when they
         are asked: shapes that are only sampled may be larger than memory.
@@ -46,6 +48,7 @@ class Survey:
     mean_square: float
     saturated_value: float
     least: float
+    largest_square: float
     known: tuple[Array, ...] = ()
 
     @property
@@ -107,7 +110,8 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         else []
     )
     least = min(part.least for part in found)
-    return Survey(weight, x1 / weight, x2 / weight, saturated, least, tuple(known))
+    largest = max(part.largest_square for part in found)
+    return Survey(weight, x1 / weight, x2 / weight, saturated, least, largest, tuple(known))
 
 
 def _sum(column: tuple[float, ...]) -> float:
@@ -120,10 +124,13 @@ def _sum(column: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True)
 class _Examined:
-    """Sums by block, the least datum above 0, the first that is outside, how many are, a part's known positions."""
+    """Sums by block, the least datum above 0, the largest weighted square, the first that is outside, how many are,
+    a part's known positions.
+    """
 
     sums: list[tuple[float, float, float, float]]
     least: float
+    largest_square: float
     offender: tuple[float, tuple[int, ...]] | None
     n_outside: int
     known: list[Array]
@@ -153,7 +160,7 @@ def _examined_part(part: TensorData, loss: Loss, _: None) -> _Examined:
 def _examined(tensor: TensorData, loss: Loss) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
-    outside, least = 0, math.inf
+    outside, least, largest = 0, math.inf, 0.0
     for block in tensor.blocks():
         inside = loss.data_domain.contains(block.x)
         if block.weights is not None:
@@ -165,8 +172,9 @@ def _examined(tensor: TensorData, loss: Loss) -> _Examined:
         elif first is None:
             sums.append(_sums(block, loss))
             least = min(least, _least(block))
+            largest = max(largest, _largest_square(block))
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
-    return _Examined(sums, least, offender, outside, [])
+    return _Examined(sums, least, largest, offender, outside, [])
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
@@ -181,6 +189,13 @@ def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:
 def _least(block: Block) -> float:
     counts = block.x > 0 if block.weights is None else (block.x > 0) & (block.weights > 0)
     return float(block.x.min(initial=math.inf, where=counts))
+
+
+def _largest_square(block: Block) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        if block.weights is None:
+            return float(max(block.x.max(initial=0.0), -block.x.min(initial=0.0)) ** 2)
+        return float((block.weights * block.x**2).max(initial=0.0))
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gcp._typing import Factors
@@ -39,6 +41,15 @@ def minimize(
     FitError
         If the objective is not finite at the start.
     """
+    every = _methods(options, objective, bounds)
+    if objective.squared():
+        name, first, _ = every[0]
+        every = [(name, first, _SLOW), ("from-squares", FromSquares(**vars(options)), _ANY)]
+    return in_turn(every, objective, start, bounds, callback, journal)
+
+
+def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tuple[str, Method, int]]:
+    """Methods that suit the problem, by name, each for where the one before gives up, with its most iterations."""
     every: list[tuple[str, Method, int]] = []
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
@@ -49,7 +60,36 @@ def minimize(
         every.append(("rows", rows.RowNewton(**vars(options)), _ANY))
     if by_rows or not objective.has_curvature:
         every.append(("lbfgsb", LBFGSB(**vars(options)), _ANY))
-    return in_turn(every, objective, start, bounds, callback, journal)
+    return every
+
+
+@dataclass(frozen=True)
+class FromSquares(Method):
+    """All methods, from the minimum of squared error if that lies lower than the start.
+
+    Where nearly all data are in the linear part of a loss that bears outliers, its slope says little of where to go.
+    """
+
+    def solve(
+        self,
+        objective: Objective,
+        start: Factors,
+        bounds: Bounds,
+        callback: Callback | None = None,
+        journal: Journal = FORGETFUL,
+    ) -> SolverOutput:
+        """Minimise from `start` within `bounds`."""
+        began, squared = time.perf_counter(), objective.squared()
+        assert squared is not None
+        search = partial(minimize, self, squared, start, bounds, None)
+        found = journal.stage("squared", search, self, start)
+        is_lower = objective.value_and_grad(found.factors)[0] < objective.value_and_grad(start)[0]
+        left = replace(self, max_seconds=seconds_left(self.max_seconds, began))
+        # From where a method has been slow, the next one goes on.
+        every = [each for each in _methods(left, objective, bounds) if is_lower or each[2] != _SLOW]
+        begin = found.factors if is_lower else start
+        output = in_turn(every, objective, begin, bounds, callback, journal)
+        return replace(output, n_eval=output.n_eval + found.n_eval + 2)
 
 
 def polished(

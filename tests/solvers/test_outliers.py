@@ -82,3 +82,19 @@ def test_weights_over_many_powers_of_ten(name, kind):
     heavy = weights > 1e-6 * weights.max()
     assert_allclose(result.model_values().reshape(SHAPE)[heavy], loss.saturated(x)[heavy], rtol=1e-3)
     assert_allclose(fit(weights * 2.0**10).model_values(), result.model_values(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dense", "listed"])
+@pytest.mark.parametrize("span", [1e5, 1e7])
+def test_data_far_beyond_delta_are_followed_over_powers_of_ten(span, kind):
+    rng = np.random.default_rng(0)
+    a = [rng.gamma(1.0, 1.0, (n, 2)) + 0.05 for n in SHAPE]
+    a[0] *= np.logspace(0, np.log10(span), SHAPE[0])[:, None]
+    m = np.einsum("ir,jr,kr->ijk", *a)
+    x = m + rng.normal(size=SHAPE)
+    truth = Huber().value(x, m).sum()
+    for seed in range(2):
+        assert (
+            fit_gcp(listed(x) if kind == "listed" else x, 2, loss="huber", random_state=seed).objective
+            <= truth
+        )
