@@ -176,6 +176,13 @@ class Likelihood:
             largest = max(largest, float(np.max(moved / size, where=moved > 0, initial=0.0)))
         return largest
 
+    def is_near_bound(self, theta: FloatArray, other: FloatArray) -> bool:
+        """Whether entries of the model that are off their bound come ten times nearer, or beyond, on the way."""
+        if self.loss.model_domain.low < 0:
+            return False
+        runs = zip(self._runs(theta), self._runs(other), strict=True)
+        return any(bool(np.any((there.m < 0.1 * here.m) & (here.m > _TINY))) for here, there in runs)
+
     def at_bound(self, theta: FloatArray) -> Array:
         """Parameters at a bound that keep entries of the model there."""
         held = np.zeros(self.layout.size, bool)

@@ -96,7 +96,10 @@ def bias_reduced(
             return None
         if length <= _SETTLED**2:
             return theta, covariance
-        theta = theta + _share(likelihood, theta, step) * step
+        step *= _share(likelihood, theta, step)
+        while likelihood.is_near_bound(theta, theta + step):
+            step *= 0.5
+        theta = theta + step
     return None
 
 

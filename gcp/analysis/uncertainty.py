@@ -23,6 +23,9 @@ _FEW_PARAMETERS = 2000
 _MOST_CONFUSION = 0.25
 """Sum over modes of `confusion` from which on intervals of a nominal 95 % hold the truth in less than 90 %."""
 
+_POWER = 3
+"""Of what widens errors of columns, for weights: they turn on what sets columns apart, beyond linear theory too."""
+
 _MOST_ERROR = 0.5
 """Of a weight, in the weight: intervals of a positive number that reach below 0."""
 
@@ -231,7 +234,7 @@ def _shaped(
             mixed.append(f"component {r}")
         elif np.isnan(wider[r]):
             weak.append(f"component {r}")
-        errors[r] = found.error * wider[r] if weight else np.nan
+        errors[r] = found.error * wider[r] ** _POWER if weight else np.nan
         for n, (column, told) in enumerate(zip(found.columns, entries, strict=True)):
             fixed = n in result.settings["fixed_modes"]
             at = layout.columns(n, r)

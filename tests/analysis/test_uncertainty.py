@@ -489,3 +489,18 @@ def test_beta_1_has_a_distribution_of_counts_only(function, rng):
     result = fit_gcp(x, 1, loss=BetaDivergence(1.0), random_state=0)
     with pytest.raises(ParameterError, match="with beta = 1 has a likelihood for counts only"):
         function(result, x)
+
+
+def test_no_entry_of_the_model_is_driven_to_its_bound_for_the_bias():
+    """There the information is infinite: errors of 1e-99 were the outcome for these counts."""
+    rng, shape = np.random.default_rng([777, 57, *b"negative-binomial, r 2", 0]), (15, 12, 10)
+    factors = [rng.gamma(2.0, 1.0, (size, 2)) + 0.3 for size in shape]
+    factors[0] *= 1.5 / np.einsum("ir,jr,kr->ijk", *factors).mean()
+    loss = NegativeBinomial(r=2.0)
+    x = loss.sample(np.einsum("ir,jr,kr->ijk", *factors), rng).astype(float)
+    result = fit_gcp(x, 2, loss=loss, init=factors, tol=1e-10)
+    with pytest.warns(UndeterminedWarning, match="too few"):
+        found = standard_errors(result, x)
+    assert np.isnan(found.weights).all()
+    plain = standard_errors(result, x, bias_correction=False)
+    assert (plain.weights > 0.02 * result.weights).all()
