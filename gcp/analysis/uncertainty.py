@@ -147,7 +147,8 @@ def standard_errors(
     (matrices of rank 2 and more), the weights and factors that they change have NaN.
 
     Columns of components look more different than they are by their errors, and what tells the components apart looks
-    surer: with the bias correction, errors are divided by the roots of 1 - variance / difference, by mode.
+    surer: with the bias correction, errors are divided by the roots of 1 - variance / difference, by mode; those of
+    weights, which depend on it beyond linear theory, by their third powers.
 
     The bias: the estimates that solve Kosmidis and Firth's adjusted score, less the bias that curvature leaves in
     weights and columns. Maximum-likelihood weights of 0/1 data are too large, by 10 % where there are a hundred
