@@ -153,6 +153,7 @@ class TestErrors:
             ("fit counts.npy --rank 0", "rank must be an integer >= 1: found 0"),
             ("fit counts.npy --rank two", "--rank: expected a whole number >= 0"),
             ("fit counts.npy --rank 1 --main-effects a", "there is no mode 'a'"),
+            ("fit counts.npy --rank 1 --main-effects \u00b2", "there is no mode '\u00b2'"),
             ("fit counts.npy", "--rank"),
             ("fit counts.npy --rank 2 --tol nan", "--tol: expected a number >= 0"),
             ("fit counts.npy --rank 2 --seed -1", "--seed: expected a whole number >= 0"),
@@ -196,10 +197,26 @@ class TestErrors:
             ["counts.npy", "zeros.npy", "normal.npy", "mask.npy", "table.csv"]
         )
 
-    def test_does_not_overwrite_the_data(self, files, capsys):
-        gcp.write_tensor("data.npz", np.load("counts.npy"))
-        assert fit("data.npz --rank 1 --out ./data.npz") == 2
+    @pytest.mark.parametrize(
+        ("line", "kept"),
+        [
+            ("fit data.npz --rank 1 --max-iter 2 --out ./data.npz", "data.npz"),
+            ("fit counts.npy --rank 1 --max-iter 2 --mask data.npz --out data.npz", "data.npz"),
+            ("fit counts.npy --rank 1 --max-iter 2 --entry-weights data.npz --out data.npz", "data.npz"),
+            ("fit counts.npy --rank 1 --max-iter 2 --checkpoint state.npz --out state.npz", "state.npz"),
+            ("rank data.npz --ranks 1 --splits 1 --starts 1 --out data.npz", "data.npz"),
+            ("anomalies model.npz --data table.csv --unlisted zero --out table.csv", "table.csv"),
+        ],
+    )
+    def test_does_not_overwrite_what_a_command_reads_or_writes_too(self, files, capsys, line, kept):
+        counts = np.load("counts.npy")
+        gcp.write_tensor("data.npz", counts)
+        gcp.fit_gcp(np.ones((2, 2)), 1, random_state=0, checkpoint="state.npz", checkpoint_every=0)
+        gcp.fit_gcp(np.ones((2, 2)), 1, random_state=0).save("model.npz")
+        before = Path(kept).read_bytes()
+        assert gcp_main(line) == 2
         assert "would overwrite" in capsys.readouterr().err
+        assert Path(kept).read_bytes() == before
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
     def test_unwritable_folder(self, files, capsys):

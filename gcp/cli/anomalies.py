@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from gcp.analysis import anomalies
 
     if args.out:
-        check_target("--out", args.out, (".csv",))
+        check_target("--out", args.out, (".csv",), (args.input,))
     result, tensor = judging.load(args)
     found = anomalies(result, tensor, args.n, args.side)
     names = list(result.labels.names)

@@ -122,9 +122,8 @@ def _without_nan(values: Array) -> Array:
 def _check_outputs(args: argparse.Namespace) -> None:
     """Nothing should be lost after an hour's fit."""
     if args.out:
-        check_target("--out", args.out, (".npz",))
-        if Path(args.out).resolve() == Path(args.input).resolve():
-            raise ParameterError(f"--out {args.out}: would overwrite the data.")
+        others = (args.input, args.mask, args.entry_weights, args.checkpoint)
+        check_target("--out", args.out, (".npz",), others)
     if args.plot:
         check_picture("--plot", args.plot)
 
@@ -208,7 +207,7 @@ def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -
     names = list(mode_labels(tensor).names)
     found = []
     for given in (part.strip() for part in args.main_effects.split(",")):
-        if given not in names and not (given.isdigit() and int(given) < len(names)):
+        if given not in names and not (given.isdecimal() and int(given) < len(names)):
             raise ParameterError(
                 f"--main-effects: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
             )

@@ -71,13 +71,13 @@ def _print(table: Table) -> None:
     print("\n".join(lines).strip("\n"))
 
 
-def check_target(option: str, path: str, endings: Sequence[str]) -> None:
+def check_target(option: str, path: str, endings: Sequence[str], others: Iterable[str | None] = ()) -> None:
     """Raise unless a file can be written there: before the work, not after.
 
     Raises
     ------
     ParameterError
-        An ending that is not one of `endings`.
+        An ending that is not one of `endings`; one of `others`, files that the command reads, or writes too.
     DataError
         The folder is missing or cannot be written to, or the path is a folder itself.
     """
@@ -85,6 +85,8 @@ def check_target(option: str, path: str, endings: Sequence[str]) -> None:
     if target.suffix.lower() not in endings:
         found = f"the ending {target.suffix!r}" if target.suffix else "no ending"
         raise ParameterError(f"{option} {path}: has {found}; known are {', '.join(endings)}.")
+    if other := next((one for one in others if one and Path(one).resolve() == target.resolve()), None):
+        raise ParameterError(f"{option} {path}: would overwrite {other}: name another file.")
     if target.is_dir():
         raise DataError(f"{option} {path}: is a folder: expected a file name.")
     try:

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """Search, save, draw and report."""
     loss = gcp.get_loss(args.loss, **dict(args.param))
     if args.out:
-        check_target("--out", args.out, (".npz",))
+        check_target("--out", args.out, (".npz",), (args.input,))
     if args.plot:
         check_picture("--plot", args.plot)
     tensor = read_input(args)
