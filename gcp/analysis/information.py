@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
     return layout, np.concatenate(parts or [np.ones(0)])
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """Some cells: the model there, and its derivatives in the parameters but r."""
 
     subs: Array
@@ -143,24 +143,31 @@ class Likelihood:
     def information(self, theta: FloatArray) -> FloatArray:
         """Expected, J' W J with the entries' Fisher information W; and that of r."""
         layout, loss = self.layout, self._loss(theta)
-        total = np.zeros((layout.size, layout.size))
-        for run in self._runs(theta):
-            jacobian = run.jacobian(layout.size)
-            weighted = run.jacobian(layout.size, self._fisher(loss, run))
-            total += (jacobian.T @ weighted).toarray()
-            if layout.r is not None:
+        (total,) = self.products(theta, lambda run: (self._fisher(loss, run),))
+        if layout.r is not None:
+            for run in self.runs(theta):
                 terms = loss.shape_terms(run.m)
-                cross = jacobian.T @ (run.w * terms.cross)
+                cross = run.jacobian(layout.size).T @ (run.w * terms.cross)
                 total[layout.r] += cross
                 total[:, layout.r] += cross
                 total[layout.r, layout.r] += run.w @ terms.own
         return total
 
+    def products(self, theta: FloatArray, weigh: Callable[[Run], tuple[FloatArray, ...]]) -> list[FloatArray]:
+        """J' diag(w) J of each of some weights w of the cells."""
+        found: dict[int, FloatArray] = {}
+        for run in self.runs(theta):
+            jacobian = run.jacobian(self.layout.size)
+            for k, w in enumerate(weigh(run)):
+                own = (jacobian.T @ run.jacobian(self.layout.size, w)).toarray()
+                found[k] = found[k] + own if k in found else own
+        return list(found.values())
+
     def score(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the log-likelihood."""
         layout, loss = self.layout, self._loss(theta)
         total = np.zeros(layout.size)
-        for run in self._runs(theta):
+        for run in self.runs(theta):
             total -= run.jacobian(layout.size).T @ (run.w * loss.deriv(run.x, run.m) / self.scale)
             if layout.r is not None:
                 total[layout.r] += run.w @ loss.shape_score(run.x, run.m)
@@ -170,7 +177,7 @@ class Likelihood:
         """Largest change of an entry along a step, in units of the entry; of 1, if that is more and it has a sign."""
         signed = self.loss.model_domain.low < 0
         largest = 0.0
-        for run in self._runs(theta):
+        for run in self.runs(theta):
             size = np.maximum(np.abs(run.m), 1.0) if signed else run.m
             moved = np.abs(run.jacobian(self.layout.size) @ step)
             largest = max(largest, float(np.max(moved / size, where=moved > 0, initial=0.0)))
@@ -187,7 +194,7 @@ class Likelihood:
         """Parameters at a bound that keep entries of the model there."""
         held = np.zeros(self.layout.size, bool)
         if self.layout.bound.any():
-            for run in self._runs(theta):
+            for run in self.runs(theta):
                 low = run.m <= _AT_BOUND * run.m.max(initial=0.0)
                 held[run.column[low][run.value[low] != 0]] = True
         return held & self.layout.bound
@@ -205,7 +212,7 @@ class Likelihood:
         """
         layout, loss = self.layout, self._loss(theta)
         entries, curved = np.zeros(layout.size), np.zeros(layout.size)
-        for run in self._runs(theta):
+        for run in self.runs(theta):
             transposed = run.jacobian(layout.size).T
             spread, turn = _spread(run, covariance), _turn(run, layout, covariance)
             own = -loss.leverage_bias(run.m) / self.scale * spread
@@ -221,7 +228,7 @@ class Likelihood:
             curved -= transposed @ (0.5 * self._fisher(loss, run) * turn)
         return entries, curved
 
-    def _fisher(self, loss: Any, run: _Run) -> FloatArray:
+    def _fisher(self, loss: Any, run: Run) -> FloatArray:
         fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
         return np.where(np.isfinite(fisher), np.minimum(fisher, _HUGE), 0.0) * run.w / self.scale
 
@@ -229,7 +236,7 @@ class Likelihood:
         """With its estimated parameter at theta."""
         return self.loss if self.layout.r is None else replace(self.loss, r=float(theta[self.layout.r]))
 
-    def _runs(self, theta: FloatArray) -> Iterator[_Run]:
+    def runs(self, theta: FloatArray) -> Iterator[Run]:
         """The cells, some at a time."""
         layout, cells = self.layout, self.cells
         factors = layout.factors(theta)
@@ -250,7 +257,7 @@ class Likelihood:
                 values.append(np.ones((len(m), 1)))
                 columns.append(k + subs[:, n, None])
             value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
-            yield _Run(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
+            yield Run(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
@@ -261,7 +268,7 @@ def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
     return total
 
 
-def _spread(run: _Run, covariance: FloatArray) -> FloatArray:
+def _spread(run: Run, covariance: FloatArray) -> FloatArray:
     """Variances of the entries: j' C j."""
     total = np.zeros(len(run.m))
     for k in range(run.value.shape[1]):
@@ -270,7 +277,7 @@ def _spread(run: _Run, covariance: FloatArray) -> FloatArray:
     return total
 
 
-def _turn(run: _Run, layout: Layout, covariance: FloatArray) -> FloatArray:
+def _turn(run: Run, layout: Layout, covariance: FloatArray) -> FloatArray:
     """Trace of the covariance times the second derivatives of an entry in the parameters."""
     total = np.zeros(len(run.m))
     at = [k + run.subs[:, n, None] * layout.rank + np.arange(layout.rank) for n, k in enumerate(layout.first)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp._typing import Array, FloatArray
+from gcp._typing import FloatArray
 from gcp.analysis.dimension import Structure, dimension
+from gcp.analysis.information import Likelihood, Run, parameters
+from gcp.analysis.section import Section
 from gcp.cells import Cells
 from gcp.losses.poisson import PoissonLog
 from gcp.result import FitResult
@@ -17,12 +19,8 @@ from gcp.result import FitResult
 _MOST_PARAMETERS = 1500
 """Of the whole information; of more, each row of a factor is looked at by itself."""
 
-_CHUNK = 1 << 16
-_AT_BOUND = 1e-7
-"""Entries of a nonnegative factor below this, in its largest, are at the bound and do not follow the data."""
-
 _NULL = 1e-10
-"""Eigenvalues of the information, in the largest, that are none."""
+"""Eigenvalues of the information of a row, in the largest, that are none."""
 
 _TINY = 1e-100
 
@@ -51,150 +49,84 @@ class Leverages(NamedTuple):
 
 def leverages(result: FitResult, cells: Cells, means2: float) -> Leverages:
     """Of a Poisson model; `means2` is the sum of w mu**2 over all cells."""
-    root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
-    factors = [np.asarray(a, dtype=float) * root for a in result.factors]
-    size = sum(a.size for a in factors) + sum(len(vector) for vector in result.main_effects.values())
-    if size > _MOST_PARAMETERS:
-        return _by_rows(result, factors, cells, means2)
-    from scipy import sparse
+    layout, theta = parameters(result)
+    likelihood = Likelihood(cells, result.loss, 1.0, layout)
+    if layout.size > _MOST_PARAMETERS:
+        return _by_rows(likelihood, theta, means2, dimension(Structure.of(result)))
+    from scipy.linalg import eigh
 
-    grams = [np.zeros((size, size)) for _ in range(4)]
-    for part, value, place in _derivatives(result, factors, cells):
-        pointers = np.arange(0, value.size + 1, value.shape[1])
-        jacobian = sparse.csr_array((value.ravel(), place.ravel(), pointers), shape=(len(value), size))
-        for total, w in zip(grams, part, strict=True):
-            heavy = sparse.csr_array(
-                ((value * w[:, None]).ravel(), place.ravel(), pointers), shape=jacobian.shape
-            )
-            total += (jacobian.T @ heavy).toarray()
-    free = _free(result, factors)
-    information, plain, heavy, seen = (total[np.ix_(free, free)] for total in grams)
-    inverse = _inverse(information)
+    information, plain, heavy, seen = likelihood.products(theta, partial(_weights, result.loss))
+    basis = Section.of(information, layout.free & ~layout.bound).basis
+    root = basis / np.sqrt(np.sum(basis * (information @ basis), axis=0))  # root root' is the inverse
+    inverse = root @ root.T
     own = inverse @ plain
     linear = float(np.trace(own))
     if not linear:
         return Leverages(0.0, means2)
     taken = 2 * float(np.sum(inverse * heavy)) - float(np.sum(own * own.T))
-    curved = _curvature(result, factors, cells)[np.ix_(free, free)] + seen - information
-    variation = float(np.sum(_inverse(information, curved) * plain))
+    curved = _curvature(likelihood, theta) + seen - information
+    beside, turn = eigh(root.T @ curved @ root)
+    root = root @ (turn / np.sqrt(np.maximum(1 + beside, _FLAT)))  # now of the second derivatives
+    variation = float(np.sum(root * (plain @ root)))
     return Leverages(variation, means2 - taken * variation / linear)
 
 
-def _derivatives(
-    result: FitResult, factors: list[FloatArray], cells: Cells
-) -> Iterator[tuple[tuple[FloatArray, ...], FloatArray, Array]]:
-    """Of the means of some cells at a time: four weights, values and their columns.
+def _weights(loss: Any, run: Run) -> tuple[FloatArray, ...]:
+    """Of products of the model's derivatives, to make them those of the means: w / mu, w, w mu.
 
-    Weights over mu, weights, weights times mu; and those of the objective's second derivatives, but for the model's.
+    And of those in the objective's second derivatives, but for the model's own.
     """
-    rank, names = result.rank, list(result.labels.names)
-    first = [0, *np.cumsum([a.size for a in factors]).tolist()]
-    effects, at = {}, first[-1]
-    for name, vector in result.main_effects.items():
-        effects[names.index(name)] = at
-        at += len(vector)
-    for start in range(0, len(cells.x), _CHUNK):
-        run = slice(start, start + _CHUNK)
-        subs, w, mu = cells.subs[run], cells.w[run], np.maximum(result.loss.mean(cells.m[run]), _TINY)
-        rows = [a[subs[:, n]] for n, a in enumerate(factors)]
-        values, columns = [], []
-        for n in range(len(factors)):
-            values.append(_product(rows, n, (len(subs), rank)))
-            columns.append(first[n] + subs[:, n, None] * rank + np.arange(rank))
-        for n, k in effects.items():
-            values.append(np.ones((len(subs), 1)))
-            columns.append(k + subs[:, n, None])
-        value = np.concatenate(values, axis=1)
-        seen = w * cells.x[run] / mu**2
-        if isinstance(result.loss, PoissonLog):
-            value, seen = value * mu[:, None], w / mu
-        yield (w / mu, w, w * mu, seen), value, np.concatenate(columns, axis=1)
+    mu = np.maximum(loss.mean(run.m), _TINY)
+    if isinstance(loss, PoissonLog):
+        return run.w * mu, run.w * mu**2, run.w * mu**3, run.w * mu
+    return run.w / mu, run.w, run.w * mu, run.w * run.x / mu**2
 
 
-def _product(rows: list[FloatArray], without: int, shape: tuple[int, int]) -> FloatArray:
-    found = np.ones(shape)
-    for n, row in enumerate(rows):
-        if n != without:
-            found *= row
-    return found
-
-
-def _free(result: FitResult, factors: list[FloatArray]) -> Array:
-    """Parameters that follow the data: of free modes, off the bound."""
-    free = []
-    for n, a in enumerate(factors):
-        inside = np.full(a.shape, n not in result.settings["fixed_modes"])
-        if not isinstance(result.loss, PoissonLog):
-            inside &= a > _AT_BOUND * a.max(axis=0)
-        free.append(inside.ravel())
-    return np.concatenate([*free, *(np.ones(len(v), bool) for v in result.main_effects.values())])
-
-
-def _curvature(result: FitResult, factors: list[FloatArray], cells: Cells) -> FloatArray:
+def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
     """What the second derivatives of the model add to those of the objective."""
-    sizes = [a.size for a in factors]
-    size = sum(sizes) + sum(len(vector) for vector in result.main_effects.values())
-    total = np.zeros((size, size))
-    first = [0, *np.cumsum(sizes).tolist()]
-    x, m, w, subs, rank = cells.x, cells.m, cells.w, cells.subs, result.rank
-    mu = np.maximum(result.loss.mean(m), _TINY)
-    slope = w * (mu - x) if isinstance(result.loss, PoissonLog) else w * (1 - x / mu)
-    slope = np.where(mu > _TINY, slope, 0.0)
-    for n, k in itertools.combinations(range(len(factors)), 2):
-        others = [a[subs[:, j]] for j, a in enumerate(factors) if j not in (n, k)]
-        pair = subs[:, n] * len(factors[k]) + subs[:, k]
-        for r in range(rank):
-            value = slope.copy()
-            for row in others:
-                value *= row[:, r]
-            block = np.bincount(pair, value, len(factors[n]) * len(factors[k]))
-            rows = first[n] + r + rank * np.arange(len(factors[n]))
-            columns = first[k] + r + rank * np.arange(len(factors[k]))
-            total[np.ix_(rows, columns)] = block.reshape(len(rows), len(columns))
-            total[np.ix_(columns, rows)] = block.reshape(len(rows), len(columns)).T
+    layout, loss = likelihood.layout, likelihood.loss
+    total = np.zeros((layout.size, layout.size))
+    for run in likelihood.runs(theta):
+        mu = loss.mean(run.m)
+        slope = np.where(mu > _TINY, run.w * loss.deriv(run.x, run.m), 0.0)
+        for n, k in itertools.combinations(range(len(layout.shape)), 2):
+            size = layout.shape[n], layout.shape[k]
+            pair = run.subs[:, n] * size[1] + run.subs[:, k]
+            for r in range(layout.rank):
+                value = slope * layout.signs[n][r] * layout.signs[k][r]
+                for row in (row for j, row in enumerate(run.rows) if j not in (n, k)):
+                    value = value * row[:, r]
+                block = np.bincount(pair, value, size[0] * size[1]).reshape(size)
+                at = layout.columns(n, r), layout.columns(k, r)
+                total[np.ix_(*at)] += block
+                total[np.ix_(*at[::-1])] += block.T
     return total
 
 
-def _inverse(information: FloatArray, curvature: FloatArray | None = None) -> FloatArray:
-    """Of the sum of both, on the complement of the scalings, of which nothing is known."""
-    from scipy.linalg import eigh
-
-    if not information.size:
-        return information
-    size = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    values, vectors = eigh(information / np.outer(size, size))
-    good = values > _NULL * values[-1]
-    root = vectors[:, good] / np.sqrt(values[good]) / size[:, None]  # the inverse is root root'
-    if curvature is None:
-        return np.asarray(root @ root.T)
-    beside, turn = eigh(root.T @ curvature @ root)
-    root = root @ (turn / np.sqrt(np.maximum(1 + beside, _FLAT)))
-    return np.asarray(root @ root.T)
-
-
-def _by_rows(result: FitResult, factors: list[FloatArray], cells: Cells, means2: float) -> Leverages:
+def _by_rows(likelihood: Likelihood, theta: FloatArray, means2: float, n_parameters: int) -> Leverages:
     """As if every row of a factor were estimated by itself; what they have in common is taken off in proportion."""
-    rank = result.rank
-    blocks = [np.zeros((3, len(a), rank, rank)) for a in factors]
-    for part, value, place in _derivatives(result, factors, cells):
-        offset = 0
-        for n, a in enumerate(factors):
-            own, rows = value[:, n * rank : (n + 1) * rank], (place[:, n * rank] - offset) // rank
-            for k, w in enumerate(part[:3]):
-                for r in range(rank):
-                    for s in range(rank):
-                        blocks[n][k, :, r, s] += np.bincount(rows, w * own[:, r] * own[:, s], len(a))
-            offset += a.size
+    layout, rank = likelihood.layout, likelihood.layout.rank
+    sizes = dict(zip(layout.first, layout.shape, strict=True))
+    blocks = {place: np.zeros((3, size, rank, rank)) for place, size in sizes.items()}
+    for run in likelihood.runs(theta):
+        weights = _weights(likelihood.loss, run)[:3]
+        for n, place in enumerate(layout.first):
+            own = run.value[:, n * rank : (n + 1) * rank]
+            for (k, w), r, s in itertools.product(enumerate(weights), range(rank), range(rank)):
+                blocks[place][k, :, r, s] += np.bincount(
+                    run.subs[:, n], w * own[:, r] * own[:, s], sizes[place]
+                )
     variation = both = 0.0
-    free, offset = _free(result, factors), 0
-    for a, (information, plain, heavy) in zip(factors, blocks, strict=True):
-        inside = free[offset : offset + a.size].reshape(a.shape)
-        offset += a.size
+    n_free = 0
+    for place, (information, plain, heavy) in blocks.items():
+        at = slice(place, place + sizes[place] * rank)
+        n_free += int(np.count_nonzero(layout.free[at]))
+        inside = (layout.free & ~layout.bound)[at].reshape(-1, rank)
         held = ~(inside[:, :, None] & inside[:, None, :])
         information[held], plain[held], heavy[held] = 0.0, 0.0, 0.0
         inverse = np.linalg.pinv(information, rcond=_NULL, hermitian=True)
         own = inverse @ plain
         variation += float(np.trace(own, axis1=1, axis2=2).sum())
         both += float(np.sum(own * own.transpose(0, 2, 1)) - 2 * np.sum(inverse * heavy))
-    share = min(dimension(Structure.of(result)) / max(sum(a.size for a in factors), 1), 1.0)
+    share = min(n_parameters / max(n_free, 1), 1.0)
     return Leverages(share * variation, means2 + share * both)

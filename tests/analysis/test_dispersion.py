@@ -7,9 +7,19 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import gcp
-from gcp import ObservedTensor, ParameterError, SparseTensor, fit_gcp, get_loss
+from gcp import (
+    BetaDivergence,
+    DenseTensor,
+    ObservedTensor,
+    ParameterError,
+    SparseTensor,
+    custom_loss,
+    fit_gcp,
+    get_loss,
+)
 from gcp.analysis import anomalies, dispersion_test, information_criteria, leverage, log_likelihood, residuals
 from gcp.analysis.likelihood import saturation
+from gcp.cells import known_cells
 
 
 def planted(shape, rank, mean, rng):
@@ -67,6 +77,42 @@ def test_leverages_of_independence_by_hand(rng):
     assert_allclose(dispersion_test(result, x).statistic, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("poisson", {}),
+        ("poisson", {"tied_modes": [(0, 1)]}),
+        ("poisson", {"fixed_modes": [2]}),
+        ("poisson", {"fixed_modes": [0, 1]}),
+        ("poisson", {"main_effects": [1]}),
+        ("poisson-log", {"tied_modes": [(0, 1)]}),
+    ],
+    ids=str,
+)
+def test_leverages_are_how_refits_follow_the_data(loss, options, rng):
+    """By differences, of all kinds of models: the sum of mu dm/dx, each count moved a little by itself."""
+    factors = [rng.uniform(0.6, 1.4, (size, 1)) for size in ((4, 4, 3) if loss == "poisson" else (3, 3, 2))]
+    factors[1] = factors[0] if "tied_modes" in options else factors[1]
+    x = rng.poisson(9 * full(factors) if loss == "poisson" else np.exp(2 * full(factors))).astype(float)
+    result = fit_gcp(x, 1, loss=loss, init=factors, tol=1e-13, n_iter_max=5000, **options)
+    formula = BetaDivergence(1.0) if loss == "poisson" else custom_loss(lambda x, m: np.exp(m) - x * m)
+
+    def mean(y):
+        given = {"init": result, "tol": 1e-14, "n_iter_max": 5000, "solver": "lbfgsb"}
+        m = fit_gcp(y, 1, loss=formula, **given, **options).model_values()
+        return m if loss == "poisson" else np.exp(m)
+
+    moved, step = 0.0, 0.02
+    for at in np.ndindex(x.shape):
+        d = np.zeros(x.shape)
+        d[at] = step
+        moved += result.predict()[at] * (mean(x + d)[at] - mean(x - d)[at]) / (2 * step)
+    found = leverage.leverages(
+        result, known_cells(result, DenseTensor(x)), float(np.sum(result.predict() ** 2))
+    )
+    assert_allclose(found.variation, moved, rtol=1e-3)
+
+
 def test_lists_and_large_models_have_the_same_statistic(rng, monkeypatch):
     x = rng.poisson(full(planted((12, 10, 8), 2, 1.0, rng))).astype(float)
     result = fit_gcp(x, 2, loss="poisson", random_state=0, n_threads=1)
@@ -78,6 +124,19 @@ def test_lists_and_large_models_have_the_same_statistic(rng, monkeypatch):
         assert_allclose(dispersion_test(result, data).statistic, found.statistic, rtol=1e-8)
     monkeypatch.setattr(leverage, "_MOST_PARAMETERS", 0)
     assert abs(dispersion_test(result, x).statistic - found.statistic) < 0.5
+
+
+@pytest.mark.parametrize("options", [{"fixed_modes": [0]}, {"tied_modes": [(0, 1)]}], ids=str)
+@pytest.mark.parametrize("loss", ["poisson", "poisson-log"])
+def test_large_models_with_fixed_and_tied_modes(loss, options, rng, monkeypatch):
+    """Row by row, as near to the whole as of free modes; parameters that are given or had twice do not count."""
+    factors = [rng.uniform(0.2, 1.5, (size, 2)) for size in (12, 12, 9)]
+    factors[1] = factors[0]
+    x = rng.poisson(2 * full(factors)).astype(float)
+    result = fit_gcp(x, 2, loss=loss, init=factors, **options, n_threads=1)
+    found = dispersion_test(result, x)
+    monkeypatch.setattr(leverage, "_MOST_PARAMETERS", 0)
+    assert abs(dispersion_test(result, x).statistic - found.statistic) < 0.15
 
 
 def test_saturated_models_say_so(rng, capsys, tmp_path):
