@@ -187,7 +187,7 @@ class Likelihood:
         """Whether entries of the model that are off their bound come ten times nearer, or beyond, on the way."""
         if self.loss.model_domain.low < 0:
             return False
-        runs = zip(self._runs(theta), self._runs(other), strict=True)
+        runs = zip(self.runs(theta), self.runs(other), strict=True)
         return any(bool(np.any((there.m < 0.1 * here.m) & (here.m > _TINY))) for here, there in runs)
 
     def at_bound(self, theta: FloatArray) -> Array:
