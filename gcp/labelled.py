@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gcp._typing import Array
 from gcp.alignment import Alignment, Side, align
+from gcp.checks import array
 from gcp.errors import DataError, ParameterError
 from gcp.labels import ModeLabels, is_unnamed
 
@@ -161,7 +164,7 @@ def _names(indexes: Sequence[Any]) -> list[str]:
 
 def _plain(values: Array) -> Array:
     """Values of pandas' own types as NumPy's where these can hold them."""
-    return np.array(values.tolist()) if values.dtype.kind == "O" else values
+    return array("values", values.tolist(), DataError) if values.dtype.kind == "O" else values
 
 
 def _cells(series: Any, what: str) -> Labelled:
@@ -174,15 +177,16 @@ def _cells(series: Any, what: str) -> Labelled:
         )
     if not index.is_unique:
         raise DataError(f"{what} is a Series that lists {index[index.duplicated()][0]} more than once.")
-    codes = np.ravel_multi_index(tuple(np.asarray(own) for own in index.codes), shape)
-    if len(codes) < np.prod(shape):
-        first = np.setdiff1d(np.arange(np.prod(shape)), codes, assume_unique=True)[0]
-        cell = ", ".join(
-            str(level[k]) for level, k in zip(index.levels, np.unravel_index(first, shape), strict=True)
-        )
+    if math.prod(shape) > len(series):
+        listed = set(zip(*(np.asarray(own).tolist() for own in index.codes), strict=True))
+        first = next(
+            cell for cell in product(*map(range, shape)) if cell not in listed
+        )  # there may be very many
+        cell = ", ".join(str(level[k]) for level, k in zip(index.levels, first, strict=True))
         raise DataError(
             f"{what} is a Series that says nothing of ({cell}): expected every combination of its labels."
         )
+    codes = np.ravel_multi_index(tuple(np.asarray(own) for own in index.codes), shape)
     values = _plain(series.to_numpy())
     found = np.empty(shape, values.dtype)
     found.reshape(-1)[codes] = values

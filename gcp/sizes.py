@@ -13,7 +13,7 @@ import numpy as np
 
 from gcp.errors import ParameterError
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) *(?:([kmgt])(i?))?b?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,99}(?:\.[0-9]*)?|\.[0-9]+) *(?:([kmgt])(i?))?b?", re.IGNORECASE)
 
 
 def parse_bytes(given: Any, name: str = "memory") -> int:
@@ -84,5 +84,5 @@ def check_factors(rank: int, shape: tuple[int, ...]) -> None:
 def show_bytes(n: float) -> str:
     """A size with a unit, to three digits."""
     units = ["bytes", "kB", "MB", "GB", "TB"]
-    power = min(int(math.log(max(n, 1), 1000) + 1e-9), len(units) - 1)
+    power = next((k for k in range(len(units)) if n < 999.5 * 1000**k), len(units) - 1)
     return f"{n / 1000**power:.3g} {units[power]}"

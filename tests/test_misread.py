@@ -496,6 +496,19 @@ def test_identifiers_of_frames(kind):
     assert gcp.from_frame(frame, ["hertz"], "v").labels.coords[0].tolist() == [1e16, 2.5e17]
 
 
+@pytest.mark.parametrize("ids", [[1, "1", 2], ["2", "3", 2], [1.5, "1.5", 1]])
+def test_a_label_as_a_number_and_as_text_is_not_two_positions(ids):
+    frame = pd.DataFrame({"id": pd.Series(ids, dtype=object), "v": [1, 2, 3]})
+    with pytest.raises(DataError, match="which may be one: make them of one type"):
+        gcp.from_frame(frame, ["id"], "v")
+    index = pd.MultiIndex.from_arrays([ids, list("aaa")])
+    with pytest.raises(DataError, match="which may be one: make them of one type"):
+        as_tensor(pd.Series([1, 2, 3], index=index))
+    assert gcp.from_frame(frame.assign(id=frame["id"].astype(str)), ["id"], "v").shape == (
+        len(set(map(str, ids))),
+    )
+
+
 # ---- what is said of tables that cannot be read
 
 

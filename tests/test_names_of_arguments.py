@@ -340,6 +340,21 @@ def test_a_series_must_list_every_combination():
         as_tensor(data, mask=pd.concat([series, series[:1]]))
 
 
+def test_a_series_along_the_diagonal_is_refused_without_memory_for_all_cells():
+    """As weights of listed entries are often kept, with a row for each."""
+    for n_modes, n in ((2, 10**6), (5, 20_000)):  # 1e12 cells, and more than integers have
+        index = pd.MultiIndex.from_arrays([np.arange(n)] * n_modes, names=list("abcde")[:n_modes])
+        weights = pd.Series(1.0, index=index)
+        entries = ObservedTensor(np.stack([np.arange(9)] * n_modes, axis=1), np.arange(9.0))
+        with pytest.raises(gcp.DataError, match=r"says nothing of \(0, (0, 0, 0, )?1\)"):
+            as_tensor(entries, entry_weights=weights)
+
+
+def test_a_series_of_lists_is_no_mask():
+    with pytest.raises(gcp.DataError, match="cannot be read as an array"):
+        as_tensor(np.ones(2), mask=pd.Series([[True], [True, False]]))
+
+
 class TestTiedModes:
     """They share a factor, a row for each label."""
 

@@ -51,6 +51,7 @@ def test_sizes_are_understood(given, expected):
         2.0,
         None,
         "inf",
+        "9" * 400 + "GB",
     ],
 )
 def test_others_are_refused(given):
@@ -66,6 +67,8 @@ def test_others_are_refused(given):
         (999, "999 bytes"),
         (1000, "1 kB"),
         (28_400, "28.4 kB"),
+        (999_499, "999 kB"),
+        (999_900_000, "1 GB"),
         (2e9, "2 GB"),
         (3.4e15, "3.4e+03 TB"),
     ],

@@ -206,13 +206,23 @@ def exact(labels: Array, where: str) -> Array:
     Raises
     ------
     DataError
-        Floats that have lost digits, as identifiers do that pandas reads beside empty cells.
+        Floats that have lost digits, as identifiers do that pandas reads beside empty cells; the same label as a
+        number and as text, as pandas reads long files, which it takes piece by piece.
     """
     if labels.dtype.kind == "O" and all(type(label) is int for label in labels):
         for kind in (np.int64, np.uint64):
             if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
                 return labels.astype(kind)
         return labels.astype(str)
+    if labels.dtype.kind == "O":
+        texts: dict[str, Any] = {}
+        for label in labels:
+            if (other := texts.setdefault(str(label), label)) is not label:
+                raise DataError(
+                    f"The labels of {where} hold {other!r} ({type(other).__name__}) and {label!r} "
+                    f"({type(label).__name__}), which may be one: make them of one type, e.g. "
+                    "frame[name].astype(str)."
+                )
     if labels.dtype.kind == "f":
         large = labels[np.abs(labels) >= 2.0**53]
         lost = [
