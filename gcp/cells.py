@@ -121,14 +121,10 @@ def known_cells(result: FitResult, tensor: TensorData, random_state: int = 0) ->
         if zeros.count > n:
             drawn, w = zeros.draw(n, checks.generator(random_state))
             subs = drawn[:, np.argsort(tensor.listing.order)].astype(np.int64)
-            listed = ObservedTensor(tensor.subs, tensor.values, tensor.shape, _own_weights(tensor))
-            parts = [*blocks(result, listed), _cells(result, subs, np.zeros(n), w)]
+            own = tensor.weights_at(tensor.entries)
+            listed = _cells(result, tensor.subs.astype(np.int64), tensor.values, own)
+            parts = [listed, _cells(result, subs, np.zeros(n), w)]
     return Cells(*(np.concatenate(column) for column in zip(*(parts or blocks(result, tensor)), strict=True)))
-
-
-def _own_weights(tensor: SparseTensor) -> FloatArray:
-    """Of the listed entries that are known, those of their positions included."""
-    return tensor.weights_at(tensor.entries)
 
 
 def _cells(result: FitResult, subs: Array, x: Array, w: FloatArray) -> Cells:

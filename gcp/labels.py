@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class ModeLabels:
     def __init__(self, names: Sequence[str], coords: Sequence[object | None]) -> None:
         names = items("names", names, "a list of one name per mode", DataError)
         coords = items("coords", coords, "a list of one array or None per mode", DataError)
-        arrays = tuple(None if c is None else _plain(array("coords", c, DataError)) for c in coords)
+        arrays = tuple(None if c is None else _plain(_array(c)) for c in coords)
         object.__setattr__(self, "names", tuple(str(n) for n in names))
         object.__setattr__(self, "coords", arrays)
         if len(self.names) != len(arrays):
@@ -98,8 +99,26 @@ def check_labels(labels: object) -> None:
         instance("labels", labels, ModeLabels, "gcp.ModeLabels")
 
 
+def whole_numbers(labels: Array) -> Array:
+    """Python's integers as those of 64 bits or, beyond these, as text; other labels as they are."""
+    if labels.dtype.kind != "O" or not all(type(label) is int for label in labels):
+        return labels
+    for kind in (np.int64, np.uint64):
+        if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
+            return labels.astype(kind)
+    return labels.astype(str)
+
+
+def _array(coord: Any) -> Array:
+    found = array("coords", coord, DataError)
+    if found.dtype.kind == "f" and isinstance(coord, Sequence) and all(type(label) is int for label in coord):
+        return np.array(coord, dtype=object)  # of more bits than NumPy's integers have in common
+    return found
+
+
 def _plain(coord: Array) -> Array:
     """Strings as fixed-width text, so that files need no pickle; anything else that is an object as text too."""
+    coord = whole_numbers(coord)
     if coord.dtype.kind == "O":
         try:  # a column of Python ints or dates keeps its type
             coord = np.array(coord.tolist())

@@ -496,6 +496,20 @@ def test_identifiers_of_frames(kind):
     assert gcp.from_frame(frame, ["hertz"], "v").labels.coords[0].tolist() == [1e16, 2.5e17]
 
 
+@pytest.mark.parametrize("ids", [[2**63 + 1, 2**63 + 2, 5], [2**64, 2**64 + 1, 5], [2**63, -1, 0]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda ids: gcp.ModeLabels(["id"], [ids]),
+        lambda ids: gcp.ModeLabels(["id"], [np.array(ids, object)]),
+        lambda ids: as_tensor(pd.Series([1, 2, 3], index=pd.Index(ids, dtype=object))).labels,
+        lambda ids: as_tensor(pd.DataFrame({"v": [1, 2, 3]}, index=pd.Index(ids, dtype=object))).labels,
+    ],
+)
+def test_large_identifiers_beside_small_ones(labels, ids):
+    assert list(map(str, labels(ids).coords[0].tolist())) == list(map(str, ids))
+
+
 @pytest.mark.parametrize("ids", [[1, "1", 2], ["2", "3", 2], [1.5, "1.5", 1]])
 def test_a_label_as_a_number_and_as_text_is_not_two_positions(ids):
     frame = pd.DataFrame({"id": pd.Series(ids, dtype=object), "v": [1, 2, 3]})

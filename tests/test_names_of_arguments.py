@@ -350,6 +350,18 @@ def test_a_series_along_the_diagonal_is_refused_without_memory_for_all_cells():
             as_tensor(entries, entry_weights=weights)
 
 
+@pytest.mark.parametrize("name", ["mask", "entry_weights"])
+def test_weights_that_have_weights_are_refused_whatever_their_kind(name):
+    subs, ones = np.argwhere(np.ones((2, 2))), np.ones(4)
+    for own in (
+        gcp.DenseTensor(np.ones((2, 2)), entry_weights=[[1, 2], [1, 1]]),
+        SparseTensor(subs, ones, entry_weights=[1, 2, 1, 1]),
+    ):
+        for data in (np.ones((2, 2)), ObservedTensor(subs, ones), SparseTensor(subs, ones)):
+            with pytest.raises(gcp.DataError, match="weights of its own"):
+                as_tensor(data, **{name: own})
+
+
 def test_a_series_of_lists_is_no_mask():
     with pytest.raises(gcp.DataError, match="cannot be read as an array"):
         as_tensor(np.ones(2), mask=pd.Series([[True], [True, False]]))

@@ -52,6 +52,8 @@ def named(name: str, given: Any) -> Labelled | None:
     if isinstance(given, DenseTensor):
         values = given.values != 0 if name == "mask" else given.values
         if given.entry_weights is not None:
+            if not np.isin(given.entry_weights, (0, 1)).all():
+                raise DataError(f"{name} has entry weights of its own: expected values alone.")
             values = np.where(given.entry_weights != 0, values, np.zeros((), values.dtype))
         return Labelled(values, given.labels or ModeLabels.default(given.shape))
     own = labelled(given, name)

@@ -12,7 +12,7 @@ import numpy as np
 from gcp._typing import Array
 from gcp.checks import items, show
 from gcp.errors import DataError, ParameterError
-from gcp.labels import ModeLabels
+from gcp.labels import ModeLabels, whole_numbers
 from gcp.tensors.entries import check_aggregate
 from gcp.tensors.listing import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.partitioned import PartitionedTensor
@@ -209,11 +209,7 @@ def exact(labels: Array, where: str) -> Array:
         Floats that have lost digits, as identifiers do that pandas reads beside empty cells; the same label as a
         number and as text, as pandas reads long files, which it takes piece by piece.
     """
-    if labels.dtype.kind == "O" and all(type(label) is int for label in labels):
-        for kind in (np.int64, np.uint64):
-            if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
-                return labels.astype(kind)
-        return labels.astype(str)
+    labels = whole_numbers(labels)
     if labels.dtype.kind == "O":
         texts: dict[str, Any] = {}
         for label in labels:

@@ -24,6 +24,7 @@ from gcp.analysis import (
     dispersion_test,
     residuals,
 )
+from gcp.cells import known_cells
 
 SHAPE = (20, 15, 12)
 
@@ -340,3 +341,14 @@ def test_more_refusals(rng):
     for call in (residuals, anomalies):
         with pytest.raises(ParameterError, match="distribution"):
             call(beta, x)
+
+
+@pytest.mark.parametrize("missing", [None, [[0, 0], [3, 3]]])
+def test_cells_of_large_sparse_data_of_which_no_listed_one_is_known(missing):
+    shape = (1500, 1500)
+    some = SparseTensor([[0, 0], [3, 3], [700, 9]], [1.0, 2.0, 3.0], shape)
+    result = fit_gcp(some, 1, loss="poisson", random_state=0, n_iter_max=2)
+    subs = np.array(missing or np.empty((0, 2), int))
+    cells = known_cells(result, SparseTensor(subs, np.ones(len(subs)), shape, missing=missing))
+    assert cells.w.sum() == pytest.approx(1500**2 - len(subs))
+    assert not cells.x.any()
