@@ -70,9 +70,9 @@ def random_factors(
     docs/decisions/0004-starts.md has the measurements behind these choices.
     """
     shape, mean, std = objective.tensor.shape, _finite_mean(objective), objective.bulk.std
-    nonnegative = all(low.min() >= 0 for low in bounds.lower)
     if beside_effects:
         return bounds.project(_small_factors(objective, rank, mean, bounds, rng))
+    nonnegative = all(low.min() >= 0 for low in bounds.lower)
     found = None if objective.loss.knows_no_scale else _spikes(objective, rank, nonnegative)
     if found:
         rank, mean, std = rank - len(found.values), float(objective.loss.link(found.mean)), found.std
