@@ -51,7 +51,7 @@ def plot_components(
     Raises
     ------
     ParameterError
-        No such component, or matplotlib is not installed.
+        No such component, none at all (rank 0), or matplotlib is not installed.
 
     Examples
     --------
@@ -89,6 +89,8 @@ def plot_components(
 
 def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
     """Component numbers, checked."""
+    if rank == 0:
+        raise ParameterError("There are no components to draw: the model has main effects alone (rank 0).")
     if components is None:
         return list(range(rank))
     chosen = items("components", components, "a list of numbers")

@@ -217,3 +217,9 @@ def test_places_are_nearest_and_apart():
     np.testing.assert_allclose(_apart(np.array([1.0, 5.0, 11.0]), widths, 0.0, 20.0), [1, 5, 11])
     np.testing.assert_allclose(_apart(np.array([5.0, 5.0, 15.0]), widths, 0.0, 20.0), [4, 6, 15])
     np.testing.assert_allclose(_apart(np.array([0.0, 0.0, 20.0]), widths, 0.0, 20.0), [1, 3, 18])
+
+
+def test_a_model_without_components_is_refused():
+    result = gcp.fit_gcp(np.arange(12.0).reshape(4, 3), 0, main_effects=True, random_state=0)
+    with pytest.raises(gcp.ParameterError, match="no components to draw"):
+        plot_components(result)
