@@ -94,7 +94,7 @@ def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
             raise ParameterError(
                 'Sparse data have a closed form under loss="poisson" only: found "poisson-log".'
             )
-        weights, factors = result.cp
+        weights, factors = result.with_mean_rows().cp
         every = moments.polynomial((0.0, 1.0), [factors[0] * weights, *factors[1:]], (), tensor.mode_weights)[
             0
         ]

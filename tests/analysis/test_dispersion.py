@@ -126,6 +126,17 @@ def test_lists_and_large_models_have_the_same_statistic(rng, monkeypatch):
     assert abs(dispersion_test(result, x).statistic - found.statistic) < 0.5
 
 
+def test_positions_that_the_fit_did_not_know_have_mean_rows_in_every_kind(rng):
+    x = rng.poisson(full(planted((8, 7, 6), 1, 2.0, rng))).astype(float)
+    known = np.ones(x.shape, bool)
+    known[3] = False
+    result = fit_gcp(x, 1, loss="poisson", mask=known, random_state=0, n_threads=1)
+    sparse = SparseTensor(np.argwhere(x), x[x > 0], x.shape)
+    assert_allclose(
+        dispersion_test(result, sparse).statistic, dispersion_test(result, x).statistic, rtol=1e-8
+    )
+
+
 @pytest.mark.parametrize("options", [{"fixed_modes": [0]}, {"tied_modes": [(0, 1)]}], ids=str)
 @pytest.mark.parametrize("loss", ["poisson", "poisson-log"])
 def test_large_models_with_fixed_and_tied_modes(loss, options, rng, monkeypatch):
