@@ -206,9 +206,7 @@ def _combined(
         weights = np.multiply(own, weights, dtype=np.bool_ if both_masks else np.float64)
     elif weights is None:
         weights = own
-    if weights is None or weights.dtype.kind != "b":
-        return DenseTensor(tensor.values, entry_weights=weights, labels=tensor.labels)
-    return DenseTensor(tensor.values, mask=weights, labels=tensor.labels)
+    return DenseTensor(tensor.values, None, weights, tensor.labels)
 
 
 def _from_pandas(data: Any) -> Tensor:

@@ -253,6 +253,8 @@ def _combine(data: Array, observed: list[Array], weights: Array | None) -> Array
     """One array of weights (boolean where only missing entries matter), or None if all are 1."""
     if data.dtype.kind == "f" and np.isnan(data.min()):  # min propagates NaN without a temporary array
         observed = [*observed, ~np.isnan(data)]
+    if weights is not None and weights.dtype.kind == "b":
+        observed, weights = [*observed, weights], None
     if not observed:
         return weights
     mask = np.logical_and.reduce(observed) if len(observed) > 1 else observed[0]

@@ -41,6 +41,6 @@ def tensor(values: Array, weights: Array | None, labels: ModeLabels | None) -> D
     unknown = weights == 0
     if values.dtype.kind == "f":
         values[unknown] = np.nan
-    if weights.dtype.kind == "b" or np.array_equal(unknown, weights != 1):
+    if np.array_equal(unknown, weights != 1):
         return DenseTensor(values, mask=~unknown, labels=labels)
     return DenseTensor(values, entry_weights=weights, labels=labels)

@@ -16,6 +16,7 @@ from gcp.errors import DataError, ParameterError
 from gcp.kernels import ordering, radix, threads
 from gcp.kernels.layout import readable
 from gcp.kernels.listed import Listing
+from gcp.tensors.dense import arithmetic
 from gcp.tensors.weights import check_weights
 
 _LARGEST = 2**53
@@ -267,7 +268,7 @@ def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
     weights = None if found.weights is None else np.concatenate([found.weights, np.ones(n)])
     # Where a cell is in both lists, the NaN wins in every sum.
     every = sorted_entries(Entries(subs, values, weights, found.shape, unknown.place), "mean")
-    return replace(every, values=every.values.astype(dtype_of(found.values)))
+    return replace(every, values=every.values.astype(arithmetic(found.values.dtype)))
 
 
 def is_nan(values: Array) -> Array:
@@ -305,12 +306,6 @@ def _compact(values: Array) -> FloatArray:
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     return single if np.array_equal(single, values) else values.astype(np.float64)
-
-
-def dtype_of(values: Array) -> np.dtype[Any]:
-    """float32 for float32 and float16 data, else float64."""
-    small = values.dtype in (np.dtype(np.float32), np.dtype(np.float16))
-    return np.dtype(np.float32 if small else np.float64)
 
 
 def cells_of(shape: Sequence[int]) -> int:

@@ -16,7 +16,8 @@ from gcp.kernels import listed, rows
 from gcp.kernels.listed import Listing
 from gcp.labels import ModeLabels
 from gcp.tensors.base import Block
-from gcp.tensors.entries import SortedEntries, dtype_of
+from gcp.tensors.dense import arithmetic
+from gcp.tensors.entries import SortedEntries
 
 _BLOCK = 1 << 16
 
@@ -57,7 +58,7 @@ class ListedTensor:
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 for float32 and float16 data, else float64."""
-        return dtype_of(self.entries.values)
+        return arithmetic(self.values.dtype)
 
     def in_double(self) -> Self:
         """The same data for arithmetic in float64."""

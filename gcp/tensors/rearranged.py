@@ -44,10 +44,7 @@ def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
 def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
     weights = tensor.entry_weights
     own = None if weights is None else alignment.of_array(weights)
-    is_mask = own is not None and own.dtype.kind == "b"
-    return DenseTensor(
-        alignment.of_array(tensor.values), own if is_mask else None, None if is_mask else own, labels
-    )
+    return DenseTensor(alignment.of_array(tensor.values), None, own, labels)
 
 
 def _listed(

@@ -13,14 +13,12 @@ import numpy as np
 from gcp._typing import Array
 from gcp.checks import array
 from gcp.errors import DataError
+from gcp.tensors.entries import MOST_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
-_MOST_MODES = 64
-"""Lists inside lists, as deep as NumPy's arrays go."""
-
 _FEW_COLUMNS = 12
 _SAMPLE = 100_000
 _SURE = 12.0
@@ -91,7 +89,7 @@ def _offers(data: Any, protocols: tuple[str, ...]) -> bool:
 
 def _strangers(data: Any, depth: int) -> Iterator[Any]:
     """What is neither number, text nor array, inside lists and tuples."""
-    if isinstance(data, list | tuple) and depth < _MOST_MODES:
+    if isinstance(data, list | tuple) and depth < MOST_MODES:
         for item in data:
             if type(item) is not float and type(item) is not int:
                 yield from _strangers(item, depth + 1)

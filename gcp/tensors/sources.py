@@ -16,6 +16,7 @@ import numpy as np
 from gcp._typing import Array
 from gcp.errors import DataError, FormatError, GcpError
 from gcp.tensors import stamps
+from gcp.tensors.entries import cells_of
 
 Read = Callable[[int, int, int], Array]
 """``read(mode, first, end)``: these positions of a mode. The array is good until the next but one is read, which may
@@ -67,7 +68,7 @@ class Source(ABC):
     @property
     def n_bytes(self) -> int:
         """Of the whole array."""
-        return size_of(self.shape) * self.dtype.itemsize
+        return cells_of(self.shape) * self.dtype.itemsize
 
     def whole(self) -> Array:
         """The array, in memory."""
@@ -75,11 +76,6 @@ class Source(ABC):
             found = read(self.order[0], 0, self.shape[self.order[0]])
         self.check()
         return found
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Number of entries, as large as it may be."""
-    return int(np.prod(shape, dtype=object))
 
 
 @contextmanager
@@ -172,7 +168,7 @@ class _FileReader:
         source = self.source
         sizes = [source.shape[n] for n in source.order]
         axis = source.order.index(mode)
-        outer, inner = size_of(tuple(sizes[:axis])), size_of(tuple(sizes[axis + 1 :]))
+        outer, inner = cells_of(sizes[:axis]), cells_of(sizes[axis + 1 :])
         position = inner * source.stored.itemsize
         run, step = (end - first) * position, sizes[axis] * position
         found = self._buffer(outer * (end - first) * inner)

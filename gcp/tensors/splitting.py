@@ -70,39 +70,19 @@ def split(tensor: Tensor, cuts: Cuts) -> list[Tensor]:
 
 
 def _per_slice(tensor: Tensor, mode: int) -> tuple[Array, FloatArray]:
-    size = tensor.shape[mode]
+    """Whether a slice has a known entry, and its work."""
+    known, size = tensor.known_positions()[mode], tensor.shape[mode]
     if isinstance(tensor, DenseTensor):
-        weights = tensor.entry_weights
-        others = tuple(n for n in range(tensor.ndim) if n != mode)
-        known = np.ones(size, bool) if weights is None else np.asarray((weights != 0).any(axis=others))
         return known, np.ones(size)
     listed = np.bincount(tensor.subs[:, mode], minlength=size)
     if isinstance(tensor, ObservedTensor):
-        return listed > 0, listed.astype(float)
-    known = np.ones(size, bool)
-    if tensor.mode_weights is not None:
-        known = tensor.mode_weights[mode] > 0
-    # A slice of zeros costs little, yet not nothing. Cells without weight may take a whole slice away.
-    listing = tensor.listing
-    if listing.w is not None:
-        inside = 1
-        for n, length in enumerate(tensor.shape):
-            if n != mode:
-                own = None if tensor.mode_weights is None else tensor.mode_weights[n]
-                inside *= length if own is None else int(np.count_nonzero(own))
-        void = listing.subs[listing.w == 0, listing.order.index(mode)].astype(np.int64)
-        known &= np.bincount(void, minlength=size) < inside
-    return known, listed + 0.01 * (listed.mean() + 1.0)
+        return known, listed.astype(float)
+    return known, listed + 0.01 * (listed.mean() + 1.0)  # a slice of zeros costs little, yet not nothing
 
 
 def _dense_part(tensor: DenseTensor, mode: int, first: int, end: int) -> DenseTensor:
-    at = (slice(None),) * mode + (slice(first, end),)
-    weights = tensor.entry_weights
-    if weights is None:
-        return DenseTensor(tensor.values[at])
-    if weights.dtype.kind == "b":
-        return DenseTensor(tensor.values[at], mask=weights[at])
-    return DenseTensor(tensor.values[at], entry_weights=weights[at])
+    at, weights = (slice(None),) * mode + (slice(first, end),), tensor.entry_weights
+    return DenseTensor(tensor.values[at], None, None if weights is None else weights[at])
 
 
 def _listed_part(

@@ -18,9 +18,10 @@ from gcp.sizes import show_bytes
 from gcp.tensors.companions import beside
 from gcp.tensors.crews import Facts, Here
 from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
+from gcp.tensors.entries import cells_of
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.partitioned import Cuts, PartitionedTensor
-from gcp.tensors.sources import Read, Source, size_of, source_of, told
+from gcp.tensors.sources import Read, Source, source_of, told
 from gcp.tensors.weights import check_weights_dtype
 
 DEFAULT_MEMORY = 2_000_000_000
@@ -123,11 +124,8 @@ def slabs_of(source: Source, memory: int, n_masks: int = 0, n_weights: int = 0) 
     DataError
         If the thinnest slabs of all modes are too large.
     """
-    shape, n_entries, per_entry = (
-        source.shape,
-        size_of(source.shape),
-        _entry_bytes(source, n_masks, n_weights),
-    )
+    shape, n_entries = source.shape, cells_of(source.shape)
+    per_entry = _entry_bytes(source, n_masks, n_weights)
     limit, wanted = memory // 2, _SLAB_BYTES // source.dtype.itemsize * per_entry
     layers = [
         min(source.grain[n], shape[n]) * (n_entries // shape[n] * per_entry + _ROW_BYTES)
@@ -185,7 +183,7 @@ class Slabs:
         """Without reading."""
         shape, mode, dtype = self.source.shape, self.cuts.mode, str(arithmetic(self.source.dtype))
         shapes = [(*shape[:mode], size, *shape[mode + 1 :]) for size in self.cuts.sizes]
-        return [Facts("dense", shape, dtype, size_of(shape), 0.0) for shape in shapes]
+        return [Facts("dense", shape, dtype, cells_of(shape), 0.0) for shape in shapes]
 
     def __iter__(self) -> Iterator[DenseTensor]:
         """From first to last. Whoever stops before the end closes the iterator, and with it files and thread."""
