@@ -41,6 +41,9 @@ _COARSE = 1e-6
 _FAR = 1e8
 """Size of components, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
 
+_FAR_AT_TOL = 1e6
+"""The same where the objective no longer falls by more than the tolerance."""
+
 _ENDLESS = 1e-6
 """The decrease per iteration, relative to the excess, that is slow there: it halves each time the model doubles."""
 
@@ -282,11 +285,11 @@ class Run:
             return "gradient_tol"
         if self.is_flat(least=_ENDLESS) and self.is_far():
             return "unbounded"
-        return "tol" if self.is_flat() else ""
+        return ("unbounded" if self.is_far(_FAR_AT_TOL) else "tol") if self.is_flat() else ""
 
-    def is_far(self) -> bool:
+    def is_far(self, least: float = _FAR) -> bool:
         """True if the model is on its way to infinity."""
-        return self.objective.reach(self.here()) > _FAR
+        return self.objective.reach(self.here()) > least
 
     def limit(self) -> str:
         """The limit that is reached, if one is: of all iterations, and of the time since this run was called."""
