@@ -20,7 +20,7 @@ from gcp.result import FitResult
 
 _MOST_PARAMETERS = 6000
 _FEW_PARAMETERS = 2000
-_MOST_CONFUSION = 0.25
+_MOST_CONFUSION = 0.2
 """Sum over modes of `confusion` from which on intervals of a nominal 95 % hold the truth in less than 90 %."""
 
 _POWER = 3
