@@ -81,8 +81,7 @@ def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
             continue
         parts.append(a.ravel())
         free.append(np.full(a.size, n not in result.settings["fixed_modes"]))
-        ends = (result.loss.model_domain.low >= 0) & (a <= _AT_BOUND * a.max(axis=0))
-        bound.append(ends.ravel())
+        bound.append(_at_bound(result, n, a).ravel())
         size += a.size
     effects = {}
     for name, vector in result.main_effects.items():
@@ -99,6 +98,16 @@ def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
         moves[: len(np.concatenate(free))] = np.concatenate(free)
     layout = Layout(result.shape, result.rank, first, signs, effects, r, size, moves, ends)
     return layout, np.concatenate(parts or [np.ones(0)])
+
+
+def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
+    """Entries of a factor at a bound of the loss or of the fit; of bounds that differ by position, the widest."""
+    ends = (result.loss.model_domain.low >= 0) & (a <= _AT_BOUND * a.max(axis=0))
+    if result.row_bounds:
+        fitted, (low, high) = result.fitted_factors[mode], result.row_bounds[mode]
+        near = _AT_BOUND * np.abs(fitted).max(axis=0)
+        ends |= (fitted <= low + near) | (fitted >= high - near)
+    return np.asarray(ends)
 
 
 class Run(NamedTuple):
@@ -193,7 +202,7 @@ class Likelihood:
     def at_bound(self, theta: FloatArray) -> Array:
         """Parameters at a bound that keep entries of the model there."""
         held = np.zeros(self.layout.size, bool)
-        if self.layout.bound.any():
+        if self.loss.model_domain.low >= 0 and self.layout.bound.any():
             for run in self.runs(theta):
                 low = run.m <= _AT_BOUND * run.m.max(initial=0.0)
                 held[run.column[low][run.value[low] != 0]] = True

@@ -242,7 +242,8 @@ def _shaped(
             told = told & section.known[at] & ~layout.bound[at]
             factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider[r], np.nan)
             if estimate.biases is not None:
-                unit = np.where(layout.bound[at], 0.0, column.unit - column.bias)
+                own = layout.signs[n][r] * columns[n][:, r]
+                unit = np.where(layout.bound[at], own, column.unit - column.bias)
                 columns[n][:, r] = layout.signs[n][r] * unit / np.linalg.norm(unit)
         if estimate.biases is not None:
             weights[r] = found.weight - found.bias

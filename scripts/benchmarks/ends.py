@@ -75,7 +75,7 @@ def drawn(rng):
     draw = rng.standard_exponential if positive else rng.standard_normal
     factors = [draw((n, rank)) for n in shape]
     factors[0] *= np.exp(rng.normal(0.0, 1.0))
-    x = np.asarray(loss.sample(model(factors), rng), dtype=float)
+    x = np.asarray(loss.sample(np.minimum(model(factors), 40.0), rng), dtype=float)  # exp(40) can be drawn
     if loss.data_domain.low == 0:
         x = np.abs(x)
         if kind == "sparse" and loss.data_domain.contains(np.zeros(1))[0]:

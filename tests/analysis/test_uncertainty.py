@@ -289,6 +289,25 @@ def test_entries_at_a_bound_have_none(rng):
     np.testing.assert_array_equal(np.isnan(found.factors[0]), zero)
 
 
+@pytest.mark.parametrize("corrects", [True, False])
+@pytest.mark.parametrize("bounds", [(0.0, None), (-0.2, 0.9), (None, 0.5)])
+def test_entries_at_a_bound_of_the_fit_have_none(bounds, corrects, rng):
+    x = full([rng.normal(size=(n, 2)) for n in (9, 8, 7)]) + 0.1 * rng.normal(size=(9, 8, 7))
+    result = fit_gcp(x, 2, bounds=bounds, random_state=0, tol=1e-12)
+    found = standard_errors(result, x, bias_correction=corrects)
+    low, high = (np.inf if b is None else b for b in (bounds[0], bounds[1]))
+    n_at = 0
+    for a, unit, corrected, error in zip(
+        result.fitted_factors, result.factors, found.corrected_factors, found.factors, strict=True
+    ):
+        at = (np.abs(a - low) < 1e-9) | (np.abs(a - high) < 1e-9)
+        n_at += at.sum()
+        assert np.isnan(error[at]).all()
+        assert np.isfinite(error[~at]).all() or found.message
+        assert_allclose(corrected[at & (unit == 0)], 0.0)
+    assert n_at > 3
+
+
 def test_a_bound_does_not_hold_the_other_entries(rng):
     """Regression with a coefficient at 0 that would be negative: the others are as without the bound."""
     z = rng.uniform(0.5, 1.5, (40, 2))
