@@ -43,6 +43,13 @@ def ones(rng):
     return gcp.SparseTensor(np.argwhere(x), np.ones(x.sum()), x.shape)
 
 
+def far(rng):
+    """Nearly all beyond delta, over seven powers of ten: fits go on from the minimum of squared error."""
+    a = [rng.gamma(1.0, 1.0, (n, 2)) + 0.05 for n in (9, 8, 7)]
+    a[0] *= np.logspace(0, 7, 9)[:, None]
+    return full(a) + rng.standard_normal((9, 8, 7))
+
+
 def relation(rng):
     return (rng.random((8, 8, 5)) < 0.3).astype(float)
 
@@ -52,6 +59,7 @@ FITS = {
     "lbfgsb, no bounds": (dense, {"solver": "lbfgsb"}),
     "plbfgs": (counts, {"loss": "poisson", "solver": "plbfgs"}),
     "plbfgs, huber": (dense, {"loss": "huber", "solver": "plbfgs", "l2_reg": 0.1}),
+    "auto, huber": (far, {"loss": "huber"}),
     "als": (dense, {"solver": "als"}),
     "als, then plbfgs": (dense, {"solver": "auto", "tol": 1e-14}),
     "rows": (sparse, {"loss": "poisson", "solver": "rows"}),
@@ -158,7 +166,8 @@ def test_a_fit_that_converged_goes_on_under_another_tolerance(name, rng, tmp_pat
             assert log_likelihood(fine, data) > log_likelihood(rough, data)
         else:
             assert fine.objective < rough.objective
-            assert fine.projected_gradient_norm < rough.projected_gradient_norm
+            if name != "auto, huber":  # the slope of a nearly piecewise linear F need not fall with it
+                assert fine.projected_gradient_norm < rough.projected_gradient_norm
     assert bits(fit_gcp(data, 2, **options)) == bits(fine)
 
 

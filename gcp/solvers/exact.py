@@ -81,8 +81,9 @@ class FromSquares(Method):
         """Minimise from `start` within `bounds`."""
         began, squared = time.perf_counter(), objective.squared()
         assert squared is not None
-        search = partial(minimize, self, squared, start, bounds, None)
-        found = journal.stage("squared", search, self, start)
+        limited = replace(self, n_iter_max=_SLOW)  # whatever is left: limits must not change where a fit goes
+        search = partial(minimize, limited, squared, start, bounds, None)
+        found = journal.stage("squared", search, limited, start)
         is_lower = objective.value_and_grad(found.factors)[0] < objective.value_and_grad(start)[0]
         left = replace(self, max_seconds=seconds_left(self.max_seconds, began))
         # From where a method has been slow, the next one goes on.
