@@ -42,7 +42,7 @@ _FAR = 1e8
 """Size of components, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
 
 _FAR_AT_TOL = 1e6
-"""The same where the objective no longer falls by more than the tolerance."""
+"""The same where a tolerance is met."""
 
 _ENDLESS = 1e-6
 """The decrease per iteration, relative to the excess, that is slow there: it halves each time the model doubles."""
@@ -282,12 +282,14 @@ class Run:
 
     def _rule(self) -> str:
         if self.gradient_norm <= self.least_gradient() * min(1.0, 1e3 * self.excess() / self.unit):
-            return "gradient_tol"
-        if self.is_flat(least=_ENDLESS) and self.is_far():
-            return "unbounded"
-        return ("unbounded" if self.is_far(_FAR_AT_TOL) else "tol") if self.is_flat() else ""
+            end = "gradient_tol"
+        elif self.is_flat():
+            end = "tol"
+        else:
+            return "unbounded" if self.is_flat(least=_ENDLESS) and self.is_far(_FAR) else ""
+        return "unbounded" if self.is_far(_FAR_AT_TOL) else end
 
-    def is_far(self, least: float = _FAR) -> bool:
+    def is_far(self, least: float) -> bool:
         """True if the model is on its way to infinity."""
         return self.objective.reach(self.here()) > least
 
@@ -339,7 +341,7 @@ class Run:
         if self.margin:
             self.margin = 0.0
             self.revise()
-        if self.end in ("stalled", "line_search") and self.is_far():
+        if self.end in ("stalled", "line_search") and self.is_far(_FAR):
             self.end = "unbounded"
         converged = self.end in CONVERGED
         is_coarse = self.end == "stalled" and self.options.tol > _COARSE
