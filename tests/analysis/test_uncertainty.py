@@ -181,7 +181,7 @@ def test_tied_modes_count_once(rng):
 
 def test_answers_without_their_bias(rng):
     """Rows of equal logits have closed forms: log((k + 1/2) / (n - k + 1/2)), less the bias of a norm."""
-    n, k = 12, np.array([10, 3, 8])
+    n, k = 24, np.array([20, 6, 16])
     x = (np.arange(n) < k[:, None]).astype(float)
     ones = np.ones((n, 1))
     result = fit_gcp(
