@@ -13,7 +13,7 @@ from gcp._typing import FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.intervals import Interval, Intervals, quantile
 from gcp.analysis.likelihood import n_parameters
-from gcp.cells import known_cells, tensor_of
+from gcp.cells import check_result, known_cells, tensor_of
 from gcp.domain import POSITIVE, REAL
 from gcp.errors import ParameterError
 from gcp.fit import fit_in_series
@@ -135,6 +135,7 @@ def bootstrap(
     """
     n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
     n_jobs = parallel.jobs(n_jobs)
+    check_result(result)
     options = _as_fitted(result, options)
     options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
