@@ -189,7 +189,7 @@ def array(name: str, value: Any, kind: Kind = ParameterError) -> Array:
     kind
         Ragged lists and the like; masked entries, for NumPy would read what lies under the mask.
     """
-    if np.ma.is_masked(value) or has_masked_arrays(value):
+    if np.ma.is_masked(value) or _has_masked_arrays(value):
         raise kind(
             f"{name} has masked entries, which are no numbers: fill them first, e.g. by numpy.ma.filled; a list of "
             "masked arrays becomes one by numpy.ma.stack."
@@ -200,15 +200,18 @@ def array(name: str, value: Any, kind: Kind = ParameterError) -> Array:
         raise kind(f"{name} cannot be read as an array: {error}") from None
 
 
-def has_masked_arrays(value: Any) -> bool:
-    """Whether masked arrays with masked entries lie in a list, or in lists of lists."""
-    if not isinstance(value, list | tuple):
-        return False
-    return any(
-        np.ma.is_masked(item) if isinstance(item, np.ndarray) and item.ndim else has_masked_arrays(item)
-        for item in value
-        if isinstance(item, list | tuple | np.ndarray)
-    )
+def _has_masked_arrays(value: Any) -> bool:
+    """Whether masked arrays with masked entries lie in a list, or in lists of lists, which may hold themselves."""
+    waiting, seen = [value], set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, np.ndarray):
+            if item.ndim and np.ma.is_masked(item):
+                return True
+        elif isinstance(item, list | tuple) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += [each for each in item if isinstance(each, list | tuple | np.ndarray)]
+    return False
 
 
 def numbers(name: str, value: Any, kind: Kind = ParameterError) -> Array:

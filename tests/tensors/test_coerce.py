@@ -5,8 +5,8 @@ import scipy.sparse
 import tensorly as tl
 import xarray as xr
 
-from gcp import ObservedTensor, SparseTensor
-from gcp.errors import DataError
+from gcp import ObservedTensor, SparseTensor, get_loss
+from gcp.errors import DataError, GcpError
 from gcp.labels import ModeLabels
 from gcp.objectives import build_objective
 from gcp.tensors.coerce import as_tensor
@@ -416,3 +416,11 @@ def test_no_library_is_imported_for_arrays():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_list_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+    for call in (lambda: as_tensor(endless), lambda: get_loss("poisson").value(endless, 1.0)):
+        with pytest.raises(GcpError, match="array"):
+            call()
