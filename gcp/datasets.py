@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from gcp.errors import DataError
+from gcp.base.errors import DataError
 from gcp.io import read_tensor
-from gcp.tensors.coerce import in_one_piece
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 

@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import FloatArray
-from gcp.errors import ParameterError
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import FloatArray
 from gcp.fit import fit_gcp
-from gcp.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.result import FitResult
 from gcp.solvers import Solver
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.intake.coerce import as_tensor
 
 
 class GCP:

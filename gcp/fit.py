@@ -14,28 +14,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import arguments, checks, fingerprint
-from gcp.bounds import resolve as resolve_bounds
-from gcp.cells import matched
-from gcp.checkpoint import Checkpoint, kept
-from gcp.errors import ConvergenceWarning, FitError, ParameterError
-from gcp.estimating import fit_estimating_r
-from gcp.io.locks import locked
-from gcp.job import INTERRUPTED, Job, run_starts
-from gcp.kernels import compilation, threads
-from gcp.labels import ModeLabels
+from gcp.base import checks, threads
+from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.locks import locked
+from gcp.base.sizes import check_factors
+from gcp.kernels.shared import compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
-from gcp.normal_form import normalize
-from gcp.objectives.choose import build_objective
-from gcp.progress import reporter, tell, tell_of_compilation
+from gcp.objectives.bounds import resolve as resolve_bounds
+from gcp.objectives.build import build_objective
+from gcp.objectives.known_cells import matched
+from gcp.objectives.model import normalize
 from gcp.result import FitResult
-from gcp.sizes import check_factors
 from gcp.solvers import Solver
 from gcp.solvers.base import IterationState, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
-from gcp.tensors.coerce import as_tensor
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.solvers.progress import reporter, tell, tell_of_compilation
+from gcp.solvers.starts import arguments, fingerprint
+from gcp.solvers.starts.checkpoint import Checkpoint, kept
+from gcp.solvers.starts.estimate_r import fit_estimating_r
+from gcp.solvers.starts.multistart import INTERRUPTED, Job, run_starts
+from gcp.tensors.intake.coerce import as_tensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _MOST_POINTS = 100
 """Of the course of each start that is kept."""
@@ -280,8 +281,8 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
     if ask.dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
         raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
     seed = checks.seed(ask.random_state)
-    if verbose and objective.zeros_note:
-        tell(objective.zeros_note)
+    if verbose and objective.zeros.note:
+        tell(objective.zeros.note)
     if isinstance(objective.tensor, PartitionedTensor):
         objective.tensor.start_account()
     init = ask.init

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import Array, FloatArray
-from gcp.errors import ParameterError
-from gcp.labelled import columns_by_name
-from gcp.labels import ModeLabels
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.named_arrays import columns_by_name
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
-from gcp.normal_form import share_in_words, unknown_in_words
+from gcp.objectives.model import share_in_words, unknown_in_words
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from tensorly.cp_tensor import CPTensor
 
-    from gcp.transform import NewRows
+    from gcp.objectives.refit_rows import NewRows
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -163,7 +163,7 @@ class FitResult:
         ndarray, shape (n,) or (I_0, ..., I_{N-1})
         """
         if subs is None:
-            from gcp.kernels.dense import model_values
+            from gcp.kernels.dense.dense_pass import model_values
 
             weights, factors = self.with_mean_rows()._with_effects()
             return model_values([factors[0] * weights, *factors[1:]], self.shape)
@@ -209,7 +209,7 @@ class FitResult:
         data, mask, entry_weights
             As for `fit_gcp`. To score held-out entries, pass the mask of these.
         """
-        from gcp.evaluation import evaluate
+        from gcp.objectives.evaluation import evaluate
 
         found = evaluate(self, data, mask, entry_weights)
         return -found.value / found.total_weight
@@ -227,7 +227,7 @@ class FitResult:
         data, mask, entry_weights
             As for `fit_gcp`.
         """
-        from gcp.evaluation import evaluate
+        from gcp.objectives.evaluation import evaluate
 
         found = evaluate(self, data, mask, entry_weights)
         return found.explained
@@ -277,7 +277,7 @@ class FitResult:
         (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
         penalty prefers, or the mean row.
         """
-        from gcp.transform import transform
+        from gcp.objectives.refit_rows import transform
 
         number = self.labels.number(mode)
         return transform(
@@ -286,7 +286,7 @@ class FitResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""
-        from gcp.result_file import write
+        from gcp.io.result_file import write
 
         write(self, path)
 
@@ -300,7 +300,7 @@ class FitResult:
         loss : Loss, optional
             Needed if the fit had a custom loss: a formula is not stored.
         """
-        from gcp.result_file import read
+        from gcp.io.result_file import read
 
         return read(path, loss)
 
@@ -312,7 +312,7 @@ class FitResult:
         A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
         `unknown`) are NaN.
         """
-        from gcp.interop import to_frames
+        from gcp.io.export import to_frames
 
         return to_frames(self, checks.truth("fitted", fitted))
 
@@ -322,7 +322,7 @@ class FitResult:
         Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
         the model. Positions that nothing determines are NaN, as in `to_frames`.
         """
-        from gcp.interop import to_xarray
+        from gcp.io.export import to_xarray
 
         return to_xarray(self)
 
@@ -331,7 +331,7 @@ class FitResult:
 
         The other way, a ktensor is taken wherever a model is: ``fit_gcp(init=...)``, `gcp.analysis`.
         """
-        from gcp.interop import to_pyttb
+        from gcp.io.export import to_pyttb
 
         return to_pyttb(self)
 

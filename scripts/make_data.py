@@ -29,8 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gcp.base.labels import ModeLabels
 from gcp.io import write_tensor
-from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.sparse import SparseTensor
 

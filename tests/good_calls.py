@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 import gcp
-from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, plots
+from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets
+from gcp.analysis import plots
+from gcp.analysis.selection import RankChoice
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.selection import RankChoice
 
 LOSSES = [
     cls for name in gcp.__all__ if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss)

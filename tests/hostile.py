@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gcp.errors import CheckpointWarning, ConvergenceWarning, GcpError, UndeterminedWarning
+from gcp.base.errors import CheckpointWarning, ConvergenceWarning, GcpError, UndeterminedWarning
 
 
 def nothing():

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import gcp
-from gcp.alignment import Side, align
-from gcp.labels import ModeLabels
+from gcp.base.alignment import Side, align
+from gcp.base.labels import ModeLabels
 
 
 def side(what, names, shape, coords=None):

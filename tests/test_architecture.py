@@ -1,12 +1,12 @@
 """The import table of the architecture, parsed from the source; and what `import gcp` costs and exposes."""
 
 import ast
+import importlib.util
 import inspect
 import re
 import subprocess
 import sys
 import types
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,166 +14,116 @@ import pytest
 import gcp
 
 ROOT = Path(gcp.__file__).parent
+_SPEC = importlib.util.spec_from_file_location("structure", ROOT.parent / "scripts" / "structure.py")
+structure = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(structure)
 
-LAYERS = {
-    0: {
-        "_typing",
-        "errors",
-        "domain",
-        "branchfree",
-        "checks",
-        "elementary",
-        "formula",
-        "labels",
-        "labelled",
-        "alignment",
-        "sizes",
-        "autodiff",
-        "effects",
-    },
-    1: {"losses", "kernels"},
-    2: {"tensors", "distributed"},
-    3: {"samplers", "penalties"},
-    4: {"objectives"},
-    5: {"bounds", "start", "packing", "solvers"},
-    6: {
-        "arguments",
-        "evaluation",
-        "fingerprint",
-        "holdout",
-        "job",
-        "normal_form",
-        "own_rows",
-        "progress",
-        "result",
-        "result_file",
-        "settling",
-        "fit",
-        "simulation",
-        "testing",
-        "transform",
-        "cells",
-        "estimating",
-        "estimator",
-        "interop",
-        "ranking",
-        "io",
-        "partitioning",
-    }
-    | {"datasets", "checkpoint"},
-    7: {"analysis", "parallel", "selection", "plots", "report"},
-    8: {"cli", "__main__", "__init__"},
-}
-LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
+# The house, from the ground up: a file imports from its own place and from those before it, and nothing else.
+HOUSE = (
+    "base",
+    "losses",
+    "kernels/shared",
+    "kernels/listed",
+    "kernels/dense",
+    "tensors",
+    "tensors/samplers",
+    "tensors/parts",
+    "tensors/parts/dask",
+    "tensors/intake",
+    "objectives/terms",
+    "objectives/penalties",
+    "objectives/views",
+    "objectives",
+    "io",
+    "solvers/pieces",
+    "solvers",
+    "solvers/starts",
+    "result",
+    "fit",
+    "estimator",
+    "datasets",
+    "analysis",
+    "analysis/plots",
+    "analysis/selection",
+    "analysis/report",
+    "plots",
+    "cli",
+    "__main__",
+)
 OPTIONAL = {"pandas", "matplotlib", "xarray", "dask", "distributed", "pyarrow", "h5py", "zarr"}
-SUMMITS = {"cli", "__main__", "__init__"}
+FORMULAS = {"gcp.losses.formula", "gcp.losses.elementary", "gcp.losses.branchfree"}
 
-# Walls inside the layers: unit -> the gcp units that it may import, beside layer 0 and itself.
+# Walls: what else a place may not see of those below it, but for the modules named.
 WALLS = {
-    "losses": set(),
-    "kernels": set(),
-    "tensors": {"kernels", "distributed"},
-    "distributed": {"tensors", "kernels"},
-    "penalties": {"tensors"},
-    "samplers": {"tensors", "kernels"},
-    "objectives": {"losses", "tensors", "samplers", "penalties", "kernels"},
-    "bounds": set(),
-    "packing": set(),
-    "solvers": {"bounds", "packing", "objectives", "kernels"},
-    "start": {"losses", "tensors", "bounds", "objectives", "kernels"},
+    ("kernels", "losses"): FORMULAS,  # kernels know no loss class
+    ("tensors", "losses"): {"gcp.losses.formula"},  # tensors carry a formula there and back
+    ("solvers/pieces", "tensors"): set(),  # solvers see an objective, starts its data
+    ("solvers", "kernels"): {
+        "gcp.kernels.shared.compilation",
+        "gcp.kernels.shared.jit",
+        "gcp.kernels.shared.products",
+        "gcp.kernels.dense.dense_pass",
+    },
 }
-# Where a wall has one door.
-DOORS = {
-    ("objectives", "kernels"): {
-        "gcp.kernels",
-        "gcp.kernels.compilation",
-        "gcp.kernels.moments",
-        "gcp.kernels.rows",
-        "gcp.kernels.threads",
-        "gcp.kernels.vector",
-    },
-    ("samplers", "kernels"): {
-        "gcp.kernels.listed",
-        "gcp.kernels.lookup",
-        "gcp.kernels.moments",
-        "gcp.kernels.radix",
-    },
-    ("solvers", "objectives"): {
-        "gcp.objectives.base",
-        "gcp.objectives.curvature",
-        "gcp.objectives.least_squares",
-        "gcp.objectives.row_wise",
-        "gcp.objectives.sampled",
-        "gcp.objectives.sampled_rows",
-    },
-    ("solvers", "kernels"): {"gcp.kernels.jit", "gcp.kernels.products"},
-    ("tensors", "distributed"): {"gcp.distributed.data"},
-    ("distributed", "kernels"): {"gcp.kernels.threads"},
-}
-
-
-def unit_of(module):
-    """`gcp.losses.base` -> `losses`."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
-
-
-def module_of(path):
-    parts = path.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports_of(path, top_level_only=False):
-    """Names of the gcp modules that a file imports."""
-    tree = ast.parse(path.read_text())
-    found = set()
-    for node in tree.body if top_level_only else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "gcp"}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            if node.module and node.module.split(".")[0] == "gcp":
-                below = {f"{node.module}.{alias.name}" for alias in node.names}
-                modules = {name for name in below if is_module(name)}
-                found |= modules or {node.module}
-    return found
-
-
-def is_module(name):
-    path = ROOT.parent.joinpath(*name.split("."))
-    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
-
+FACES = {"gcp.analysis", "gcp.tensors", "gcp.solvers"}
+"""Packages whose `__init__` hands on names of the places inside them."""
 
 FILES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)
-EDGES = [(module_of(path), target) for path in FILES for target in sorted(imports_of(path))]
+IMPORTS = structure.imports(ROOT)
 
 
-def test_every_module_has_a_layer():
-    assert {unit_of(module_of(path)) for path in FILES} <= set(LAYER_OF)
+def place_of(module):
+    """`gcp.objectives.views.sampled` -> `objectives/views`, the innermost place of the house."""
+    path = module.removeprefix("gcp").removeprefix(".").replace(".", "/")
+    return max((place for place in HOUSE if f"{path}/".startswith(f"{place}/")), key=len, default="")
 
 
-@pytest.mark.parametrize(("source", "target"), EDGES, ids=lambda name: name.removeprefix("gcp."))
-def test_imports_point_downwards(source, target):
-    here, there = unit_of(source), unit_of(target)
-    if here in SUMMITS or here == there:
-        return
-    assert there not in SUMMITS
-    assert LAYER_OF[there] <= LAYER_OF[here]
-    if here in WALLS:
-        assert LAYER_OF[there] == 0 or there in WALLS[here]
-        assert target in DOORS.get((here, there), {target})
-    if LAYER_OF[here] == 0:
-        assert LAYER_OF[there] == 0
+def test_every_import_points_down_and_none_closes_a_circle():
+    assert [name for name in IMPORTS if name not in ("gcp", "gcp.kernels") and not place_of(name)] == []
+    upward = [
+        f"{source} -> {target}"
+        for source, targets in IMPORTS.items()
+        for target in targets
+        if target != "gcp"
+        and HOUSE.index(place_of(target)) > HOUSE.index(place_of(source))
+        and source not in FACES
+    ]
+    assert [arrow for arrow in upward if not arrow.endswith("gcp.result")] == []
 
 
-def test_imports_at_module_level_have_no_cycle():
-    graph = {module_of(path): imports_of(path, top_level_only=True) for path in FILES}
-    TopologicalSorter(graph).prepare()  # raises CycleError
+def test_walls_have_only_the_doors_that_are_named():
+    through = [
+        f"{source} -> {target}"
+        for source, targets in IMPORTS.items()
+        for target in targets
+        for (here, there), doors in WALLS.items()
+        if source.startswith(f"gcp.{here}.") and target.startswith(f"gcp.{there}.") and target not in doors
+    ]
+    assert through == []
+
+
+def test_the_house_has_few_rooms():
+    folders = [path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()]
+    assert len(folders) <= 10
+    files = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
+    assert files == {"fit", "result", "estimator", "datasets", "plots"}
+
+
+def test_no_two_files_share_a_name():
+    """But `base.py`, which in each folder says what its kinds are."""
+    names = [path.stem for path in FILES if path.stem not in ("__init__", "base", "plots")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_no_two_classes_share_a_name():
+    nodes = [node for path in FILES for node in ast.walk(ast.parse(path.read_text()))]
+    names = [node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 def test_only_the_edges_import_heavy_or_optional_libraries_at_module_level():
     for path in FILES:
-        if unit_of(module_of(path)) in ("plots", "distributed"):
+        if path.parent.name in ("plots", "dask"):
             continue
         for node in ast.parse(path.read_text()).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -306,7 +256,13 @@ def test_examples_in_docstrings_run():
     import doctest
     import importlib
 
-    for module in ("gcp.fit", "gcp.simulation", "gcp.objectives.choose", "gcp.losses.custom", "gcp.datasets"):
+    for module in (
+        "gcp.fit",
+        "gcp.analysis.simulation",
+        "gcp.objectives.build",
+        "gcp.losses.custom",
+        "gcp.datasets",
+    ):
         outcome = doctest.testmod(importlib.import_module(module))
         assert outcome.failed == 0, module
 

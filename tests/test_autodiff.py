@@ -7,8 +7,8 @@ from numba import njit
 from numpy.testing import assert_allclose
 from scipy import special
 
-from gcp import elementary
-from gcp.autodiff import UntraceableError, trace
+from gcp.losses import elementary
+from gcp.losses.autodiff import UntraceableError, trace
 
 X = np.array([-2.3, -0.4, 0.7, 1.9, 3.1])
 M = np.array([0.35, 0.8, 1.4, 2.2, 4.6])

@@ -4,9 +4,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import gcp
 from gcp import FitResult, ParameterError, build_objective, fit_gcp
-from gcp.bounds import Bounds, resolve
-from gcp.domain import NONNEGATIVE, REAL
-from gcp.report import write_report
+from gcp.analysis.report import write_report
+from gcp.base.interval import NONNEGATIVE, REAL
+from gcp.objectives.bounds import Bounds, resolve
 
 SHAPES = [(3, 2), (4, 2), (5, 2)]
 INF = np.inf

@@ -13,12 +13,12 @@ from helpers import full, random_factors
 from scipy.optimize import minimize
 
 import gcp
-from gcp import checkpoint as checkpoints
-from gcp import fingerprint, fit_gcp
+from gcp import fit_gcp
 from gcp.analysis import log_likelihood
 from gcp.cli import main
-from gcp.solvers.reverse import Routine
+from gcp.solvers.pieces.scipy_lbfgsb import Routine
 from gcp.solvers.run import Run
+from gcp.solvers.starts import checkpoint, fingerprint
 
 
 class Stopped(Exception):
@@ -90,9 +90,9 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
     rank = 2
     whole = fit_gcp(data, rank, **options)
     path, offers = tmp_path / "state.npz", []
-    offered = checkpoints.Checkpoint.offered
+    offered = checkpoint.Checkpoint.offered
     monkeypatch.setattr(
-        checkpoints.Checkpoint, "offered", lambda self, *a: (offers.append(1), offered(self, *a))[1]
+        checkpoint.Checkpoint, "offered", lambda self, *a: (offers.append(1), offered(self, *a))[1]
     )
     kept = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
     assert bits(kept) == bits(whole)
@@ -105,10 +105,10 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
         if len(seen) > last:
             raise Stopped
 
-    monkeypatch.setattr(checkpoints.Checkpoint, "offered", until)
+    monkeypatch.setattr(checkpoint.Checkpoint, "offered", until)
     with pytest.raises(Stopped):
         fit_gcp(data, rank, checkpoint=path, checkpoint_every=0.0, **options)
-    monkeypatch.setattr(checkpoints.Checkpoint, "offered", offered)
+    monkeypatch.setattr(checkpoint.Checkpoint, "offered", offered)
     again = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
     assert bits(again) == bits(whole)
     done = fit_gcp(data, rank, checkpoint=path, **options)  # the file now holds the outcome
@@ -317,7 +317,7 @@ def test_a_full_disk_is_one_warning_and_the_fit_goes_on(tmp_path, rng, monkeypat
     def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_archive", full_disk)
+    monkeypatch.setattr(checkpoint, "write_archive", full_disk)
     x = counts(rng)
     with pytest.warns(gcp.CheckpointWarning, match=r"a\.npz: .*No space left.*goes on") as seen:
         result = fit_gcp(

@@ -233,7 +233,7 @@ class TestErrors:
         def full(*_):
             raise gcp.DataError("r.png: cannot be written: No space left on device.")
 
-        monkeypatch.setattr("gcp.cli.fit.save_picture", full)
+        monkeypatch.setattr("gcp.cli.fit_command.save_picture", full)
         assert fit("counts.npy --rank 1 --out r.npz --plot r.png --json") == 2
         shown = capsys.readouterr()
         assert json.loads(shown.out)["files"] == {"out": "r.npz"}
@@ -244,7 +244,7 @@ class TestErrors:
         def broken(*_):
             raise ZeroDivisionError("oops")
 
-        monkeypatch.setattr("gcp.cli.fit.read_input_or_parts", broken)
+        monkeypatch.setattr("gcp.cli.fit_command.read_input_or_parts", broken)
         assert fit("counts.npy --rank 1") == 1
         assert_one_error_line(err := capsys.readouterr().err)
         assert "ZeroDivisionError: oops" in err
@@ -286,7 +286,7 @@ class TestInterrupt:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("gcp.cli.info.read_input", interrupted)
+        monkeypatch.setattr("gcp.cli.info_command.read_input", interrupted)
         assert gcp_main("info counts.npy") == 130
         assert capsys.readouterr().err == "gcp: error: interrupted\n"
 

@@ -54,9 +54,9 @@ def objective(capsys, line):
 def test_the_same_fit_as_with_all_in_memory(capsys, monkeypatch, name, cells):
     whole = objective(capsys, f"{name} {cells} --solver plbfgs")
     built = []
-    of_slabs = gcp.tensors.streamed.streamed
+    of_slabs = gcp.tensors.parts.streamed.streamed
     monkeypatch.setattr(
-        gcp.tensors.streamed, "streamed", lambda *a, **k: built.append(a) or of_slabs(*a, **k)
+        gcp.tensors.parts.streamed, "streamed", lambda *a, **k: built.append(a) or of_slabs(*a, **k)
     )
     assert objective(capsys, f"{name} {cells} --memory 20kB") == pytest.approx(whole, rel=1e-5)
     assert built

@@ -28,7 +28,7 @@ CASES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::gcp.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::gcp.base.errors.ConvergenceWarning")
 @pytest.mark.parametrize(("loss", "value"), CASES)
 def test_a_perfect_model_explains_all_and_a_wrong_one_nothing_that_is_a_number(loss, value, tmp_path):
     x = np.full((6, 5, 4), value)

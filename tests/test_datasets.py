@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gcp import datasets
-from gcp.errors import DataError
+from gcp.base.errors import DataError
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 

@@ -21,7 +21,7 @@ dd = pytest.importorskip("dask.dataframe")
 import dask  # noqa: E402
 from distributed import Client, LocalCluster, get_worker, wait  # noqa: E402
 
-from gcp.distributed.places import fairer  # noqa: E402
+from gcp.tensors.parts.dask.placement import fairer  # noqa: E402
 
 SHAPE = (30, 12, 8)
 
@@ -168,7 +168,7 @@ def test_a_fit_without_scheduler_ends_at_once_with_its_best_model(counts, monkey
 
 
 def test_a_fit_without_workers_says_so_and_ends_with_its_best_model(counts, monkeypatch):
-    monkeypatch.setattr("gcp.distributed.crew._PATIENCE", 1.0)
+    monkeypatch.setattr("gcp.tensors.parts.dask.dask_engine._PATIENCE", 1.0)
     options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_threads": 1}
     here = gcp.fit_gcp(gcp.partition(counts, 2), 2, **options, n_iter_max=7)
     with processes(1) as own, Client(own) as client:
@@ -288,7 +288,7 @@ def test_an_array_on_one_worker_is_shared_out(client, counts):
 
 def test_workers_that_come_get_their_share(counts, monkeypatch):
     options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 12, "n_threads": 1}
-    monkeypatch.setattr("gcp.distributed.crew._SHARE", 0.0)
+    monkeypatch.setattr("gcp.tensors.parts.dask.dask_engine._SHARE", 0.0)
     with processes(1) as own, Client(own) as client:
 
         def hire(state):
@@ -350,7 +350,7 @@ def test_clients_and_workers_that_cannot_be_used(cluster, client, counts, monkey
     with pytest.raises(gcp.ParameterError, match=r"The worker tcp://.* needs gcp .* found .*ModuleNotFound"):
         gcp.partition(counts, client=client)
     client.run(lambda: sys.modules.pop("gcp"))
-    monkeypatch.setattr("gcp.distributed.clients.version", lambda _: "0.0.1")
+    monkeypatch.setattr("gcp.tensors.parts.dask.clients.version", lambda _: "0.0.1")
     with pytest.raises(gcp.ParameterError, match=r"needs gcp 0\.0\.1, which this process has: found '"):
         gcp.partition(counts, client=client)
     monkeypatch.undo()
@@ -361,7 +361,7 @@ def test_clients_and_workers_that_cannot_be_used(cluster, client, counts, monkey
 
 
 def test_a_cluster_without_workers(counts, monkeypatch):
-    monkeypatch.setattr("gcp.distributed.clients._PATIENCE", 0.2)
+    monkeypatch.setattr("gcp.tensors.parts.dask.clients._PATIENCE", 0.2)
     with (
         processes(0) as own,
         Client(own) as client,
@@ -433,8 +433,8 @@ def test_without_a_client_dask_computes_here(counts):
 
 
 def test_large_arrays_without_a_client_are_computed_in_slabs(counts, monkeypatch):
-    monkeypatch.setattr("gcp.tensors.streamed.DEFAULT_MEMORY", 40_000)
-    monkeypatch.setattr("gcp.tensors.streamed._ROW_BYTES", 8)
+    monkeypatch.setattr("gcp.tensors.parts.streamed.DEFAULT_MEMORY", 40_000)
+    monkeypatch.setattr("gcp.tensors.parts.streamed._ROW_BYTES", 8)
     array = da.from_array(counts, chunks=(2, 5, 8))
     mask = np.random.default_rng(3).random(SHAPE) < 0.9
     options = {"loss": "poisson", "random_state": 0, "n_iter_max": 10, "solver": "lbfgsb"}
@@ -543,7 +543,7 @@ def test_bad_dask_tables_are_refused(client, rng):
 
 
 def test_labels_of_several_types_are_refused():
-    from gcp.distributed.data import _union
+    from gcp.tensors.parts.dask.dask_data import _union
 
     with pytest.raises(gcp.DataError, match="cannot be sorted"):
         _union([np.array([1, 2]), np.array(["a", "b"], dtype=object)])

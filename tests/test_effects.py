@@ -10,7 +10,7 @@ from scipy import optimize
 
 import gcp
 from gcp import FitResult, ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp
-from gcp.effects import MainEffects
+from gcp.objectives.terms.main_effects import MainEffects
 
 SHAPE = (7, 6, 5)
 KINDS = ("dense", "masked", "observed", "sparse")
@@ -311,7 +311,7 @@ def test_fixed_factors_stay_whatever_the_additive_model_reaches(rng):
 
 
 def test_interrupts_and_callbacks_keep_what_there_is(rng, monkeypatch):
-    from gcp import job
+    from gcp.solvers.starts import multistart as job
 
     data = rng.normal(size=SHAPE)
 

@@ -5,9 +5,22 @@ import pytest
 from numba import njit, types
 from numpy.testing import assert_allclose
 
-from gcp import available_losses, elementary, get_loss
-from gcp.branchfree import in_single
-from gcp.elementary import exp, expm1, log, log1mexp, log1p, maximum, minimum, power, sigmoid, softplus, where
+from gcp import available_losses, get_loss
+from gcp.losses import elementary
+from gcp.losses.branchfree import in_single
+from gcp.losses.elementary import (
+    exp,
+    expm1,
+    log,
+    log1mexp,
+    log1p,
+    maximum,
+    minimum,
+    power,
+    sigmoid,
+    softplus,
+    where,
+)
 
 FUNCTIONS = {"exp": exp, "expm1": expm1, "log": log, "log1p": log1p}
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 2.2e-308, -2.2e-308, 1.0, -1.0])

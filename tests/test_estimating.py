@@ -19,8 +19,8 @@ from gcp import (
     simulate,
 )
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
-from gcp.estimating import fit_estimating_r
 from gcp.solvers.journal import FORGETFUL
+from gcp.solvers.starts.estimate_r import fit_estimating_r
 
 
 def counts(r, rng, shape=(30, 25, 20)):
@@ -173,7 +173,9 @@ def test_other_words_are_refused(r):
 def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
     """A clock that advances by a second at every look."""
     ticks, given = iter(range(10**9)), []
-    monkeypatch.setattr("gcp.estimating.time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(
+        "gcp.solvers.starts.estimate_r.time", SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    )
 
     def fit(journal, options):
         given.append(options["max_seconds"])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import gcp
+from gcp.base.locks import locked
 from gcp.cli import main
 from gcp.io.files import replacing
-from gcp.io.locks import locked
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import DenseTensor, ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp, hold_out
-from gcp.holdout import judge
+from gcp.analysis.holdout import judge
 
 SHAPE = (20, 15, 10)
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import ParameterError, SparseTensor, build_objective, fit_gcp, get_loss, hold_out, select_rank
 from gcp.analysis import calibration
-from gcp.selection.splits import make_split
+from gcp.analysis.selection.validation_splits import make_split
 
 SHAPE = (20, 15, 10)
 COUNTS = (

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gcp.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.base.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.io import read_tensor, write_tensor
-from gcp.labels import ModeLabels
 from gcp.tensors.dense import DenseTensor
 
 ALL = [".npy", ".npz", ".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet", ".mat", ".ttb", ".txt"]

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gcp import ObservedTensor, SparseTensor, read_tensor, write_tensor
+from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.cli import main
-from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io import convert as module
-from gcp.io import files, rows, runs, spool
+from gcp.io import convert as convert_module
+from gcp.io import external_sort, files, spool, text_rows
 from gcp.io.convert import convert
 
 SHAPE = (300, 4000, 200)  # far too many cells for a DenseTensor
@@ -27,9 +27,9 @@ SHAPE = (300, 4000, 200)  # far too many cells for a DenseTensor
 @pytest.fixture(autouse=True)
 def any_budget(monkeypatch):
     """Small files are read in many pieces, and any budget is enough."""
-    monkeypatch.setattr(module, "_LEAST", 0)
-    monkeypatch.setattr(rows, "_PIECE", 1000)
-    monkeypatch.setattr(rows, "_SMALL", 100)
+    monkeypatch.setattr(convert_module, "_LEAST", 0)
+    monkeypatch.setattr(text_rows, "_PIECE", 1000)
+    monkeypatch.setattr(text_rows, "_SMALL", 100)
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def test_no_rows_but_a_shape(save):
 def test_runs_that_follow_on_are_one(save, rng, monkeypatch):
     """A sorted listing needs no merging."""
     made = []
-    write = runs._write_runs
-    monkeypatch.setattr(runs, "_write_runs", lambda *a: made.append(write(*a)) or made[-1])
+    write = external_sort._write_runs
+    monkeypatch.setattr(external_sort, "_write_runs", lambda *a: made.append(write(*a)) or made[-1])
     tensor = SparseTensor(rng.integers(0, SHAPE, (500, 3)), np.ones(500), SHAPE, aggregate="sum")
     for subs in (tensor.subs, tensor.subs[::-1]):
         path = save(
@@ -299,8 +299,8 @@ def test_interrupts(listing, monkeypatch, capsys, stage, number, status):
     out, seen = listing.with_name("out.npz"), []
     owner, name = {
         "reading": (spool.Table, "append"),
-        "merging": (runs, "_blended"),
-        "packing": (module, "write_listing"),
+        "merging": (external_sort, "_blended"),
+        "packing": (convert_module, "write_listing"),
     }[stage]
     original = getattr(owner, name)
 
@@ -318,8 +318,8 @@ def test_interrupts(listing, monkeypatch, capsys, stage, number, status):
 
 def test_a_process_that_is_killed_leaves_nothing(listing):
     code = (
-        "import os, sys; from gcp.io import convert, runs; convert._LEAST = 0; "
-        "runs._blended = lambda *a: os.kill(os.getpid(), 9); convert.convert(*sys.argv[1:], memory=3000)"
+        "import os, sys; from gcp.io import convert, external_sort; convert._LEAST = 0; "
+        "external_sort._blended = lambda *a: os.kill(os.getpid(), 9); convert.convert(*sys.argv[1:], memory=3000)"
     )
     line = [sys.executable, "-c", code, str(listing), str(listing.with_name("out.npz"))]
     assert subprocess.run(line).returncode == -signal.SIGKILL

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, read_tensor, write_tensor
-from gcp.errors import DataError, FormatError
+from gcp.base.errors import DataError, FormatError
 
 SHAPE = (400, 3000, 200)
 TABLES = [".csv", ".csv.gz", ".parquet"]

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcp import SparseTensor, read_tensor, write_tensor
-from gcp.errors import DataError, FormatError
-from gcp.io import files, rows
+from gcp.base.errors import DataError, FormatError
+from gcp.io import files, text_rows
 
 PADDING = "#" + "x" * 200 + "\n"  # so that no line is too near the end for the compiled parser
 
 
 @pytest.fixture(params=["compiled", "by line"])
 def parser(request, monkeypatch):
-    monkeypatch.setattr(rows, "_SMALL", 0 if request.param == "compiled" else 1 << 30)
+    monkeypatch.setattr(text_rows, "_SMALL", 0 if request.param == "compiled" else 1 << 30)
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def test_both_ways_agree(parts):
     outcomes = []
     for small in (0, 1 << 30):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rows, "_SMALL", small)
+            patch.setattr(text_rows, "_SMALL", small)
             try:
-                part = rows._parsed(piece, rows._limits(piece))
+                part = text_rows._parsed(piece, text_rows._limits(piece))
                 outcomes.append(
                     (part.subs.tolist(), part.values.tolist(), part.largest.tolist(), part.n_lines)
                 )
-            except rows._BadLine as error:
+            except text_rows._BadLine as error:
                 outcomes.append((str(error), error.line))
     assert outcomes[0] == outcomes[1]
 
@@ -113,8 +113,8 @@ def test_both_ways_agree(parts):
 @pytest.mark.parametrize("ending", [".tns", ".tns.gz"])
 def test_many_pieces(tmp_path, ending, monkeypatch):
     """Lines that lie across pieces, and errors far from the beginning."""
-    monkeypatch.setattr(rows, "_PIECE", 1000)
-    monkeypatch.setattr(rows, "_SMALL", 100)
+    monkeypatch.setattr(text_rows, "_PIECE", 1000)
+    monkeypatch.setattr(text_rows, "_SMALL", 100)
     rng = np.random.default_rng(0)
     subs, values = rng.integers(0, [3000, 2000, 1000], (5000, 3)), rng.normal(size=5000).round(3)
     lines = [
@@ -147,9 +147,9 @@ def test_pieces_end_at_any_line_break(tmp_path, line_break, monkeypatch):
     text = line_break.join(f"{k} 1 {k}" for k in range(1, 2000))
     (tmp_path / "a.tns").write_bytes(text.encode())
     for size in range(500, 540):
-        monkeypatch.setattr(rows, "_PIECE", size)
+        monkeypatch.setattr(text_rows, "_PIECE", size)
         with open(tmp_path / "a.tns", "rb") as file:
-            pieces = list(rows._pieces(file, 0))
+            pieces = list(text_rows._pieces(file, 0))
         assert b"".join(pieces) == text.encode() + b"\n"
         assert max(map(len, pieces)) < 2 * size
         assert sum(len(piece.splitlines()) for piece in pieces) == 1999

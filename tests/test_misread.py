@@ -10,7 +10,7 @@ import gcp
 from gcp import DataError
 from gcp.cli import main
 from gcp.io.convert import convert
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.intake.coerce import as_tensor
 
 # ---- a cell given twice, of a tensor of which nothing else is known
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 import gcp
 from gcp import ObservedTensor, SparseTensor
-from gcp.tensors.coerce import as_tensor
+from gcp.tensors.intake.coerce import as_tensor
 
 NAMES = ("region", "age", "year")
 SHAPE = (5, 4, 3)
@@ -96,7 +96,7 @@ class TestComparisons:
             np.testing.assert_allclose(function(found, model), function(same, model), atol=1e-6)
 
     def test_align_keeps_the_order_of_the_model(self, model):
-        from gcp.alignment import Side, align
+        from gcp.base.alignment import Side, align
 
         places = align(
             Side("", model.labels, model.shape), Side("", as_tensor(turned(array())).labels, (4, 3, 5))

@@ -13,8 +13,8 @@ from helpers import full
 from numpy.testing import assert_allclose
 
 import gcp
-from gcp.tensors.crews import Here
-from gcp.tensors.splitting import balanced
+from gcp.tensors.parts.local_engine import Here
+from gcp.tensors.parts.splitting import balanced
 
 SHAPE = (13, 7, 9)
 
@@ -105,7 +105,7 @@ def test_a_fit_of_parts_ends_where_that_of_the_whole_does(solver):
 
 @pytest.mark.parametrize("kind", ["dense", "weighted", "sparse", "observed"])
 def test_samples_of_parts_have_the_whole_as_their_expectation(kind, rng):
-    from gcp.objectives.sampled import Sampling
+    from gcp.objectives.views.sampled import Sampling
 
     whole = KINDS[kind]
     factors = [rng.uniform(0.1, 1.0, (n, 2)) for n in SHAPE]

@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp
-from gcp.effects import MainEffects
-from gcp.penalties.penalty import Penalty
+from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.terms.main_effects import MainEffects
 
 SHAPE = (6, 5, 4)
 

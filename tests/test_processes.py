@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import gcp
-from gcp.kernels.threads import single_threaded_blas
+from gcp.base.threads import single_threaded_blas
 
 
 def run(text, folder, **options):
@@ -40,7 +40,7 @@ def test_functions_of_a_script_that_mention_the_package_can_be_sent(tmp_path):
     np.testing.assert_allclose(found, [truth, truth], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gcp", "gcp.plots", "gcp.analysis", "gcp.datasets", "gcp.losses"])
+@pytest.mark.parametrize("name", ["gcp", "gcp.analysis.plots", "gcp.analysis", "gcp.datasets", "gcp.losses"])
 def test_modules_are_sent_by_name(name):
     __import__(name)
     text = cloudpickle.dumps(sys.modules[name])
@@ -98,7 +98,7 @@ def test_blas_has_its_threads_again_after_fits_that_fail(many_threads):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("module", ["gcp.cli", "gcp.cli.fit", "numpy", "gcp.kernels.threads"])
+@pytest.mark.parametrize("module", ["gcp.cli", "gcp.cli.fit_command", "numpy", "gcp.base.threads"])
 def test_an_interrupt_of_the_imports_ends_the_command_as_any_other(module, tmp_path):
     done = run(
         f"""

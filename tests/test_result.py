@@ -411,12 +411,12 @@ def test_a_failed_write_leaves_the_old_file(poisson, tmp_path, monkeypatch):
     path = tmp_path / "fit.npz"
     poisson[1].save(path)
     before = path.read_bytes()
-    import gcp.result_file
+    import gcp.io.result_file
 
     def full_disk(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gcp.result_file, "write_archive", full_disk)
+    monkeypatch.setattr(gcp.io.result_file, "write_archive", full_disk)
     with pytest.raises(DataError, match="No space left"):
         poisson[1].save(path)
     assert path.read_bytes() == before

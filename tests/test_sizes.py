@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gcp import LBFGSB, fit_gcp
-from gcp.errors import FitError, ParameterError
-from gcp.sizes import available_memory, check_memory, parse_bytes, show_bytes
+from gcp.base.errors import FitError, ParameterError
+from gcp.base.sizes import available_memory, check_memory, parse_bytes, show_bytes
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from tensorly.cp_tensor import cp_norm
 import gcp
 from gcp import FitResult, ObservedTensor, SparseTensor, fit_gcp
 from gcp.analysis import factor_match_score
-from gcp.plots import plot_components
-from gcp.report import write_report
+from gcp.analysis.plots import plot_components
+from gcp.analysis.report import write_report
 
 GONE = 3
 SHAPE = (8, 7, 6)

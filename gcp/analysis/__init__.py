@@ -7,7 +7,7 @@ from gcp.analysis.binary import BinaryScores, binary_scores
 from gcp.analysis.bootstrap import Bootstrap, bootstrap
 from gcp.analysis.calibration import Calibration, calibration
 from gcp.analysis.compare import Degeneracy, Match, align, congruence, degeneracies, factor_match_score
-from gcp.analysis.core import core_consistency
+from gcp.analysis.core_consistency import core_consistency
 from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
 from gcp.analysis.dispersion import DispersionTest, dispersion_test
 from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood, n_parameters

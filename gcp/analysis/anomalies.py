@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import Array, FloatArray
 from gcp.analysis.likelihood import dispersion_of
-from gcp.cells import Cells, blocks, tensor_of
+from gcp.base import checks
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
+from gcp.objectives.known_cells import KnownCells, blocks, tensor_of
 from gcp.result import FitResult
 
 _SIDES = ("both", "high", "low")
@@ -77,7 +77,7 @@ def anomalies(
     tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
     if dispersion is None:
         dispersion = dispersion_of(result, tensor)
-    best: list[tuple[Cells, FloatArray, FloatArray]] = []
+    best: list[tuple[KnownCells, FloatArray, FloatArray]] = []
     for cells in blocks(result, tensor):
         cells = _extreme(cells, n)
         p = tail_probability(loss, cells.x, cells.m, side, dispersion)
@@ -93,12 +93,12 @@ def anomalies(
     return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p)
 
 
-def _extreme(cells: Cells, n: int) -> Cells:
+def _extreme(cells: KnownCells, n: int) -> KnownCells:
     """Of equal data, zeros mostly, only those where the model is largest and smallest: no others are surprising."""
     if len(cells.x) <= 4 * n or (cells.x != cells.x[0]).any():
         return cells
     order = np.argpartition(cells.m, (n, len(cells.m) - n))
-    return Cells(*(column[np.concatenate([order[:n], order[-n:]])] for column in cells))
+    return KnownCells(*(column[np.concatenate([order[:n], order[-n:]])] for column in cells))
 
 
 def tail_probability(
@@ -112,12 +112,16 @@ def tail_probability(
     return high if side == "high" else low
 
 
-def _first(n: int, cells: Cells, p: FloatArray, surprise: FloatArray) -> tuple[Cells, FloatArray, FloatArray]:
+def _first(
+    n: int, cells: KnownCells, p: FloatArray, surprise: FloatArray
+) -> tuple[KnownCells, FloatArray, FloatArray]:
     """The n most surprising of some cells, in order."""
     order = np.lexsort((-surprise, p))[:n]
-    return Cells(*(column[order] for column in cells)), p[order], surprise[order]
+    return KnownCells(*(column[order] for column in cells)), p[order], surprise[order]
 
 
-def _joined(parts: list[tuple[Cells, FloatArray, FloatArray]]) -> tuple[Cells, FloatArray, FloatArray]:
-    cells = Cells(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
+def _joined(
+    parts: list[tuple[KnownCells, FloatArray, FloatArray]],
+) -> tuple[KnownCells, FloatArray, FloatArray]:
+    cells = KnownCells(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
     return cells, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import FloatArray
-from gcp.cells import check_result, known_cells, tensor_of
-from gcp.domain import BINARY
-from gcp.errors import ParameterError
-from gcp.ranking import curves
+from gcp.analysis.ranking import curves
+from gcp.base.errors import ParameterError
+from gcp.base.interval import BINARY
+from gcp.base.types import FloatArray
+from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
 
 

@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks, parallel
-from gcp._typing import FloatArray
 from gcp.analysis.compare import align
 from gcp.analysis.intervals import Interval, Intervals, quantile
 from gcp.analysis.likelihood import n_parameters
-from gcp.cells import check_result, known_cells, tensor_of
-from gcp.domain import POSITIVE, REAL
-from gcp.errors import ParameterError
+from gcp.base import checks, processes
+from gcp.base.errors import ParameterError
+from gcp.base.interval import POSITIVE, REAL
+from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series
 from gcp.losses.base import ESTIMATE, Loss
-from gcp.progress import series
+from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
+from gcp.solvers.progress import series
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -134,10 +134,10 @@ def bootstrap(
     B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993.
     """
     n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
-    n_jobs = parallel.jobs(n_jobs)
+    n_jobs = processes.jobs(n_jobs)
     check_result(result)
     options = _as_fitted(result, options)
-    options["n_threads"] = parallel.threads_of_each(n_jobs, options.get("n_threads"))
+    options["n_threads"] = processes.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
     cells = known_cells(result, tensor)
     result.loss.log_normalizer(cells.x)  # raises if no distribution has such data
@@ -148,7 +148,7 @@ def bootstrap(
     tasks = [(result, tensor, dispersion, seed, options) for seed in seeds]
     found: list[FitResult] = []
     with series(verbose, n) as steps:
-        for again in parallel.each(_refitted, tasks, n_jobs):
+        for again in processes.each(_refitted, tasks, n_jobs):
             found.append(again)
             steps.done(f"objective {again.objective:.6g}")
     factors = [np.array([f.factors[k] for f in found]) for k in range(len(result.factors))]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import FloatArray
-from gcp.cells import known_cells, tensor_of
+from gcp.base import checks
+from gcp.base.types import FloatArray
+from gcp.objectives.known_cells import known_cells, tensor_of
 from gcp.result import FitResult
 
 _MOST_GROUPS = 1 << 20

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gcp import alignment, checks
-from gcp._typing import Array, FloatArray
-from gcp.cells import side_of
-from gcp.errors import ParameterError
+from gcp.base import alignment, checks
+from gcp.base.errors import ParameterError
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.known_cells import side_of
 from gcp.result import FitResult
 
 M = TypeVar("M")

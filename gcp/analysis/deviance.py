@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, FloatArray
-from gcp.cells import blocks, tensor_of
-from gcp.evaluation import evaluate
-from gcp.objectives.choose import build_objective
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.build import build_objective
+from gcp.objectives.evaluation import evaluate
+from gcp.objectives.known_cells import blocks, tensor_of
 from gcp.result import FitResult
-from gcp.tensors.coerce import in_one_piece
+from gcp.tensors.intake.coerce import in_one_piece
 
 
 class Deviance(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gcp._typing import Array, FloatArray
+from gcp.base.types import Array, FloatArray
 from gcp.result import FitResult
 
 _MOST_COLUMNS = 600

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from gcp.analysis.leverage import leverages
-from gcp.cells import check_result, known_cells, tensor_of
-from gcp.errors import ParameterError
-from gcp.kernels import moments
+from gcp.base.errors import ParameterError
+from gcp.kernels.listed import power_sums
 from gcp.losses.poisson import Poisson, PoissonLog
+from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.sparse import SparseTensor
@@ -95,9 +95,9 @@ def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
                 'Sparse data have a closed form under loss="poisson" only: found "poisson-log".'
             )
         weights, factors = result.with_mean_rows().cp
-        every = moments.polynomial((0.0, 1.0), [factors[0] * weights, *factors[1:]], (), tensor.mode_weights)[
-            0
-        ]
+        every = power_sums.polynomial(
+            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), tensor.mode_weights
+        )[0]
         listing = tensor.listing
         mu = result.model_values(listing.subs[:, np.argsort(listing.order)].astype(np.int64))
         ones = np.ones(len(mu))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp._typing import Array, FloatArray
-from gcp.cells import Cells
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.known_cells import KnownCells
 from gcp.result import FitResult
 
 _CHUNK = 1 << 16
@@ -21,7 +21,7 @@ _HUGE = 1e200
 """Information of an entry of the model that is as good as at 0; weights may multiply it."""
 
 
-class Layout(NamedTuple):
+class ParameterLayout(NamedTuple):
     """Where the parameters stand in one vector: factors mode by mode, entries of a row together; main effects; r.
 
     Components have their whole size in each mode in turn: factors are unit-norm columns times weight**(1 / N). Tied
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
         ]
 
 
-def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
+def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
     """The layout of a model's parameters, and their values."""
     root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
     factors = [np.nan_to_num(np.asarray(a, dtype=float)) * root for a in result.factors]
@@ -96,7 +96,7 @@ def parameters(result: FitResult) -> tuple[Layout, FloatArray]:
     if free:
         ends[: len(np.concatenate(bound))] = np.concatenate(bound)
         moves[: len(np.concatenate(free))] = np.concatenate(free)
-    layout = Layout(result.shape, result.rank, first, signs, effects, r, size, moves, ends)
+    layout = ParameterLayout(result.shape, result.rank, first, signs, effects, r, size, moves, ends)
     return layout, np.concatenate(parts or [np.ones(0)])
 
 
@@ -110,7 +110,7 @@ def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
     return np.asarray(ends)
 
 
-class Run(NamedTuple):
+class EntryRun(NamedTuple):
     """Some cells: the model there, and its derivatives in the parameters but r."""
 
     subs: Array
@@ -136,18 +136,18 @@ class Likelihood:
 
     Attributes
     ----------
-    cells : Cells
+    cells : KnownCells
         Their model values are not used.
     loss : Loss
     scale : float
         By what f is divided in the log-density.
-    layout : Layout
+    layout : ParameterLayout
     """
 
-    cells: Cells
+    cells: KnownCells
     loss: Any
     scale: float
-    layout: Layout
+    layout: ParameterLayout
 
     def information(self, theta: FloatArray) -> FloatArray:
         """Expected, J' W J with the entries' Fisher information W; and that of r."""
@@ -162,7 +162,9 @@ class Likelihood:
                 total[layout.r, layout.r] += run.w @ terms.own
         return total
 
-    def products(self, theta: FloatArray, weigh: Callable[[Run], tuple[FloatArray, ...]]) -> list[FloatArray]:
+    def products(
+        self, theta: FloatArray, weigh: Callable[[EntryRun], tuple[FloatArray, ...]]
+    ) -> list[FloatArray]:
         """J' diag(w) J of each of some weights w of the cells."""
         found: dict[int, FloatArray] = {}
         for run in self.runs(theta):
@@ -237,7 +239,7 @@ class Likelihood:
             curved -= transposed @ (0.5 * self._fisher(loss, run) * turn)
         return entries, curved
 
-    def _fisher(self, loss: Any, run: Run) -> FloatArray:
+    def _fisher(self, loss: Any, run: EntryRun) -> FloatArray:
         fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
         return np.where(np.isfinite(fisher), np.minimum(fisher, _HUGE), 0.0) * run.w / self.scale
 
@@ -245,7 +247,7 @@ class Likelihood:
         """With its estimated parameter at theta."""
         return self.loss if self.layout.r is None else replace(self.loss, r=float(theta[self.layout.r]))
 
-    def runs(self, theta: FloatArray) -> Iterator[Run]:
+    def runs(self, theta: FloatArray) -> Iterator[EntryRun]:
         """The cells, some at a time."""
         layout, cells = self.layout, self.cells
         factors = layout.factors(theta)
@@ -266,7 +268,7 @@ class Likelihood:
                 values.append(np.ones((len(m), 1)))
                 columns.append(k + subs[:, n, None])
             value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
-            yield Run(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
+            yield EntryRun(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
@@ -277,7 +279,7 @@ def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
     return total
 
 
-def _spread(run: Run, covariance: FloatArray) -> FloatArray:
+def _spread(run: EntryRun, covariance: FloatArray) -> FloatArray:
     """Variances of the entries: j' C j."""
     total = np.zeros(len(run.m))
     for k in range(run.value.shape[1]):
@@ -286,7 +288,7 @@ def _spread(run: Run, covariance: FloatArray) -> FloatArray:
     return total
 
 
-def _turn(run: Run, layout: Layout, covariance: FloatArray) -> FloatArray:
+def _turn(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> FloatArray:
     """Trace of the covariance times the second derivatives of an entry in the parameters."""
     total = np.zeros(len(run.m))
     at = [k + run.subs[:, n, None] * layout.rank + np.arange(layout.rank) for n, k in enumerate(layout.first)]

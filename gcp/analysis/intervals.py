@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gcp import checks
-from gcp._typing import FloatArray
+from gcp.base import checks
+from gcp.base.types import FloatArray
 
 Interval = tuple[FloatArray, FloatArray]
 """Low and high ends."""

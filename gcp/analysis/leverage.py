@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp._typing import FloatArray
 from gcp.analysis.dimension import Structure, dimension
-from gcp.analysis.information import Likelihood, Run, parameters
-from gcp.analysis.section import Section
-from gcp.cells import Cells
+from gcp.analysis.fixed_scale import FixedScale
+from gcp.analysis.information import EntryRun, Likelihood, parameters
+from gcp.base.types import FloatArray
 from gcp.losses.poisson import PoissonLog
+from gcp.objectives.known_cells import KnownCells
 from gcp.result import FitResult
 
 _MOST_PARAMETERS = 1500
@@ -47,7 +47,7 @@ class Leverages(NamedTuple):
     squares: float
 
 
-def leverages(result: FitResult, cells: Cells, means2: float) -> Leverages:
+def leverages(result: FitResult, cells: KnownCells, means2: float) -> Leverages:
     """Of a Poisson model; `means2` is the sum of w mu**2 over all cells."""
     layout, theta = parameters(result)
     likelihood = Likelihood(cells, result.loss, 1.0, layout)
@@ -56,7 +56,7 @@ def leverages(result: FitResult, cells: Cells, means2: float) -> Leverages:
     from scipy.linalg import eigh
 
     information, plain, heavy, seen = likelihood.products(theta, partial(_weights, result.loss))
-    basis = Section.of(information, layout.free & ~layout.bound).basis
+    basis = FixedScale.of(information, layout.free & ~layout.bound).basis
     root = basis / np.sqrt(np.sum(basis * (information @ basis), axis=0))  # root root' is the inverse
     inverse = root @ root.T
     own = inverse @ plain
@@ -71,7 +71,7 @@ def leverages(result: FitResult, cells: Cells, means2: float) -> Leverages:
     return Leverages(variation, means2 - taken * variation / linear)
 
 
-def _weights(loss: Any, run: Run) -> tuple[FloatArray, ...]:
+def _weights(loss: Any, run: EntryRun) -> tuple[FloatArray, ...]:
     """Of products of the model's derivatives, to make them those of the means: w / mu, w, w mu.
 
     And of those in the objective's second derivatives, but for the model's own.

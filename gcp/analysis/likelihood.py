@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
-from gcp.cells import check_result, tensor_of
-from gcp.evaluation import Evaluation, evaluate
+from gcp.objectives.evaluation import Evaluation, evaluate
+from gcp.objectives.known_cells import check_result, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
-from gcp.tensors.coerce import in_one_piece
+from gcp.tensors.intake.coerce import in_one_piece
 
 
 class InformationCriteria(NamedTuple):

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from gcp import checks
-from gcp._typing import FloatArray
 from gcp.analysis.likelihood import dispersion_of
-from gcp.cells import check_result, matched
+from gcp.base import checks
+from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
+from gcp.objectives.known_cells import check_result, matched
 from gcp.result import FitResult
-from gcp.tensors.coerce import in_one_piece
+from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.listed import ListedTensor
 
 _KINDS = ("quantile", "deviance", "response")

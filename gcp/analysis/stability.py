@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import FloatArray
-from gcp.alignment import Alignment
 from gcp.analysis.compare import factor_match_score
-from gcp.errors import ParameterError
+from gcp.base import checks
+from gcp.base.alignment import Alignment
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series
-from gcp.labels import ModeLabels
 from gcp.result import FitResult
-from gcp.tensors.coerce import as_tensor, in_one_piece
-from gcp.tensors.listing import Tensor
+from gcp.tensors.intake.coerce import as_tensor, in_one_piece
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.rearranged import rearranged
 
 _NEAR = 1e-3

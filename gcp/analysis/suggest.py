@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import FloatArray
 from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
-from gcp.cells import Cells, known_cells
-from gcp.errors import DomainError
+from gcp.base import checks
+from gcp.base.errors import DomainError
+from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.registry import available_losses, get_loss
+from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
-from gcp.tensors.coerce import in_one_piece
+from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.sparse import SparseTensor
 
 _GROUPS = 20
@@ -244,7 +244,7 @@ def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> FitResult:
     return fit_in_series(tensor, rank, loss=loss, main_effects=True, **options)
 
 
-def _residuals(result: FitResult, tensor: Any) -> tuple[Cells, FloatArray, FloatArray]:
+def _residuals(result: FitResult, tensor: Any) -> tuple[KnownCells, FloatArray, FloatArray]:
     """Cells, their expectations and residuals."""
     cells = known_cells(result, tensor)
     mean = result.loss.mean(cells.m)

@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import FloatArray
-from gcp.analysis.columns import Component, Estimate, component, confusion, determined
-from gcp.analysis.information import Layout, Likelihood, parameters
+from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
+from gcp.analysis.fixed_scale import FixedScale, bias_reduced
+from gcp.analysis.information import Likelihood, ParameterLayout, parameters
 from gcp.analysis.intervals import Interval, Intervals, quantile
-from gcp.analysis.section import Section, bias_reduced
-from gcp.cells import Cells, check_result, known_cells, tensor_of
-from gcp.errors import ParameterError, UndeterminedWarning
+from gcp.base.errors import ParameterError, UndeterminedWarning
+from gcp.base.types import FloatArray
+from gcp.objectives.known_cells import KnownCells, check_result, known_cells, tensor_of
 from gcp.result import FitResult
 
 _MOST_PARAMETERS = 6000
@@ -180,7 +180,7 @@ def standard_errors(
     information = likelihood.information(theta)
     corrects = layout.size <= _FEW_PARAMETERS if bias_correction == "auto" else bias_correction
     held = likelihood.at_bound(theta) if corrects else layout.bound
-    section = Section.of(information, layout.free & ~held)
+    section = FixedScale.of(information, layout.free & ~held)
     estimate = None
     if section.basis.shape[1] < cells.w.sum():  # else nothing is left to tell errors from
         if dispersion is None:
@@ -196,7 +196,7 @@ def standard_errors(
 
 
 def _estimate(
-    likelihood: Likelihood, section: Section, theta: FloatArray, information: FloatArray, corrects: bool
+    likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray, corrects: bool
 ) -> Estimate | None:
     """At the fitted model, or at the bias-reduced one; None if there is none."""
     if not corrects:
@@ -211,8 +211,8 @@ def _estimate(
 
 def _shaped(
     result: FitResult,
-    layout: Layout,
-    section: Section,
+    layout: ParameterLayout,
+    section: FixedScale,
     theta: FloatArray,
     estimate: Estimate | None,
     dispersion: float | None,
@@ -272,8 +272,8 @@ def _widening(components: list[Component | None], converged: bool, corrects: boo
 
 def _effects(
     result: FitResult,
-    layout: Layout,
-    section: Section,
+    layout: ParameterLayout,
+    section: FixedScale,
     covariance: FloatArray,
     effects: dict[str, FloatArray],
 ) -> float:
@@ -293,7 +293,7 @@ def _effects(
     return float(np.sqrt(np.maximum(mean @ covariance @ mean, 0.0)))
 
 
-def _dispersion(result: FitResult, cells: Cells, n_parameters: int) -> float | None:
+def _dispersion(result: FitResult, cells: KnownCells, n_parameters: int) -> float | None:
     """The maximum-likelihood one, made larger by what the parameters have taken; NaN if they have taken all."""
     found = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if found is None:

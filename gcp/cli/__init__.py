@@ -6,10 +6,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gcp.cli import anomalies, convert, fit, info, judge, losses, plot, rank, report, suggest
-from gcp.cli.interrupts import INTERRUPTED, TERMINATED, Terminated
+from gcp.base.errors import GcpError
+from gcp.base.signals import INTERRUPTED, TERMINATED, Terminated
+from gcp.cli import (
+    anomalies_command,
+    convert_command,
+    fit_command,
+    info_command,
+    judge_command,
+    losses_command,
+    plot_command,
+    rank_command,
+    report_command,
+    suggest_command,
+)
 from gcp.cli.parsing import Parser, ShowVersion, add_debug
-from gcp.errors import GcpError
 
 __all__ = ["main"]
 
@@ -72,6 +83,17 @@ def _parser() -> Parser:
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
     add_debug(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (fit, rank, info, suggest, losses, convert, plot, judge, anomalies, report):
+    for command in (
+        fit_command,
+        rank_command,
+        info_command,
+        suggest_command,
+        losses_command,
+        convert_command,
+        plot_command,
+        judge_command,
+        anomalies_command,
+        report_command,
+    ):
         command.add_parser(commands)
     return parser

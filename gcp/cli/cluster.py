@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gcp
+from gcp.base.errors import DataError, ParameterError
 from gcp.cli.parsing import Parser
-from gcp.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
-    from gcp.tensors.listing import Tensor
-    from gcp.tensors.partitioned import PartitionedTensor
+    from gcp.tensors.kinds import Tensor
+    from gcp.tensors.parts.partitioned import PartitionedTensor
 
 
 def add_options(parser: Parser, at_least: Any) -> None:
@@ -47,7 +47,7 @@ def spread(
         raise ParameterError(
             "--scheduler and --workers need Dask: pip install 'gcp-tensor[dask]'."
         ) from error
-    from gcp.tensors.coerce import as_tensor
+    from gcp.tensors.intake.coerce import as_tensor
 
     whole = as_tensor(tensor, **cells)
     cells.clear()

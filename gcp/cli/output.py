@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gcp.errors import DataError, ParameterError
+from gcp.base.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,7 +109,7 @@ def save_picture(result: Any, path: str, components: Sequence[int] | None = None
     """Draw the components of a result into a file."""
     import gcp
 
-    save_figure(gcp.plots.plot_components(result, components=components), path)
+    save_figure(gcp.analysis.plots.plot_components(result, components=components), path)
 
 
 def save_figure(figure: Any, path: str) -> None:

@@ -54,8 +54,8 @@ def add_command(commands: Commands, name: str, summary: str, details: str, examp
 
 def memory_size(text: str) -> int:
     """Bytes, from a size such as 500MB or 2GB."""
-    from gcp.errors import ParameterError
-    from gcp.sizes import parse_bytes
+    from gcp.base.errors import ParameterError
+    from gcp.base.sizes import parse_bytes
 
     try:
         return parse_bytes(text)

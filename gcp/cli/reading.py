@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gcp
+from gcp.base.errors import DataError, ParameterError
 from gcp.cli.parsing import Parser, memory_size
-from gcp.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
-    from gcp.tensors.listing import Tensor
-    from gcp.tensors.partitioned import PartitionedTensor
+    from gcp.tensors.kinds import Tensor
+    from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _OPTIONS = ("modes", "value", "wide", "header", "separator", "unlisted", "aggregate", "variable")
 
@@ -87,7 +87,7 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def read_input(args: argparse.Namespace) -> Tensor:
     """The tensor that INPUT names, in one piece."""
-    from gcp.tensors.coerce import in_one_piece
+    from gcp.tensors.intake.coerce import in_one_piece
 
     return in_one_piece(read_input_or_parts(args))
 

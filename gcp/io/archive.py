@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import FormatError
+from gcp.base.errors import FormatError
+from gcp.base.sizes import show_bytes
+from gcp.base.types import Array
 from gcp.io.npy import read_array, read_header
-from gcp.sizes import show_bytes
 
 _LONGEST_TEXT = 1 << 26
 """Bytes of the one text that describes a result."""

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io import runs
+from gcp.base import threads
+from gcp.base.errors import DataError, FormatError, ParameterError
+from gcp.io import external_sort
 from gcp.io.files import naming, opened, reading, replacing, target_of, writing
 from gcp.io.npz import Stream, write_listing
-from gcp.io.rows import Part, line_of, read_parts
 from gcp.io.spool import Rows, Spool, Table
+from gcp.io.text_rows import Part, line_of, read_parts
 from gcp.io.tns import shape_in_header
-from gcp.kernels import threads
 from gcp.tensors.entries import cells_of, check_aggregate, check_shape, sorting_order
-from gcp.tensors.listing import check_unlisted, default_aggregate
+from gcp.tensors.kinds import check_unlisted, default_aggregate
 
 _LEAST = 64_000_000
 """Bytes of memory that are always needed."""
@@ -35,7 +35,7 @@ _THREAD = 1 << 24
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConversionSummary:
     """What was written.
 
     Attributes
@@ -67,7 +67,7 @@ def convert(
     memory: int,
     unlisted: str = "zero",
     aggregate: str | None = None,
-) -> Converted:
+) -> ConversionSummary:
     """Write the entries of a `.tns` file, which may exceed memory, as `.npz`.
 
     The file is that of `write_tensor(out, read_tensor(path))`, except that the tensor is a list of entries whatever
@@ -113,23 +113,27 @@ def _check_formats(path: Path, out: Path) -> None:
         )
 
 
-def _convert(path: Path, out: Path, folder: Path, memory: int, kind: str, aggregate: str) -> Converted:
+def _convert(
+    path: Path, out: Path, folder: Path, memory: int, kind: str, aggregate: str
+) -> ConversionSummary:
     with ExitStack() as stack:
         table, shape = stack.enter_context(_stored(path, folder, memory))
         indices = [(np.uint32 if max(shape) <= 2**32 else np.uint64, 0)] * len(shape)
         listed = stack.enter_context(Table(folder, (np.float64, 0), *indices))
         missing = stack.enter_context(Table(folder, *indices))
-        rows = runs.in_order(table, shape, memory, numbered=aggregate == "error")
+        rows = external_sort.in_order(table, shape, memory, numbered=aggregate == "error")
         if aggregate == "error":
-            rows = runs.without_repetitions(rows, shape, lambda row: _line(path, row))
+            rows = external_sort.without_repetitions(rows, shape, lambda row: _line(path, row))
         with naming(path):
-            _store_cells(runs.cells(rows, aggregate), shape, listed, missing if kind == "sparse" else None)
+            _store_cells(
+                external_sort.cells(rows, aggregate), shape, listed, missing if kind == "sparse" else None
+            )
             _check_known(kind, shape, len(listed), len(missing))
         with naming(out), replacing(out) as part, opened(part, False, "wb") as file:
             values, *subs = listed.columns
             numbers = Stream(values.dtype, (len(values),), values.blocks())
             write_listing(file, kind, shape, _matrix(subs), numbers, _matrix(missing.columns))
-        return Converted(kind, shape, len(listed), len(missing))
+        return ConversionSummary(kind, shape, len(listed), len(missing))
 
 
 def _is_gzipped(path: Path) -> bool:

@@ -10,9 +10,9 @@ from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from gcp.errors import DataError, FormatError, ParameterError
-from gcp.io.columns import check_fractions, choose_columns, tensor_of, wide_modes
-from gcp.tensors.listing import Tensor
+from gcp.base.errors import DataError, FormatError, ParameterError
+from gcp.io.table_columns import check_fractions, choose_columns, tensor_of, wide_modes
+from gcp.tensors.kinds import Tensor
 
 if TYPE_CHECKING:
     import pandas as pd

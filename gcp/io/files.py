@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gcp.errors import DataError, FormatError, GcpError
-from gcp.io import locks
+from gcp.base import locks
+from gcp.base.errors import DataError, FormatError, GcpError
 
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 """What Python's archives raise over damaged ones; the last, over features that it lacks."""

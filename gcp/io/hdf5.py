@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gcp.errors import DataError, FormatError, GcpError, ParameterError
-from gcp.io.base import choose_variable
+from gcp.base.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.io.files import check_file
-from gcp.tensors.sources import ArraySource, Source
+from gcp.io.format import choose_variable
+from gcp.tensors.parts.sources import ArraySource, Source
 
 _MOST_LINKS = 32
 

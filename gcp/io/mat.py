@@ -6,11 +6,11 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError, FormatError
-from gcp.io.base import Format, choose_variable, native, values_with_nan
+from gcp.base.errors import DataError, FormatError
+from gcp.base.types import Array
+from gcp.io.format import Format, choose_variable, native, values_with_nan
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 
 
 def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:

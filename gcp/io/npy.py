@@ -10,13 +10,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError, FormatError
-from gcp.io.base import Format, native, values_with_nan
+from gcp.base.errors import DataError, FormatError
+from gcp.base.types import Array
 from gcp.io.files import check_file
+from gcp.io.format import Format, native, values_with_nan
 from gcp.tensors.dense import DenseTensor, check_numbers
-from gcp.tensors.listing import Tensor
-from gcp.tensors.sources import Source, source_of
+from gcp.tensors.kinds import Tensor
+from gcp.tensors.parts.sources import Source, source_of
 
 _MAGIC = b"\x93NUMPY"
 

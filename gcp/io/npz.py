@@ -18,14 +18,14 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError, FormatError
+from gcp.base.errors import DataError, FormatError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
 from gcp.io.archive import Archive
-from gcp.io.base import Format, choose_variable
-from gcp.labels import ModeLabels
+from gcp.io.format import Format, choose_variable
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import MOST_MODES
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gcp._typing import Array
+from gcp.base.types import Array
 
 Rows: TypeAlias = tuple[Array, ...]
 """Parallel arrays: subscripts, values, and, where it matters, the rows' numbers in the listing."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gcp.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.base.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.io import hdf5
-from gcp.io.base import Format
-from gcp.tensors.sources import ArraySource, Source
+from gcp.io.format import Format
+from gcp.tensors.parts.sources import ArraySource, Source
 
 
 def _zarr(path: Path, variable: str | None = None) -> Source:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError, FormatError, ParameterError
+from gcp.base.errors import DataError, FormatError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
 from gcp.io import csv_text
-from gcp.io.base import Format, observed, refuse_weights
-from gcp.io.columns import tensor_of
-from gcp.labels import ModeLabels
+from gcp.io.format import Format, observed, refuse_weights
+from gcp.io.table_columns import tensor_of
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError, FormatError
-from gcp.io.base import Format, observed, refuse_weights
-from gcp.io.rows import read_listing
+from gcp.base.errors import DataError, FormatError
+from gcp.base.types import Array
+from gcp.io.format import Format, observed, refuse_weights
+from gcp.io.text_rows import read_listing
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import check_shape
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 
 _CHUNK = 1 << 16

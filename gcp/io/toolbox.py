@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import FormatError
-from gcp.io.base import Format, values_with_nan
-from gcp.io.rows import cut_short, read_listing
+from gcp.base.errors import FormatError
+from gcp.base.types import Array
+from gcp.io.format import Format, values_with_nan
+from gcp.io.text_rows import cut_short, read_listing
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import check_shape
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 
 _CHUNK = 1 << 16
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import Array, FloatArray
-from gcp.domain import REAL, Interval
-from gcp.errors import ParameterError
-from gcp.formula import Formula
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.interval import REAL, Interval
+from gcp.base.types import Array, FloatArray
+from gcp.losses.formula import Formula
 
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
@@ -29,8 +29,8 @@ class Loss(ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
     Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
-    `weight` once, as static functions of (x, m, *parameters) with arithmetic and `gcp.elementary`; the same text
-    runs on arrays and, compiled, inside the kernels.
+    `weight` once, as static functions of (x, m, *parameters) with arithmetic and `gcp.losses.elementary`; the same
+    text runs on arrays and, compiled, inside the kernels.
 
     Losses with a field `eps` shift the model by it inside logarithms and denominators, so that m = 0 stays
     finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model once the loss is used on

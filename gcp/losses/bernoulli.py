@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import BINARY, NONNEGATIVE, REAL
-from gcp.elementary import exp, expm1, log, log1mexp, log1p, maximum, sigmoid, softplus
+from gcp.base.checks import floats
+from gcp.base.interval import BINARY, NONNEGATIVE, REAL
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.elementary import exp, expm1, log, log1mexp, log1p, maximum, sigmoid, softplus
 from gcp.losses.registry import register
 
 

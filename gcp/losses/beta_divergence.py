@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats, is_real, show
-from gcp.domain import NONNEGATIVE, POSITIVE, Interval
-from gcp.elementary import maximum, power
-from gcp.errors import ParameterError
-from gcp.formula import Formula
+from gcp.base.checks import floats, is_real, show
+from gcp.base.errors import ParameterError
+from gcp.base.interval import NONNEGATIVE, POSITIVE, Interval
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.elementary import maximum, power
+from gcp.losses.formula import Formula
 from gcp.losses.gamma import Gamma
 from gcp.losses.gaussian import Gaussian
 from gcp.losses.poisson import Poisson

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp import checks
-from gcp._typing import Array, FloatArray
-from gcp.autodiff import UntraceableError, trace
-from gcp.domain import REAL, Interval
-from gcp.errors import ParameterError
-from gcp.formula import Formula
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.interval import REAL, Interval
+from gcp.base.types import Array, FloatArray
+from gcp.losses.autodiff import UntraceableError, trace
 from gcp.losses.base import Loss
+from gcp.losses.formula import Formula
 
 Function = Callable[[Any, Any], Any]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import digamma, gammainc, gammaincc, gammaln
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import NONNEGATIVE, POSITIVE
-from gcp.elementary import log, maximum
+from gcp.base.checks import floats
+from gcp.base.interval import NONNEGATIVE, POSITIVE
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.elementary import log, maximum
 from gcp.losses.registry import register
 
 

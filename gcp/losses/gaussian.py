@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import REAL
+from gcp.base.checks import floats
+from gcp.base.interval import REAL
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss, require_positive
 from gcp.losses.registry import register
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr, ndtri
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import REAL
-from gcp.elementary import maximum, minimum, where
+from gcp.base.checks import floats
+from gcp.base.interval import REAL
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss, require_positive
+from gcp.losses.elementary import maximum, minimum, where
 from gcp.losses.registry import register
 
 

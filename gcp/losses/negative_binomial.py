@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaln, digamma, expit, polygamma, xlog1py
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import COUNTS, NONNEGATIVE, REAL
-from gcp.elementary import log1p, maximum, sigmoid, softplus
+from gcp.base.checks import floats
+from gcp.base.interval import COUNTS, NONNEGATIVE, REAL
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.elementary import log1p, maximum, sigmoid, softplus
 from gcp.losses.poisson import draw
 from gcp.losses.registry import register
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammainc, gammaincc, gammaln, xlogy
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import floats
-from gcp.domain import COUNTS, NONNEGATIVE, REAL
-from gcp.elementary import exp, log, maximum
-from gcp.errors import ParameterError
+from gcp.base.checks import floats
+from gcp.base.errors import ParameterError
+from gcp.base.interval import COUNTS, NONNEGATIVE, REAL
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.elementary import exp, log, maximum
 from gcp.losses.registry import register
 
 _ADVICE = (

@@ -7,8 +7,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from gcp.checks import show
-from gcp.errors import ParameterError
+from gcp.base.checks import show
+from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 
 _ELSEWHERE = {

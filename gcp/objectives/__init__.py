@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gcp.objectives.choose import build_objective
+from gcp.objectives.build import build_objective
 
 __all__ = ["build_objective"]

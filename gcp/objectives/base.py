@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gcp._typing import Factors, FloatArray
-from gcp.objectives.curvature import GaussNewton
-from gcp.objectives.least_squares import LeastSquares
-from gcp.objectives.row_wise import RowWise
-from gcp.objectives.sampled import Sampled, Sampling, Seeds
-from gcp.objectives.sampled_rows import SampledRows
+from gcp.base.types import Factors, FloatArray
+from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.least_squares import LeastSquares
+from gcp.objectives.views.row_wise import RowWise
+from gcp.objectives.views.sampled import Sampled, Sampling, Seeds
+from gcp.objectives.views.sampled_rows import SampledRows
 
 
 class Differentiable(Protocol):

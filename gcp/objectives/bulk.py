@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp._typing import FloatArray
+from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _FAR = 1e4
 """Loss of an outlier under the best constant, in the geometric mean of that of all data."""

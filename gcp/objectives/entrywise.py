@@ -10,32 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from gcp._typing import Factors, FloatArray
-from gcp.checks import matrices
-from gcp.effects import MainEffects
-from gcp.errors import ParameterError
-from gcp.kernels.rows import grouped
+from gcp.base.checks import matrices
+from gcp.base.errors import ParameterError
+from gcp.base.types import Factors, FloatArray
+from gcp.kernels.listed.row_steps import grouped
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
 from gcp.objectives.bulk import Bulk, bulk
-from gcp.objectives.curvature import GaussNewton
-from gcp.objectives.least_squares import LeastSquares
-from gcp.objectives.row_wise import RowWise
-from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds, ValueAndGrad, sample, sample_parts
-from gcp.objectives.sampled_rows import SampledRows
+from gcp.objectives.penalties.penalty import Penalty
 from gcp.objectives.survey import Survey
-from gcp.penalties.penalty import Penalty
-from gcp.samplers import Batch, Controlled, ControlledSample
+from gcp.objectives.terms.main_effects import MainEffects
+from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.least_squares import LeastSquares
+from gcp.objectives.views.row_wise import RowWise
+from gcp.objectives.views.sampled import (
+    DEFAULT_SEEDS,
+    Sampled,
+    Sampling,
+    Seeds,
+    ValueAndGrad,
+    sample,
+    sample_parts,
+)
+from gcp.objectives.views.sampled_rows import SampledRows
+from gcp.objectives.zero_policy import ZeroPolicy
 from gcp.tensors.base import TensorData
-from gcp.tensors.crews import Partial
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.parts.local_engine import Partial
+from gcp.tensors.parts.partitioned import PartitionedTensor
+from gcp.tensors.samplers import Batch, Controlled, ControlledSample
 from gcp.tensors.sparse import SparseTensor
-
-_MOST_CELLS = 2**28
-"""So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
 
 _ZERO_SAMPLES = 1 << 20
 """Zeros, at least, in the sample that estimates an objective that is out of reach."""
@@ -96,7 +102,7 @@ class EntrywiseObjective:
             If the factors do not fit, or that would take too long; see `is_exact_affordable`.
         """
         if not self.is_exact_affordable:
-            raise ParameterError(self._unaffordable())
+            raise ParameterError(self.zeros.message)
         value, grad = self._pass(self.tensor, matrices(factors, self.tensor.shape), self.n_threads)
         return self.penalty.add_to(value, grad, factors), grad
 
@@ -149,44 +155,13 @@ class EntrywiseObjective:
 
     @cached_property
     def is_exact_affordable(self) -> bool:
-        """False of sparse data with more than 2**28 cells if the loss of a zero is no polynomial in the model.
-
-        Nor can such losses be summed exactly under weights of positions other than 0 and 1.
-        """
-        return self._n_zeros_apart <= _MOST_CELLS
+        """Whether `value_and_grad` can be had: not of very many zeros without a closed form (see `ZeroPolicy`)."""
+        return self.zeros.are_affordable
 
     @property
-    def _n_zeros_apart(self) -> float:
-        """Cells whose loss is evaluated one by one for want of a closed form for zeros."""
-        tensor = self.tensor
-        if self.loss.formula.zero is None and isinstance(tensor, SparseTensor | PartitionedTensor):
-            return tensor.n_counted_cells
-        return 0.0
-
-    @property
-    def zeros_note(self) -> str:
-        """How the zeros of sparse data are evaluated if not by a closed form; else empty."""
-        cells, limit = self._n_zeros_apart, f"(exact evaluations: up to {_MOST_CELLS:,})"
-        if not cells:
-            return ""
-        if self.is_exact_affordable:
-            return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
-        found = f"{cells:.3g} cells" if np.isfinite(cells) else "weighted positions"
-        return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
-
-    def _unaffordable(self) -> str:
-        cells = self._n_zeros_apart
-        found = (
-            f"{cells:,.0f} cells, most of them zeros,"
-            if np.isfinite(cells)
-            else "cells of weighted positions"
-        )
-        return (
-            f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "
-            f"{found} are more than can be summed one by one (at most {_MOST_CELLS:,}, of weight 1 or 0). "
-            'Use solver="auto", which samples them, or evaluate a sample of cells as an ObservedTensor; '
-            "gaussian, poisson, bernoulli-poisson, and beta-divergence with beta 1 or 2, have a closed form."
-        )
+    def zeros(self) -> ZeroPolicy:
+        """How the loss treats the cells that sparse data do not list."""
+        return ZeroPolicy(self.tensor, self.loss)
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
         """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.

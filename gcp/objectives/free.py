@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gcp._typing import Factors, FloatArray
-from gcp.errors import ParameterError
+from gcp.base.errors import ParameterError
+from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
-from gcp.objectives.curvature import GaussNewton
-from gcp.objectives.least_squares import LeastSquares
-from gcp.objectives.row_wise import RowWise
-from gcp.objectives.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
-from gcp.objectives.sampled_rows import SampledRows
+from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.least_squares import LeastSquares
+from gcp.objectives.views.row_wise import RowWise
+from gcp.objectives.views.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
+from gcp.objectives.views.sampled_rows import SampledRows
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp._typing import Array, FloatArray
+from gcp.base.types import Array, FloatArray
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor

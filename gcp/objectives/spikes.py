@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcp._typing import FloatArray
+from gcp.base.types import FloatArray
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _GAP = 100.0
 """Weighted square of a spike, at least, in the sum of those of all smaller entries."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.checks import and_more
-from gcp.errors import DataError, DomainError
-from gcp.kernels import threads
+from gcp.base import threads
+from gcp.base.checks import and_more
+from gcp.base.errors import DataError, DomainError
+from gcp.base.types import Array
 from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 140), (-190, 280), (-290, 290))}
 """Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares

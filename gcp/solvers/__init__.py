@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gcp.errors import ParameterError
+from gcp.base.errors import ParameterError
 from gcp.solvers.adam import Adam
 from gcp.solvers.als import ALS
 from gcp.solvers.auto import Auto
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
-from gcp.solvers.rows import RowNewton
-from gcp.solvers.sampled_rows import SampledRowNewton
+from gcp.solvers.row_newton import RowNewton
+from gcp.solvers.sampled_row_newton import SampledRowNewton
 
 __all__ = [
     "ALS",

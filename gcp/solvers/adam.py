@@ -9,15 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from gcp import checks
-from gcp._typing import Factors, FloatArray
-from gcp.bounds import Bounds
-from gcp.kernels.jit import jit
+from gcp.base import checks
+from gcp.base.types import Factors, FloatArray, State
+from gcp.kernels.shared.jit import jit
 from gcp.objectives.base import Objective
-from gcp.objectives.sampled import Sampled, Sampling
+from gcp.objectives.bounds import Bounds
+from gcp.objectives.views.sampled import Sampled, Sampling
 from gcp.solvers import exact
 from gcp.solvers.base import Callback, IterationState, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal, State
+from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.run import ESTIMATE, Options, Run
 
 

@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from gcp._typing import Factors, FloatArray
-from gcp.bounds import Bounds
-from gcp.errors import ParameterError
+from gcp.base.errors import ParameterError
+from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
-from gcp.objectives.least_squares import LeastSquares
-from gcp.solvers import normal
+from gcp.objectives.bounds import Bounds
+from gcp.objectives.views.least_squares import LeastSquares
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.pieces import normal_equations
 from gcp.solvers.run import Method, Run
 
 _NEARNESS = {"float64": 1e-12, "float32": 1e-5}
@@ -157,16 +157,16 @@ class _Run(Run):
         """
         problem, half = self.problem, 0.5 * self.problem.strength
         self.n_eval += 1
-        grams = normal.all_grams(factors, self.starts)
+        grams = normal_equations.all_grams(factors, self.starts)
         slope = fit = 0.0
         nearness = _NEARNESS[self.dtype.name]
         for group, products in zip(self.groups, self.products, strict=True):
             problem.contract(group, self.modes(factors), products)
-            steepest, fit = normal.update(
+            steepest, fit = normal_equations.update(
                 products, np.array(group), self.free, factors, self.starts, grams, half, nearness
             )
             slope = max(slope, steepest)
-        normal.balance(factors, self.starts, self.free, grams)
+        normal_equations.balance(factors, self.starts, self.free, grams)
         value = problem.norm2 + fit + half * float(np.trace(grams.sum(axis=0)))
         norm = 2.0 * slope / self.unit
         close = not value > _SMALL[self.dtype.name] * problem.norm2

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gcp._typing import Factors
-from gcp.bounds import Bounds
+from gcp.base.types import Factors
 from gcp.objectives.base import Objective
-from gcp.solvers import exact, sampled_rows
+from gcp.objectives.bounds import Bounds
+from gcp.solvers import exact, sampled_row_newton
 from gcp.solvers.adam import Adam
 from gcp.solvers.base import Callback, SolverOutput
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.run import Options
-from gcp.solvers.sampled_rows import SampledRowNewton
+from gcp.solvers.sampled_row_newton import SampledRowNewton
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
-        if sampled_rows.suits(objective):
+        if sampled_row_newton.suits(objective):
             return SampledRowNewton(**vars(self)).solve(objective, start, bounds, callback, journal)
         if not objective.is_exact_affordable:
             return Adam(**vars(self)).solve(objective, start, bounds, callback, journal)

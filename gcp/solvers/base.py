@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from gcp._typing import Factors, FloatArray
-from gcp.bounds import Bounds
+from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
+from gcp.objectives.bounds import Bounds
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gcp._typing import Factors
-from gcp.bounds import Bounds
+from gcp.base.types import Factors
 from gcp.objectives.base import Objective
-from gcp.solvers import als, rows
+from gcp.objectives.bounds import Bounds
+from gcp.solvers import als, row_newton
 from gcp.solvers.base import Callback, SolverOutput
+from gcp.solvers.in_turn import continued, in_turn, joined, seconds_left
 from gcp.solvers.journal import FORGETFUL, Journal
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.plbfgs import PreconditionedLBFGS
-from gcp.solvers.relay import continued, in_turn, joined, seconds_left
 from gcp.solvers.run import Method, Options
 
 _SWEEPS = 40
@@ -53,11 +53,11 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     every: list[tuple[str, Method, int]] = []
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
-    by_rows = rows.suits(objective)
+    by_rows = row_newton.suits(objective)
     if objective.has_curvature:
         every.append(("plbfgs", PreconditionedLBFGS(**vars(options)), _SLOW if by_rows else _ANY))
     if by_rows:
-        every.append(("rows", rows.RowNewton(**vars(options)), _ANY))
+        every.append(("rows", row_newton.RowNewton(**vars(options)), _ANY))
     if by_rows or not objective.has_curvature:
         every.append(("lbfgsb", LBFGSB(**vars(options)), _ANY))
     return every

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gcp._typing import Factors
+from gcp.base.types import Factors, State
 from gcp.solvers.base import SolverOutput
-
-State = dict[str, Any]
-"""Numbers, texts, None and arrays, in lists and dicts with text as keys."""
 
 
 class Journal:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.bounds import Bounds
+from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
+from gcp.objectives.bounds import Bounds
 from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal, State
-from gcp.solvers.reverse import Routine
+from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.pieces.scipy_lbfgsb import Routine
 from gcp.solvers.run import CONVERGED, NEAR, Method, Run
 
 _MARGIN_ITERATIONS = 100

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.bounds import Bounds
+from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
-from gcp.objectives.curvature import GaussNewton
-from gcp.packing import Packing
+from gcp.objectives.bounds import Bounds
+from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.gram import Blocks
-from gcp.solvers.journal import FORGETFUL, Journal, State
-from gcp.solvers.pairs import Pairs
-from gcp.solvers.quadratic import Quadratic
+from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.pieces.bfgs_pairs import Pairs
+from gcp.solvers.pieces.gauss_newton import Blocks
+from gcp.solvers.pieces.packing import Packing
+from gcp.solvers.pieces.quadratic import Quadratic
 from gcp.solvers.run import CONVERGED, NEAR, Method, Run
 
 _FIRST_DAMPING = 0.1

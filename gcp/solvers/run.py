@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from gcp import checks
-from gcp._typing import Array, Factors, FloatArray
-from gcp.bounds import Bounds
-from gcp.errors import FitError
+from gcp.base import checks
+from gcp.base.errors import FitError
+from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Differentiable, Objective
-from gcp.packing import Packing
+from gcp.objectives.bounds import Bounds
 from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
-from gcp.solvers.journal import FORGETFUL, Journal, State
+from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.pieces.packing import Packing
 
 WINDOW = 5
 """Iterations over which the decrease is judged: a single short step is no sign of convergence."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.frames import from_frame
+from gcp.tensors.intake.frames import from_frame
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.partitioned import PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
 
 __all__ = ["DenseTensor", "ObservedTensor", "PartitionedTensor", "SparseTensor", "from_frame"]

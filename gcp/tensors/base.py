@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.formula import Formula
-from gcp.labels import ModeLabels
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.losses.formula import Formula
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.checks import array
-from gcp.errors import DataError
-from gcp.formula import Formula
-from gcp.kernels import contract, slices
-from gcp.kernels import dense as kernel
-from gcp.kernels.layout import Layout
-from gcp.kernels.rows import Group
-from gcp.labels import ModeLabels, check_labels
+from gcp.base.checks import array
+from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels, check_labels
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.dense import contract, dense_pass, slices
+from gcp.kernels.dense.layout import Layout
+from gcp.kernels.listed.row_steps import Group
+from gcp.losses.formula import Formula
 from gcp.tensors.base import Block
 from gcp.tensors.weights import check_weights
 
@@ -152,23 +151,23 @@ class DenseTensor:
 
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at every entry: an array of this tensor's shape."""
-        return kernel.model_values(factors, self.shape)
+        return dense_pass.model_values(factors, self.shape)
 
     def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
         """Matricised tensor times Khatri-Rao product of `y` (of this shape) in every mode."""
-        return kernel.mttkrps(y, factors)
+        return dense_pass.mttkrps(y, factors)
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """Weighted loss and its gradient in every factor and main effect, from one blockwise pass."""
-        return kernel.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads, effects)
+        return dense_pass.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads, effects)
 
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
-        return kernel.loss_mttkrps_and_marginals(
+        return dense_pass.loss_mttkrps_and_marginals(
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
 

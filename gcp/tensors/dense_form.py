@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.errors import DataError
-from gcp.labels import ModeLabels
+from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
 

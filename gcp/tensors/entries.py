@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, FloatArray
-from gcp.checks import and_more, array, items, show
-from gcp.errors import DataError, ParameterError
-from gcp.kernels import ordering, radix, threads
-from gcp.kernels.layout import readable
-from gcp.kernels.listed import Listing
+from gcp.base import threads
+from gcp.base.checks import and_more, array, items, show
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.types import Array, FloatArray
+from gcp.kernels.dense.layout import readable
+from gcp.kernels.listed import ordering, radix
+from gcp.kernels.listed.listed_pass import Listing
 from gcp.tensors.dense import arithmetic
 from gcp.tensors.weights import check_weights
 

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.errors import ParameterError
-from gcp.formula import Formula
-from gcp.kernels import listed, rows
-from gcp.kernels.listed import Listing
-from gcp.labels import ModeLabels
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.listed import listed_pass, row_steps
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.losses.formula import Formula
 from gcp.tensors.base import Block
 from gcp.tensors.dense import arithmetic
 from gcp.tensors.entries import SortedEntries
@@ -107,11 +107,11 @@ class ListedTensor:
 
     def model_values(self, factors: Factors) -> FloatArray:
         """The model at the listed entries."""
-        return listed.model_values(self.listing, factors, (), self.dtype)
+        return listed_pass.model_values(self.listing, factors, (), self.dtype)
 
     def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
         """One number for each listed entry back to every factor."""
-        return listed.mttkrps(self.listing, y, factors, (), self.dtype)[0]
+        return listed_pass.mttkrps(self.listing, y, factors, (), self.dtype)[0]
 
     @property
     def has_marginals(self) -> bool:
@@ -133,10 +133,10 @@ class ListedTensor:
         """Not for listed data."""
         raise ParameterError(_DENSE_ONLY)
 
-    def groups(self, mode: int) -> list[tuple[int, rows.Group]]:
+    def groups(self, mode: int) -> list[tuple[int, row_steps.Group]]:
         """All listed entries in the order of a mode, and the position of the first slice; made at first use."""
         return [(0, self._grouped[mode])]
 
     @cached_property
-    def _grouped(self) -> list[rows.Group]:
-        return [rows.grouped(self.listing, mode) for mode in range(self.ndim)]
+    def _grouped(self) -> list[row_steps.Group]:
+        return [row_steps.grouped(self.listing, mode) for mode in range(self.ndim)]

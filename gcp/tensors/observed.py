@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Factors, FloatArray
-from gcp.errors import DataError
-from gcp.formula import Formula
-from gcp.kernels import listed
-from gcp.labels import ModeLabels, check_labels
+from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels, check_labels
+from gcp.base.types import Factors, FloatArray
+from gcp.kernels.listed import listed_pass
+from gcp.losses.formula import Formula
 from gcp.tensors import dense_form, entries
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
@@ -117,4 +117,6 @@ class ObservedTensor(ListedTensor):
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """Weighted loss and its gradient in every factor and main effect, from one pass over the known entries."""
-        return listed.loss_and_mttkrps(self.listing, formula, factors, self.dtype, n_threads, effects=effects)
+        return listed_pass.loss_and_mttkrps(
+            self.listing, formula, factors, self.dtype, n_threads, effects=effects
+        )

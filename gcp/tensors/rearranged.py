@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.alignment import Alignment, Side, align
-from gcp.labels import ModeLabels
+from gcp.base.alignment import Alignment, Side, align
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listing import Tensor
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 

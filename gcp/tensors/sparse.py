@@ -9,15 +9,16 @@ from functools import cached_property, reduce
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp._typing import Array, Factors, FloatArray
-from gcp.checks import array, items
-from gcp.errors import DataError, ParameterError
-from gcp.formula import Formula
-from gcp.kernels import dense, listed, moments, ordering
-from gcp.kernels.layout import Layout
-from gcp.kernels.listed import Listing
-from gcp.labelled import labelled
-from gcp.labels import ModeLabels, check_labels
+from gcp.base.checks import array, items
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.labels import ModeLabels, check_labels
+from gcp.base.named_arrays import labelled
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.dense import dense_pass
+from gcp.kernels.dense.layout import Layout
+from gcp.kernels.listed import listed_pass, ordering, power_sums
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.losses.formula import Formula
 from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
@@ -283,10 +284,10 @@ class SparseTensor(ListedTensor):
         """
         if formula.zero is None:
             return self._all_cells(formula, factors, n_threads, effects)
-        found = listed.loss_and_mttkrps(
+        found = listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, n_threads, effects=effects, zero=formula.zero
         )
-        return _sum(found, moments.polynomial(formula.zero, factors, effects, self.mode_weights))
+        return _sum(found, power_sums.polynomial(formula.zero, factors, effects, self.mode_weights))
 
     def _all_cells(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors
@@ -294,7 +295,7 @@ class SparseTensor(ListedTensor):
         """The loss of zeros everywhere but at light cells, corrected at the listed entries."""
         rows, layout, zeros = self._zeros
         inside, shifts = ([a[i] for a, i in zip(arrays, rows, strict=False)] for arrays in (factors, effects))
-        value, *parts = dense.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads, shifts)
+        value, *parts = dense_pass.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads, shifts)
         whole: list[list[FloatArray]] = []
         for arrays, part in zip((factors, effects), parts, strict=True):
             whole.append([np.zeros(np.shape(a), self.dtype) for a in arrays])
@@ -302,7 +303,9 @@ class SparseTensor(ListedTensor):
                 g[i] = h
         found = value, whole[0], whole[1]
         for listing in (self.listing, zeros):
-            more = listed.loss_and_mttkrps(listing, formula, factors, self.dtype, n_threads, effects=effects)
+            more = listed_pass.loss_and_mttkrps(
+                listing, formula, factors, self.dtype, n_threads, effects=effects
+            )
             found = _sum(found, more)
         return found
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gcp._typing import Array
-from gcp.alignment import Side, align
-from gcp.checks import and_more
-from gcp.errors import DataError
-from gcp.labelled import Labelled
-from gcp.labels import ModeLabels
+from gcp.base.alignment import Side, align
+from gcp.base.checks import and_more
+from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels
+from gcp.base.named_arrays import Labelled
+from gcp.base.types import Array
 
 LARGEST = 1e100
 

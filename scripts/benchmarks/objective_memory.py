@@ -62,7 +62,7 @@ def measure(case: str, size: int, rank: int, loss_name: str) -> dict[str, float 
     import numpy as np
 
     import gcp
-    from gcp.kernels import threads
+    from gcp.base import threads
 
     rng = np.random.default_rng(0)
     factors = [rng.uniform(0.1, 1.0, (size, rank)) for _ in range(3)]

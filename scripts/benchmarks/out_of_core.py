@@ -25,7 +25,7 @@ import numpy as np
 from kernels import processor
 
 import gcp
-from gcp.sizes import parse_bytes, show_bytes
+from gcp.base.sizes import parse_bytes, show_bytes
 
 LOSS = "poisson"
 PLANTED = 5

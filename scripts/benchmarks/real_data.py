@@ -22,7 +22,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import gcp  # noqa: E402
-from gcp.errors import ConvergenceWarning, DomainError  # noqa: E402
+from gcp.base.errors import ConvergenceWarning, DomainError  # noqa: E402
 
 SOLVERS = ("auto", "lbfgsb")
 LEVEL = 1e-4

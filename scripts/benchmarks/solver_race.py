@@ -30,11 +30,11 @@ import numpy as np
 from kernels import processor  # first: it sets the number of BLAS threads
 
 import gcp
-from gcp.bounds import resolve
-from gcp.kernels import threads
-from gcp.kernels.dense import model_values
+from gcp.base import threads
+from gcp.kernels.dense.dense_pass import model_values
+from gcp.objectives.bounds import resolve
 from gcp.solvers import Auto
-from gcp.start import match_mean, random_factors
+from gcp.solvers.starts.initial import match_mean, random_factors
 
 GAPS = (1e-2, 1e-4, 1e-6)
 SUCCESS = 1e-3

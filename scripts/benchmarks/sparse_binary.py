@@ -86,7 +86,7 @@ def links_of(density):
 
 def run(name, arguments):
     import gcp
-    from gcp.holdout import judge
+    from gcp.analysis.holdout import judge
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)

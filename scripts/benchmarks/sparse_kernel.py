@@ -24,7 +24,7 @@ from _sparse_data import CUBE, counts_of
 from kernels import processor
 
 import gcp
-from gcp.kernels import threads
+from gcp.base import threads
 
 
 def main():

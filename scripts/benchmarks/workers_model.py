@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from gcp.distributed.places import sums_of
+from gcp.tensors.parts.dask.placement import sums_of
 
 NUMBER = 4
 WORKERS = (1, 2, 8, 64, 512)

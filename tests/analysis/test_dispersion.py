@@ -19,7 +19,7 @@ from gcp import (
 )
 from gcp.analysis import anomalies, dispersion_test, information_criteria, leverage, log_likelihood, residuals
 from gcp.analysis.likelihood import saturation
-from gcp.cells import known_cells
+from gcp.objectives.known_cells import known_cells
 
 
 def planted(shape, rank, mean, rng):

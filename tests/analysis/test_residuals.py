@@ -24,7 +24,7 @@ from gcp.analysis import (
     dispersion_test,
     residuals,
 )
-from gcp.cells import known_cells
+from gcp.objectives.known_cells import known_cells
 
 SHAPE = (20, 15, 12)
 
@@ -174,7 +174,7 @@ def test_zeros_of_sparse_data_count(rng, monkeypatch):
     result = truth(x, factors, "bernoulli-odds")
     whole = binary_scores(result, x)
     assert_allclose(binary_scores(result, sparse(x)).auc, whole.auc)
-    monkeypatch.setattr("gcp.cells._ZEROS", 1500)
+    monkeypatch.setattr("gcp.objectives.known_cells._ZEROS", 1500)
     part = binary_scores(result, sparse(x), random_state=3)
     assert part.auc != whole.auc
     assert_allclose(part.auc, whole.auc, atol=0.04)
@@ -287,7 +287,7 @@ def test_zeros_are_not_overlooked(side, rng, monkeypatch):
     factors = [2 * a for a in random_factors(SHAPE, 2, rng, positive=True)]
     x = rng.poisson(full(factors)) * (rng.random(SHAPE) < 0.3).astype(float)
     result = truth(x, factors, "poisson")
-    monkeypatch.setattr("gcp.cells._CHUNK", 500)
+    monkeypatch.setattr("gcp.objectives.known_cells._CHUNK", 500)
     found = anomalies(result, sparse(x), 30, side)
     mu = full(factors)
     low, high = stats.poisson.cdf(x, mu), stats.poisson.sf(x - 1, mu)

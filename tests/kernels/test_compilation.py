@@ -11,7 +11,7 @@ from numba import njit
 from numba.core import event
 
 import gcp
-from gcp.kernels import compilation
+from gcp.kernels.shared import compilation
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from gcp import BernoulliLogit, Gamma, Gaussian, Poisson
-from gcp.formula import Formula
-from gcp.kernels import dense, fused, layout, products, reference
+from gcp.kernels.dense import dense_pass, fused, layout
+from gcp.kernels.shared import products, reference
+from gcp.losses.formula import Formula
 from gcp.tensors.dense import DenseTensor
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
@@ -92,7 +93,7 @@ def test_fused_pass_equals_einsum(shape, rank, memory, dtype, weighted, n_thread
     with pytest.MonkeyPatch.context() as patch:
         if small:  # many tiles, and a thread for a handful of entries
             patch.setattr(fused, "ROW_BYTES", 256)
-            patch.setattr(dense, "THREAD_ENTRIES", 1)
+            patch.setattr(dense_pass, "THREAD_ENTRIES", 1)
         got = DenseTensor(data, entry_weights=weights).loss_and_mttkrps(Poisson().formula, factors, n_threads)
     single = data.dtype in (np.float16, np.float32)
     assert_same(got, brute_force(Poisson(), data, factors, weights), rtol=2e-5 if single else 1e-10)
@@ -118,7 +119,7 @@ def test_linear_maps_are_adjoint(shape, rank, memory, seed):
 @given(shape=shapes, rank=st.integers(1, 4), seed=st.integers(0, 2**31))
 def test_model_values_are_the_sum_of_outer_products(shape, rank, seed):
     factors = random_factors(shape, rank, np.random.default_rng(seed))
-    assert_allclose(dense.model_values(factors, shape), full(factors), rtol=1e-12, atol=1e-12)
+    assert_allclose(dense_pass.model_values(factors, shape), full(factors), rtol=1e-12, atol=1e-12)
 
 
 def test_reference_by_hand():
@@ -314,7 +315,7 @@ def test_positions_of_blocks_lead_back_to_subscripts(memory, rng, monkeypatch):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_same_bits_on_every_run(n_threads, rng, monkeypatch):
-    monkeypatch.setattr(dense, "THREAD_ENTRIES", 100)
+    monkeypatch.setattr(dense_pass, "THREAD_ENTRIES", 100)
     tensor = DenseTensor(rng.normal(size=(20, 21, 22)))
     factors = random_factors((20, 21, 22), 4, rng)
     first, *others = [tensor.loss_and_mttkrps(Gaussian().formula, factors, n_threads) for _ in range(5)]
@@ -384,7 +385,7 @@ def test_marginals_are_the_slice_sums_of_the_weighted_curvature(
     with pytest.MonkeyPatch.context() as patch:
         if small:
             patch.setattr(fused, "ROW_BYTES", 256)
-            patch.setattr(dense, "THREAD_ENTRIES", 1)
+            patch.setattr(dense_pass, "THREAD_ENTRIES", 1)
         tensor = DenseTensor(data, entry_weights=weights)
         value, grads, _, marginals = tensor.loss_mttkrps_and_marginals(formula, factors, n_threads)
     curvature = BernoulliLogit().curvature(data, reference.model_values(factors))

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gcp.kernels.digits import MARGIN, decimal, whole
+from gcp.io.digits import MARGIN, decimal, whole
 
 
 def read(text):

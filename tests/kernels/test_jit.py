@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import gcp
-from gcp.kernels import formulas, fused, jit
-from gcp.solvers import adam, box
+from gcp.kernels.dense import fused
+from gcp.kernels.shared import compiled_formulas, jit
+from gcp.solvers import adam
+from gcp.solvers.pieces import box_quadratic
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of equal counters need fork")
 
@@ -195,7 +197,7 @@ print(own.add(1))
 
 def test_code_imported_before_an_upgrade_is_not_kept_as_that_after_it(tmp_path):
     (tmp_path / "own.py").write_text(
-        "from gcp.kernels.jit import jit\n\n@jit\ndef add(x):\n    return x + 1\n"
+        "from gcp.kernels.shared.jit import jit\n\n@jit\ndef add(x):\n    return x + 1\n"
     )
 
     def printed(*arguments):
@@ -217,15 +219,19 @@ def test_formulas_that_use_numbers_of_another_module_are_not_kept():
     scope = {"settings": scale, "np": np}
     functions = [lambda x, m: settings.SCALE * (x - m), lambda x, m: np.exp(m)]  # noqa: F821
     other, plain = (types.FunctionType(f.__code__, scope) for f in functions)
-    assert formulas.identity([other]) == ""
-    assert formulas.identity([plain]) != ""
+    assert compiled_formulas.identity([other]) == ""
+    assert compiled_formulas.identity([plain]) != ""
 
 
 def test_the_text_of_a_pass_holds_that_of_all_it_calls():
     reached = jit._reached(fused.__name__)
-    assert {"gcp.kernels.products", "gcp.kernels.prefetch", "gcp.kernels.linked"} <= reached
-    assert "gcp.kernels.products" in jit._reached("gcp.kernels.khatri_rao")
-    assert "gcp.solvers.gram" in jit._reached(box.__name__)
+    assert {
+        "gcp.kernels.shared.products",
+        "gcp.kernels.shared.prefetch",
+        "gcp.kernels.shared.linked",
+    } <= reached
+    assert "gcp.kernels.shared.products" in jit._reached("gcp.kernels.shared.khatri_rao")
+    assert "gcp.solvers.pieces.gauss_newton" in jit._reached(box_quadratic.__name__)
     assert "gcp.solvers.exact" not in jit._reached(adam.__name__)
 
 

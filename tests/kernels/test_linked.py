@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 from numba.core.errors import TypingError
 
-from gcp.kernels import linked
+from gcp.kernels.shared import linked
 
 
 @njit

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from gcp import Poisson, custom_loss
-from gcp.kernels import listed, moments, ordering, radix, reference, vector
+from gcp.kernels.listed import listed_pass, ordering, power_sums, radix
+from gcp.kernels.shared import reference, vector
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 shapes = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(tuple)
@@ -25,7 +26,7 @@ def make_listing(shape, rng, share=0.6, x=None, weighted=False, zeros=False):
     order = tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
     subs = subs[np.lexsort([subs[:, n] for n in reversed(order)])]
     at = tuple(subs.T)
-    listing = listed.Listing(
+    listing = listed_pass.Listing(
         shape,
         order,
         np.ascontiguousarray(subs[:, order].astype(np.uint32)),
@@ -75,8 +76,8 @@ def test_pass_equals_einsum(shape, rank, dtype, weighted, zeros, with_effects, n
     zero = (0.7, 0.3) if zeros else (0.0, 0.0)
     loss = Poisson()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listed, "THREAD_ENTRIES", 1)
-        got = listed.loss_and_mttkrps(
+        patch.setattr(listed_pass, "THREAD_ENTRIES", 1)
+        got = listed_pass.loss_and_mttkrps(
             listing, loss.formula, factors, np.dtype(dtype), n_threads, effects=effects, zero=zero
         )
     expected = dense_truth(loss, x, w, z, factors, effects, zero)
@@ -90,7 +91,7 @@ def test_every_loss_over_many_runs(loss, rng):
     x = interior_points(loss, int(np.prod(shape)), rng)[0].reshape(shape)
     listing, x, w, z = make_listing(shape, rng, x=x, weighted=True)
     factors = random_factors(shape, 3, rng, positive=loss.model_domain.low == 0)
-    got = listed.loss_and_mttkrps(listing, loss.formula, factors, np.dtype(float), 2)
+    got = listed_pass.loss_and_mttkrps(listing, loss.formula, factors, np.dtype(float), 2)
     assert_same(got, dense_truth(loss, x, w, z, factors, [], (0.0, 0.0)), rtol=1e-9)
 
 
@@ -106,7 +107,7 @@ def test_formulas_that_do_not_compile_give_the_same(rng):
         lambda x, m: m - x * np.log(m) + gammaln(x + 1), lambda x, m: 1 - x / m, name="by-scipy"
     )
     assert not plain.formula.compiled
-    got = listed.loss_and_mttkrps(
+    got = listed_pass.loss_and_mttkrps(
         listing, plain.formula, factors, np.dtype(float), 2, effects=effects, zero=(0.5, 0.2)
     )
     expected = dense_truth(Poisson(eps=1e-300), x, w, z, factors, effects, (0.5, 0.2))
@@ -119,8 +120,8 @@ def test_nan_under_weight_zero_stays_there(rng):
     hidden = np.where(listing.w == 0, np.nan, listing.x)
     factors = random_factors((6, 5, 4), 2, rng, positive=True)
     one, two = (
-        listed.loss_and_mttkrps(
-            listed.Listing(listing.shape, listing.order, listing.subs, x, listing.w),
+        listed_pass.loss_and_mttkrps(
+            listed_pass.Listing(listing.shape, listing.order, listing.subs, x, listing.w),
             Poisson().formula,
             factors,
             np.dtype(float),
@@ -138,7 +139,7 @@ def test_same_bits_on_every_run_with_the_same_threads(rng):
     factors = random_factors(shape, 5, rng, positive=True)
     for n_threads in (1, 2, 3):
         first, *others = (
-            listed.loss_and_mttkrps(listing, Poisson().formula, factors, np.dtype(float), n_threads)
+            listed_pass.loss_and_mttkrps(listing, Poisson().formula, factors, np.dtype(float), n_threads)
             for _ in range(4)
         )
         for other in others:
@@ -153,12 +154,13 @@ def test_a_slice_with_almost_all_entries_is_shared_too(rng):
     subs = np.argwhere(x)[:, [2, 0, 1]].astype(np.uint32)
     subs[:, 0] = np.where(np.arange(len(subs)) < 5900, 7, subs[:, 0])
     subs = np.unique(subs, axis=0)
-    listing = listed.Listing(shape, (2, 0, 1), np.repeat(subs, 10, axis=0), np.ones(10 * len(subs)))
+    listing = listed_pass.Listing(shape, (2, 0, 1), np.repeat(subs, 10, axis=0), np.ones(10 * len(subs)))
     factors = random_factors(shape, 2, rng, positive=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listed, "THREAD_ENTRIES", 1)
+        patch.setattr(listed_pass, "THREAD_ENTRIES", 1)
         one, three = (
-            listed.loss_and_mttkrps(listing, Poisson().formula, factors, np.dtype(float), n) for n in (1, 3)
+            listed_pass.loss_and_mttkrps(listing, Poisson().formula, factors, np.dtype(float), n)
+            for n in (1, 3)
         )
     assert_same(three, one, rtol=1e-12)
 
@@ -176,10 +178,10 @@ def test_linear_maps_are_adjoint(shape, rank, seed):
     subs = listing.subs[:, np.argsort(listing.order)]
     y = rng.normal(size=len(subs))
     left = y @ moved[tuple(subs.T)]
-    back, _ = listed.mttkrps(listing, y, factors, (), np.dtype(float))
+    back, _ = listed_pass.mttkrps(listing, y, factors, (), np.dtype(float))
     right = sum(np.vdot(d, g) for d, g in zip(direction, back, strict=True))
     assert_allclose(left, right, rtol=1e-9, atol=1e-9)
-    found = listed.model_values(listing, factors, (), np.dtype(float))
+    found = listed_pass.model_values(listing, factors, (), np.dtype(float))
     assert_allclose(found, full(factors)[tuple(subs.T)], rtol=1e-12, atol=1e-12)
 
 
@@ -229,7 +231,7 @@ def test_moments_are_sums_over_all_cells(shape, rank, with_effects, weighted, se
     for n, e in enumerate(effects):
         m = m + e.reshape([-1 if k == n else 1 for k in range(m.ndim)])
     a, b = 0.4, -1.3
-    value, grad, effect_grad = moments.polynomial((a, b), factors, effects, u if weighted else None)
+    value, grad, effect_grad = power_sums.polynomial((a, b), factors, effects, u if weighted else None)
     y = w * (a + 2 * b * m)
     assert_allclose(value, np.sum(w * (a * m + b * m**2)), rtol=1e-9, atol=1e-9)
     for n, (g, truth) in enumerate(zip(grad, reference.mttkrps(y, factors), strict=True)):
@@ -245,7 +247,7 @@ def test_a_slice_of_the_moments_is_a_quadratic_in_its_row(with_effects, rng):
     factors, effects = random_factors(shape, 2, rng), [rng.normal(size=n) for n in shape]
     effects = effects if with_effects else []
     a, b = 0.4, 1.3
-    linear, quadratic, constant = moments.of_rows((a, b), factors, effects, mode)
+    linear, quadratic, constant = power_sums.of_rows((a, b), factors, effects, mode)
     unknowns = np.append(factors[mode][row], effects[mode][row]) if effects else factors[mode][row]
     found = linear @ unknowns + 0.5 * unknowns @ quadratic @ unknowns + constant
     m = full(factors)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcp.kernels import ordering, radix
+from gcp.kernels.listed import ordering, radix
 
 
 @settings(max_examples=60, deadline=None)

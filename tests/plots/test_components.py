@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import gcp
-from gcp.plots import plot_components
-from gcp.plots.axis import ModeAxis
-from gcp.plots.components import _apart
+from gcp.analysis.plots import plot_components
+from gcp.analysis.plots.axis import ModeAxis
+from gcp.analysis.plots.components import _apart
 
 pytest.importorskip("matplotlib")
 
@@ -200,7 +200,7 @@ def test_no_global_state():
         "settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}; "
         "before = settings(); "
         "result = gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss='poisson', random_state=0); "
-        "gcp.plots.plot_components(result).canvas.draw(); "
+        "gcp.analysis.plots.plot_components(result).canvas.draw(); "
         "assert settings() == before and 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -5,8 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import gcp
-from gcp import plots
-from gcp.analysis import binary_scores, calibration, slice_deviance, start_stability
+from gcp.analysis import binary_scores, calibration, plots, slice_deviance, start_stability
 
 
 @pytest.fixture(scope="module")

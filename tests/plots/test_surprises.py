@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import NegativeBinomial, ParameterError, SparseTensor, fit_gcp
 from gcp.analysis import anomalies, start_stability
+from gcp.analysis.plots import plot_convergence, plot_observed, plot_similarity, plot_surprises
 from gcp.cli import main
-from gcp.plots import plot_convergence, plot_observed, plot_similarity, plot_surprises
 
 
 @pytest.fixture(scope="module")

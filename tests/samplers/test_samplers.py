@@ -21,9 +21,9 @@ from gcp import (
     PoissonLog,
     SparseTensor,
 )
-from gcp.kernels import reference
-from gcp.samplers import Batch, available_samplers, cells, sampler_for, uniform
-from gcp.samplers.base import Entries
+from gcp.kernels.shared import reference
+from gcp.tensors.samplers import Batch, available_samplers, random_cells, sampler_for, uniform
+from gcp.tensors.samplers.base import SampledEntries
 
 LOSSES = [Gaussian(), NegativeBinomial(r=2.5), BernoulliOdds(), PoissonLog()]
 SHAPE = (2, 3, 2)
@@ -89,7 +89,7 @@ def check_expectation(draw, dense, weights, loss, rng):
     factors = random_factors(dense.shape, RANK, rng, positive=True)
     found = all_batches(draw)
     # The mean of sums over batches is the sum over all their entries, each with its share of the weight.
-    parts = [Entries(b.listing.subs, b.listing.x, b.listing.w / len(found)) for b in found]
+    parts = [SampledEntries(b.listing.subs, b.listing.x, b.listing.w / len(found)) for b in found]
     listing = found[0].listing
     mean = Batch.of(listing.shape, listing.order, found[0].dtype, parts)
     mean_value, mean_grad, _ = mean.loss_and_mttkrps(loss.formula, factors)
@@ -144,9 +144,9 @@ KINDS = ["plain", "weights", "missing", "masks", "products", "everything"]
 def test_the_expectation_of_a_batch_of_sparse_data(name, kind, loss, rng, monkeypatch):
     if name == "stratified by rejection":
         name = "stratified"
-        monkeypatch.setattr(cells, "_SMALL", 0)
-        monkeypatch.setattr(cells, "_LEAST_RATE", 0.0)
-        monkeypatch.setattr(cells, "accepted", accepted)
+        monkeypatch.setattr(random_cells, "_SMALL", 0)
+        monkeypatch.setattr(random_cells, "_LEAST_RATE", 0.0)
+        monkeypatch.setattr(random_cells, "accepted", accepted)
     tensor, x, w = sparse_case(kind, loss, rng)
     sampler = sampler_for(tensor, name)
     n = 1 if name == "uniform" else 2  # that is one of each kind
@@ -198,7 +198,7 @@ def test_rejection_keeps_the_first_wanted_ones_in_their_order(rng):
         drawn.append(rng.integers(4, size=(n, 2)))
         return drawn[-1]
 
-    found = cells.accepted(1000, draw, lambda subs: subs[:, 0] != 3, 0.75)
+    found = random_cells.accepted(1000, draw, lambda subs: subs[:, 0] != 3, 0.75)
     every = np.concatenate(drawn)
     assert np.array_equal(found, every[every[:, 0] != 3][:1000])
 
@@ -220,7 +220,7 @@ def test_every_cell_is_reached(name, rng):
 
 @pytest.mark.parametrize("name", ["stratified", "semi-stratified"])
 def test_rejection_reaches_all_zeros_and_no_listed_cell(name, rng, monkeypatch):
-    monkeypatch.setattr(cells, "_SMALL", 0)
+    monkeypatch.setattr(random_cells, "_SMALL", 0)
     x = (rng.random((3, 4, 5)) < 0.3).astype(int)
     tensor = SparseTensor(np.argwhere(x), x[x != 0], x.shape)
     listing = sampler_for(tensor, name).draw(4000, rng).listing
@@ -237,7 +237,7 @@ def test_rejection_reaches_all_zeros_and_no_listed_cell(name, rng, monkeypatch):
 def test_positions_are_as_likely_as_their_weights(rng):
     """With seeds that are fixed, counts within five standard deviations."""
     weights = [np.array([0.0, 1.0, 2.5, 0.0]), np.array([1.0, 1.0, 0.0])]
-    subs = cells.Cells((4, 3), (1, 0), weights).draw(40_000, rng)
+    subs = random_cells.RandomCells((4, 3), (1, 0), weights).draw(40_000, rng)
     assert set(subs[:, 0].tolist()) == {0, 1}
     found = np.bincount(subs[:, 1], minlength=4)
     p = weights[0] / 3.5

@@ -20,11 +20,10 @@ from gcp import (
     fit_gcp,
     get_loss,
 )
-from gcp.bounds import resolve
-from gcp.domain import REAL
-from gcp.objectives import entrywise
+from gcp.base.interval import REAL
+from gcp.objectives.bounds import resolve
 from gcp.objectives.free import FreeFactors
-from gcp.objectives.sampled import Sampling
+from gcp.objectives.views.sampled import Sampling
 
 QUICK = {"epoch_iters": 100, "polish": False}
 
@@ -44,7 +43,7 @@ def planted(rng, shape=(25, 20, 15), rank=2, mean=0.3):
 @pytest.fixture
 def out_of_reach(monkeypatch):
     """As if small sparse tensors had too many cells."""
-    monkeypatch.setattr(entrywise, "_MOST_CELLS", 100)
+    monkeypatch.setattr("gcp.objectives.zero_policy._MOST_CELLS", 100)
 
 
 # --- the method --------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from helpers import falls, full, match_score, random_factors
 from numpy.testing import assert_allclose
 
 from gcp import ALS, LBFGSB, DenseTensor, ParameterError, build_objective, fit_gcp
-from gcp.bounds import resolve
+from gcp.objectives.bounds import resolve
 from gcp.objectives.free import FreeFactors
-from gcp.solvers import normal
 from gcp.solvers.als import suits
+from gcp.solvers.pieces import normal_equations
 
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -89,10 +89,10 @@ def test_an_update_minimises_over_each_mode_in_turn(rng):
     data, factors = rng.normal(size=shape), random_factors(shape, rank, rng)
     starts = np.cumsum([0, *shape])
     side_by_side = np.ascontiguousarray(np.concatenate(factors).T)
-    grams = normal.all_grams(side_by_side, starts)
+    grams = normal_equations.all_grams(side_by_side, starts)
     products = by_einsum(data, (1, 2), factors)
     group, free = np.array([1, 2]), np.ones(3, bool)
-    _, fit = normal.update(products, group, free, side_by_side, starts, grams, ridge, 0.0)
+    _, fit = normal_equations.update(products, group, free, side_by_side, starts, grams, ridge, 0.0)
     for mode, others in ((1, (0, 2)), (2, (0, 1))):
         m = np.moveaxis(data, mode, 0).reshape(shape[mode], -1)
         k = khatri_rao(factors, others)
@@ -112,8 +112,8 @@ def test_balancing_changes_norms_and_no_model(rng):
     factors[1][:, 2] = 0.0
     starts = np.array([0, 4, 7, 12])
     side_by_side = np.ascontiguousarray(np.concatenate(factors).T)
-    grams = normal.all_grams(side_by_side, starts)
-    normal.balance(side_by_side, starts, np.array([True, True, False]), grams)
+    grams = normal_equations.all_grams(side_by_side, starts)
+    normal_equations.balance(side_by_side, starts, np.array([True, True, False]), grams)
     balanced = [side_by_side[:, a:b].T for a, b in pairwise(starts)]
     assert_allclose(full(balanced), full(factors), rtol=1e-12)
     assert np.array_equal(balanced[2], factors[2])

@@ -6,9 +6,9 @@ from helpers import full, random_factors
 from numpy.testing import assert_allclose
 
 from gcp import LBFGSB, FitError, ParameterError, PreconditionedLBFGS, build_objective, fit_gcp, simulate
-from gcp.bounds import Bounds, resolve
-from gcp.domain import REAL
-from gcp.objectives.curvature import GaussNewton
+from gcp.base.interval import REAL
+from gcp.objectives.bounds import Bounds, resolve
+from gcp.objectives.views.curvature import GaussNewton
 
 pytestmark = pytest.mark.parametrize("method", [LBFGSB, PreconditionedLBFGS])
 

@@ -17,12 +17,12 @@ from gcp import (
     fit_gcp,
     simulate,
 )
-from gcp.objectives.curvature import GaussNewton
 from gcp.objectives.free import FreeFactors
-from gcp.packing import Packing
-from gcp.solvers.gram import Blocks
-from gcp.solvers.pairs import Pairs
-from gcp.solvers.quadratic import Quadratic
+from gcp.objectives.views.curvature import GaussNewton
+from gcp.solvers.pieces.bfgs_pairs import Pairs
+from gcp.solvers.pieces.gauss_newton import Blocks
+from gcp.solvers.pieces.packing import Packing
+from gcp.solvers.pieces.quadratic import Quadratic
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
 SHAPE = (5, 4, 3)

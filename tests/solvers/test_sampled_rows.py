@@ -16,7 +16,7 @@ from gcp import (
     get_loss,
 )
 from gcp.objectives import entrywise
-from gcp.samplers import Controlled
+from gcp.tensors.samplers import Controlled
 
 SHAPE = (12, 9, 7)
 
@@ -24,7 +24,7 @@ SHAPE = (12, 9, 7)
 @pytest.fixture
 def out_of_reach(monkeypatch):
     """As if small sparse tensors had too many cells."""
-    monkeypatch.setattr(entrywise, "_MOST_CELLS", 100)
+    monkeypatch.setattr("gcp.objectives.zero_policy._MOST_CELLS", 100)
 
 
 def sparse(x, **options):
@@ -209,7 +209,7 @@ def test_failed_sweeps_take_more_zeros(rng):
 
             return replace(whole, draw=draw)
 
-    from gcp.bounds import resolve
+    from gcp.objectives.bounds import resolve
 
     start = [0.4 * a for a in random_factors(x.shape, 2, rng, positive=True)]
     bounds = resolve(None, [a.shape for a in start], objective.loss.model_domain, "bernoulli-odds")

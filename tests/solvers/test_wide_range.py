@@ -15,9 +15,9 @@ from gcp import (
     build_objective,
     fit_gcp,
 )
-from gcp.bounds import Bounds
-from gcp.kernels import slices
-from gcp.start import random_factors
+from gcp.kernels.dense import slices
+from gcp.objectives.bounds import Bounds
+from gcp.solvers.starts.initial import random_factors
 
 SHAPE = (7, 6, 5)
 LOSSES = (Poisson(), NegativeBinomial(r=2.0), Gamma(), Rayleigh())

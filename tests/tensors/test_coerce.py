@@ -6,15 +6,15 @@ import tensorly as tl
 import xarray as xr
 
 from gcp import ObservedTensor, SparseTensor, get_loss
-from gcp.errors import DataError, GcpError
-from gcp.labels import ModeLabels
+from gcp.base.errors import DataError, GcpError
+from gcp.base.labels import ModeLabels
 from gcp.objectives import build_objective
-from gcp.tensors.coerce import as_tensor
 from gcp.tensors.dense import DenseTensor
-from gcp.tensors.frames import from_frame
-from gcp.tensors.partitioned import PartitionedTensor
-from gcp.tensors.sources import source_of
-from gcp.tensors.streamed import streamed
+from gcp.tensors.intake.coerce import as_tensor
+from gcp.tensors.intake.frames import from_frame
+from gcp.tensors.parts.partitioned import PartitionedTensor
+from gcp.tensors.parts.sources import source_of
+from gcp.tensors.parts.streamed import streamed
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -410,7 +410,7 @@ def test_no_library_is_imported_for_arrays():
     import sys
 
     code = (
-        "import sys; import gcp.io, gcp.datasets; from gcp.tensors.coerce import as_tensor; "
+        "import sys; import gcp.io, gcp.datasets; from gcp.tensors.intake.coerce import as_tensor; "
         "as_tensor([1.0]); gcp.datasets.load_titanic(); "
         "print([m for m in ('pandas', 'xarray', 'pyarrow') if m in sys.modules])"
     )

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcp.errors import DataError, ParameterError
-from gcp.labels import ModeLabels
-from gcp.tensors.frames import from_frame
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.tensors.intake.frames import from_frame
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, build_objective
-from gcp.errors import DataError, ParameterError
+from gcp.base.errors import DataError, ParameterError
 
 KINDS = [SparseTensor, ObservedTensor]
 SUBS = np.array([[2, 0, 1], [0, 1, 1], [0, 0, 3]])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gcp import DenseTensor, ObservedTensor, SparseTensor, fit_gcp, from_frame
-from gcp.errors import DataError, ParameterError
-from gcp.tensors.listing import tensor_from_listing
+from gcp.base.errors import DataError, ParameterError
+from gcp.tensors.kinds import tensor_from_listing
 
 
 def listing(n, shape, **options):

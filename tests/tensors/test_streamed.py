@@ -19,9 +19,9 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import DataError, DenseTensor, PartitionedTensor, build_objective, fit_gcp, read_tensor
 from gcp.io import array_source
-from gcp.tensors import streamed
-from gcp.tensors.coerce import as_tensor
-from gcp.tensors.sources import ArraySource, Converted, FileSource, Source, source_of
+from gcp.tensors.intake.coerce import as_tensor
+from gcp.tensors.parts import streamed
+from gcp.tensors.parts.sources import ArraySource, Converted, FileSource, Source, source_of
 
 SHAPE = (13, 9, 7)
 MEMORY = 60_000

@@ -1,0 +1,117 @@
+"""From parameters to what scaling does not change: weights and columns of unit norm, their variances and biases."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gcp.analysis.fixed_scale import FixedScale
+from gcp.analysis.information import ParameterLayout
+from gcp.base.types import Array, FloatArray
+
+
+class Estimate(NamedTuple):
+    """Parameters, their covariance, and the bias that curvature gives them; None where none is taken off."""
+
+    theta: FloatArray
+    covariance: FloatArray
+    biases: FloatArray | None
+
+
+class Column(NamedTuple):
+    """A component's column in a mode, of unit norm.
+
+    Attributes
+    ----------
+    unit, error, bias : ndarray, shape (I_n,)
+    log_gradient : ndarray, shape (I_n,)
+        Of the logarithm of its norm in its entries.
+    log_bias : float
+        Of that logarithm.
+    """
+
+    unit: FloatArray
+    error: FloatArray
+    bias: FloatArray
+    log_gradient: FloatArray
+    log_bias: float
+
+
+class Component(NamedTuple):
+    """A component: its weight, the weight's standard error and bias, and its columns."""
+
+    weight: float
+    error: float
+    bias: float
+    columns: list[Column]
+
+
+def component(layout: ParameterLayout, estimate: Estimate, r: int) -> Component | None:
+    """Weight and columns of a component by the delta method, to second order for the biases; None if it is off."""
+    theta, covariance = estimate.theta, estimate.covariance
+    biases = np.zeros(len(theta)) if estimate.biases is None else estimate.biases
+    places = [layout.columns(n, r) for n in range(len(layout.shape))]
+    if any(not theta[at].any() for at in places):
+        return None
+    columns = [_column(theta[at], covariance[np.ix_(at, at)], biases[at]) for at in places]
+    gradient = np.zeros(len(theta))
+    for at, column in zip(places, columns, strict=True):
+        gradient[at] += column.log_gradient
+    weight = float(np.prod([np.linalg.norm(theta[at]) for at in places]))
+    variance = float(np.maximum(gradient @ covariance @ gradient, 0.0))
+    bias = sum(column.log_bias for column in columns) + variance / 2
+    return Component(weight, weight * float(np.sqrt(variance)), weight * bias, columns)
+
+
+def _column(theta: FloatArray, covariance: FloatArray, biases: FloatArray) -> Column:
+    """Of its entries, their covariance and biases."""
+    norm = float(np.linalg.norm(theta))
+    unit, own = theta / norm, covariance / norm**2
+    turn = np.eye(len(unit)) - np.outer(unit, unit)
+    turned = turn @ own
+    variance = np.sum(turned * turn, axis=1)
+    away, along = float(np.trace(turned)), float(unit @ own @ unit)
+    shift = biases / norm
+    return Column(
+        unit,
+        np.sqrt(np.maximum(variance, 0.0)),
+        turn @ shift - turned @ unit - away / 2 * unit,
+        unit / norm,
+        float(unit @ shift) + (away - along) / 2,
+    )
+
+
+def confusion(components: list[Component | None]) -> FloatArray:
+    """Variance of each component's columns in what sets them apart from the nearest other's; shape (R, modes).
+
+    The part of a column that is orthogonal to another one looks larger than it is by the columns' errors, and what
+    only it tells apart looks that much surer.
+    """
+    found = [(r, each) for r, each in enumerate(components) if each is not None]
+    total = np.zeros((len(components), max((len(each.columns) for _, each in found), default=0)))
+    for r, one in found:
+        for n, column in enumerate(one.columns):
+            own = float(np.sum(column.error**2))
+            total[r, n] = own
+            for s, other in found:
+                if s != r:
+                    theirs = float(np.sum(other.columns[n].error ** 2))
+                    apart = 1 - float(column.unit @ other.columns[n].unit) ** 2
+                    total[r, n] = max(total[r, n], (own + theirs) / max(apart, 1e-12))
+    return total
+
+
+def determined(
+    layout: ParameterLayout, section: FixedScale, theta: FloatArray, r: int
+) -> tuple[bool, list[Array]]:
+    """Whether all models of equal entries have the same weight of a component, and entries of its columns."""
+    gradient, entries = np.zeros(len(theta)), []
+    for n in range(len(layout.shape)):
+        at = layout.columns(n, r)
+        square = float(theta[at] @ theta[at])
+        if square == 0:
+            return False, [np.zeros(size, bool) for size in layout.shape]
+        gradient[at] += theta[at] / square
+        entries.append(section.determines(at, np.eye(len(at)) - np.outer(theta[at], theta[at]) / square))
+    return bool(section.determines(np.arange(len(theta)), gradient[None])[0]), entries

@@ -1,0 +1,195 @@
+"""Cells that a fit does not see, to judge it by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp.analysis.ranking import curves
+from gcp.base import checks
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.interval import BINARY
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.known_cells import matched
+from gcp.result import FitResult
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.samplers.random_cells import Zeros
+from gcp.tensors.sparse import SparseTensor
+
+
+class Split(NamedTuple):
+    """A tensor in two parts.
+
+    Attributes
+    ----------
+    train : DenseTensor, ObservedTensor or SparseTensor
+        Of the kind of the data; held-out cells are missing. Of a `SparseTensor`, the listed entries that stay have
+        larger entry weights, in place of those that were held out.
+    test : ObservedTensor
+        The held-out cells. Their weights make its sums estimates of those over all known cells of the data.
+    """
+
+    train: DenseTensor | ObservedTensor | SparseTensor
+    test: ObservedTensor
+
+
+def hold_out(
+    data: Any,
+    fraction: float,
+    random_state: int | np.random.Generator | None = None,
+    *,
+    mask: Any = None,
+    entry_weights: Any = None,
+    keep: float = 0.0,
+) -> Split:
+    """Hold out a random part of the known cells.
+
+    Parameters
+    ----------
+    data : as for `fit_gcp`
+        Of dense data and an `ObservedTensor`, known cells are held out one by one, all with the same probability. Of
+        a `SparseTensor`, that share of the listed entries (one at least), and as many zeros (at most the same share
+        of them): zeros are so many that few of them say what all would. So the training part loses a larger share of
+        its listed entries than of its zeros; those that stay are weighted by 1 / (1 - fraction), times the share of
+        the zeros that stay, and what is fitted expects as much as the data have.
+    fraction : float
+        Between 0 and 1.
+    random_state : int, numpy.random.Generator or None
+    mask, entry_weights
+        As for `fit_gcp`; the parts have them.
+    keep : float
+        Least share of the known cells of every position of every mode that is not held out; from 0 to less than 1.
+        Not for a `SparseTensor`, of which nearly all zeros stay.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ParameterError
+        A fraction out of range, or that leaves nothing in one of the parts.
+    """
+    fraction = checks.real("The held-out fraction", fraction, above=0, below=1)
+    keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state)
+    tensor = in_one_piece(data, mask, entry_weights)
+    try:
+        if isinstance(tensor, DenseTensor):
+            return _of_dense(tensor, fraction, keep, rng)
+        if isinstance(tensor, SparseTensor):
+            return _of_sparse(tensor, fraction, rng)
+        return _of_observed(tensor, fraction, keep, rng)
+    except DataError as error:
+        raise ParameterError(f"The held-out fraction {fraction:g} leaves one part empty: {error}") from None
+
+
+def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
+    weights = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
+    held = (rng.random(tensor.shape) < fraction) & (weights != 0)
+    if keep:
+        known = weights != 0
+        held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
+    train = in_one_piece(tensor, mask=~held)
+    own = weights[held].astype(float) / fraction
+    assert isinstance(train, DenseTensor)
+    test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, own, tensor.labels)
+    return Split(train, test)
+
+
+def _of_observed(tensor: ObservedTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
+    held = rng.random(len(tensor.values)) < fraction
+    if keep:
+        held = _spared(tensor.subs, held, tensor.shape, keep, rng)
+    train = ObservedTensor.of(tensor.entries.select(~held), tensor.labels)
+    test = tensor.entries.select(held)
+    weights = np.ones(len(test.values)) if test.weights is None else test.weights
+    return Split(train, ObservedTensor.of(replace(test, weights=weights / fraction), tensor.labels))
+
+
+def _spared(subs: Array, held: Array, shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> Array:
+    """Held-out cells, fewer where a position would lose too many; which of them stay is random."""
+    held = held.copy()
+    for n, size in enumerate(shape):
+        most = np.floor((1 - keep) * np.bincount(subs[:, n], minlength=size)).astype(int)
+        cells = rng.permutation(np.flatnonzero(held))
+        cells = cells[np.argsort(subs[cells, n], kind="stable")]
+        rows = subs[cells, n]
+        place = np.arange(len(cells)) - np.searchsorted(rows, rows)  # within the position
+        held[cells[place >= most[rows]]] = False
+    return held
+
+
+def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) -> Split:
+    n = len(tensor.values)
+    p = min(max(round(fraction * n), 1), n - 1)
+    if p < 1:
+        raise DataError(f"of {n} listed entries, each part needs one.")
+    chosen = np.zeros(n, bool)
+    chosen[rng.permutation(n)[:p]] = True
+    zeros = Zeros(tensor)
+    q = min(p, int(fraction * zeros.count))
+    drawn, stands_for = zeros.draw(q, rng) if q else (tensor.listing.subs[:0], np.empty(0))
+    subs, place = np.unique(drawn, axis=0, return_inverse=True)
+    subs = subs[:, np.argsort(tensor.listing.order)]
+    weights = np.ones(n) if tensor.entry_weights is None else tensor.entry_weights
+    own = weights[chosen] * _positions_weight(tensor, tensor.subs[chosen]) * (n / p)
+    of_zeros = np.bincount(place.reshape(-1), stands_for, minlength=len(subs))
+    # Weights of listed entries beside those of zeros: the shares that stay differ.
+    left = 1.0 if not q else 1 - float(_positions_weight(tensor, subs).sum()) / zeros.weight
+    missing = np.concatenate([tensor.subs[chosen], subs.astype(tensor.subs.dtype)])
+    train = tensor.without(missing, times=left * n / (n - p))
+    values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])
+    both = np.concatenate([own, of_zeros])
+    return Split(train, ObservedTensor(missing, values, tensor.shape, both, tensor.labels))
+
+
+def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
+    total = np.ones(len(subs))
+    for mode, weights in enumerate(tensor.mode_weights or ()):
+        total *= weights[subs[:, mode]]
+    return total
+
+
+class HeldOut(NamedTuple):
+    """How a model does on held-out cells, as estimates for all known cells of the data.
+
+    Attributes
+    ----------
+    cells : int
+        Number of held-out cells.
+    mean_loss : float
+        Weighted mean of the loss.
+    deviance_explained : float
+        See `FitResult.deviance_explained`; 0 is the best constant on the same cells.
+    rmse : float
+        Root of the weighted mean of the squared difference between the data and their expectation under the model.
+    auc : float or None
+        Probability that the model puts a cell with a 1 above one with a 0; None of data that are not 0 and 1, or of
+        one kind only.
+    """
+
+    cells: int
+    mean_loss: float
+    deviance_explained: float
+    rmse: float
+    auc: float | None
+
+
+def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
+    """Evaluate a fitted model on cells that it has not seen."""
+    model = matched(result, test).model_values(test.subs)
+    x = test.values.astype(float)
+    weights = np.ones(len(x)) if test.entry_weights is None else test.entry_weights
+    error = x - result.loss.mean(model)
+    is_binary = result.loss.data_domain == BINARY and 0 < weights @ x < weights.sum()
+    return HeldOut(
+        len(x),
+        -result.score(test),
+        result.deviance_explained(test),
+        float(np.sqrt(np.average(error**2, weights=weights))),
+        curves(x, model, weights).auc if is_binary else None,
+    )

@@ -1,0 +1,199 @@
+"""What was fitted, its components and their labels, and how to fit it again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from gcp.analysis.plots.axis import ModeAxis
+from gcp.analysis.plots.components import plot_components
+from gcp.analysis.report.page import code, pairs, paragraph, picture, table
+from gcp.base.types import Array, FloatArray
+from gcp.losses.custom import CustomLoss
+from gcp.objectives.model import unknown_in_words
+from gcp.result import FitResult
+from gcp.tensors.sparse import SparseTensor
+
+_TOP = 5
+_MOST_DRAWN = 12
+"""Components in the picture; all are in the table."""
+
+
+def number(value: float) -> str:
+    """Four digits, thousands separated."""
+    if 1e4 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def in_words(result: FitResult, tensor: Any) -> str:
+    """One paragraph about data and model."""
+    sizes = " x ".join(
+        f"{size:,} {name}" for size, name in zip(result.shape, result.labels.names, strict=True)
+    )
+    cells, n = float(np.prod(result.shape, dtype=float)), tensor.n_known
+    known = "all cells are known" if n == cells else f"{n:,.0f} of {cells:,.0f} cells are known"
+    if isinstance(tensor, SparseTensor):
+        known += f", {len(tensor.values):,} are listed, the others are 0"
+    components = "1 component" if result.rank == 1 else f"{result.rank} components"
+    beside = " beside an intercept and main effects" if result.main_effects else ""
+    share = result.training_deviance_explained
+    explained = f"The model explains {share:.1%} of the deviance of the best constant."
+    if share != share:
+        explained = "The data are constant, and the best constant leaves nothing to explain."
+    unknown = f" {text}" if (text := unknown_in_words(result)) else ""
+    return (
+        f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
+        f"{explained}{unknown}"
+    )
+
+
+def components(result: FitResult) -> str:
+    """A picture of the heaviest components, and a table of the largest entries of all."""
+    if result.rank == 0:
+        return paragraph("None: main effects alone.")
+    drawn = list(range(min(result.rank, _MOST_DRAWN)))
+    figure = plot_components(result, components=drawn)
+    caption = (
+        "A row for each component, a column for each mode; columns of a factor have norm 1, and a component's "
+        "contribution to a cell is its weight times the product of its entries."
+    )
+    if len(drawn) < result.rank:
+        caption += f" The heaviest {len(drawn)} of {result.rank}."
+    shown = picture(figure, f"Factors of {len(drawn)} components by mode", caption)
+    header = ["component", "weight", *result.labels.names]
+    rows = [
+        [
+            str(r),
+            number(float(result.weights[r])),
+            *(largest(result, n, a[:, r]) for n, a in enumerate(result.factors)),
+        ]
+        for r in range(result.rank)
+    ]
+    note = paragraph(
+        "The largest entries of each component in each mode, by their size; of a mode without names, where it peaks.",
+        "note",
+    )
+    return shown + "<h3>Largest entries</h3>" + note + table(header, rows, (0, 1)) + _fitted(result)
+
+
+def _fitted(result: FitResult) -> str:
+    """Where bounds other than 0 hold: what the solver left of the factors, to which they apply."""
+    if not any(np.any(np.isfinite(sides) & (sides != 0)) for sides in result.row_bounds):
+        return ""
+    rows = []
+    for name, a, (low, high) in zip(
+        result.labels.names, result.fitted_factors, result.row_bounds, strict=True
+    ):
+        between = f"{number(float(low.min()))} to {number(float(high.max()))}"
+        rows.append([name, between, f"{number(float(a.min()))} to {number(float(a.max()))}"])
+    note = paragraph(
+        "Bounds hold for the factors as the solver left them (fitted_factors), not for columns of norm 1.",
+        "note",
+    )
+    return "<h3>Fitted factors within their bounds</h3>" + note + table(["mode", "bounds", "entries"], rows)
+
+
+def main_effects(result: FitResult) -> str:
+    """The intercept, and of each mode the largest and smallest effects."""
+    rows = []
+    for name, vector in result.main_effects.items():
+        n = result.labels.number(name)
+        order = np.argsort(vector, kind="stable")
+        count = min(_TOP, max(1, len(vector) // 2))
+        high, low = (_named(result, n, at, vector) for at in (order[::-1][:count], order[:count]))
+        rows.append([name, number(float(np.std(vector))), high, low])
+    return (
+        pairs([("intercept", number(result.intercept))])
+        + paragraph(
+            "An effect is added to the model at every cell of its position; those of a mode have mean 0."
+        )
+        + table(["mode", "standard deviation", "largest", "smallest"], rows, (1,))
+    )
+
+
+def largest(result: FitResult, mode: int, column: FloatArray) -> str:
+    """The largest entries of a column of a factor, with their labels."""
+    axis = ModeAxis.of(result.labels, mode, len(column))
+    order = np.argsort(-np.abs(column), kind="stable")
+    order = order[np.abs(column[order]) > 0]
+    if axis.names is None:
+        order = order[:1]
+    return _named(result, mode, order[:_TOP], column)
+
+
+def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
+    labels = result.labels.values(mode, len(values))
+    return ", ".join(f"{labels[k]} ({values[k]:.2g})" for k in at)
+
+
+def settings(result: FitResult) -> str:
+    """Everything that decided the fit, and the call that repeats it."""
+    told = {name: value for name, value in result.settings.items() if name != "versions"}
+    versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
+    text = "This call, on the same data and with the same versions, repeats the fit."
+    if unsaid := _unsaid(result):
+        text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
+    return (
+        paragraph(text)
+        + code(_call(result))
+        + pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")])
+        + "<h3>All settings</h3>"
+        + code(json.dumps(told, indent=1, default=str))
+    )
+
+
+def _unsaid(result: FitResult) -> list[str]:
+    """Arguments of which the settings hold a description alone."""
+    own = result.settings
+    found = ["the custom loss"] if isinstance(result.loss, CustomLoss) else []
+    if own["init"] not in ("random", "svd"):
+        found.append("the model that it began from")
+    if "array" in str(own["bounds"]):
+        found.append("the arrays of bounds")
+    if own["max_seconds"] is not None:
+        found.append("a machine as fast (max_seconds)")
+    return found
+
+
+def _call(result: FitResult) -> str:
+    """`fit_gcp` with the arguments that are not at their defaults."""
+    own = result.settings
+    given = [f"    data,\n    {result.rank},\n    loss={_loss_text(result)},"]
+    plain: dict[str, Any] = {
+        "init": "random",
+        "bounds": None,
+        "fixed_modes": [],
+        "tied_modes": [],
+        "main_effects": [],
+    }
+    zero = {"weight_reg": 0.0, "dirichlet_reg": 0.0, "n_starts": 1, "max_seconds": None}
+    for name, default in (plain | zero).items():
+        if own.get(name, default) != default:
+            value = own[name]
+            is_described = name == "init" and value not in ("random", "svd")
+            given.append(f"    {name}=..., # {value}" if is_described else f"    {name}={value!r},")
+    if any(np.atleast_1d(list(own["l2_reg"].values()) if isinstance(own["l2_reg"], dict) else own["l2_reg"])):
+        given.append(f"    l2_reg={own['l2_reg']!r},")
+    solver: dict[str, Any] = {
+        name: value for name, value in own["solver"].items() if name not in ("name", "method")
+    }
+    texts = ", ".join(f"{name}={value!r}" for name, value in solver.items())
+    if own["solver"]["name"] != "Auto":
+        given.append(f"    solver=gcp.{own['solver']['name']}({texts}),")
+    else:
+        given += [f"    {name}={solver[name]!r}," for name in ("n_iter_max", "tol")]
+    given.append(f"    random_state={own['seed']},\n    n_threads={own['n_threads']},")
+    return "result = gcp.fit_gcp(\n" + "\n".join(given) + "\n)"
+
+
+def _loss_text(result: FitResult) -> str:
+    if isinstance(result.loss, CustomLoss):
+        return "..."
+    parameters = {name: value for name, value in vars(result.loss).items() if value is not None}
+    parameters |= dict.fromkeys(result.settings.get("estimated", {}), "estimate")
+    known = {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}
+    texts = "".join(f", {name}={value!r}" for name, value in known.items())
+    return f'gcp.get_loss("{result.loss.name}"{texts})'

@@ -1,0 +1,71 @@
+"""The page as a whole, and into a file."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import Any
+
+from gcp.analysis.report import diagnostics, overview
+from gcp.analysis.report.page import Section, page, paragraph
+from gcp.base import checks
+from gcp.io.files import replacing, writing
+from gcp.objectives.known_cells import tensor_of
+from gcp.result import FitResult
+
+
+def write_report(
+    result: FitResult, data: Any, path: str | os.PathLike[str], *, title: str = "", n_surprises: int = 15
+) -> None:
+    """Write a page about a model and its data that needs no network and no other file.
+
+    What was fitted, how good it is, the components with their labels, diagnostics with a sentence each on how to read
+    them, the most surprising cells, and the settings to repeat the fit.
+
+    Parameters
+    ----------
+    result : FitResult
+    data : as for `fit_gcp`
+        Of the model's shape: what was fitted.
+    path : path
+        Of the .html file; it appears when it is complete.
+    title : str
+        Heading; "" is one from the loss and the rank.
+    n_surprises : int
+        Cells to list, 0 for none.
+
+    Raises
+    ------
+    DataError
+        Data of another shape, or a file that cannot be written.
+    ParameterError
+        matplotlib is not installed.
+
+    Notes
+    -----
+    Passes over all cells, the zeros of sparse data too, a few times; parts that sparse data
+    of more than 2**28 cells do not allow are left out with a note.
+    """
+    path, title = checks.path("path", path), checks.text("title", title)
+    n_surprises = checks.whole("n_surprises", n_surprises, least=0)
+    tensor = tensor_of(result, data)
+    title = title or f"{result.loss.name} model of rank {result.rank}"
+    sections = [
+        Section("quality", "How good it is", diagnostics.quality(result, tensor)),
+        Section("components", "Components", overview.components(result)),
+        Section("diagnostics", "Diagnostics", diagnostics.pictures(result, tensor)),
+    ]
+    if result.main_effects:
+        effects = Section("effects", "Main effects", overview.main_effects(result))
+        sections.insert(2, effects)
+    if n_surprises:
+        sections.append(
+            Section("surprises", "Largest surprises", diagnostics.surprises(result, tensor, n_surprises))
+        )
+    sections.append(Section("settings", "Settings", overview.settings(result)))
+    lead = paragraph(overview.in_words(result, tensor), "lead")
+    if not result.converged:
+        lead += f'<p class="warning">Not converged: {escape(result.message)}.</p>'
+    text = page(title, lead, sections)
+    with writing(path), replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

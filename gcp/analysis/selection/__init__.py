@@ -1,0 +1,8 @@
+"""How many components, and how much of a penalty: by what cells that a fit has not seen say."""
+
+from __future__ import annotations
+
+from gcp.analysis.selection.rank_choice import Candidate, RankChoice
+from gcp.analysis.selection.select_rank import select_rank
+
+__all__ = ["Candidate", "RankChoice", "select_rank"]

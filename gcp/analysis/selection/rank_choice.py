@@ -1,0 +1,151 @@
+"""What `select_rank` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gcp.base.types import FloatArray
+from gcp.result import FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NEGLIGIBLE = 1e-3
+"""Of what the best candidate gains on rank 0."""
+
+
+class Strengths(NamedTuple):
+    """Of the penalties of a fit; see `fit_gcp`."""
+
+    l2_reg: float = 0.0
+    weight_reg: float = 0.0
+    dirichlet_reg: float = 0.0
+
+    def __str__(self) -> str:
+        """Those that are not 0."""
+        parts = [f"{name} {value:.3g}" for name, value in zip(self._fields, self, strict=True) if value]
+        return ", ".join(parts) or "no penalty"
+
+
+class Candidate(NamedTuple):
+    """A rank, and the strengths of the penalties.
+
+    Attributes
+    ----------
+    rank : int
+    l2_reg, weight_reg, dirichlet_reg : float
+    loss : float
+        Mean over splits of the mean held-out loss: lower is better.
+    standard_error : float
+        Of the difference to the best candidate, from the splits; 0 for the best itself.
+    stability : float
+        Mean factor match score of the models of all pairs of splits, without weights; NaN at rank 0, or with one
+        split.
+    losses : ndarray, shape (n_splits,)
+        Held-out loss of each split.
+    """
+
+    rank: int
+    l2_reg: float
+    weight_reg: float
+    dirichlet_reg: float
+    loss: float
+    standard_error: float
+    stability: float
+    losses: FloatArray
+
+    @property
+    def strengths(self) -> Strengths:
+        """Of the penalties."""
+        return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg)
+
+
+@dataclass(frozen=True)
+class RankChoice:
+    """The outcome of `select_rank`.
+
+    Attributes
+    ----------
+    rank : int
+        The smallest rank whose best penalty is no worse than the best candidate by more than one standard error, or
+        by a thousandth of what that gains on rank 0.
+    l2_reg, weight_reg, dirichlet_reg : float
+        The best penalty at that rank. What ridge the main effects had, ``result.settings["l2_reg"]`` says.
+    result : FitResult or None
+        Fitted to all data with these; None if the best constant is chosen (rank 0 without main effects).
+    table : list of Candidate
+        By rank and penalty.
+    constant : float
+        The best constant model of all data.
+    status : str
+        "complete", or "interrupted": then the table is of the splits that were done, and there is no model.
+    """
+
+    rank: int
+    l2_reg: float
+    weight_reg: float
+    dirichlet_reg: float
+    result: FitResult | None
+    table: list[Candidate]
+    constant: float
+    status: str = "complete"
+
+    @property
+    def chosen(self) -> Candidate:
+        """The line of the table that was chosen."""
+        own = (self.rank, self.l2_reg, self.weight_reg, self.dirichlet_reg)
+        return next(row for row in self.table if row[:4] == own)
+
+    def summary(self) -> str:
+        """A table to read."""
+        texts = [str(row.strengths) for row in self.table]
+        width = max(map(len, texts))
+        lines = [f"rank  {'penalty':{width}}    held-out loss    +- s.e. to the best    stability"]
+        for row, text in zip(self.table, texts, strict=True):
+            stability = "" if np.isnan(row.stability) else f"{row.stability:.3f}"
+            mark = "  <- chosen" if row is self.chosen else ""
+            numbers = f"{row.rank:4d}  {text:{width}}  {row.loss:15.7g}  {row.standard_error:21.3g}"
+            lines.append(f"{numbers}  {stability:>11}{mark}")
+        if self.status != "complete":
+            lines.append(
+                f"interrupted: by the first {len(self.chosen.losses)} split(s) alone, without a model"
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
+        from gcp.analysis.plots.rank_plot import LossLine, plot_losses
+
+        zeros = [row for row in self.table if row.rank == 0]
+        lines = []
+        for strengths in sorted({row.strengths for row in self.table if row.rank}):
+            # Rank 0 has no components to penalise: one for all, or one for each ridge on the main effects.
+            rows = [row for row in zeros if len(zeros) == 1 or row.l2_reg == strengths.l2_reg]
+            rows += [row for row in self.table if row.rank and row.strengths == strengths]
+            ranks, losses, errors = zip(
+                *((row.rank, row.loss, row.standard_error) for row in rows), strict=True
+            )
+            lines.append(LossLine(str(strengths), list(ranks), list(losses), list(errors)))
+        return plot_losses(lines, (self.rank, self.chosen.loss), ax)
+
+
+def chosen(table: list[Candidate]) -> Candidate:
+    """The smallest rank within a standard error of the best, or negligibly worse, at its best penalty.
+
+    Under a penalty, models with a component too many can be so nearly the same that differences of no account are
+    large in their standard errors.
+    """
+    best = min(table, key=lambda row: row.loss)
+    of_rank: dict[int, Candidate] = {}
+    for row in sorted(table, key=lambda row: -row.loss):
+        of_rank[row.rank] = row
+    negligible = _NEGLIGIBLE * (of_rank[0].loss - best.loss) if 0 in of_rank else 0.0
+    near = [row for row in of_rank.values() if row.loss <= best.loss + max(row.standard_error, negligible)]
+    return min(near, key=lambda row: row.rank)

@@ -1,0 +1,389 @@
+"""Held-out cells choose the rank and the penalty together."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp.analysis.compare import factor_match_score
+from gcp.analysis.selection import search_folder
+from gcp.analysis.selection.penalty_grid import candidates, effects_strength
+from gcp.analysis.selection.rank_choice import Candidate, RankChoice, Strengths, chosen
+from gcp.analysis.selection.validation_splits import ValidationSplit, make_split
+from gcp.base import checks, processes
+from gcp.base.errors import ParameterError
+from gcp.base.sizes import check_factors
+from gcp.base.types import FloatArray
+from gcp.fit import fit_gcp, fit_in_series
+from gcp.losses.base import Loss
+from gcp.losses.registry import as_loss
+from gcp.objectives.build import build_objective
+from gcp.objectives.evaluation import evaluate
+from gcp.result import FitResult
+from gcp.solvers.progress import Steps, series
+from gcp.solvers.starts import arguments
+from gcp.solvers.starts.fingerprint import LIMITS, of_method
+from gcp.tensors.intake.coerce import in_one_piece
+
+_Start = Callable[[np.random.Generator], FitResult]
+
+_NEW_SHARE = 0.1
+"""Weight of a component that is added to a smaller model, in the mean weight of its own."""
+
+_NOT_KEPT = (*LIMITS, "callback")
+"""Options that do not tell one search from another."""
+
+
+def select_rank(
+    data: Any,
+    ranks: Sequence[int],
+    loss: str | Loss = "gaussian",
+    *,
+    l2_reg: float | Sequence[float] | None = None,
+    weight_reg: float | Sequence[float] | None = None,
+    dirichlet_reg: float | Sequence[float] | None = None,
+    main_effects: bool | Sequence[int] = False,
+    method: str = "cells",
+    n_splits: int = 5,
+    fraction: float = 0.1,
+    n_starts: int = 2,
+    random_state: int | None = None,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    folder: str | Path | None = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    **options: Any,
+) -> RankChoice:
+    """Choose the number of components and the penalty by cells that the fits do not see.
+
+    Parameters
+    ----------
+    data : as for `fit_gcp`
+    ranks : sequence of int
+        Candidates. 0, the best constant or the main effects alone, is always among them.
+    loss : str or Loss
+    l2_reg, weight_reg, dirichlet_reg : float or sequence of float, optional
+        Strengths to try at every rank, in all combinations. If none is given: of losses with a nonnegative model,
+        Dirichlet priors worth 0, 0.1 and 1 observation; of others, lassos on the weights of 0, 0.1 and 0.4 of the
+        strength at which noise has no components.
+    main_effects : bool or sequence of int
+        As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
+        of any sign, and 0 under others.
+    method : str
+        "cells": random cells are held out, of each position half of the known ones at most. "thinning": for counts
+        under a Poisson loss, each count is cut in two by coin tosses, and no cell is missing.
+    n_splits : int
+        How often.
+    fraction : float
+        Held-out share.
+    n_starts : int
+        Of each fit: the model of the next smaller rank with random components added, and random starts. One more
+        is the model of the next larger rank without its least components.
+    random_state : int, optional
+        Decides the splits and the starts.
+    mask, entry_weights
+        As for `fit_gcp`.
+    folder : path, optional
+        Where every fit is saved when it is done, and its state every minute. Called again with the same data and
+        arguments, those that are there are not done again, and the outcome is the same (with another `n_jobs` or
+        `n_threads`, up to rounding). More splits and penalties may be asked for, and fits that ended at `n_iter_max`,
+        `max_seconds` or by the callback go on under those of this call. If `random_state` is None, the seed is that
+        of the folder.
+    n_jobs : int, optional
+        Processes that fit side by side, for different splits and penalties; -1 is one for each core. None is 1, whose
+        fits use `n_threads` threads each.
+    verbose : bool
+        Progress on stderr: a live bar on a terminal, elsewhere a line for every candidate of every split. It moves
+        on when all ranks of a split and a penalty are done.
+    **options
+        Further arguments of `fit_gcp`.
+
+    Returns
+    -------
+    RankChoice
+
+    Raises
+    ------
+    ParameterError
+        Arguments out of range.
+    DataError
+        Unusable data, or a folder of other data or arguments.
+
+    Notes
+    -----
+    An interrupt (Ctrl-C) ends the search and returns the choice by the splits that are done, with status
+    "interrupted" and without a model; before there is one, it is raised. With a folder, the search can go on.
+    The smallest rank whose loss is within one standard error of the least is chosen (Breiman and others, 1984), or
+    within a thousandth of the gain on rank 0, at its best penalty; differences are taken split by split. Costs ranks
+    x penalties x splits x (starts + 1) fits, and those of all data for each rank up to the one after the chosen one.
+    Why these penalties: docs/decisions/0019.
+    """
+    if foreign := sorted({"checkpoint", "checkpoint_every"} & set(options)):
+        raise ParameterError(f"select_rank has no {foreign[0]}: a folder keeps the state of every fit.")
+    loss = as_loss(loss)
+    if loss.unknowns:
+        raise ParameterError(
+            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
+        )
+    tensor = in_one_piece(data, mask, entry_weights)
+    objective = build_objective(tensor, loss)
+    n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
+    n_jobs = processes.jobs(n_jobs)
+    given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
+    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
+    check_factors(found[-1], tensor.shape)
+    grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
+    is_switch = main_effects is None or isinstance(main_effects, bool | np.bool_)
+    effects = bool(main_effects) if is_switch else checks.items("main_effects", main_effects, "True or modes")
+    n_threads = processes.threads_of_each(n_jobs, options.pop("n_threads", None))
+    effects_ridge = effects_strength(objective) if l2_reg is None else None
+    options["n_starts"] = checks.whole("n_starts", n_starts)
+    splitting = (method, fraction)
+    make_split(tensor, loss, *splitting, 0)  # raises what would be raised after the folder is made
+    seed = None if random_state is None and folder is not None else checks.seed(random_state)
+    path = None if folder is None else checks.path("folder", folder)
+    if path is not None:
+        known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
+        own = {"main_effects": [effects, effects_ridge], "splits": list(splitting), "options": known}
+        seed = search_folder.prepare(path, tensor, loss, {"ranks": found} | own, seed)
+    assert seed is not None
+    search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
+    with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:
+        table, is_whole = _compare(search, found, grid, n_splits, n_jobs, steps)
+        best = chosen(table)
+        upto = found[: found.index(best.rank) + 2]  # the next larger one may find a better way there
+        result, status = None, "interrupted"
+        with suppress(KeyboardInterrupt):
+            if is_whole:
+                result, status = search.last_model(upto, best.rank, best.strengths), "complete"
+                steps.done(f"all data  rank {best.rank}  {best.strengths}")
+    return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant, status)
+
+
+def _compare(
+    search: _Search, ranks: list[int], grid: list[Strengths], n_splits: int, n_jobs: int, steps: Steps
+) -> tuple[list[Candidate], bool]:
+    """Every rank and penalty, judged by every split; after an interrupt by those that are done, and False."""
+    losses: dict[tuple[int, Strengths], list[float]] = {}
+    models: dict[tuple[int, Strengths], list[FitResult]] = {}
+    tasks = [(search, n, seed, s, ranks) for n, seed in enumerate(search.splits(n_splits)) for s in grid]
+    n_done = 0
+    try:
+        for task, curve in zip(tasks, processes.each(_curve, tasks, n_jobs), strict=True):
+            _, split, _, strengths, _ = task
+            for rank, value, model in curve:
+                steps.done(
+                    f"split {split + 1}/{n_splits}  rank {rank}  {strengths}  held-out loss {value:.6g}"
+                )
+                key = (
+                    (rank, strengths) if rank else (0, Strengths(strengths.l2_reg if search.effects else 0.0))
+                )
+                if len(losses.setdefault(key, [])) == split:  # rank 0 has no components to penalise
+                    losses[key].append(value)
+                    models.setdefault(key, []).extend([model] if model is not None else [])
+            n_done += 1
+    except KeyboardInterrupt:
+        n_whole = n_done // len(grid)
+        if not n_whole:
+            raise
+        losses = {key: values[:n_whole] for key, values in losses.items()}
+        models = {key: own[:n_whole] for key, own in models.items()}
+    return _table(losses, models), n_done == len(tasks)
+
+
+def _curve(
+    search: _Search, number: int, split_seed: int, strengths: Strengths, ranks: list[int]
+) -> list[tuple[int, float, FitResult | None]]:
+    """Held-out losses and models of all ranks, of one split and one penalty."""
+    split = make_split(search.tensor, search.loss, *search.splitting, split_seed)
+    return [
+        (rank, _constant_loss(split, search.loss) if model is None else split.judge(model), model)
+        for rank, model in search.fits(split.train, ranks, strengths, f"split{number}")
+    ]
+
+
+def _constant_loss(split: ValidationSplit, loss: Loss) -> float:
+    """The judge on the best constant of the training data: a model of rank 1 that is kept as it is."""
+    objective = build_objective(split.train, loss)
+    ones = [np.ones((size, 1)) for size in split.train.shape]
+    ones[0] = ones[0] * objective.null_constant
+    modes = list(range(len(ones)))
+    return split.judge(fit_gcp(split.train, 1, loss=loss, init=ones, fixed_modes=modes))
+
+
+def _table(
+    losses: dict[tuple[int, Strengths], list[float]], models: dict[tuple[int, Strengths], list[FitResult]]
+) -> list[Candidate]:
+    arrays = {key: np.array(values) for key, values in losses.items()}
+    best = min(arrays.values(), key=lambda values: float(values.mean()))
+    rows = []
+    for (rank, strengths), values in sorted(arrays.items()):
+        n = len(values)
+        error = float((values - best).std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+        stability = _stability(models.get((rank, strengths), []))
+        rows.append(Candidate(rank, *strengths, float(values.mean()), error, stability, values))
+    return rows
+
+
+def _stability(models: list[FitResult]) -> float:
+    scores = [
+        factor_match_score(a, b, weights=False).score for a, b in itertools.combinations(models, 2) if a.rank
+    ]
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Fits by name: those that are in the folder are read, the others done and saved."""
+
+    tensor: Any
+    loss: Loss
+    effects: bool | list[int]
+    effects_strength: float | None
+    options: dict[str, Any]
+    n_threads: int | None
+    splitting: tuple[str, float]
+    seed: int
+    folder: Path | None
+
+    def splits(self, n: int) -> list[int]:
+        """Their seeds."""
+        return np.random.SeedSequence(self.seed).generate_state(n, np.uint32).tolist()
+
+    def fits(
+        self, tensor: Any, ranks: list[int], strengths: Strengths, name: str
+    ) -> list[tuple[int, FitResult | None]]:
+        """Models of growing ranks; None is the best constant.
+
+        Each is begun from the one before; then, downwards, from the next larger one without its least components,
+        where that ends lower: a model with room to spare finds its way round local minima.
+        """
+        if self.folder is not None:
+            done = [rank for rank in ranks if rank or self.effects]
+            search_folder.reopen(
+                [self._path(name, rank, strengths) for rank in done]
+                + [self._path(f"{name}_down", rank, strengths) for rank in reversed(done)],
+                self.loss,
+                self.most_iterations,
+            )
+        models: list[FitResult | None] = []
+        for rank in ranks:
+            before = models[-1] if models else None
+            start = _grown(before, rank) if before is not None and before.weights.any() else None
+            models.append(self._fit(tensor, rank, strengths, start, name) if rank or self.effects else None)
+        for k in reversed(range(len(ranks) - 1)):
+            own, larger = models[k], models[k + 1]
+            if own is None or larger is None or not ranks[k]:
+                continue
+            again = self._fit(tensor, ranks[k], strengths, _reduced(larger, ranks[k], tensor), f"{name}_down")
+            if again.objective < own.objective:
+                models[k] = again
+        return list(zip(ranks, models, strict=True))
+
+    def last_model(self, ranks: list[int], rank: int, strengths: Strengths) -> FitResult | None:
+        """The model of all data of one of these ranks."""
+        return dict(self.fits(self.tensor, ranks, strengths, f"all_upto{ranks[-1]}"))[rank]
+
+    def _fit(
+        self, tensor: Any, rank: int, strengths: Strengths, start: _Start | None, name: str
+    ) -> FitResult:
+        """A fit that is read, or done and saved; one start is from another model if there is one."""
+        words = _words(name, rank, strengths)
+        path = None if self.folder is None else self._path(name, rank, strengths)
+        if path is not None and path.exists():
+            return FitResult.load(path, loss=self.loss)
+        rng = np.random.default_rng(
+            [self.seed, *np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32).tolist()]
+        )
+        options = dict(self.options)
+        if start is not None:
+            options["init"] = start(rng)
+            options["n_starts"] = 1 if name.endswith("_down") else options["n_starts"]
+        l2_reg: Any = strengths.l2_reg
+        if self.effects_strength is not None:
+            l2_reg = {"factors": l2_reg, "main_effects": self.effects_strength}
+        state = None if path is None else path.with_suffix(".state")
+        result = fit_in_series(
+            tensor,
+            rank,
+            loss=self.loss,
+            l2_reg=l2_reg,
+            weight_reg=strengths.weight_reg,
+            dirichlet_reg=strengths.dirichlet_reg,
+            main_effects=self.effects,
+            random_state=rng,
+            n_threads=self.n_threads,
+            checkpoint=state,
+            **options,
+        )
+        if path is not None and state is not None:
+            result.save(path)
+            if result.status not in search_folder.LIMITED:
+                state.unlink(missing_ok=True)
+        return result
+
+    def _path(self, name: str, rank: int, strengths: Strengths) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{_words(name, rank, strengths)}.npz"
+
+    @property
+    def most_iterations(self) -> float:
+        """Of a fit."""
+        solver = self.options.get("solver", "auto")
+        method = arguments.solver(solver, self.options.get("n_iter_max"), None, None)
+        return float(getattr(method, "n_iter_max", np.inf))
+
+
+def _words(name: str, rank: int, strengths: Strengths) -> str:
+    """What a fit is called."""
+    words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
+    if rank:
+        words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"
+    return words
+
+
+def _grown(model: FitResult, rank: int) -> _Start:
+    """A model with random components added that are small beside it."""
+
+    def start(rng: np.random.Generator) -> FitResult:
+        alive = np.flatnonzero(model.weights)  # a component of weight 0 has no gradient to come back by
+        extra = rank - len(alive)
+        is_nonnegative = model.loss.model_domain.low >= 0
+        factors: list[FloatArray] = []
+        for a in model.factors:
+            shape = len(a), extra
+            new = rng.uniform(0.1, 1.0, shape) if is_nonnegative else rng.standard_normal(shape)
+            factors.append(np.column_stack([a[:, alive], new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
+        size = _NEW_SHARE * float(model.weights[alive].mean())
+        return replace(model, weights=np.append(model.weights[alive], np.full(extra, size)), factors=factors)
+
+    return start
+
+
+def _reduced(model: FitResult, rank: int, tensor: Any) -> _Start:
+    """A model without the components that are missed least, one after the other."""
+
+    def start(_: np.random.Generator) -> FitResult:
+        smaller = model
+        is_exact = build_objective(tensor, model.loss).is_exact_affordable
+        while smaller.rank > rank:
+            each = [_without(smaller, r) for r in range(smaller.rank)]
+            # Components fall by weight: without an objective the last is the least.
+            smaller = min(each, key=lambda less: evaluate(less, tensor).value) if is_exact else each[-1]
+        return smaller
+
+    return start
+
+
+def _without(model: FitResult, component: int) -> FitResult:
+    factors = [np.delete(a, component, axis=1) for a in model.factors]
+    return replace(model, weights=np.delete(model.weights, component), factors=factors)

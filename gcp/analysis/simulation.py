@@ -1,0 +1,93 @@
+"""Data from a known model: for tests, for studies, for learning what a loss can recover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.sizes import check_factors, check_memory
+from gcp.losses.base import Loss
+from gcp.losses.registry import as_loss
+from gcp.objectives.model import normalize
+from gcp.solvers.starts.initial import match_mean
+from gcp.tensors.dense import DenseTensor
+
+if TYPE_CHECKING:
+    from tensorly.cp_tensor import CPTensor
+
+
+def simulate(
+    shape: Sequence[int],
+    rank: int,
+    loss: str | Loss = "gaussian",
+    *,
+    scale: float = 1.0,
+    missing: float = 0.0,
+    random_state: int | np.random.Generator | None = None,
+) -> tuple[DenseTensor, CPTensor]:
+    """Draw a CP model, and data around it from the distribution of a loss.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Sizes of the modes.
+    rank : int
+        Number of components.
+    loss : str or Loss
+        Names the distribution, the link and the domain of the model.
+    scale : float
+        Mean of the model values where they are nonnegative (exponential factors), their standard deviation
+        where they may have any sign (normal factors).
+    missing : float
+        Probability that an entry is missing, in [0, 1).
+    random_state : int, Generator or None
+        Decides everything.
+
+    Returns
+    -------
+    data : DenseTensor
+    truth : CPTensor
+        Unit-norm columns, components by falling weight.
+
+    Examples
+    --------
+    >>> import gcp
+    >>> data, truth = gcp.simulate((20, 15, 10), 3, "poisson", scale=5.0, random_state=0)
+    >>> data.shape
+    (20, 15, 10)
+    """
+    from tensorly.cp_tensor import CPTensor
+
+    rank = checks.whole("rank", rank)
+    shape = tuple(checks.whole("shape", size) for size in checks.items("shape", shape, "a list of sizes"))
+    if not shape:
+        raise ParameterError("shape must be a list of sizes: found none.")
+    missing = checks.real("missing", missing, least=0, below=1)
+    scale = checks.real("scale", scale, above=0, below=1e150)
+    loss, rng = as_loss(loss), checks.generator(random_state)
+    check_memory(f"Data of shape {checks.show(shape)}", 8.0 * math.prod(shape), 3)
+    check_factors(rank, shape)
+    factors = _factors(shape, rank, loss, scale, rng)
+    truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
+    from gcp.kernels.dense.dense_pass import model_values
+
+    values: Any = loss.sample(model_values(factors, shape), rng)
+    mask = rng.random(shape) >= missing if missing else None
+    return DenseTensor(values, mask=mask), truth
+
+
+def _factors(
+    shape: tuple[int, ...], rank: int, loss: Loss, scale: float, rng: np.random.Generator
+) -> list[np.ndarray]:
+    if loss.model_domain.low >= 0:
+        factors = [rng.exponential(size=(size, rank)) for size in shape]
+        match_mean(factors, scale)
+        return factors
+    factors = [rng.standard_normal((size, rank)) for size in shape]
+    variance = float(np.sum(np.prod([np.mean(np.square(a), axis=0) for a in factors], axis=0)))
+    return [a * (scale / np.sqrt(variance)) ** (1 / len(shape)) for a in factors]

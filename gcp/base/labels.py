@@ -1,0 +1,131 @@
+"""Names of modes and of their positions: taken off the data, put back on the result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gcp.base.checks import array, instance, items, show
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class ModeLabels:
+    """Names and coordinates, per mode.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One name per mode, all different.
+    coords : sequence of (array_like or None)
+        One array of length I_n per mode (strings, numbers or dates); None stands for 0, 1, ..., I_n - 1.
+
+    Raises
+    ------
+    DataError
+        If names repeat or the two sequences differ in length.
+    """
+
+    names: tuple[str, ...]
+    coords: tuple[Array | None, ...]
+
+    def __init__(self, names: Sequence[str], coords: Sequence[object | None]) -> None:
+        names = items("names", names, "a list of one name per mode", DataError)
+        coords = items("coords", coords, "a list of one array or None per mode", DataError)
+        arrays = tuple(None if c is None else _plain(_array(c)) for c in coords)
+        object.__setattr__(self, "names", tuple(str(n) for n in names))
+        object.__setattr__(self, "coords", arrays)
+        if len(self.names) != len(arrays):
+            raise DataError(f"Labels: {len(self.names)} mode names but {len(arrays)} coordinate arrays.")
+        if len(set(self.names)) != len(self.names):
+            raise DataError(f"Labels: mode names must differ, found {list(self.names)}.")
+
+    @classmethod
+    def default(cls, shape: Sequence[int]) -> ModeLabels:
+        """`mode_0`, `mode_1`, ... with positions as coordinates."""
+        n_modes = len(items("shape", shape, "a list of sizes"))
+        return cls([f"mode_{n}" for n in range(n_modes)], [None] * n_modes)
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise `DataError` unless the labels fit a tensor of this shape."""
+        shape = items("shape", shape, "a list of sizes")
+        if len(self.names) != len(shape):
+            raise DataError(f"Labels name {len(self.names)} modes, but the data have {len(shape)}.")
+        for name, coord, size in zip(self.names, self.coords, shape, strict=True):
+            if coord is not None and coord.shape != (size,):
+                raise DataError(
+                    f"Labels of mode {name!r} have shape {coord.shape}, but the mode has {size} positions."
+                )
+
+    def values(self, mode: int, size: int) -> Array:
+        """Coordinates of a mode; the positions 0 ... size - 1 where it has none."""
+        coord = self.coords[self.number(mode)]
+        return np.arange(size) if coord is None else coord
+
+    def number(self, mode: int | str) -> int:
+        """The number of a mode given by number or name; `ParameterError` if there is none."""
+        if isinstance(mode, str) and mode in self.names:
+            return self.names.index(mode)
+        is_whole = isinstance(mode, int | np.integer) and not isinstance(mode, bool)
+        if is_whole and 0 <= int(mode) < len(self.names):
+            return int(mode)
+        raise ParameterError(
+            f"Unknown mode {show(mode)}: expected 0 to {len(self.names) - 1}, or one of {', '.join(self.names)}."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal names and equal coordinates."""
+        if not isinstance(other, ModeLabels):
+            return NotImplemented
+        return self.names == other.names and all(
+            (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
+            for a, b in zip(self.coords, other.coords, strict=True)
+        )
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether this is what gcp or xarray call a mode that nobody named."""
+    return re.fullmatch(r"(mode|dim)_\d+", name) is not None
+
+
+def check_labels(labels: object) -> None:
+    """Raise `ParameterError` unless these are labels, or None."""
+    if labels is not None:
+        instance("labels", labels, ModeLabels, "gcp.ModeLabels")
+
+
+def whole_numbers(labels: Array) -> Array:
+    """Python's integers as those of 64 bits or, beyond these, as text; other labels as they are."""
+    if labels.dtype.kind != "O" or not all(type(label) is int for label in labels):
+        return labels
+    for kind in (np.int64, np.uint64):
+        if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
+            return labels.astype(kind)
+    return labels.astype(str)
+
+
+def _array(coord: Any) -> Array:
+    found = array("coords", coord, DataError)
+    if found.dtype.kind == "f" and isinstance(coord, Sequence) and all(type(label) is int for label in coord):
+        return np.array(coord, dtype=object)  # of more bits than NumPy's integers have in common
+    return found
+
+
+def _plain(coord: Array) -> Array:
+    """Strings as fixed-width text, so that files need no pickle; anything else that is an object as text too."""
+    coord = whole_numbers(coord)
+    if coord.dtype.kind == "O":
+        try:  # a column of Python ints or dates keeps its type
+            coord = np.array(coord.tolist())
+        except (ValueError, TypeError):
+            coord = coord.astype(str)
+        if coord.ndim > 1:  # the tuples of an index of several levels
+            coord = np.array([", ".join(map(str, label)) for label in coord.tolist()])
+        if coord.dtype.kind == "O":
+            coord = coord.astype(str)
+    return coord.astype(str) if coord.dtype.kind == "T" else coord

@@ -1,0 +1,193 @@
+"""What pandas and xarray call the modes and positions of their arrays, read without importing either."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp.base.alignment import Alignment, Side, align
+from gcp.base.checks import array
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.labels import ModeLabels, is_unnamed
+from gcp.base.types import Array
+
+
+class Labelled(NamedTuple):
+    """An array whose modes have names.
+
+    Attributes
+    ----------
+    values : array_like, of NumPy or Dask
+    labels : ModeLabels
+    """
+
+    values: Any
+    labels: ModeLabels
+
+
+def library_of(data: Any) -> str | None:
+    """The library that a labelled or sparse class comes from, told without importing it."""
+    for base in type(data).__mro__:
+        name = base.__module__
+        if name.startswith("scipy.sparse"):
+            return "scipy"
+        if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask", "h5py", "zarr"):
+            return root
+    return None
+
+
+def labelled(given: Any, what: str) -> Labelled | None:
+    """The array and the labels of a DataArray, Series or DataFrame; None of anything else.
+
+    A Series has a mode for each level of its index, and must list every combination.
+
+    Parameters
+    ----------
+    given : object
+    what : str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        Other objects of these libraries, and tables that are no array.
+    """
+    library = library_of(given)
+    if library == "xarray":
+        labels = labels_of_xarray(given, what)
+        values = given.data
+        return Labelled(values.todense() if hasattr(values, "todense") else values, labels)
+    if library != "pandas" or not hasattr(given, "to_numpy"):
+        return None
+    if hasattr(given, "columns"):
+        axes = given.index, given.columns
+        if any(axis.nlevels > 1 for axis in axes):
+            raise DataError(
+                f"{what} is a DataFrame with a MultiIndex: give a Series, frame.stack(...), instead."
+            )
+        return Labelled(
+            _plain(given.to_numpy()), ModeLabels(_names(axes), [np.asarray(axis) for axis in axes])
+        )
+    if not hasattr(given, "index"):  # an Index
+        return None
+    if given.index.nlevels == 1:
+        return Labelled(
+            _plain(given.to_numpy()), ModeLabels(_names([given.index]), [np.asarray(given.index)])
+        )
+    return _cells(given, what)
+
+
+def labels_of_xarray(data: Any, what: str) -> ModeLabels:
+    """Dimensions and their coordinates; the tuples of a stacked dimension as text.
+
+    Raises
+    ------
+    DataError
+        Of anything but a DataArray.
+    """
+    if not all(hasattr(data, name) for name in ("dims", "dtype", "coords", "data")):
+        raise DataError(
+            f"{what}: expected one DataArray, e.g. dataset['name'] or dataset.to_dataarray(); found an xarray "
+            f"{type(data).__name__}."
+        )
+    coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
+    return ModeLabels([str(dim) for dim in data.dims], coords)
+
+
+def factor_by_name(
+    what: str, given: Any, shape: tuple[int, int], labels: ModeLabels | None, mode: int
+) -> Any:
+    """A factor, or numbers shaped like one, in the order of the mode's labels; what has no names as it is.
+
+    Parameters
+    ----------
+    what : str
+        For messages.
+    given : DataFrame, DataArray, Series of the mode or the components, or anything else
+    shape : (I_n, R)
+    labels : ModeLabels or None
+        Of the data.
+    mode : int
+
+    Raises
+    ------
+    ParameterError
+        Other names or labels than the mode's; components are matched by number if they are numbered.
+    """
+    what = f"{what} of mode {mode}"
+    own = labelled(given, what)
+    if labels is None or own is None or (len(own.labels.names) == 1 and is_unnamed(own.labels.names[0])):
+        return given
+    side, name = Side(what, own.labels, tuple(own.values.shape)), labels.names[mode]
+    names = [name, "component" if name != "component" else "components"]
+
+    def found(components: Array | None) -> Alignment:
+        factor = Side(f"the factor of {name!r}", ModeLabels(names, [labels.coords[mode], components]), shape)
+        return align(side, factor, broadcast=True, error=ParameterError)
+
+    alignment = found(None)
+    numbers = None if (second := alignment.modes[1]) is None else own.labels.coords[second]
+    if numbers is not None and numbers.dtype.kind in "iu":
+        alignment = found(np.arange(shape[1]))
+    return np.broadcast_to(np.asarray(alignment.of_array(own.values)), shape)
+
+
+def columns_by_name(table: Any, names: Sequence[str]) -> Any:
+    """The columns of a DataFrame in the order of these names; anything else, and columns without names, as it is.
+
+    Raises
+    ------
+    ParameterError
+        With the first name that only one side has.
+    """
+    if not (library_of(table) == "pandas" and hasattr(table, "columns")) or all(map(is_unnamed, names)):
+        return table
+    columns = list(table.columns)
+    if not any(isinstance(column, str) for column in columns):
+        return table
+    foreign = [column for column in columns if column not in names] + [n for n in names if n not in columns]
+    if foreign:
+        raise ParameterError(
+            f"The columns of subs are {columns}, the modes {list(names)}: {foreign[0]!r} is in one alone."
+        )
+    return table[list(names)]
+
+
+def _names(indexes: Sequence[Any]) -> list[str]:
+    names = [name for index in indexes for name in index.names]
+    return [f"mode_{n}" if name is None else str(name) for n, name in enumerate(names)]
+
+
+def _plain(values: Array) -> Array:
+    """Values of pandas' own types as NumPy's where these can hold them."""
+    return array("values", values.tolist(), DataError) if values.dtype.kind == "O" else values
+
+
+def _cells(series: Any, what: str) -> Labelled:
+    """A Series as an array with a mode for each level of its index."""
+    index = series.index.remove_unused_levels()
+    shape = tuple(len(level) for level in index.levels)
+    if any((codes < 0).any() for codes in index.codes):
+        raise DataError(
+            f"{what} is a Series whose index has missing labels (NaN): fill in or drop these rows."
+        )
+    if not index.is_unique:
+        raise DataError(f"{what} is a Series that lists {index[index.duplicated()][0]} more than once.")
+    if math.prod(shape) > len(series):
+        listed = set(zip(*(np.asarray(own).tolist() for own in index.codes), strict=True))
+        first = next(
+            cell for cell in product(*map(range, shape)) if cell not in listed
+        )  # there may be very many
+        cell = ", ".join(str(level[k]) for level, k in zip(index.levels, first, strict=True))
+        raise DataError(
+            f"{what} is a Series that says nothing of ({cell}): expected every combination of its labels."
+        )
+    codes = np.ravel_multi_index(tuple(np.asarray(own) for own in index.codes), shape)
+    values = _plain(series.to_numpy())
+    found = np.empty(shape, values.dtype)
+    found.reshape(-1)[codes] = values
+    return Labelled(found, ModeLabels(_names([index]), [np.asarray(level) for level in index.levels]))

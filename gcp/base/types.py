@@ -1,0 +1,20 @@
+"""Type aliases shared by the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""A NumPy array of any dtype."""
+
+FloatArray = NDArray[Any]
+"""A NumPy array of float32 or float64."""
+
+Factors = Sequence[FloatArray]
+"""Factor matrices, one per mode, each of shape (I_n, R)."""
+
+State = dict[str, Any]
+"""Where a run stands: numbers, texts, None and arrays, in lists and dicts with text as keys."""

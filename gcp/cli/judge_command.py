@@ -1,0 +1,77 @@
+"""`gcp judge`: how good a saved model is on data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import gcp
+from gcp.base.errors import ParameterError
+from gcp.base.interval import BINARY
+from gcp.cli import saved_result
+from gcp.cli.output import number, print_json, print_pairs
+from gcp.cli.parsing import Commands, add_command
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "judge",
+        "say how good a saved model is on data",
+        "Deviance, likelihood, AIC and BIC of a saved model on data of its shape; for counts a test whether Poisson "
+        "is too narrow, for 0/1 data AUC and average precision.",
+        "  gcp judge flights.npz --data nyc_flights",
+    )
+    saved_result.add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge and report."""
+    result, tensor = saved_result.load(args)
+    found = _findings(result, tensor)
+    if args.json:
+        print_json(found)
+    else:
+        print_pairs([(name.replace("_", " "), _text(value)) for name, value in found.items() if value != ""])
+    return 0
+
+
+def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
+    """Numbers by name, as far as the loss has them."""
+    from gcp.analysis import binary_scores, deviance, dispersion_test, information_criteria
+    from gcp.analysis.likelihood import saturation
+
+    of = deviance(result, tensor)
+    found: dict[str, Any] = {
+        "loss": result.loss.name,
+        "loss_parameters": ", ".join(f"{k}={v:g}" for k, v in vars(result.loss).items() if v is not None),
+        "rank": result.rank,
+        "deviance": of.deviance,
+        "null_deviance": of.null_deviance,
+        "deviance_explained": of.explained,
+    }
+    if note := saturation(result, tensor):
+        found["note"] = note
+    try:
+        criteria = information_criteria(result, tensor)
+    except ParameterError:  # no likelihood
+        return found
+    found |= {name: value for name, value in criteria._asdict().items() if value is not None}
+    if result.loss.name == "poisson":
+        test = dispersion_test(result, tensor)
+        found |= {
+            "dispersion_statistic": test.statistic,
+            "dispersion_p_value": test.p_value,
+            "advice": test.advice,
+        }
+    if result.loss.data_domain == BINARY:
+        scores = binary_scores(result, tensor)
+        names = ("auc", "average_precision", "brier", "log_loss", "base_rate")
+        found |= {name: getattr(scores, name) for name in names}
+    return found
+
+
+def _text(value: Any) -> str:
+    return number(float(value)) if isinstance(value, float) else str(value)

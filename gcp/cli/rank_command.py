@@ -1,0 +1,164 @@
+"""`gcp rank`: how many components, and how much of a penalty."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import gcp
+from gcp.base.errors import DataError
+from gcp.base.signals import terminated_like_interrupted
+from gcp.cli.fit_command import effect_modes
+from gcp.cli.fit_options import at_least, param
+from gcp.cli.output import check_picture, check_target, print_json, save_figure
+from gcp.cli.parsing import Commands, Parser, add_command
+from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "rank",
+        "choose the number of components by held-out cells",
+        "Choose the rank and the penalty together: every candidate is fitted several times without some of the "
+        "cells, and judged by these. Rank 0, the best constant or the main effects alone, is always among the "
+        "candidates. With --folder a search that was stopped goes on where it was.",
+        "  gcp rank nyc_flights --loss poisson --ranks 1-6 --jobs -1 --seed 0 --out best.npz --plot rank.png",
+    )
+    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+    add_reading_options(parser)
+    parser.add_argument("--ranks", type=_ranks, required=True, metavar="1-6", help="such as 1-6, or 2,4,8")
+    parser.add_argument("--loss", default="gaussian", help="its name (default: gaussian)")
+    parser.add_argument(
+        "--param",
+        metavar="NAME=VALUE",
+        type=param,
+        action="append",
+        default=[],
+        help="a parameter of the loss",
+    )
+    _add_penalties(parser)
+    parser.add_argument(
+        "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
+    )
+    parser.add_argument(
+        "--method",
+        choices=("cells", "thinning"),
+        default="cells",
+        help="hold out cells, or cut counts in two by coin tosses (Poisson losses)",
+    )
+    parser.add_argument("--splits", type=at_least(1), default=5, metavar="N", help="how often (default: 5)")
+    parser.add_argument(
+        "--test-fraction", type=float, default=0.1, metavar="P", help="held-out share (default: 0.1)"
+    )
+    parser.add_argument("--starts", type=at_least(1), default=2, metavar="N", help="of each fit (default: 2)")
+    parser.add_argument("--seed", type=at_least(0), metavar="N", help="decides splits and starts")
+    parser.add_argument("--folder", metavar="DIR", help="where every fit is saved when it is done")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes side by side; -1: one for each core (default: 1)",
+    )
+    parser.add_argument("--out", metavar="RESULT", help="an .npz file for the model of the chosen rank")
+    parser.add_argument("--plot", metavar="PICTURE", help="a .png, .pdf or .svg file: loss against rank")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--quiet", action="store_true", help="no line for every fit")
+    parser.set_defaults(run=run)
+
+
+def _add_penalties(parser: Parser) -> None:
+    """Which strengths to try."""
+    parser.add_argument(
+        "--l2-reg", type=_numbers, metavar="A,B", help="ridges to try (default: none, but the next two)"
+    )
+    parser.add_argument(
+        "--weight-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="lassos on the weights to try (default, of losses with a model of any sign: three that suit the data)",
+    )
+    parser.add_argument(
+        "--dirichlet-reg",
+        type=_numbers,
+        metavar="A,B",
+        help="Dirichlet priors to try (default, of losses with a nonnegative model: three that suit the data)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, save, draw and report."""
+    loss = gcp.get_loss(args.loss, **dict(args.param))
+    if args.out:
+        check_target("--out", args.out, (".npz",), (args.input,))
+    if args.plot:
+        check_picture("--plot", args.plot)
+    tensor = read_input(args)
+    with terminated_like_interrupted() as ending:
+        choice = gcp.select_rank(
+            tensor,
+            args.ranks,
+            loss,
+            l2_reg=args.l2_reg,
+            weight_reg=args.weight_reg,
+            dirichlet_reg=args.dirichlet_reg,
+            main_effects=effect_modes(args, tensor),
+            method=args.method,
+            n_splits=args.splits,
+            fraction=args.test_fraction,
+            n_starts=args.starts,
+            random_state=args.seed,
+            folder=args.folder,
+            n_jobs=args.jobs,
+            verbose=not args.quiet,
+        )
+    if args.json:
+        print_json(_numbers_of(choice))
+    else:
+        print(choice.summary())
+    if args.plot:
+        save_figure(choice.plot().figure, args.plot)
+    if choice.status == "interrupted":
+        if args.folder:
+            print(f"gcp: interrupted; --folder {args.folder} goes on from there", file=sys.stderr)
+        return ending.status
+    if args.out:
+        if choice.result is None:
+            raise DataError(f"--out {args.out}: the best constant is chosen, so there is no model to save.")
+        choice.result.save(args.out)
+    return 0
+
+
+def _numbers_of(choice: gcp.analysis.selection.RankChoice) -> dict[str, Any]:
+    rows = [row._asdict() | {"losses": row.losses.tolist()} for row in choice.table]
+    chosen = choice.chosen.strengths._asdict()
+    return {
+        "status": choice.status,
+        "rank": choice.rank,
+        **chosen,
+        "constant": choice.constant,
+        "table": rows,
+    }
+
+
+def _ranks(text: str) -> list[int]:
+    try:
+        found: list[int] = []
+        for part in text.split(","):
+            low, dash, high = part.partition("-")
+            found += range(int(low), int(high) + 1) if dash else [int(low)]
+        if not found:
+            raise ValueError
+        return found
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected ranks such as 1-6 or 2,4,8, found {text!r}") from None
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers and commas, found {text!r}") from None

@@ -1,0 +1,47 @@
+"""`gcp report`: one page about a saved model."""
+
+from __future__ import annotations
+
+import argparse
+
+from gcp.base.errors import ParameterError
+from gcp.cli import saved_result
+from gcp.cli.output import check_target
+from gcp.cli.parsing import Commands, add_command
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "report",
+        "write a page about a saved model that can be sent to a colleague",
+        "Write one HTML page that needs no network: what was fitted, how good it is, the components with their "
+        "labels, diagnostics with a sentence each on how to read them, the most surprising cells, "
+        "and the settings to repeat it.",
+        "  gcp report flights.npz --data nyc_flights -o flights.html",
+    )
+    saved_result.add_arguments(parser, json=False)
+    parser.add_argument("-o", "--out", metavar="PAGE", required=True, help="the .html file to write")
+    parser.add_argument("--title", default="", metavar="TEXT", help="heading of the page")
+    parser.add_argument(
+        "--surprises", type=int, default=15, metavar="N", help="cells to list, 0 for none (default: 15)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    import importlib.util
+
+    from gcp.analysis.report import write_report
+
+    check_target("--out", args.out, (".html", ".htm"))
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ParameterError('A report needs matplotlib: pip install "gcp-tensor[plot]".')
+    if args.surprises < 0:
+        raise ParameterError(f"--surprises must be at least 0: found {args.surprises}.")
+    result, tensor = saved_result.load(args)
+    write_report(result, tensor, args.out, title=args.title, n_surprises=args.surprises)
+    print(args.out)
+    return 0

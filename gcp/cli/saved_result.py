@@ -1,0 +1,34 @@
+"""From the command line to a saved result and its data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import gcp
+from gcp.cli.parsing import Parser
+from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+
+
+def add_arguments(parser: Parser, *, json: bool = True) -> None:
+    """RESULT, --data, the reading options, and --json."""
+    parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
+    parser.add_argument("--data", dest="input", metavar="INPUT", required=True, help=INPUT_HELP)
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_reading_options(parser)
+
+
+def load(args: argparse.Namespace) -> tuple[gcp.FitResult, Any]:
+    """The result and its data, in the result's order; names and labels that both have must be the same.
+
+    Raises
+    ------
+    DataError
+        Data of another shape, or with other labels.
+    """
+    from gcp.objectives.known_cells import side_of
+    from gcp.tensors.rearranged import aligned
+
+    result = gcp.FitResult.load(args.result)
+    return result, aligned(read_input(args), side_of(result, args.result), args.input)

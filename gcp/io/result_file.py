@@ -1,0 +1,190 @@
+"""Fit results in files: a zip archive of .npy arrays with one JSON text, no pickle. See docs/result-format.md."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import fields
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.errors import DataError, FormatError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
+from gcp.io.archive import Archive
+from gcp.io.files import DAMAGE, opened, replacing, writing
+from gcp.io.npz import write_archive
+from gcp.losses import Loss, get_loss
+from gcp.losses.custom import CustomLoss
+from gcp.result import FitResult
+from gcp.tensors.entries import MOST_MODES
+
+_NAME = "gcp-result"
+_VERSION = 3
+"""Of files with unknown positions; with main effects alone 2, others 1: what older readers understand."""
+
+_MOST_ITERATIONS = 10**7
+"""Numbers in a column of the trace."""
+
+_SCALARS = (
+    "objective",
+    "penalty",
+    "null_objective",
+    "saturated_objective",
+    "training_deviance_explained",
+    "converged",
+    "status",
+    "message",
+    "n_iter",
+    "n_eval",
+    "projected_gradient_norm",
+    "seconds",
+    "starts",
+    "settings",
+)
+
+
+def write(result: FitResult, path: str | os.PathLike[str]) -> None:
+    """Write a result; the file appears under its name only when it is complete."""
+    path = checks.path("path", path)
+    meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
+    arrays: dict[str, Array] = {
+        "format": np.array(_NAME),
+        "version": np.array(3 if result.unknown else 2 if result.main_effects else 1),
+        "meta": np.array(json.dumps(meta, default=_number)),
+        "weights": result.weights,
+        "mode_names": np.array(result.labels.names),
+    }
+    arrays |= {f"factor_{n}": a for n, a in enumerate(result.factors)}
+    arrays |= {f"coords_{n}": c for n, c in enumerate(result.labels.coords) if c is not None}
+    if result.main_effects:
+        arrays["intercept"] = np.array(result.intercept)
+        modes = [result.labels.names.index(name) for name in result.main_effects]
+        arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
+    places = {result.labels.names.index(name): at for name, at in result.unknown.items()}
+    arrays |= {f"unknown_{n}": at for n, at in places.items()}
+    arrays |= {f"fitted_{n}": a for n, a in enumerate(result.fitted_factors)}
+    arrays |= {f"bounds_{n}": a for n, a in enumerate(result.row_bounds)}
+    arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
+    with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
+        write_archive(file, arrays)
+
+
+def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
+    """Read a result.
+
+    Raises
+    ------
+    DataError, FormatError
+        If there is no such file, or it is no result, damaged, or of a newer version.
+    ParameterError
+        If the fit had a custom loss and none is given.
+    """
+    path = checks.path("path", path)
+    if loss is not None:
+        checks.instance("loss", loss, Loss, "the Loss of the fit")  # type: ignore[type-abstract]
+    try:
+        with opened(path, False) as file:
+            return _result(_arrays(file), loss)
+    except (*DAMAGE, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        if isinstance(error, DataError | ParameterError):
+            raise type(error)(f"{path}: {error}") from error
+        raise FormatError(f"{path}: no result of a fit, or a damaged one ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _arrays(file: BinaryIO) -> Archive:
+    archive = Archive(file)
+    form = archive.text("format")
+    if form != _NAME:
+        raise FormatError(f"the archive is marked {form!r}: expected the result of a fit ({_NAME!r}).")
+    archive.header("version").check_size(1)
+    if (version := int(archive["version"])) > _VERSION:
+        raise FormatError(
+            f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
+        )
+    return archive
+
+
+def _result(arrays: Archive, loss: Loss | None) -> FitResult:
+    arrays.header("meta").check_size(1)
+    meta: dict[str, Any] = json.loads(str(arrays["meta"]))
+    if "training_deviance_explained" not in meta:  # of an older version
+        null = meta["null_objective"] - meta["saturated_objective"]
+        left = meta["objective"] - meta["penalty"] - meta["saturated_objective"]
+        meta["training_deviance_explained"] = 1 - left / null if null > 0 else float("nan")
+    arrays.header("mode_names").check_size(MOST_MODES)
+    names = [str(name) for name in arrays["mode_names"]]
+    _check(arrays, len(names))
+    factors = [arrays[f"factor_{n}"] for n in range(len(names))]
+    effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
+    trace = {name.removeprefix("trace_"): arrays[name] for name in arrays if name.startswith("trace_")}
+    kept: dict[str, Any] = {
+        field: [arrays[f"{stem}_{n}"] for n in range(len(names)) if f"{stem}_{n}" in arrays]
+        for field, stem in (("fitted_factors", "fitted"), ("row_bounds", "bounds"))
+    }
+    return FitResult(
+        weights=arrays["weights"],
+        factors=factors,
+        loss=_restore(meta["loss"], loss),
+        trace=trace,
+        intercept=float(arrays.get("intercept", 0.0)),
+        main_effects=effects,
+        unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
+        labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
+        **kept,
+        **{name: meta[name] for name in _SCALARS},
+    )
+
+
+def _check(arrays: Archive, n_modes: int) -> None:
+    """Raise `FormatError` unless the arrays, of which the headers are read, make one model."""
+    extra = [name for name in arrays if name.startswith("factor_")]
+    if len(extra) != n_modes:
+        raise FormatError(f"{len(extra)} factors, but {n_modes} mode names.")
+    weights = arrays.header("weights")
+    expected = [(weights, weights.shape[:1])]
+    for n in range(n_modes):
+        factor = arrays.header(f"factor_{n}")
+        expected.append((factor, (*factor.shape[:1], weights.size)))
+        if f"effect_{n}" in arrays:
+            expected.append((arrays.header(f"effect_{n}"), factor.shape[:1]))
+        for stem, shape in (("fitted", factor.shape), ("bounds", (2, weights.size))):
+            if f"{stem}_{n}" in arrays:
+                expected.append((arrays.header(f"{stem}_{n}"), shape))
+        for name in {f"coords_{n}", f"unknown_{n}"} & set(arrays):
+            arrays.header(name).check_size(math.prod(factor.shape[:1]))
+    for header, shape in expected:
+        if header.dtype.kind != "f" or header.shape != shape or header.ndim == 0:
+            raise FormatError(
+                f"entry {header.name!r} is {header.dtype} of shape {header.shape}: expected floats, {shape}."
+            )
+    for name in arrays:
+        if name.startswith("trace_"):
+            arrays.header(name).check_size(_MOST_ITERATIONS)
+
+
+def _number(value: Any) -> Any:
+    """NumPy numbers as Python's, for JSON."""
+    return value.item()
+
+
+def _describe(loss: Loss) -> dict[str, Any]:
+    if isinstance(loss, CustomLoss):
+        return {"custom": loss.name}
+    return {"name": loss.name, "params": {f.name: getattr(loss, f.name) for f in fields(loss)}}  # type: ignore[arg-type]
+
+
+def _restore(description: dict[str, Any], loss: Loss | None) -> Loss:
+    if "custom" not in description:
+        return get_loss(description["name"], **description["params"])
+    if loss is None:
+        raise ParameterError(
+            f"the fit had the custom loss {description['custom']!r}, whose formula is not stored: "
+            "pass it as loss=."
+        )
+    return loss

@@ -1,0 +1,1 @@
+"""Kernels over arrays that hold every entry."""

@@ -1,0 +1,182 @@
+"""The data, as a matrix of slow and fast positions, times the Khatri-Rao product of one side's factors.
+
+Two such products per sweep serve all modes of alternating least squares, whatever their number: the product with one
+side's factors is a small array, and the other side's modes are contracted from there.
+
+The data are read where they lie, a few rows by 512 columns at a time. Only the last rows and columns, and data of
+another type than the arithmetic, are copied first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gcp.base import threads
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.dense import dense_pass
+from gcp.kernels.dense.layout import Layout, flat
+from gcp.kernels.shared import khatri_rao, products
+from gcp.kernels.shared.jit import jit
+
+COLUMNS = 512
+"""Columns in a tile, at most; a multiple of 32."""
+
+
+def contract(
+    layout: Layout, slow: bool, factors: Factors, dtype: np.dtype[Any], n_threads: int, out: FloatArray
+) -> None:
+    """The data matrix times the fast side's Khatri-Rao product, or its transpose times the slow side's.
+
+    Parameters
+    ----------
+    layout : Layout
+        The tensor; its weights are ignored.
+    slow : bool
+        Whether the result belongs to the slow modes (and the fast ones are summed over) or to the fast modes.
+    factors : sequence of ndarray, shapes (I_n, R)
+        Of all modes; those of the result's own side are not read.
+    dtype : dtype
+        float32 or float64 arithmetic.
+    n_threads : int
+        Fixed parts, added in a fixed order.
+    out : ndarray of float64, shape (R, number of positions of that side)
+        Overwritten. The caller keeps it from one call to the next: new memory for it could cost as much as the
+        product.
+    """
+    even = len(out) + len(out) % 2
+    modes = layout.order[layout.split :] if slow else layout.order[: layout.split]
+    side = khatri_rao.stack([factors[n] for n in modes], even, dtype)
+    parts = dense_pass.thread_parts(layout.matrix.shape, n_threads, COLUMNS)
+    if slow:
+        turned = np.ascontiguousarray(side[0].T), side[1]
+        found = threads.run_all(lambda part: _slow_part(layout, turned, part), parts)
+        out[:] = 0.0
+        for ((r0, r1), _), sums in zip(parts, found, strict=True):
+            out[:, r0:r1] += sums[: r1 - r0, : len(out)].T
+        return
+    rows = np.zeros((layout.matrix.shape[0] + 8, even), dtype)
+    khatri_rao.rows(*side, 0, rows[:-8])
+    # Parts of the columns write to places of their own; parts of the rows must be added.
+    outs = [out] + [out if part[1] != parts[0][1] else np.zeros_like(out) for part in parts[1:]]
+    threads.run_all(lambda k: _fast_part(layout, rows, parts[k], outs[k]), range(len(parts)))
+    for other in outs[1:]:
+        if other is not out:
+            out += other
+
+
+def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pass.Part) -> FloatArray:
+    (r0, r1), (c0, c1) = part
+    data, step = flat(layout.matrix)
+    dtype, even = turned[0].dtype, len(turned[0])
+    sums = np.zeros((-(-(r1 - r0) // 4) * 4, even), dtype)
+    _sum_columns(data[r0 * step :], step, r1 - r0, data.dtype == dtype, *turned, c0, c1, sums)
+    return sums
+
+
+def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: FloatArray) -> None:
+    (r0, r1), (c0, c1) = part
+    data, step = flat(layout.matrix)
+    _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
+
+
+@jit
+def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
+    """sums (padded rows, R) += columns first ... last - 1 of the matrix times those rows of the product."""
+    spare = np.zeros(4 * COLUMNS, sums.dtype)
+    while first < last:
+        n = _width(last - first)
+        c = np.empty((sums.shape[1], -(-n // 32) * 32), sums.dtype)
+        khatri_rao.columns(turned, sizes, first, n, c)
+        for b in range(0, n_rows, 4):
+            at = b * step + first
+            if direct and n % 32 == 0 and b + 4 <= n_rows:
+                _add_rows_of_four(data, at, step, c, sums[b : b + 4])
+            else:
+                _copy(data, at, step, min(4, n_rows - b), n, spare)
+                _add_rows_of_four(spare, 0, COLUMNS, c, sums[b : b + 4])
+        first += n
+
+
+@jit
+def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: ignore[no-untyped-def]
+    """Columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
+    spare = np.zeros(8 * COLUMNS, rows.dtype)
+    while first < last:
+        n = _width(last - first)
+        g = np.zeros((rows.shape[1], -(-n // 32) * 32), rows.dtype)
+        for b in range(0, n_rows, 8):
+            at = b * step + first
+            if direct and n % 32 == 0 and b + 8 <= n_rows:
+                _add_columns_of_eight(data, at, step, rows[b : b + 8], g)
+            else:
+                _copy(data, at, step, min(8, n_rows - b), n, spare)
+                _add_columns_of_eight(spare, 0, COLUMNS, rows[b : b + 8], g)
+        for r in range(out.shape[0]):
+            products.copied(g[r, :n], out[r, first : first + n])
+        first += n
+
+
+@jit
+def _width(left):  # type: ignore[no-untyped-def]
+    """Columns of the next tile: a multiple of 32, or all that are left if fewer."""
+    return left if left < 32 else min(left // 32 * 32, COLUMNS)
+
+
+@jit
+def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
+    """A block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
+    if n % 32 or n_rows * COLUMNS < spare.size:
+        spare[:] = 0
+    for i in range(n_rows):
+        products.copied(data[at + i * step : at + i * step + n], spare[i * COLUMNS : i * COLUMNS + n])
+
+
+@jit(fastmath=products.FASTMATH)
+def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
+    """As `products.add_row_sums`, of four rows of `y` that begin at `at`, `step` apart."""
+    n = c.shape[1] & -32
+    zero = c.dtype.type(0)
+    y0, y1 = y[at : at + n], y[at + step : at + step + n]
+    y2, y3 = y[at + 2 * step : at + 2 * step + n], y[at + 3 * step : at + 3 * step + n]
+    for r in range(0, c.shape[0], 2):
+        c0, c1 = c[r], c[r + 1]
+        a0 = a1 = d0 = d1 = e0 = e1 = f0 = f1 = zero
+        for k in range(n):
+            a0 += y0[k] * c0[k]
+            a1 += y0[k] * c1[k]
+            d0 += y1[k] * c0[k]
+            d1 += y1[k] * c1[k]
+            e0 += y2[k] * c0[k]
+            e1 += y2[k] * c1[k]
+            f0 += y3[k] * c0[k]
+            f1 += y3[k] * c1[k]
+        s[0, r] += a0
+        s[0, r + 1] += a1
+        s[1, r] += d0
+        s[1, r + 1] += d1
+        s[2, r] += e0
+        s[2, r + 1] += e1
+        s[3, r] += f0
+        s[3, r + 1] += f1
+
+
+@jit(fastmath=products.FASTMATH)
+def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
+    """As `products.add_column_sums`, of eight rows of `y` that begin at `at`, `step` apart."""
+    n = g.shape[1] & -32
+    y0, y1 = y[at : at + n], y[at + step : at + step + n]
+    y2, y3 = y[at + 2 * step : at + 2 * step + n], y[at + 3 * step : at + 3 * step + n]
+    y4, y5 = y[at + 4 * step : at + 4 * step + n], y[at + 5 * step : at + 5 * step + n]
+    y6, y7 = y[at + 6 * step : at + 6 * step + n], y[at + 7 * step : at + 7 * step + n]
+    for r in range(0, p.shape[1], 2):
+        p0, p1, p2, p3 = p[0, r], p[1, r], p[2, r], p[3, r]
+        p4, p5, p6, p7 = p[4, r], p[5, r], p[6, r], p[7, r]
+        q0, q1, q2, q3 = p[0, r + 1], p[1, r + 1], p[2, r + 1], p[3, r + 1]
+        q4, q5, q6, q7 = p[4, r + 1], p[5, r + 1], p[6, r + 1], p[7, r + 1]
+        g0, g1 = g[r], g[r + 1]
+        for k in range(n):
+            s, t, u, v, w, x, z, o = y0[k], y1[k], y2[k], y3[k], y4[k], y5[k], y6[k], y7[k]
+            g0[k] += p0 * s + p1 * t + p2 * u + p3 * v + p4 * w + p5 * x + p6 * z + p7 * o
+            g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o

@@ -1,0 +1,162 @@
+"""A dense tensor as a matrix: which modes are its rows, in which order, and where its entries lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+
+CHUNK_ENTRIES = 1 << 16
+"""Entries in a chunk of a streaming pass."""
+
+SMALL_BYTES = 1 << 25
+"""Data and weights that may be copied into an order that the loops prefer."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor as a matrix, over its own memory where possible.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n_slow, n_fast)
+        A view of the data wherever their strides allow.
+    weights : ndarray of that shape, or None
+        Entry weights.
+    order : tuple of int
+        The modes from slow to fast; the first `split` of them are the matrix's rows.
+    split : int
+    shape : tuple of int
+        Sizes of the modes, in the tensor's own order.
+    """
+
+    matrix: Array
+    weights: Array | None
+    order: tuple[int, ...]
+    split: int
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, data: Array, weights: Array | None) -> Layout:
+        """Choose the modes' order and split, and take the matrix view.
+
+        A copy only if no split gives a view, or if all views have short rows and the data are small.
+        """
+        data = readable(data)
+        weights = None if weights is None else readable(weights)
+        order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
+        split = _choose_split(data.transpose(order), None if weights is None else weights.transpose(order))
+        n_bytes = data.nbytes + (0 if weights is None else weights.nbytes)  # of views, as if they were whole
+        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if n_bytes <= SMALL_BYTES else 0
+        if turn:
+            order, split = order[turn:] + order[:turn], data.ndim - turn
+        rows = int(np.prod([data.shape[n] for n in order[:split]], dtype=np.int64))
+        matrix = _with_dense_rows(data.transpose(order).reshape(rows, -1))
+        if weights is not None:
+            weights = _with_dense_rows(weights.transpose(order).reshape(rows, -1))
+        return cls(matrix, weights, order, split, data.shape)
+
+    @classmethod
+    def of_zeros(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
+        """Of a tensor of zeros, without memory for it but for one row."""
+        order = tuple(sorted(range(len(shape)), key=lambda n: (shape[n], n)))
+        sizes = [shape[n] for n in order]
+        sides = [(int(np.prod(sizes[:k])), int(np.prod(sizes[k:]))) for k in range(len(sizes))]
+        split = min(range(1, len(sizes)), key=lambda k: sum(sides[k]), default=0)
+        n_slow, n_fast = sides[split]
+        matrix = np.broadcast_to(np.zeros(n_fast, dtype), (n_slow, n_fast))
+        return cls(matrix, None, order, split, shape)
+
+    def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
+        """All entries, row by row: (first position, data, weights), as float64 vectors."""
+        n_rows, n_columns = self.matrix.shape
+        width = min(n_columns, CHUNK_ENTRIES)
+        height = max(1, CHUNK_ENTRIES // width)
+        corners = product(range(0, n_rows, height), range(0, n_columns, width))
+        for r0, c0 in corners:
+            r1, c1 = min(r0 + height, n_rows), min(c0 + width, n_columns)
+            x = self.matrix[r0:r1, c0:c1].astype(np.float64).ravel()
+            w = None if self.weights is None else self.weights[r0:r1, c0:c1].astype(np.float64).ravel()
+            if w is not None:
+                x[w == 0] = 1.0  # inside every built-in loss's domain
+            yield r0 * n_columns + c0, x, w
+
+    def in_own_order(self, matrix: Array) -> Array:
+        """A matrix of this shape as a tensor, with the modes in the tensor's own order."""
+        return matrix.reshape([self.shape[n] for n in self.order]).transpose(np.argsort(self.order))
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """Subscript, in the tensor's own modes, of an entry of `matrix` counted row by row."""
+        ordered = np.unravel_index(position, [self.shape[n] for n in self.order])
+        found = dict(zip(self.order, ordered, strict=True))
+        return tuple(int(found[n]) for n in range(len(self.shape)))
+
+
+def flat(matrix: Array) -> tuple[Array, int]:
+    """The memory of a matrix with dense rows as a vector, and the distance between rows in it."""
+    n_rows, n_columns = matrix.shape
+    step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns
+    size = (n_rows - 1) * step + n_columns
+    return np.lib.stride_tricks.as_strided(matrix, (size,), (matrix.itemsize,), writeable=False), step
+
+
+def _with_dense_rows(matrix: Array) -> Array:
+    """The matrix itself if its rows are contiguous and follow each other forwards, else a copy."""
+    n_rows, n_columns = matrix.shape
+    dense = n_columns == 1 or matrix.strides[1] == matrix.itemsize
+    forwards = n_rows == 1 or (matrix.strides[0] >= 0 and matrix.strides[0] % matrix.itemsize == 0)
+    return matrix if dense and forwards else np.ascontiguousarray(matrix)
+
+
+def readable(array: Array) -> Array:
+    """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="K")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="K")
+
+
+def _choose_split(ordered: Array, weights: Array | None) -> int:
+    """The split of least cost among those that give views.
+
+    Views of the weights come second: weights that broadcast along the middle of the modes have none.
+    """
+    if ordered.ndim == 1:
+        return 0
+    candidates = sorted(range(1, ordered.ndim), key=lambda split: _cost(ordered.shape, split))
+    viewable = [split for split in candidates if _has_view(ordered, split)] or candidates
+    both = [split for split in viewable if weights is None or _has_view(weights, split)]
+    return (both or viewable)[0]
+
+
+def _choose_turn(shape: tuple[int, ...], split: int) -> int:
+    """How many of the modes had better come last, so that rows are long; 0 if that gains too little for a copy."""
+    turns = range(1, len(shape))
+
+    def cost(turn: int) -> float:
+        return _cost(shape[turn:] + shape[:turn], len(shape) - turn)
+
+    best = min(turns, key=cost, default=0)
+    return best if best and _cost(shape, split) > 1.25 * cost(best) else 0
+
+
+def _cost(shape: tuple[int, ...], split: int) -> float:
+    """Of a pass, relative to a large tensor's.
+
+    Rows are padded to a multiple of 4 and columns to one of 32. Each column costs some work of its own, and each row
+    more: its sums come down from a vector to a number.
+    """
+    slow, fast = (int(np.prod(sizes, dtype=np.int64)) for sizes in (shape[:split], shape[split:]))
+    return (-(-slow // 4) * 4 / slow) * (-(-fast // 32) * 32 / fast) + 6 / slow + 60 / fast
+
+
+def _has_view(array: Array, split: int) -> bool:
+    try:
+        array.reshape(int(np.prod(array.shape[:split], dtype=np.int64)), -1, copy=False)
+    except ValueError:
+        return False
+    return True

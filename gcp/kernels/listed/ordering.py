@@ -1,0 +1,113 @@
+"""Listed entries in an order that suits the passes: grouped by one mode; and what sorted ones have to tell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp.base.types import Array
+from gcp.kernels.shared.jit import jit
+
+
+def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
+    """The stable permutation that sorts entries by one mode, and where each position's entries begin."""
+    first = np.zeros(size + 1, np.int64)
+    np.cumsum(np.bincount(subs[:, mode], minlength=size), out=first[1:])
+    before = np.arange(len(subs), dtype=np.uint32 if len(subs) <= 2**32 else np.int64)
+    return _sorted_by(subs, mode, size, before), first
+
+
+def _sorted_by(subs: Array, mode: int, size: int, before: Array) -> Array:
+    if size > 4 * len(subs) + 65536:  # counts would take more room than entries
+        return before[np.argsort(subs[before, mode], kind="stable")]
+    after = np.empty_like(before)
+    _count_sort(subs, mode, np.zeros(size + 1, np.int64), before, after)
+    return after
+
+
+@jit
+def _count_sort(subs, mode, places, before, after):  # type: ignore[no-untyped-def]
+    for k in range(before.size):
+        places[subs[k, mode] + 1] += 1
+    for i in range(1, places.size):
+        places[i] += places[i - 1]
+    for k in range(before.size):
+        e = before[k]
+        i = subs[e, mode]
+        after[places[i]] = e
+        places[i] += 1
+
+
+@jit
+def is_sorted(subs, order):  # type: ignore[no-untyped-def]
+    """True if no entry comes before the one before it, the first mode of `order` slowest."""
+    for e in range(1, subs.shape[0]):
+        rises = np.int64(0)  # whether the slowest mode that differs rises or falls, found without a jump
+        for k in range(order.size - 1, -1, -1):
+            now, before = subs[e, order[k]], subs[e - 1, order[k]]
+            rises = np.int64(now > before) - np.int64(now < before) if now != before else rises
+        if rises < 0:
+            return False
+    return True
+
+
+@jit
+def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
+    """target[k, n] = source[order[k], columns[n]]."""
+    for k in range(target.shape[0]):
+        e = order[k]
+        for n in range(columns.size):
+            target[k, n] = source[e, columns[n]]
+
+
+@jit
+def first_of_runs(subs):  # type: ignore[no-untyped-def]
+    """True for each entry of a sorted list whose subscripts differ from those of the entry before."""
+    new = np.ones(subs.shape[0], np.bool_)
+    for e in range(1, subs.shape[0]):
+        same = True
+        for n in range(subs.shape[1]):
+            same &= subs[e, n] == subs[e - 1, n]
+        new[e] = not same
+    return new
+
+
+@jit
+def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
+    """Move the rows to keep to the front, in place and in order."""
+    k = 0
+    for e in range(keep.size):
+        if keep[e]:
+            for n in range(rows.shape[1]):
+                rows[k, n] = rows[e, n]
+            k += 1
+
+
+@jit
+def add_runs(values, first):  # type: ignore[no-untyped-def]
+    """Sums of runs of values to the front, in place; a run begins where `first` is true."""
+    k = -1
+    for e in range(first.size):
+        if first[e]:
+            k += 1
+            values[k] = values[e]
+        else:
+            values[k] += values[e]
+
+
+@jit
+def places(rows, wanted):  # type: ignore[no-untyped-def]
+    """Where each wanted row stands among rows, -1 where it does not; both are sorted, without repetitions."""
+    found = np.full(wanted.shape[0], -1)
+    e = 0
+    for k in range(wanted.shape[0]):
+        while e < rows.shape[0]:
+            n = 0
+            while n < rows.shape[1] and rows[e, n] == wanted[k, n]:
+                n += 1
+            if n == rows.shape[1]:
+                found[k] = e
+                break
+            if rows[e, n] > wanted[k, n]:
+                break
+            e += 1
+    return found

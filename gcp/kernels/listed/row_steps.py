@@ -1,0 +1,349 @@
+"""Newton's method on one row of a factor after the other, the other modes fixed.
+
+The rows of a mode are problems of their own, each in R unknowns over the entries of one slice: minimise over a the
+sum of w f(x, a'z + o) - z q(a'z + o), where z is the product of the other modes' rows and o the other modes' main
+effects, plus a'Pa / 2 + c'a for the zeros and the ridge, within bounds. One step for each row: the quadratic model's
+minimum over the entries that are not held at a bound, projected (Bertsekas, 1982), and shortened until the objective
+falls.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gcp.base import threads
+from gcp.base.types import Array, FloatArray
+from gcp.kernels.listed import ordering, row_algebra
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared import linked, per_entry
+from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.per_entry import RUN
+from gcp.kernels.shared.products import FASTMATH
+from gcp.losses.formula import Formula
+
+THREAD_ENTRIES = 1 << 12
+"""Fewer entries than this are not worth a thread."""
+
+_HELD = 1024
+"""Rows z that are kept for the search along a step; those of longer slices are made anew."""
+
+_PARTS = 8
+"""Parts for each thread: rows cost unequally."""
+
+_SEARCHES = 4
+_DAMPING, _MORE_DAMPING, _DAMPINGS = 1e-9, 1e3, 4
+"""Of the equations of a row, relative to their trace: rows of few entries leave directions open, where steps may be
+far too long; then more of it is tried.
+"""
+
+_SUFFICIENT = 1e-4
+_NOTHING = 1e-15
+"""Promised decrease of a row's objective, relative to it, that rounding would hide."""
+
+
+class Group(NamedTuple):
+    """The listed entries in the order of one mode.
+
+    Attributes
+    ----------
+    mode : int
+    others : tuple of int
+        The other modes, as the columns of `subs` have them.
+    first : ndarray of int, shape (I_mode + 1,)
+        Where the entries of each position begin, and the end.
+    subs : ndarray, shape (entries, N - 1)
+    x, w, z : ndarray
+        As in `Listing`; w and z empty for ones.
+    offsets : tuple of int
+        Where the other modes' rows begin when all of them lie under each other.
+    """
+
+    mode: int
+    others: tuple[int, ...]
+    first: Array
+    subs: Array
+    x: FloatArray
+    w: FloatArray
+    z: FloatArray
+    offsets: tuple[int, ...]
+
+
+def grouped(listing: Listing, mode: int) -> Group:
+    """The entries in the order of a mode; a copy of all but the subscripts of the mode itself."""
+    column, n = listing.order.index(mode), len(listing.x)
+    columns = np.array([k for k in range(len(listing.order)) if k != column], np.int64)
+    others = tuple(listing.order[k] for k in columns)
+    permutation, first = ordering.grouped(listing.subs, column, listing.shape[mode])
+    subs = np.empty((n, len(others)), listing.subs.dtype)
+    ordering.take_rows(listing.subs, columns, permutation, subs)
+    weights = [a[permutation] if a.size else a for a in listing.weights()]
+    sizes = [listing.shape[n] for n in others]
+    offsets = tuple(int(k) for k in np.cumsum([0, *sizes])[: len(others)])
+    return Group(mode, others, first, subs, listing.x[permutation], weights[0], weights[1], offsets)
+
+
+class RowProblem(NamedTuple):
+    """What is common to all rows of a mode.
+
+    Attributes
+    ----------
+    stack, effects : ndarray, shapes (rows of the other modes, width), (rows of the other modes,) or (0,)
+        Padded factors and main effects of the other modes, under each other as `Group.offsets` says.
+    linear : ndarray, shape (width,)
+        c; multiplied by the row's scale.
+    quadratic : ndarray, shape (width, width)
+        P, multiplied by the row's scale.
+    scales : ndarray, shape (I_mode,) or (0,)
+        Of the zero part in each row; empty for ones.
+    ridge, centre : ndarray, shape (width,)
+        Half of ridge * (a - centre)**2 is added to the objective of every row.
+    size : int
+        Number of unknowns of a row; the rest of `width` is padding. The last one is the mode's own main effect if
+        there are effects.
+    """
+
+    stack: FloatArray
+    effects: FloatArray
+    linear: FloatArray
+    quadratic: FloatArray
+    scales: FloatArray
+    ridge: FloatArray
+    centre: FloatArray
+    size: int
+
+
+class RowUpdate(NamedTuple):
+    """What an update of all rows of a mode brought.
+
+    Attributes
+    ----------
+    value : float
+        Sum of the rows' objectives after it.
+    slope : float
+        Sum over rows of the squares of a - project(a - t g), with the gradient g before the update and the given t.
+    """
+
+    value: float
+    slope: float
+
+
+def update(
+    group: Group,
+    problem: RowProblem,
+    own: FloatArray,
+    bounds: tuple[FloatArray, FloatArray],
+    formula: Formula,
+    zero: tuple[float, float],
+    *,
+    step: float,
+    n_threads: int,
+) -> RowUpdate:
+    """One step for every row of a mode, in place.
+
+    Parameters
+    ----------
+    group : Group
+    problem : RowProblem
+    own : ndarray of float64, shape (I_mode, width)
+        The mode's padded factor, with its main effects as the last unknown if there are any.
+    bounds : (ndarray, ndarray), each of shape (I_mode or 1, width)
+        Lower and upper; in either, one row stands for all.
+    formula : Formula
+        Of the loss. The size of its second derivative serves first: the Fisher information that other solvers take is
+        much larger at small data and models near 0, and steps would be too short. Where a step of either size fails,
+        `weight` serves.
+    zero : (float, float)
+        See `listed.loss_and_mttkrps`.
+    step : float
+        t of `RowUpdate.slope`.
+    n_threads : int
+        The factor does not depend on it; sums do, in their last digits.
+
+    Notes
+    -----
+    About R**2 / 2 multiplications and additions for each entry, and R**3 / 6 for each row.
+    """
+    functions = tuple(
+        per_entry.address(formula, np.dtype(float), bend)
+        for bend in (formula.d2f, formula.weight or formula.d2f)
+    )
+    numbers = np.array(formula.params, float), np.array(zero, float)
+    lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
+    n = len(own)
+    parts = 1 if n_threads == 1 or len(group.x) < 2 * THREAD_ENTRIES else n_threads * _PARTS
+    costs = group.first + np.arange(n + 1) * (problem.size / 3)  # a row costs as much as some entries
+    cuts = np.searchsorted(costs, np.linspace(0, costs[-1], parts + 1)[1:-1])
+    edges = np.unique([0, *cuts, n])
+    tasks = iter(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    results: dict[int, tuple[float, float]] = {}
+
+    def work(_: int) -> None:
+        for low, high in tasks:  # whichever thread comes first: rows do not depend on each other
+            results[low] = _update_rows(
+                functions,
+                (group.first, group.subs, group.x, group.w, group.z),
+                (low, high),
+                (own.reshape(-1), lower, upper),
+                (problem.stack.reshape(-1), problem.effects, group.offsets),
+                problem[2:],
+                numbers,
+                step,
+            )
+
+    threads.run_all(work, range(min(n_threads, len(edges) - 1)))
+    found = np.array([results[low] for low in sorted(results)])
+    return RowUpdate(*(float(total) for total in found.sum(axis=0)))
+
+
+@jit(fastmath=FASTMATH)
+def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
+    first, subs, x, w, z = entries
+    own, lower, upper = factor
+    linear, quadratic, scales, ridge, centre, size = common
+    width = linear.size
+    held = np.zeros((2, _HELD * width))
+    runs = np.zeros((6, RUN))
+    small = np.zeros((5, width))
+    g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
+    h, system = np.zeros(width * width), np.zeros(width * width)
+    value = slope = 0.0
+    for i in range(part[0], part[1]):
+        a = own[i * width : (i + 1) * width]
+        at_low, at_high = i if lower.shape[0] > 1 else 0, i if upper.shape[0] > 1 else 0
+        for r in range(width):
+            low[r], high[r] = lower[at_low, r], upper[at_high, r]
+        scale = scales[i] if scales.size else 1.0
+        span = first[i], first[i + 1]
+        before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
+        before += _entries_part(
+            functions[0], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
+        )
+        for r in range(size):
+            moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
+            slope += moved * moved
+        row = linear, quadratic, scale, ridge, centre, size
+        after, accepted, hopeless = before, False, False
+        for attempt in range(2):
+            if attempt:
+                _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
+                _entries_part(
+                    functions[1], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
+                )
+            accepted, hopeless, after = _search(
+                functions[0],
+                (subs, x, w, z),
+                span,
+                others,
+                row,
+                numbers,
+                (held, runs),
+                (h, system),
+                (a, g, d, new, low, high),
+                before,
+            )
+            if accepted or hopeless:
+                break
+        if accepted:
+            for r in range(size):
+                a[r] = new[r]
+        value += after if accepted else before
+    return value, slope
+
+
+@jit(fastmath=FASTMATH)
+def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
+    """A step that lowers a row's objective to `new`: whether there is one, whether none can be, and the objective."""
+    a, g, d, new, low, high = vectors
+    linear, quadratic, scale, ridge, centre, size = row
+    h, system = matrices
+    damping, after = _DAMPING, before
+    for _ in range(_DAMPINGS):
+        if not row_algebra.newton_direction(h, system, g, d, a, low, high, size, damping):
+            return False, True, before
+        length = 1.0
+        for _ in range(_SEARCHES):
+            gain = 0.0
+            for r in range(size):
+                new[r] = min(max(a[r] - length * d[r], low[r]), high[r])
+                gain += g[r] * (new[r] - a[r])
+            if abs(gain) <= _NOTHING * abs(before):
+                return False, True, before
+            if gain > 0.0:  # bounds have bent the step away from a descent
+                length *= 0.3
+                continue
+            after = _own_value(new, linear, quadratic, scale, ridge, centre)
+            after += _entries_part(
+                function, entries, span, new, others, size, numbers, buffers[0], buffers[1], g, h, False
+            )
+            if after <= before + _SUFFICIENT * gain:
+                return True, False, after
+            length *= 0.3
+        damping *= _MORE_DAMPING
+    return False, False, before
+
+
+@jit(fastmath=FASTMATH)
+def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
+    """Value, gradient and curvature of what does not depend on the entries."""
+    width, value = a.size, 0.0
+    for r in range(width):
+        row, away = 0.0, a[r] - centre[r]
+        for q in range(width):
+            p = scale * quadratic[r, q]
+            h[r * width + q] = p
+            row += p * a[q]
+        h[r * width + r] += ridge[r]
+        g[r] = scale * linear[r] + row + ridge[r] * away
+        value += a[r] * (scale * linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
+    return value
+
+
+@jit(fastmath=FASTMATH)
+def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-untyped-def]
+    value = 0.0
+    for r in range(a.size):
+        row, away = 0.0, a[r] - centre[r]
+        for q in range(a.size):
+            row += quadratic[r, q] * a[q]
+        value += a[r] * scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
+    return value
+
+
+@jit(fastmath=FASTMATH)
+def _entries_part(function, entries, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
+    """Value of the entries of a row; if `fresh`, their gradient and curvature too, added to g and h.
+
+    The first call for a row must be fresh: it leaves the rows z behind for the next.
+    """
+    subs, x, w, z = entries
+    stack, effects, offsets = others
+    x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
+    width, count, value = a.size, span[1] - span[0], 0.0
+    for e in range(0, count, RUN):
+        n, start = min(RUN, count - e), span[0] + e
+        keep = count <= _HELD
+        products = held[0, e * width :] if keep else held[0]
+        if fresh or not keep:
+            row_algebra.products(subs, start, n, stack, offsets, width, products)
+            for k in range(n if effects.size else 0):
+                products[k * width + size - 1] = 1.0
+        row_algebra.models(products, n, width, a, y)
+        if effects.size:
+            row_algebra.add_effects(subs, start, n, offsets, effects, y)
+        for k in range(n):
+            x_run[k] = x[start + k]
+            w_run[k] = w[start + k] if w.size else 1.0
+            z_run[k] = z[start + k] if z.size else 1.0
+        m = (n + 31) // 32 * 32
+        for k in range(n, m):
+            w_run[k] = z_run[k] = 0.0
+            x_run[k] = y[k] = 1.0
+        linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], numbers[0], numbers[1])
+        for k in range(n):
+            value += v[k]
+        if fresh:
+            row_algebra.add_gradient(products, n, width, y, g)
+            row_algebra.add_gram(products, held[1], n, width, u, h)
+    return value

@@ -1,0 +1,1 @@
+"""What kernels over dense and over listed entries have in common: compiling, losses per entry, products, vectors."""

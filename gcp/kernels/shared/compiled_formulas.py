@@ -1,0 +1,98 @@
+"""Loss formulas in compiled code.
+
+Numba tells functions made at run time apart by their addresses, and so would compile a loss anew in every process;
+here a formula is known by its code, and compiled once on a machine (see `jit`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from gcp.kernels.shared.jit import jit_closure, text_of
+from gcp.losses import branchfree, elementary
+
+Function = Callable[..., Any]
+
+# Fused multiply-add and ignoring the sign of zero are safe everywhere; reordering sums is not (branchfree.py).
+_FASTMATH = {"contract", "nsz"}
+
+_LIBRARIES = (elementary.__name__, np.__name__, "math")
+"""Modules whose functions are known by their names."""
+
+
+def inlined(function: Function, single: bool) -> Function:
+    """Compiled into whatever calls it, with float32 numbers if all is computed in float32."""
+    inlined: Function = njit(error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
+        branchfree.in_single(function) if single else function
+    )
+    return inlined
+
+
+def identity(functions: Sequence[Function | None], **options: Any) -> str:
+    """A text that is equal for equal formulas and options, in any process; empty if there is no such text."""
+    try:
+        texts = [_fingerprint(part) for part in functions if part is not None]
+    except _UnknownCodeError:
+        return ""
+    return " ".join([*texts, *(f"{name}={value}" for name, value in options.items())])
+
+
+def cached(function: Function, identity: str) -> Function:
+    """Compile a function, or take it from disk where one of this identity is kept."""
+    return jit_closure(function, identity, fastmath=_FASTMATH)
+
+
+class _UnknownCodeError(Exception):
+    """A formula depends on something that has no text to compare."""
+
+
+def _fingerprint(function: Function) -> str:
+    """Equal for equal code, helpers and numbers, in any process.
+
+    Raises
+    ------
+    _UnknownCodeError
+        If the formula uses anything but plain functions and numbers: then it must not be cached.
+    """
+    if not (library := text_of([branchfree.__name__, elementary.__name__, __name__])):  # inlined everywhere
+        raise _UnknownCodeError
+    parts = [library]
+    _describe(function, parts, set())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
+    if value is None or isinstance(value, int | float | str):
+        parts.append(repr(value))
+    elif isinstance(value, ModuleType) and value.__name__ not in _LIBRARIES:
+        raise _UnknownCodeError  # of its numbers and functions no more is known than their names
+    elif isinstance(value, np.ufunc | ModuleType | BuiltinFunctionType):
+        parts.append(str(getattr(value, "__name__", value)))
+    elif isinstance(value, FunctionType):
+        if id(value) not in seen and value.__module__ != elementary.__name__:
+            if value.__code__.co_filename.startswith("<"):
+                raise _UnknownCodeError  # made at run time: there is no end of such formulas
+            seen.add(id(value))
+            _describe_code(value.__code__, value.__globals__, parts, seen)
+            for inner in (*(value.__defaults__ or ()), *(c.cell_contents for c in value.__closure__ or ())):
+                _describe(inner, parts, seen)
+    else:
+        raise _UnknownCodeError
+
+
+def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen: set[int]) -> None:
+    parts += [code.co_code.hex(), repr(code.co_names), repr(code.co_varnames), repr(code.co_freevars)]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _describe_code(constant, scope, parts, seen)
+        else:
+            parts.append(repr(constant))
+    for name in code.co_names:
+        if name in scope:  # else an attribute or a builtin, named in co_names
+            _describe(scope[name], parts, seen)

@@ -1,0 +1,80 @@
+"""Calls by address: what a pass calls is compiled once, and not anew into the pass of every loss.
+
+Numba would link these functions into each pass and optimise them there again, which takes as long as all the rest.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+
+from gcp.kernels.shared import khatri_rao, products
+from gcp.kernels.shared.jit import DISABLED, instruction
+
+_M, _V, _N, _R = "matrix", "vector", "number", "run"
+_FUNCTIONS = {
+    products.model: (_M, _M, _M),
+    products.add_row_sums: (_M, _M, _M),
+    products.add_column_sums: (_M, _M, _M),
+    khatri_rao.columns: (_M, _V, _N, _N, _M),
+    khatri_rao.add_columns_adjoint: (_M, _V, _N, _N, _M, _M),
+}
+ENTRYWISE = (_R,) * 8
+"""The arguments of `entrywise.compiled`'s functions: runs of numbers, all of one type."""
+
+
+@lru_cache(maxsize=2)
+def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Where the functions lie in this process, compiled for matrices of one type.
+
+    In this order: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
+    `add_columns_adjoint`.
+    """
+    return tuple(address(function, kinds, dtype) for function, kinds in _FUNCTIONS.items())
+
+
+def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]:
+    of = {
+        _M: types.Array(number, 2, "C"),
+        _V: types.Array(types.int64, 1, "C"),
+        _N: types.int64,
+        _R: types.Array(number, 1, "C"),
+    }
+    return tuple(of[kind] for kind in kinds)
+
+
+def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
+    """Where a function lies in this process, compiled for arguments of these kinds and numbers of one type.
+
+    The function itself where compiling is disabled.
+    """
+    if DISABLED:
+        return function
+    compiled = function.get_compile_result(types.none(*_types(kinds, from_dtype(dtype))))
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@instruction(lambda function, *arguments: function(*arguments))
+def call(context, address, *arguments):  # type: ignore[no-untyped-def]
+    """Call the function at an address, which must have been made for the type of these arrays."""
+    known = (*_FUNCTIONS.values(), ENTRYWISE)
+    if not any(tuple(arguments) == _types(kinds, arguments[0].dtype) for kinds in known):
+        raise TypingError(f"no function is compiled for {arguments}")
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        convention, expected = context.call_conv, tuple(signature.args[1])
+        pointer = ir.PointerType(convention.get_function_type(types.none, expected))
+        function = builder.inttoptr(values[0], pointer)
+        given = cgutils.unpack_tuple(builder, values[1])
+        status, _ = convention.call_function(builder, function, types.none, expected, given)
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.none(address, types.StarArgTuple(arguments)), generate

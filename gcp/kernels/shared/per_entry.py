@@ -1,0 +1,87 @@
+"""A loss over a run of listed entries: the only part of the passes over them that is compiled for each loss."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from gcp.kernels.shared import compiled_formulas, linked
+from gcp.kernels.shared.compiled_formulas import Function, inlined
+from gcp.kernels.shared.jit import DISABLED
+from gcp.losses.formula import Formula
+
+RUN = 256
+"""Most entries in a run; a multiple of 32. A run's arrays fit the first-level cache."""
+
+
+def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None = None) -> Any:
+    """Where the compiled function lies, for `linked.call`.
+
+    Its arguments: data x, entry weights w, weights z of the zero part, model values, and as outputs: the model values
+    again, which become derivatives; losses; curvatures; then the formula's parameters, and the coefficients (a, b) of
+    the zero part q(m) = a m + b m**2. Runs are `RUN` numbers long at most, and a multiple of 32.
+
+    It computes w f(x, m) - z q(m), and the same of the derivatives and curvatures. Where w is 0, neither x nor m
+    matters to the first term.
+
+    Parameters
+    ----------
+    formula : Formula
+    dtype : dtype
+        float32 or float64: the type of the arithmetic and of all arrays.
+    curvature : function, optional
+        Of (x, m, *params), such as the formula's `d2f` or `weight`, of which the size counts; None leaves the
+        curvatures alone.
+    """
+    function = _compiled(formula.f, formula.df, curvature, len(formula.params), dtype == np.float32)
+    return linked.address(function, linked.ENTRYWISE, dtype)
+
+
+@lru_cache(maxsize=256)
+def _compiled(f: Function, df: Function, curvature: Function | None, n_params: int, single: bool) -> Function:
+    identity = compiled_formulas.identity(
+        (f, df, curvature), entrywise=True, n_params=n_params, single=single
+    )
+    value, deriv = inlined(f, single), inlined(df, single)
+    bend = None if curvature is None else inlined(curvature, single)
+    return compiled_formulas.cached(_run_function(value, deriv, bend, n_params), identity)
+
+
+def _run_function(value: Function, deriv: Function, bend: Function | None, n_params: int) -> Function:
+    if DISABLED:
+        unpack: Function = tuple
+    elif n_params:
+        unpack = inlined(lambda params: to_fixed_tuple(params, n_params), False)
+    else:
+        unpack = inlined(lambda params: (), False)
+
+    def flat(x, w, z, y, v, u, params, zero):  # type: ignore[no-untyped-def]
+        p = unpack(params)
+        a, b = zero[0], zero[1]
+        for k in range(y.size & -32):
+            m = y[k]
+            f = w[k] * value(x[k], m, *p)
+            d = w[k] * deriv(x[k], m, *p)
+            v[k] = (f if w[k] != 0.0 else 0.0) - z[k] * (m * (a + b * m))
+            y[k] = (d if w[k] != 0.0 else 0.0) - z[k] * (a + (b + b) * m)
+
+    if bend is None:
+        return flat
+    bent = bend
+
+    def curved(x, w, z, y, v, u, params, zero):  # type: ignore[no-untyped-def]
+        p = unpack(params)
+        a, b = zero[0], zero[1]
+        for k in range(y.size & -32):
+            m = y[k]
+            f = w[k] * value(x[k], m, *p)
+            d = w[k] * deriv(x[k], m, *p)
+            c = w[k] * abs(bent(x[k], m, *p))
+            v[k] = (f if w[k] != 0.0 else 0.0) - z[k] * (m * (a + b * m))
+            y[k] = (d if w[k] != 0.0 else 0.0) - z[k] * (a + (b + b) * m)
+            u[k] = (c if w[k] != 0.0 else 0.0) - z[k] * (b + b)
+
+    return curved

@@ -1,0 +1,27 @@
+"""A loss over a block of entries by NumPy, for formulas that Numba cannot compile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp.base.types import FloatArray
+from gcp.losses.formula import Formula
+
+
+def evaluate(
+    formula: Formula, x: FloatArray, m: FloatArray, weights: FloatArray | None, curved: bool
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    """Weighted loss, derivative and, if asked for, curvature weight of each entry.
+
+    Under weight 0 neither x nor m matters, not even if they are NaN.
+    """
+    functions = [formula.f, formula.df]
+    if curved:
+        functions.append(formula.weight or formula.d2f)
+    found = [np.broadcast_to(function(x, m, *formula.params), m.shape) for function in functions]
+    if curved:
+        found[2] = np.maximum(found[2], 0.0)
+    if weights is not None:
+        found = [np.where(weights == 0, 0.0, weights * part) for part in found]
+    value, deriv, *third = (np.asarray(part, dtype=m.dtype) for part in found)
+    return value, deriv, third[0] if third else None

@@ -1,0 +1,48 @@
+"""A fitted model on data: the loss, and what the best constant and a perfect model reach there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp.objectives.build import build_objective
+from gcp.objectives.known_cells import check_result, matched
+
+if TYPE_CHECKING:
+    from gcp.result import FitResult
+
+
+class Evaluation(NamedTuple):
+    """Weighted sums of the loss over the observed entries, without penalties, and the share of deviance explained."""
+
+    value: float
+    null_value: float
+    saturated_value: float
+    total_weight: float
+    explained: float
+
+
+def evaluate(
+    result: FitResult, data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+) -> Evaluation:
+    """The loss of a fitted model on data of its shape.
+
+    Raises
+    ------
+    DataError
+        If the shapes, names or labels differ, or the data are outside the loss's domain.
+    """
+    check_result(result)
+    objective = build_objective(data, result.loss, mask, entry_weights)
+    weights, factors = matched(result.with_mean_rows(), objective.tensor).cp
+    model = [np.asarray(factors[0] * weights), *factors[1:]]
+    value, _ = objective.value_and_grad(model)
+    return Evaluation(
+        value,
+        objective.null_value,
+        objective.saturated_value,
+        objective.survey.total_weight,
+        objective.share_explained(value),
+    )

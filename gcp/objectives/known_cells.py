@@ -1,0 +1,158 @@
+"""The known cells of a tensor beside the model's values there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.alignment import Side, align
+from gcp.base.errors import DataError, GcpError, ParameterError
+from gcp.base.types import Array, FloatArray
+from gcp.result import FitResult
+from gcp.tensors.base import TensorData
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import Tensor
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.rearranged import aligned
+from gcp.tensors.samplers.random_cells import Finder, Zeros
+from gcp.tensors.sparse import SparseTensor
+
+_ZEROS = 1 << 20
+"""Zeros of a sparse tensor, at least, that stand for all of them; fewer are all taken."""
+
+_MOST_CELLS = 2**28
+_CHUNK = 1 << 19
+
+
+class KnownCells(NamedTuple):
+    """Known cells, or a sample of them that is weighted to stand for all.
+
+    Attributes
+    ----------
+    subs : ndarray of int, shape (n, N)
+    x, m, w : ndarray of float64, shape (n,)
+        Data, model values and weights.
+    """
+
+    subs: Array
+    x: FloatArray
+    m: FloatArray
+    w: FloatArray
+
+
+def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+    """The data as a tensor in one piece, its modes and positions in the order of the model's.
+
+    Raises
+    ------
+    DataError
+        Unusable data, or another shape, other names or labels than the model's.
+    """
+    return aligned(in_one_piece(data, mask, entry_weights), side_of(result))
+
+
+def matched(
+    result: FitResult, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError
+) -> FitResult:
+    """The model in the order of a tensor's modes and positions: where sums do not care, no data have to move.
+
+    Raises
+    ------
+    DataError, or the given error
+        Another shape, other names or labels than the model's.
+    """
+    data = align(Side("the data", tensor.labels, tensor.shape), side_of(result, what), error=error)
+    return result if data.is_identity else data.inverse().of_model(result)
+
+
+def side_of(result: FitResult, what: str = "the model", free: Collection[int] = ()) -> Side:
+    """The model as what data are matched with."""
+    check_result(result)
+    return Side(what, result.labels, result.shape, free)
+
+
+def check_result(result: object) -> None:
+    """Raise `ParameterError` unless this is the result of a fit."""
+    checks.instance("result", result, FitResult, "the FitResult of a fit")
+
+
+def blocks(result: FitResult, tensor: TensorData) -> Iterator[KnownCells]:
+    """All known cells, the zeros of a sparse tensor too, a block at a time.
+
+    Raises
+    ------
+    ParameterError
+        Sparse data of more than 2**28 cells.
+    """
+    if isinstance(tensor, DenseTensor):
+        values, weights = tensor.values.reshape(-1), tensor.entry_weights
+        flat = None if weights is None else weights.reshape(-1)
+        for subs, part in _all_subs(tensor.shape):
+            w = np.ones(len(subs)) if flat is None else flat[part].astype(float)
+            yield _cells(result, subs, values[part], w)
+        return
+    if isinstance(tensor, SparseTensor):
+        yield from _zeros(result, tensor)
+        listing = tensor.listing
+        subs = listing.subs[:, np.argsort(listing.order)]
+        x, w = listing.x, np.ones(len(subs)) if listing.w is None else listing.w
+    else:
+        assert isinstance(tensor, ObservedTensor)
+        subs, x = tensor.subs, tensor.values
+        w = np.ones(len(x)) if tensor.entry_weights is None else tensor.entry_weights
+    for first in range(0, len(x), _CHUNK):
+        run = slice(first, first + _CHUNK)
+        yield _cells(result, subs[run].astype(np.int64), x[run], w[run])
+
+
+def known_cells(result: FitResult, tensor: TensorData, random_state: int = 0) -> KnownCells:
+    """All known cells at once; of a sparse tensor with many zeros a weighted sample of these.
+
+    That is where there are more than a million, and more than listed entries.
+    """
+    parts: Iterable[KnownCells] = ()
+    if isinstance(tensor, SparseTensor):
+        zeros = Zeros(tensor)
+        n = max(_ZEROS, len(tensor.listing.x))
+        if zeros.count > n:
+            drawn, w = zeros.draw(n, checks.generator(random_state))
+            subs = drawn[:, np.argsort(tensor.listing.order)].astype(np.int64)
+            own = tensor.weights_at(tensor.entries)
+            listed = _cells(result, tensor.subs.astype(np.int64), tensor.values, own)
+            parts = [listed, _cells(result, subs, np.zeros(n), w)]
+    return KnownCells(
+        *(np.concatenate(column) for column in zip(*(parts or blocks(result, tensor)), strict=True))
+    )
+
+
+def _cells(result: FitResult, subs: Array, x: Array, w: FloatArray) -> KnownCells:
+    keep = w > 0
+    subs = subs[keep]
+    return KnownCells(subs, x[keep].astype(float), result.model_values(subs), w[keep].astype(float))
+
+
+def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
+    """Subscripts of all cells, and their positions, in order."""
+    n = int(np.prod(shape))
+    for first in range(0, n, _CHUNK):
+        part = np.arange(first, min(first + _CHUNK, n))
+        yield np.stack(np.unravel_index(part, shape), axis=1), part
+
+
+def _zeros(result: FitResult, tensor: SparseTensor) -> Iterator[KnownCells]:
+    """The cells that are not listed."""
+    if tensor.n_cells > _MOST_CELLS:
+        raise ParameterError(
+            f"Sparse data of {tensor.n_cells:,} cells are too many to look at one by one: at most {_MOST_CELLS:,}."
+        )
+    finder, order = Finder(tensor.listing), list(tensor.listing.order)
+    for subs, _ in _all_subs(tensor.shape):
+        unlisted = subs[finder.positions(subs[:, order].astype(tensor.listing.subs.dtype)) < 0]
+        w = np.ones(len(unlisted))
+        for n, u in enumerate(tensor.mode_weights or ()):
+            w *= u[unlisted[:, n]]
+        yield _cells(result, unlisted, np.zeros(len(unlisted)), w)

@@ -1,0 +1,212 @@
+"""New positions of one mode, fitted with all else as a model has it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gcp.base import checks, threads
+from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
+from gcp.base.types import FloatArray
+from gcp.objectives.build import build_objective
+from gcp.objectives.known_cells import side_of
+from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.single_rows import OwnRows
+from gcp.objectives.terms.main_effects import MainEffects
+from gcp.objectives.views.row_wise import RowWise
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.rearranged import aligned
+from gcp.tensors.sparse import SparseTensor
+
+if TYPE_CHECKING:
+    from gcp.result import FitResult
+
+_MOST_CELLS = 2**26
+_STEPS = 5000
+_STARTS = 8
+"""Components, at most, that one start each begins near where rows may have several minima."""
+
+_NEAR_ONE = 0.9
+"""Share of a start's model that such a component has."""
+
+_TOL = 1e-12
+"""Relative decrease in a step below which the rows are at their minimum."""
+
+
+class NewRows(NamedTuple):
+    """Positions that a model has not seen.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (n, R)
+        Like rows of the mode's factor: the model of the new data is the sum over components of weight, row and the
+        other modes' factors, plus main effects.
+    main_effects : ndarray, shape (n,), or None
+        Like the mode's main effects; None if it has none.
+    """
+
+    rows: FloatArray
+    main_effects: FloatArray | None
+
+
+@dataclass(frozen=True)
+class _Anchored(Penalty):
+    """A ridge with a strength for each component, whose main effects count from one number."""
+
+    anchor: float = 0.0
+
+    def centre(self, mode: int, vector: FloatArray) -> float:
+        """That number."""
+        return self.anchor
+
+
+def transform(
+    result: FitResult,
+    data: Any,
+    mode: int,
+    *,
+    mask: Any = None,
+    entry_weights: Any = None,
+    bounds: tuple[float | None, float | None] | None = None,
+    n_threads: int | None = None,
+) -> NewRows:
+    """See `FitResult.transform`."""
+    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = _listed(result, aligned(tensor, side_of(result, free=(mode,)), "the new data"), mode)
+    rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
+    objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
+    effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))
+    effects = MainEffects(effect_modes, rank) if result.main_effects else None
+    # Balanced factors, as penalties have them at the end of a fit.
+    size = result.weights.astype(float) ** (1 / len(names))
+    components = [np.asarray(a, dtype=float) * size for a in result.with_mean_rows().factors]
+    components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
+    factors, anchor = components, result.intercept
+    if effects is not None:
+        vectors = [
+            np.array(result.main_effects.get(name, np.zeros(len(a))), dtype=float)
+            for name, a in zip(names, components, strict=True)
+        ]
+        if result.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
+            for k in set(effect_modes) - {mode}:
+                anchor += float(vectors[k].min())
+                vectors[k] -= vectors[k].min()
+        vectors[mode] = np.full(n, anchor)
+        factors = effects.joined(components, vectors)
+    problem = objective.row_wise()
+    # A lasso on the weights acts on rows, at the fitted weights, like a ridge of this strength.
+    strength = objective.penalty.strength + result.settings.get("weight_reg", 0.0) * size ** (len(names) - 2)
+    own = _Anchored(strength, effects, objective.penalty.effects_strength, anchor=anchor)
+    problem = replace(problem, penalty=own)
+    has_own = names[mode] in result.main_effects
+    low, high = _limits(result, effects, mode, None if has_own else anchor, size, bounds)
+    own_rows = OwnRows(tensor, result.loss, own, mode, rank)
+    starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
+    with threads.single_threaded_blas():
+        factors[mode] = np.clip(starts[0], low, high)
+        _minimize(problem, mode, factors, low, high)
+        for start in starts[1:]:
+            other = [*factors[:mode], np.clip(start, low, high), *factors[mode + 1 :]]
+            _minimize(problem, mode, other, low, high)
+            is_better = own_rows.values(other) < own_rows.values(factors)
+            factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
+    rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
+    if bounds is not None:
+        rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
+    if effects is None or not has_own:
+        return NewRows(rows, None)
+    return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
+
+
+def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
+    """The new data, which fit the model but in one mode, as a list of entries."""
+    if len(tensor.shape) < 2:
+        raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
+    if isinstance(tensor, SparseTensor) and result.loss.formula.zero is None:
+        if tensor.n_cells > _MOST_CELLS:
+            raise ParameterError(
+                f"The {result.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
+                f"{tensor.n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
+            )
+        tensor = tensor.to_dense()
+    if isinstance(tensor, DenseTensor):
+        known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
+        weights = None if tensor.entry_weights is None else tensor.entry_weights[known]
+        return ObservedTensor(np.argwhere(known), tensor.values[known], tensor.shape, weights)
+    found: ObservedTensor | SparseTensor = tensor
+    return found
+
+
+def _limits(
+    result: FitResult,
+    effects: MainEffects | None,
+    mode: int,
+    held: float | None,
+    size: FloatArray,
+    bounds: tuple[float | None, float | None] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
+    floor = 0.0 if result.loss.model_domain.low >= 0 else -np.inf
+    if bounds is None and result.row_bounds:
+        low, high = _limits_of_fit(result, mode)
+    else:
+        sides = _pair((None, None) if bounds is None else bounds, floor)
+        low, high = (np.full(result.rank, side) for side in sides)
+    low, high = low * np.where(size > 0, size, 1.0), high * np.where(size > 0, size, 1.0)
+    low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
+    if effects is None:
+        return low[None], high[None]
+    lows, highs = np.ones(len(effects.modes)), np.ones(len(effects.modes))
+    k = effects.modes.index(mode)
+    lows[k], highs[k] = (floor, np.inf) if held is None else (held, held)
+    return np.append(low, lows)[None], np.append(high, highs)[None]
+
+
+def _limits_of_fit(result: FitResult, mode: int) -> tuple[FloatArray, FloatArray]:
+    """The bounds of the fit for rows of `factors`, whose columns are the fitted ones divided by a number."""
+    fitted, unit = (np.asarray(a[mode], dtype=float) for a in (result.fitted_factors, result.factors))
+    scale = np.sum(fitted * unit, axis=0)
+    by = np.where(scale != 0, scale, 1.0)
+    sides = result.row_bounds[mode] / by
+    return sides.min(axis=0), sides.max(axis=0)
+
+
+def _pair(bounds: Any, floor: float) -> tuple[float, float]:
+    """Checked (lower, upper), the lower one not below what the loss admits."""
+    given = checks.items("bounds", bounds, "a pair (lower, upper)")
+    found = [None if side is None else checks.floats("bounds", side) for side in given]
+    if len(found) != 2 or any(side is not None and (side.ndim or np.isnan(side)) for side in found):
+        raise ParameterError(
+            f"bounds must be a pair (lower, upper) of numbers or None: found {checks.show(bounds)}."
+        )
+    low, high = (
+        other if side is None else float(side) for side, other in zip(found, (floor, np.inf), strict=True)
+    )
+    if low > high:
+        raise ParameterError(f"bounds: lower {low:g} is above upper {high:g}.")
+    if low < floor:
+        raise ParameterError(
+            f"bounds: lower {low:g}, but the loss needs a model >= 0, which nonnegative rows guarantee."
+        )
+    return low, high
+
+
+def _minimize(
+    problem: RowWise, mode: int, factors: list[FloatArray], low: FloatArray, high: FloatArray
+) -> None:
+    """Newton steps for all rows at once, in place, until none lowers the objective."""
+    value = np.inf
+    for _ in range(_STEPS):
+        before, value = value, problem.update(mode, factors, low, high, 1.0)[0]
+        if not np.isfinite(value):
+            raise FitError(
+                "The objective is not finite at the start; the new data may be too far from the model."
+            )
+        if before - value <= _TOL * abs(value):
+            return
+    warnings.warn(f"transform did not converge in {_STEPS} steps.", ConvergenceWarning, stacklevel=4)

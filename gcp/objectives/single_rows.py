@@ -1,0 +1,111 @@
+"""The objective of each new row by itself, and where to begin if it may have several minima."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
+from gcp.objectives.penalties.penalty import Penalty
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+_CHUNK = 1 << 19
+_PROBES = 64
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The rows of one mode under a loss and a ridge, the other modes fixed.
+
+    Attributes
+    ----------
+    tensor : ObservedTensor or SparseTensor
+    loss : Loss
+    penalty : Penalty
+        A ridge, and which columns are main effects.
+    mode : int
+    rank : int
+        Number of components.
+    """
+
+    tensor: ObservedTensor | SparseTensor
+    loss: Loss
+    penalty: Penalty
+    mode: int
+    rank: int
+
+    def starts(self, factors: list[FloatArray], most: int, share: float) -> list[FloatArray]:
+        """The mode's factor as it is, and, where minima may be several, others, each near one component alone.
+
+        Losses of sparse tensors that have a closed form for zeros are convex, and need one start.
+        """
+        first = factors[self.mode]
+        if isinstance(self.tensor, SparseTensor) or self.rank < 1 or self._is_convex():
+            return [first]
+        if self.loss.model_domain.low >= 0:
+            first = self._in_scale(factors)
+        found, own = [first], first[:, : self.rank]
+        sizes = np.prod([a[:, : self.rank].mean(axis=0) for a in factors], axis=0)
+        for r in np.argsort(-np.abs(sizes), kind="stable")[:most] if self.rank > 1 else ():
+            start = first.copy()
+            start[:, : self.rank] = (1 - share) * own
+            alone = share * sizes.sum() / sizes[r] if sizes[r] != 0 else 1.0
+            start[:, r] += np.clip(alone, 0.0, 10.0 * self.rank) * own[:, r]
+            found.append(start)
+        return found
+
+    def values(self, factors: list[FloatArray]) -> FloatArray:
+        """The objective of every row."""
+        assert isinstance(self.tensor, ObservedTensor)
+        loss = self.loss.value(self.tensor.values, self._model(factors))
+        total = self._by_row(loss)
+        a, effects = factors[self.mode], self.penalty.effects
+        total += 0.5 * np.sum(self.penalty.strength * np.square(a[:, : self.rank]), axis=1)
+        if effects is not None and self.mode in effects.modes:
+            vector = a[:, self.rank + effects.modes.index(self.mode)]
+            centre = self.penalty.centre(self.mode, vector)
+            total += 0.5 * self.penalty.effects_strength * np.square(vector - centre)
+        return np.where(np.isfinite(total), total, np.inf)
+
+    def _is_convex(self) -> bool:
+        """Whether the second derivative of the loss is nowhere negative, as far as probes show."""
+        x = np.asarray(self.tensor.values, dtype=float)
+        x = np.unique(np.quantile(x, np.linspace(0, 1, _PROBES), method="nearest"))
+        if self.loss.model_domain.low >= 0:
+            scale = float(np.abs(self.loss.link(np.abs(x).mean()))) or 1.0
+            m = scale * np.logspace(-6, 6, _PROBES)
+        else:
+            m = np.linspace(-30.0, 30.0, 2 * _PROBES + 1) * max(1.0, float(np.abs(x).max()) / 10)
+        with np.errstate(all="ignore"):
+            curvature = self.loss.curvature(x[:, None], m[None, :])
+        return bool(
+            np.all(curvature >= -_ROUNDING * np.abs(curvature).max(initial=0.0, where=np.isfinite(curvature)))
+        )
+
+    def _in_scale(self, factors: list[FloatArray]) -> FloatArray:
+        """The components of every row times a number with which its data and its model have equal sums."""
+        data = self._by_row(np.asarray(self.loss.link(self.tensor.values), dtype=float))
+        model = self._by_row(self._model(factors))
+        with np.errstate(all="ignore"):
+            ratio = data / model
+        first = factors[self.mode].copy()
+        first[:, : self.rank] *= np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0)[:, None]
+        return first
+
+    def _model(self, factors: list[FloatArray]) -> FloatArray:
+        """At the known entries."""
+        subs, found = self.tensor.subs, []
+        for start in range(0, len(subs), _CHUNK):
+            run = subs[start : start + _CHUNK]
+            found.append(np.prod([a[run[:, n]] for n, a in enumerate(factors)], axis=0).sum(axis=1))
+        return np.concatenate(found)
+
+    def _by_row(self, values: FloatArray) -> FloatArray:
+        """Weighted sums over the entries of every row."""
+        at: Array = self.tensor.subs[:, self.mode].astype(np.int64)
+        weights = self.tensor.entry_weights
+        return np.bincount(at, values if weights is None else values * weights, self.tensor.shape[self.mode])

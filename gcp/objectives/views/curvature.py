@@ -1,0 +1,69 @@
+"""A quadratic model of an objective, from the curvature of its entries summed over the slices of every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gcp.base.types import Array, Factors, FloatArray
+
+_LEAST_TOTAL = 1e-300
+"""Of all curvatures, so that shares of it are numbers."""
+
+_LEAST_ROW = 1e-6
+"""Least curvature of a slice, relative to the mean over the slices of its mode."""
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """The Gauss-Newton matrix J' W J + ridge I of a CP model, with an outer product for the entries' curvatures W.
+
+    J holds the derivatives of the model's entries in those of the factors. With such a W the matrix follows from the
+    factors and their weighted Gram matrices, without a pass over the data.
+
+    Attributes
+    ----------
+    factors : ndarray, shape (sum of sizes, R)
+        Of all modes, under each other.
+    rows : ndarray, shape (sum of sizes,)
+        The vectors whose outer product is W, one behind the other.
+    sizes : ndarray of int
+        Of the modes.
+    ridge : float
+        The penalty's part.
+    variable_of : ndarray of int
+        The variable of each mode: tied modes share one, a fixed mode has -1.
+    """
+
+    factors: FloatArray
+    rows: FloatArray
+    sizes: Array
+    ridge: float
+    variable_of: Array
+
+    @classmethod
+    def of(cls, factors: Factors, marginals: Sequence[Array], ridge: float = 0.0) -> GaussNewton:
+        """From the factors, and the entries' curvatures summed over each slice of each mode."""
+        sizes = np.array([len(a) for a in factors])
+        stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
+        return cls(stacked, _outer_product(marginals, sizes), sizes, ridge, np.arange(len(sizes)))
+
+    def restricted(self, groups: Sequence[tuple[int, ...]]) -> GaussNewton:
+        """The matrix in one variable per group of tied modes; modes in no group are fixed."""
+        variable_of = np.full(len(self.sizes), -1)
+        for variable, group in enumerate(groups):
+            variable_of[list(group)] = variable
+        return replace(self, variable_of=variable_of)
+
+
+def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:
+    """Vectors, one per mode, whose outer product has the given sums, or is 1 where the sums are unusable."""
+    sums = np.concatenate(marginals)
+    total = float(sums.sum()) / len(sizes)
+    if not (np.isfinite(total) and total > _LEAST_TOTAL):
+        return np.ones(len(sums))
+    rows = np.maximum(sums * (np.repeat(sizes, sizes) / total), _LEAST_ROW)
+    rows[: sizes[0]] *= total / float(np.prod(sizes, dtype=float))  # no roots: scaling by 2 stays exact
+    return rows

@@ -1,0 +1,188 @@
+"""What an objective over listed entries offers to solvers that update one row of a factor at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp.base.types import Factors, FloatArray
+from gcp.kernels.listed import power_sums, row_steps
+from gcp.kernels.shared import vector
+from gcp.losses.formula import Formula
+from gcp.objectives.penalties.penalty import Penalty
+
+_DOUBLE = np.dtype(float)
+
+_ROUNDING = 16 * float(np.finfo(float).eps)
+"""Relative error of a long sum."""
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """An objective as a problem in the rows of one mode's factor, the others fixed.
+
+    Attributes
+    ----------
+    groups : callable
+        The entries in the order of a mode: groups of whole slices, each with the position of its first.
+    formula : Formula
+        Of the loss.
+    zero : (float, float)
+        Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
+    mode_weights : sequence of ndarray or None
+        Weights of the positions of each mode.
+    penalty : Penalty
+        A ridge alone.
+        It also says which columns are main effects.
+    n_threads : int
+    free : tuple of int
+        The mode of each variable.
+    template : sequence of ndarray
+        The factors of all modes; those of free modes mean nothing.
+    softer : tuple of Formula
+        Similar losses that are easier to minimise, the easiest first.
+    """
+
+    groups: Callable[[int], Iterable[tuple[int, row_steps.Group]]]
+    formula: Formula
+    zero: tuple[float, float]
+    mode_weights: Sequence[FloatArray] | None
+    penalty: Penalty
+    n_threads: int
+    free: tuple[int, ...]
+    template: Factors = ()
+    softer: tuple[Formula, ...] = ()
+
+    def expand(self, variables: Factors) -> list[FloatArray]:
+        """The factors of all modes, in float64."""
+        given = dict(zip(self.free, variables, strict=True))
+        modes = range(len(self.template) or len(self.free))
+        return [np.array(given[n] if n in given else self.template[n], dtype=np.float64) for n in modes]
+
+    def update(
+        self, mode: int, factors: list[FloatArray], lower: FloatArray, upper: FloatArray, step: float
+    ) -> tuple[float, float]:
+        """One Newton step for every row of a mode's factor, in place.
+
+        Parameters
+        ----------
+        mode : int
+        factors : list of ndarray of float64, shapes (I_n, R)
+        lower, upper : ndarray, shape (I_mode, R) or (1, R)
+        step : float
+
+        Returns
+        -------
+        value : float
+            The objective after it.
+        slope : float
+            Sum of squares of a - project(a - step * gradient) over the factor, before the update.
+        """
+        effects = self.penalty.effects
+        components = effects.components(factors) if effects else factors
+        vectors = effects.vectors(factors) if effects else []
+        rank = components[0].shape[1]
+        size = rank + bool(effects)
+        columns = self._columns(mode, rank)
+        width = vector.padded(size, _DOUBLE)
+        linear, quadratic, constant = power_sums.of_rows(
+            self.zero, components, vectors, mode, self.mode_weights
+        )
+        own = vector.zeros(len(factors[mode]), width, _DOUBLE)
+        _take(factors[mode], columns, own)
+        ridge, centre = self._ridge_of(mode, own[:, rank] if effects else None, rank, width)
+        limits = []
+        for side in (lower, upper):
+            wide = np.zeros((len(side), width))
+            _take(side, columns, wide)
+            limits.append(wide)
+        scales = np.empty(0) if self.mode_weights is None else self.mode_weights[mode]
+        value = slope = 0.0
+        for first, group in self.groups(mode):
+            part = slice(first, first + len(group.first) - 1)
+            stack = vector.zeros(sum(len(factors[n]) for n in group.others), width, _DOUBLE)
+            np.concatenate([components[n] for n in group.others], out=stack[:, :rank])
+            found = row_steps.update(
+                group,
+                row_steps.RowProblem(
+                    stack,
+                    np.concatenate([vectors[n] for n in group.others]) if effects else np.empty(0),
+                    _padded(linear, width),
+                    _padded(quadratic, width),
+                    scales[part],
+                    ridge,
+                    centre,
+                    size,
+                ),
+                own[part],
+                (_part(limits[0], part), _part(limits[1], part)),
+                self.formula,
+                self.zero,
+                step=step,
+                n_threads=self.n_threads,
+            )
+            value, slope = value + found.value, slope + found.slope
+        for k, column in enumerate(columns):
+            if column is not None:
+                factors[mode][:, column] = own[:, k]
+        in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
+        constant *= float(np.sum(scales)) if len(scales) else len(own)
+        penalty = sum(self.penalty.of_mode(n, a) for n, a in enumerate(factors))
+        return value - in_rows + constant + penalty, slope
+
+    def rounding(self, factors: Factors) -> float:
+        """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
+
+        Those sums, of large numbers that cancel, then hide the loss itself.
+        """
+        if self.zero == (0.0, 0.0):
+            return 0.0
+        effects = self.penalty.effects
+        components = effects.components(factors) if effects else factors
+        vectors = effects.vectors(factors) if effects else []
+        sizes = [[np.abs(a) for a in arrays] for arrays in (components, vectors)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            mass, *_ = power_sums.polynomial(
+                (abs(self.zero[0]), abs(self.zero[1])), sizes[0], sizes[1], self.mode_weights
+            )
+        return _ROUNDING * mass
+
+    def _columns(self, mode: int, rank: int) -> list[int | None]:
+        """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""
+        effects = self.penalty.effects
+        if effects is None:
+            return list(range(rank))
+        last = effects.rank + effects.modes.index(mode) if mode in effects.modes else None
+        return [*range(effects.rank), last]
+
+    def _ridge_of(
+        self, mode: int, vector: FloatArray | None, rank: int, width: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Strengths of the ridge for the unknowns of a row, and the points that they count from."""
+        ridge, centre = np.zeros(width), np.zeros(width)
+        ridge[:rank] = self.penalty.strength
+        if vector is not None:
+            ridge[rank] = self.penalty.effects_strength
+            centre[rank] = self.penalty.centre(mode, vector)
+        return ridge, centre
+
+
+def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray) -> None:
+    """Columns of a matrix side by side; zeros where there is none."""
+    for k, column in enumerate(columns):
+        if column is not None:
+            target[:, k] = source[:, column]
+
+
+def _part(side: FloatArray, part: slice) -> FloatArray:
+    """Of bounds, unless one row stands for all."""
+    return side[part] if len(side) > 1 else side
+
+
+def _padded(array: FloatArray, width: int) -> FloatArray:
+    """Zeros behind a vector or around a square matrix."""
+    wide = np.zeros((width,) * array.ndim)
+    wide[tuple(slice(n) for n in array.shape)] = array
+    return wide

@@ -1,0 +1,181 @@
+"""What an objective offers to solvers that look at samples of its entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.types import Factors, FloatArray
+from gcp.losses.formula import Formula
+from gcp.objectives.penalties.penalty import Penalty
+from gcp.tensors.base import TensorData
+from gcp.tensors.parts.local_engine import Partial
+from gcp.tensors.parts.partitioned import Own, PartitionedTensor, Shared, partial, whole
+from gcp.tensors.samplers import Batch, Sampler, sampler_for
+
+Seeds = tuple[np.random.SeedSequence, np.random.SeedSequence]
+"""Of the fixed sample, and of the batches."""
+
+DEFAULT_SEEDS: Seeds = (np.random.SeedSequence(0, spawn_key=(0,)), np.random.SeedSequence(0, spawn_key=(1,)))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an objective is to be sampled.
+
+    Attributes
+    ----------
+    sampler : str
+        "auto", "uniform", "stratified" or "semi-stratified".
+    samples, value_samples : int or None
+        Entries of each batch, and of the fixed sample; None is the sampler's own number.
+    """
+
+    sampler: str = "auto"
+    samples: int | None = None
+    value_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "value_samples"):
+            if getattr(self, name) is not None:
+                checks.whole(name, getattr(self, name))
+
+
+ValueAndGrad = Callable[[Factors], tuple[float, list[FloatArray]]]
+
+Loss = Callable[[Batch, Factors, int], tuple[float, list[FloatArray]]]
+"""Of a batch, factors and a number of threads: the value and the gradient."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """An objective in samples: unbiased estimates of its value and gradient. The penalty is exact in both.
+
+    Attributes
+    ----------
+    value_and_grad : callable
+        ``value_and_grad(factors)`` of a sample that was drawn once: a function of the factors like any other.
+    gradient : callable
+        ``gradient(factors)`` of a new batch at each call.
+    rng : numpy.random.Generator
+        That of the batches.
+    saturated_value, null_value : float
+        Of the objective itself, exactly.
+    """
+
+    value_and_grad: ValueAndGrad
+    gradient: Callable[[Factors], list[FloatArray]]
+    rng: np.random.Generator
+    saturated_value: float
+    null_value: float
+
+    def reach(self, factors: Factors) -> float:
+        """0: estimates do not tell how fast an objective falls."""
+        return 0.0
+
+
+def sample(
+    tensor: TensorData, loss: Loss, penalty: Penalty, n_threads: int, sampling: Sampling, seeds: Seeds
+) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+    """The two functions of `Sampled` and the generator, from one that gives the loss of a batch and its gradient.
+
+    Each has a generator of its own, so that neither moves the other's draws.
+    """
+    sampler = sampler_for(tensor, sampling.sampler)
+    fixed = sampler.draw(sampling.value_samples or sampler.value_samples, np.random.default_rng(seeds[0]))
+    fixed, size, rng = fixed.sorted(), sampling.samples or sampler.samples, np.random.default_rng(seeds[1])
+
+    def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+        value, grad = loss(fixed, factors, n_threads)
+        return penalty.add_to(value, grad, factors), grad
+
+    def gradient(factors: Factors) -> list[FloatArray]:
+        _, grad = loss(sampler.draw(size, rng), factors, 1)
+        penalty.add_to(0.0, grad, factors)
+        return grad
+
+    return value_and_grad, gradient, rng
+
+
+LossOfParts = Callable[
+    [Callable[..., Partial], tuple[Any, ...], list[Any], Factors], tuple[float, list[FloatArray]]
+]
+"""Of a function of parts, what it is told, what each part is told, and factors: the value and the gradient."""
+
+
+def sample_parts(
+    tensor: PartitionedTensor, loss: LossOfParts, penalty: Penalty, sampling: Sampling, seeds: Seeds
+) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+    """As `sample`, of data in parts, each of which draws its share with a seed of its own.
+
+    So what is drawn depends neither on who holds a part nor on the order in which they are evaluated.
+    """
+    if not tensor.is_resident:
+        raise ParameterError(
+            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="auto", or '
+            "read the data into memory."
+        )
+    known = [facts.n_stored for facts in tensor.facts]
+    fixed, rng = seeds[0], np.random.default_rng(seeds[1])
+
+    def told(samples: int | None, entropy: Any) -> list[Any]:
+        shares = [None if samples is None else math.ceil(samples * n / sum(known)) for n in known]
+        return [(share, entropy, k) for k, share in enumerate(shares)]
+
+    def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+        own = told(sampling.value_samples, (fixed.entropy, fixed.spawn_key))
+        value, grad = loss(_of_fixed_sample, (sampling.sampler,), own, factors)
+        return penalty.add_to(value, grad, factors), grad
+
+    def gradient(factors: Factors) -> list[FloatArray]:
+        own = told(sampling.samples, (int(rng.integers(1 << 62)), ()))
+        _, grad = loss(_of_batch, (sampling.sampler,), own, factors)
+        penalty.add_to(0.0, grad, factors)
+        return grad
+
+    return value_and_grad, gradient, rng
+
+
+def _drawn(part: TensorData) -> dict[str, Any]:
+    """The samplers of a part in this process, and its newest fixed sample: kept with it, and gone with it."""
+    kept: dict[str, Any] = vars(part).setdefault("_drawn", {})
+    return kept
+
+
+def _sampler(part: TensorData, name: str) -> Sampler:
+    kept = _drawn(part)
+    if name not in kept:
+        kept[name] = sampler_for(part, name)
+    sampler: Sampler = kept[name]
+    return sampler
+
+
+def _generator(told: tuple[int | None, tuple[int, tuple[int, ...]], int]) -> np.random.Generator:
+    _, (entropy, spawn_key), k = told
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(*spawn_key, k)))
+
+
+def _of_fixed_sample(
+    part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    told, kept = own[2], _drawn(part)
+    if kept.get("told") != (name, told):
+        sampler = _sampler(part, name)
+        sample = sampler.draw(told[0] or sampler.value_samples, _generator(told)).sorted()
+        kept |= {"told": (name, told), "sample": sample}
+    batch: Batch = kept["sample"]
+    return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, n_threads)))
+
+
+def _of_batch(
+    part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    sampler = _sampler(part, name)
+    batch = sampler.draw(own[2][0] or sampler.samples, _generator(own[2]))
+    return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, 1)))

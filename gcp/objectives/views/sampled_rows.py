@@ -1,0 +1,52 @@
+"""What an objective over sparse data offers to solvers that update rows from samples of its zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gcp.base.types import Factors
+from gcp.objectives.views.row_wise import RowWise
+from gcp.objectives.views.sampled import ValueAndGrad
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """An objective whose rows are known up to a sample of the zeros.
+
+    Attributes
+    ----------
+    value_and_grad : callable
+        ``value_and_grad(factors)``: exact where that is affordable, else of a sample that was drawn once.
+    is_exact : bool
+        Which of the two.
+    draw : callable
+        ``draw(factors, n)``: the problem in rows with n fresh zeros, for factors (of all modes) near these.
+    rng : numpy.random.Generator
+        That of the fresh zeros.
+    rows : RowWise
+        The same problem without entries: its modes, template and penalty.
+    is_controlled : bool
+        Whether a polynomial takes most of the variance of the zeros away: of models that are nowhere negative.
+    n_listed, n_zeros : int
+        Numbers of the listed entries and of the zeros.
+    saturated_value, null_value : float
+        Of the objective itself, exactly.
+    """
+
+    value_and_grad: ValueAndGrad
+    is_exact: bool
+    draw: Callable[[Factors, int], RowWise]
+    rng: np.random.Generator
+    rows: RowWise
+    is_controlled: bool
+    n_listed: int
+    n_zeros: int
+    saturated_value: float
+    null_value: float
+
+    def reach(self, factors: Factors) -> float:
+        """0: estimates do not tell how fast an objective falls."""
+        return 0.0

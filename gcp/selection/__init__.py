@@ -1,8 +1,0 @@
-"""How many components, and how much of a penalty: by what cells that a fit has not seen say."""
-
-from __future__ import annotations
-
-from gcp.selection.choice import Candidate, RankChoice
-from gcp.selection.rank import select_rank
-
-__all__ = ["Candidate", "RankChoice", "select_rank"]

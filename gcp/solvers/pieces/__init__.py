@@ -1,0 +1,1 @@
+"""What methods are made of: inner quadratic problems, normal equations, BFGS pairs."""

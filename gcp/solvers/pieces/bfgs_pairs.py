@@ -1,0 +1,89 @@
+"""What the steps of a minimisation told of the second derivatives, and the correction that follows from it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+
+from gcp.base.types import FloatArray, State
+from gcp.solvers.pieces import gauss_newton
+
+_LEAST_RATIO = 0.01
+"""A pair must show at least this part of the curvature that the Gauss-Newton matrix has along its step."""
+
+
+class Pairs:
+    """The latest steps, and of each the change of the gradient in excess of the Gauss-Newton matrix's.
+
+    Vectors are padded (`gram.Blocks`). The memory of all arrays is kept: new pages for them in every iteration would
+    cost as much as the arithmetic.
+
+    Parameters
+    ----------
+    capacity : int
+        Most pairs.
+    size : int
+        Of a vector.
+    """
+
+    def __init__(self, capacity: int, size: int) -> None:
+        self._steps, self._excess = np.empty((capacity, size)), np.empty((capacity, size))
+        self._sides = np.empty((capacity, 2, size))
+        self._ages: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._ages)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._ages = []
+
+    def add(self, step: FloatArray, excess: FloatArray, room: int) -> None:
+        """Keep a pair, in place of the oldest if there are `room` pairs already."""
+        age = max(self._ages, default=0) + 1
+        if len(self._ages) < min(room, len(self._steps)):
+            self._ages.append(age)
+            at = len(self._ages) - 1
+        else:
+            at = int(np.argmin(self._ages))
+            self._ages[at] = age
+        self._steps[at], self._excess[at] = step, excess
+
+    def snapshot(self) -> State:
+        """Those that are kept."""
+        k = len(self._ages)
+        return {"steps": self._steps[:k], "excess": self._excess[:k], "ages": self._ages}
+
+    def restore(self, state: State) -> None:
+        """Those of a snapshot."""
+        self._ages = [int(age) for age in state["ages"]]
+        k = len(self._ages)
+        self._steps[:k], self._excess[:k] = state["steps"], state["excess"]
+
+    def correction(self, form: gauss_newton.GramForm) -> tuple[FloatArray, FloatArray]:
+        """The sides and the middle of the matrix to subtract, so that B agrees with the pairs; valid until the next.
+
+        The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994). Pairs of too little curvature get no weight.
+        """
+        k = len(self._ages)
+        steps, sides = self._steps[:k], self._sides[:k]
+        base, change = sides[:, 0], sides[:, 1]
+        gauss_newton.products_of_rows(form, steps, sides)
+        np.add(base, self._excess[:k], out=change)
+        mixed, within = steps @ change.T, steps @ base.T
+        along, before = mixed.diagonal(), within.diagonal()
+        by_age = np.argsort(self._ages)
+        kept = by_age[((along > _LEAST_RATIO * before) & (before > 0))[by_age]]
+        n = len(kept)
+        mixed, within = mixed[np.ix_(kept, kept)], within[np.ix_(kept, kept)]
+        middle = np.zeros((2 * n, 2 * n))
+        middle[:n, :n] = within
+        middle[:n, n:] = np.tril(mixed, -1)
+        middle[n:, :n] = middle[:n, n:].T
+        middle[n:, n:].flat[:: n + 1] = -mixed.diagonal()
+        weights = np.zeros((2 * k, 2 * k))
+        where = np.concatenate([2 * kept, 2 * kept + 1])
+        with suppress(np.linalg.LinAlgError):  # no correction then
+            weights[np.ix_(where, where)] = np.linalg.inv(middle)
+        return sides.reshape(2 * k, -1), weights

@@ -1,0 +1,271 @@
+"""Products with a Gauss-Newton matrix from its small Gram matrices, compiled.
+
+A vector holds one block per free factor, the transposed factor padded with zeros: `rank` rows (a multiple of 4) of
+`columns` numbers (a multiple of 32), as the loops of `kernels/products.py` want them. The padding of vectors stays
+zero throughout.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+from gcp.kernels.shared import products
+from gcp.kernels.shared.jit import jit
+
+
+class Blocks(NamedTuple):
+    """Where the factors lie in a padded vector.
+
+    Attributes
+    ----------
+    shapes : ndarray, shape (B, 2)
+        True sizes of the factors, (I, R).
+    starts : ndarray, shape (B + 1,)
+    rank : int
+        Of the padded blocks.
+    """
+
+    shapes: Array
+    starts: Array
+    rank: int
+
+    @classmethod
+    def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
+        """The layout for factors of these shapes."""
+        rank = -(-shapes[0][1] // 4) * 4
+        lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
+        return cls(np.array(shapes), np.concatenate([[0], np.cumsum(lengths)]), rank)
+
+    def pad(self, vector: Array) -> FloatArray:
+        """A packed vector (factors row by row, one behind the other) in the padded form."""
+        padded = np.zeros(self.starts[-1])
+        _pad(vector, self.shapes, self.starts, self.rank, padded)
+        return padded
+
+    def unpad(self, padded: Array) -> FloatArray:
+        """The packed vector again."""
+        vector = np.empty(int(self.shapes.prod(axis=1).sum()))
+        _unpad(padded, self.shapes, self.starts, self.rank, vector)
+        return vector
+
+
+class GramForm(NamedTuple):
+    """The matrix in padded blocks, with one term per free mode; tied modes are terms of the same block.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (B + 1,)
+        Of the blocks.
+    block_of : ndarray, shape (T,)
+        Each term's block.
+    at : ndarray, shape (T + 1,)
+        Where each term's weighted factor starts in `weighted`.
+    rows : ndarray
+        Row weights of all terms, each as long as a row of its block.
+    weighted : ndarray
+        Row weights times factors, transposed and padded.
+    within : ndarray, shape (T, R, R)
+    across : ndarray, shape (T, T, R, R)
+        Elementwise products of Gram matrices of the other modes; zero for a term with itself.
+    ridge : ndarray, shape (B,)
+        Added to each block's diagonal.
+    """
+
+    starts: Array
+    block_of: Array
+    at: Array
+    rows: FloatArray
+    weighted: FloatArray
+    within: FloatArray
+    across: FloatArray
+    ridge: FloatArray
+
+
+@jit
+def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
+    at = 0
+    for b in range(shapes.shape[0]):
+        n, n_components = shapes[b]
+        width = (starts[b + 1] - starts[b]) // rank
+        for i in range(n):
+            for r in range(n_components):
+                padded[starts[b] + r * width + i] = vector[at + i * n_components + r]
+        at += n * n_components
+
+
+@jit
+def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def]
+    at = 0
+    for b in range(shapes.shape[0]):
+        n, n_components = shapes[b]
+        width = (starts[b + 1] - starts[b]) // rank
+        for i in range(n):
+            for r in range(n_components):
+                vector[at + i * n_components + r] = padded[starts[b] + r * width + i]
+        at += n * n_components
+
+
+@jit(fastmath=products.FASTMATH)
+def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # type: ignore[no-untyped-def]
+    """The arrays of a `GramForm` in scaled variables; the diagonal blocks; their diagonal; 1 / their row weights.
+
+    A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and
+    the matrices' sum.
+    """
+    grams = _gram_matrices(factors, rows, sizes, rank)
+    n_terms = 0
+    for n in range(sizes.size):
+        n_terms += variable_of[n] >= 0
+    modes, block_of = np.empty(n_terms, np.int64), np.empty(n_terms, np.int64)
+    at = np.zeros(n_terms + 1, np.int64)
+    t = 0
+    for n in range(sizes.size):
+        if variable_of[n] >= 0:
+            modes[t], block_of[t] = n, variable_of[n]
+            at[t + 1] = at[t] + starts[variable_of[n] + 1] - starts[variable_of[n]]
+            t += 1
+    term_rows, weighted = np.zeros(at[-1] // rank), np.zeros(at[-1])
+    first = 0
+    t = 0
+    for n in range(sizes.size):
+        if variable_of[n] >= 0:
+            width = (at[t + 1] - at[t]) // rank
+            for i in range(sizes[n]):
+                term_rows[at[t] // rank + i] = rows[first + i]
+                for r in range(factors.shape[1]):
+                    weighted[at[t] + r * width + i] = rows[first + i] * factors[first + i, r]
+            t += 1
+        first += sizes[n]
+    within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
+    for t in range(n_terms):
+        own = scale[variable_of[modes[t]]]
+        _product_of_others(grams, modes[t], modes[t], own * own, within[t])
+        for u in range(n_terms):
+            if u != t:
+                other = scale[variable_of[modes[u]]]
+                _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
+    ridges = np.zeros(starts.size - 1)
+    for t in range(n_terms):
+        ridges[block_of[t]] += ridge * scale[block_of[t]] ** 2
+    form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
+    return form, *_diagonal_blocks(form, factors.shape[1])
+
+
+@jit(fastmath=products.FASTMATH)
+def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
+    grams = np.zeros((sizes.size, rank, rank))
+    i = 0
+    for n in range(sizes.size):
+        for _ in range(sizes[n]):
+            for r in range(factors.shape[1]):
+                scaled = rows[i] * factors[i, r]
+                for s in range(factors.shape[1]):
+                    grams[n, r, s] += scaled * factors[i, s]
+            i += 1
+    return grams
+
+
+@jit
+def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
+    """Elementwise, of all but the k-th and l-th, times a factor."""
+    for r in range(out.shape[0]):
+        for s in range(out.shape[1]):
+            out[r, s] = factor
+            for n in range(grams.shape[0]):
+                if n != k and n != l:
+                    out[r, s] *= grams[n, r, s]
+
+
+@jit
+def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
+    starts, block_of, at, rows, _, within, _, ridge = form
+    rank, n_blocks = within.shape[1], ridge.size
+    small = np.zeros((n_blocks, rank, rank))
+    diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
+    for b in range(n_blocks):
+        width = (starts[b + 1] - starts[b]) // rank
+        d, n_tied, n_rows, total = np.zeros(width), 0, 0, 0.0
+        for t in range(block_of.size):
+            if block_of[t] == b:
+                for r in range(rank):
+                    products.add(within[t, r], small[b, r])
+                products.add(rows[at[t] // rank : at[t + 1] // rank], d)
+                n_tied += 1
+        for i in range(width):
+            d[i] /= n_tied
+            n_rows += d[i] > 0
+            total += d[i]
+        _regularise(small[b], ridge[b] * n_rows / total, n_components)
+        for r in range(n_components):
+            for i in range(n_rows):
+                diagonal[starts[b] + r * width + i] = small[b, r, r] * d[i]
+                reciprocal[starts[b] + r * width + i] = 1.0 / d[i]
+    return small, diagonal, reciprocal
+
+
+@jit
+def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
+    """Add the ridge, and as much that the diagonal is nowhere negligible, so that h has an inverse."""
+    floor = 0.0
+    for r in range(n_components):
+        h[r, r] += ridge
+        floor += 1e-3 * h[r, r] / n_components
+    floor += 1e-300
+    for r in range(n_components):
+        h[r, r] += max(floor - h[r, r], 0.0) + 1e-10 * floor
+
+
+@jit(fastmath=products.FASTMATH)
+def product(form, x, y):  # type: ignore[no-untyped-def]
+    """y = matrix @ x."""
+    starts, block_of, at, rows, weighted, within, across, ridge = form
+    n_terms, rank = within.shape[0], within.shape[1]
+    for b in range(ridge.size):
+        for k in range(starts[b], starts[b + 1]):
+            y[k] = ridge[b] * x[k]
+    sums = np.zeros((n_terms, rank, rank))
+    for t in range(n_terms):
+        v = x[starts[block_of[t]] : starts[block_of[t] + 1]].reshape(rank, -1)
+        products.add_row_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), v, sums[t])
+    for t in range(n_terms):
+        first, last = starts[block_of[t]], starts[block_of[t] + 1]
+        v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
+        d = rows[at[t] // rank : at[t + 1] // rank]
+        inner = np.empty_like(out)
+        products.model(within[t], v, inner)
+        for r in range(rank):
+            _add_weighted(d, inner[r], out[r])
+        coupling = np.zeros((rank, rank))
+        for u in range(n_terms):
+            for r in range(rank):
+                for s in range(rank):
+                    coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
+        products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
+
+
+@jit
+def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
+    """y[i, 0] = matrix @ x[i], for all i."""
+    for i in range(x.shape[0]):
+        product(form, x[i], y[i, 0])
+
+
+@jit(fastmath=products.FASTMATH)
+def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
+    """target += weights * source."""
+    for k in range(source.size):
+        target[k] += weights[k] * source[k]
+
+
+@jit(fastmath=products.FASTMATH)
+def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
+    """y = one R x R matrix per block times x, times weights."""
+    rank = matrices.shape[1]
+    for b in range(matrices.shape[0]):
+        first, last = starts[b], starts[b + 1]
+        products.model(matrices[b], x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1))
+    for k in range(y.size):
+        y[k] *= weights[k]

@@ -1,0 +1,136 @@
+"""Normal equations of one mode after the other, compiled.
+
+All factors lie side by side in one array (R, sum of the sizes), so that runs along a mode are contiguous; mode n has
+the columns starts[n] ... starts[n + 1] - 1, and grams[n] is its (R, R) matrix of inner products.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.products import add_scaled, dot, scale
+
+
+@jit
+def all_grams(factors, starts):  # type: ignore[no-untyped-def]
+    """Every mode's Gram matrix, (N, R, R)."""
+    rank = factors.shape[0]
+    grams = np.empty((starts.size - 1, rank, rank))
+    for n in range(starts.size - 1):
+        a = factors[:, starts[n] : starts[n + 1]].copy()
+        grams[n] = a @ a.T
+    return grams
+
+
+@jit
+def update(products, group, free, factors, starts, grams, ridge, nearness):  # type: ignore[no-untyped-def]
+    """Minimise over the factor of each free mode of a group in turn, in place.
+
+    Parameters
+    ----------
+    products : ndarray, shape (R, product of the group's sizes)
+        The data times the factors of the modes outside the group.
+    group : ndarray of int
+        Its modes, the last one fastest in `products`.
+    free : ndarray of bool
+        For all modes.
+    factors, starts, grams : ndarray
+        See above; `grams` is kept up to date.
+    ridge : float
+        Added to the diagonal of the equations.
+    nearness : float
+        Added to the diagonal as well, relative to its entries, in favour of the factor as it was: rank-deficient
+        equations then change nothing in the directions that they leave open.
+
+    Returns
+    -------
+    slope : float
+        Largest, over the modes, norm of half the gradient in a factor before its update, times the factor's norm.
+    fit : float
+        Sum of squares of the residuals less that of the data, after the last update.
+    """
+    slope, fit = 0.0, 0.0
+    for position in range(group.size):
+        n = group[position]
+        if not free[n]:
+            continue
+        h = np.ones(grams[n].shape)
+        for other in range(grams.shape[0]):
+            if other != n:
+                h *= grams[other]
+        m = _contracted(products, group, position, factors, starts)
+        a = factors[:, starts[n] : starts[n + 1]].copy()
+        rest = m - h @ a - ridge * a
+        slope = max(slope, np.sqrt(np.sum(rest * rest) * np.trace(grams[n])))
+        a += _inverse(h, ridge, nearness) @ rest
+        factors[:, starts[n] : starts[n + 1]] = a
+        grams[n] = a @ a.T
+        fit = np.sum(h * grams[n]) - 2.0 * np.sum(m * a)
+    return slope, fit
+
+
+@jit
+def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
+    """Give each component the same norm in all free modes: of all models that are equal, ridge prefers this one."""
+    for r in range(factors.shape[0]):
+        total, count = 0.0, 0
+        for n in range(free.size):
+            if free[n]:
+                total += np.log(grams[n, r, r])
+                count += 1
+        for n in range(free.size):
+            if free[n] and np.isfinite(total):
+                by = np.exp(0.5 * (total / count - np.log(grams[n, r, r])))
+                a = factors[r, starts[n] : starts[n + 1]]
+                scale(a, by, a)
+                grams[n, r] *= by
+                grams[n, :, r] *= by
+
+
+@jit
+def _contracted(products, group, position, factors, starts):  # type: ignore[no-untyped-def]
+    """The products times the factors of the group's other modes: (R, size of the mode at `position`)."""
+    rank = products.shape[0]
+    mode = group[position]
+    m = np.empty((rank, starts[mode + 1] - starts[mode]))
+    for r in range(rank):
+        t = products[r]
+        for k in range(group.size - 1, position, -1):
+            b = factors[r, starts[group[k]] : starts[group[k] + 1]]
+            out = np.empty(t.size // b.size)
+            for i in range(out.size):
+                out[i] = dot(t[i * b.size : (i + 1) * b.size], b)
+            t = out
+        for k in range(position):
+            b = factors[r, starts[group[k]] : starts[group[k] + 1]]
+            out = np.zeros(t.size // b.size)
+            for i in range(b.size):
+                add_scaled(t[i * out.size : (i + 1) * out.size], b[i], out)
+            t = out
+        m[r] = t
+    return m
+
+
+@jit
+def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
+    """Of h + ridge, with its diagonal raised by `nearness`.
+
+    By Cholesky's method on the matrix scaled to a diagonal of ones, so that the unit of a component is no matter.
+    """
+    rank = h.shape[0]
+    unit = np.ones(rank)
+    for r in range(rank):
+        if h[r, r] + ridge > 0.0:
+            unit[r] = 1.0 / np.sqrt(h[r, r] + ridge)
+    root, inverse = np.zeros(h.shape), np.zeros(h.shape)
+    for r in range(rank):
+        for s in range(r):
+            root[r, s] = (h[r, s] * unit[r] * unit[s] - dot(root[r, :s], root[s, :s])) / root[s, s]
+        left = 1.0 + nearness - dot(root[r, :r], root[r, :r])
+        root[r, r] = np.sqrt(max(left, nearness))
+        inverse[r, r] = unit[r]
+        for s in range(r):
+            add_scaled(inverse[s], -root[r, s], inverse[r])
+        scale(inverse[r], 1.0 / root[r, r], inverse[r])
+    return inverse.T @ inverse

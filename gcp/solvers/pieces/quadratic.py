@@ -1,0 +1,81 @@
+"""A quadratic model of an objective around a point, in scaled variables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.views.curvature import GaussNewton
+from gcp.solvers.pieces import box_quadratic, gauss_newton
+from gcp.solvers.pieces.bfgs_pairs import Pairs
+
+
+class Quadratic:
+    """The Gauss-Newton matrix B, corrected by the BFGS formula for what it misses, damped by its diagonal D.
+
+    All vectors are padded (`gram.Blocks`).
+
+    Parameters
+    ----------
+    curvature : GaussNewton
+        In the factors.
+    blocks : Blocks
+    scale : ndarray, shape (number of variables,)
+        Factor by factor what the scaled variables are multiplied by.
+    unit : float
+        What the objective is divided by.
+    """
+
+    def __init__(
+        self, curvature: GaussNewton, blocks: gauss_newton.Blocks, scale: FloatArray, unit: float
+    ) -> None:
+        form, self._small, self.diagonal, self._reciprocal = gauss_newton.build(
+            curvature.factors,
+            curvature.rows,
+            curvature.sizes,
+            curvature.variable_of,
+            curvature.ridge,
+            scale / np.sqrt(unit),
+            blocks.starts,
+            blocks.rank,
+        )
+        self.form, self._n_components = gauss_newton.GramForm(*form), curvature.factors.shape[1]
+        self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))
+        self.correction: tuple[FloatArray, FloatArray] = self._no_pairs
+        self._minimized = self._no_pairs
+
+    def gauss_newton(self, x: Array) -> FloatArray:
+        """B x before correction."""
+        y = np.empty_like(x)
+        gauss_newton.product(self.form, x, y)
+        return y
+
+    def product(self, x: Array) -> FloatArray:
+        """B x with the correction, without damping."""
+        y = np.empty_like(x)
+        box_quadratic.product(self._model(0.0, self._small, self.correction), x, y)
+        return y
+
+    def correct(self, pairs: Pairs, *, minimize: bool) -> None:
+        """Make B yield what the pairs know of the second derivatives; `minimize` may do without."""
+        self.correction = pairs.correction(self.form) if len(pairs) else self._no_pairs
+        self._minimized = self.correction if minimize else self._no_pairs
+
+    def minimize(
+        self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
+    ) -> tuple[FloatArray, float]:
+        """The step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box around 0, and the minimum."""
+        n = self._n_components
+        inverses = np.zeros_like(self._small)
+        damped = self._small[:, :n, :n] * (1.0 + damping * np.eye(n))
+        inverses[:, :n, :n] = np.linalg.inv(damped)
+        step, value = box_quadratic.minimize(
+            self._model(damping, inverses, self._minimized), slope, low, high, bounded
+        )
+        return step, float(value)
+
+    def _model(
+        self, damping: float, inverses: FloatArray, correction: tuple[FloatArray, FloatArray]
+    ) -> tuple[object, ...]:
+        """As `box` takes it."""
+        return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)

@@ -1,0 +1,301 @@
+"""Checkpoints: where a fit stands, in a file from which another run goes on to the same end, bit by bit.
+
+A file is an .npz archive without pickles: `format`, `version`, `meta` (a JSON text in which {"array": k} stands for
+the entry `array_k`), and the arrays. See docs/decisions/0020-checkpoints.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.errors import CheckpointWarning, DataError, FormatError
+from gcp.base.types import Array, Factors, State
+from gcp.io.files import DAMAGE, opened, replacing
+from gcp.io.npy import read_array
+from gcp.io.npz import write_archive
+from gcp.solvers.base import SolverOutput, Trace
+from gcp.solvers.journal import Journal
+from gcp.solvers.starts import fingerprint
+
+_NAME = "gcp-checkpoint"
+_VERSION = 2
+
+
+class Checkpoint(Journal):
+    """The journal of a whole fit, written every so many seconds.
+
+    Parameters
+    ----------
+    path : Path
+    every : float
+        Seconds between two writings; 0 writes before every iteration.
+    identity : dict
+        JSON values that tell this fit from others.
+    seed : int or None
+        None takes that of the file, or draws one.
+
+    Raises
+    ------
+    DataError
+        If there is a file of another fit, or none can be made here.
+    FormatError
+        If the file is no checkpoint, damaged, or of a newer version.
+    """
+
+    def __init__(self, path: Path, every: float, identity: dict[str, Any], seed: int | None) -> None:
+        self.path, self.every = path, every
+        self.stages: dict[str, State] = {}
+        self.seconds_before, self.has_failed = 0.0, False
+        self.deliver: Callable[[], None] | None = None
+        self.identity = json.loads(json.dumps(identity))
+        if os.path.exists(path):  # not Path.exists, which raises for names that are too long
+            self._read(seed)
+        else:
+            if not path.parent.is_dir():
+                raise DataError(f"{path}: there is no folder {path.parent}.")
+            self.seed = checks.seed(seed)
+        self.began = self.written = time.perf_counter()
+
+    # --- what has been done --------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """That the fit has taken, all runs together."""
+        return self.seconds_before + time.perf_counter() - self.began
+
+    def stage(
+        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+    ) -> SolverOutput:
+        """The output of a stage: as it is in the file, or of `run`."""
+        return self.within("").stage(name, run, solver, start, about)
+
+    def within(self, name: str) -> Journal:
+        """The journal of a part."""
+        return _Stage(self, name)
+
+    def offered(self, stage: str, take: Callable[[], State]) -> None:
+        """Write if it is time to, or if a signal waits; then the signal comes."""
+        if self.deliver or time.perf_counter() - self.written >= self.every:
+            self.stages[stage]["state"] = take()
+            self.write()
+        if self.deliver:
+            self.deliver()
+
+    def begun(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
+        """The output of a stage, if it would end there now too; else the stage is open."""
+        own = self.stages.get(stage)
+        if own is None or own["origin"] != origin:  # what led to it has gone on too
+            self.stages = {name: kept for name, kept in self.stages.items() if not _is_within(name, stage)}
+            own = self.stages[stage] = {"origin": origin, "state": None, "output": None}
+        if own["output"] is not None and _is_end(own, solver):
+            return _output(own["output"])
+        own["output"] = None
+        return None
+
+    def finished(self, stage: str, output: SolverOutput, solver: Any) -> None:
+        """Keep an output, and what it was the end under."""
+        self.stages[stage]["output"] = vars(output) | {"trace": vars(output.trace)}
+        self.stages[stage]["tolerances"] = _tolerances(solver)
+
+    # --- the file ------------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Replace the file; if that cannot be done, say so once, and the fit goes on."""
+        arrays: list[Array] = []
+        meta = _packed(
+            {
+                "identity": self.identity,
+                "seed": str(self.seed),
+                "seconds": self.seconds,
+                "stages": self.stages,
+            },
+            arrays,
+        )
+        entries = {
+            "format": np.array(_NAME),
+            "version": np.array(_VERSION),
+            "meta": np.array(json.dumps(meta)),
+        }
+        entries |= {f"array_{k}": array for k, array in enumerate(arrays)}
+        try:
+            with replacing(self.path) as part, open(part, "wb") as file:
+                write_archive(file, entries, is_packed=False)
+        except (OSError, DataError) as error:
+            if not self.has_failed:
+                reason = error.strerror if isinstance(error, OSError) else error
+                text = f"{self.path}: the checkpoint cannot be written: {reason}. The fit goes on without."
+                warnings.warn(text, CheckpointWarning, stacklevel=2)
+            self.has_failed = True
+        self.written = time.perf_counter()
+
+    def _read(self, seed: int | None) -> None:
+        try:
+            with opened(self.path, False) as file:
+                meta = _contents(file)
+            there = meta["identity"]
+            self.seed, self.seconds_before = int(meta["seed"]), float(meta["seconds"])
+            self.stages = dict(meta["stages"])
+        except (*DAMAGE, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+            if isinstance(error, DataError):
+                raise type(error)(f"{self.path}: {error}") from error
+            raise FormatError(f"{self.path}: no checkpoint, or a damaged one ({error}).") from error
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error.strerror or error}.") from error
+        other = sorted(name for name in self.identity if there.get(name) != self.identity[name])
+        if seed not in (None, self.seed):
+            other.append("random_state")
+        if other:
+            raise DataError(
+                f"{self.path}: the checkpoint is of a fit with other {', '.join(other)}; remove it, or name "
+                "another file."
+            )
+
+
+class _Stage(Journal):
+    """One stage of a checkpoint, by its path."""
+
+    def __init__(self, whole: Checkpoint, path: str) -> None:
+        self.whole, self.path = whole, path
+
+    @property
+    def state(self) -> State | None:
+        own = self.whole.stages.get(self.path)
+        return own["state"] if own else None
+
+    def offer(self, take: Callable[[], State]) -> None:
+        self.whole.offered(self.path, take)
+
+    def keep(self, take: Callable[[], State]) -> None:
+        self.whole.stages[self.path]["state"] = deepcopy(take())  # what follows changes its arrays
+
+    def stage(
+        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+    ) -> SolverOutput:
+        path, origin = f"{self.path}/{name}", fingerprint.of_factors(start, about)
+        if (known := self.whole.begun(path, origin, solver)) is not None:
+            return known
+        found = run(_Stage(self.whole, path))
+        self.whole.finished(path, found, solver)
+        return found
+
+    def within(self, name: str) -> Journal:
+        return _Stage(self.whole, f"{self.path}/{name}")
+
+
+@contextmanager
+def kept(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+    """Around a fit: a signal that ends it waits for the end of an iteration, a second one does not.
+
+    SIGINT and SIGTERM, if they are not ignored; in the main thread, where Python runs handlers.
+    """
+    before: dict[int, Any] = {}
+
+    def come(number: int) -> None:
+        checkpoint.deliver = None
+        if callable(before[number]):
+            before[number](number, None)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    def wait(number: int, _: Any) -> None:
+        if checkpoint.deliver:
+            come(number)
+        else:
+            checkpoint.deliver = lambda: come(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, wait)
+    try:
+        yield checkpoint
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if checkpoint.deliver:  # it came when there was nothing more to wait for
+            checkpoint.deliver()
+
+
+def _is_within(name: str, stage: str) -> bool:
+    return name == stage or name.startswith(f"{stage}/")
+
+
+def _is_end(own: State, solver: Any) -> bool:
+    """Whether a run that ended there would end there under these limits and tolerances."""
+    status, n_iter = own["output"]["status"], own["output"]["n_iter"]
+    if status in ("max_seconds", "callback") or own["tolerances"] != _tolerances(solver):
+        return False
+    return bool(status != "n_iter_max" or n_iter >= getattr(solver, "n_iter_max", 0))
+
+
+def _tolerances(solver: Any) -> list[float]:
+    return [float(getattr(solver, name, 0.0)) for name in ("tol", "gradient_tol")]
+
+
+def _output(state: State) -> SolverOutput:
+    return SolverOutput(**{**state, "trace": Trace(**state["trace"])})
+
+
+def _contents(file: BinaryIO) -> dict[str, Any]:
+    if not zipfile.is_zipfile(file):
+        raise FormatError("not an archive, or one that was cut short.")
+    with zipfile.ZipFile(file) as archive:
+        with archive.open("format.npy") as entry:
+            form = str(read_array(cast(BinaryIO, entry)))
+        if form != _NAME:
+            raise FormatError(f"the archive is marked {form!r}: expected a checkpoint ({_NAME!r}).")
+        with archive.open("version.npy") as entry:
+            version = int(read_array(cast(BinaryIO, entry)))
+        if version > _VERSION:
+            raise FormatError(
+                f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
+            )
+        if version < _VERSION:
+            raise FormatError(f"version {version} of the format is of an older gcp: remove the file.")
+        with archive.open("meta.npy") as entry:
+            meta = json.loads(str(read_array(cast(BinaryIO, entry))))
+
+        def array(k: int) -> Array:
+            with archive.open(f"array_{int(k)}.npy") as entry:
+                return read_array(cast(BinaryIO, entry))
+
+        return cast(dict[str, Any], _unpacked(meta, array))
+
+
+def _packed(value: Any, arrays: list[Array]) -> Any:
+    """A JSON value; arrays go to the list."""
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {name: _packed(item, arrays) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_packed(item, arrays) for item in value]
+    return value
+
+
+def _unpacked(value: Any, array: Callable[[int], Array]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"array"}:
+            return array(value["array"])
+        return {name: _unpacked(item, array) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_unpacked(item, array) for item in value]
+    return value

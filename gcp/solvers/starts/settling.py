@@ -1,0 +1,111 @@
+"""The end of a start as the one of all equal models that the penalty prefers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gcp.base.types import FloatArray
+from gcp.objectives.free import FreeFactors
+from gcp.objectives.terms.main_effects import MainEffects
+from gcp.solvers.base import SolverOutput
+
+if TYPE_CHECKING:
+    from gcp.solvers.starts.multistart import Job
+
+_TRACE = 1e-2
+"""Weights below this, in the largest, are tried at 0 under a lasso."""
+
+_CHEAP = 1e-6
+"""And those whose price is below this, in the objective."""
+
+_BEYOND = 30.0
+"""Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
+
+
+def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
+    """The outcome in all factors, as the one of all equal models that the penalty prefers.
+
+    Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
+    ridge is on them. Bounds may forbid either.
+    """
+    found = replace(found, factors=free.expand(found.factors))
+    penalty = job.objective.penalty
+    if not all(mask.all() for mask in job.known):
+        found = _silenced(job, free, found, effects)
+    is_free = not (penalty.prefers_balance or (effects and penalty.effects_strength))
+    if is_free or not job.objective.is_exact_affordable:
+        return found
+    factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
+    if effects is not None and job.objective.loss.model_domain.low < 0:
+        intercept, centred = effects.centred(effects.vectors(factors), job.known)
+        vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
+        factors = job.typed(effects.joined(effects.components(factors), vectors))
+    found = _lower(free, found, factors)
+    if penalty.weights_strength and job.allows_zeros:
+        found = _without_traces(job, free, found, effects.rank if effects else job.rank)
+    return found
+
+
+def with_advice(job: Job, found: SolverOutput) -> SolverOutput:
+    """The outcome, whose message says so where the model grows without end, as it can under a log or logit link."""
+    is_said = found.converged or found.status == "unbounded"
+    if is_said or job.objective.reach(found.factors) < _BEYOND:
+        return found
+    more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
+    return replace(found, message=f"{found.message}; {more}")
+
+
+def _silenced(job: Job, free: FreeFactors, found: SolverOutput, effects: MainEffects | None) -> SolverOutput:
+    """The outcome without what approximate curvatures or rounding have moved rows of which nothing is known."""
+    if job.rank == 0 or job.objective.penalty.dirichlet_strength:
+        return found
+    rank = effects.rank if effects else job.rank
+    own = job.silenced([a[:, :rank] for a in found.factors])
+    factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(job.typed(own), found.factors, strict=True)]
+    if not job.objective.penalty.prefers_balance:  # the objective does not see those rows
+        return replace(found, factors=factors)
+    return _lower(free, found, factors) if job.objective.is_exact_affordable else found
+
+
+def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
+    """The outcome, or these factors if their objective is lower."""
+    value, _ = free.objective.value_and_grad(factors)
+    if not value < found.objective:
+        return found
+    found.trace.objective[-1] = value
+    return replace(found, factors=factors, objective=value)
+
+
+def _without_traces(job: Job, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
+    """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
+    price = job.objective.penalty.weights_strength * weights
+    is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
+    for component in np.flatnonzero(is_trace & (weights > 0)):
+        changed = [a.copy() for a in found.factors]
+        for mode in (mode for group in job.groups for mode in group):
+            changed[mode][:, component] = 0.0
+        found = _lower(free, found, changed)
+    return found
+
+
+def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
+    """Factors whose components have equal norms in all modes that are free, untied and bounded by 0 at most."""
+    limits = zip(job.bounds.lower, job.bounds.upper, strict=True)
+    is_cone = [
+        np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all() for low, high in limits
+    ]
+    modes = [group[0] for group in job.groups if len(group) == 1 and is_cone[group[0]]]
+    norms = [np.linalg.norm(factors[n][:, :rank], axis=0) for n in modes]
+    if not modes or not rank:
+        return factors
+    alive = np.all(norms, axis=0)
+    mean = np.exp(np.mean(np.log(np.where(alive, norms, 1.0)), axis=0))
+    balanced = list(factors)
+    for n, norm in zip(modes, norms, strict=True):
+        balanced[n] = factors[n].copy()
+        balanced[n][:, :rank] *= np.where(alive, mean / np.where(alive, norm, 1.0), 1.0)
+    return balanced

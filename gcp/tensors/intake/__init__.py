@@ -1,0 +1,1 @@
+"""From what a user calls a tensor to a data kind."""

@@ -1,0 +1,54 @@
+"""Sparse matrices and arrays of SciPy, and arrays of the library `sparse`, as tensors of listed entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gcp.base.errors import DataError
+from gcp.tensors import entries
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+
+def from_scipy(data: Any) -> SparseTensor:
+    """Of any format; entries listed more than once are added, as SciPy does."""
+    coo = data.tocoo()
+    return SparseTensor.of(_sorted(coo.coords, coo.data, coo.shape, type(data).__name__, "sum"))
+
+
+def from_pydata(data: Any) -> SparseTensor | ObservedTensor:
+    """Of any format; the fill value 0 says that other entries are zero, and NaN that they are unknown.
+
+    Raises
+    ------
+    DataError
+        Another fill value.
+    """
+    name, fill = type(data).__name__, np.asarray(data.fill_value)
+    is_unknown = fill.dtype.kind == "f" and bool(np.isnan(fill))
+    if not is_unknown and fill != 0:
+        raise DataError(
+            f"The {name} array has the fill value {fill.item()!r}: expected 0 (other entries are zero) or NaN (they "
+            "are unknown)."
+        )
+    coo = data.asformat("coo")
+    found = _sorted(coo.coords, coo.data, coo.shape, name, "error" if is_unknown else "sum")
+    return ObservedTensor.of(found) if is_unknown else SparseTensor.of(found)
+
+
+def _sorted(
+    coords: Any, values: Any, shape: tuple[int, ...], name: str, aggregate: str
+) -> entries.SortedEntries:
+    if len(shape) == 0:
+        raise DataError(f"The {name} is a single number: expected an array of one mode or more.")
+    if np.asarray(values).dtype.kind not in "buif":
+        raise DataError(
+            f"The {name} has dtype {values.dtype}: expected real, integer or boolean numbers. "
+            "Convert it first, e.g. data.astype(float)."
+        )
+    subs = np.stack([np.asarray(column) for column in coords], axis=1)
+    found = entries.sorted_entries(entries.checked(subs, values, shape, None), aggregate)
+    return replace(found, values=found.values != 0) if values.dtype.kind == "b" else found

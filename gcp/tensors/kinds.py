@@ -1,0 +1,92 @@
+"""From a table of cells (subscripts and values) to the kind of tensor that suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from gcp.base.checks import show
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.dense_form import MAX_CELLS
+from gcp.tensors.entries import Entries, cells_of, check_shape, sorted_entries
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
+
+Tensor: TypeAlias = DenseTensor | SparseTensor | ObservedTensor
+
+_SMALL = 2**20
+"""So many cells are always stored."""
+
+_THIN = 10
+"""Passes over listed cells cost more for each of them than passes over all cells; this is about where they meet."""
+
+
+def tensor_from_listing(
+    subs: Array,
+    values: Array,
+    shape: Sequence[int],
+    *,
+    unlisted: str | None,
+    aggregate: str | None = None,
+    labels: ModeLabels | None = None,
+    place: Callable[[int], str] = "row {}".format,
+) -> Tensor:
+    """The tensor that a table of cells describes, of the kind that is fitted faster.
+
+    A DenseTensor if it has at most 2**20 cells, or at most 10 for each cell that the table lists (and at most 2**31
+    in all); else a SparseTensor if unlisted cells are zero, and an ObservedTensor if they are missing. What a fit
+    finds does not depend on it.
+
+    Parameters
+    ----------
+    subs : ndarray of int, shape (rows, N)
+        Valid 0-based subscripts.
+    values : ndarray, shape (rows,)
+        Numbers; NaN makes its cell missing.
+    shape : sequence of int
+        Sizes of the modes; their product may exceed 2**63.
+    unlisted : {"zero", "missing"} or None
+        What a cell means that no row lists; None refuses such cells.
+    aggregate : {"sum", "mean", "error"}, optional
+        What to do with several rows for one cell; default: `default_aggregate`.
+    labels : ModeLabels, optional
+        Names and coordinates of the modes.
+    place : callable
+        Names a row in messages, given its position.
+
+    Raises
+    ------
+    ParameterError
+        Unknown `unlisted` or `aggregate`.
+    DataError
+        Unlisted cells without a meaning, repeated cells that are not to be merged, or no known cell at all.
+    """
+    if unlisted is not None:
+        check_unlisted(unlisted)
+    shape = check_shape([int(size) for size in shape])
+    given = Entries(subs, values, None, shape, place)
+    found = sorted_entries(given, aggregate or default_aggregate(unlisted))
+    cells, n_listed = cells_of(shape), len(found.values)
+    if unlisted is None and n_listed < cells:
+        raise DataError(
+            f"{cells - n_listed:,} of the {cells:,} cells of shape {shape} are not listed. Say what that "
+            'means: unlisted="zero" (they are known to be 0, as when empty counts were left out) or '
+            'unlisted="missing" (nothing is known about them; a fit leaves them out).'
+        )
+    kind = SparseTensor if unlisted == "zero" else ObservedTensor
+    tensor = kind.of(found, labels)
+    return tensor.to_dense() if cells <= min(max(_SMALL, _THIN * n_listed), MAX_CELLS) else tensor
+
+
+def default_aggregate(unlisted: str | None) -> str:
+    """Amounts and counts are added; but of cells of which nothing is known otherwise, a row is a measurement."""
+    return "error" if unlisted == "missing" else "sum"
+
+
+def check_unlisted(unlisted: str) -> None:
+    """Raise `ParameterError` unless it is one of the two words."""
+    if not isinstance(unlisted, str) or unlisted not in ("zero", "missing"):
+        raise ParameterError(f'unlisted must be "zero" or "missing": found {show(unlisted)}.')

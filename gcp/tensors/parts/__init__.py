@@ -1,0 +1,1 @@
+"""Tensors in parts: in memory, read from files in slabs, or on workers."""

@@ -1,0 +1,182 @@
+"""Who holds the parts of a tensor and evaluates them: the least that a tensor in parts asks of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from gcp.base.types import FloatArray
+from gcp.tensors.base import TensorData
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.sparse import SparseTensor
+
+Arrays = list[FloatArray]
+Partial = tuple[list[FloatArray], list[FloatArray]]
+"""What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
+
+FAN = 8
+"""Sums that are added one after the other; more of them in a tree."""
+
+
+class Crew(Protocol):
+    """Who holds the parts of a tensor and evaluates functions of them.
+
+    Functions and their fixed arguments must be picklable where parts are in other processes.
+    """
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+
+    def start_account(self) -> None:
+        """Begin to count what evaluations move."""
+
+    def account(self) -> dict[str, Any]:
+        """What they have moved since then, if anything."""
+
+    def facts(self) -> list[Facts]:
+        """What there is to know of the parts without looking at their entries."""
+
+    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
+        """``function(part, *fixed, own[k])`` of each part k."""
+
+    def total(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        shared: Any,
+        own: Sequence[Any],
+        threads: int,
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """The sum over the parts, in an order that depends on nothing but their number, and every part's own rows.
+
+        ``function(part, *fixed, shared, own[k], threads)`` is a `Partial`.
+        """
+
+
+class Here:
+    """Parts in this process, evaluated one after the other.
+
+    Parameters
+    ----------
+    parts : iterable of tensors
+        Gone through once in every pass: a sequence, or what reads them as it goes.
+    facts : list of Facts, optional
+        Of parts that had better not be read for it.
+    """
+
+    def __init__(self, parts: Iterable[TensorData], facts: list[Facts] | None = None) -> None:
+        self.parts = parts
+        self.is_resident = isinstance(parts, Sequence)
+        self._facts = [facts_of(part) for part in parts] if facts is None else facts
+        self.n_parts = len(self._facts)
+
+    def start_account(self) -> None:
+        """Nothing moves."""
+
+    def account(self) -> dict[str, Any]:
+        """Nothing has moved."""
+        return {}
+
+    def facts(self) -> list[Facts]:
+        """As told, or found."""
+        return self._facts
+
+    def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
+        """One after the other."""
+        with _gone_through(self.parts) as parts:
+            return [function(part, *fixed, mine) for part, mine in zip(parts, own, strict=True)]
+
+    def total(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        shared: Any,
+        own: Sequence[Any],
+        threads: int,
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """One after the other, added up in the order that other crews have."""
+        tree, rows = _Tree(), []
+        with _gone_through(self.parts) as parts:
+            for part, mine in zip(parts, own, strict=True):
+                found, alone = function(part, *fixed, shared, mine, threads)
+                tree.add(found)
+                rows.append(alone)
+        return tree.total(), rows
+
+
+class _Tree:
+    """A running sum in the order of a tree: `FAN` terms one after the other, then as many of these, and so on."""
+
+    def __init__(self) -> None:
+        self.sums: list[list[FloatArray]] = []
+        self.counts: list[int] = []
+
+    def add(self, term: list[FloatArray], level: int = 0) -> None:
+        if level == len(self.sums):
+            self.sums.append([])
+            self.counts.append(0)
+        self.sums[level] = added(self.sums[level], term) if self.sums[level] else term
+        self.counts[level] += 1
+        if self.counts[level] == FAN:
+            full, self.sums[level], self.counts[level] = self.sums[level], [], 0
+            self.add(full, level + 1)
+
+    def total(self) -> list[FloatArray]:
+        last: list[FloatArray] = []
+        for sums in self.sums:
+            last = added(sums, last) if sums and last else sums or last
+        return last
+
+
+@contextmanager
+def _gone_through(parts: Iterable[TensorData]) -> Iterator[Iterator[TensorData]]:
+    """An iterator over the parts that is closed whatever happens: it may hold files and threads."""
+    iterator = iter(parts)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
+
+
+def added(sums: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
+    """Two sums as one, in new arrays."""
+    return [a + b for a, b in zip(sums, more, strict=True)]
+
+
+class Facts(NamedTuple):
+    """A part without its entries.
+
+    Attributes
+    ----------
+    kind : str
+        "dense", "sparse" or "observed".
+    shape : tuple of int
+    dtype : str
+        Of the arithmetic.
+    n_stored : int
+        Cells of dense data, else listed entries.
+    n_counted_cells : float
+        Of sparse data: cells that an evaluation passes over if the loss of a zero has no closed form; else 0.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_stored: int
+    n_counted_cells: float
+
+
+def facts_of(part: TensorData, _: None = None) -> Facts:
+    """What a crew tells of a part."""
+    kind = "dense" if isinstance(part, DenseTensor) else "observed"
+    cells = 0.0
+    if isinstance(part, SparseTensor):
+        kind, cells = "sparse", part.n_counted_cells
+    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells)

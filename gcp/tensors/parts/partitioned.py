@@ -1,0 +1,282 @@
+"""Tensors in parts, cut along one mode: sums over all entries are sums over parts, wherever these are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.losses.formula import Formula
+from gcp.tensors.base import Block, TensorData
+from gcp.tensors.parts.local_engine import Arrays, Crew, Partial
+
+_IN_PARTS = "The data are in parts, and this needs them in one piece."
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where the parts of a tensor lie.
+
+    Attributes
+    ----------
+    mode : int
+        The mode that is cut.
+    sizes : tuple of int
+        Positions of each part in this mode.
+    """
+
+    mode: int
+    sizes: tuple[int, ...]
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """First position of each part, and the one past its last."""
+        return list(pairwise([0, *accumulate(self.sizes)]))
+
+    def split(self, arrays: Factors) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """Arrays by mode as those that all parts share, and each part's own rows (none of no arrays)."""
+        if not len(arrays):
+            return [], [[] for _ in self.sizes]
+        shared = [a for n, a in enumerate(arrays) if n != self.mode]
+        return shared, [[arrays[self.mode][a:b]] for a, b in self.ranges]
+
+    def joined(self, shared: Arrays, own: Sequence[FloatArray]) -> Arrays:
+        """The inverse of `split`."""
+        return [*shared[: self.mode], np.concatenate(list(own)), *shared[self.mode :]]
+
+    def joined_known(self, parts: Sequence[Sequence[Array]]) -> list[Array]:
+        """What the parts' `known_positions` say of the whole."""
+        merge = [np.concatenate if n == self.mode else np.logical_or.reduce for n in range(len(parts[0]))]
+        return [join(column) for join, column in zip(merge, zip(*parts, strict=True), strict=True)]
+
+
+class PartitionedTensor:
+    """A tensor cut into parts along one mode.
+
+    Made by `gcp.partition`, from Dask arrays and tables, and from files that are larger than memory.
+
+    Parameters
+    ----------
+    crew : Crew
+        Holds the parts.
+    cuts : Cuts
+    labels : ModeLabels, optional
+
+    Raises
+    ------
+    DataError
+        Parts that do not fit together.
+
+    Notes
+    -----
+    Each part is a tensor of its own, of the same modes; so the zeros of a sparse part, too, are counted where they
+    are. For an evaluation, a part needs the rows of the cut mode that are its own, and all rows of the others.
+    """
+
+    def __init__(self, crew: Crew, cuts: Cuts, labels: ModeLabels | None = None) -> None:
+        self.crew, self.cuts, self.labels = crew, cuts, labels
+        self.facts = crew.facts()
+        self.shape = self._checked_shape()
+        self.kind, self.dtype = self.facts[0].kind, np.dtype(self.facts[0].dtype)
+        if labels is not None:
+            labels.check(self.shape)
+
+    def _checked_shape(self) -> tuple[int, ...]:
+        first, mode = self.facts[0], self.cuts.mode
+        for k, (facts, size) in enumerate(zip(self.facts, self.cuts.sizes, strict=True)):
+            expected = (*first.shape[:mode], size, *first.shape[mode + 1 :])
+            if facts.shape != expected or (facts.kind, facts.dtype) != (first.kind, first.dtype):
+                raise DataError(
+                    f"Part {k} is {facts.kind} data of shape {facts.shape} and type {facts.dtype}: expected "
+                    f"{first.kind} data of shape {expected} and type {first.dtype}, as part 0."
+                )
+        return (*first.shape[:mode], sum(self.cuts.sizes), *first.shape[mode + 1 :])
+
+    @property
+    def ndim(self) -> int:
+        """Number of modes."""
+        return len(self.shape)
+
+    @property
+    def n_counted_cells(self) -> float:
+        """Cells that an evaluation passes over if the loss of a zero has no closed form."""
+        return math.fsum(facts.n_counted_cells for facts in self.facts)
+
+    def start_account(self) -> None:
+        """Begin to count what evaluations move."""
+        self.crew.start_account()
+
+    def account(self) -> dict[str, Any]:
+        """How the tensor is cut, and what evaluations have moved since then; for the settings of a result."""
+        how = {"mode": self.cuts.mode, "sizes": list(self.cuts.sizes), "kind": self.kind}
+        return how | self.crew.account()
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+        return self.crew.is_resident
+
+    @property
+    def values(self) -> Array:
+        """Not for data in parts."""
+        raise DataError(_IN_PARTS)
+
+    @property
+    def entry_weights(self) -> None:
+        """Not for data in parts, where parts have them."""
+        return
+
+    def __repr__(self) -> str:
+        """Shape, type, and how it is cut."""
+        shape = " x ".join(map(str, self.shape))
+        return (
+            f"PartitionedTensor({shape}, {self.dtype}, {self.crew.n_parts} {self.kind} parts along mode "
+            f"{self.cuts.mode})"
+        )
+
+    def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
+        """``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
+        return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
+
+    def known_positions(self) -> list[Array]:
+        """For each mode, where any part has an entry of positive weight; a pass over the data."""
+        return self.cuts.joined_known(self.map(_known_positions))
+
+    def blocks(self) -> Iterator[Block]:
+        """Not for data in parts, which are examined part by part."""
+        raise DataError(_IN_PARTS)
+
+    def subscript(self, position: int) -> tuple[int, ...]:
+        """Not for data in parts."""
+        raise DataError(_IN_PARTS)
+
+    def model_values(self, factors: Factors) -> FloatArray:
+        """The model at every entry: of dense parts an array of the tensor's shape, else part after part."""
+        shared, rows = self.cuts.split(factors)
+        found = self.map(_model_values, own=[self.cuts.joined(shared, own) for own in rows])
+        return np.concatenate(found, axis=self._axis)
+
+    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
+        """One number per entry (as `model_values` gives them) back to every factor."""
+        sizes = self.cuts.sizes if self.kind == "dense" else [facts.n_stored for facts in self.facts]
+        pieces = np.split(y, list(accumulate(sizes))[:-1], axis=self._axis)
+        shared, rows = self.cuts.split(factors)
+        mine: list[Own] = [(own, [], piece) for own, piece in zip(rows, pieces, strict=True)]
+        sums, alone = self.crew.total(_mttkrps, (self.cuts.mode,), (shared, []), mine, 1)
+        return self.cuts.joined(sums[1:], [a for (a,) in alone])
+
+    @property
+    def _axis(self) -> int:
+        return self.cuts.mode if self.kind == "dense" else 0
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss and its gradient in every factor and main effect, summed over the parts."""
+        return self._evaluated(formula, factors, n_threads, effects, curved=False)[:3]
+
+    def loss_mttkrps_and_marginals(
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
+        """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
+        return self._evaluated(formula, factors, n_threads, effects, curved=True)
+
+    def _evaluated(
+        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors, *, curved: bool
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        return self.summed(evaluated, (formula, curved), factors, n_threads, effects, curved=curved)
+
+    def summed(
+        self,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        factors: Factors,
+        n_threads: int,
+        effects: Factors = (),
+        *,
+        curved: bool = False,
+        own: Sequence[Any] | None = None,
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        """The value, gradients, gradients of effects, and marginals (if `curved`) that a function of parts adds up.
+
+        ``function(part, *fixed, mode, shared, own, n_threads)`` gives a `Partial`, as `evaluated` does; `own` tells
+        each part something more.
+        """
+        (shared, rows), (shifts, own_shifts) = self.cuts.split(factors), self.cuts.split(effects)
+        extra = [None] * self.crew.n_parts if own is None else own
+        mine = list(zip(rows, own_shifts, extra, strict=True))
+        sums, alone = self.crew.total(function, (*fixed, self.cuts.mode), (shared, shifts), mine, n_threads)
+        return self._assembled(sums, alone, bool(len(effects)), curved)
+
+    def _assembled(
+        self, sums: Arrays, alone: Sequence[Arrays], has_effects: bool, curved: bool
+    ) -> tuple[float, Arrays, Arrays, Arrays]:
+        value, rest, n = float(sums[0][0]), sums[1:], self.ndim - 1
+        found: list[Arrays] = []
+        kinds = (True, has_effects, curved)
+        for position, is_there in enumerate(kinds):
+            k = sum(kinds[:position])
+            mine = [rows[k] for rows in alone] if is_there else []
+            found.append(self.cuts.joined(rest[k * n : (k + 1) * n], mine) if is_there else [])
+        return value, found[0], found[1], found[2]
+
+    @property
+    def has_marginals(self) -> bool:
+        """Whether `loss_mttkrps_and_marginals` can be had."""
+        return self.kind == "dense"
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """None: products of the data alone with Khatri-Rao rows are for data in one piece."""
+        return ()
+
+    def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
+        """Not for data in parts; see `sides`."""
+        raise ParameterError('The solver "als" is for data in one piece. Use solver="auto".')
+
+
+Shared = tuple[Arrays, Arrays]
+Own = tuple[Arrays, Arrays, Any]
+"""Factors and effects that all parts share; the rows of them that are a part's own, and what else it is told."""
+
+
+def evaluated(
+    part: TensorData, formula: Formula, curved: bool, mode: int, shared: Shared, own: Own, n_threads: int
+) -> Partial:
+    """The loss of a part, and its gradients."""
+    evaluate = part.loss_mttkrps_and_marginals if curved else part.loss_and_mttkrps
+    return partial(mode, *evaluate(formula, *whole(mode, shared, own, n_threads)))
+
+
+def whole(mode: int, shared: Shared, own: Own, n_threads: int) -> tuple[Arrays, int, Arrays]:
+    """Factors, threads and effects of a part, as data kinds take them."""
+    factors, effects = ([*a[:mode], *b, *a[mode:]] for a, b in zip(shared, own[:2], strict=True))
+    return factors, n_threads, effects
+
+
+def partial(mode: int, value: float, *groups: Arrays) -> Partial:
+    """A value and arrays by mode as sums over the parts, and rows of the mode that is cut."""
+    sums, rows = [np.array([value])], []
+    for arrays in groups:
+        sums += [a for n, a in enumerate(arrays) if n != mode]
+        rows += [arrays[mode]] if arrays else []
+    return sums, rows
+
+
+def _known_positions(part: TensorData, _: None = None) -> list[Array]:
+    return part.known_positions()
+
+
+def _model_values(part: TensorData, factors: Arrays) -> FloatArray:
+    return part.model_values(factors)
+
+
+def _mttkrps(part: TensorData, mode: int, shared: Shared, own: Own, n_threads: int) -> Partial:
+    return partial(mode, 0.0, part.mttkrps(own[2], whole(mode, shared, own, n_threads)[0]))

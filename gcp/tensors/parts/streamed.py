@@ -1,0 +1,261 @@
+"""Dense tensors that are not in memory: slabs along one mode, each read while the one before is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels
+from gcp.base.sizes import show_bytes
+from gcp.base.types import Array
+from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
+from gcp.tensors.entries import cells_of
+from gcp.tensors.listed import ListedTensor
+from gcp.tensors.masks import beside
+from gcp.tensors.parts.local_engine import Facts, Here
+from gcp.tensors.parts.partitioned import Cuts, PartitionedTensor
+from gcp.tensors.parts.sources import Read, Source, source_of, told
+from gcp.tensors.weights import check_weights_dtype
+
+DEFAULT_MEMORY = 2_000_000_000
+"""Bytes. No share of the machine's: the slabs, and with them the last digits, are the same everywhere."""
+
+_SLAB_BYTES = 1 << 26
+"""Of data in a slab where positions are small enough: longer reads are no faster."""
+
+_ROW_BYTES = 2048
+"""What evaluations may need for each position of the mode that is cut."""
+
+
+def fits(source: Source, memory: int) -> bool:
+    """Whether an array can be in memory whole: it takes half of that at most, for weights may come beside it."""
+    return 2 * source.n_bytes <= memory
+
+
+def streamed(
+    source: Source,
+    memory: int = DEFAULT_MEMORY,
+    *,
+    masks: Sequence[Any] = (),
+    weights: Sequence[Any] = (),
+    labels: ModeLabels | None = None,
+) -> PartitionedTensor:
+    """A tensor that is read in slabs, once in every pass over its entries.
+
+    Parameters
+    ----------
+    source : Source
+        The data; NaN is missing.
+    memory : int
+        Bytes that the process may take. Data and what belongs to them take half of that at most.
+    masks, weights : sequences of array_like or Source
+        Shaped like the data or broadcastable; never in memory whole unless they are given so. A cell is observed if
+        all masks say so, and its weight is the product.
+    labels : ModeLabels, optional
+
+    Raises
+    ------
+    DataError
+        No numbers; masks or weights of another type or shape; slabs that cannot be made small enough.
+    """
+    with told(source.name):
+        check_numbers(source.dtype, source.shape)
+        found = [
+            [_companion(name, given, labels, source.shape) for given in group]
+            for name, group in (("mask", masks), ("entry_weights", weights))
+        ]
+        for mask in found[0]:
+            check_mask(mask.dtype)
+        for own in found[1]:
+            check_weights_dtype(own.dtype)
+        cuts = slabs_of(source, memory, *map(len, found))
+    slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]))
+    return PartitionedTensor(Here(slabs, slabs.facts()), cuts, labels)
+
+
+def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> PartitionedTensor:
+    """A tensor that is read in slabs, with a further mask and further weights.
+
+    Raises
+    ------
+    DataError
+        Of other tensors in parts, too.
+    """
+    slabs = tensor.crew.parts if isinstance(tensor.crew, Here) else None
+    if not isinstance(slabs, Slabs):
+        raise DataError("The data are in parts: give mask and weights to the tensor that is cut into them.")
+    masks = [*slabs.masks, *([] if mask is None else [mask])]
+    weights = [*slabs.weights, *([] if entry_weights is None else [entry_weights])]
+    return streamed(slabs.source, slabs.memory, masks=masks, weights=weights, labels=tensor.labels)
+
+
+def _companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Source:
+    if isinstance(given, ListedTensor):
+        raise DataError(
+            f"{name} is a {type(given).__name__}, but the data are read in slabs: give an array, or a mapped file."
+        )
+    given = beside(name, given, labels, shape)
+    if not (isinstance(given, Source) or hasattr(given, "dtype")):
+        given = np.asarray(given)
+    source = source_of(given if given.shape else np.reshape(given, 1))
+    try:
+        is_fitting = np.broadcast_shapes(source.shape, shape) == shape
+    except ValueError:
+        is_fitting = False
+    if not is_fitting:
+        raise DataError(
+            f"{name} has shape {source.shape}: expected the shape of the data, {shape}, or one that broadcasts to it."
+        )
+    return source
+
+
+def slabs_of(source: Source, memory: int, n_masks: int = 0, n_weights: int = 0) -> Cuts:
+    """The mode that is cut, and how: into slabs of equal thickness that are whole layers of chunks.
+
+    Raises
+    ------
+    DataError
+        If the thinnest slabs of all modes are too large.
+    """
+    shape, n_entries = source.shape, cells_of(source.shape)
+    per_entry = _entry_bytes(source, n_masks, n_weights)
+    limit, wanted = memory // 2, _SLAB_BYTES // source.dtype.itemsize * per_entry
+    layers = [
+        min(source.grain[n], shape[n]) * (n_entries // shape[n] * per_entry + _ROW_BYTES)
+        for n in range(len(shape))
+    ]
+    mode = next((n for n in source.order if layers[n] <= limit), None)
+    if mode is None:
+        least = min(range(len(shape)), key=lambda n: layers[n])
+        grain = min(source.grain[least], shape[least])
+        thin = "one position" if grain == 1 else f"one layer of chunks ({grain} positions)"
+        cure = "" if grain == 1 else ", or store the array in smaller chunks"
+        raise DataError(
+            f"{thin} of mode {least} takes {show_bytes(layers[least])} to read and evaluate, more than half of the "
+            f"{show_bytes(memory)} of memory. Give at least {show_bytes(2.02 * layers[least])}{cure}."
+        )
+    n_layers = -(-shape[mode] // source.grain[mode])
+    n_slabs = -(-n_layers // max(1, min(limit, wanted) // layers[mode]))
+    thickness = -(-n_layers // n_slabs) * source.grain[mode]
+    whole, rest = divmod(shape[mode], thickness)
+    return Cuts(mode, (thickness,) * whole + ((rest,) if rest else ()))
+
+
+def _entry_bytes(source: Source, n_masks: int, n_weights: int) -> int:
+    """For each entry of a slab: two slabs, one read and one evaluated, and all that belongs to them."""
+    size, is_float = source.dtype.itemsize, source.dtype.kind == "f"
+    read = source.copies * size
+    if (is_float and size not in (4, 8)) or not source.dtype.isnative:  # evaluations take a copy
+        read += 2 * max(size, 4)
+    mask = 4 * (1 + n_masks) if n_masks or n_weights or is_float else 0  # NaN are masked
+    return read + mask + 8 * 4 * n_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Slabs:
+    """The parts of a tensor, read anew whenever they are gone through, the next one while the last is in use.
+
+    A part is good until the next one is asked for.
+
+    Attributes
+    ----------
+    source : Source
+    cuts : Cuts
+    memory : int
+        What was asked for.
+    masks, weights : tuples of Source
+    """
+
+    source: Source
+    cuts: Cuts
+    memory: int
+    masks: tuple[Source, ...] = ()
+    weights: tuple[Source, ...] = ()
+
+    def facts(self) -> list[Facts]:
+        """Without reading."""
+        shape, mode, dtype = self.source.shape, self.cuts.mode, str(arithmetic(self.source.dtype))
+        shapes = [(*shape[:mode], size, *shape[mode + 1 :]) for size in self.cuts.sizes]
+        return [Facts("dense", shape, dtype, cells_of(shape), 0.0) for shape in shapes]
+
+    def __iter__(self) -> Iterator[DenseTensor]:
+        """From first to last. Whoever stops before the end closes the iterator, and with it files and thread."""
+        with ExitStack() as files, ThreadPoolExecutor(1, thread_name_prefix="gcp-read") as thread:
+            with told(self.source.name):
+                values = files.enter_context(self.source.opened())
+            masks, weights = ([self._opened(files, s) for s in group] for group in (self.masks, self.weights))
+            ranges = self.cuts.ranges
+            ahead = thread.submit(self._part, values, masks, weights, *ranges[0])
+            for k in range(len(ranges)):
+                part = ahead.result()
+                if k + 1 < len(ranges):
+                    ahead = thread.submit(self._part, values, masks, weights, *ranges[k + 1])
+                yield part
+        for source in (self.source, *self.masks, *self.weights):
+            with told(source.name):
+                source.check()
+
+    def _opened(self, files: ExitStack, own: Source) -> _Companion:
+        with told(own.name):
+            read = files.enter_context(own.opened())
+        # Shapes broadcast from their last mode on.
+        return _Companion(own, read, self.cuts.mode - len(self.source.shape) + len(own.shape))
+
+    def _part(
+        self, values: Read, masks: list[_Companion], weights: list[_Companion], first: int, end: int
+    ) -> DenseTensor:
+        """In the reading thread: a slab with its mask and weights, examined for NaN."""
+        with told(self.source.name):
+            x = values(self.cuts.mode, first, end)
+            expected = (
+                *self.source.shape[: self.cuts.mode],
+                end - first,
+                *self.source.shape[self.cuts.mode + 1 :],
+            )
+            if x.shape != expected or x.dtype != self.source.dtype:
+                raise DataError(
+                    f"found {x.dtype} numbers of shape {x.shape} at positions {first} to {end - 1} of mode "
+                    f"{self.cuts.mode}: expected {self.source.dtype} numbers of shape {expected}."
+                )
+        mask = _joined(np.logical_and, [own.slab(first, end) for own in masks])
+        weight = _joined(_product, [own.slab(first, end) for own in weights])
+        try:
+            return DenseTensor.part(x, mask, weight)
+        except DataError as error:
+            raise DataError(
+                f"{error} (In a slab: subscripts of mode {self.cuts.mode} begin at its position {first}.)"
+            ) from error
+
+
+class _Companion:
+    """A mask or weights, read in slabs; once in a pass if they are the same for all slabs."""
+
+    def __init__(self, source: Source, read: Read, mode: int) -> None:
+        self.source, self.read, self.mode = source, read, mode
+        self.is_cut = mode >= 0 and source.shape[mode] > 1
+        self.kept: Array | None = None
+
+    def slab(self, first: int, end: int) -> Array:
+        """At these positions of the data's mode."""
+        with told(self.source.name):
+            if self.is_cut:
+                return self.read(self.mode, first, end)
+            if self.kept is None:
+                mode = self.source.order[0]
+                self.kept = self.read(mode, 0, self.source.shape[mode])
+            return self.kept
+
+
+def _joined(function: Any, arrays: list[Array]) -> Array | None:
+    return reduce(function, arrays) if arrays else None
+
+
+def _product(a: Array, b: Array) -> Array:
+    return np.multiply(a, b, dtype=np.float64)

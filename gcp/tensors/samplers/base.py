@@ -1,0 +1,115 @@
+"""What samplers give: mini-batches, which are lists of weighted entries like any other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.listed import listed_pass, radix
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.losses.formula import Formula
+
+
+class SampledEntries(NamedTuple):
+    """Some entries of a batch: subscripts (n, N) in the batch's order of modes, data, and weights.
+
+    A weight is the entry's own times how many entries it stands for; it may be negative.
+    """
+
+    subs: Array
+    x: FloatArray
+    w: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Weighted entries, some perhaps more than once, whose sum of losses has the whole tensor's as its expectation.
+
+    Attributes
+    ----------
+    listing : Listing
+    dtype : dtype
+        Of the arithmetic.
+    is_sorted : bool
+        Whether the entries are sorted by their subscripts.
+    """
+
+    listing: Listing
+    dtype: np.dtype[Any]
+    is_sorted: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, ...],
+        order: tuple[int, ...],
+        dtype: np.dtype[Any],
+        parts: Sequence[SampledEntries],
+    ) -> Batch:
+        """From entries in one or more parts."""
+        subs, x, w = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return cls(Listing(shape, order, subs, x, w.astype(np.float64, copy=False)), dtype)
+
+    def sorted(self) -> Batch:
+        """The same entries, sorted: for a batch that is evaluated often, and by several threads."""
+        return replace(self, listing=sorted_listing(self.listing), is_sorted=True)
+
+    def loss_and_mttkrps(
+        self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
+    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
+        """Weighted loss of the entries and its gradient in every factor and main effect; one thread unless sorted."""
+        useful = n_threads if self.is_sorted else 1
+        return listed_pass.loss_and_mttkrps(
+            self.listing, formula, factors, self.dtype, useful, effects=effects
+        )
+
+
+def sorted_listing(listing: Listing) -> Listing:
+    """The same entries, sorted by their subscripts."""
+    sizes = [listing.shape[n] for n in listing.order]
+    subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
+    if permutation is None:
+        return listing
+    w, z = (None if a is None else a[permutation] for a in (listing.w, listing.z))
+    return replace(listing, subs=subs, x=listing.x[permutation], w=w, z=z)
+
+
+class Sampler(Protocol):
+    """Draws mini-batches of the tensor that it was made for.
+
+    Whatever the tensor's weights and missing cells, the expectation of a batch's weighted sum is the tensor's, for
+    every function of the entries that is finite at all of them.
+    """
+
+    @property
+    def samples(self) -> int:
+        """Entries of a batch for a gradient, by default."""
+
+    @property
+    def value_samples(self) -> int:
+        """Entries of the sample that estimates the objective, by default."""
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """A batch of about n entries; all that there are, once each, if they are fewer."""
+
+
+def subs_dtype(shape: Sequence[int]) -> np.dtype[Any]:
+    """The type of subscripts that listings have."""
+    return np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)
+
+
+def default_samples(size: int) -> int:
+    """Entries of a batch that is to represent so many: 3 in 1000, 1000 at least."""
+    return max(1000, math.ceil(3 * size / 1000))
+
+
+def chosen(n: int, size: int, rng: np.random.Generator) -> tuple[Array, float]:
+    """n positions of so many, drawn with replacement, and how many each stands for; if n suffices, all once."""
+    if n >= size:
+        return np.arange(size), 1.0
+    return rng.integers(size, size=n), size / n

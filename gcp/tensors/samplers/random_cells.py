@@ -1,0 +1,167 @@
+"""Random cells of a tensor, and random cells among those that a list leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+from gcp.kernels.listed import lookup
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.tensors.entries import cells_of
+from gcp.tensors.samplers.base import chosen, subs_dtype
+from gcp.tensors.sparse import SparseTensor
+
+_LEAST_RATE = 0.5
+"""Cells are drawn until enough are wanted only where this share of them is."""
+
+_SMALL = 1 << 17
+"""So few cells may always be listed."""
+
+
+class RandomCells:
+    """Random cells of a tensor, with probabilities that are products of those of their positions.
+
+    Each mode's position is drawn by itself, so that no cell needs a number of its own: there may be more than 2**63.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    order : tuple of int
+        The modes in the order of the columns that `draw` returns.
+    mode_weights : sequence of ndarray, optional
+        Weights of the positions of each mode; a cell is as likely as its product of them. By default all alike.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        order: tuple[int, ...],
+        mode_weights: Sequence[FloatArray] | None = None,
+    ) -> None:
+        self.dtype = subs_dtype(shape)
+        if mode_weights is None:
+            self.modes = [_Positions(shape[n], None) for n in order]
+        else:
+            self.modes = [_Positions(shape[n], mode_weights[n]) for n in order]
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights of all cells."""
+        return float(np.prod([mode.total for mode in self.modes]))
+
+    @property
+    def count(self) -> int:
+        """Number of cells of positive weight, exactly."""
+        return cells_of([mode.count for mode in self.modes])
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Subscripts of n independent cells, shape (n, N)."""
+        subs = np.empty((n, len(self.modes)), self.dtype)
+        for column, mode in enumerate(self.modes):
+            subs[:, column] = mode.draw(n, rng)
+        return subs
+
+    def every(self) -> Array:
+        """Subscripts of all cells of positive weight, in order."""
+        grids = np.meshgrid(*(mode.all() for mode in self.modes), indexing="ij")
+        return np.stack([grid.ravel() for grid in grids], axis=1).astype(self.dtype)
+
+
+class _Positions:
+    """Random positions of one mode."""
+
+    def __init__(self, size: int, weights: FloatArray | None) -> None:
+        self.count, self.total = size, float(size)
+        self.support: Array | None = None
+        self.cumulative: FloatArray | None = None
+        if weights is None:
+            return
+        self.total = float(weights.sum())
+        if not weights.all():
+            self.support = np.flatnonzero(weights)
+            self.count, weights = len(self.support), weights[self.support]
+        if (weights != weights[0]).any():  # else whole numbers do, exactly
+            self.cumulative = np.cumsum(weights)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        if self.cumulative is None:
+            found = rng.integers(self.count, size=n)
+        else:
+            at = rng.random(n) * self.cumulative[-1]
+            found = np.searchsorted(self.cumulative[:-1], at, side="right")
+        return found if self.support is None else self.support[found]
+
+    def all(self) -> Array:
+        return np.arange(self.count) if self.support is None else self.support
+
+
+class Finder:
+    """Tells where cells stand in a sorted list."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.subs = listing.subs
+        self.first = lookup.first_of_slices(self.subs, listing.shape[listing.order[0]])
+
+    def positions(self, cells: Array) -> Array:
+        """Their positions; -1 for those that are not listed."""
+        return lookup.positions(self.subs, self.first, cells)
+
+
+class Zeros:
+    """Random cells among those that a sparse tensor does not list.
+
+    Cells are drawn from all, and the listed ones thrown away. Where those would be most of the cells, the others are
+    at most as many as the listed ones, and are put in a list: drawing neither runs dry nor takes forever.
+    """
+
+    def __init__(self, tensor: SparseTensor) -> None:
+        listing, self.mode_weights = tensor.listing, tensor.mode_weights
+        self.order = listing.order
+        self.weight = tensor.unlisted_weight()
+        self.finder = Finder(listing)
+        self.cells = RandomCells(tensor.shape, self.order, self.mode_weights)
+        self.is_flat = self.mode_weights is None
+        self.rate = self.weight / self.cells.total
+        self.count = self.cells.count - len(listing.x)
+        if self.rate < _LEAST_RATE and self.mode_weights is not None:
+            # The listed cells have most of the weight, which need not mean that they are most of the cells.
+            flat = [(u > 0).astype(np.float64) for u in self.mode_weights]
+            self.cells, self.is_flat = RandomCells(tensor.shape, self.order, flat), True
+            self.rate = self.count / self.cells.count
+        self.list: Array | None = None
+        if self.weight and (self.rate < _LEAST_RATE or self.cells.count <= _SMALL):
+            every = self.cells.every()
+            self.list = every[self.finder.positions(every) < 0]
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Array, FloatArray]:
+        """Subscripts of n cells, or all of them if they are listed and no more than that; and their weights."""
+        if self.list is not None:
+            taken, times = chosen(n, len(self.list), rng)
+            subs = self.list[taken]
+            return subs, times * self._own_weights(subs)
+        subs = accepted(
+            n, lambda k: self.cells.draw(k, rng), lambda s: self.finder.positions(s) < 0, self.rate
+        )
+        if self.is_flat:
+            return subs, self.count / n * self._own_weights(subs)
+        return subs, np.full(n, self.weight / n)
+
+    def _own_weights(self, subs: Array) -> FloatArray:
+        total = np.ones(len(subs))
+        for column, mode in enumerate(self.order if self.mode_weights is not None else ()):
+            assert self.mode_weights is not None
+            total *= self.mode_weights[mode][subs[:, column]]
+        return total
+
+
+def accepted(n: int, draw: Callable[[int], Array], is_wanted: Callable[[Array], Array], rate: float) -> Array:
+    """The first n wanted ones among independent random cells, of which about a share `rate` is wanted."""
+    found: list[Array] = []
+    left = n
+    while left > 0:
+        subs = draw(int(1.1 * left / rate) + 8)
+        found.append(subs[is_wanted(subs)][:left])
+        left -= len(found[-1])
+    return np.concatenate(found) if found else draw(0)

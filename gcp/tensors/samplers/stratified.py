@@ -1,0 +1,56 @@
+"""Listed entries and zeros apart, so many of each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gcp.tensors.samplers.base import Batch, SampledEntries, chosen, default_samples
+from gcp.tensors.samplers.random_cells import Zeros
+from gcp.tensors.sparse import SparseTensor
+
+_VALUE_SAMPLES = 100_000
+
+
+class Stratified:
+    """Draws half of a batch from the listed entries of a `SparseTensor`, and half from its other cells, the zeros.
+
+    If half of a batch is more than all listed entries, these are taken once each, and the rest are zeros.
+    """
+
+    def __init__(self, tensor: SparseTensor) -> None:
+        self.tensor, self.zeros = tensor, Zeros(tensor)
+        listing = tensor.listing
+        self.known = None if listing.w is None or listing.w.all() else np.flatnonzero(listing.w)
+        self.count = len(listing.x) if self.known is None else len(self.known)
+        self.samples, self.value_samples = defaults(len(listing.x))
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """A batch of n cells, at least one of each kind."""
+        listing = self.tensor.listing
+        n_listed, n_zeros = split(n, self.count, self.zeros.weight > 0)
+        parts = []
+        if n_listed:
+            taken, times = chosen(n_listed, self.count, rng)
+            if self.known is not None:
+                taken = self.known[taken]
+            w = np.full(len(taken), times) if listing.w is None else times * listing.w[taken]
+            parts.append(SampledEntries(listing.subs[taken], listing.x[taken], w))
+        if n_zeros:
+            subs, w = self.zeros.draw(n_zeros, rng)
+            parts.append(SampledEntries(subs, np.zeros(len(subs), listing.x.dtype), w))
+        return Batch.of(listing.shape, listing.order, self.tensor.dtype, parts)
+
+
+def split(n: int, n_listed: int, has_zeros: bool) -> tuple[int, int]:
+    """How many listed entries and how many zeros make a batch of n, or of 2 if there must be one of each."""
+    if not has_zeros:
+        return min(n, n_listed), 0
+    first = min(max(n // 2, 1), n_listed)
+    return first, max(n - first, 1)
+
+
+def defaults(n_listed: int) -> tuple[int, int]:
+    """Entries for a gradient, and for the estimate of the objective, of data with so many listed entries."""
+    return 2 * default_samples(n_listed), 2 * max(_VALUE_SAMPLES, math.ceil(n_listed / 100))
