@@ -37,7 +37,7 @@ from .losses import Rayleigh as Rayleigh
 from .losses import available_losses as available_losses
 from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
-from .objectives import build_objective as build_objective
+from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB

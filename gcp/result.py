@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
-from gcp.base.labels import ModeLabels
-from gcp.base.named_arrays import columns_by_name
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import FloatArray
+from gcp.io import export, result_file
 from gcp.losses.base import Loss
-from gcp.objectives.model import share_in_words, unknown_in_words
+from gcp.objectives.evaluation import evaluate
+from gcp.objectives.model import Model, share_in_words
+from gcp.objectives.refit_rows import NewRows, transform
 
 if TYPE_CHECKING:
     import os
 
     import pandas as pd
     import xarray as xr
-    from tensorly.cp_tensor import CPTensor
-
-    from gcp.objectives.refit_rows import NewRows
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class FitResult:
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class FitResult(Model):
     """A fitted model, and what is needed to judge and to repeat the fit.
 
     Attributes
@@ -91,9 +88,6 @@ class FitResult:
         Lower and upper bounds of a row of each fitted factor; where rows differ, the widest. Empty like those.
     """
 
-    weights: FloatArray
-    factors: list[FloatArray]
-    loss: Loss
     objective: float
     penalty: float
     null_objective: float
@@ -108,96 +102,7 @@ class FitResult:
     trace: dict[str, FloatArray]
     starts: list[dict[str, Any]]
     settings: dict[str, Any]
-    labels: ModeLabels
-    intercept: float = 0.0
-    main_effects: dict[str, FloatArray] = field(default_factory=dict)
-    unknown: dict[str, Array] = field(default_factory=dict)
-    fitted_factors: list[FloatArray] = field(default_factory=list)
-    row_bounds: list[FloatArray] = field(default_factory=list)
     training_deviance_explained: float = np.nan
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of the modes."""
-        return tuple(len(a) for a in self.factors)
-
-    @property
-    def rank(self) -> int:
-        """Number of components."""
-        return len(self.weights)
-
-    @property
-    def cp(self) -> CPTensor:
-        """The model as a TensorLy `CPTensor` (weights, factors); copies.
-
-        Main effects are further components, the intercept and then the modes', whose other columns are constant.
-        Rows of positions of which nothing is known are 0, as in `factors`.
-        """
-        from tensorly.cp_tensor import CPTensor
-
-        weights, factors = self._with_effects()
-        return CPTensor((weights, factors))
-
-    def with_mean_rows(self) -> FitResult:
-        """The model that predicts: where nothing determines a row, it is the mean of the other positions' rows."""
-        factors = list(self.factors)
-        for name, positions in self.unknown.items():
-            n = self.labels.names.index(name)
-            factors[n] = factors[n].copy()
-            factors[n][positions] = np.delete(factors[n], positions, axis=0).mean(axis=0)
-        return replace(self, factors=factors, unknown={})
-
-    def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Model entries m.
-
-        Where nothing is known of a position (see `unknown`), m is the mean over the other positions of its mode.
-
-        Parameters
-        ----------
-        subs : array_like of int, shape (n, N), optional
-            Subscripts, 0-based; the columns of a DataFrame are matched with the modes by name. None gives the whole
-            tensor.
-
-        Returns
-        -------
-        ndarray, shape (n,) or (I_0, ..., I_{N-1})
-        """
-        if subs is None:
-            from gcp.kernels.dense.dense_pass import model_values
-
-            weights, factors = self.with_mean_rows()._with_effects()
-            return model_values([factors[0] * weights, *factors[1:]], self.shape)
-        subs = self._checked_subs(subs)
-        terms = np.broadcast_to(self.weights, (len(subs), self.rank)).copy()
-        for n, a in enumerate(self.with_mean_rows().factors):
-            terms *= a[subs[:, n]]
-        model = terms.sum(axis=1) + self.intercept
-        for name, vector in self.main_effects.items():
-            model += vector[subs[:, self.labels.names.index(name)]]
-        return np.asarray(model)
-
-    def _with_effects(self) -> tuple[FloatArray, list[FloatArray]]:
-        """Copies of weights and factors, main effects among the components."""
-        weights, factors = self.weights.copy(), [a.copy() for a in self.factors]
-        if not self.main_effects:
-            return weights, factors
-        columns = [(0, np.full(self.shape[0], self.intercept))]
-        columns += [(self.labels.names.index(name), vector) for name, vector in self.main_effects.items()]
-        for mode, vector in columns:
-            component = [np.ones(size) for size in self.shape]
-            component[mode] = vector
-            norms = [float(np.linalg.norm(a)) for a in component]
-            weights = np.append(weights, np.prod(norms)).astype(self.weights.dtype)
-            unit = (a / norm if norm else a for a, norm in zip(component, norms, strict=True))
-            factors = [np.column_stack([a, b]).astype(a.dtype) for a, b in zip(factors, unit, strict=True)]
-        return weights, factors
-
-    def predict(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Expected data: the mean under the loss of `model_values(subs)`.
-
-        At positions of which nothing is known, that is the datum expected at a mean row of the others.
-        """
-        return self.loss.mean(self.model_values(subs))
 
     def score(
         self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
@@ -209,8 +114,6 @@ class FitResult:
         data, mask, entry_weights
             As for `fit_gcp`. To score held-out entries, pass the mask of these.
         """
-        from gcp.objectives.evaluation import evaluate
-
         found = evaluate(self, data, mask, entry_weights)
         return -found.value / found.total_weight
 
@@ -227,8 +130,6 @@ class FitResult:
         data, mask, entry_weights
             As for `fit_gcp`.
         """
-        from gcp.objectives.evaluation import evaluate
-
         found = evaluate(self, data, mask, entry_weights)
         return found.explained
 
@@ -277,18 +178,22 @@ class FitResult:
         (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
         penalty prefers, or the mean row.
         """
-        from gcp.objectives.refit_rows import transform
-
         number = self.labels.number(mode)
         return transform(
-            self, data, number, mask=mask, entry_weights=entry_weights, bounds=bounds, n_threads=n_threads
+            self,
+            data,
+            number,
+            mask=mask,
+            entry_weights=entry_weights,
+            bounds=bounds,
+            l2_reg=self.settings["l2_reg"],
+            weight_reg=self.settings.get("weight_reg", 0.0),
+            n_threads=n_threads,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""
-        from gcp.io.result_file import write
-
-        write(self, path)
+        result_file.write(path, vars(self))
 
     @staticmethod
     def load(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
@@ -300,9 +205,7 @@ class FitResult:
         loss : Loss, optional
             Needed if the fit had a custom loss: a formula is not stored.
         """
-        from gcp.io.result_file import read
-
-        return read(path, loss)
+        return FitResult(**result_file.read(path, loss))
 
     def to_frames(self, *, fitted: bool = False) -> dict[str, pd.DataFrame]:
         """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
@@ -312,9 +215,7 @@ class FitResult:
         A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
         `unknown`) are NaN.
         """
-        from gcp.io.export import to_frames
-
-        return to_frames(self, checks.truth("fitted", fitted))
+        return export.to_frames(self, checks.truth("fitted", fitted))
 
     def to_xarray(self) -> dict[str, xr.DataArray]:
         """Each factor as an xarray DataArray: the mode's coordinates by component.
@@ -322,18 +223,14 @@ class FitResult:
         Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
         the model. Positions that nothing determines are NaN, as in `to_frames`.
         """
-        from gcp.io.export import to_xarray
-
-        return to_xarray(self)
+        return export.to_xarray(self)
 
     def to_pyttb(self) -> Any:
         """The model as a pyttb ktensor; main effects and the intercept as further components.
 
         The other way, a ktensor is taken wherever a model is: ``fit_gcp(init=...)``, `gcp.analysis`.
         """
-        from gcp.io.export import to_pyttb
-
-        return to_pyttb(self)
+        return export.to_pyttb(self)
 
     def summary(self) -> str:
         """A few lines to read."""
@@ -352,7 +249,7 @@ class FitResult:
                 f"  solver              {self.settings['solver']['method']}",
                 f"  weights             {weights}",
                 *self._effects_line(),
-                *([f"  unknown             {text}"] if (text := unknown_in_words(self)) else []),
+                *([f"  unknown             {text}"] if (text := self.unknown_in_words()) else []),
             ]
         )
 
@@ -371,21 +268,6 @@ class FitResult:
         if not isinstance(other, FitResult):
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-    def _checked_subs(self, subs: ArrayLike) -> Array:
-        array = np.atleast_2d(checks.array("subs", columns_by_name(subs, self.labels.names)))
-        if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
-            raise ParameterError(
-                f"subs has dtype {array.dtype} and shape {array.shape}: expected integers of shape "
-                f"(n, {len(self.factors)})."
-            )
-        outside = (array < 0) | (array >= np.array(self.shape))
-        if outside.any():
-            row = int(np.argwhere(outside)[0, 0])
-            raise ParameterError(
-                f"subs row {row}, {tuple(array[row].tolist())}, lies outside the shape {self.shape}."
-            )
-        return array
 
 
 def _same(a: Any, b: Any) -> bool:

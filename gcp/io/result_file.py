@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, BinaryIO
 
@@ -19,7 +20,6 @@ from gcp.io.files import DAMAGE, opened, replacing, writing
 from gcp.io.npz import write_archive
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
-from gcp.result import FitResult
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
@@ -47,41 +47,38 @@ _SCALARS = (
 )
 
 
-def write(result: FitResult, path: str | os.PathLike[str]) -> None:
-    """Write a result; the file appears under its name only when it is complete."""
+def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
+    """Write the fields of a result, by name; the file appears under its name only when it is complete."""
     path = checks.path("path", path)
-    meta = {name: getattr(result, name) for name in _SCALARS} | {"loss": _describe(result.loss)}
+    labels: ModeLabels = result["labels"]
+    meta = {name: result[name] for name in _SCALARS} | {"loss": _describe(result["loss"])}
+    effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
-        "version": np.array(3 if result.unknown else 2 if result.main_effects else 1),
+        "version": np.array(3 if unknown else 2 if effects else 1),
         "meta": np.array(json.dumps(meta, default=_number)),
-        "weights": result.weights,
-        "mode_names": np.array(result.labels.names),
+        "weights": result["weights"],
+        "mode_names": np.array(labels.names),
     }
-    arrays |= {f"factor_{n}": a for n, a in enumerate(result.factors)}
-    arrays |= {f"coords_{n}": c for n, c in enumerate(result.labels.coords) if c is not None}
-    if result.main_effects:
-        arrays["intercept"] = np.array(result.intercept)
-        modes = [result.labels.names.index(name) for name in result.main_effects]
-        arrays |= {f"effect_{n}": e for n, e in zip(modes, result.main_effects.values(), strict=True)}
-    places = {result.labels.names.index(name): at for name, at in result.unknown.items()}
-    arrays |= {f"unknown_{n}": at for n, at in places.items()}
-    arrays |= {f"fitted_{n}": a for n, a in enumerate(result.fitted_factors)}
-    arrays |= {f"bounds_{n}": a for n, a in enumerate(result.row_bounds)}
-    arrays |= {f"trace_{name}": column for name, column in result.trace.items()}
+    arrays |= {f"factor_{n}": a for n, a in enumerate(result["factors"])}
+    arrays |= {f"coords_{n}": c for n, c in enumerate(labels.coords) if c is not None}
+    if effects:
+        arrays["intercept"] = np.array(result["intercept"])
+        arrays |= {f"effect_{labels.names.index(name)}": vector for name, vector in effects.items()}
+    arrays |= {f"unknown_{labels.names.index(name)}": at for name, at in unknown.items()}
+    arrays |= {f"fitted_{n}": a for n, a in enumerate(result["fitted_factors"])}
+    arrays |= {f"bounds_{n}": a for n, a in enumerate(result["row_bounds"])}
+    arrays |= {f"trace_{name}": column for name, column in result["trace"].items()}
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
 
 
-def read(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
-    """Read a result.
+def read(path: str | os.PathLike[str], loss: Loss | None = None) -> dict[str, Any]:
+    """Read the fields of a result, by name; `loss` is needed where it was a custom one.
 
     Raises
     ------
-    DataError, FormatError
-        If there is no such file, or it is no result, damaged, or of a newer version.
-    ParameterError
-        If the fit had a custom loss and none is given.
+    FormatError, DataError, ParameterError
     """
     path = checks.path("path", path)
     if loss is not None:
@@ -110,7 +107,7 @@ def _arrays(file: BinaryIO) -> Archive:
     return archive
 
 
-def _result(arrays: Archive, loss: Loss | None) -> FitResult:
+def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
     arrays.header("meta").check_size(1)
     meta: dict[str, Any] = json.loads(str(arrays["meta"]))
     if "training_deviance_explained" not in meta:  # of an older version
@@ -127,7 +124,7 @@ def _result(arrays: Archive, loss: Loss | None) -> FitResult:
         field: [arrays[f"{stem}_{n}"] for n in range(len(names)) if f"{stem}_{n}" in arrays]
         for field, stem in (("fitted_factors", "fitted"), ("row_bounds", "bounds"))
     }
-    return FitResult(
+    return dict(
         weights=arrays["weights"],
         factors=factors,
         loss=_restore(meta["loss"], loss),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import check_result, matched
-
-if TYPE_CHECKING:
-    from gcp.result import FitResult
+from gcp.objectives.model import Model
 
 
 class Evaluation(NamedTuple):
@@ -25,7 +23,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    result: FitResult, data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    model: Model, data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
 ) -> Evaluation:
     """The loss of a fitted model on data of its shape.
 
@@ -34,11 +32,10 @@ def evaluate(
     DataError
         If the shapes, names or labels differ, or the data are outside the loss's domain.
     """
-    check_result(result)
-    objective = build_objective(data, result.loss, mask, entry_weights)
-    weights, factors = matched(result.with_mean_rows(), objective.tensor).cp
-    model = [np.asarray(factors[0] * weights), *factors[1:]]
-    value, _ = objective.value_and_grad(model)
+    check_result(model)
+    objective = build_objective(data, model.loss, mask, entry_weights)
+    weights, factors = matched(model.with_mean_rows(), objective.tensor).cp
+    value, _ = objective.value_and_grad([np.asarray(factors[0] * weights), *factors[1:]])
     return Evaluation(
         value,
         objective.null_value,

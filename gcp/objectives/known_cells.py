@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from gcp.base import checks
 from gcp.base.alignment import Side, align
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array, FloatArray
-from gcp.result import FitResult
+from gcp.objectives.model import Model
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import in_one_piece
@@ -20,6 +20,8 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.samplers.random_cells import Finder, Zeros
 from gcp.tensors.sparse import SparseTensor
+
+M = TypeVar("M", bound=Model)
 
 _ZEROS = 1 << 20
 """Zeros of a sparse tensor, at least, that stand for all of them; fewer are all taken."""
@@ -44,7 +46,7 @@ class KnownCells(NamedTuple):
     w: FloatArray
 
 
-def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
     """The data as a tensor in one piece, its modes and positions in the order of the model's.
 
     Raises
@@ -52,12 +54,10 @@ def tensor_of(result: FitResult, data: Any, mask: Any = None, entry_weights: Any
     DataError
         Unusable data, or another shape, other names or labels than the model's.
     """
-    return aligned(in_one_piece(data, mask, entry_weights), side_of(result))
+    return aligned(in_one_piece(data, mask, entry_weights), side_of(model))
 
 
-def matched(
-    result: FitResult, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError
-) -> FitResult:
+def matched(model: M, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError) -> M:
     """The model in the order of a tensor's modes and positions: where sums do not care, no data have to move.
 
     Raises
@@ -65,22 +65,22 @@ def matched(
     DataError, or the given error
         Another shape, other names or labels than the model's.
     """
-    data = align(Side("the data", tensor.labels, tensor.shape), side_of(result, what), error=error)
-    return result if data.is_identity else data.inverse().of_model(result)
+    data = align(Side("the data", tensor.labels, tensor.shape), side_of(model, what), error=error)
+    return model if data.is_identity else data.inverse().of_model(model)
 
 
-def side_of(result: FitResult, what: str = "the model", free: Collection[int] = ()) -> Side:
+def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -> Side:
     """The model as what data are matched with."""
-    check_result(result)
-    return Side(what, result.labels, result.shape, free)
+    check_result(model)
+    return Side(what, model.labels, model.shape, free)
 
 
-def check_result(result: object) -> None:
+def check_result(model: object) -> None:
     """Raise `ParameterError` unless this is the result of a fit."""
-    checks.instance("result", result, FitResult, "the FitResult of a fit")
+    checks.instance("result", model, Model, "the FitResult of a fit")
 
 
-def blocks(result: FitResult, tensor: TensorData) -> Iterator[KnownCells]:
+def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
     """All known cells, the zeros of a sparse tensor too, a block at a time.
 
     Raises
@@ -93,10 +93,10 @@ def blocks(result: FitResult, tensor: TensorData) -> Iterator[KnownCells]:
         flat = None if weights is None else weights.reshape(-1)
         for subs, part in _all_subs(tensor.shape):
             w = np.ones(len(subs)) if flat is None else flat[part].astype(float)
-            yield _cells(result, subs, values[part], w)
+            yield _cells(model, subs, values[part], w)
         return
     if isinstance(tensor, SparseTensor):
-        yield from _zeros(result, tensor)
+        yield from _zeros(model, tensor)
         listing = tensor.listing
         subs = listing.subs[:, np.argsort(listing.order)]
         x, w = listing.x, np.ones(len(subs)) if listing.w is None else listing.w
@@ -106,10 +106,10 @@ def blocks(result: FitResult, tensor: TensorData) -> Iterator[KnownCells]:
         w = np.ones(len(x)) if tensor.entry_weights is None else tensor.entry_weights
     for first in range(0, len(x), _CHUNK):
         run = slice(first, first + _CHUNK)
-        yield _cells(result, subs[run].astype(np.int64), x[run], w[run])
+        yield _cells(model, subs[run].astype(np.int64), x[run], w[run])
 
 
-def known_cells(result: FitResult, tensor: TensorData, random_state: int = 0) -> KnownCells:
+def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:
     """All known cells at once; of a sparse tensor with many zeros a weighted sample of these.
 
     That is where there are more than a million, and more than listed entries.
@@ -122,17 +122,17 @@ def known_cells(result: FitResult, tensor: TensorData, random_state: int = 0) ->
             drawn, w = zeros.draw(n, checks.generator(random_state))
             subs = drawn[:, np.argsort(tensor.listing.order)].astype(np.int64)
             own = tensor.weights_at(tensor.entries)
-            listed = _cells(result, tensor.subs.astype(np.int64), tensor.values, own)
-            parts = [listed, _cells(result, subs, np.zeros(n), w)]
+            listed = _cells(model, tensor.subs.astype(np.int64), tensor.values, own)
+            parts = [listed, _cells(model, subs, np.zeros(n), w)]
     return KnownCells(
-        *(np.concatenate(column) for column in zip(*(parts or blocks(result, tensor)), strict=True))
+        *(np.concatenate(column) for column in zip(*(parts or blocks(model, tensor)), strict=True))
     )
 
 
-def _cells(result: FitResult, subs: Array, x: Array, w: FloatArray) -> KnownCells:
+def _cells(model: Model, subs: Array, x: Array, w: FloatArray) -> KnownCells:
     keep = w > 0
     subs = subs[keep]
-    return KnownCells(subs, x[keep].astype(float), result.model_values(subs), w[keep].astype(float))
+    return KnownCells(subs, x[keep].astype(float), model.model_values(subs), w[keep].astype(float))
 
 
 def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
@@ -143,7 +143,7 @@ def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
         yield np.stack(np.unravel_index(part, shape), axis=1), part
 
 
-def _zeros(result: FitResult, tensor: SparseTensor) -> Iterator[KnownCells]:
+def _zeros(model: Model, tensor: SparseTensor) -> Iterator[KnownCells]:
     """The cells that are not listed."""
     if tensor.n_cells > _MOST_CELLS:
         raise ParameterError(
@@ -155,4 +155,4 @@ def _zeros(result: FitResult, tensor: SparseTensor) -> Iterator[KnownCells]:
         w = np.ones(len(unlisted))
         for n, u in enumerate(tensor.mode_weights or ()):
             w *= u[unlisted[:, n]]
-        yield _cells(result, unlisted, np.zeros(len(unlisted)), w)
+        yield _cells(model, unlisted, np.zeros(len(unlisted)), w)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.base.types import FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import side_of
+from gcp.objectives.model import Model
 from gcp.objectives.penalties.penalty import Penalty
 from gcp.objectives.single_rows import OwnRows
 from gcp.objectives.terms.main_effects import MainEffects
@@ -22,9 +23,6 @@ from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
-
-if TYPE_CHECKING:
-    from gcp.result import FitResult
 
 _MOST_CELLS = 2**26
 _STEPS = 5000
@@ -66,33 +64,35 @@ class _Anchored(Penalty):
 
 
 def transform(
-    result: FitResult,
+    model: Model,
     data: Any,
     mode: int,
     *,
     mask: Any = None,
     entry_weights: Any = None,
     bounds: tuple[float | None, float | None] | None = None,
+    l2_reg: Any = 0.0,
+    weight_reg: float = 0.0,
     n_threads: int | None = None,
 ) -> NewRows:
     """See `FitResult.transform`."""
     tensor = in_one_piece(data, mask, entry_weights)
-    tensor = _listed(result, aligned(tensor, side_of(result, free=(mode,)), "the new data"), mode)
-    rank, names, n = result.rank, result.labels.names, tensor.shape[mode]
-    objective = build_objective(tensor, result.loss, l2_reg=result.settings["l2_reg"], n_threads=n_threads)
-    effect_modes = tuple(sorted({names.index(name) for name in result.main_effects} | {mode}))
-    effects = MainEffects(effect_modes, rank) if result.main_effects else None
+    tensor = _listed(model, aligned(tensor, side_of(model, free=(mode,)), "the new data"), mode)
+    rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
+    objective = build_objective(tensor, model.loss, l2_reg=l2_reg, n_threads=n_threads)
+    effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
+    effects = MainEffects(effect_modes, rank) if model.main_effects else None
     # Balanced factors, as penalties have them at the end of a fit.
-    size = result.weights.astype(float) ** (1 / len(names))
-    components = [np.asarray(a, dtype=float) * size for a in result.with_mean_rows().factors]
+    size = model.weights.astype(float) ** (1 / len(names))
+    components = [np.asarray(a, dtype=float) * size for a in model.with_mean_rows().factors]
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
-    factors, anchor = components, result.intercept
+    factors, anchor = components, model.intercept
     if effects is not None:
         vectors = [
-            np.array(result.main_effects.get(name, np.zeros(len(a))), dtype=float)
+            np.array(model.main_effects.get(name, np.zeros(len(a))), dtype=float)
             for name, a in zip(names, components, strict=True)
         ]
-        if result.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
+        if model.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
             for k in set(effect_modes) - {mode}:
                 anchor += float(vectors[k].min())
                 vectors[k] -= vectors[k].min()
@@ -100,12 +100,12 @@ def transform(
         factors = effects.joined(components, vectors)
     problem = objective.row_wise()
     # A lasso on the weights acts on rows, at the fitted weights, like a ridge of this strength.
-    strength = objective.penalty.strength + result.settings.get("weight_reg", 0.0) * size ** (len(names) - 2)
+    strength: Any = objective.penalty.strength + weight_reg * size ** (len(names) - 2)
     own = _Anchored(strength, effects, objective.penalty.effects_strength, anchor=anchor)
     problem = replace(problem, penalty=own)
-    has_own = names[mode] in result.main_effects
-    low, high = _limits(result, effects, mode, None if has_own else anchor, size, bounds)
-    own_rows = OwnRows(tensor, result.loss, own, mode, rank)
+    has_own = names[mode] in model.main_effects
+    low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
+    own_rows = OwnRows(tensor, model.loss, own, mode, rank)
     starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)
@@ -123,14 +123,14 @@ def transform(
     return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
 
 
-def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
+def _listed(model: Model, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
     """The new data, which fit the model but in one mode, as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
-    if isinstance(tensor, SparseTensor) and result.loss.formula.zero is None:
+    if isinstance(tensor, SparseTensor) and model.loss.formula.zero is None:
         if tensor.n_cells > _MOST_CELLS:
             raise ParameterError(
-                f"The {result.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
+                f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
                 f"{tensor.n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
             )
         tensor = tensor.to_dense()
@@ -143,7 +143,7 @@ def _listed(result: FitResult, tensor: Any, mode: int) -> ObservedTensor | Spars
 
 
 def _limits(
-    result: FitResult,
+    model: Model,
     effects: MainEffects | None,
     mode: int,
     held: float | None,
@@ -151,12 +151,12 @@ def _limits(
     bounds: tuple[float | None, float | None] | None,
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
-    floor = 0.0 if result.loss.model_domain.low >= 0 else -np.inf
-    if bounds is None and result.row_bounds:
-        low, high = _limits_of_fit(result, mode)
+    floor = 0.0 if model.loss.model_domain.low >= 0 else -np.inf
+    if bounds is None and model.row_bounds:
+        low, high = _limits_of_fit(model, mode)
     else:
         sides = _pair((None, None) if bounds is None else bounds, floor)
-        low, high = (np.full(result.rank, side) for side in sides)
+        low, high = (np.full(model.rank, side) for side in sides)
     low, high = low * np.where(size > 0, size, 1.0), high * np.where(size > 0, size, 1.0)
     low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
     if effects is None:
@@ -167,12 +167,12 @@ def _limits(
     return np.append(low, lows)[None], np.append(high, highs)[None]
 
 
-def _limits_of_fit(result: FitResult, mode: int) -> tuple[FloatArray, FloatArray]:
+def _limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
     """The bounds of the fit for rows of `factors`, whose columns are the fitted ones divided by a number."""
-    fitted, unit = (np.asarray(a[mode], dtype=float) for a in (result.fitted_factors, result.factors))
+    fitted, unit = (np.asarray(a[mode], dtype=float) for a in (model.fitted_factors, model.factors))
     scale = np.sum(fitted * unit, axis=0)
     by = np.where(scale != 0, scale, 1.0)
-    sides = result.row_bounds[mode] / by
+    sides = model.row_bounds[mode] / by
     return sides.min(axis=0), sides.max(axis=0)
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from gcp import ObservedTensor, SparseTensor, get_loss
 from gcp.base.errors import DataError, GcpError
 from gcp.base.labels import ModeLabels
-from gcp.objectives import build_objective
+from gcp.objectives.build import build_objective
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.intake.frames import from_frame

@@ -13,7 +13,6 @@ from gcp.base.checks import items, show
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import check_result
-from gcp.objectives.model import marked
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def plot_components(
         width_ratios=[column.width for column in columns],
     )
     for n, column in enumerate(columns):
-        factor = marked(result, result.labels.names[n], result.factors[n])[:, rows]
+        factor = result.marked(result.labels.names[n], result.factors[n])[:, rows]
         _scale(axes[-1, n], factor, column)
         for row, k in enumerate(rows):
             _draw(axes[row, n], column, factor[:, row], COLORS[k % len(COLORS)])

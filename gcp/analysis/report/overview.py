@@ -12,7 +12,6 @@ from gcp.analysis.plots.components import plot_components
 from gcp.analysis.report.page import code, pairs, paragraph, picture, table
 from gcp.base.types import Array, FloatArray
 from gcp.losses.custom import CustomLoss
-from gcp.objectives.model import unknown_in_words
 from gcp.result import FitResult
 from gcp.tensors.sparse import SparseTensor
 
@@ -43,7 +42,7 @@ def in_words(result: FitResult, tensor: Any) -> str:
     explained = f"The model explains {share:.1%} of the deviance of the best constant."
     if share != share:
         explained = "The data are constant, and the best constant leaves nothing to explain."
-    unknown = f" {text}" if (text := unknown_in_words(result)) else ""
+    unknown = f" {text}" if (text := result.unknown_in_words()) else ""
     return (
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
         f"{explained}{unknown}"
