@@ -312,9 +312,7 @@ def _options(job: Job, n_starts: int, ask: SimpleNamespace) -> dict[str, Any]:
         "bounds": arguments.describe(ask.bounds),
         "fixed_modes": list(job.fixed),
         "tied_modes": [list(group) for group in job.groups if len(group) > 1],
-        "l2_reg": arguments.describe_ridge(job.objective.penalty, job.effect_modes),
-        "weight_reg": float(ask.weight_reg),
-        "dirichlet_reg": float(ask.dirichlet_reg),
+        **arguments.describe_penalties(job.objective.penalties, job.effect_modes),
         "main_effects": list(job.effect_modes),
         "max_seconds": ask.max_seconds,
     }
@@ -363,7 +361,7 @@ def _assemble(
         }
         for k, output in enumerate(outputs)
     ]
-    penalty = replace(objective.penalty, effects=job.effects).value(best.factors)
+    penalty = replace(objective.penalties, effects=job.effects).value(best.factors)
     settings = arguments.settings(job.rank, job.solver, job.seed, objective.n_threads, options)
     settings["solver"]["method"] = best.method or type(job.solver).__name__
     return FitResult(

@@ -12,6 +12,7 @@ from gcp.base import checks
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
 from gcp.losses.base import Loss
+from gcp.objectives.build import as_penalties
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
@@ -186,8 +187,7 @@ class FitResult(Model):
             mask=mask,
             entry_weights=entry_weights,
             bounds=bounds,
-            l2_reg=self.settings["l2_reg"],
-            weight_reg=self.settings.get("weight_reg", 0.0),
+            penalties=as_penalties(self.settings["l2_reg"], self.settings.get("weight_reg", 0.0), 0.0),
             n_threads=n_threads,
         )
 

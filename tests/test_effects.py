@@ -102,7 +102,7 @@ def test_ridge_leaves_the_intercept_free(rng):
     assert_allclose(grad2[0][:, 1] - grad[0][:, 1], 0.4 * (e[0] - e[0].mean()), atol=1e-10)
     assert_allclose(grad2[1][:, 2] - grad[1][:, 2], 0.4 * e[1], atol=1e-10)
     shifted = effects.joined(effects.components(factors), [e[0] + 3.0, e[1], e[2]])
-    assert_allclose(ridge.penalty.value(shifted), ridge.penalty.value(factors))
+    assert_allclose(ridge.penalties.value(shifted), ridge.penalties.value(factors))
 
 
 # --- the additive model alone ------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Penalties on components as wholes. Truths: soft thresholds, Laplace smoothing, sums by hand, differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import full, random_factors
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.build import as_penalties
 from gcp.objectives.terms.main_effects import MainEffects
 
 SHAPE = (6, 5, 4)
@@ -24,7 +26,7 @@ def test_the_least_price_of_a_model_is_its_weights(shape, rng):
     factors = random_factors(shape, 3, rng)
     weights = np.prod([np.linalg.norm(a, axis=0) for a in factors], axis=0)
     even = [a / np.linalg.norm(a, axis=0) * weights ** (1 / len(shape)) for a in factors]
-    penalty = Penalty(0.0, weights_strength=0.7)
+    penalty = as_penalties(0.0, 0.7, 0.0)
     assert_allclose(penalty.value(even), 0.7 * weights.sum())
     assert penalty.value(factors) >= 0.7 * weights.sum() * (1 - 1e-12)
 
@@ -33,7 +35,7 @@ def test_the_least_price_of_a_model_is_its_weights(shape, rng):
 @pytest.mark.parametrize("strengths", [(0.0, 0.7, 0.0), (0.0, 0.0, 0.4), (0.3, 0.7, 0.4)])
 def test_gradients_are_differences(strengths, effects, rng):
     l2, weights, dirichlet = strengths
-    penalty = Penalty(l2, effects, 0.2, weights, dirichlet)
+    penalty = replace(as_penalties({"factors": l2, "main_effects": 0.2}, weights, dirichlet), effects=effects)
     width = 2 if effects is None else 4
     factors = [rng.uniform(0.1, 2.0, (size, width)) for size in SHAPE]
     factors[1][:, 1] = 0.0  # a component that is switched off

@@ -14,7 +14,11 @@ from gcp.kernels.shared import compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.penalties.dirichlet import DirichletPrior
+from gcp.objectives.penalties.ridge import Ridge
+from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.penalties.weight_lasso import WeightLasso
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import as_tensor
@@ -83,8 +87,8 @@ def build_objective(
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
-    penalty = _penalty(l2_reg, weight_reg, dirichlet_reg)
-    return EntrywiseObjective(tensor, loss, facts, penalty, threads.resolve(n_threads))
+    penalties = as_penalties(l2_reg, weight_reg, dirichlet_reg)
+    return EntrywiseObjective(tensor, loss, facts, penalties, threads.resolve(n_threads))
 
 
 def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:
@@ -95,19 +99,23 @@ def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:
     return min(facts.mean, max(_FAR * facts.least, smallest))
 
 
-def _penalty(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalty:
+def as_penalties(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalties:
+    """Return the penalties that strengths are shorthands for."""
     if not isinstance(l2_reg, Mapping):
         l2_reg = {"factors": l2_reg, "main_effects": l2_reg}
     if unknown := [part for part in l2_reg if part not in ("factors", "main_effects")]:
         raise ParameterError(
             f"l2_reg has no part {checks.show(unknown[0])}; it takes: factors, main_effects."
         )
-    return Penalty(
-        _strength("l2_reg", l2_reg.get("factors", 0.0)),
-        effects_strength=_strength("l2_reg", l2_reg.get("main_effects", 0.0)),
-        weights_strength=_strength("weight_reg", weight_reg),
-        dirichlet_strength=_strength("dirichlet_reg", dirichlet_reg),
-    )
+    found: list[Penalty] = []
+    for name, kind, strength in (
+        ("l2_reg", Ridge, l2_reg.get("factors", 0.0)),
+        ("weight_reg", WeightLasso, weight_reg),
+        ("dirichlet_reg", DirichletPrior, dirichlet_reg),
+    ):
+        if (number := _strength(name, strength)) > 0:
+            found.append(kind(number))
+    return Penalties(tuple(found), _strength("l2_reg", l2_reg.get("main_effects", 0.0)))
 
 
 def _strength(name: str, value: Any) -> float:

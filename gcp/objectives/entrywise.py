@@ -18,7 +18,7 @@ from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
 from gcp.objectives.bulk import Bulk, bulk
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.curvature import GaussNewton
@@ -52,7 +52,7 @@ _SOFTNESS = tuple(0.1 * 0.5**k for k in range(10))
 
 @dataclass(frozen=True)
 class EntrywiseObjective:
-    """F = sum_e w_e f(x_e, m_e) + penalty.
+    """F = sum_e w_e f(x_e, m_e) + penalties.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class EntrywiseObjective:
     loss : Loss
     survey : Survey
         The data's moments under this loss.
-    penalty : Penalty
+    penalties : Penalties
     n_threads : int
     effects : MainEffects or None
         Which columns of the factors are main effects.
@@ -69,13 +69,13 @@ class EntrywiseObjective:
     tensor: TensorData
     loss: Loss
     survey: Survey
-    penalty: Penalty
+    penalties: Penalties
     n_threads: int
     effects: MainEffects | None = None
 
     def with_effects(self, effects: MainEffects) -> EntrywiseObjective:
         """The objective of factors with columns of main effects."""
-        return replace(self, effects=effects, penalty=replace(self.penalty, effects=effects))
+        return replace(self, effects=effects, penalties=replace(self.penalties, effects=effects))
 
     def squared(self) -> EntrywiseObjective | None:
         """The same under squared error, of a loss that bears outliers; else None."""
@@ -104,7 +104,7 @@ class EntrywiseObjective:
         if not self.is_exact_affordable:
             raise ParameterError(self.zeros.message)
         value, grad = self._pass(self.tensor, matrices(factors, self.tensor.shape), self.n_threads)
-        return self.penalty.add_to(value, grad, factors), grad
+        return self.penalties.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient in every factor, and the Gauss-Newton matrix with the loss's curvature weights.
@@ -116,8 +116,8 @@ class EntrywiseObjective:
             self.loss.formula, components, self.n_threads, effects
         )
         grad = self._joined(*parts)
-        value = self.penalty.add_to(value, grad, factors)
-        return value, grad, GaussNewton.of(factors, marginals, self.penalty.mean_curvature(factors))
+        value = self.penalties.add_to(value, grad, factors)
+        return value, grad, GaussNewton.of(factors, marginals, self.penalties.curvature(factors))
 
     def _pass(
         self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int
@@ -151,7 +151,7 @@ class EntrywiseObjective:
 
         Next to a column's entries near 0 the prior is far more curved than anything that the matrix knows.
         """
-        return self.tensor.has_marginals and not self.penalty.dirichlet_strength
+        return self.tensor.has_marginals and not self.penalties.are_steep
 
     @cached_property
     def is_exact_affordable(self) -> bool:
@@ -173,9 +173,9 @@ class EntrywiseObjective:
         """
         seeds = seeds or DEFAULT_SEEDS
         if isinstance(self.tensor, PartitionedTensor):
-            functions = sample_parts(self.tensor, self._loss_of_parts, self.penalty, sampling, seeds)
+            functions = sample_parts(self.tensor, self._loss_of_parts, self.penalties, sampling, seeds)
         else:
-            functions = sample(self.tensor, self._pass, self.penalty, self.n_threads, sampling, seeds)
+            functions = sample(self.tensor, self._pass, self.penalties, self.n_threads, sampling, seeds)
         return Sampled(*functions, self.saturated_value, self.null_value)
 
     def least_squares(self) -> LeastSquares:
@@ -193,7 +193,7 @@ class EntrywiseObjective:
             found = found or "main effects"
         if self.tensor.entry_weights is not None:
             found = found or "missing entries or entry weights"
-        if not self.penalty.is_ridge:
+        if not self.penalties.are_row_wise:
             found = found or "a penalty other than a ridge"
         if found:
             raise ParameterError(
@@ -206,9 +206,7 @@ class EntrywiseObjective:
 
         norm2 = self.survey.mean_square * self.survey.total_weight
         sides = self.tensor.sides
-        return LeastSquares(
-            norm2, self.penalty.strength, sides, contract, tuple(range(len(self.tensor.shape)))
-        )
+        return LeastSquares(norm2, self.penalties, sides, contract, tuple(range(len(self.tensor.shape))))
 
     def row_wise(self) -> RowWise:
         """The parts of an objective whose rows can be updated one by one.
@@ -240,7 +238,7 @@ class EntrywiseObjective:
             found = "slices that are too large to be listed"
         elif not self.loss.formula.compiled:
             found = "a loss whose formula does not compile"
-        elif not self.penalty.is_ridge:
+        elif not self.penalties.are_row_wise:
             found = "a penalty other than a ridge"
         if found:
             raise ParameterError(f'Row-wise updates do not apply here: found {found}. Use solver="auto".')
@@ -249,7 +247,7 @@ class EntrywiseObjective:
             self.loss.formula,
             (0.0, 0.0),
             getattr(self.tensor, "mode_weights", None),
-            self.penalty,
+            self.penalties,
             self.n_threads,
             tuple(range(len(self.tensor.shape))),
             softer=tuple(soft.formula for level in _SOFTNESS if (soft := self.loss.softened(level))),
@@ -315,7 +313,7 @@ class EntrywiseObjective:
                 n = max(_ZERO_SAMPLES, 2 * len(tensor.listing.x))
                 drawn.append(controlled.sample(n, slope, rng))
             value, grad = self._pass(drawn[0], factors, self.n_threads)
-            return self.penalty.add_to(value, grad, factors), grad
+            return self.penalties.add_to(value, grad, factors), grad
 
         return value_and_grad
 
@@ -354,7 +352,7 @@ class EntrywiseObjective:
 
     def reach(self, factors: Factors) -> float:
         """The largest size of a component at an entry where the minimum may lie at infinite models; else 0."""
-        if self.penalty.prefers_balance or not self.loss.wants_infinity:
+        if self.penalties.prefer_balance or not self.loss.wants_infinity:
             return 0.0
         sizes = [np.abs(a).max(axis=0, initial=0.0) for a in factors]
         return float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))

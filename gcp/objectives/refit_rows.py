@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ from gcp.base.types import FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import side_of
 from gcp.objectives.model import Model
-from gcp.objectives.penalties.penalty import Penalty
-from gcp.objectives.single_rows import OwnRows
+from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.single_rows import NewRowPenalties, OwnRows
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.dense import DenseTensor
@@ -52,17 +52,6 @@ class NewRows(NamedTuple):
     main_effects: FloatArray | None
 
 
-@dataclass(frozen=True)
-class _Anchored(Penalty):
-    """A ridge with a strength for each component, whose main effects count from one number."""
-
-    anchor: float = 0.0
-
-    def centre(self, mode: int, vector: FloatArray) -> float:
-        """That number."""
-        return self.anchor
-
-
 def transform(
     model: Model,
     data: Any,
@@ -71,20 +60,20 @@ def transform(
     mask: Any = None,
     entry_weights: Any = None,
     bounds: tuple[float | None, float | None] | None = None,
-    l2_reg: Any = 0.0,
-    weight_reg: float = 0.0,
+    penalties: Penalties,
     n_threads: int | None = None,
 ) -> NewRows:
     """See `FitResult.transform`."""
     tensor = in_one_piece(data, mask, entry_weights)
     tensor = _listed(model, aligned(tensor, side_of(model, free=(mode,)), "the new data"), mode)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
-    objective = build_objective(tensor, model.loss, l2_reg=l2_reg, n_threads=n_threads)
+    objective = build_objective(tensor, model.loss, n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
     # Balanced factors, as penalties have them at the end of a fit.
     size = model.weights.astype(float) ** (1 / len(names))
     components = [np.asarray(a, dtype=float) * size for a in model.with_mean_rows().factors]
+    fitted = list(components)
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
     factors, anchor = components, model.intercept
     if effects is not None:
@@ -98,11 +87,8 @@ def transform(
                 vectors[k] -= vectors[k].min()
         vectors[mode] = np.full(n, anchor)
         factors = effects.joined(components, vectors)
-    problem = objective.row_wise()
-    # A lasso on the weights acts on rows, at the fitted weights, like a ridge of this strength.
-    strength: Any = objective.penalty.strength + weight_reg * size ** (len(names) - 2)
-    own = _Anchored(strength, effects, objective.penalty.effects_strength, anchor=anchor)
-    problem = replace(problem, penalty=own)
+    own = NewRowPenalties(penalties.of_components, penalties.effects_ridge, effects, mode, fitted, anchor)
+    problem = replace(objective.row_wise(), penalties=own)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
     own_rows = OwnRows(tensor, model.loss, own, mode, rank)

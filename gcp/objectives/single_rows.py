@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.losses.base import Loss
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.base import RowPart
+from gcp.objectives.penalties.total import Penalties
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
@@ -18,15 +20,56 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
+class NewRowPenalties(Penalties):
+    """Penalties of the new rows of one mode, beside a fitted model.
+
+    Attributes
+    ----------
+    mode : int
+    fitted : list of ndarray, shapes (I_n, R)
+        The components of the model, in the mode itself those of its own positions.
+    anchor : float
+        From where the mode's main effects count.
+    """
+
+    mode: int = 0
+    fitted: Sequence[FloatArray] = ()
+    anchor: float = 0.0
+
+    def value(self, factors: Factors) -> float:
+        """Return what all rows cost."""
+        return float(self.values(factors).sum())
+
+    def values(self, factors: Factors) -> FloatArray:
+        """Return what each row costs, shape (n,)."""
+        found = self._of_components(factors).values
+        if self.effects is None or self.mode not in self.effects.modes:
+            return found
+        vector = factors[self.mode][:, self.effects.rank + self.effects.modes.index(self.mode)]
+        return found + 0.5 * self.effects_ridge * np.square(vector - self.anchor)
+
+    def of_rows(self, mode: int, factors: Factors) -> tuple[FloatArray, FloatArray]:
+        """Return strengths and centres, shapes (1 or n, R), one column wider where there are main effects."""
+        _, strengths, centres = self._of_components(factors)
+        if self.effects is None:
+            return strengths, centres
+        ones = np.ones((len(strengths), 1))
+        return np.hstack([strengths, self.effects_ridge * ones]), np.hstack([centres, self.anchor * ones])
+
+    def _of_components(self, factors: Factors) -> RowPart:
+        rank = self.fitted[0].shape[1]
+        return self.of_new_rows(self.mode, self.fitted, factors[self.mode][:, :rank])
+
+
+@dataclass(frozen=True)
 class OwnRows:
-    """The rows of one mode under a loss and a ridge, the other modes fixed.
+    """The rows of one mode under a loss and penalties, the other modes fixed.
 
     Attributes
     ----------
     tensor : ObservedTensor or SparseTensor
     loss : Loss
-    penalty : Penalty
-        A ridge, and which columns are main effects.
+    penalties : NewRowPenalties
     mode : int
     rank : int
         Number of components.
@@ -34,7 +77,7 @@ class OwnRows:
 
     tensor: ObservedTensor | SparseTensor
     loss: Loss
-    penalty: Penalty
+    penalties: NewRowPenalties
     mode: int
     rank: int
 
@@ -63,12 +106,7 @@ class OwnRows:
         assert isinstance(self.tensor, ObservedTensor)
         loss = self.loss.value(self.tensor.values, self._model(factors))
         total = self._by_row(loss)
-        a, effects = factors[self.mode], self.penalty.effects
-        total += 0.5 * np.sum(self.penalty.strength * np.square(a[:, : self.rank]), axis=1)
-        if effects is not None and self.mode in effects.modes:
-            vector = a[:, self.rank + effects.modes.index(self.mode)]
-            centre = self.penalty.centre(self.mode, vector)
-            total += 0.5 * self.penalty.effects_strength * np.square(vector - centre)
+        total += self.penalties.values(factors)
         return np.where(np.isfinite(total), total, np.inf)
 
     def _is_convex(self) -> bool:

@@ -155,19 +155,29 @@ class _Run(Run):
 
         Returns the objective, the largest gradient norm on the way, and the gradient if it was evaluated.
         """
-        problem, half = self.problem, 0.5 * self.problem.strength
+        problem, penalties = self.problem, self.problem.penalties
         self.n_eval += 1
+        modes = self.modes(factors)
+        parts = [penalties.least_squares(n, modes) for n in range(len(modes))]
+        halves = 0.5 * np.array([strengths for strengths, _ in parts])
+        pulls = np.zeros((len(factors), 0))
+        if any(pull is not None for _, pull in parts):
+            every = (
+                np.zeros_like(a) if pull is None else pull for a, (_, pull) in zip(modes, parts, strict=True)
+            )
+            pulls = 0.5 * np.ascontiguousarray(np.concatenate(list(every)).T)
         grams = normal_equations.all_grams(factors, self.starts)
         slope = fit = 0.0
         nearness = _NEARNESS[self.dtype.name]
         for group, products in zip(self.groups, self.products, strict=True):
-            problem.contract(group, self.modes(factors), products)
+            problem.contract(group, modes, products)
             steepest, fit = normal_equations.update(
-                products, np.array(group), self.free, factors, self.starts, grams, half, nearness
+                products, np.array(group), self.free, factors, self.starts, grams, halves, pulls, nearness
             )
             slope = max(slope, steepest)
-        normal_equations.balance(factors, self.starts, self.free, grams)
-        value = problem.norm2 + fit + half * float(np.trace(grams.sum(axis=0)))
+        if penalties.prefer_balance or not penalties.of_components:
+            normal_equations.balance(factors, self.starts, self.free, grams)
+        value = problem.norm2 + fit + penalties.value(modes)
         norm = 2.0 * slope / self.unit
         close = not value > _SMALL[self.dtype.name] * problem.norm2
         if close or norm <= self.least_gradient() or self.always_evaluate:

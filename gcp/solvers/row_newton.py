@@ -116,7 +116,7 @@ class RowSweeps(Run):
         self.sides = [
             (_one_row(low), _one_row(high)) for low, high in zip(bounds.lower, bounds.upper, strict=True)
         ]
-        effects = problem.penalty.effects
+        effects = problem.penalties.effects
         self.components = slice(effects.rank if effects else None)
         self.may_balance = all(
             _is_cone(low[:, self.components], high[:, self.components]) for low, high in self.sides

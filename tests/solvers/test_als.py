@@ -92,7 +92,8 @@ def test_an_update_minimises_over_each_mode_in_turn(rng):
     grams = normal_equations.all_grams(side_by_side, starts)
     products = by_einsum(data, (1, 2), factors)
     group, free = np.array([1, 2]), np.ones(3, bool)
-    _, fit = normal_equations.update(products, group, free, side_by_side, starts, grams, ridge, 0.0)
+    ridges, none = np.full((3, rank), ridge), np.zeros((rank, 0))
+    _, fit = normal_equations.update(products, group, free, side_by_side, starts, grams, ridges, none, 0.0)
     for mode, others in ((1, (0, 2)), (2, (0, 1))):
         m = np.moveaxis(data, mode, 0).reshape(shape[mode], -1)
         k = khatri_rao(factors, others)

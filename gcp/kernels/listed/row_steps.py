@@ -97,8 +97,8 @@ class RowProblem(NamedTuple):
         P, multiplied by the row's scale.
     scales : ndarray, shape (I_mode,) or (0,)
         Of the zero part in each row; empty for ones.
-    ridge, centre : ndarray, shape (width,)
-        Half of ridge * (a - centre)**2 is added to the objective of every row.
+    ridge, centre : ndarray, shapes (I_mode or 1, width)
+        Half of ridge * (a - centre)**2 is added to the objective of every row; one row may stand for all.
     size : int
         Number of unknowns of a row; the rest of `width` is padding. The last one is the mode's own main effect if
         there are effects.
@@ -201,19 +201,22 @@ def update(
 def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, subs, x, w, z = entries
     own, lower, upper = factor
-    linear, quadratic, scales, ridge, centre, size = common
+    linear, quadratic, scales, ridges, centres, size = common
     width = linear.size
     held = np.zeros((2, _HELD * width))
     runs = np.zeros((6, RUN))
-    small = np.zeros((5, width))
+    small = np.zeros((7, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
+    ridge, centre = small[5], small[6]
     h, system = np.zeros(width * width), np.zeros(width * width)
     value = slope = 0.0
     for i in range(part[0], part[1]):
         a = own[i * width : (i + 1) * width]
         at_low, at_high = i if lower.shape[0] > 1 else 0, i if upper.shape[0] > 1 else 0
+        at_ridge, at_centre = i if ridges.shape[0] > 1 else 0, i if centres.shape[0] > 1 else 0
         for r in range(width):
             low[r], high[r] = lower[at_low, r], upper[at_high, r]
+            ridge[r], centre[r] = ridges[at_ridge, r], centres[at_centre, r]
         scale = scales[i] if scales.size else 1.0
         span = first[i], first[i + 1]
         before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)

@@ -18,7 +18,7 @@ _LEAST_ROW = 1e-6
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """The Gauss-Newton matrix J' W J + ridge I of a CP model, with an outer product for the entries' curvatures W.
+    """The Gauss-Newton matrix J' W J + ridges of a CP model, with an outer product for the entries' curvatures W.
 
     J holds the derivatives of the model's entries in those of the factors. With such a W the matrix follows from the
     factors and their weighted Gram matrices, without a pass over the data.
@@ -31,8 +31,8 @@ class GaussNewton:
         The vectors whose outer product is W, one behind the other.
     sizes : ndarray of int
         Of the modes.
-    ridge : float
-        The penalty's part.
+    ridge : ndarray, shape (N,)
+        What penalties add to the diagonal in the rows of each mode's factor.
     variable_of : ndarray of int
         The variable of each mode: tied modes share one, a fixed mode has -1.
     """
@@ -40,15 +40,16 @@ class GaussNewton:
     factors: FloatArray
     rows: FloatArray
     sizes: Array
-    ridge: float
+    ridge: FloatArray
     variable_of: Array
 
     @classmethod
-    def of(cls, factors: Factors, marginals: Sequence[Array], ridge: float = 0.0) -> GaussNewton:
+    def of(cls, factors: Factors, marginals: Sequence[Array], ridge: FloatArray | float = 0.0) -> GaussNewton:
         """From the factors, and the entries' curvatures summed over each slice of each mode."""
         sizes = np.array([len(a) for a in factors])
         stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
-        return cls(stacked, _outer_product(marginals, sizes), sizes, ridge, np.arange(len(sizes)))
+        ridges = np.broadcast_to(np.asarray(ridge, dtype=float), sizes.shape).copy()
+        return cls(stacked, _outer_product(marginals, sizes), sizes, ridges, np.arange(len(sizes)))
 
     def restricted(self, groups: Sequence[tuple[int, ...]]) -> GaussNewton:
         """The matrix in one variable per group of tied modes; modes in no group are fixed."""

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gcp.base.types import Factors, FloatArray
+from gcp.objectives.penalties.total import Penalties
 
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """F = sum of squares of (data - model) + (strength / 2) * sum of squared entries of the factors.
+    """F = sum of squares of (data - model) + penalties that are quadratic in each factor and apart for each row.
 
     Attributes
     ----------
     norm2 : float
         Sum of squares of the data.
-    strength : float
-        Of the ridge.
+    penalties : Penalties
     groups : tuple of tuple of int
         All modes, in groups whose products with the other modes come from one pass over the data.
     contract : callable
@@ -30,7 +30,7 @@ class LeastSquares:
     """
 
     norm2: float
-    strength: float
+    penalties: Penalties
     groups: tuple[tuple[int, ...], ...]
     contract: Callable[[tuple[int, ...], Factors, FloatArray], None]
     free: tuple[int, ...]

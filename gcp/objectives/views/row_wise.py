@@ -11,7 +11,7 @@ from gcp.base.types import Factors, FloatArray
 from gcp.kernels.listed import power_sums, row_steps
 from gcp.kernels.shared import vector
 from gcp.losses.formula import Formula
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.total import Penalties
 
 _DOUBLE = np.dtype(float)
 
@@ -33,9 +33,8 @@ class RowWise:
         Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
     mode_weights : sequence of ndarray or None
         Weights of the positions of each mode.
-    penalty : Penalty
-        A ridge alone.
-        It also says which columns are main effects.
+    penalties : Penalties
+        Row-wise ones; they also say which columns are main effects.
     n_threads : int
     free : tuple of int
         The mode of each variable.
@@ -49,7 +48,7 @@ class RowWise:
     formula: Formula
     zero: tuple[float, float]
     mode_weights: Sequence[FloatArray] | None
-    penalty: Penalty
+    penalties: Penalties
     n_threads: int
     free: tuple[int, ...]
     template: Factors = ()
@@ -80,7 +79,7 @@ class RowWise:
         slope : float
             Sum of squares of a - project(a - step * gradient) over the factor, before the update.
         """
-        effects = self.penalty.effects
+        effects = self.penalties.effects
         components = effects.components(factors) if effects else factors
         vectors = effects.vectors(factors) if effects else []
         rank = components[0].shape[1]
@@ -92,7 +91,7 @@ class RowWise:
         )
         own = vector.zeros(len(factors[mode]), width, _DOUBLE)
         _take(factors[mode], columns, own)
-        ridge, centre = self._ridge_of(mode, own[:, rank] if effects else None, rank, width)
+        ridge, centre = (_wide(side, width) for side in self.penalties.of_rows(mode, factors))
         limits = []
         for side in (lower, upper):
             wide = np.zeros((len(side), width))
@@ -112,8 +111,8 @@ class RowWise:
                     _padded(linear, width),
                     _padded(quadratic, width),
                     scales[part],
-                    ridge,
-                    centre,
+                    _part(ridge, part),
+                    _part(centre, part),
                     size,
                 ),
                 own[part],
@@ -129,8 +128,7 @@ class RowWise:
                 factors[mode][:, column] = own[:, k]
         in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
         constant *= float(np.sum(scales)) if len(scales) else len(own)
-        penalty = sum(self.penalty.of_mode(n, a) for n, a in enumerate(factors))
-        return value - in_rows + constant + penalty, slope
+        return value - in_rows + constant + self.penalties.value(factors), slope
 
     def rounding(self, factors: Factors) -> float:
         """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
@@ -139,7 +137,7 @@ class RowWise:
         """
         if self.zero == (0.0, 0.0):
             return 0.0
-        effects = self.penalty.effects
+        effects = self.penalties.effects
         components = effects.components(factors) if effects else factors
         vectors = effects.vectors(factors) if effects else []
         sizes = [[np.abs(a) for a in arrays] for arrays in (components, vectors)]
@@ -151,22 +149,11 @@ class RowWise:
 
     def _columns(self, mode: int, rank: int) -> list[int | None]:
         """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""
-        effects = self.penalty.effects
+        effects = self.penalties.effects
         if effects is None:
             return list(range(rank))
         last = effects.rank + effects.modes.index(mode) if mode in effects.modes else None
         return [*range(effects.rank), last]
-
-    def _ridge_of(
-        self, mode: int, vector: FloatArray | None, rank: int, width: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Strengths of the ridge for the unknowns of a row, and the points that they count from."""
-        ridge, centre = np.zeros(width), np.zeros(width)
-        ridge[:rank] = self.penalty.strength
-        if vector is not None:
-            ridge[rank] = self.penalty.effects_strength
-            centre[rank] = self.penalty.centre(mode, vector)
-        return ridge, centre
 
 
 def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray) -> None:
@@ -177,8 +164,15 @@ def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray)
 
 
 def _part(side: FloatArray, part: slice) -> FloatArray:
-    """Of bounds, unless one row stands for all."""
+    """Rows of a part, unless one row stands for all."""
     return side[part] if len(side) > 1 else side
+
+
+def _wide(rows: FloatArray, width: int) -> FloatArray:
+    """Zeros behind each row."""
+    wide = np.zeros((len(rows), width))
+    wide[:, : rows.shape[1]] = rows
+    return wide
 
 
 def _padded(array: FloatArray, width: int) -> FloatArray:

@@ -13,7 +13,7 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.losses.formula import Formula
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.total import Penalties
 from gcp.tensors.base import TensorData
 from gcp.tensors.parts.local_engine import Partial
 from gcp.tensors.parts.partitioned import Own, PartitionedTensor, Shared, partial, whole
@@ -81,7 +81,7 @@ class Sampled:
 
 
 def sample(
-    tensor: TensorData, loss: Loss, penalty: Penalty, n_threads: int, sampling: Sampling, seeds: Seeds
+    tensor: TensorData, loss: Loss, penalties: Penalties, n_threads: int, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
     """The two functions of `Sampled` and the generator, from one that gives the loss of a batch and its gradient.
 
@@ -93,11 +93,11 @@ def sample(
 
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
         value, grad = loss(fixed, factors, n_threads)
-        return penalty.add_to(value, grad, factors), grad
+        return penalties.add_to(value, grad, factors), grad
 
     def gradient(factors: Factors) -> list[FloatArray]:
         _, grad = loss(sampler.draw(size, rng), factors, 1)
-        penalty.add_to(0.0, grad, factors)
+        penalties.add_to(0.0, grad, factors)
         return grad
 
     return value_and_grad, gradient, rng
@@ -110,7 +110,7 @@ LossOfParts = Callable[
 
 
 def sample_parts(
-    tensor: PartitionedTensor, loss: LossOfParts, penalty: Penalty, sampling: Sampling, seeds: Seeds
+    tensor: PartitionedTensor, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
     """As `sample`, of data in parts, each of which draws its share with a seed of its own.
 
@@ -131,12 +131,12 @@ def sample_parts(
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
         own = told(sampling.value_samples, (fixed.entropy, fixed.spawn_key))
         value, grad = loss(_of_fixed_sample, (sampling.sampler,), own, factors)
-        return penalty.add_to(value, grad, factors), grad
+        return penalties.add_to(value, grad, factors), grad
 
     def gradient(factors: Factors) -> list[FloatArray]:
         own = told(sampling.samples, (int(rng.integers(1 << 62)), ()))
         _, grad = loss(_of_batch, (sampling.sampler,), own, factors)
-        penalty.add_to(0.0, grad, factors)
+        penalties.add_to(0.0, grad, factors)
         return grad
 
     return value_and_grad, gradient, rng

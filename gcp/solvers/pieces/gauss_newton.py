@@ -149,7 +149,7 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
                 _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
     ridges = np.zeros(starts.size - 1)
     for t in range(n_terms):
-        ridges[block_of[t]] += ridge * scale[block_of[t]] ** 2
+        ridges[block_of[t]] += ridge[modes[t]] * scale[block_of[t]] ** 2
     form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
     return form, *_diagonal_blocks(form, factors.shape[1])
 

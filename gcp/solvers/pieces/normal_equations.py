@@ -24,7 +24,7 @@ def all_grams(factors, starts):  # type: ignore[no-untyped-def]
 
 
 @jit
-def update(products, group, free, factors, starts, grams, ridge, nearness):  # type: ignore[no-untyped-def]
+def update(products, group, free, factors, starts, grams, ridges, pulls, nearness):  # type: ignore[no-untyped-def]
     """Minimise over the factor of each free mode of a group in turn, in place.
 
     Parameters
@@ -37,8 +37,10 @@ def update(products, group, free, factors, starts, grams, ridge, nearness):  # t
         For all modes.
     factors, starts, grams : ndarray
         See above; `grams` is kept up to date.
-    ridge : float
-        Added to the diagonal of the equations.
+    ridges : ndarray, shape (N, R)
+        Added to the diagonal of each mode's equations.
+    pulls : ndarray, shape (R, sum of the sizes) or (R, 0)
+        Added to their right-hand sides; without columns for none.
     nearness : float
         Added to the diagonal as well, relative to its entries, in favour of the factor as it was: rank-deficient
         equations then change nothing in the directions that they leave open.
@@ -61,7 +63,12 @@ def update(products, group, free, factors, starts, grams, ridge, nearness):  # t
                 h *= grams[other]
         m = _contracted(products, group, position, factors, starts)
         a = factors[:, starts[n] : starts[n + 1]].copy()
-        rest = m - h @ a - ridge * a
+        ridge = ridges[n]
+        rest = m - h @ a
+        for r in range(ridge.size):
+            add_scaled(a[r], -ridge[r], rest[r])
+            if pulls.shape[1]:
+                add_scaled(pulls[r, starts[n] : starts[n + 1]], 1.0, rest[r])
         slope = max(slope, np.sqrt(np.sum(rest * rest) * np.trace(grams[n])))
         a += _inverse(h, ridge, nearness) @ rest
         factors[:, starts[n] : starts[n + 1]] = a
@@ -114,15 +121,15 @@ def _contracted(products, group, position, factors, starts):  # type: ignore[no-
 
 @jit
 def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
-    """Of h + ridge, with its diagonal raised by `nearness`.
+    """Of h + diag(ridge), with its diagonal raised by `nearness`.
 
     By Cholesky's method on the matrix scaled to a diagonal of ones, so that the unit of a component is no matter.
     """
     rank = h.shape[0]
     unit = np.ones(rank)
     for r in range(rank):
-        if h[r, r] + ridge > 0.0:
-            unit[r] = 1.0 / np.sqrt(h[r, r] + ridge)
+        if h[r, r] + ridge[r] > 0.0:
+            unit[r] = 1.0 / np.sqrt(h[r, r] + ridge[r])
     root, inverse = np.zeros(h.shape), np.zeros(h.shape)
     for r in range(rank):
         for s in range(r):

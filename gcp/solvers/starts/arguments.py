@@ -16,7 +16,10 @@ from gcp.base.alignment import check_tied
 from gcp.base.checks import items, show
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
-from gcp.objectives.penalties.penalty import Penalty
+from gcp.objectives.penalties.dirichlet import DirichletPrior
+from gcp.objectives.penalties.ridge import Ridge
+from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.penalties.weight_lasso import WeightLasso
 from gcp.solvers import Solver, get_solver
 
 
@@ -102,11 +105,14 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {key: version(name) for key, name in names.items()}
 
 
-def describe_ridge(penalty: Penalty, effect_modes: tuple[int, ...]) -> Any:
-    """A number, or one for the factors and one for the main effects."""
-    if not effect_modes:
-        return penalty.strength
-    return {"factors": penalty.strength, "main_effects": penalty.effects_strength}
+def describe_penalties(penalties: Penalties, effect_modes: tuple[int, ...]) -> dict[str, Any]:
+    """The strengths that `fit_gcp` has arguments for, and other penalties in words."""
+    strengths: dict[str, Any] = {}
+    for name, kind in (("l2_reg", Ridge), ("weight_reg", WeightLasso), ("dirichlet_reg", DirichletPrior)):
+        strengths[name] = sum(float(p.strength) for p in penalties.of_components if type(p) is kind)
+    if effect_modes:
+        strengths["l2_reg"] = {"factors": strengths["l2_reg"], "main_effects": penalties.effects_ridge}
+    return strengths
 
 
 def describe(value: Any) -> Any:

@@ -65,8 +65,8 @@ class Job:
 
     def unknown(self, labels: ModeLabels) -> dict[str, Array]:
         """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
-        penalty = self.objective.penalty
-        if penalty.prefers_balance and not penalty.dirichlet_strength and self.allows_zeros:
+        penalties = self.objective.penalties
+        if penalties.prefer_balance and not penalties.fill_rows and self.allows_zeros:
             return {}
         named = zip(labels.names, self.known, strict=True)
         return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
@@ -154,7 +154,7 @@ class Job:
             return factors
         silenced = []
         for a, mask in zip(factors, self.known, strict=True):
-            row = a[mask].mean(axis=0) if self.objective.penalty.dirichlet_strength else 0.0
+            row = a[mask].mean(axis=0) if self.objective.penalties.fill_rows else 0.0
             silenced.append(np.where(mask[:, None], a, row))
         return self.bounds.project(silenced)
 

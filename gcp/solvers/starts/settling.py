@@ -32,10 +32,10 @@ def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: Sol
     ridge is on them. Bounds may forbid either.
     """
     found = replace(found, factors=free.expand(found.factors))
-    penalty = job.objective.penalty
+    penalties = job.objective.penalties
     if not all(mask.all() for mask in job.known):
         found = _silenced(job, free, found, effects)
-    is_free = not (penalty.prefers_balance or (effects and penalty.effects_strength))
+    is_free = not (penalties.prefer_balance or (effects and penalties.effects_ridge))
     if is_free or not job.objective.is_exact_affordable:
         return found
     factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
@@ -44,7 +44,7 @@ def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: Sol
         vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
         factors = job.typed(effects.joined(effects.components(factors), vectors))
     found = _lower(free, found, factors)
-    if penalty.weights_strength and job.allows_zeros:
+    if job.allows_zeros:
         found = _without_traces(job, free, found, effects.rank if effects else job.rank)
     return found
 
@@ -60,12 +60,12 @@ def with_advice(job: Job, found: SolverOutput) -> SolverOutput:
 
 def _silenced(job: Job, free: FreeFactors, found: SolverOutput, effects: MainEffects | None) -> SolverOutput:
     """The outcome without what approximate curvatures or rounding have moved rows of which nothing is known."""
-    if job.rank == 0 or job.objective.penalty.dirichlet_strength:
+    if job.rank == 0 or job.objective.penalties.fill_rows:
         return found
     rank = effects.rank if effects else job.rank
     own = job.silenced([a[:, :rank] for a in found.factors])
     factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(job.typed(own), found.factors, strict=True)]
-    if not job.objective.penalty.prefers_balance:  # the objective does not see those rows
+    if not job.objective.penalties.prefer_balance:  # the objective does not see those rows
         return replace(found, factors=factors)
     return _lower(free, found, factors) if job.objective.is_exact_affordable else found
 
@@ -82,7 +82,9 @@ def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) ->
 def _without_traces(job: Job, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
     """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
     weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
-    price = job.objective.penalty.weights_strength * weights
+    price = job.objective.penalties.price([a[:, :rank] for a in found.factors])
+    if not price.any():
+        return found
     is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
     for component in np.flatnonzero(is_trace & (weights > 0)):
         changed = [a.copy() for a in found.factors]

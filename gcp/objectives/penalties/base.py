@@ -1,0 +1,111 @@
+"""What a penalty says of itself: its value and gradient, and, where it has them, what methods can use of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from gcp.base.types import Factors, FloatArray
+
+
+class Quadratic(NamedTuple):
+    """A penalty as a function of one factor a: 0.5 * sum over r of strengths[r] * (a_r - c_r)' M (a_r - c_r).
+
+    Attributes
+    ----------
+    strengths : ndarray, shape (R,)
+        Of the columns.
+    centre : ndarray, shape (I, R), or None
+        The c_r; None is 0.
+    matrix : array_like, shape (I, I), or None
+        M, symmetric and positive semidefinite, dense or sparse; None is the identity, which leaves rows apart.
+    """
+
+    strengths: FloatArray
+    centre: FloatArray | None = None
+    matrix: Any = None
+
+
+class RowPart(NamedTuple):
+    """What penalties say of new positions of a mode, one row of the factor for each.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n,)
+        What each row costs.
+    strengths, centres : ndarray, shapes (1 or n, R)
+        The ridge (strengths / 2) * (row - centres)**2 that has the gradient of that cost at the rows.
+    """
+
+    values: FloatArray
+    strengths: FloatArray
+    centres: FloatArray
+
+
+class Penalty(ABC):
+    """A function of the components' factors that is added to the loss.
+
+    Concrete penalties are frozen dataclasses whose fields are their parameters: numbers, texts, tuples and arrays,
+    which tell one fit from another in checkpoints and files. They write `value` and `add_grad`; the rest says what
+    solvers may make of them, and its defaults are right for any smooth function.
+    """
+
+    is_row_wise: ClassVar[bool] = False
+    """Whether it is quadratic in each factor alone, and apart for each row: `quadratic` without a matrix."""
+
+    prefers_balance: ClassVar[bool] = False
+    """Whether, of equal models, those with equal norms in all modes cost least, and components of 0 nothing."""
+
+    is_steep: ClassVar[bool] = False
+    """Whether it is far more curved in some places than the loss, so that Gauss-Newton steps are of no use."""
+
+    needs_nonnegative: ClassVar[bool] = False
+    """Whether it is defined for nonnegative factors alone."""
+
+    fills_rows: ClassVar[bool] = False
+    """Whether it draws rows of which nothing is known to the mean row, not to 0."""
+
+    @abstractmethod
+    def value(self, factors: Factors) -> float:
+        """Return the penalty of factors of shapes (I_n, R)."""
+
+    @abstractmethod
+    def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
+        """Add the gradient in every factor to `grad`, arrays of the factors' shapes, in place."""
+
+    def quadratic(self, mode: int, factors: Factors) -> Quadratic | None:
+        """Return what it is as a function of one mode's factor, the others fixed, if that is quadratic."""
+        return None
+
+    def ridge(self, mode: int, factors: Factors) -> FloatArray:
+        """Return the strengths (R,) of the ridge on a mode's factor that has its gradient here; zeros if none has."""
+        own = self.quadratic(mode, factors)
+        simple = own is not None and own.centre is None and own.matrix is None
+        return own.strengths if simple else np.zeros(factors[mode].shape[1])  # type: ignore[union-attr]
+
+    def curvature(self, factors: Factors) -> FloatArray:
+        """Return the mean second derivative in an entry of each factor, shape (N,)."""
+        found = np.zeros(len(factors))
+        for n in range(len(factors)):
+            own = self.quadratic(n, factors)
+            if own is not None and own.strengths.size:
+                scale = 1.0 if own.matrix is None else float(own.matrix.diagonal().mean())
+                found[n] = scale * float(own.strengths.mean())
+        return found
+
+    def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:
+        """Return what a new position more would cost, for each of `rows` (n, R), all else as in fitted `factors`."""
+        ridge = self.ridge(mode, factors)[None]
+        return RowPart(0.5 * np.sum(ridge * rows**2, axis=1), ridge, np.zeros_like(ridge))
+
+    def price(self, factors: Factors) -> FloatArray:
+        """Return what each component costs, shape (R,), if the penalty can switch components off; else zeros."""
+        return np.zeros(factors[0].shape[1])
+
+
+def column_norms(factor: FloatArray) -> FloatArray:
+    """Return the norms of the columns of a factor (I, R), shape (R,)."""
+    return np.linalg.norm(np.asarray(factor, dtype=float), axis=0)

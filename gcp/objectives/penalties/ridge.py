@@ -1,0 +1,42 @@
+"""A ridge: half the sum of squared entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gcp.base.types import Factors, FloatArray
+from gcp.objectives.penalties.base import Penalty, Quadratic
+
+
+@dataclass(frozen=True)
+class Ridge(Penalty):
+    """(strength / 2) * sum of squared entries of all factors.
+
+    Parameters
+    ----------
+    strength : float
+        At least 0, in units of the loss per squared entry of a factor.
+    """
+
+    strength: float
+
+    is_row_wise: ClassVar[bool] = True
+    prefers_balance: ClassVar[bool] = True
+
+    def value(self, factors: Factors) -> float:
+        """Return the penalty of factors of shapes (I_n, R)."""
+        squares = (float(np.sum(self.strength * np.square(a, dtype=float))) for a in factors)
+        return sum(0.5 * square for square in squares)
+
+    def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
+        """Add the gradient in every factor to `grad`, arrays of the factors' shapes, in place."""
+        for a, g in zip(factors, grad, strict=True):
+            g += self.strength * a
+
+    def quadratic(self, mode: int, factors: Factors) -> Quadratic:
+        """Return what it is as a function of one mode's factor."""
+        return Quadratic(np.full(factors[mode].shape[1], self.strength))
