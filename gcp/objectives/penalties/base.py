@@ -11,7 +11,7 @@ import numpy as np
 from gcp.base.types import Factors, FloatArray
 
 
-class Quadratic(NamedTuple):
+class FactorQuadratic(NamedTuple):
     """A penalty as a function of one factor a: 0.5 * sum over r of strengths[r] * (a_r - c_r)' M (a_r - c_r).
 
     Attributes
@@ -76,7 +76,7 @@ class Penalty(ABC):
     def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
         """Add the gradient in every factor to `grad`, arrays of the factors' shapes, in place."""
 
-    def quadratic(self, mode: int, factors: Factors) -> Quadratic | None:
+    def quadratic(self, mode: int, factors: Factors) -> FactorQuadratic | None:
         """Return what it is as a function of one mode's factor, the others fixed, if that is quadratic."""
         return None
 

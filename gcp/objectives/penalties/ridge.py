@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
-from gcp.objectives.penalties.base import Penalty, Quadratic
+from gcp.objectives.penalties.base import Penalty, FactorQuadratic
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class Ridge(Penalty):
         for a, g in zip(factors, grad, strict=True):
             g += self.strength * a
 
-    def quadratic(self, mode: int, factors: Factors) -> Quadratic:
+    def quadratic(self, mode: int, factors: Factors) -> FactorQuadratic:
         """Return what it is as a function of one mode's factor."""
-        return Quadratic(np.full(factors[mode].shape[1], self.strength))
+        return FactorQuadratic(np.full(factors[mode].shape[1], self.strength))
