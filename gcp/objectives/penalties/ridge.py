@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
-from gcp.objectives.penalties.base import Penalty, FactorQuadratic
+from gcp.objectives.penalties.base import FactorQuadratic, Penalty
 
 
 @dataclass(frozen=True)
