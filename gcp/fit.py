@@ -28,8 +28,8 @@ from gcp.objectives.known_cells import matched
 from gcp.objectives.model import normalize
 from gcp.result import FitResult
 from gcp.solvers import Solver
-from gcp.solvers.base import IterationState, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.observer import Observer, Storage
+from gcp.solvers.outcome import IterationState, SolverOutput
 from gcp.solvers.progress import reporter, tell, tell_of_compilation
 from gcp.solvers.starts import arguments, fingerprint
 from gcp.solvers.starts.checkpoint import Checkpoint, kept
@@ -195,7 +195,7 @@ def fit_gcp(
     given = dict(locals())
     path, every = given.pop("checkpoint"), given.pop("checkpoint_every")
     if path is None:
-        return _warned(_fit(FORGETFUL, given))
+        return _warned(_fit(Storage(), given))
     path, every = checks.path("checkpoint", path), checks.real("checkpoint_every", every, least=0)
     given["data"] = as_tensor(given["data"], given.pop("mask"), given.pop("entry_weights"))
     given |= {"mask": None, "entry_weights": None}
@@ -204,11 +204,11 @@ def fit_gcp(
     identity = fingerprint.of_data(given["data"], own) | {"solver": fingerprint.of_method(method)}
     identity |= {name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY}
     seed = None if random_state is None else checks.seed(random_state)
-    with locked(path, "the checkpoint"), kept(Checkpoint(path, every, identity, seed)) as journal:
-        result = _fit(journal, given | {"random_state": journal.seed})
+    with locked(path, "the checkpoint"), kept(Checkpoint(path, every, identity, seed)) as storage:
+        result = _fit(storage, given | {"random_state": storage.seed})
         if result.status != "interrupted":  # then it is written
-            journal.write()
-        if more := _GOES_ON.get(result.status) if os.path.exists(path) and not journal.has_failed else None:
+            storage.write()
+        if more := _GOES_ON.get(result.status) if os.path.exists(path) and not storage.has_failed else None:
             result = replace(result, message=f"{result.message}; {more.format(path)}")
     return _warned(result)
 
@@ -246,11 +246,11 @@ _GOES_ON = {
 """What to do about an end that is none, by status, with a checkpoint."""
 
 
-def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
+def _fit(storage: Storage, given: dict[str, Any]) -> FitResult:
     """`fit_gcp` of arguments by name."""
-    began, ask = time.perf_counter() - journal.seconds_before, SimpleNamespace(**given)
+    began, ask = time.perf_counter() - storage.seconds_before, SimpleNamespace(**given)
     if isinstance(ask.loss, Loss) and ask.loss.unknowns:
-        return fit_estimating_r(_fit, journal, given)
+        return fit_estimating_r(_fit, storage, given)
     verbose, callback = checks.truth("verbose", ask.verbose), ask.callback
     if callback is not None:
         checks.function("callback", callback, 1)
@@ -294,7 +294,8 @@ def _fit(journal: Journal, given: dict[str, Any]) -> FitResult:
         compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
         threads.single_threaded_blas(),
     ):
-        outputs, cut = run_starts(job, n_starts, ask.max_seconds, callback, progress, journal)
+        observer = Observer.of(Observer(callback, progress.update, storage), ask.max_seconds)
+        outputs, cut = run_starts(job, n_starts, observer)
     result = _assemble(
         job, outputs, cut is not None, time.perf_counter() - began, _options(job, n_starts, ask)
     )

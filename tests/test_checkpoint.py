@@ -90,9 +90,9 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
     rank = 2
     whole = fit_gcp(data, rank, **options)
     path, offers = tmp_path / "state.npz", []
-    offered = checkpoint.Checkpoint.offered
+    offered = checkpoint.Checkpoint.save_state
     monkeypatch.setattr(
-        checkpoint.Checkpoint, "offered", lambda self, *a: (offers.append(1), offered(self, *a))[1]
+        checkpoint.Checkpoint, "save_state", lambda self, *a: (offers.append(1), offered(self, *a))[1]
     )
     kept = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
     assert bits(kept) == bits(whole)
@@ -105,10 +105,10 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
         if len(seen) > last:
             raise Stopped
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "offered", until)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_state", until)
     with pytest.raises(Stopped):
         fit_gcp(data, rank, checkpoint=path, checkpoint_every=0.0, **options)
-    monkeypatch.setattr(checkpoint.Checkpoint, "offered", offered)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_state", offered)
     again = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
     assert bits(again) == bits(whole)
     done = fit_gcp(data, rank, checkpoint=path, **options)  # the file now holds the outcome

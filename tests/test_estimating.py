@@ -19,7 +19,7 @@ from gcp import (
     simulate,
 )
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
-from gcp.solvers.journal import FORGETFUL
+from gcp.solvers.observer import Storage
 from gcp.solvers.starts.estimate_r import fit_estimating_r
 
 
@@ -139,7 +139,7 @@ def test_few_rounds(rng):
     """Fits of all r; of rank 1, since at rank 2 the logit's log-means drift to infinity on data so small."""
     rounds = []
 
-    def fit(journal, options):
+    def fit(storage, options):
         rounds.append(options["loss"].r)
         return fit_gcp(**options)
 
@@ -147,7 +147,7 @@ def test_few_rounds(rng):
     for loss in (NegativeBinomial(r="estimate"), NegativeBinomialLogit(r="estimate")):
         rounds.clear()
         fit_estimating_r(
-            fit, FORGETFUL, arguments | {"data": counts(2.0, rng, (10, 8, 6)), "loss": loss, "n_starts": 1}
+            fit, Storage(), arguments | {"data": counts(2.0, rng, (10, 8, 6)), "loss": loss, "n_starts": 1}
         )
         assert len(rounds) <= 10
 
@@ -177,7 +177,7 @@ def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
         "gcp.solvers.starts.estimate_r.time", SimpleNamespace(perf_counter=lambda: float(next(ticks)))
     )
 
-    def fit(journal, options):
+    def fit(storage, options):
         given.append(options["max_seconds"])
         return fit_gcp(**{**options, "max_seconds": None})
 
@@ -190,7 +190,7 @@ def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
         "entry_weights": None,
     }
     arguments |= {"max_seconds": 3.0, "n_starts": 2, "random_state": 0}
-    found = fit_estimating_r(fit, FORGETFUL, arguments)
+    found = fit_estimating_r(fit, Storage(), arguments)
     assert given == [3.0, 2.0, 1.0]
     assert found.settings["n_starts"] == 2
 

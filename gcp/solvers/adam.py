@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +15,10 @@ from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.views.sampled import Sampled, Sampling
 from gcp.solvers import exact
-from gcp.solvers.base import Callback, IterationState, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
-from gcp.solvers.run import ESTIMATE, Options, Run
+from gcp.solvers.base import Options
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, IterationState, SolverOutput
+from gcp.solvers.run import ESTIMATE, Run
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,7 @@ class Adam(Options):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -135,14 +134,14 @@ class Adam(Options):
         ParameterError
             If there is no such sampler for the data.
         """
-        began = time.perf_counter()
-        epochs = partial(self._epochs, objective, start, bounds, callback)
-        found = journal.stage("samples", epochs, self, start)
+        observer = Observer.of(observer, self.max_seconds)
+        epochs = partial(self._epochs, objective, start, bounds)
+        found = observer.stage("samples", epochs, self, start)
         if not objective.is_exact_affordable:
             return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
-            return exact.polished(self, objective, found, bounds, callback, journal, began)
-        final = Run(self, objective, found.factors, bounds, None)  # evaluates the objective itself
+            return exact.polished(self, objective, found, bounds, observer)
+        final = Run(self, objective, found.factors, bounds)  # evaluates the objective itself
         return replace(
             found,
             objective=final.value,
@@ -151,16 +150,11 @@ class Adam(Options):
         )
 
     def _epochs(
-        self,
-        objective: Objective,
-        start: Factors,
-        bounds: Bounds,
-        callback: Callback | None,
-        journal: Journal,
+        self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
-        run = _Run(self, objective.sampled(self.sampling), start, bounds, callback)
-        run.resume(journal)
-        while not run.is_over(journal):
+        run = _Run(self, objective.sampled(self.sampling), start, bounds, observer)
+        run.resume()
+        while not run.is_over():
             run.epoch()
         return run.output()
 
@@ -173,9 +167,9 @@ class _Run(Run):
     kept = ("rate", "n_fails", "n_steps", "moments", "ahead", "n_ahead", "saved")
 
     def __init__(
-        self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, callback: Callback | None
+        self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, observer: Observer
     ) -> None:
-        super().__init__(options, sampled, start, bounds, callback)
+        super().__init__(options, sampled, start, bounds, observer)
         # Steps do not depend on the unit of the gradient, but for eps.
         self.slope = float(np.sqrt(np.mean(np.square(self.grad * self.scale)))) or 1.0
         self.rate, self.n_fails, self.n_steps = options.rate, 0, 0

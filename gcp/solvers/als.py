@@ -13,10 +13,11 @@ from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.views.least_squares import LeastSquares
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Method
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces import normal_equations
-from gcp.solvers.run import Method, Run
+from gcp.solvers.run import Run
 
 _NEARNESS = {"float64": 1e-12, "float32": 1e-5}
 """Weight of the factor as it was, in equations that may have no unique solution (see `normal.update`)."""
@@ -72,8 +73,7 @@ class ALS(Method):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start`.
 
@@ -85,10 +85,10 @@ class ALS(Method):
             If the problem is not one of plain least squares; the message says why.
         """
         problem = _least_squares(objective, bounds)
-        run = _Run(self, objective, start, bounds, callback)
+        run = _Run(self, objective, start, bounds, observer)
         run.prepare(problem, start)
-        run.resume(journal)
-        while not run.is_over(journal):
+        run.resume()
+        while not run.is_over():
             run.iterate()
         run.finish()
         return run.output()

@@ -9,9 +9,9 @@ from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.solvers import exact, sampled_row_newton
 from gcp.solvers.adam import Adam
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
-from gcp.solvers.run import Options
+from gcp.solvers.base import Options
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.sampled_row_newton import SampledRowNewton
 
 
@@ -52,8 +52,7 @@ class Auto(Options):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -63,7 +62,7 @@ class Auto(Options):
             If the objective is not finite at the start.
         """
         if sampled_row_newton.suits(objective):
-            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, callback, journal)
+            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, observer)
         if not objective.is_exact_affordable:
-            return Adam(**vars(self)).solve(objective, start, bounds, callback, journal)
-        return exact.minimize(self, objective, start, bounds, callback, journal)
+            return Adam(**vars(self)).solve(objective, start, bounds, observer)
+        return exact.minimize(self, objective, start, bounds, observer)

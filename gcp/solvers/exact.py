@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,12 +9,12 @@ from gcp.base.types import Factors
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.solvers import als, row_newton
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.in_turn import continued, in_turn, joined, seconds_left
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Method, Options
+from gcp.solvers.in_turn import in_turn, joined
 from gcp.solvers.lbfgsb import LBFGSB
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.plbfgs import PreconditionedLBFGS
-from gcp.solvers.run import Method, Options
 
 _SWEEPS = 40
 """Sweeps after which alternating least squares counts as slow."""
@@ -31,8 +30,7 @@ def minimize(
     objective: Objective,
     start: Factors,
     bounds: Bounds,
-    callback: Callback | None,
-    journal: Journal = FORGETFUL,
+    observer: Observer | Callback | None,
 ) -> SolverOutput:
     """Minimise from `start` within `bounds`; see `Auto` for which method runs when.
 
@@ -45,7 +43,7 @@ def minimize(
     if objective.squared():
         name, first, _ = every[0]
         every = [(name, first, _SLOW), ("from-squares", FromSquares(**vars(options)), _ANY)]
-    return in_turn(every, objective, start, bounds, callback, journal)
+    return in_turn(every, objective, start, bounds, Observer.of(observer, options.max_seconds))
 
 
 def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tuple[str, Method, int]]:
@@ -75,21 +73,19 @@ class FromSquares(Method):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`."""
-        began, squared = time.perf_counter(), objective.squared()
+        observer, squared = Observer.of(observer, self.max_seconds), objective.squared()
         assert squared is not None
         limited = replace(self, n_iter_max=_SLOW)  # whatever is left: limits must not change where a fit goes
-        search = partial(minimize, limited, squared, start, bounds, None)
-        found = journal.stage("squared", search, limited, start)
+        search = partial(minimize, limited, squared, start, bounds)
+        found = observer.unseen().stage("squared", search, limited, start)
         is_lower = objective.value_and_grad(found.factors)[0] < objective.value_and_grad(start)[0]
-        left = replace(self, max_seconds=seconds_left(self.max_seconds, began))
         # From where a method has been slow, the next one goes on.
-        every = [each for each in _methods(left, objective, bounds) if is_lower or each[2] != _SLOW]
+        every = [each for each in _methods(self, objective, bounds) if is_lower or each[2] != _SLOW]
         begin = found.factors if is_lower else start
-        output = in_turn(every, objective, begin, bounds, callback, journal)
+        output = in_turn(every, objective, begin, bounds, observer)
         return replace(output, n_eval=output.n_eval + found.n_eval + 2)
 
 
@@ -98,12 +94,9 @@ def polished(
     objective: Objective,
     found: SolverOutput,
     bounds: Bounds,
-    callback: Callback | None,
-    journal: Journal,
-    began: float,
+    observer: Observer,
 ) -> SolverOutput:
     """The outcome of a stochastic method, and an exact one from there on with what is left of the limits."""
-    left = seconds_left(options.max_seconds, began)
-    limits = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol, left)
-    polish = partial(minimize, limits, objective, found.factors, bounds, continued(callback, found))
-    return joined(found, journal.stage("polish", polish, limits, found.factors))
+    limits = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol)
+    polish = partial(minimize, limits, objective, found.factors, bounds)
+    return joined(found, observer.after(found).stage("polish", polish, limits, found.factors))

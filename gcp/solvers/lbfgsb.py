@@ -9,10 +9,11 @@ import numpy as np
 from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Method
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces.scipy_lbfgsb import Routine
-from gcp.solvers.run import CONVERGED, NEAR, Method, Run
+from gcp.solvers.run import CONVERGED, NEAR, Run
 
 _MARGIN_ITERATIONS = 100
 
@@ -52,8 +53,7 @@ class LBFGSB(Method):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -62,10 +62,10 @@ class LBFGSB(Method):
         FitError
             If the objective is not finite at the start.
         """
-        run = _Run(self, objective, start, bounds, callback)
+        run = _Run(self, objective, start, bounds, observer)
         run.begin(NEAR if run.has_room(NEAR) else 0.0)
-        run.resume(journal)
-        while not run.is_over(journal):
+        run.resume()
+        while not run.is_over():
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.is_steep():
                 run.stop = "" if run.can_go_on() else "stalled"

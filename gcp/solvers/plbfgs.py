@@ -10,13 +10,14 @@ from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.views.curvature import GaussNewton
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Method
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces.bfgs_pairs import Pairs
 from gcp.solvers.pieces.gauss_newton import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
-from gcp.solvers.run import CONVERGED, NEAR, Method, Run
+from gcp.solvers.run import CONVERGED, NEAR, Run
 
 _FIRST_DAMPING = 0.1
 _LEAST_DAMPING = 1e-8
@@ -91,8 +92,7 @@ class PreconditionedLBFGS(Method):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -101,11 +101,11 @@ class PreconditionedLBFGS(Method):
         FitError
             If the objective is not finite at the start.
         """
-        run = _Run(self, objective, start, bounds, callback)
+        run = _Run(self, objective, start, bounds, observer)
         if run.has_room(NEAR):
             run.margin = _MARGIN
-        run.resume(journal)
-        while not run.is_over(journal):
+        run.resume()
+        while not run.is_over():
             run.iterate()
             if run.stop in ("tol", "precision", "line_search") and run.is_steep():
                 run.stop = "" if run.can_go_on() else "stalled"
@@ -128,13 +128,13 @@ class _Run(Run):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None,
+        observer: Observer | Callback | None,
     ) -> None:
         self.blocks = Blocks.of(Packing.of(start).shapes)
         self.pairs = Pairs(options.memory, int(self.blocks.starts[-1]))
         self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected, self.use_pairs = 0, False
-        super().__init__(options, objective, start, bounds, callback)
+        super().__init__(options, objective, start, bounds, observer)
         self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:

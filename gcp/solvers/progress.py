@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from gcp.base.checks import truth
-from gcp.solvers.base import IterationState
+from gcp.solvers.outcome import IterationState
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

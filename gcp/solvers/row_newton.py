@@ -15,9 +15,10 @@ from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
-from gcp.solvers.base import Callback, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
-from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Method, Run
+from gcp.solvers.base import Method
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, SolverOutput
+from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Run
 
 _RUNS_OFF = 1e4
 """Size of components from which on models may be on their way to infinity."""
@@ -72,8 +73,7 @@ class RowNewton(Method):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -85,10 +85,10 @@ class RowNewton(Method):
             If the problem does not fall into rows; the message says why.
         """
         problem = objective.row_wise()
-        run = _Run(self, objective, start, bounds, callback)
+        run = _Run(self, objective, start, bounds, observer)
         run.prepare(problem, bounds)
-        run.resume(journal)
-        while not run.is_over(journal):
+        run.resume()
+        while not run.is_over():
             run.iterate()
             if run.stop in CONVERGED and run.revive():
                 run.stop = ""

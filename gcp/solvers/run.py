@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from gcp.base import checks
 from gcp.base.errors import FitError
 from gcp.base.types import Array, Factors, FloatArray, State
-from gcp.objectives.base import Differentiable, Objective
+from gcp.objectives.base import Differentiable
 from gcp.objectives.bounds import Bounds
-from gcp.solvers.base import Callback, IterationState, SolverOutput, Trace
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Options
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, IterationState, SolverOutput, Trace
 from gcp.solvers.pieces.packing import Packing
 
 WINDOW = 5
@@ -66,38 +64,6 @@ _MESSAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options that these methods share; each documents its own."""
-
-    n_iter_max: int = 2000
-    tol: float = 1e-9
-    gradient_tol: float = 1e-7
-    max_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, low in (("memory", 1), ("n_iter_max", 0)):
-            checks.whole(name, getattr(self, name, low), low)
-        for name in ("tol", "gradient_tol", "max_seconds"):
-            if name != "max_seconds" or self.max_seconds is not None:
-                checks.real(name, getattr(self, name), least=0)
-
-
-class Method(Options, ABC):
-    """Options with what they are for."""
-
-    @abstractmethod
-    def solve(
-        self,
-        objective: Objective,
-        start: Factors,
-        bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
-    ) -> SolverOutput:
-        """Minimise from `start` within `bounds`."""
-
-
 _KEPT = (
     *("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop"),
     *("value_at_end", "since"),
@@ -119,12 +85,12 @@ class Run:
         objective: Differentiable,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None,
+        observer: Observer | Callback | None = None,
     ) -> None:
         self.options = options
         self.objective = objective
-        self.callback = callback
-        self.began = self.called = time.perf_counter()
+        self.observer = Observer.of(observer, options.max_seconds)
+        self.began = time.perf_counter()
         self.n_eval = self.n_iter = self.n_releases = self.n_before = self.since = 0
         self.value_at_end = np.inf  # of the objective, where a rule last saw an end that was none
         self.stop, self.end, self.is_asked = "", "", False
@@ -159,20 +125,21 @@ class Run:
         if unit <= _NOTHING:
             self.stop = "precision"
 
-    def resume(self, journal: Journal) -> None:
-        """Go on where the journal says, if it says so; where another tolerance was met, judge anew."""
-        if journal.state is not None:
-            self.restore(journal.state)
-            if self.stop and journal.state["tolerances"] != self.tolerances and not self._rule():
+    def resume(self) -> None:
+        """Go on from the state that the observer has, if it has one; where another tolerance was met, judge anew."""
+        state = self.observer.state
+        if state is not None:
+            self.restore(state)
+            if self.stop and state["tolerances"] != self.tolerances and not self._rule():
                 self.stop = ""
 
-    def is_over(self, journal: Journal) -> bool:
+    def is_over(self) -> bool:
         """True if a rule, a limit or the callback ends the run here. Whichever does, another run can go on.
 
         Limits are looked at here alone, between two iterations, so that they have no part in what an iteration does.
         """
         self.end = "callback" if self.is_asked else self.stop or self.limit()
-        (journal.keep if self.end else journal.offer)(self.snapshot)
+        self.observer.save(self.snapshot, is_end=bool(self.end))
         return bool(self.end)
 
     @property
@@ -277,7 +244,7 @@ class Run:
     def after_iteration(self) -> None:
         """Count, report, and set `stop` as the rules say."""
         self.n_iter += 1
-        self.is_asked = self.callback is not None and bool(self.callback(self._state()))
+        self.is_asked = self.observer.asks(self._state())
         self.stop = self._rule()
 
     def _rule(self) -> str:
@@ -302,8 +269,7 @@ class Run:
 
     def is_late(self) -> bool:
         """True if this run has had its time."""
-        most = self.options.max_seconds
-        return most is not None and time.perf_counter() - self.called >= most
+        return self.observer.is_late()
 
     def least_gradient(self) -> float:
         """The gradient norm that counts as none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,10 +14,11 @@ from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.views.sampled_rows import SampledRows
 from gcp.solvers import exact
-from gcp.solvers.base import Callback, IterationState, SolverOutput
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.base import Options
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import Callback, IterationState, SolverOutput
 from gcp.solvers.row_newton import RowSweeps
-from gcp.solvers.run import ESTIMATE, Options
+from gcp.solvers.run import ESTIMATE
 
 _LEAST_ZEROS = 1 << 15
 _MORE = 4
@@ -84,8 +84,7 @@ class SampledRowNewton(Options):
         objective: Objective,
         start: Factors,
         bounds: Bounds,
-        callback: Callback | None = None,
-        journal: Journal = FORGETFUL,
+        observer: Observer | Callback | None = None,
     ) -> SolverOutput:
         """Minimise from `start` within `bounds`.
 
@@ -96,28 +95,23 @@ class SampledRowNewton(Options):
         ParameterError
             If the data are not sparse, or the problem does not fall into rows; the message says why.
         """
-        began, sampled = time.perf_counter(), objective.sampled_rows()
-        sweeps = partial(self._sweeps, sampled, start, bounds, callback)
-        found = journal.stage("samples", sweeps, self, start)
+        observer, sampled = Observer.of(observer, self.max_seconds), objective.sampled_rows()
+        sweeps = partial(self._sweeps, sampled, start, bounds)
+        found = observer.stage("samples", sweeps, self, start)
         if not sampled.is_exact:
             return replace(found, message=found.message + ESTIMATE)
         if not (self.polish and found.converged and found.n_iter < self.n_iter_max):
             return found
-        return exact.polished(self, objective, found, bounds, callback, journal, began)
+        return exact.polished(self, objective, found, bounds, observer)
 
     def _sweeps(
-        self,
-        sampled: SampledRows,
-        start: Factors,
-        bounds: Bounds,
-        callback: Callback | None,
-        journal: Journal,
+        self, sampled: SampledRows, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
-        run = _Run(self, sampled, start, bounds, callback)
+        run = _Run(self, sampled, start, bounds, observer)
         run.prepare(sampled.rows, bounds)
         run.begin()
-        run.resume(journal)
-        while not run.is_over(journal):
+        run.resume()
+        while not run.is_over():
             run.iterate()
         return run.output()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base import checks
 from gcp.base.alignment import check_tied
 from gcp.base.checks import items, show
 from gcp.base.errors import ParameterError
@@ -33,6 +34,8 @@ def solver(
     asked = {"n_iter_max": n_iter_max, "tol": tol, "max_seconds": max_seconds}
     changes = {name: value for name, value in asked.items() if value is not None}
     known = {field.name for field in fields(method)}
+    if max_seconds is not None and "max_seconds" not in known:  # its observer looks at the clock
+        checks.real("max_seconds", changes.pop("max_seconds"), least=0)
     if unknown := sorted(set(changes) - known):
         raise ParameterError(f"The solver {type(method).__name__} has no option {unknown[0]!r}.")
     return replace(method, **changes)

@@ -27,16 +27,16 @@ from gcp.base.types import Array, Factors, State
 from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
-from gcp.solvers.base import SolverOutput, Trace
-from gcp.solvers.journal import Journal
+from gcp.solvers.observer import Storage
+from gcp.solvers.outcome import SolverOutput, Trace
 from gcp.solvers.starts import fingerprint
 
 _NAME = "gcp-checkpoint"
 _VERSION = 2
 
 
-class Checkpoint(Journal):
-    """The journal of a whole fit, written every so many seconds.
+class Checkpoint(Storage):
+    """The storage of a whole fit, written to a file every so many seconds.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class Checkpoint(Journal):
     def __init__(self, path: Path, every: float, identity: dict[str, Any], seed: int | None) -> None:
         self.path, self.every = path, every
         self.stages: dict[str, State] = {}
+        self.savers: set[str] = set()  # stages whose solvers save their state, in this run
         self.seconds_before, self.has_failed = 0.0, False
         self.deliver: Callable[[], None] | None = None
         self.identity = json.loads(json.dumps(identity))
@@ -78,36 +79,37 @@ class Checkpoint(Journal):
         return self.seconds_before + time.perf_counter() - self.began
 
     def stage(
-        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+        self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
         """The output of a stage: as it is in the file, or of `run`."""
         return self.within("").stage(name, run, solver, start, about)
 
-    def within(self, name: str) -> Journal:
-        """The journal of a part."""
-        return _Stage(self, name)
+    def within(self, name: str) -> Storage:
+        """The storage of a part."""
+        return _StageStorage(self, name)
 
-    def offered(self, stage: str, take: Callable[[], State]) -> None:
+    def save_state(self, stage: str, take: Callable[[], State]) -> None:
         """Write if it is time to, or if a signal waits; then the signal comes."""
+        self.savers.add(stage)
         if self.deliver or time.perf_counter() - self.written >= self.every:
             self.stages[stage]["state"] = take()
             self.write()
         if self.deliver:
             self.deliver()
 
-    def begun(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
+    def begin_stage(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
         """The output of a stage, if it would end there now too; else the stage is open."""
         own = self.stages.get(stage)
         if own is None or own["origin"] != origin:  # what led to it has gone on too
-            self.stages = {name: kept for name, kept in self.stages.items() if not _is_within(name, stage)}
+            self.stages = {name: held for name, held in self.stages.items() if not _is_within(name, stage)}
             own = self.stages[stage] = {"origin": origin, "state": None, "output": None}
         if own["output"] is not None and _is_end(own, solver):
             return _output(own["output"])
         own["output"] = None
         return None
 
-    def finished(self, stage: str, output: SolverOutput, solver: Any) -> None:
-        """Keep an output, and what it was the end under."""
+    def end_stage(self, stage: str, output: SolverOutput, solver: Any) -> None:
+        """Store an output, and what it was the end under."""
         self.stages[stage]["output"] = vars(output) | {"trace": vars(output.trace)}
         self.stages[stage]["tolerances"] = _tolerances(solver)
 
@@ -165,7 +167,7 @@ class Checkpoint(Journal):
             )
 
 
-class _Stage(Journal):
+class _StageStorage(Storage):
     """One stage of a checkpoint, by its path."""
 
     def __init__(self, whole: Checkpoint, path: str) -> None:
@@ -176,24 +178,29 @@ class _Stage(Journal):
         own = self.whole.stages.get(self.path)
         return own["state"] if own else None
 
-    def offer(self, take: Callable[[], State]) -> None:
-        self.whole.offered(self.path, take)
+    def save(self, take: Callable[[], State], *, is_end: bool = False) -> None:
+        if is_end:
+            self.whole.stages[self.path]["state"] = deepcopy(take())  # what follows changes its arrays
+        else:
+            self.whole.save_state(self.path, take)
 
-    def keep(self, take: Callable[[], State]) -> None:
-        self.whole.stages[self.path]["state"] = deepcopy(take())  # what follows changes its arrays
+    def iteration_ended(self) -> None:
+        if self.whole.deliver and self.path not in self.whole.savers:
+            self.whole.write()
+            self.whole.deliver()
 
     def stage(
-        self, name: str, run: Callable[[Journal], SolverOutput], solver: Any, start: Factors, about: str = ""
+        self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
         path, origin = f"{self.path}/{name}", fingerprint.of_factors(start, about)
-        if (known := self.whole.begun(path, origin, solver)) is not None:
+        if (known := self.whole.begin_stage(path, origin, solver)) is not None:
             return known
-        found = run(_Stage(self.whole, path))
-        self.whole.finished(path, found, solver)
+        found = run(_StageStorage(self.whole, path))
+        self.whole.end_stage(path, found, solver)
         return found
 
-    def within(self, name: str) -> Journal:
-        return _Stage(self.whole, f"{self.path}/{name}")
+    def within(self, name: str) -> Storage:
+        return _StageStorage(self.whole, f"{self.path}/{name}")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from gcp.objectives.evaluation import evaluate
 from gcp.objectives.known_cells import known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
-from gcp.solvers.journal import FORGETFUL, Journal
+from gcp.solvers.observer import Storage
 from gcp.tensors.intake.coerce import in_one_piece
 
 _RANGE = np.log(1e-4), np.log(1e8)
@@ -34,15 +34,15 @@ _NEAR = 1e-2
 
 
 def fit_estimating_r(
-    fit: Callable[[Journal, dict[str, Any]], FitResult], journal: Journal, arguments: dict[str, Any]
+    fit: Callable[[Storage, dict[str, Any]], FitResult], storage: Storage, arguments: dict[str, Any]
 ) -> FitResult:
     """A negative-binomial model whose r maximises the likelihood together with the factors.
 
     Parameters
     ----------
     fit : callable
-        `fit_gcp`, of a journal and arguments by name.
-    journal : Journal
+        `fit_gcp`, of a storage and arguments by name.
+    storage : Storage
     arguments : dict
         With a loss whose r is "estimate".
 
@@ -58,15 +58,15 @@ def fit_estimating_r(
     only; the best one goes on. The first r is the likeliest of a model that is given to start from, else by moments.
     """
     called = time.perf_counter()
-    began = called - journal.seconds_before
+    began = called - storage.seconds_before
     loss, limit = arguments["loss"], arguments["max_seconds"]
     tensor = in_one_piece(*(arguments[name] for name in ("data", "mask", "entry_weights")))
     options = arguments | {"data": tensor, "mask": None, "entry_weights": None}
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
     if not isinstance(options.get("init", "random"), str):  # a model, which says more of r than the moments
-        begin = fit(FORGETFUL, options | {"loss": loss, "n_iter_max": 0, "n_starts": 1, "callback": None})
+        begin = fit(Storage(), options | {"loss": loss, "n_iter_max": 0, "n_starts": 1, "callback": None})
         loss = replace(loss, r=max(loss.r, min(np.exp(_likeliest(begin, tensor)), 1e3)))
-    first = result = fit(journal.within("round 0"), options | {"loss": loss})
+    first = result = fit(storage.within("round 0"), options | {"loss": loss})
     options |= {"n_starts": 1, "random_state": result.settings["seed"]}
     search = _Search()
     for k in range(1, _ROUNDS + 1):
@@ -78,7 +78,7 @@ def fit_estimating_r(
         before = loss.r
         loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_likeliest, result, tensor)))))
         own = {"loss": loss, "init": _rescaled(result, before / loss.r), "max_seconds": left}
-        result = fit(journal.within(f"round {k}"), options | own)
+        result = fit(storage.within(f"round {k}"), options | own)
     else:
         result = replace(
             result,

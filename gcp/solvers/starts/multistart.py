@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -21,9 +20,8 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.sampled import Seeds
 from gcp.solvers import Solver
-from gcp.solvers.base import IterationState, SolverOutput, Trace
-from gcp.solvers.journal import Journal
-from gcp.solvers.progress import Reporter
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import IterationState, SolverOutput, Trace
 from gcp.solvers.starts.initial import given_factors, random_factors, svd_factors
 from gcp.solvers.starts.settling import settled, with_advice
 
@@ -199,30 +197,22 @@ class Job:
 
 @compilation.interrupts_wait()
 def run_starts(
-    job: Job,
-    n_starts: int,
-    max_seconds: float | None,
-    callback: Callable[[IterationState], bool | None] | None,
-    progress: Reporter,
-    journal: Journal,
+    job: Job, n_starts: int, observer: Observer
 ) -> tuple[list[SolverOutput], KeyboardInterrupt | FitError | None]:
     """The outcome of every start, and what cut them short: an interrupt, or that the fit could not be continued.
 
     With main effects, the additive model comes last, as one more outcome if no start ends below it.
     """
-    began = time.perf_counter()
     outputs: list[SolverOutput] = []
     for index in range(n_starts):
-        left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
-        if index and left is not None and left <= 0:
+        if index and observer.is_late():
             break
-        solver = _timed(job.solver, left)
-        watch = _Watch(index, callback, progress)
+        watch = _StartWatch(index, observer)
         try:
             start = job.start(index)
-            run = partial(_from_start, job, start=start, index=index, solver=solver, watch=watch)
-            with _memory_told(job):
-                found = journal.stage(f"start {index}", run, solver, start, repr(job.objective.loss))
+            run = partial(_from_start, job, start=start, index=index, solver=job.solver, watch=watch)
+            with _memory_reported(job):
+                found = observer.stage(f"start {index}", run, job.solver, start, repr(job.objective.loss))
             outputs.append(found)
         except (KeyboardInterrupt, FitError) as end:
             latest = watch.interrupted()
@@ -232,17 +222,16 @@ def run_starts(
         if found.status == "callback":
             break
     if job.effects is not None and job.rank and outputs[-1].status != "callback":
-        left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
         try:
-            with _memory_told(job):
-                outputs += _better_additive(job, outputs, left, progress, journal)
+            with _memory_reported(job):
+                outputs += _better_additive(job, outputs, observer)
         except (KeyboardInterrupt, FitError) as end:
             return outputs, end
     return outputs, None
 
 
 @contextmanager
-def _memory_told(job: Job) -> Iterator[None]:
+def _memory_reported(job: Job) -> Iterator[None]:
     """`FitError` in place of what Python raises where memory ends."""
     try:
         yield
@@ -255,33 +244,20 @@ def _memory_told(job: Job) -> Iterator[None]:
 
 def _from_start(
     job: Job,
-    journal: Journal,
+    observer: Observer,
     *,
     start: list[FloatArray],
     index: int,
     solver: Solver,
-    watch: _Watch,
+    watch: _StartWatch,
 ) -> SolverOutput:
     """The settled outcome of one start."""
     free, bounds = job.problem(start, job.effects, index)
-    found = settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, journal))
+    found = settled(job, free, job.effects, _solve(solver, free, start, bounds, watch, observer))
     return with_advice(job, found)
 
 
-def _timed(solver: Solver, max_seconds: float | None) -> Solver:
-    """The solver, with this time at most."""
-    if max_seconds is None:
-        return solver
-    return replace(solver, max_seconds=max(max_seconds, 0.0))  # type: ignore[type-var]
-
-
-def _better_additive(
-    job: Job,
-    outputs: list[SolverOutput],
-    max_seconds: float | None,
-    progress: Reporter,
-    journal: Journal,
-) -> list[SolverOutput]:
+def _better_additive(job: Job, outputs: list[SolverOutput], observer: Observer) -> list[SolverOutput]:
     """The additive model as one more outcome, if it is better than the others and components may be 0.
 
     It is fitted roughly first: mostly that shows that it is not.
@@ -289,18 +265,12 @@ def _better_additive(
     whole, zeros = job.objective, [np.zeros_like(a) for a in job.bounds.lower]
     if job.effects is None or not (job.groups and job.allows_zeros and whole.is_exact_affordable):
         return []
-    alone, solver = replace(job, rank=0), _timed(job.solver, max_seconds)
+    alone, observer = replace(job, rank=0), replace(observer, callback=None)
     best, start = min(output.objective for output in outputs), job.additive_start()
-    for name, method in (("additive, roughly", _roughly(solver)), ("additive", solver)):
-        run = partial(
-            _from_start,
-            alone,
-            start=start,
-            index=0,
-            solver=method,
-            watch=_Watch(0, None, progress),
-        )
-        found = journal.stage(name, run, method, start, repr(whole.loss))
+    for name, method in (("additive, roughly", _roughly(job.solver)), ("additive", job.solver)):
+        watch = _StartWatch(0, observer)
+        run = partial(_from_start, alone, start=start, index=0, solver=method, watch=watch)
+        found = observer.stage(name, run, method, start, repr(whole.loss))
         # The factors of free modes are 0, which switches components off; fixed ones keep their penalty.
         given = outputs[0].factors  # in all outcomes the same
         components = [given[n][:, : job.rank] if n in job.fixed else z for n, z in enumerate(zeros)]
@@ -324,31 +294,26 @@ def _solve(
     free: FreeFactors,
     start: list[FloatArray],
     bounds: Bounds,
-    watch: _Watch,
-    journal: Journal,
+    watch: _StartWatch,
+    observer: Observer,
 ) -> SolverOutput:
     if free.groups:
         watch.free = free
-        options = {} if type(journal) is Journal else {"journal": journal}
-        return solver.solve(free, free.reduce(start), bounds.select(free.groups), watch, **options)
+        own = replace(observer, callback=watch, report=None)
+        found = solver.solve(free, free.reduce(start), bounds.select(free.groups), own)
+        return watch.with_reason(found)
     value, _ = free.value_and_grad([])
     message = "every mode is fixed: nothing to fit"
     return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]), "")
 
 
-class _Watch:
-    """The callback of one start: reports, remembers the latest model, and asks the user's own callback."""
+class _StartWatch:
+    """The callback of one start: hands on states in all factors, and remembers the latest model."""
 
-    def __init__(
-        self,
-        index: int,
-        callback: Callable[[IterationState], bool | None] | None,
-        progress: Reporter,
-    ) -> None:
+    def __init__(self, index: int, observer: Observer) -> None:
+        self.index, self.observer = index, observer
         self.free: FreeFactors | None = None
-        self.index = index
-        self.callback = callback
-        self.progress = progress
+        self.is_asked = False
         self.latest: IterationState | None = None
         self.trace = Trace()
 
@@ -358,8 +323,14 @@ class _Watch:
         state = replace(state, start=self.index, factors=factors)
         self.latest = state
         self.trace.add(state.seconds, state.objective, state.projected_gradient_norm)
-        self.progress.update(state)
-        return self.callback is not None and bool(self.callback(state))
+        self.is_asked = self.observer.asks(state)
+        return self.is_asked
+
+    def with_reason(self, found: SolverOutput) -> SolverOutput:
+        """The outcome with the reason for which it was asked to stop: solvers see only that they were."""
+        if found.converged or (found.status == "callback") == self.is_asked:
+            return found
+        return replace(found, status="callback" if self.is_asked else "max_seconds")
 
     def interrupted(self) -> list[SolverOutput]:
         """The latest model as the outcome of a start that was cut short."""

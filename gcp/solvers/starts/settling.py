@@ -10,7 +10,7 @@ import numpy as np
 from gcp.base.types import FloatArray
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.terms.main_effects import MainEffects
-from gcp.solvers.base import SolverOutput
+from gcp.solvers.outcome import SolverOutput
 
 if TYPE_CHECKING:
     from gcp.solvers.starts.multistart import Job

@@ -1,0 +1,104 @@
+"""What a solver reports: where it stands after each iteration, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gcp.base.types import FloatArray
+
+
+@dataclass(frozen=True)
+class IterationState:
+    """Where a solver stands after an iteration.
+
+    Attributes
+    ----------
+    iteration : int
+        Counted from 1.
+    objective : float
+        F at the current factors, or an estimate of it.
+    projected_gradient_norm : float
+        Scale-free; see `FitResult`.
+    seconds : float
+        Since the solver started.
+    factors : list of ndarray
+        The current factors; a copy.
+    n_eval : int
+        Evaluations of the objective so far.
+    start : int
+        Which of several starts, from 0.
+    is_estimate : bool
+        Whether `objective` and the norm are estimates from a sample of the entries.
+    """
+
+    iteration: int
+    objective: float
+    projected_gradient_norm: float
+    seconds: float
+    factors: list[FloatArray]
+    n_eval: int
+    start: int = 0
+    is_estimate: bool = False
+
+
+Callback = Callable[[IterationState], bool | None]
+"""Called after each iteration; a true return value stops the solver."""
+
+
+@dataclass
+class Trace:
+    """What happened, iteration by iteration; the first row is the start."""
+
+    seconds: list[float] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    projected_gradient_norm: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float, objective: float, projected_gradient_norm: float) -> None:
+        """Append a row."""
+        self.seconds.append(seconds)
+        self.objective.append(objective)
+        self.projected_gradient_norm.append(projected_gradient_norm)
+
+    def thinned(self, most: int) -> dict[str, list[float]]:
+        """Seconds and objective of so many rows at most, the first and the last among them."""
+        n = len(self.seconds)
+        at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+        return {"seconds": [self.seconds[k] for k in at], "objective": [self.objective[k] for k in at]}
+
+
+@dataclass(frozen=True)
+class SolverOutput:
+    """The end of a run.
+
+    Attributes
+    ----------
+    factors : list of ndarray
+        The best factors found.
+    objective, projected_gradient_norm : float
+        At these factors.
+    converged : bool
+        True if a tolerance was met.
+    status : str
+        One word: converged, stalled, unbounded, n_iter_max, max_seconds, callback, line_search, interrupted.
+    message : str
+        A sentence that says why the run stopped.
+    n_iter, n_eval : int
+        Iterations, and evaluations of the objective.
+    trace : Trace
+    method : str
+        What ran: the class of the solver, or of several in turn.
+    """
+
+    factors: list[FloatArray]
+    objective: float
+    projected_gradient_norm: float
+    converged: bool
+    status: str
+    message: str
+    n_iter: int
+    n_eval: int
+    trace: Trace
+    method: str
