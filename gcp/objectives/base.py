@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gcp.base.types import Factors, FloatArray
+from gcp.objectives.features import Feature
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
@@ -43,9 +44,8 @@ class Objective(Differentiable, Protocol):
     def beyond(self) -> float:
         """What outliers that the loss bears cost whatever the model is for the others."""
 
-    @property
-    def has_curvature(self) -> bool:
-        """Whether `value_grad_and_curvature` can be had: of dense data."""
+    def lacks(self, feature: Feature) -> str:
+        """Why the objective lacks a feature, in a sentence; empty if it has it. Nothing is built for the answer."""
 
     def least_squares(self) -> LeastSquares:
         """The parts of an objective that is a plain sum of squares.
@@ -64,10 +64,6 @@ class Objective(Differentiable, Protocol):
         ParameterError
             If it is none; the message says why.
         """
-
-    @property
-    def is_exact_affordable(self) -> bool:
-        """Whether `value_and_grad` can be had; if not, it raises `ParameterError`, and only samples are left."""
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
         """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.

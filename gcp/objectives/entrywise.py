@@ -18,6 +18,7 @@ from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
 from gcp.objectives.bulk import Bulk, bulk
+from gcp.objectives.features import Feature, check_has, reason_to_lack
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey
 from gcp.objectives.terms.main_effects import MainEffects
@@ -111,6 +112,7 @@ class EntrywiseObjective:
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
+        check_has(self, Feature.CURVATURE)
         components, effects = self._split(factors)
         value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
             self.loss.formula, components, self.n_threads, effects
@@ -145,18 +147,15 @@ class EntrywiseObjective:
     def _joined(self, grad: list[FloatArray], effect_grad: list[FloatArray]) -> list[FloatArray]:
         return grad if self.effects is None else self.effects.joined(grad, effect_grad, elsewhere=0.0)
 
-    @property
-    def has_curvature(self) -> bool:
-        """Whether `value_grad_and_curvature` can be had, and lacks little: of dense data, without a Dirichlet prior.
-
-        Next to a column's entries near 0 the prior is far more curved than anything that the matrix knows.
-        """
-        return self.tensor.has_marginals and not self.penalties.are_steep
+    def lacks(self, feature: Feature) -> str:
+        """Why the objective lacks a feature, in a sentence; empty if it has it."""
+        has_effects = self.effects is not None
+        return reason_to_lack(feature, self.tensor, self.loss, self.penalties, has_effects=has_effects)
 
     @cached_property
     def is_exact_affordable(self) -> bool:
         """Whether `value_and_grad` can be had: not of very many zeros without a closed form (see `ZeroPolicy`)."""
-        return self.zeros.are_affordable
+        return not self.lacks(Feature.EXACT)
 
     @property
     def zeros(self) -> ZeroPolicy:
@@ -171,6 +170,7 @@ class EntrywiseObjective:
         ParameterError
             If there is no such sampler for the data.
         """
+        check_has(self, Feature.SAMPLES)
         seeds = seeds or DEFAULT_SEEDS
         if isinstance(self.tensor, PartitionedTensor):
             functions = sample_parts(self.tensor, self._loss_of_parts, self.penalties, sampling, seeds)
@@ -186,20 +186,7 @@ class EntrywiseObjective:
         ParameterError
             Another loss, missing entries or entry weights.
         """
-        found = "" if type(self.loss) is Gaussian else f"the {self.loss.name} loss"
-        if not self.tensor.sides:
-            found = found or "a list of entries, or data in parts"
-        if self.effects is not None:
-            found = found or "main effects"
-        if self.tensor.entry_weights is not None:
-            found = found or "missing entries or entry weights"
-        if not self.penalties.are_row_wise:
-            found = found or "a penalty other than a ridge"
-        if found:
-            raise ParameterError(
-                "Alternating least squares needs the Gaussian loss on complete data without entry weights: "
-                f'found {found}. Use solver="auto".'
-            )
+        check_has(self, Feature.LEAST_SQUARES)
 
         def contract(side: tuple[int, ...], factors: Factors, out: FloatArray) -> None:
             self.tensor.contract(side, factors, out, self.n_threads)
@@ -216,12 +203,8 @@ class EntrywiseObjective:
         ParameterError
             Data in parts, one mode, a formula that does not compile, or zeros without a closed form.
         """
+        check_has(self, Feature.ROWS)
         tensor, zero = self.tensor, self.loss.formula.zero
-        if isinstance(tensor, SparseTensor) and zero is None:
-            raise ParameterError(
-                f"Row-wise updates need a closed form for zeros: found sparse data under the {self.loss.name} loss, "
-                'which has none. Use solver="sampled-rows".'
-            )
         rows = self._rows()
         assert isinstance(tensor, ListedTensor | DenseTensor)
         has_zeros = isinstance(tensor, SparseTensor)
@@ -229,19 +212,6 @@ class EntrywiseObjective:
 
     def _rows(self) -> RowWise:
         """The problem in rows, without its entries."""
-        found = ""
-        if isinstance(self.tensor, PartitionedTensor):
-            found = "a tensor in parts"
-        elif len(self.tensor.shape) < 2:
-            found = "a tensor of one mode"
-        elif isinstance(self.tensor, DenseTensor) and not self.tensor.has_groups:
-            found = "slices that are too large to be listed"
-        elif not self.loss.formula.compiled:
-            found = "a loss whose formula does not compile"
-        elif not self.penalties.are_row_wise:
-            found = "a penalty other than a ridge"
-        if found:
-            raise ParameterError(f'Row-wise updates do not apply here: found {found}. Use solver="auto".')
         return RowWise(
             lambda mode: (),
             self.loss.formula,
@@ -261,14 +231,9 @@ class EntrywiseObjective:
         ParameterError
             Other data or another loss, one mode, or a formula that does not compile.
         """
+        check_has(self, Feature.SAMPLED_ROWS)
+        assert isinstance(self.tensor, SparseTensor)
         formula = self.loss.formula
-        if not isinstance(self.tensor, SparseTensor) or formula.zero is not None:
-            found = f"the {self.loss.name} loss, whose zeros have a closed form"
-            if not isinstance(self.tensor, SparseTensor):
-                found = "data without unlisted zeros"
-            raise ParameterError(
-                f'Samples of zeros are not needed: found {found}. Use solver="rows" or "auto".'
-            )
         controlled, rows = self._controlled, self._rows()
         fixed, fresh = seeds or DEFAULT_SEEDS
         rng = np.random.default_rng(fresh)
@@ -287,7 +252,6 @@ class EntrywiseObjective:
             draw,
             rng,
             rows,
-            controlled.is_nonnegative,
             len(self.tensor.listing.x),
             controlled.n_zeros,
             self.saturated_value,

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
+from gcp.objectives.features import Feature, check_has
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
 from gcp.objectives.views.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
 from gcp.objectives.views.sampled_rows import SampledRows
+
+_OF_SEPARATE_FACTORS = {
+    Feature.LEAST_SQUARES: "Alternating least squares needs",
+    Feature.ROWS: "Row-wise updates need",
+    Feature.SAMPLED_ROWS: "Row-wise updates need",
+}
+"""What tied modes exclude, as the message begins."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +70,29 @@ class FreeFactors:
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return value, self.gather(grad), curvature.restricted(self.groups)
 
-    @property
-    def has_curvature(self) -> bool:
-        """As of the whole objective."""
-        return self.objective.has_curvature
+    def lacks(self, feature: Feature) -> str:
+        """Why the objective lacks a feature, in a sentence; empty if it has it."""
+        if reason := self.objective.lacks(feature):
+            return reason
+        tied = [group for group in self.groups if len(group) > 1]
+        if not tied or feature not in _OF_SEPARATE_FACTORS:
+            return ""
+        what = _OF_SEPARATE_FACTORS[feature]
+        return f'{what} a factor of its own for every mode: found tied modes {tied[0]}. Use solver="auto".'
 
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares, unless modes are tied."""
-        if tied := [group for group in self.groups if len(group) > 1]:
-            raise ParameterError(
-                f"Alternating least squares needs a factor of its own for every mode: found tied modes {tied[0]}. "
-                'Use solver="auto".'
-            )
-        free = tuple(group[0] for group in self.groups)
+        free = self._own(Feature.LEAST_SQUARES)
         return replace(self.objective.least_squares(), free=free, template=self.template)
 
     def row_wise(self) -> RowWise:
         """The parts of a problem in rows, unless modes are tied."""
-        return replace(self.objective.row_wise(), free=self._own(), template=self.template)
+        free = self._own(Feature.ROWS)
+        return replace(self.objective.row_wise(), free=free, template=self.template)
 
     def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
         """The same of sparse data whose zeros have no closed form, from samples of these."""
-        free = self._own()
+        free = self._own(Feature.SAMPLED_ROWS)
         whole = self.objective.sampled_rows(seeds or self.seeds)
 
         def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
@@ -97,19 +105,10 @@ class FreeFactors:
         rows = replace(whole.rows, free=free, template=self.template)
         return replace(whole, value_and_grad=value_and_grad, draw=draw, rows=rows)
 
-    def _own(self) -> tuple[int, ...]:
-        """The free modes, each with a factor of its own."""
-        if tied := [group for group in self.groups if len(group) > 1]:
-            raise ParameterError(
-                f"Row-wise updates need a factor of its own for every mode: found tied modes {tied[0]}. "
-                'Use solver="auto".'
-            )
+    def _own(self, feature: Feature) -> tuple[int, ...]:
+        """The free modes, each with a factor of its own, as the feature needs it."""
+        check_has(self, feature)
         return tuple(group[0] for group in self.groups)
-
-    @property
-    def is_exact_affordable(self) -> bool:
-        """As of the whole objective."""
-        return self.objective.is_exact_affordable
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
         """Estimates from samples of the entries; of the gradient, in each free factor."""

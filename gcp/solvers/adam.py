@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gcp.base.types import Factors, FloatArray, State
 from gcp.kernels.shared.jit import jit
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.views.sampled import Sampled, Sampling
 from gcp.solvers import exact
 from gcp.solvers.base import Options
@@ -88,6 +90,7 @@ class Adam(Options):
     Data Science 2 (2020) 1066-1095.
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.SAMPLES,)
     n_iter_max: int = 1000
     rate: float = 1e-2
     decay: float = 0.1
@@ -137,7 +140,7 @@ class Adam(Options):
         observer = Observer.of(observer, self.max_seconds)
         epochs = partial(self._epochs, objective, start, bounds)
         found = observer.stage("samples", epochs, self, start)
-        if not objective.is_exact_affordable:
+        if objective.lacks(Feature.EXACT):
             return replace(found, message=found.message + ESTIMATE)
         if self.polish and found.converged and found.n_iter < self.n_iter_max:
             return exact.polished(self, objective, found, bounds, observer)

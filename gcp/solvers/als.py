@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.views.least_squares import LeastSquares
-from gcp.solvers.base import Method
+from gcp.solvers.base import Method, lacking
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces import normal_equations
@@ -68,6 +70,8 @@ class ALS(Method):
     (2020) e2297.
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.LEAST_SQUARES,)
+
     def solve(
         self,
         objective: Objective,
@@ -96,23 +100,23 @@ class ALS(Method):
 
 def suits(objective: Objective, bounds: Bounds) -> bool:
     """True if `ALS` can minimise this objective within these bounds."""
-    try:
-        _least_squares(objective, bounds)
-    except ParameterError:
-        return False
-    return True
+    return not lacking(ALS, objective) and not any(map(_is_bounded, bounds.lower, bounds.upper))
 
 
 def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
     """The parts of the objective, if there are no bounds either."""
     problem = objective.least_squares()
-    for mode, *sides in zip(problem.free, bounds.lower, bounds.upper, strict=True):
-        if np.isfinite(sides).any():
+    for mode, lower, upper in zip(problem.free, bounds.lower, bounds.upper, strict=True):
+        if _is_bounded(lower, upper):
             raise ParameterError(
                 f"Alternating least squares knows no bounds: found finite ones on the factor of mode {mode}. "
                 'Use solver="auto".'
             )
     return problem
+
+
+def _is_bounded(lower: FloatArray, upper: FloatArray) -> bool:
+    return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
 
 
 class _Run(Run):

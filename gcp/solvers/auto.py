@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from gcp.base.types import Factors
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
-from gcp.solvers import exact, sampled_row_newton
+from gcp.objectives.features import Feature
+from gcp.solvers import exact
 from gcp.solvers.adam import Adam
-from gcp.solvers.base import Options
+from gcp.solvers.base import Options, lacking
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.sampled_row_newton import SampledRowNewton
@@ -61,8 +62,10 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
-        if sampled_row_newton.suits(objective):
+        is_out_of_reach = bool(objective.lacks(Feature.EXACT))
+        is_steady = not (is_out_of_reach and objective.lacks(Feature.CONTROLLED_ZEROS))
+        if is_steady and not lacking(SampledRowNewton, objective):
             return SampledRowNewton(**vars(self)).solve(objective, start, bounds, observer)
-        if not objective.is_exact_affordable:
+        if is_out_of_reach:
             return Adam(**vars(self)).solve(objective, start, bounds, observer)
         return exact.minimize(self, objective, start, bounds, observer)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from gcp.base import checks
 from gcp.base.types import Factors
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 
 
 class Solver(Protocol):
-    """A method with its options: a frozen dataclass, which keeps nothing between calls."""
+    """A method with its options: a frozen dataclass, which keeps nothing between calls.
+
+    A class attribute `requires` may name the features (`gcp.objectives.features.Feature`) without which it does not
+    work: then objectives that lack one are refused, with the reason, before it begins.
+    """
 
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer, /
@@ -43,8 +48,20 @@ class Options:
                 checks.real(name, getattr(self, name), least=0)
 
 
+def lacking(solver: object, objective: Objective) -> str:
+    """Why an objective does not suit a solver, or a class of them, in a sentence; empty if it does.
+
+    Nothing is built for the answer.
+    """
+    features: tuple[Feature, ...] = getattr(solver, "requires", ())
+    return next(filter(None, map(objective.lacks, features)), "")
+
+
 class Method(Options, ABC):
     """Options with what they are for."""
+
+    requires: ClassVar[tuple[Feature, ...]] = ()
+    """What the objective must have."""
 
     @abstractmethod
     def solve(

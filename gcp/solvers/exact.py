@@ -8,13 +8,15 @@ from functools import partial
 from gcp.base.types import Factors
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
-from gcp.solvers import als, row_newton
-from gcp.solvers.base import Method, Options
+from gcp.objectives.features import Feature
+from gcp.solvers import als
+from gcp.solvers.base import Method, Options, lacking
 from gcp.solvers.in_turn import in_turn, joined
 from gcp.solvers.lbfgsb import LBFGSB
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.plbfgs import PreconditionedLBFGS
+from gcp.solvers.row_newton import RowNewton
 
 _SWEEPS = 40
 """Sweeps after which alternating least squares counts as slow."""
@@ -51,12 +53,12 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     every: list[tuple[str, Method, int]] = []
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
-    by_rows = row_newton.suits(objective)
-    if objective.has_curvature:
+    by_rows, has_curvature = not lacking(RowNewton, objective), not objective.lacks(Feature.FULL_CURVATURE)
+    if has_curvature:
         every.append(("plbfgs", PreconditionedLBFGS(**vars(options)), _SLOW if by_rows else _ANY))
     if by_rows:
-        every.append(("rows", row_newton.RowNewton(**vars(options)), _ANY))
-    if by_rows or not objective.has_curvature:
+        every.append(("rows", RowNewton(**vars(options)), _ANY))
+    if by_rows or not has_curvature:
         every.append(("lbfgsb", LBFGSB(**vars(options)), _ANY))
     return every
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.solvers.base import Method
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
@@ -46,6 +48,7 @@ class LBFGSB(Method):
     moved off them (docs/decisions/0005-bounds.md).
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.EXACT,)
     memory: int = 20
 
     def solve(

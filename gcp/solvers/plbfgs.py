@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gcp.base.types import Array, Factors, FloatArray, State
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.base import Method
 from gcp.solvers.observer import Observer
@@ -85,6 +87,7 @@ class PreconditionedLBFGS(Method):
     unless it is close (docs/decisions/0005-bounds.md and 0009-plbfgs.md).
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.CURVATURE,)
     memory: int = 20
 
     def solve(

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray, State
 from gcp.losses.formula import Formula
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.solvers.base import Method
@@ -68,6 +68,8 @@ class RowNewton(Method):
     factorizations, Optimization Methods and Software 30 (2015) 1002-1029.
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.ROWS,)
+
     def solve(
         self,
         objective: Objective,
@@ -94,15 +96,6 @@ class RowNewton(Method):
                 run.stop = ""
         run.finish()
         return run.output()
-
-
-def suits(objective: Objective) -> bool:
-    """True if `RowNewton` can minimise this objective."""
-    try:
-        objective.row_wise()
-    except ParameterError:
-        return False
-    return True
 
 
 class RowSweeps(Run):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, State
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.views.sampled_rows import SampledRows
 from gcp.solvers import exact
 from gcp.solvers.base import Options
@@ -67,6 +68,7 @@ class SampledRowNewton(Options):
     The callback and the trace hold that value. `n_eval` counts evaluations of it, and exact ones.
     """
 
+    requires: ClassVar[tuple[Feature, ...]] = (Feature.SAMPLED_ROWS,)
     zeros: int | None = None
     max_zeros: int | None = None
     max_fails: int = 0
@@ -114,18 +116,6 @@ class SampledRowNewton(Options):
         while not run.is_over():
             run.iterate()
         return run.output()
-
-
-def suits(objective: Objective) -> bool:
-    """True if `SampledRowNewton` is the method for this objective.
-
-    Where it is out of reach, only if a polynomial steadies the samples.
-    """
-    try:
-        sampled = objective.sampled_rows()
-    except ParameterError:
-        return False
-    return sampled.is_exact or sampled.is_controlled
 
 
 class _Run(RowSweeps):

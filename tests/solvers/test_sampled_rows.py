@@ -198,8 +198,6 @@ def test_failed_sweeps_take_more_zeros(rng):
     drawn, whole = [], objective.sampled_rows()
 
     class Recorded:
-        is_exact_affordable = True
-
         def sampled_rows(self):
             from dataclasses import replace
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.losses.formula import Formula
 from gcp.objectives.penalties.total import Penalties
@@ -116,11 +115,6 @@ def sample_parts(
 
     So what is drawn depends neither on who holds a part nor on the order in which they are evaluated.
     """
-    if not tensor.is_resident:
-        raise ParameterError(
-            'The solver "adam" draws cells at random, for which data in files are too slow: use solver="auto", or '
-            "read the data into memory."
-        )
     known = [facts.n_stored for facts in tensor.facts]
     fixed, rng = seeds[0], np.random.default_rng(seeds[1])
 

@@ -28,8 +28,6 @@ class SampledRows:
         That of the fresh zeros.
     rows : RowWise
         The same problem without entries: its modes, template and penalty.
-    is_controlled : bool
-        Whether a polynomial takes most of the variance of the zeros away: of models that are nowhere negative.
     n_listed, n_zeros : int
         Numbers of the listed entries and of the zeros.
     saturated_value, null_value : float
@@ -41,7 +39,6 @@ class SampledRows:
     draw: Callable[[Factors, int], RowWise]
     rng: np.random.Generator
     rows: RowWise
-    is_controlled: bool
     n_listed: int
     n_zeros: int
     saturated_value: float

@@ -20,6 +20,7 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.sampled import Seeds
 from gcp.solvers import Solver
+from gcp.solvers.base import lacking
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, SolverOutput, Trace
 from gcp.solvers.starts.initial import given_factors, random_factors, svd_factors
@@ -298,6 +299,8 @@ def _solve(
     observer: Observer,
 ) -> SolverOutput:
     if free.groups:
+        if reason := lacking(solver, free):
+            raise ParameterError(reason)
         watch.free = free
         own = replace(observer, callback=watch, report=None)
         found = solver.solve(free, free.reduce(start), bounds.select(free.groups), own)
