@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from gcp.base import checks, threads
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.base.labels import ModeLabels
-from gcp.base.locks import locked
 from gcp.base.sizes import check_factors
 from gcp.kernels.shared import compilation
 from gcp.losses.base import Loss
@@ -32,7 +31,7 @@ from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.outcome import IterationState, SolverOutput
 from gcp.solvers.progress import reporter, tell, tell_of_compilation
 from gcp.solvers.starts import arguments, fingerprint
-from gcp.solvers.starts.checkpoint import Checkpoint, kept
+from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.estimate_r import fit_estimating_r
 from gcp.solvers.starts.multistart import INTERRUPTED, Job, run_starts
 from gcp.tensors.intake.coerce import as_tensor
@@ -204,7 +203,7 @@ def fit_gcp(
     identity = fingerprint.of_data(given["data"], own) | {"solver": fingerprint.of_method(method)}
     identity |= {name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY}
     seed = None if random_state is None else checks.seed(random_state)
-    with locked(path, "the checkpoint"), kept(Checkpoint(path, every, identity, seed)) as storage:
+    with opened_checkpoint(path, every, identity, seed) as storage:
         result = _fit(storage, given | {"random_state": storage.seed})
         if result.status != "interrupted":  # then it is written
             storage.write()

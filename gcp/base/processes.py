@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from gcp.base import checks, threads
+from gcp.base import checks, signals, threads
 from gcp.base.errors import ParameterError
 
 _MOST_JOBS = 10_000
@@ -59,6 +58,6 @@ def each(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs:
 
 
 def _undisturbed(function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
-    """The function's value. A terminal's Ctrl-C reaches all processes; the first one ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The function's value in a process that leaves Ctrl-C to the first one, which ends the others."""
+    signals.ignore_interrupts()
     return function(*task)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gcp.base import checks, threads
 from gcp.base.errors import ParameterError
-from gcp.kernels.shared import compilation
+from gcp.base.signals import uninterrupted_compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
@@ -38,7 +38,7 @@ _SMALLEST_BESIDE_ZERO = 1e-6
 """The same where data may be 0: what is far smaller is as good as 0, and no wall at models of 0 need be so steep."""
 
 
-@compilation.interrupts_wait()
+@uninterrupted_compilation()
 def build_objective(
     data: Any,
     loss: str | Loss,

@@ -48,6 +48,11 @@ Callback = Callable[[IterationState], bool | None]
 """Called after each iteration; a true return value stops the solver."""
 
 
+def can_go_on(status: str, n_iter: int, n_iter_max: float) -> bool:
+    """Whether a run that ended so goes on when it is called again, within so many iterations in all."""
+    return status in ("max_seconds", "callback") or (status == "n_iter_max" and n_iter < n_iter_max)
+
+
 @dataclass
 class Trace:
     """What happened, iteration by iteration; the first row is the start."""

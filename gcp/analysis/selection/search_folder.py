@@ -13,10 +13,8 @@ from gcp.base.errors import DataError
 from gcp.io.files import replacing
 from gcp.losses.base import Loss
 from gcp.result import FitResult
+from gcp.solvers.outcome import can_go_on
 from gcp.solvers.starts.fingerprint import of_data
-
-LIMITED = ("n_iter_max", "max_seconds", "callback")
-"""Ends of fits that can go on."""
 
 
 def reopen(paths: Sequence[Path], loss: Loss, most_iterations: float) -> None:
@@ -28,8 +26,7 @@ def reopen(paths: Sequence[Path], loss: Loss, most_iterations: float) -> None:
         if not path.exists():
             continue
         found = FitResult.load(path, loss=loss)
-        is_short = found.status == "n_iter_max" and found.n_iter < most_iterations
-        if found.status in LIMITED and (is_short or found.status != "n_iter_max"):
+        if can_go_on(found.status, found.n_iter, most_iterations):
             for later in reversed(paths[k + 1 :]):
                 later.unlink(missing_ok=True)
                 later.with_suffix(".state").unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from gcp.losses.registry import as_loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
 from gcp.result import FitResult
+from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import Steps, series
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.fingerprint import LIMITS, of_method
@@ -327,7 +328,7 @@ class _Search:
         )
         if path is not None and state is not None:
             result.save(path)
-            if result.status not in search_folder.LIMITED:
+            if not can_go_on(result.status, result.n_iter, np.inf):
                 state.unlink(missing_ok=True)
         return result
 

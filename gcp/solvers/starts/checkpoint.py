@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import time
 import warnings
 import zipfile
@@ -21,14 +19,15 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp.base import checks
+from gcp.base import checks, signals
 from gcp.base.errors import CheckpointWarning, DataError, FormatError
+from gcp.base.locks import locked
 from gcp.base.types import Array, Factors, State
 from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
 from gcp.solvers.observer import Storage
-from gcp.solvers.outcome import SolverOutput, Trace
+from gcp.solvers.outcome import SolverOutput, Trace, can_go_on
 from gcp.solvers.starts import fingerprint
 
 _NAME = "gcp-checkpoint"
@@ -61,7 +60,7 @@ class Checkpoint(Storage):
         self.stages: dict[str, State] = {}
         self.savers: set[str] = set()  # stages whose solvers save their state, in this run
         self.seconds_before, self.has_failed = 0.0, False
-        self.deliver: Callable[[], None] | None = None
+        self.pending = signals.PendingSignal()
         self.identity = json.loads(json.dumps(identity))
         if os.path.exists(path):  # not Path.exists, which raises for names that are too long
             self._read(seed)
@@ -91,11 +90,10 @@ class Checkpoint(Storage):
     def save_state(self, stage: str, take: Callable[[], State]) -> None:
         """Write if it is time to, or if a signal waits; then the signal comes."""
         self.savers.add(stage)
-        if self.deliver or time.perf_counter() - self.written >= self.every:
+        if self.pending or time.perf_counter() - self.written >= self.every:
             self.stages[stage]["state"] = take()
             self.write()
-        if self.deliver:
-            self.deliver()
+        self.pending.deliver()
 
     def begin_stage(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
         """The output of a stage, if it would end there now too; else the stage is open."""
@@ -185,9 +183,9 @@ class _StageStorage(Storage):
             self.whole.save_state(self.path, take)
 
     def iteration_ended(self) -> None:
-        if self.whole.deliver and self.path not in self.whole.savers:
+        if self.whole.pending and self.path not in self.whole.savers:
             self.whole.write()
-            self.whole.deliver()
+            self.whole.pending.deliver()
 
     def stage(
         self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
@@ -204,38 +202,14 @@ class _StageStorage(Storage):
 
 
 @contextmanager
-def kept(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
-    """Around a fit: a signal that ends it waits for the end of an iteration, a second one does not.
-
-    SIGINT and SIGTERM, if they are not ignored; in the main thread, where Python runs handlers.
-    """
-    before: dict[int, Any] = {}
-
-    def come(number: int) -> None:
-        checkpoint.deliver = None
-        if callable(before[number]):
-            before[number](number, None)
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    def wait(number: int, _: Any) -> None:
-        if checkpoint.deliver:
-            come(number)
-        else:
-            checkpoint.deliver = lambda: come(number)
-
-    if threading.current_thread() is threading.main_thread():
-        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, wait)
-    try:
-        yield checkpoint
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if checkpoint.deliver:  # it came when there was nothing more to wait for
-            checkpoint.deliver()
+def opened_checkpoint(
+    path: Path, every: float, identity: dict[str, Any], seed: int | None
+) -> Iterator[Checkpoint]:
+    """A checkpoint that is this fit's alone; a signal that ends the fit waits for the end of an iteration."""
+    with locked(path, "the checkpoint"):
+        checkpoint = Checkpoint(path, every, identity, seed)
+        with signals.uninterrupted_iterations() as checkpoint.pending:
+            yield checkpoint
 
 
 def _is_within(name: str, stage: str) -> bool:
@@ -244,10 +218,10 @@ def _is_within(name: str, stage: str) -> bool:
 
 def _is_end(own: State, solver: Any) -> bool:
     """Whether a run that ended there would end there under these limits and tolerances."""
-    status, n_iter = own["output"]["status"], own["output"]["n_iter"]
-    if status in ("max_seconds", "callback") or own["tolerances"] != _tolerances(solver):
-        return False
-    return bool(status != "n_iter_max" or n_iter >= getattr(solver, "n_iter_max", 0))
+    most, output = getattr(solver, "n_iter_max", 0), own["output"]
+    return own["tolerances"] == _tolerances(solver) and not can_go_on(
+        output["status"], output["n_iter"], most
+    )
 
 
 def _tolerances(solver: Any) -> list[float]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from gcp.base.errors import FitError, ParameterError
 from gcp.base.labels import ModeLabels
+from gcp.base.signals import uninterrupted_compilation
 from gcp.base.types import Array, Factors, FloatArray
-from gcp.kernels.shared import compilation
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
@@ -196,7 +196,7 @@ class Job:
         return turned
 
 
-@compilation.interrupts_wait()
+@uninterrupted_compilation()
 def run_starts(
     job: Job, n_starts: int, observer: Observer
 ) -> tuple[list[SolverOutput], KeyboardInterrupt | FitError | None]:

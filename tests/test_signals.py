@@ -1,0 +1,195 @@
+"""Signals wait where they would do harm: in Numba's own work, which would lose them, and within an iteration."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from numba import njit
+from numba.core import event
+
+import gcp
+from gcp.base import signals
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+
+
+class Sender(event.Listener):
+    """Sends a signal to this process at every pass of the compiler, or at the first few."""
+
+    def __init__(self, number, most):
+        self.number, self.most = number, most
+        self.count = 0
+
+    def on_start(self, event):
+        if self.count < self.most:
+            self.count += 1
+            os.kill(os.getpid(), self.number)
+
+    def on_end(self, event):
+        pass
+
+
+@pytest.fixture
+def interruptible():
+    """Also where the shell that began the tests has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def send(interruptible):
+    """Sends signals from within the compiler while installed."""
+    senders = []
+
+    def install(number, most=10**9):
+        senders.append(Sender(number, most))
+        event.register("numba:run_pass", senders[0])
+        return senders[0]
+
+    yield install
+    for sender in senders:
+        event.unregister("numba:run_pass", sender)
+
+
+@pytest.fixture
+def seen():
+    """The SIGTERMs handed on."""
+    numbers = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGTERM, before)
+
+
+def wait_for(condition):
+    """Until it holds, at most five seconds."""
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    assert condition()
+
+
+class TestInterruptsWait:
+    def test_until_the_function_is_whole(self, send):
+        function = njit(lambda x: x + 1)
+        sender = send(signal.SIGINT)
+
+        compiled_at = []
+
+        def call():
+            function(1.0)
+            compiled_at.append(time.monotonic())
+            time.sleep(5)
+
+        with pytest.raises(KeyboardInterrupt), signals.uninterrupted_compilation():
+            call()
+        assert time.monotonic() - compiled_at[0] < 4
+        assert sender.count > 1
+        assert len(function.signatures) == 1
+
+    def test_until_numba_has_carried_the_results_over(self, seen):
+        """Boxing a tuple calls Python code of Numba's, and drops what that raises."""
+        scope = {"__name__": "numba.core.serialize", "kill": os.kill, "me": os.getpid(), "seen": seen}
+        exec(f"def carry():\n    kill(me, {int(signal.SIGTERM)})\n    return list(seen)", scope)
+        with signals.uninterrupted_compilation():
+            assert scope["carry"]() == []
+            wait_for(lambda: seen == [signal.SIGTERM])
+
+    def test_elsewhere_at_once_and_handlers_are_put_back(self, seen):
+        mine = signal.getsignal(signal.SIGTERM)
+        with signals.uninterrupted_compilation():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert seen == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is mine
+
+    def test_a_signal_still_waiting_at_the_end_is_not_lost(self, send, seen):
+        send(signal.SIGTERM)
+        with signals.uninterrupted_compilation():
+            njit(lambda x: x + 2)(1.0)
+        wait_for(lambda: seen)
+
+    def test_other_threads_leave_signals_alone(self):
+        before = signal.getsignal(signal.SIGINT)
+        found = []
+
+        def work():
+            with signals.uninterrupted_compilation():
+                found.append(signal.getsignal(signal.SIGINT))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert found == [before]
+
+
+class TestFit:
+    def test_an_interrupt_in_a_compilation_is_an_interrupt(self, send):
+        loss = gcp.custom_loss(lambda x, m: (x - m) ** 4, name="fourth")
+        send(signal.SIGINT, most=1)  # another would hit what comes after the fit
+        try:
+            status = gcp.fit_gcp(np.ones((3, 4, 5)), 1, loss=loss, n_starts=10**9, max_seconds=20).status
+        except KeyboardInterrupt:  # before there was a model
+            status = "interrupted"
+        assert status == "interrupted"
+
+
+class TestIterations:
+    def test_a_signal_waits_until_it_is_delivered_and_a_second_one_does_not(self, interruptible):
+        reached = []
+
+        def iterate(second):
+            with signals.uninterrupted_iterations() as pending:
+                signal.raise_signal(signal.SIGINT)
+                reached.append(bool(pending))
+                if second:
+                    signal.raise_signal(signal.SIGINT)
+                else:
+                    pending.deliver()
+                reached.append("after")
+
+        for second in (False, True):
+            with pytest.raises(KeyboardInterrupt):
+                iterate(second)
+        assert reached == [True, True]
+
+    def test_it_comes_at_the_end_at_the_latest_and_handlers_are_put_back(self, interruptible, seen):
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        with signals.uninterrupted_iterations():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert seen == []
+        assert seen == [signal.SIGTERM]
+
+        def fail():
+            with signals.uninterrupted_iterations():
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert seen == [signal.SIGTERM] * 2
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+    def test_signals_that_are_ignored_stay_ignored(self, interruptible):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with signals.uninterrupted_iterations() as pending:
+            signal.raise_signal(signal.SIGINT)
+            assert not pending
+
+
+def test_sigterm_ends_a_command_like_an_interrupt(seen):
+    status = []
+
+    def command():
+        with signals.terminated_like_interrupted() as ending:
+            status.append(ending.status)
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                status.append(ending.status)
+
+    with pytest.raises(signals.Terminated):
+        command()
+    assert (status, seen) == ([130, 143], [])
