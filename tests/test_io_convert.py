@@ -169,20 +169,23 @@ def test_no_rows_but_a_shape(save):
     assert members(path.with_name("out.npz")) == through_memory(path)
 
 
-def test_runs_that_follow_on_are_one(save, rng, monkeypatch):
-    """A sorted listing needs no merging."""
-    made = []
-    write = external_sort._write_runs
-    monkeypatch.setattr(external_sort, "_write_runs", lambda *a: made.append(write(*a)) or made[-1])
+def test_parts_hold_no_more_rows_than_fit(save, rng, monkeypatch):
+    """Sorted, reversed, and with a cell that alone exceeds what fits."""
+    sizes = []
+    sort = external_sort._sorted_block
+    monkeypatch.setattr(
+        external_sort, "_sorted_block", lambda block, shape: sizes.append(len(block)) or sort(block, shape)
+    )
     tensor = SparseTensor(rng.integers(0, SHAPE, (500, 3)), np.ones(500), SHAPE, aggregate="sum")
-    for subs in (tensor.subs, tensor.subs[::-1]):
-        path = save(
-            "# gcp-tensor shape: 300 4000 200\n" + "".join(f"{i} {j} {k} 1\n" for i, j, k in subs + 1)
-        )
+    heavy = np.insert(np.tile(tensor.subs[250], (400, 1)), 200, tensor.subs, axis=0)
+    for subs in (tensor.subs, tensor.subs[::-1], heavy):
+        lines = "".join(f"{i} {j} {k} {e / 7!r}\n" for e, (i, j, k) in enumerate((subs + 1).tolist()))
+        path = save("# gcp-tensor shape: 300 4000 200\n" + lines)
         convert(path, path.with_name("out.npz"), memory=3000)
         assert members(path.with_name("out.npz")) == through_memory(path)
-    assert len(made[0]) == 1
-    assert len(made[1]) > 5
+        assert sum(sizes) == len(subs)
+        assert max(sizes) < 60
+        sizes.clear()
 
 
 @pytest.mark.parametrize("memory", [1, 2500, 10**6])
@@ -294,12 +297,12 @@ def test_full_disk(listing, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("stage", ["reading", "merging", "packing"])
+@pytest.mark.parametrize("stage", ["reading", "sorting", "packing"])
 def test_interrupts(listing, monkeypatch, capsys, stage, number, status):
     out, seen = listing.with_name("out.npz"), []
     owner, name = {
-        "reading": (spool.Table, "append"),
-        "merging": (external_sort, "_blended"),
+        "reading": (convert_module, "_with"),
+        "sorting": (external_sort, "_sorted_block"),
         "packing": (convert_module, "write_listing"),
     }[stage]
     original = getattr(owner, name)
@@ -319,7 +322,8 @@ def test_interrupts(listing, monkeypatch, capsys, stage, number, status):
 def test_a_process_that_is_killed_leaves_nothing(listing):
     code = (
         "import os, sys; from gcp.io import convert, external_sort; convert._LEAST = 0; "
-        "external_sort._blended = lambda *a: os.kill(os.getpid(), 9); convert.convert(*sys.argv[1:], memory=3000)"
+        "external_sort._sorted_block = lambda *a: os.kill(os.getpid(), 9); "
+        "convert.convert(*sys.argv[1:], memory=3000)"
     )
     line = [sys.executable, "-c", code, str(listing), str(listing.with_name("out.npz"))]
     assert subprocess.run(line).returncode == -signal.SIGKILL

@@ -35,8 +35,8 @@ def add_parser(commands: Commands) -> None:
         metavar="SIZE",
         type=memory_size,
         help="from .tns or .tns.gz to .npz, for files of any size: use no more than this, such as 500MB or 2GB, "
-        "beside what Python itself takes (about 0.2GB). OUT is then a list (sparse, or of the known entries) however "
-        "small its shape, and its folder must have room for two copies of all rows meanwhile (4 bytes for a "
+        "beside what Python itself takes (about 0.25GB). OUT is then a list (sparse, or of the known entries) "
+        "however small its shape, and its folder must have room for two copies of all rows meanwhile (4 bytes for a "
         "subscript, 8 for a value)",
     )
     add_reading_options(parser)

@@ -1,27 +1,26 @@
 """From a text listing of any size to the compact binary form, in bounded memory.
 
-The rows are read part by part and put on disk as numbers: their order depends on the shape, which the last row
-may tell. Then as many as fit into memory are sorted at a time, and the sorted runs are merged into the columns of the
-result, which are packed last. All that is on disk meanwhile lies in nameless files beside the result.
+The rows are read part by part and put on disk as numbers: their order depends on the shape, which the last row may
+tell. Sorted, they give the columns of the result, which are packed last. All that is on disk meanwhile lies in
+nameless files beside the result.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from gcp.base import threads
 from gcp.base.errors import DataError, FormatError, ParameterError
-from gcp.io import external_sort
+from gcp.io.external_sort import Rows, cells, in_order, row_type, without_repetitions
 from gcp.io.files import naming, opened, reading, replacing, target_of, writing
 from gcp.io.npz import Stream, write_listing
-from gcp.io.spool import Rows, Spool, Table
+from gcp.io.spool import Spool
 from gcp.io.text_rows import Part, line_of, read_parts
 from gcp.io.tns import shape_in_header
 from gcp.tensors.entries import cells_of, check_aggregate, check_shape, sorting_order
@@ -29,9 +28,6 @@ from gcp.tensors.kinds import check_unlisted, default_aggregate
 
 _LEAST = 64_000_000
 """Bytes of memory that are always needed."""
-
-_THREAD = 1 << 24
-"""Bytes that a thread that parses takes."""
 
 
 @dataclass(frozen=True)
@@ -117,63 +113,67 @@ def _convert(
     path: Path, out: Path, folder: Path, memory: int, kind: str, aggregate: str
 ) -> ConversionSummary:
     with ExitStack() as stack:
-        table, shape = stack.enter_context(_stored(path, folder, memory))
-        indices = [(np.uint32 if max(shape) <= 2**32 else np.uint64, 0)] * len(shape)
-        listed = stack.enter_context(Table(folder, (np.float64, 0), *indices))
-        missing = stack.enter_context(Table(folder, *indices))
-        rows = external_sort.in_order(table, shape, memory, numbered=aggregate == "error")
+        stored, shape = _stored(path, folder, stack, numbered=aggregate == "error")
+        index = np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)
+        values, *subs = (Spool(folder, dtype, stack) for dtype in (np.float64, *[index] * len(shape)))
+        missing = [Spool(folder, index, stack) for _ in shape]
+        rows = in_order(stored, shape, memory)
         if aggregate == "error":
-            rows = external_sort.without_repetitions(rows, shape, lambda row: _line(path, row))
+            rows = without_repetitions(rows, shape, lambda row: _line(path, row))
         with naming(path):
             _store_cells(
-                external_sort.cells(rows, aggregate), shape, listed, missing if kind == "sparse" else None
+                cells(rows, aggregate), shape, [values, *subs], missing if kind == "sparse" else None
             )
-            _check_known(kind, shape, len(listed), len(missing))
+            _check_known(kind, shape, len(values), len(missing[0]))
         with naming(out), replacing(out) as part, opened(part, False, "wb") as file:
-            values, *subs = listed.columns
             numbers = Stream(values.dtype, (len(values),), values.blocks())
-            write_listing(file, kind, shape, _matrix(subs), numbers, _matrix(missing.columns))
-        return ConversionSummary(kind, shape, len(listed), len(missing))
+            write_listing(file, kind, shape, _matrix(subs), numbers, _matrix(missing))
+        return ConversionSummary(kind, shape, len(values), len(missing[0]))
 
 
 def _is_gzipped(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-@contextmanager
-def _stored(path: Path, folder: Path, memory: int) -> Iterator[tuple[Table, tuple[int, ...]]]:
-    """Subscripts and values of all rows, on disk; and the shape."""
+def _stored(path: Path, folder: Path, stack: ExitStack, *, numbered: bool) -> tuple[Spool, tuple[int, ...]]:
+    """All rows of a file, on disk; and the shape."""
     with reading(path, _is_gzipped(path)) as file:
         shape = shape_in_header(file)
     sizes = shape or ()
-    with ExitStack() as stack:
-        table: Table | None = None
-        if shape is not None:
-            table = stack.enter_context(_table(folder, len(shape)))
-        with closing(_parts(path, shape, max(1, min(threads.available_cores(), memory // _THREAD)))) as parts:
-            for part in parts:
-                if len(part.values) == 0:
-                    continue
-                if table is None:
-                    table = stack.enter_context(_table(folder, part.subs.shape[1]))
-                    sizes = (1,) * part.subs.shape[1]
-                if part.subs.dtype != np.uint32:
-                    table.widen()
-                table.append((part.subs, part.values))
-                sizes = tuple(map(max, sizes, (part.largest + 1).tolist()))
-        if table is None:
-            raise FormatError(f"{path}: the file lists no entry.")
-        yield table, check_shape(sizes)
+    stored = Spool(folder, row_type(len(sizes), np.uint32, numbered=numbered), stack)
+    with closing(_parts(path, shape)) as parts:
+        for part in parts:
+            if len(part.values):
+                stored = _with(part, stored, stack)
+                found = (part.largest + 1).tolist()
+                sizes = tuple(map(max, sizes or found, found))
+    if not sizes:
+        raise FormatError(f"{path}: the file lists no entry.")
+    return stored, check_shape(sizes)
 
 
-def _table(folder: Path, ndim: int) -> Table:
-    return Table(folder, (np.uint32, ndim), (np.float64, 0))
+def _with(part: Part, stored: Spool, stack: ExitStack) -> Spool:
+    """Rows on disk with more of them, which may have more modes than none or need more bits."""
+    index = np.uint32 if part.subs.dtype == np.uint32 else np.uint64
+    rows = np.empty(
+        len(part.values), row_type(part.subs.shape[1], index, numbered="number" in stored.dtype.names)
+    )
+    rows["subs"], rows["value"] = part.subs, part.values
+    if "number" in rows.dtype.names:
+        rows["number"] = np.arange(len(stored), len(stored) + len(rows))
+    if rows.dtype.itemsize > stored.dtype.itemsize:
+        before, stored = stored, Spool(stored.folder, rows.dtype, stack)
+        for block in before.blocks():
+            stored.append(block)
+        before.close()
+    stored.append(rows)
+    return stored
 
 
-def _parts(path: Path, shape: tuple[int, ...] | None, n_threads: int) -> Generator[Part, None, None]:
+def _parts(path: Path, shape: tuple[int, ...] | None) -> Generator[Part, None, None]:
     """The rows of a file; errors name it. Those of the caller, who gets them, do not come by here."""
     with reading(path, _is_gzipped(path)) as file:
-        yield from read_parts(file, shape, n_threads=n_threads)
+        yield from read_parts(file, shape)
 
 
 def _line(path: Path, row: int) -> str:
@@ -182,15 +182,18 @@ def _line(path: Path, row: int) -> str:
         return line_of(file, 0, row)
 
 
-def _store_cells(cells: Iterable[Rows], shape: Sequence[int], listed: Table, missing: Table | None) -> None:
-    """Append values and columns of subscripts; zeros are listed only if no table takes the missing (NaN) cells."""
-    columns = np.argsort(sorting_order(shape))
-    for subs, values in cells:
+def _store_cells(
+    rows: Iterable[Rows], shape: Sequence[int], listed: Sequence[Spool], missing: Sequence[Spool] | None
+) -> None:
+    """Append values and columns of subscripts; zeros are listed only if nothing takes the missing (NaN) cells."""
+    modes = np.argsort(sorting_order(shape))
+    for subs, values in rows:
         hidden = np.isnan(values)
         keep = ~hidden if missing is None else ~hidden & (values != 0)
-        listed.append((values[keep], *(subs[keep, k] for k in columns)))
-        if missing is not None and hidden.any():
-            missing.append(tuple(subs[hidden, k] for k in columns))
+        for column, numbers in zip(listed, (values[keep], *subs[keep].T[modes]), strict=True):
+            column.append(numbers)
+        for column, numbers in zip(missing or (), subs[hidden].T[modes], strict=missing is not None):
+            column.append(numbers)
 
 
 def _check_known(kind: str, shape: tuple[int, ...], n_listed: int, n_missing: int) -> None:

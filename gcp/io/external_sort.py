@@ -1,4 +1,4 @@
-"""Sorting rows that are on disk: runs that fit into memory, merged; and repeated cells made one.
+"""Sorting rows that exceed memory: split by ranges until each part fits; and repeated cells made one.
 
 Rows of one cell stay in the order of the listing, so that sums are the same to the last bit as if all rows had been
 in memory.
@@ -6,157 +6,124 @@ in memory.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from gcp.base import threads
 from gcp.base.errors import DataError
-from gcp.io.spool import Rows, Table
+from gcp.base.types import Array
+from gcp.io.spool import Spool
 from gcp.kernels.listed import ordering, radix
 from gcp.tensors.entries import repetition, sorting_order
 
-Run = tuple[int, int]
-"""Sorted rows: where they begin in their table, and where they end."""
+Rows: TypeAlias = tuple[Array, ...]
+"""Parallel arrays: subscripts, values and, where it matters, the rows' numbers in the listing."""
+
+_RANGES = 64
+"""Most splitters that rows are compared with at a time."""
+
+_SAMPLE = 1 << 14
+"""Rows that the splitters are chosen from, about."""
 
 
-def in_order(table: Table, shape: Sequence[int], memory: int, numbered: bool) -> Iterator[Rows]:
-    """The rows of a table sorted, block by block.
+def row_type(ndim: int, index: Any, *, numbered: bool = False) -> np.dtype[Any]:
+    """The dtype of a row on disk: `subs`, `value` and, if it matters, its `number` in the listing."""
+    number = [("number", np.int64)] if numbered else []
+    return np.dtype([("subs", index, (ndim,)), ("value", np.float64), *number])
+
+
+def in_order(rows: Spool, shape: Sequence[int], memory: int) -> Iterator[Rows]:
+    """The rows sorted, block by block.
 
     Parameters
     ----------
-    table : Table
-        Subscripts and values, as the listing has them; closed as soon as it has been read.
+    rows : Spool of `row_type`
+        As the listing has them; closed as soon as they have been split.
     shape : sequence of int
     memory : int
         Bytes to use, about.
-    numbered : bool
-        Whether the rows come with their numbers in the listing.
 
     Yields
     ------
     tuple of ndarray
-        Subscripts, with the modes in `sorting_order` as columns, and values; and if `numbered`, numbers. Not empty.
+        Subscripts, with the modes in `sorting_order` as columns, values, and numbers if the rows have them.
     """
-    order, ndim = sorting_order(shape), len(shape)
-    dtype = np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)
-    row = ndim * dtype.itemsize + (16 if numbered else 8)
-    n_sorted, n_merged = max(1, memory // (3 * row + 24)), max(1, memory // (8 * row + 40))  # as measured
-    columns = [(dtype, ndim), (np.float64, 0), (np.int64, 0)]
-    with Table(table.folder, *columns[: 3 if numbered else 2]) as target:
-        runs = _write_runs(table, target, shape, order, n_sorted)
-        table.close()
-        yield from _merged(target, runs, [shape[n] for n in order], n_merged)
+    most = max(1, memory // (4 * rows.dtype.itemsize + 24))  # as measured
+    yield from _sorted(rows, shape, _words(shape), most)
 
 
-def _write_runs(
-    table: Table, target: Table, shape: Sequence[int], order: Sequence[int], n_rows: int
-) -> list[Run]:
-    """Sort rows in runs of at most `n_rows`, or more where they follow on."""
-    runs: list[Run] = []
-    highest: list[int] = []
-    for first in range(0, len(table), n_rows):
-        last = min(first + n_rows, len(table))
-        lowest, end = _sort(table, target, (first, last), shape, order)
-        if runs and highest <= lowest:
-            runs[-1] = runs[-1][0], last
-        else:
-            runs.append((first, last))
-        highest = end
-    return runs
+def _words(shape: Sequence[int]) -> list[list[int]]:
+    """The modes in `sorting_order`, in groups whose subscripts fit into 64 bits together."""
+    words: list[list[int]] = []
+    room = 0
+    for mode in sorting_order(shape):
+        bits = (shape[mode] - 1).bit_length()
+        if bits > room:
+            words.append([])
+            room = 64
+        words[-1].append(mode)
+        room -= bits
+    return words
 
 
-def _sort(
-    table: Table, target: Table, part: Run, shape: Sequence[int], order: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """Sort a part of the rows; its first and its last subscripts."""
+def _sorted(rows: Spool, shape: Sequence[int], words: Sequence[Sequence[int]], most: int) -> Iterator[Rows]:
+    """Rows that differ in these words alone, sorted in parts of at most so many."""
+    if words and len(rows) > most:
+        for part, rest in _split(rows, shape, words, 2 * len(rows) // most):
+            yield from _sorted(part, shape, rest, most)
+        return
+    for block in rows.blocks(most):  # more than one only of rows that are all of one cell
+        yield _sorted_block(block, shape)
+    rows.close()
+
+
+def _split(
+    rows: Spool, shape: Sequence[int], words: Sequence[Sequence[int]], n_parts: int
+) -> list[tuple[Spool, Sequence[Sequence[int]]]]:
+    """The rows by the ranges of the first word, and the words that the rows of each range differ in.
+
+    Splitters come from a sample. Rows with just a splitter's word are a range of their own, so that every range is
+    less than the whole.
+    """
+    step = 1 + len(rows) // _SAMPLE
+    sample = np.sort(np.concatenate([_keys(block[::step], shape, words[0]) for block in rows.blocks()]))
+    n_splitters = min(_RANGES, n_parts)
+    splitters = np.unique(sample[np.arange(1, n_splitters + 1) * len(sample) // (n_splitters + 1)])
+    parts = [rows.another(rows.dtype) for _ in range(2 * len(splitters) + 1)]
+    for block in rows.blocks():
+        keys = _keys(block, shape, words[0])
+        found = np.searchsorted(splitters, keys, "left") + np.searchsorted(splitters, keys, "right")
+        ends = np.cumsum(np.bincount(found, minlength=len(parts)))
+        for part, chosen in zip(parts, np.split(np.argsort(found, kind="stable"), ends[:-1]), strict=True):
+            part.append(block[chosen])
+    rows.close()
+    return [(part, words[k % 2 :]) for k, part in enumerate(parts)]
+
+
+def _keys(block: Array, shape: Sequence[int], word: Sequence[int]) -> Array:
+    """Numbers of 64 bits that are ordered as the subscripts of these modes."""
+    keys = np.zeros(len(block), np.uint64)
+    for mode in word:
+        keys <<= np.uint64((shape[mode] - 1).bit_length())
+        keys |= block["subs"][:, mode]
+    return keys
+
+
+def _sorted_block(block: Array, shape: Sequence[int]) -> Rows:
     n_threads = threads.available_cores()
-    subs, values = table.read(*part)
-    subs, permutation = radix.sorted_rows(subs, shape, order, n_threads)
-    if permutation is not None:
-        values = radix.taken(values, permutation, n_threads)
-    if len(target.columns) == 3:
-        numbers = np.arange(*part)
-        target.append((subs, values, numbers if permutation is None else numbers[permutation]))
-    else:
-        target.append((subs, values))
-    return subs[0].tolist(), subs[-1].tolist()
-
-
-@dataclass
-class _Open:
-    """A run that is being merged: the next rows in memory, the others from `begin` to `end` in the table."""
-
-    table: Table
-    begin: int
-    end: int
-    rows: Rows = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rows = self.table.read(self.begin, self.begin)
-
-    @property
-    def highest(self) -> list[int]:
-        """The last subscripts in memory."""
-        found: list[int] = self.rows[0][-1].tolist()
-        return found
-
-    @property
-    def has_more(self) -> bool:
-        """Whether rows are left in the table."""
-        return self.begin < self.end
-
-    def fill(self, n_rows: int) -> None:
-        """Read on if less than half of `n_rows` is in memory."""
-        held = len(self.rows[0])
-        if self.has_more and 2 * held <= n_rows:
-            stop = min(self.begin + n_rows - held, self.end)
-            more = self.table.read(self.begin, stop)
-            self.rows = tuple(map(np.concatenate, zip(self.rows, more, strict=True))) if held else more
-            self.begin = stop
-
-    def front(self, bound: list[int], bisect: Callable[..., int]) -> Rows:
-        """Take the rows below a bound (`bisect_left`), or those up to it (`bisect_right`)."""
-        subs = self.rows[0]
-        n = bisect(range(len(subs)), bound, key=lambda row: subs[row].tolist())
-        taken = tuple(part[:n] for part in self.rows)
-        self.rows = tuple(part[n:] for part in self.rows)
-        return taken
-
-
-def _merged(table: Table, runs: Sequence[Run], sizes: Sequence[int], n_rows: int) -> Iterator[Rows]:
-    """All rows of sorted runs in order, those of one cell by run, in blocks of about `n_rows`.
-
-    Of each run, some rows are in memory. They are given out up to the lowest subscripts that end such a part: no
-    other row is below them. Rows just there come from the runs up to that one only, as it may have more of them.
-    """
-    opened = [_Open(table, *run) for run in runs]
-    share = max(1, n_rows // max(1, len(runs)))
-    while opened:
-        for run in opened:
-            run.fill(share)
-        ends = [k for k, run in enumerate(opened) if run.has_more]
-        lowest = min(ends, key=lambda k: opened[k].highest, default=len(opened))
-        bound = opened[lowest].highest if ends else list(sizes)
-        sides = (bisect_left if k > lowest else bisect_right for k in range(len(opened)))
-        yield _blended([run.front(bound, side) for run, side in zip(opened, sides, strict=True)], sizes)
-        opened = [run for run in opened if run.has_more or len(run.rows[0])]
-
-
-def _blended(fronts: Sequence[Rows], sizes: Sequence[int]) -> Rows:
-    """Sorted rows from several lists as one."""
-    subs, *others = map(np.concatenate, zip(*fronts, strict=True))
-    subs, permutation = radix.sorted_rows(subs, sizes, range(len(sizes)), threads.available_cores())
-    return subs, *(part if permutation is None else part[permutation] for part in others)
+    subs = np.ascontiguousarray(block["subs"])
+    subs, permutation = radix.sorted_rows(subs, shape, sorting_order(shape), n_threads)
+    others = (np.ascontiguousarray(block[name]) for name in list(block.dtype.fields or ())[1:])
+    return subs, *(one if permutation is None else radix.taken(one, permutation, n_threads) for one in others)
 
 
 def cells(blocks: Iterator[Rows], aggregate: str) -> Iterator[Rows]:
     """Sorted rows with those of one cell as one: their sum or mean."""
     held: Rows = ()
     n_held = 0  # rows of the last cell, which may go on in the next block
-    for subs, values in blocks:
+    for subs, values, *_ in blocks:
         if held:
             subs, values = map(np.concatenate, zip(held, (subs, values), strict=True))
         first = ordering.first_of_runs(subs)
@@ -174,7 +141,7 @@ def cells(blocks: Iterator[Rows], aggregate: str) -> Iterator[Rows]:
 def without_repetitions(
     blocks: Iterator[Rows], shape: Sequence[int], place: Callable[[int], str]
 ) -> Iterator[Rows]:
-    """Sorted subscripts and values of numbered rows; `place` names a row in messages, given its number.
+    """The same sorted rows; `place` names a row in messages, given its number.
 
     Raises
     ------
@@ -194,7 +161,7 @@ def without_repetitions(
                 found = int(numbers[k]), int(numbers[one]), subs[k].tolist()
             total += len(again)
         held = tuple(part[begins[-1:]] for part in (subs, _, numbers))
-        yield block[:2]
+        yield block
     if total:
         second, one, row = found
         cell = tuple(row[n] for n in np.argsort(sorting_order(shape)))

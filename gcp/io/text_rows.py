@@ -1,39 +1,41 @@
 """Text rows of 1-based subscripts and a value, as `.tns` and `sptensor` files hold them.
 
-Pieces of the text are read by a compiled parser, on several threads, while the next ones are unpacked. It takes plain
-rows only; any other line is read by `_row`, which knows what may stand there and names what may not.
+PyArrow parses the text piece by piece. A piece that it does not take, and every piece where it is not installed, is
+read by `_row` line by line, which knows what may stand there and names what may not.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from gcp.base import threads
 from gcp.base.errors import FormatError
 from gcp.base.types import Array, FloatArray
-from gcp.io import digit_rows
 from gcp.io.files import contents
 from gcp.tensors.entries import MOST_MODES
 from gcp.tensors.kinds import Tensor, tensor_from_listing
 
 _PIECE = 1 << 20
-"""Bytes of text that are read, and parsed by one thread, at a time."""
+"""Bytes of text that are read and parsed at a time."""
+
+_BLOCK = 1 << 18
+"""Bytes that one thread of PyArrow parses at a time."""
 
 _SMALL = 1 << 16
-"""Bytes of text that are read row by row sooner than the compiled parser is loaded."""
+"""Bytes of text that are read line by line sooner than PyArrow is loaded."""
 
 _LARGEST = 2**53
 
 _LINE_BREAK = re.compile(rb"\r\n|\n|\r")
 _FILLED = re.compile(rb"(?:^|[\r\n])[ \t]*([^\s#][^\r\n]*)")
+_COMMENT = re.compile(rb"#[^\r\n]*")
+_TABS = bytes.maketrans(b"\t", b" ")
 _MARK = b"\xef\xbb\xbf"
 """What some programs begin UTF-8 text with."""
 
@@ -113,10 +115,6 @@ class _BadLine(Exception):
         self.line = line
 
 
-class _Wide(Exception):
-    """A subscript that takes more than 32 bits."""
-
-
 def _rows(
     file: BinaryIO, skip: int, shape: tuple[int, ...] | None
 ) -> tuple[Array, FloatArray, tuple[int, ...]]:
@@ -135,17 +133,13 @@ def _rows(
     return _joined(subs), _joined(values), sizes
 
 
-def read_parts(
-    file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0, n_threads: int | None = None
-) -> Iterator[Part]:
+def read_parts(file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0) -> Iterator[Part]:
     """The rows of a text file, some 10,000 at a time, in the order of the file.
 
     Parameters
     ----------
     file, shape, skip
         As in `read_listing`.
-    n_threads : int, optional
-        Threads that parse; default: one for each core. Memory: at most 16 MiB for each of them.
 
     Raises
     ------
@@ -153,31 +147,15 @@ def read_parts(
         As `read_listing` does.
     """
     limits = None if shape is None else list(shape)
-    waiting: deque[Future[Part]] = deque()
     line = skip
-
-    def collected() -> Part:
-        nonlocal line
+    for piece in _pieces(file, skip):
+        limits = limits or _limits(piece)
         try:
-            part = waiting.popleft().result()
+            part = _parsed(piece, limits)
         except _BadLine as error:
             raise FormatError(f"line {line + error.line + 1}: {error}") from None
         line += part.n_lines
-        return part
-
-    n_threads = n_threads or threads.available_cores()
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="gcp-read") as pool:
-        try:
-            for piece in _pieces(file, skip):
-                limits = limits or _limits(piece)
-                waiting.append(pool.submit(_parsed, piece, limits))
-                if len(waiting) > n_threads:
-                    yield collected()
-            while waiting:
-                yield collected()
-        finally:  # after an error, nobody waits for the others
-            for future in waiting:
-                future.cancel()
+        yield part
 
 
 def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
@@ -194,7 +172,8 @@ def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
             continue
         piece, pos = b"".join([*begun, block[:cut]]), 0
         while skip and pos < len(piece):
-            pos, skip = _line_end(piece, pos), skip - 1
+            found = _LINE_BREAK.search(piece, pos)
+            pos, skip = found.end() if found else len(piece), skip - 1
         yield piece[pos:] if pos else piece
         begun, size = [block[cut:]], len(block) - cut
 
@@ -218,59 +197,99 @@ def _limits(piece: bytes) -> list[int] | None:
 
 
 def _n_lines(piece: bytes) -> int:
-    return piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n")
+    n_returns = piece.count(b"\r") - piece.count(b"\r\n") if b"\r" in piece else 0
+    return piece.count(b"\n") + n_returns
 
 
 def _parsed(piece: bytes, limits: list[int] | None) -> Part:
-    if limits is None:
-        return Part(np.empty((0, 0), np.uint32), np.empty(0), np.empty(0, np.int64), _n_lines(piece))
+    columns = [np.empty(0)] if limits is None else _fast(piece, limits) or _by_line(piece, limits)
+    *numbers, values = columns
+    subs = np.empty((len(values), len(numbers)), np.uint32)
+    if len(values) == 0:
+        return Part(subs, values, np.zeros(len(numbers), np.int64), _n_lines(piece))
+    largest = np.array([column.max() for column in numbers]).astype(np.int64) - 1
+    if largest.max() >= 2**32:
+        subs = np.empty(subs.shape, np.int64)
+    for column, target in zip(numbers, subs.T, strict=True):
+        target[:] = column - 1
+    return Part(subs, values, largest, _n_lines(piece))
+
+
+def _fast(piece: bytes, limits: list[int]) -> list[FloatArray] | None:
+    """The columns of a piece, through PyArrow; None if it cannot tell, or the piece is too small to load it."""
+    if not limits or len(piece) <= _SMALL or (arrow := _arrow()) is None:
+        return None
+    return _columns(arrow, piece, limits) or _columns(arrow, _plain(piece), limits)
+
+
+def _arrow() -> Any:
+    """PyArrow, None where it is not installed."""
     try:
-        return _parsed_as(np.dtype(np.uint32), piece, limits)
-    except _Wide:
-        return _parsed_as(np.dtype(np.int64), piece, limits)
+        import_module("pyarrow.csv")
+    except ImportError:
+        return None
+    return import_module("pyarrow")
 
 
-def _parsed_as(dtype: np.dtype[Any], piece: bytes, limits: list[int]) -> Part:
-    buffer = np.frombuffer(piece, np.uint8)
-    most = piece.count(b"\n") + piece.count(b"\r")
-    subs, values = np.empty((most, len(limits)), dtype), np.empty(most)
-    largest = int(np.iinfo(dtype).max)
-    narrow = np.array([min(limit, largest) for limit in limits], np.int64)
-    highest = np.zeros(len(limits), np.int64)
-    pos = row = line = 0
-    while pos < len(piece):
-        if limits and len(piece) > _SMALL:
-            pos, row, n_lines = digit_rows.parse_rows(buffer, pos, narrow, subs, values, row, highest)
-            line += n_lines
-            if pos == len(piece):
-                break
-        end = _line_end(piece, pos)
+def _plain(piece: bytes) -> bytes:
+    """The rows of a piece with one blank between fields, and nothing else."""
+    if b"#" in piece:
+        piece = _COMMENT.sub(b"", piece)
+    piece = piece.translate(_TABS)
+    while b"  " in piece:
+        piece = piece.replace(b"  ", b" ")
+    for end in (b"\n", b"\r"):
+        piece = piece.replace(b" " + end, end).replace(end + b" ", end)
+    return piece.strip(b" \r\n")
+
+
+def _columns(arrow: Any, text: bytes, limits: list[int]) -> list[FloatArray] | None:
+    """The columns of plain rows, None if any is not plain; as floats, which tell apart what a subscript may be."""
+    if not text:
+        return [np.empty(0)] * (len(limits) + 1)
+    names = [str(k) for k in range(len(limits) + 1)]
+    try:
+        table = arrow.csv.read_csv(
+            arrow.BufferReader(text),
+            arrow.csv.ReadOptions(column_names=names, block_size=_BLOCK),
+            arrow.csv.ParseOptions(delimiter=" ", quote_char=False),
+            arrow.csv.ConvertOptions(column_types=dict.fromkeys(names, arrow.float64()), null_values=[]),
+        )
+    except arrow.ArrowInvalid:
+        return None
+    *numbers, values = columns = [column.to_numpy() for column in table.columns]
+    for column, limit in zip(numbers, limits, strict=True):
+        is_inside = column.min() >= 1 and column.max() <= min(limit, _LARGEST - 1)
+        if not (is_inside and np.array_equal(column, np.floor(column))):
+            return None
+    return None if np.isnan(values).any() else columns
+
+
+def _by_line(piece: bytes, limits: list[int]) -> list[FloatArray]:
+    """The fields of all rows, one by one.
+
+    Raises
+    ------
+    _BadLine
+        The first that is no row.
+    """
+    rows = []
+    for number, line in enumerate(_LINE_BREAK.split(piece)):
         try:
-            found = _row(_fields(piece[pos:end]), limits)
+            row = _row(_fields(line), limits)
         except FormatError as error:
-            raise _BadLine(line, str(error)) from None
-        if found is not None:
-            if max(found[0]) > largest:
-                raise _Wide
-            subs[row], values[row] = found
-            np.maximum(highest, found[0], out=highest)
-            row += 1
-        pos, line = end, line + 1
-    return Part(subs[:row], values[:row], highest, line)
-
-
-def _line_end(piece: bytes, pos: int) -> int:
-    """Where the next line begins."""
-    found = _LINE_BREAK.search(piece, pos)
-    return found.end() if found else len(piece)
+            raise _BadLine(number, str(error)) from None
+        if row is not None:
+            rows.append(row)
+    return list(np.array(rows, np.float64).reshape(len(rows), len(limits) + 1).T)
 
 
 def _fields(line: bytes) -> list[str]:
-    return line.decode("utf-8").partition("#")[0].split()
+    return line.partition(b"#")[0].decode("utf-8").split()
 
 
-def _row(fields: list[str], limits: list[int]) -> tuple[list[int], float] | None:
-    """0-based subscripts and the value of a line, None if it has none.
+def _row(fields: list[str], limits: list[int]) -> list[float] | None:
+    """1-based subscripts and the value of a line, None if it has none.
 
     Raises
     ------
@@ -292,7 +311,7 @@ def _row(fields: list[str], limits: list[int]) -> tuple[list[int], float] | None
             raise FormatError(f"subscript {field} of mode {mode}: expected whole numbers from 1{top}{hint}.")
     if np.isnan(value):
         raise FormatError('the value is NaN. Leave missing entries out and read with unlisted="missing".')
-    return [int(number) - 1 for number in numbers], value
+    return [*numbers, value]
 
 
 def _number(field: str) -> float:
