@@ -26,6 +26,7 @@ from gcp import (
 )
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout
+from gcp.kernels.shared.columns import EntryColumns
 
 LOSSES = (
     Gaussian(),
@@ -163,11 +164,13 @@ def compiled(formula, x, m, weights=None):
     A vector with one component is a tensor whose model is the factor itself, so its gradient is the derivative.
     """
     dtype = x.dtype
-    total, (deriv,), _ = dense_pass.loss_and_mttkrps(Layout.of(x, weights), formula, [m[:, None]], dtype, 1)
+    total, (deriv,), _ = dense_pass.loss_and_mttkrps(
+        Layout.of(EntryColumns(x, weights)), formula, [m[:, None]], dtype, 1
+    )
     values = []
     for k in range(len(x)):
         w = None if weights is None else weights[k : k + 1]
-        layout = Layout.of(x[k : k + 1], w)
+        layout = Layout.of(EntryColumns(x[k : k + 1], w))
         values.append(dense_pass.loss_and_mttkrps(layout, formula, [m[k : k + 1, None]], dtype, 1)[0])
     return np.array(values), deriv[:, 0], total
 

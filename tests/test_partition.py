@@ -13,6 +13,7 @@ from helpers import full
 from numpy.testing import assert_allclose
 
 import gcp
+from gcp.kernels.shared import reference
 from gcp.tensors.parts.local_engine import Here
 from gcp.tensors.parts.splitting import balanced
 
@@ -76,19 +77,17 @@ def test_main_effects_and_curvature_of_parts_are_those_of_the_whole(kind, rng):
 
 
 @pytest.mark.parametrize("kind", ["dense", "observed"])
-def test_the_two_maps_are_transposes(kind, rng):
-    tensor = gcp.partition(KINDS[kind], 3)
-    factors, steps = ([rng.standard_normal((n, 2)) for n in SHAPE] for _ in range(2))
-    m = tensor.model_values(factors)
-    y = rng.standard_normal(m.shape)
-    turned = [
-        tensor.model_values([steps[n] if n == k else a for n, a in enumerate(factors)]) for k in range(3)
-    ]
-    left = sum(float(np.sum(change * y)) for change in turned)
-    right = sum(float(np.sum(g * d)) for g, d in zip(tensor.mttkrps(y, factors), steps, strict=True))
-    assert left == pytest.approx(right, rel=1e-12)
-    if kind == "dense":
-        assert_allclose(m, full(factors), rtol=1e-12, atol=1e-12)
+def test_gradients_are_those_of_the_sum_of_squares_by_einsum(kind, rng):
+    whole, formula = KINDS[kind], gcp.get_loss("gaussian").formula
+    tensor = gcp.partition(whole, 3)
+    factors = [rng.standard_normal((n, 2)) for n in SHAPE]
+    stored = whole if kind == "dense" else whole.to_dense()
+    w = np.ones(SHAPE) if stored.entry_weights is None else stored.entry_weights.astype(float)
+    rest = full(factors) - np.where(w > 0, stored.values, 0.0)
+    value, grad, _ = tensor.loss_and_mttkrps(formula, factors)
+    assert value == pytest.approx(np.sum(w * rest**2), rel=1e-12)
+    for g, truth in zip(grad, reference.mttkrps(2 * w * rest, factors), strict=True):
+        assert_allclose(g, truth, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgsb", "plbfgs"])

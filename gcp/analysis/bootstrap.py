@@ -200,14 +200,13 @@ def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Ge
 
 def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | SparseTensor:
     """Other data in the same cells."""
-    if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(tensor.subs, values, tensor.shape, tensor.entry_weights, tensor.labels)
-    if isinstance(tensor, DenseTensor):
-        return DenseTensor(values, None, tensor.entry_weights, tensor.labels)
+    if not isinstance(tensor, SparseTensor):
+        found: DenseTensor | ObservedTensor = tensor.with_values(values)
+        return found
     if tensor.entry_weights is not None:
-        return DenseTensor(values, None, tensor.to_dense().entry_weights, tensor.labels)
+        return tensor.to_dense().with_values(values)
     subs = np.argwhere(values)
-    return SparseTensor(
+    plain = SparseTensor(
         subs,
         values[values != 0],
         tensor.shape,
@@ -215,3 +214,4 @@ def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | Spa
         missing=tensor.missing,
         labels=tensor.labels,
     )
+    return plain.with_columns(scale=tensor.zeros.scale, offset=tensor.zeros.offset)

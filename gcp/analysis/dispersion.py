@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from gcp.analysis.leverage import leverages
 from gcp.base.errors import ParameterError
 from gcp.kernels.listed import power_sums
+from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.poisson import Poisson, PoissonLog
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
@@ -96,7 +97,7 @@ def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
             )
         weights, factors = result.with_mean_rows().cp
         every = power_sums.polynomial(
-            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), tensor.mode_weights
+            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), CellColumns(tensor.mode_weights)
         )[0]
         listing = tensor.listing
         mu = result.model_values(listing.subs[:, np.argsort(listing.order)].astype(np.int64))

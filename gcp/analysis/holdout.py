@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,10 +93,10 @@ def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.
         known = weights != 0
         held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
     train = in_one_piece(tensor, mask=~held)
-    own = weights[held].astype(float) / fraction
     assert isinstance(train, DenseTensor)
-    test = ObservedTensor(np.argwhere(held), tensor.values[held], tensor.shape, own, tensor.labels)
-    return Split(train, test)
+    test = ObservedTensor.of_dense(tensor, held)
+    own = np.ones(len(test.values)) if test.entry_weights is None else test.entry_weights
+    return Split(train, ObservedTensor.of(test.entries.having(weight=own / fraction), tensor.labels))
 
 
 def _of_observed(tensor: ObservedTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
@@ -107,7 +106,7 @@ def _of_observed(tensor: ObservedTensor, fraction: float, keep: float, rng: np.r
     train = ObservedTensor.of(tensor.entries.select(~held), tensor.labels)
     test = tensor.entries.select(held)
     weights = np.ones(len(test.values)) if test.weights is None else test.weights
-    return Split(train, ObservedTensor.of(replace(test, weights=weights / fraction), tensor.labels))
+    return Split(train, ObservedTensor.of(test.having(weight=weights / fraction), tensor.labels))
 
 
 def _spared(subs: Array, held: Array, shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> Array:
@@ -144,7 +143,8 @@ def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) 
     train = tensor.without(missing, times=left * n / (n - p))
     values = np.concatenate([tensor.values[chosen], np.zeros(len(subs), tensor.values.dtype)])
     both = np.concatenate([own, of_zeros])
-    return Split(train, ObservedTensor(missing, values, tensor.shape, both, tensor.labels))
+    columns = tensor.zeros.entries(values, both, missing, range(tensor.ndim))
+    return Split(train, ObservedTensor.of_rows(missing, columns, tensor.shape, tensor.labels))
 
 
 def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:

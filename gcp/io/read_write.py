@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
+from gcp.base.errors import DataError, ParameterError
 from gcp.base.sizes import parse_bytes
 from gcp.io import mat, npy, npz, stores, tables, tns, toolbox
 from gcp.io.files import opened, reading, replacing, telling, writing
@@ -188,7 +188,10 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
         fitting = ", ".join(ending for ending, other in _FORMATS.items() if other.write is not None)
         raise ParameterError(f"{path}: such files are read, but not written; written are {fitting}.")
     with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
-        form.write(file, in_one_piece(tensor))
+        whole = in_one_piece(tensor)
+        if whole.is_affine or whole.columns.group is not None:
+            raise DataError("The tensor has scales, offsets or groups of entries, which no file holds yet.")
+        form.write(file, whole)
 
 
 def _format(path: Path) -> tuple[Format, bool]:

@@ -14,6 +14,7 @@ from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.listed.row_steps import grouped
+from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
@@ -216,7 +217,7 @@ class EntrywiseObjective:
             lambda mode: (),
             self.loss.formula,
             (0.0, 0.0),
-            getattr(self.tensor, "mode_weights", None),
+            getattr(self.tensor, "zeros", None) or CellColumns(),
             self.penalties,
             self.n_threads,
             tuple(range(len(self.tensor.shape))),

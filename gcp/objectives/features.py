@@ -106,6 +106,8 @@ def _no_least_squares(tensor: TensorData, loss: Loss, penalties: Penalties, has_
         found = found or "main effects"
     if tensor.entry_weights is not None:
         found = found or "missing entries or entry weights"
+    if tensor.is_affine:
+        found = found or "scales or offsets of entries"
     if not penalties.are_row_wise:
         found = found or "a penalty other than a ridge"
     return found and (

@@ -38,14 +38,13 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
     values = np.where(known > 0, tensor.values, 0.0).astype(np.float64)
     unit = float(values.sum() / known.sum())  # of which nothing but the mean shall depend
     logs = np.log(np.where(known > 0, values / unit, 1.0))
-    ones = [np.ones((size, 1)) for size in tensor.shape]
-    counts = [np.maximum(a[:, 0], 1.0) for a in tensor.mttkrps(known, ones)]
+    counts = [np.maximum(_over_slices(tensor, known, n), 1.0) for n in range(tensor.ndim)]
     sizes = [np.zeros(size) for size in tensor.shape]
     rest = logs
     is_complete = isinstance(tensor, DenseTensor) and bool(known.all())
     for _ in range(1 if is_complete else _SWEEPS):
         for mode, count in enumerate(counts):
-            sizes[mode] += tensor.mttkrps(known * rest, ones)[mode][:, 0] / count
+            sizes[mode] += _over_slices(tensor, known * rest, mode) / count
             rest = logs - _sums(tensor, sizes)
     mean = float((known * np.exp(rest)).sum() / known.sum())
     for size in sizes:
@@ -54,8 +53,19 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
     return [np.exp(size) for size in sizes], mean * unit
 
 
-def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> Array:
+def _over_slices(tensor: DenseTensor | ObservedTensor, numbers: Array, mode: int) -> FloatArray:
+    """Sums of one number for each entry over the slices of a mode."""
+    if isinstance(tensor, DenseTensor):
+        return np.asarray(numbers.sum(axis=tuple(n for n in range(tensor.ndim) if n != mode)))
+    return np.bincount(tensor.subs[:, mode], numbers, tensor.shape[mode])
+
+
+def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> FloatArray:
     """One number for each position, added up at every entry."""
-    n = len(sizes)
-    factors = [np.where(np.arange(n) == mode, size[:, None], 1.0) for mode, size in enumerate(sizes)]
-    return tensor.model_values(factors).astype(np.float64)
+    total = np.zeros(tensor.values.shape)
+    for mode, size in enumerate(sizes):
+        if isinstance(tensor, DenseTensor):
+            total += size.reshape([-1 if n == mode else 1 for n in range(tensor.ndim)])
+        else:
+            total += size[tensor.subs[:, mode]]
+    return total

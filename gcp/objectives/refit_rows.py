@@ -122,8 +122,7 @@ def _listed(model: Model, tensor: Any, mode: int) -> ObservedTensor | SparseTens
         tensor = tensor.to_dense()
     if isinstance(tensor, DenseTensor):
         known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
-        weights = None if tensor.entry_weights is None else tensor.entry_weights[known]
-        return ObservedTensor(np.argwhere(known), tensor.values[known], tensor.shape, weights)
+        return ObservedTensor.of_dense(tensor, known)
     found: ObservedTensor | SparseTensor = tensor
     return found
 

@@ -36,7 +36,7 @@ class Block:
 
 
 class TensorData(Protocol):
-    """A tensor as the objective sees it: a pair of linear maps and their fused pass."""
+    """A tensor as the objective sees it: what its entries carry, and the fused pass over them."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,6 +49,10 @@ class TensorData(Protocol):
     @property
     def entry_weights(self) -> Array | None:
         """Weights of those entries (0 = missing); None means all 1."""
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether entries have scales or offsets: the argument of the loss is then s m + o, not m."""
 
     @property
     def labels(self) -> ModeLabels | None:
@@ -66,12 +70,6 @@ class TensorData(Protocol):
 
     def known_positions(self) -> list[Array]:
         """For each mode, a boolean vector (I_n,): at which positions there is an entry of positive weight."""
-
-    def model_values(self, factors: Factors) -> FloatArray:
-        """The model at the entries that the kind covers, shaped like `values`."""
-
-    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
-        """Carry one number per entry back to every factor: the transpose of the model's derivative."""
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()

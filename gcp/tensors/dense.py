@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -15,9 +15,10 @@ from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import contract, dense_pass, slices
 from gcp.kernels.dense.layout import Layout
 from gcp.kernels.listed.row_steps import Group
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
 from gcp.tensors.base import Block
-from gcp.tensors.weights import check_weights
+from gcp.tensors.weights import check_weights, checked_columns
 
 
 class DenseTensor:
@@ -51,17 +52,52 @@ class DenseTensor:
         labels: ModeLabels | None = None,
     ) -> None:
         self._hold(values, mask, entry_weights, labels)
+        self._check_known()
+
+    def _check_known(self) -> None:
         if self.entry_weights is not None and not self.entry_weights.any():
             raise DataError("The data have no observed entry: every one is NaN, masked or of weight 0.")
 
     @classmethod
     def part(
-        cls, values: ArrayLike, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        cls,
+        values: ArrayLike,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        columns: Mapping[str, ArrayLike] | None = None,
     ) -> Self:
-        """A part of a larger tensor, which may be wholly missing."""
+        """A part of a larger tensor, which may be wholly missing; `columns` are those of `with_columns`."""
         made = cls.__new__(cls)
         made._hold(values, mask, entry_weights, None)
+        if columns:
+            made._set(made.columns._replace(**checked_columns(columns, made.shape)), None)
         return made
+
+    @classmethod
+    def of(cls, columns: EntryColumns, labels: ModeLabels | None = None) -> Self:
+        """The tensor of columns (I_0, ..., I_{N-1}) that were checked before."""
+        made = cls.__new__(cls)
+        made._set(columns._replace(weight=_combine(columns.x, [], columns.weight)), labels)
+        made._check_known()
+        return made
+
+    def with_values(self, values: Array) -> Self:
+        """Other data in the same cells (NaN is missing), which carry what they do."""
+        return self.of(self.columns._replace(x=values), self.labels)
+
+    def with_columns(
+        self,
+        *,
+        scale: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        group: ArrayLike | None = None,
+    ) -> Self:
+        """The same tensor, whose entries have scales, offsets and groups (see `EntryColumns`).
+
+        Each is an array that broadcasts to (I_0, ..., I_{N-1}). None leaves what there was.
+        """
+        found = checked_columns({"scale": scale, "offset": offset, "group": group}, self.shape)
+        return self.of(self.columns._replace(**found), self.labels)
 
     def _hold(
         self,
@@ -74,32 +110,51 @@ class DenseTensor:
         data = array("values", np.ma.getdata(values) if given is not np.ma.nomask else values, DataError)
         check_numbers(data.dtype, data.shape)
         check_labels(labels)
-        self.values: Array = data
-        self.labels = labels
-        if labels is not None:
-            labels.check(data.shape)
         missing = [~np.asarray(given)] if given is not np.ma.nomask else []
         if mask is not None:
             missing.append(_checked_mask(mask, data.shape))
         weights = None if entry_weights is None else _checked_weights(entry_weights, data.shape)
-        self.entry_weights: Array | None = _combine(data, missing, weights)
-        self._layout = Layout.of(data, self.entry_weights)
+        if labels is not None:
+            labels.check(data.shape)
+        self._set(EntryColumns(data, _combine(data, missing, weights)), labels)
+
+    def _set(self, columns: EntryColumns, labels: ModeLabels | None) -> None:
+        self.labels = labels
+        self.columns = columns
+        self._layout = Layout.of(self.columns)
+
+    @property
+    def values(self) -> Array:
+        """The data."""
+        return self.columns.x
+
+    @property
+    def entry_weights(self) -> Array | None:
+        """Weights of the entries (0 = missing); None means all 1."""
+        return self.columns.weight
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether entries have scales or offsets."""
+        return self.columns.is_affine
+
+    @property
+    def zeros(self) -> None:
+        """None: no cell is zero that is not stored."""
+        return None
 
     def __sizeof__(self) -> int:
-        """Bytes, of data and weights too: what moves tensors between processes should know."""
-        weights = self.entry_weights
-        return object.__sizeof__(self) + self.values.nbytes + (0 if weights is None else weights.nbytes)
+        """Bytes, of the columns too: what moves tensors between processes should know."""
+        return object.__sizeof__(self) + self.columns.n_bytes
 
     def __getstate__(self) -> dict[str, Any]:
         """The data once, in the layout that decides the order of sums."""
         return {"labels": self.labels, "layout": self._layout}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Values and weights are views of the layout."""
+        """The columns are views of the layout."""
         self.labels, self._layout = state["labels"], state["layout"]
-        self.values = self._layout.in_own_order(self._layout.matrix)
-        weights = self._layout.weights
-        self.entry_weights = None if weights is None else self._layout.in_own_order(weights)
+        self.columns = self._layout.columns.map(self._layout.in_own_order)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,7 +173,7 @@ class DenseTensor:
 
     def in_double(self) -> DenseTensor:
         """The same data for arithmetic in float64."""
-        return DenseTensor(self.values.astype(np.float64), None, self.entry_weights, self.labels)
+        return self.with_values(self.values.astype(np.float64))
 
     @property
     def n_known(self) -> int:
@@ -149,14 +204,6 @@ class DenseTensor:
         weights = self.entry_weights
         return [np.asarray(weights.any(axis=tuple(k for k in modes if k != n))) for n in modes]
 
-    def model_values(self, factors: Factors) -> FloatArray:
-        """The model at every entry: an array of this tensor's shape."""
-        return dense_pass.model_values(factors, self.shape)
-
-    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
-        """Matricised tensor times Khatri-Rao product of `y` (of this shape) in every mode."""
-        return dense_pass.mttkrps(y, factors)
-
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
@@ -166,7 +213,7 @@ class DenseTensor:
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
+        """Also the sums of the curvature weights of entries over every slice: one (I_n,) vector per mode."""
         return dense_pass.loss_mttkrps_and_marginals(
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
@@ -178,7 +225,7 @@ class DenseTensor:
 
     def groups(self, mode: int) -> Iterator[tuple[int, Group]]:
         """The entries in the order of a mode, a bounded number at a time, each group with its first position."""
-        return slices.grouped(self.values, self.entry_weights, mode)
+        return slices.grouped(self.columns, mode)
 
     @property
     def has_marginals(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
 
@@ -34,13 +35,20 @@ def positions(shape: tuple[int, ...], order: Sequence[int], subs: Array) -> Arra
     return np.ravel_multi_index(tuple(columns[mode] for mode in range(len(shape))), shape)
 
 
-def tensor(values: Array, weights: Array | None, labels: ModeLabels | None) -> DenseTensor:
-    """A dense tensor, with a mask where that says it all; unknown floats become NaN, to be seen."""
-    if weights is None:
-        return DenseTensor(values, labels=labels)
-    unknown = weights == 0
-    if values.dtype.kind == "f":
-        values[unknown] = np.nan
-    if np.array_equal(unknown, weights != 1):
-        return DenseTensor(values, mask=~unknown, labels=labels)
-    return DenseTensor(values, entry_weights=weights, labels=labels)
+def tensor(columns: EntryColumns, labels: ModeLabels | None) -> DenseTensor:
+    """A dense tensor, with a mask where that says it all; unknown floats become NaN, to be seen.
+
+    Parameters
+    ----------
+    columns : EntryColumns of ndarray, shape (I_0, ..., I_{N-1})
+        The data are overwritten where they are unknown.
+    labels : ModeLabels or None
+    """
+    values, weights = columns.x, columns.weight
+    if weights is not None:
+        unknown = weights == 0
+        if values.dtype.kind == "f":
+            values[unknown] = np.nan
+        if np.array_equal(unknown, weights != 1):
+            columns = columns._replace(weight=~unknown)
+    return DenseTensor.of(columns, labels)

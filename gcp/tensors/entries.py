@@ -17,6 +17,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.kernels.dense.layout import readable
 from gcp.kernels.listed import ordering, radix
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.tensors.dense import arithmetic
 from gcp.tensors.weights import check_weights
 
@@ -37,17 +38,15 @@ class Entries:
     Attributes
     ----------
     subs : ndarray of int, shape (entries, N)
-    values : ndarray, shape (entries,)
-        Real, integer or boolean numbers.
-    weights : ndarray of float64 or None
+    columns : EntryColumns of ndarray, shape (entries,)
+        Data are real, integer or boolean numbers, weights float64.
     shape : tuple of int
     place : callable
         Names an entry in messages, given its position.
     """
 
     subs: Array
-    values: Array
-    weights: FloatArray | None
+    columns: EntryColumns
     shape: tuple[int, ...]
     place: Callable[[int], str]
 
@@ -71,7 +70,7 @@ def checked(
     sizes = _shape(shape, rows)
     _check_range(rows, sizes, place, is_given=shape is not None)
     weights = None if entry_weights is None else checked_weights(entry_weights, len(numbers))
-    return Entries(rows, numbers, weights, sizes, place)
+    return Entries(rows, EntryColumns(numbers, weights), sizes, place)
 
 
 def _values(values: ArrayLike) -> Array:
@@ -171,22 +170,35 @@ def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class SortedEntries:
-    """Entries sorted by their subscripts, each cell once; `order` and `subs` as in `Listing`."""
+    """Entries sorted by their subscripts, each cell once; `order` and `subs` as in `Listing`, data as they came."""
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
     subs: Array
-    values: Array
-    weights: FloatArray | None
+    columns: EntryColumns
+
+    @property
+    def values(self) -> Array:
+        """Data."""
+        return self.columns.x
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """Entry weights; None means all 1."""
+        return self.columns.weight
 
     def select(self, keep: Array) -> SortedEntries:
         """The entries where `keep` is true."""
-        weights = None if self.weights is None else self.weights[keep]
-        return SortedEntries(self.shape, self.order, self.subs[keep], self.values[keep], weights)
+        return replace(self, subs=self.subs[keep], columns=self.columns.at(keep))
+
+    def having(self, **columns: Any) -> SortedEntries:
+        """The same entries with other columns in the place of those that are named."""
+        return replace(self, columns=self.columns._replace(**columns))
 
     def listing(self, x: Array, w: FloatArray | None, z: FloatArray | None) -> Listing:
-        """For the kernels, with numbers stored in as few bytes as hold them exactly."""
-        return Listing(self.shape, self.order, self.subs, _compact(x), w, z)
+        """For the kernels, with other data and weights, numbers stored in as few bytes as hold them exactly."""
+        columns = self.columns._replace(x=_compact(x), weight=w)
+        return Listing(self.shape, self.order, self.subs, columns, z)
 
 
 def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
@@ -204,18 +216,17 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
     order = sorting_order(shape)
     n_threads = threads.available_cores()
     subs, permutation = radix.sorted_rows(entries.subs, shape, order, n_threads)
-    values, weights = entries.values, entries.weights
+    columns = entries.columns
     if permutation is not None:
-        values = radix.taken(values, permutation, n_threads)
-        weights = None if weights is None else radix.taken(weights, permutation, n_threads)
+        columns = columns.map(lambda column: radix.taken(column, permutation, n_threads))
     else:  # these may still be the caller's, who may change them
-        subs, values = np.array(subs, order="C"), values.copy()
+        subs, columns = np.array(subs, order="C"), columns._replace(x=columns.x.copy())
     first = ordering.first_of_runs(subs)
     if first.all():
-        return SortedEntries(shape, order, subs, values, weights)
+        return SortedEntries(shape, order, subs, columns)
     if aggregate == "error":
         raise DataError(_repetition(entries, first, permutation))
-    return _merged(SortedEntries(shape, order, subs, values, weights), first, aggregate)
+    return _merged(SortedEntries(shape, order, subs, columns), first, aggregate)
 
 
 def check_aggregate(aggregate: str) -> None:
@@ -232,6 +243,10 @@ def sorting_order(shape: Sequence[int]) -> tuple[int, ...]:
 def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries:
     """Entries with the runs of one cell as one; what `found` holds is overwritten."""
     values, weights = found.values, found.weights
+    if found.columns[2:] != (None, None, None):
+        raise ParameterError(
+            f'aggregate="{aggregate}" cannot merge entries with a scale, an offset or a group: merge them first.'
+        )
     if aggregate == "sum" and weights is not None:
         raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
     n, own = int(np.count_nonzero(first)), values[first]
@@ -251,7 +266,7 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
     sums = np.where(single, own, sums)  # not through a weight and back
     if values.dtype.kind == "f":
         sums = sums.astype(values.dtype, copy=False)
-    return SortedEntries(found.shape, found.order, subs, sums, weights)
+    return SortedEntries(found.shape, found.order, subs, EntryColumns(sums, weights))
 
 
 def _fitting(part: Array) -> Array:
@@ -261,15 +276,16 @@ def _fitting(part: Array) -> Array:
 
 
 def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
-    """Sorted entries and further cells together, those of the latter with the value NaN."""
+    """Sorted entries and further cells, those of the latter with the value NaN; their data and weights alone."""
     back = np.argsort(found.order)
     n = len(unknown.subs)
     subs = np.concatenate([found.subs[:, back], unknown.subs.astype(found.subs.dtype)])
     values = np.concatenate([found.values.astype(np.float64), np.full(n, np.nan)])
     weights = None if found.weights is None else np.concatenate([found.weights, np.ones(n)])
     # Where a cell is in both lists, the NaN wins in every sum.
-    every = sorted_entries(Entries(subs, values, weights, found.shape, unknown.place), "mean")
-    return replace(every, values=every.values.astype(arithmetic(found.values.dtype)))
+    columns = EntryColumns(values, weights)
+    every = sorted_entries(Entries(subs, columns, found.shape, unknown.place), "mean")
+    return every.having(x=every.values.astype(arithmetic(found.values.dtype)))
 
 
 def is_nan(values: Array) -> Array:

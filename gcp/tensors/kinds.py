@@ -9,6 +9,7 @@ from gcp.base.checks import show
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.dense_form import MAX_CELLS
 from gcp.tensors.entries import Entries, cells_of, check_shape, sorted_entries
@@ -67,7 +68,7 @@ def tensor_from_listing(
     if unlisted is not None:
         check_unlisted(unlisted)
     shape = check_shape([int(size) for size in shape])
-    given = Entries(subs, values, None, shape, place)
+    given = Entries(subs, EntryColumns(values), shape, place)
     found = sorted_entries(given, aggregate or default_aggregate(unlisted))
     cells, n_listed = cells_of(shape), len(found.values)
     if unlisted is None and n_listed < cells:

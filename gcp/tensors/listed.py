@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
-from gcp.kernels.listed import listed_pass, row_steps
+from gcp.kernels.listed import row_steps
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import CellColumns, EntryColumns
 from gcp.losses.formula import Formula
 from gcp.tensors.base import Block
 from gcp.tensors.dense import arithmetic
-from gcp.tensors.entries import SortedEntries
+from gcp.tensors.entries import Entries, SortedEntries, sorted_entries
 
 _BLOCK = 1 << 16
 
@@ -33,17 +33,21 @@ class ListedTensor:
     entries: SortedEntries
     listing: Listing
     labels: ModeLabels | None
+    zeros: CellColumns | None = None
+    """What all cells carry, if those that are not listed are zeros; None if nothing is known of these."""
+    _state: ClassVar[tuple[str, ...]] = ("entries", "listing", "labels")
+    """The attributes that make a tensor what it is."""
 
     def __sizeof__(self) -> int:
         """Bytes, of the lists too: what moves tensors between processes should know."""
         listing = self.listing
-        weights = sum(0 if a is None else a.nbytes for a in (listing.w, listing.z))
-        return object.__sizeof__(self) + self.values.nbytes + listing.subs.nbytes + listing.x.nbytes + weights
+        of_zeros = 0 if listing.z is None else listing.z.nbytes
+        lists = listing.subs.nbytes + listing.columns.n_bytes + of_zeros
+        return object.__sizeof__(self) + self.values.nbytes + lists
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is made from the entries at first use."""
-        made = ("subs", "_grouped", "_zeros", "_drawn")
-        return {name: value for name, value in vars(self).items() if name not in made}
+        """Without what was made from the entries since, whoever made it."""
+        return {name: getattr(self, name) for name in self._state}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,10 +66,51 @@ class ListedTensor:
 
     def in_double(self) -> Self:
         """The same data for arithmetic in float64."""
+        made = self._copy()
+        made.entries = self.entries.having(x=self.values.astype(np.float64))
+        return made
+
+    def _copy(self) -> Self:
         made = type(self).__new__(type(self))
         vars(made).update(self.__getstate__())
-        made.entries = replace(self.entries, values=self.values.astype(np.float64))
         return made
+
+    @property
+    def columns(self) -> EntryColumns:
+        """What the listed entries carry."""
+        return self.entries.columns
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether entries have scales or offsets."""
+        return self.columns.is_affine
+
+    def remapped(
+        self,
+        places: Sequence[tuple[int, Any]],
+        moved: Callable[[Array], tuple[Array, Array]],
+        labels: ModeLabels | None = None,
+    ) -> Self:
+        """A part of the tensor, or the same with its modes and positions in another order.
+
+        Parameters
+        ----------
+        places : sequence of (int, index)
+            A mode for each of the new ones, and which of its positions are taken.
+        moved : callable
+            ``moved(subs)`` of cells (n, N): the subscripts of those that stay, and which do, as booleans (n,).
+        labels : ModeLabels, optional
+            Of what is made.
+        """
+        raise NotImplementedError
+
+    def _moved_entries(
+        self, places: Sequence[tuple[int, Any]], moved: Callable[[Array], tuple[Array, Array]]
+    ) -> SortedEntries:
+        subs, keep = moved(self.subs)
+        sizes = [(range(self.shape[mode]), index) for mode, index in places]
+        shape = tuple(len(every[i] if isinstance(i, slice) else i) for every, i in sizes)
+        return sorted_entries(Entries(subs, self.columns.at(keep), shape, "entry {}".format))
 
     @property
     def values(self) -> Array:
@@ -104,14 +149,6 @@ class ListedTensor:
         for column, mode in enumerate(self.listing.order):
             found[mode][self.listing.subs[:, column]] = True
         return found
-
-    def model_values(self, factors: Factors) -> FloatArray:
-        """The model at the listed entries."""
-        return listed_pass.model_values(self.listing, factors, (), self.dtype)
-
-    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
-        """One number for each listed entry back to every factor."""
-        return listed_pass.mttkrps(self.listing, y, factors, (), self.dtype)[0]
 
     @property
     def has_marginals(self) -> bool:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels, check_labels
-from gcp.base.types import Factors, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.listed import listed_pass
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
 from gcp.tensors import dense_form, entries
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.listed import ListedTensor
+from gcp.tensors.weights import checked_columns
 
 
 class ObservedTensor(ListedTensor):
@@ -73,6 +76,22 @@ class ObservedTensor(ListedTensor):
         tensor._set(found, labels)
         return tensor
 
+    @classmethod
+    def of_rows(
+        cls, subs: Array, columns: EntryColumns, shape: Sequence[int], labels: ModeLabels | None = None
+    ) -> ObservedTensor:
+        """From checked entries in any order: subscripts (entries, N) and columns (entries,)."""
+        given = entries.Entries(subs, columns, tuple(shape), "entry {}".format)
+        return cls.of(entries.sorted_entries(given), labels)
+
+    @classmethod
+    def of_dense(cls, tensor: DenseTensor, where: Array) -> ObservedTensor:
+        """Some of the entries of a dense tensor: those where `where`, of its shape, is true."""
+        columns = tensor.columns.at(where)
+        if columns.weight is not None:
+            columns = columns._replace(weight=columns.weight.astype(np.float64))
+        return cls.of_rows(np.argwhere(where), columns, tensor.shape, tensor.labels)
+
     def _set(self, found: entries.SortedEntries, labels: ModeLabels | None) -> None:
         if labels is not None:
             labels.check(found.shape)
@@ -84,6 +103,33 @@ class ObservedTensor(ListedTensor):
             raise DataError("The data have no observed entry: the list is empty, or all NaN or of weight 0.")
         self.entries, self.labels = found, labels
         self.listing = found.listing(found.values, found.weights, None)
+
+    def with_values(self, values: Array) -> ObservedTensor:
+        """Other data at the same entries (NaN leaves one out), which carry what they do."""
+        return ObservedTensor.of(self.entries.having(x=values), self.labels)
+
+    def with_columns(
+        self,
+        *,
+        scale: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        group: ArrayLike | None = None,
+    ) -> ObservedTensor:
+        """The same tensor, whose entries have scales, offsets and groups (see `EntryColumns`).
+
+        Each is an array (entries,), in the order of `subs`, or one number for all. None leaves what there was.
+        """
+        found = checked_columns({"scale": scale, "offset": offset, "group": group}, self.values.shape)
+        return ObservedTensor.of(self.entries.having(**found), self.labels)
+
+    def remapped(
+        self,
+        places: Sequence[tuple[int, Any]],
+        moved: Callable[[Array], tuple[Array, Array]],
+        labels: ModeLabels | None = None,
+    ) -> ObservedTensor:
+        """A part of the tensor, or the same in another order; see `ListedTensor`."""
+        return ObservedTensor.of(self._moved_entries(places, moved), labels)
 
     @property
     def n_known(self) -> int:
@@ -103,15 +149,18 @@ class ObservedTensor(ListedTensor):
         DataError
             For more than 2**31 cells.
         """
-        listing = self.listing
-        cells = dense_form.positions(self.shape, listing.order, listing.subs)
-        values = np.zeros(self.shape, self.values.dtype)
-        values.reshape(-1)[cells] = self.values
-        weights = np.zeros(self.shape, bool if listing.w is None else np.float64)
-        weights.reshape(-1)[cells] = True if listing.w is None else listing.w
-        return dense_form.tensor(
-            values, None if weights.all() and listing.w is None else weights, self.labels
-        )
+        found = self.entries
+        cells = dense_form.positions(self.shape, found.order, found.subs)
+        weight = np.ones(len(cells), bool) if found.weights is None else found.weights
+
+        def spread(column: Array) -> Array:
+            whole = np.zeros(self.shape, column.dtype)
+            whole.reshape(-1)[cells] = column
+            return whole
+
+        columns = found.columns._replace(weight=weight).map(spread)
+        is_complete = found.weights is None and columns.weight is not None and columns.weight.all()
+        return dense_form.tensor(columns._replace(weight=None) if is_complete else columns, self.labels)
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()

@@ -42,9 +42,7 @@ def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
 
 
 def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
-    weights = tensor.entry_weights
-    own = None if weights is None else alignment.of_array(weights)
-    return DenseTensor(alignment.of_array(tensor.values), None, own, labels)
+    return DenseTensor.of(tensor.columns.map(alignment.of_array), labels)
 
 
 def _listed(
@@ -52,7 +50,6 @@ def _listed(
 ) -> SparseTensor | ObservedTensor:
     modes = [mode for mode in alignment.modes if mode is not None]
     columns = list(zip(modes, alignment.positions, strict=True))
-    shape = [tensor.shape[mode] if p is None else len(p) for mode, p in columns]
     places = [None if p is None else _inverse(p, tensor.shape[mode]) for mode, p in columns]
 
     def moved(subs: Array) -> tuple[Array, Array]:
@@ -64,15 +61,8 @@ def _listed(
         keep: Array = np.all(found >= 0, axis=1)
         return found[keep], keep
 
-    subs, keep = moved(tensor.subs)
-    weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
-    if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(subs, tensor.values[keep], shape, weights, labels)
-    own = tensor.mode_weights and [
-        tensor.mode_weights[mode] if p is None else tensor.mode_weights[mode][p] for mode, p in columns
-    ]
-    missing, _ = moved(tensor.missing)
-    return SparseTensor(subs, tensor.values[keep], shape, weights, own, missing, labels)
+    taken = [(mode, slice(None) if p is None else p) for mode, p in columns]
+    return tensor.remapped(taken, moved, labels)
 
 
 def _inverse(positions: Array, size: int) -> Array:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.base.checks import array, items
-from gcp.base.errors import DataError, ParameterError
+from gcp.base.checks import array
+from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels, check_labels
-from gcp.base.named_arrays import labelled
 from gcp.base.types import Array, Factors, FloatArray
-from gcp.kernels.dense import dense_pass
-from gcp.kernels.dense.layout import Layout
 from gcp.kernels.listed import listed_pass, ordering, power_sums
-from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import CellColumns, EntryColumns, of_positions
 from gcp.losses.formula import Formula
 from gcp.tensors import dense_form, entries
 from gcp.tensors.base import Block
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.every_cell import EveryCell, added
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.weights import LARGEST, check_weights, in_order_of_mode
-
-_LIGHT = 1e-3
-"""Cells of less than this part of a zero's weight are light."""
+from gcp.tensors.weights import checked_mode_weights, checked_vectors
 
 
 class SparseTensor(ListedTensor):
@@ -72,6 +68,11 @@ class SparseTensor(ListedTensor):
     that float32 holds exactly, else 8.
     """
 
+    zeros: CellColumns
+    n_missing: int
+    _hidden: Array
+    _state: ClassVar[tuple[str, ...]] = ("entries", "listing", "labels", "zeros", "n_missing", "_hidden")
+
     def __init__(
         self,
         subs: ArrayLike,
@@ -90,27 +91,80 @@ class SparseTensor(ListedTensor):
             zeros = np.zeros(len(cells) if cells.ndim else 0)
             unknown = entries.checked(cells, zeros, given.shape, None, "missing cell {}".format)
         found = entries.sorted_entries(given, aggregate)
-        self._set(found, unknown, _mode_weights(mode_weights, given.shape, labels), labels)
+        self._set(
+            found, unknown, CellColumns(checked_mode_weights(mode_weights, given.shape, labels)), labels
+        )
 
     @classmethod
     def of(cls, found: entries.SortedEntries, labels: ModeLabels | None = None) -> SparseTensor:
         """From entries that are sorted already."""
         tensor = cls.__new__(cls)
-        tensor._set(found, None, None, labels)
+        tensor._set(found, None, CellColumns(), labels)
+        return tensor
+
+    def with_values(self, values: Array) -> SparseTensor:
+        """Other data at the listed entries (NaN makes a cell a missing one); all cells carry what they do."""
+        return self._again(self.entries.having(x=values), self.missing, self.zeros, self.labels)
+
+    def weighted(
+        self, entry_weights: FloatArray | None, mode_weights: Sequence[FloatArray] | None
+    ) -> SparseTensor:
+        """The same tensor with other weights of the listed entries and of the positions of each mode."""
+        modes = checked_mode_weights(mode_weights, self.shape, None)
+        found = self.entries.having(weight=entry_weights)
+        return self._again(found, self.missing, self.zeros._replace(weight=modes), self.labels)
+
+    def with_columns(
+        self,
+        *,
+        scale: Sequence[ArrayLike | None] | None = None,
+        offset: Sequence[ArrayLike | None] | None = None,
+    ) -> SparseTensor:
+        """The same tensor, whose cells have scales and offsets, listed or not.
+
+        Each is a list of vectors (I_n,), None for ones: what a cell has is the product of the numbers of its
+        positions. None leaves what there was.
+        """
+        cells = self.zeros
+        for name, vectors in (("scale", scale), ("offset", offset)):
+            if vectors is not None:
+                cells = cells._replace(**{name: checked_vectors(name, vectors, self.shape)})
+        return self._again(self.entries, self.missing, cells, self.labels)
+
+    def remapped(
+        self,
+        places: Sequence[tuple[int, Any]],
+        moved: Callable[[Array], tuple[Array, Array]],
+        labels: ModeLabels | None = None,
+    ) -> SparseTensor:
+        """A part of the tensor, or the same in another order; see `ListedTensor`."""
+        hidden, _ = moved(self.missing)
+        return self._again(self._moved_entries(places, moved), hidden, self.zeros.at(places), labels)
+
+    def _again(
+        self, found: entries.SortedEntries, missing: Array, cells: CellColumns, labels: ModeLabels | None
+    ) -> SparseTensor:
+        unknown = None
+        if len(missing):
+            values = EntryColumns(np.zeros(len(missing)))
+            unknown = entries.Entries(missing, values, found.shape, "missing cell {}".format)
+        tensor = type(self).__new__(type(self))
+        tensor._set(found, unknown, cells, labels)
         return tensor
 
     def _set(
         self,
         found: entries.SortedEntries,
         unknown: entries.Entries | None,
-        mode_weights: list[FloatArray] | None,
+        cells: CellColumns,
         labels: ModeLabels | None,
     ) -> None:
         if labels is not None:
             labels.check(found.shape)
         every = found if unknown is None else entries.with_missing(found, unknown)
         hidden = entries.is_nan(every.values)
-        z = None if mode_weights is None else _product_of_rows(every, mode_weights)
+        every = replace(every, columns=cells.entries(every.values, every.weights, every.subs, every.order))
+        z = of_positions(cells.weight, every.subs, every.order)
         unit = every.weights is None and not hidden.any()
         w = z if unit else np.where(hidden, 0.0, 1.0 if every.weights is None else every.weights)
         if not unit and z is not None:
@@ -123,9 +177,9 @@ class SparseTensor(ListedTensor):
         if not keep.all():
             every, hidden = every.select(keep), hidden[keep]
             w, z = (None if weights is None else weights[keep] for weights in (w, z))
-        self.labels, self.mode_weights = labels, mode_weights
+        self.labels, self.zeros = labels, cells
         kept = every.select(~hidden) if hidden.any() else every
-        self.entries = replace(kept, values=kept.values.astype(found.values.dtype, copy=False))
+        self.entries = kept.having(x=kept.values.astype(found.values.dtype, copy=False))
         self.n_missing = int(np.count_nonzero(hidden))
         self._hidden = hidden
         self.listing = every.listing(
@@ -140,13 +194,11 @@ class SparseTensor(ListedTensor):
         The listed entries that stay weigh so many times as much beside zeros.
         """
         subs = np.concatenate([self.missing.astype(np.int64), np.asarray(cells, dtype=np.int64)])
-        given = entries.checked(subs, np.zeros(len(subs)), self.shape, None, "missing cell {}".format)
-        tensor, found = type(self).__new__(type(self)), self.entries
+        found = self.entries
         if times != 1:
             own = np.ones(len(found.values)) if found.weights is None else found.weights
-            found = replace(found, weights=times * own)
-        tensor._set(found, given, self.mode_weights, self.labels)
-        return tensor
+            found = found.having(weight=times * own)
+        return self._again(found, subs, self.zeros, self.labels)
 
     def __repr__(self) -> str:
         """Shape, type and number of entries."""
@@ -154,6 +206,16 @@ class SparseTensor(ListedTensor):
         missing = f", {self.n_missing:,} missing" if self.n_missing else ""
         masked = ", weighted modes" if self.mode_weights else ""
         return f"SparseTensor({shape}, {self.values.dtype}, {len(self.values):,} listed{missing}{masked})"
+
+    @property
+    def mode_weights(self) -> Sequence[FloatArray] | None:
+        """Weights of the positions of each mode; None means all 1."""
+        return self.zeros.weight
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether cells have scales or offsets."""
+        return self.zeros.is_affine
 
     @property
     def missing(self) -> Array:
@@ -169,27 +231,26 @@ class SparseTensor(ListedTensor):
         DataError
             For more than 2**31 cells.
         """
-        listing, weights = self.listing, None
+        listing = self.listing
         cells = dense_form.positions(self.shape, listing.order, listing.subs)
         values = np.zeros(self.shape, self.values.dtype)
         values.reshape(-1)[cells[~self._hidden]] = self.values
-        if self.mode_weights is not None:
-            weights = reduce(np.multiply.outer, self.mode_weights, np.ones(()))
+        weights, scales, offsets = self.zeros.everywhere()
         if listing.w is not None:
             weights = np.ones(self.shape) if weights is None else weights
             weights.reshape(-1)[cells] = listing.w
-        return dense_form.tensor(values, weights, self.labels)
+        return dense_form.tensor(EntryColumns(values, weights, scales, offsets), self.labels)
 
     def nonzeros(self) -> ObservedTensor:
         """The nonzero entries alone, with their weights: nothing is known of any other."""
         found, w = self.entries, self.listing.w
         weights = None if w is None else w[~self._hidden]
-        return ObservedTensor.of(replace(found, weights=weights).select(found.values != 0), self.labels)
+        return ObservedTensor.of(found.having(weight=weights).select(found.values != 0), self.labels)
 
     def weights_at(self, cells: entries.SortedEntries) -> FloatArray:
         """Weights of some cells, listed or not; 0 where nothing is known."""
-        modes = self.mode_weights
-        weights = np.ones(len(cells.subs)) if modes is None else _product_of_rows(cells, modes)
+        of_modes = of_positions(self.zeros.weight, cells.subs, cells.order)
+        weights = np.ones(len(cells.subs)) if of_modes is None else of_modes
         if self.listing.w is not None:
             place = ordering.places(self.listing.subs, cells.subs)
             weights[place >= 0] = self.listing.w[place[place >= 0]]
@@ -283,102 +344,12 @@ class SparseTensor(ListedTensor):
         byte for each cell where some are missing or light).
         """
         if formula.zero is None:
-            return self._all_cells(formula, factors, n_threads, effects)
+            return self._every_cell.loss_and_mttkrps(formula, factors, self.dtype, n_threads, effects)
         found = listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, n_threads, effects=effects, zero=formula.zero
         )
-        return _sum(found, power_sums.polynomial(formula.zero, factors, effects, self.mode_weights))
-
-    def _all_cells(
-        self, formula: Formula, factors: Factors, n_threads: int, effects: Factors
-    ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """The loss of zeros everywhere but at light cells, corrected at the listed entries."""
-        rows, layout, zeros = self._zeros
-        inside, shifts = ([a[i] for a, i in zip(arrays, rows, strict=False)] for arrays in (factors, effects))
-        value, *parts = dense_pass.loss_and_mttkrps(layout, formula, inside, self.dtype, n_threads, shifts)
-        whole: list[list[FloatArray]] = []
-        for arrays, part in zip((factors, effects), parts, strict=True):
-            whole.append([np.zeros(np.shape(a), self.dtype) for a in arrays])
-            for g, i, h in zip(whole[-1], rows, part, strict=False):
-                g[i] = h
-        found = value, whole[0], whole[1]
-        for listing in (self.listing, zeros):
-            more = listed_pass.loss_and_mttkrps(
-                listing, formula, factors, self.dtype, n_threads, effects=effects
-            )
-            found = _sum(found, more)
-        return found
+        return added(found, power_sums.polynomial(formula.zero, factors, effects, self.zeros))
 
     @cached_property
-    def _zeros(self) -> tuple[list[Array], Layout, Listing]:
-        """Positions of each mode that count, all their cells as zeros, and what takes these away where one is listed.
-
-        Light cells (missing ones first of all) are left out of all: nothing keeps their model small, and their loss
-        as a zero, added and subtracted, could be larger than all others together.
-        """
-        rows, listing = self._counted_rows(), self.listing
-        layout = Layout.of_zeros(tuple(len(i) for i in rows), self.dtype)
-        z = np.ones(len(listing.x)) if listing.z is None else listing.z
-        heavy = np.ones(len(z), bool) if listing.w is None else listing.w >= _LIGHT * z
-        if not heavy.all():
-            light = listing.subs[~heavy]
-            columns = [np.searchsorted(rows[n], light[:, listing.order.index(n)]) for n in layout.order]
-            counted = np.ones([len(rows[n]) for n in layout.order], bool)
-            counted[tuple(columns)] = False
-            layout = replace(layout, weights=counted.reshape(layout.matrix.shape))
-        beside = None if listing.z is None else listing.z[heavy]
-        zeros = replace(
-            listing, subs=listing.subs[heavy], x=np.zeros_like(listing.x[heavy]), w=-z[heavy], z=beside
-        )
-        return rows, layout, zeros
-
-    def _counted_rows(self) -> list[Array]:
-        """The positions of each mode whose cells count."""
-        if self.mode_weights is None:
-            return [np.arange(size) for size in self.shape]
-        if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
-            raise ParameterError(
-                "mode_weights other than 0 and 1 need a loss of zeros that is a polynomial in the model: "
-                'gaussian, poisson, bernoulli-poisson, beta-divergence with beta 1 or 2; or solver="adam".'
-            )
-        return [np.flatnonzero(u) for u in self.mode_weights]
-
-
-def _mode_weights(
-    given: Sequence[ArrayLike | None] | None, shape: tuple[int, ...], labels: ModeLabels | None
-) -> list[FloatArray] | None:
-    if given is None:
-        return None
-    given = items("mode_weights", given, "one array or None per mode", DataError)
-    if len(given) != len(shape):
-        raise DataError(f"mode_weights has {len(given)} items: expected one per mode, {len(shape)}.")
-    found = []
-    for mode, (weights, size) in enumerate(zip(given, shape, strict=True)):
-        name = f"mode_weights of mode {mode}"
-        if (own := labelled(weights, name)) is not None:
-            weights = in_order_of_mode(f"the {name}", own, labels, mode, size)
-        vector = np.ones(size) if weights is None else array(name, weights, DataError)
-        check_weights(vector, name, LARGEST ** (1 / len(shape)))
-        if vector.shape != (size,):
-            raise DataError(f"{name} has shape {vector.shape}: expected {size} numbers.")
-        vector = vector.astype(np.float64)
-        found.append(vector)
-    return found
-
-
-Evaluated = tuple[float, list[FloatArray], list[FloatArray]]
-
-
-def _sum(found: Evaluated, more: Evaluated) -> Evaluated:
-    """Values and gradients of two parts of an objective; the first one's arrays are reused."""
-    for arrays, addends in zip(found[1:], more[1:], strict=True):
-        for g, h in zip(arrays, addends, strict=True):
-            g += h
-    return found[0] + more[0], found[1], found[2]
-
-
-def _product_of_rows(found: entries.SortedEntries, mode_weights: list[FloatArray]) -> FloatArray:
-    total = np.ones(len(found.values))
-    for column, mode in enumerate(found.order):
-        total *= mode_weights[mode][found.subs[:, column]]
-    return total
+    def _every_cell(self) -> EveryCell:
+        return EveryCell.of(self.listing, self.zeros, self.dtype)

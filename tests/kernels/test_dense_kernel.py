@@ -110,7 +110,7 @@ def test_linear_maps_are_adjoint(shape, rank, memory, seed):
     moved = sum(
         full([direction[k] if k == n else factors[k] for k in range(len(shape))]) for n in range(len(shape))
     )
-    back = DenseTensor(y).mttkrps(y, factors)
+    back = dense_pass.mttkrps(y, factors)
     left, right = np.vdot(moved, y), sum(np.vdot(d, b) for d, b in zip(direction, back, strict=True))
     assert_allclose(left, right, rtol=1e-10, atol=1e-10)
 
@@ -217,7 +217,7 @@ def test_nothing_is_modified(memory, rng):
     tensor = DenseTensor(data, entry_weights=weights)
     list(tensor.blocks())
     tensor.loss_and_mttkrps(Gamma().formula, factors, 2)
-    tensor.mttkrps(np.nan_to_num(data), factors)
+    dense_pass.mttkrps(np.nan_to_num(data), factors)
     for now, before in zip([data, weights, *factors], copies, strict=True):
         assert np.array_equal(now, before, equal_nan=True)
 

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from gcp import Poisson, custom_loss
 from gcp.kernels.listed import listed_pass, ordering, power_sums, radix
 from gcp.kernels.shared import reference, vector
+from gcp.kernels.shared.columns import CellColumns, EntryColumns
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 shapes = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(tuple)
@@ -30,8 +31,7 @@ def make_listing(shape, rng, share=0.6, x=None, weighted=False, zeros=False):
         shape,
         order,
         np.ascontiguousarray(subs[:, order].astype(np.uint32)),
-        x[at],
-        w[at] if weighted else None,
+        EntryColumns(x[at], w[at] if weighted else None),
         z[at] if zeros else None,
     )
     return listing, x, w, z
@@ -121,7 +121,7 @@ def test_nan_under_weight_zero_stays_there(rng):
     factors = random_factors((6, 5, 4), 2, rng, positive=True)
     one, two = (
         listed_pass.loss_and_mttkrps(
-            listed_pass.Listing(listing.shape, listing.order, listing.subs, x, listing.w),
+            listed_pass.Listing(listing.shape, listing.order, listing.subs, EntryColumns(x, listing.w)),
             Poisson().formula,
             factors,
             np.dtype(float),
@@ -154,7 +154,9 @@ def test_a_slice_with_almost_all_entries_is_shared_too(rng):
     subs = np.argwhere(x)[:, [2, 0, 1]].astype(np.uint32)
     subs[:, 0] = np.where(np.arange(len(subs)) < 5900, 7, subs[:, 0])
     subs = np.unique(subs, axis=0)
-    listing = listed_pass.Listing(shape, (2, 0, 1), np.repeat(subs, 10, axis=0), np.ones(10 * len(subs)))
+    listing = listed_pass.Listing(
+        shape, (2, 0, 1), np.repeat(subs, 10, axis=0), EntryColumns(np.ones(10 * len(subs)))
+    )
     factors = random_factors(shape, 2, rng, positive=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listed_pass, "THREAD_ENTRIES", 1)
@@ -231,7 +233,8 @@ def test_moments_are_sums_over_all_cells(shape, rank, with_effects, weighted, se
     for n, e in enumerate(effects):
         m = m + e.reshape([-1 if k == n else 1 for k in range(m.ndim)])
     a, b = 0.4, -1.3
-    value, grad, effect_grad = power_sums.polynomial((a, b), factors, effects, u if weighted else None)
+    cells = CellColumns(u if weighted else None)
+    value, grad, effect_grad = power_sums.polynomial((a, b), factors, effects, cells)
     y = w * (a + 2 * b * m)
     assert_allclose(value, np.sum(w * (a * m + b * m**2)), rtol=1e-9, atol=1e-9)
     for n, (g, truth) in enumerate(zip(grad, reference.mttkrps(y, factors), strict=True)):
@@ -247,9 +250,10 @@ def test_a_slice_of_the_moments_is_a_quadratic_in_its_row(with_effects, rng):
     factors, effects = random_factors(shape, 2, rng), [rng.normal(size=n) for n in shape]
     effects = effects if with_effects else []
     a, b = 0.4, 1.3
-    linear, quadratic, constant = power_sums.of_rows((a, b), factors, effects, mode)
+    sums = power_sums.of_rows((a, b), factors, effects, mode)
     unknowns = np.append(factors[mode][row], effects[mode][row]) if effects else factors[mode][row]
-    found = linear @ unknowns + 0.5 * unknowns @ quadratic @ unknowns + constant
+    found = sums.linear.sum(axis=0) @ unknowns + 0.5 * unknowns @ sums.quadratic @ unknowns
+    found += sums.constant / shape[mode]  # which is the same in every row
     m = full(factors)
     for n, e in enumerate(effects):
         m = m + e.reshape([-1 if k == n else 1 for k in range(3)])

@@ -89,7 +89,10 @@ def check_expectation(draw, dense, weights, loss, rng):
     factors = random_factors(dense.shape, RANK, rng, positive=True)
     found = all_batches(draw)
     # The mean of sums over batches is the sum over all their entries, each with its share of the weight.
-    parts = [SampledEntries(b.listing.subs, b.listing.x, b.listing.w / len(found)) for b in found]
+    parts = [
+        SampledEntries(b.listing.subs, b.listing.columns._replace(weight=b.listing.w / len(found)))
+        for b in found
+    ]
     listing = found[0].listing
     mean = Batch.of(listing.shape, listing.order, found[0].dtype, parts)
     mean_value, mean_grad, _ = mean.loss_and_mttkrps(loss.formula, factors)

@@ -654,14 +654,14 @@ def test_data_that_change_during_a_fit_are_noticed(kind, change, given, when, tm
     n_passes, at = [], 0 if when == "first" else 2
     real = streamed.Slabs._part
 
-    def part(self, values, masks, weights, first, end):
+    def part(self, values, beside, first, end):
         if first == 0:
             n_passes.append(1)
         if len(n_passes) == at + 1 and end == SHAPE[0]:  # the last slab is read before it is seen
-            found = real(self, values, masks, weights, first, end)
+            found = real(self, values, beside, first, end)
             CHANGES[change](path)
             return found
-        return real(self, values, masks, weights, first, end)
+        return real(self, values, beside, first, end)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streamed.Slabs, "_part", part)

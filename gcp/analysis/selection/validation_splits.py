@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,24 +53,8 @@ def _thinned(tensor: Tensor, fraction: float, rng: np.random.Generator) -> tuple
     )
     counts = np.where(known, values, 0).astype(np.int64)
     kept = rng.binomial(counts, 1 - fraction)
-    return _with_values(tensor, kept, known), _with_values(tensor, counts - kept, known)
-
-
-def _with_values(tensor: Tensor, values: Any, known: Any) -> Tensor:
-    values = values.astype(np.float32 if tensor.dtype == np.float32 else np.float64)
-    if isinstance(tensor, DenseTensor):
-        return DenseTensor(values, known, tensor.entry_weights, tensor.labels)
-    if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(tensor.subs, values, tensor.shape, tensor.entry_weights, tensor.labels)
-    return SparseTensor(
-        tensor.subs,
-        values,
-        tensor.shape,
-        tensor.entry_weights,
-        tensor.mode_weights,
-        tensor.missing,
-        tensor.labels,
-    )
+    dtype = np.float32 if tensor.dtype == np.float32 else np.float64
+    return tensor.with_values(kept.astype(dtype)), tensor.with_values((counts - kept).astype(dtype))
 
 
 def _scaled(result: FitResult, ratio: float) -> FitResult:

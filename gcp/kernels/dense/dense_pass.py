@@ -17,6 +17,7 @@ from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import fused
 from gcp.kernels.dense.layout import CHUNK_ENTRIES, Layout, flat
 from gcp.kernels.shared import khatri_rao, linked, uncompiled
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
 
 THREAD_ENTRIES = 1 << 15
@@ -37,9 +38,9 @@ class Sums(NamedTuple):
     fast : ndarray, shape (R, sum of sizes)
         Gradient of the stacked fast factors, transposed.
     row_weights, column_weights : ndarray, shapes (n_slow,), (n_fast,)
-        Sums of the curvature weights; zero unless asked for.
+        Sums of the curvature weights in m; zero unless asked for.
     row_derivs, column_derivs : ndarray, shapes (n_slow,), (n_fast,), or empty without main effects
-        Sums of the derivatives.
+        Sums of the derivatives in m.
     """
 
     slow: FloatArray
@@ -98,7 +99,10 @@ def loss_mttkrps_and_marginals(
     n_threads: int,
     effects: Factors = (),
 ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-    """As `loss_and_mttkrps`, with the sums of entry weight * curvature weight over each slice of each mode."""
+    """As `loss_and_mttkrps`, with the sums over each slice of each mode of the curvature weights of entries.
+
+    That is w s**2 times the formula's curvature weight.
+    """
     return _evaluate(layout, formula, factors, dtype, n_threads, effects, curved=True)
 
 
@@ -203,18 +207,24 @@ def _fused_pass(
     (r0, r1), (c0, c1) = part
     dtype = k_slow.dtype
     rows = slice(r0, -(-r1 // 4) * 4)
-    x, x_step = flat(layout.matrix)
-    w, w_step = (np.zeros(1, bool), 0) if layout.weights is None else flat(layout.weights)
+    columns = layout.columns
     run = fused.compiled_pass(
         formula,
         dtype,
-        weighted=layout.weights is not None,
+        weighted=columns.weight is not None,
+        scaled=columns.scale is not None,
+        shifted=columns.offset is not None,
         curved=curved,
-        direct=x.dtype == dtype and (layout.weights is None or w.dtype == dtype),
+        direct=columns.x.dtype == dtype and (columns.weight is None or columns.weight.dtype == dtype),
     )
+    absent = np.zeros(1, bool), 0
+    entries: list[Any] = []
+    for column in columns[:4]:
+        numbers, step = absent if column is None else flat(column)
+        entries += [numbers[r0 * step :], step]
     value: float = run(
         linked.addresses(dtype),
-        (x[r0 * x_step :], x_step, w[r0 * w_step :], w_step, shifts[0][r0:r1], shifts[1]),
+        (*entries[:4], tuple(entries[4:]), shifts[0][r0:r1], shifts[1]),
         k_slow[rows],
         r1 - r0,
         (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
@@ -251,12 +261,10 @@ def _plain_pass(
         b = min(a + width, c1)
         k_fast = np.empty((b - a, rank), k_slow.dtype)
         khatri_rao.rows(stacked, sizes, a, k_fast)
-        x = layout.matrix[r0:r1, a:b].astype(k_slow.dtype)
-        w = None if layout.weights is None else layout.weights[r0:r1, a:b].astype(k_slow.dtype)
         m = rows @ k_fast.T
         if shifts[1].size:
             m += shifts[0][r0:r1, None] + shifts[1][a:b]
-        v, y, u = uncompiled.evaluate(formula, x, m, w, curved)
+        v, y, u = uncompiled.evaluate(formula, layout.columns.at(np.s_[r0:r1, a:b]), m, curved)
         value += float(v.sum(dtype=np.float64))
         sums.slow[r0:r1] += y @ k_fast
         khatri_rao.add_adjoint(stacked, sizes, a, y.T @ rows, grad)
@@ -297,7 +305,7 @@ def model_values(factors: Factors, shape: tuple[int, ...]) -> FloatArray:
 def mttkrps(y: FloatArray, factors: Factors) -> list[FloatArray]:
     """Matricised tensor times Khatri-Rao product in every mode, by the two-sided split of the fused pass."""
     rank, dtype = factors[0].shape[1], np.result_type(y, *factors)
-    layout = Layout.of(y, None)
+    layout = Layout.of(EntryColumns(y))
     slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], rank, dtype)
     fast = khatri_rao.stack([factors[n] for n in layout.order[layout.split :]], rank, dtype)
     k_slow, k_fast = (np.empty((n, rank), dtype) for n in layout.matrix.shape)

@@ -27,39 +27,58 @@ ROW_BYTES = 2048
 
 
 def compiled_pass(
-    formula: Formula, dtype: np.dtype[Any], *, weighted: bool, curved: bool, direct: bool
+    formula: Formula,
+    dtype: np.dtype[Any],
+    *,
+    weighted: bool,
+    scaled: bool,
+    shifted: bool,
+    curved: bool,
+    direct: bool,
 ) -> Function:
     """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
 
-    Its arguments: `linked.addresses`; (data, distance between rows, weights, distance between rows, numbers added to
-    the model of each row, and of each column), both as flat arrays, and no numbers at all if there are none; the slow
-    side's Khatri-Rao rows (padded) and their true number; (transposed stack of the fast factors,
-    their sizes, first and last column, width of a tile); the formula's parameters; and the outputs to which it adds:
-    (sums for the slow side, gradient of the fast factors, sums of curvature weights of rows, and of columns, sums of
-    derivatives of rows, and of columns). It returns the value.
+    Its arguments: `linked.addresses`; (data and weights, each as a flat array and the distance between its rows, the
+    same of scales and offsets as a tuple, numbers added to the model of each row, and of each column: no numbers at
+    all if there are none); the slow side's Khatri-Rao rows (padded) and their true number; (transposed stack of the
+    fast factors, their sizes, first and last column, width of a tile); the formula's parameters; and the outputs to
+    which it adds: (sums for the slow side, gradient of the fast factors, sums of curvature weights of rows, and of
+    columns, sums of derivatives of rows, and of columns). It returns the value.
 
     Parameters
     ----------
     formula : Formula
     dtype : dtype
         float32 or float64: the type of the arithmetic, and of the slow side, the fast side and the parameters.
-    weighted, curved : bool
-        Whether there are entry weights; whether the curvature weights are summed.
+    weighted, scaled, shifted : bool
+        Whether entries have weights, scales and offsets: code for those that are absent is not compiled.
+    curved : bool
+        Whether the curvature weights are summed.
     direct : bool
         Whether the data and weights have the type of the arithmetic, so that whole tiles need no copy.
     """
     third = (formula.weight or formula.d2f) if curved else None
-    return _compiled(formula.f, formula.df, third, dtype == np.float32, weighted, direct)
+    return _compiled(formula.f, formula.df, third, dtype == np.float32, weighted, scaled, shifted, direct)
 
 
 @lru_cache(maxsize=256)
 def _compiled(
-    f: Function, df: Function, weight: Function | None, single: bool, weighted: bool, direct: bool
+    f: Function,
+    df: Function,
+    weight: Function | None,
+    single: bool,
+    weighted: bool,
+    scaled: bool,
+    shifted: bool,
+    direct: bool,
 ) -> Function:
-    identity = compiled_formulas.identity((f, df, weight), single=single, weighted=weighted, direct=direct)
+    variant = {"weighted": weighted, "scaled": scaled, "shifted": shifted, "direct": direct}
+    identity = compiled_formulas.identity((f, df, weight), single=single, **variant)
     value, deriv = inlined(f, single), inlined(df, single)
     curvature = None if weight is None else inlined(weight, single)
     row = inlined(_row_function(value, deriv, curvature, weighted), single)
+    if scaled or shifted:
+        row = inlined(_of_affine(row, weight is not None, scaled, shifted), False)
     return compiled_formulas.cached(_pass_function(row, weight is not None, weighted, direct), identity)
 
 
@@ -69,13 +88,13 @@ def _row_function(value: Function, deriv: Function, curvature: Function | None, 
     Rows are arrays of `products.blank`.
     """
 
-    def plain(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
+    def plain(x, w, y, v, u, params, place):  # type: ignore[no-untyped-def]
         for k in range(y.size & -32):
             m = y[k]
             v[k] = value(x[k], m, *params)
             y[k] = deriv(x[k], m, *params)
 
-    def with_weights(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
+    def with_weights(x, w, y, v, u, params, place):  # type: ignore[no-untyped-def]
         for k in range(y.size & -32):
             m = y[k]
             a = w[k] * value(x[k], m, *params)
@@ -86,14 +105,14 @@ def _row_function(value: Function, deriv: Function, curvature: Function | None, 
     if curvature is None:
         return with_weights if weighted else plain
 
-    def curved(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
+    def curved(x, w, y, v, u, params, place):  # type: ignore[no-untyped-def]
         for k in range(y.size & -32):
             m = y[k]
             v[k] = value(x[k], m, *params)
             y[k] = deriv(x[k], m, *params)
             u[k] = max(curvature(x[k], m, *params), 0.0)
 
-    def curved_with_weights(x, w, y, v, u, params):  # type: ignore[no-untyped-def]
+    def curved_with_weights(x, w, y, v, u, params, place):  # type: ignore[no-untyped-def]
         for k in range(y.size & -32):
             m = y[k]
             a = w[k] * value(x[k], m, *params)
@@ -106,6 +125,29 @@ def _row_function(value: Function, deriv: Function, curvature: Function | None, 
     return curved_with_weights if weighted else curved
 
 
+def _of_affine(row_function: Function, curved: bool, scaled: bool, shifted: bool) -> Function:
+    """The loop over a row whose loss is of s m + o; what it gives are derivatives in m.
+
+    `place` holds the scales and offsets, the row's number, its first column and how many there are.
+    """
+
+    def affine(x, w, y, v, u, params, place):  # type: ignore[no-untyped-def]
+        (scale, scale_step, offset, offset_step), row, first, n = place
+        s_first, o_first = row * scale_step + first, row * offset_step + first
+        for k in range(n):
+            if scaled:
+                y[k] *= scale[s_first + k]
+            if shifted:
+                y[k] += offset[o_first + k]
+        row_function(x, w, y, v, u, params, place)
+        for k in range(n if scaled else 0):
+            y[k] *= scale[s_first + k]
+            if curved:
+                u[k] *= scale[s_first + k] * scale[s_first + k]
+
+    return affine
+
+
 def _pass_function(row_function: Function, curved: bool, weighted: bool, direct: bool) -> Function:
     """The loops over tiles of columns and blocks of rows around the loop over a row."""
     call, prefetch_run = linked.call, prefetch.run_of
@@ -113,7 +155,7 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
 
     def run(functions, data, slow, n_rows, fast, params, outputs):  # type: ignore[no-untyped-def]
         model, add_row_sums, add_column_sums, columns, add_columns_adjoint = functions
-        x, x_step, w, w_step, row_effects, column_effects = data
+        x, x_step, w, w_step, others, row_effects, column_effects = data
         turned, sizes, first, last, tile = fast
         s, grad, row_sums, column_sums, row_effect_grad, column_effect_grad = outputs
         has_effects = column_effects.size > 0
@@ -150,7 +192,7 @@ def _pass_function(row_function: Function, curved: bool, weighted: bool, direct:
                         here = row_effects[row]
                         for k in range(n):
                             y_row[k] += here + column_effects[c0 + k]
-                    row_function(x_here, w_here, y_row, v, u, params)
+                    row_function(x_here, w_here, y_row, v, u, params, (others, row, c0, n))
                     for k in range(n, width):
                         y_row[k] = v[k] = u[k] = 0.0
                     value += total(v)

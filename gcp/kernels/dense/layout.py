@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.kernels.shared.columns import EntryColumns
 
 CHUNK_ENTRIES = 1 << 16
 """Entries in a chunk of a streaming pass."""
 
 SMALL_BYTES = 1 << 25
-"""Data and weights that may be copied into an order that the loops prefer."""
+"""Columns that may be copied into an order that the loops prefer."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,8 @@ class Layout:
 
     Attributes
     ----------
-    matrix : ndarray, shape (n_slow, n_fast)
-        A view of the data wherever their strides allow.
-    weights : ndarray of that shape, or None
-        Entry weights.
+    columns : EntryColumns of ndarray, shape (n_slow, n_fast)
+        Views of what the entries carry wherever strides allow.
     order : tuple of int
         The modes from slow to fast; the first `split` of them are the matrix's rows.
     split : int
@@ -35,31 +34,28 @@ class Layout:
         Sizes of the modes, in the tensor's own order.
     """
 
-    matrix: Array
-    weights: Array | None
+    columns: EntryColumns
     order: tuple[int, ...]
     split: int
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, data: Array, weights: Array | None) -> Layout:
-        """Choose the modes' order and split, and take the matrix view.
+    def of(cls, columns: EntryColumns) -> Layout:
+        """Choose the modes' order and split, and take the matrix view of arrays (I_0, ..., I_{N-1}).
 
         A copy only if no split gives a view, or if all views have short rows and the data are small.
         """
-        data = readable(data)
-        weights = None if weights is None else readable(weights)
+        columns = columns.map(readable)
+        data = columns.x
         order = tuple(sorted(range(data.ndim), key=lambda n: -abs(data.strides[n])))
-        split = _choose_split(data.transpose(order), None if weights is None else weights.transpose(order))
-        n_bytes = data.nbytes + (0 if weights is None else weights.nbytes)  # of views, as if they were whole
-        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if n_bytes <= SMALL_BYTES else 0
+        split = _choose_split([a.transpose(order) for a in columns if a is not None])
+        is_small = columns.n_bytes <= SMALL_BYTES
+        turn = _choose_turn(tuple(data.shape[n] for n in order), split) if is_small else 0
         if turn:
             order, split = order[turn:] + order[:turn], data.ndim - turn
         rows = int(np.prod([data.shape[n] for n in order[:split]], dtype=np.int64))
-        matrix = _with_dense_rows(data.transpose(order).reshape(rows, -1))
-        if weights is not None:
-            weights = _with_dense_rows(weights.transpose(order).reshape(rows, -1))
-        return cls(matrix, weights, order, split, data.shape)
+        found = columns.map(lambda a: _with_dense_rows(a.transpose(order).reshape(rows, -1)))
+        return cls(found, order, split, data.shape)
 
     @classmethod
     def of_zeros(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
@@ -70,7 +66,17 @@ class Layout:
         split = min(range(1, len(sizes)), key=lambda k: sum(sides[k]), default=0)
         n_slow, n_fast = sides[split]
         matrix = np.broadcast_to(np.zeros(n_fast, dtype), (n_slow, n_fast))
-        return cls(matrix, None, order, split, shape)
+        return cls(EntryColumns(matrix), order, split, shape)
+
+    @property
+    def matrix(self) -> Array:
+        """The data."""
+        return self.columns.x
+
+    @property
+    def weights(self) -> Array | None:
+        """Entry weights; None means all 1."""
+        return self.columns.weight
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
         """All entries, row by row: (first position, data, weights), as float64 vectors."""
@@ -120,16 +126,17 @@ def readable(array: Array) -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="K")
 
 
-def _choose_split(ordered: Array, weights: Array | None) -> int:
-    """The split of least cost among those that give views.
+def _choose_split(columns: list[Array]) -> int:
+    """The split of least cost among those that give views of the data, the first of the columns.
 
-    Views of the weights come second: weights that broadcast along the middle of the modes have none.
+    Views of other columns come second: those that broadcast along the middle of the modes have none.
     """
+    ordered, *others = columns
     if ordered.ndim == 1:
         return 0
     candidates = sorted(range(1, ordered.ndim), key=lambda split: _cost(ordered.shape, split))
     viewable = [split for split in candidates if _has_view(ordered, split)] or candidates
-    both = [split for split in viewable if weights is None or _has_view(weights, split)]
+    both = [split for split in viewable if all(_has_view(other, split) for other in others)]
     return (both or viewable)[0]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gcp.base.types import Array
 from gcp.kernels.listed.row_steps import Group
+from gcp.kernels.shared.columns import EntryColumns
 
 _ENTRIES = 1 << 19
 """So many at a time, or one slice: some 12 MB beside the data."""
@@ -22,17 +22,16 @@ def fits(shape: tuple[int, ...]) -> bool:
     return math.prod(shape) <= _LARGEST * min(shape)
 
 
-def grouped(values: Array, weights: Array | None, mode: int) -> Iterator[tuple[int, Group]]:
+def grouped(columns: EntryColumns, mode: int) -> Iterator[tuple[int, Group]]:
     """Slices of a mode as lists of entries, and the position of each list's first slice.
 
     Parameters
     ----------
-    values : ndarray, shape (I_0, ..., I_{N-1})
-    weights : ndarray of that shape, or None
-        Where it is 0, the value does not matter.
+    columns : EntryColumns of ndarray, shape (I_0, ..., I_{N-1})
+        Where the weight is 0, the data do not matter.
     mode : int
     """
-    shape = values.shape
+    shape = columns.x.shape
     others = tuple(n for n in range(len(shape)) if n != mode)
     sizes = [shape[n] for n in others]
     offsets = tuple(int(k) for k in np.cumsum([0, *sizes])[:-1])
@@ -40,14 +39,14 @@ def grouped(values: Array, weights: Array | None, mode: int) -> Iterator[tuple[i
     length = len(of_one)
     height = min(max(1, _ENTRIES // length), shape[mode])
     subs = np.ascontiguousarray(np.tile(of_one, (height, 1)))
-    data = np.moveaxis(values, mode, 0)
-    known = None if weights is None else np.moveaxis(weights, mode, 0)
+    moved = columns.map(lambda column: np.moveaxis(column, mode, 0))
     for start in range(0, shape[mode], height):
         part = slice(start, min(start + height, shape[mode]))
         n = part.stop - part.start
-        x, w = data[part].reshape(-1).astype(np.float64), np.empty(0)
-        if known is not None:
-            w = known[part].reshape(-1).astype(np.float64)
-            x[w == 0] = 1.0  # inside every built-in loss's domain
+        own = moved.at(part).map(np.ravel)
+        numbers = own._replace(group=None).map(lambda column: column.astype(np.float64))
+        if numbers.weight is not None:
+            numbers.x[numbers.weight == 0] = 1.0  # inside every built-in loss's domain
         first = np.arange(n + 1) * length
-        yield start, Group(mode, others, first, subs[: n * length], x, w, np.empty(0), offsets)
+        listed = numbers._replace(group=own.group)
+        yield start, Group(mode, others, first, subs[: n * length], listed, None, offsets)

@@ -6,7 +6,7 @@ while the rows of the factors that they need are still in the first-level caches
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import linked, per_entry, uncompiled, vector
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.jit import jit
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH
@@ -41,20 +42,27 @@ class Listing:
     order : tuple of int
         The modes, as the columns of `subs` have them: the first is slowest.
     subs : ndarray of uint32 or uint64, shape (entries, N)
-    x : ndarray of float32 or float64, shape (entries,)
-        Data.
-    w : ndarray of float64 or None
-        Entry weights; None means all 1.
-    z : ndarray of float64 or None
-        Weights of the zero part (see `entrywise.address`); None means all 1.
+    columns : EntryColumns of ndarray, shape (entries,)
+        Data in float32 or float64, the others but groups in float64.
+    z : ndarray of float64, shape (entries,), or None
+        Weights of the zero part (see `per_entry.address`); None means all 1.
     """
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
     subs: Array
-    x: FloatArray
-    w: FloatArray | None = None
+    columns: EntryColumns
     z: FloatArray | None = None
+
+    @property
+    def x(self) -> FloatArray:
+        """Data."""
+        return self.columns.x
+
+    @property
+    def w(self) -> FloatArray | None:
+        """Entry weights; None means all 1."""
+        return self.columns.weight
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
@@ -62,10 +70,14 @@ class Listing:
         sizes = [self.shape[n] for n in self.order]
         return (0, *(sum(sizes[1:n]) for n in range(1, len(sizes))))
 
-    def weights(self) -> tuple[FloatArray, FloatArray]:
-        """w and z as the passes take them: empty arrays for ones."""
-        none = np.empty(0)
-        return none if self.w is None else self.w, none if self.z is None else self.z
+    def arrays(self) -> tuple[Array, ...]:
+        """Subscripts, x, z, w, s and o as the passes take them: empty arrays for what is absent."""
+        return self.subs, self.x, np.empty(0) if self.z is None else self.z, *self.columns.or_empty()
+
+    def at(self, index: Any) -> Listing:
+        """Some of the entries, or the same in another order."""
+        z = None if self.z is None else self.z[index]
+        return replace(self, subs=self.subs[index], columns=self.columns.at(index), z=z)
 
 
 class Stack(NamedTuple):
@@ -130,7 +142,7 @@ def loss_and_mttkrps(
     effects: Factors = (),
     zero: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """Sum over the entries of w f(x, m) - z q(m), and its gradient in every factor and main effect.
+    """Sum over the entries of w f(x, s m + o) - z q(s m + o), and its gradient in every factor and main effect.
 
     Parameters
     ----------
@@ -177,7 +189,7 @@ def loss_and_mttkrps(
         return float(
             _pass(
                 function,
-                (listing.subs, listing.x, *listing.weights()),
+                listing.arrays(),
                 parts[k],
                 stack.flat(),
                 own[k].flat(),
@@ -210,7 +222,7 @@ def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], boo
 @jit(fastmath=FASTMATH)
 def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
     """The value of a part of the entries; adds to the gradients in `sums`."""
-    subs, x, w, z = entries
+    subs, x, z, w, scale, offset = entries
     head, tail, effects = stack
     head_grad, tail_grad, effect_grad = sums
     offsets, width = layout
@@ -237,6 +249,10 @@ def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignor
             w_run[k] = w[first + k]
         for k in range(n if z.size else 0):
             z_run[k] = z[first + k]
+        for k in range(n if scale.size else 0):
+            y[k] *= scale[first + k]
+        for k in range(n if offset.size else 0):
+            y[k] += offset[first + k]
         m = (n + 31) // 32 * 32
         for k in range(n, m):
             w_run[k] = z_run[k] = 0.0
@@ -244,6 +260,8 @@ def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignor
         linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], params, zero)
         for k in range(n):
             value += v[k]
+        for k in range(n if scale.size else 0):
+            y[k] *= scale[first + k]
         for k in range(n):
             rows = vector.rows_of(subs, first + k, offsets, width)
             here = vector.fill(y[k])
@@ -345,16 +363,18 @@ def _plain_pass(
     value = 0.0
     gradients = [np.zeros(a.shape, dtype) for a in factors]
     effect_gradients = [np.zeros(len(e), dtype) for e in effects]
-    w, z = listing.weights()
     for first in range(0, len(listing.x), _CHUNK):
         part = slice(first, first + _CHUNK)
         m = model_values(listing, factors, effects, dtype, part)
-        weights = w[part].astype(dtype) if w.size else None
+        columns = listing.columns.at(part)
         with np.errstate(all="ignore"):
-            v, y, _ = uncompiled.evaluate(formula, listing.x[part].astype(dtype), m, weights, False)
-        zeros = z[part].astype(dtype) if z.size else np.ones_like(m)
-        v = v - zeros * (m * (zero[0] + zero[1] * m))
-        y = y - zeros * (zero[0] + 2 * zero[1] * m)
+            v, y, _ = uncompiled.evaluate(formula, columns, m, False)
+        if zero != (0.0, 0.0):
+            z = np.ones_like(m) if listing.z is None else listing.z[part].astype(dtype)
+            s = 1.0 if columns.scale is None else columns.scale.astype(dtype)
+            m = columns.argument(m)
+            v = v - z * (m * (zero[0] + zero[1] * m))
+            y = y - z * s * (zero[0] + 2 * zero[1] * m)
         value += float(v.sum(dtype=np.float64))
         for sums, found in zip(
             (gradients, effect_gradients), mttkrps(listing, y, factors, effects, dtype, part), strict=True

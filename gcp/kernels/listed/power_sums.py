@@ -1,21 +1,29 @@
-"""Sums of powers of the model over all cells of a tensor, from the factors alone."""
+"""Sums of powers of the model over all cells of a tensor, from the factors alone.
+
+Where cells have scales and offsets that are products of one number for each position, s m + o is itself a model of
+components: the rows of its factors are multiplied by the scales, and the offsets are a further component.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
+from gcp.kernels.shared.columns import CellColumns
+
+_PLAIN = CellColumns()
 
 
 def polynomial(
     coefficients: tuple[float, float],
     factors: Factors,
     effects: Factors = (),
-    mode_weights: Sequence[FloatArray] | None = None,
+    cells: CellColumns = _PLAIN,
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """Weighted sum of a m + b m**2 over all cells, and its gradient in every factor and main effect.
+    """Weighted sum of a M + b M**2 over all cells, M = s m + o, and its gradient in every factor and main effect.
 
     Parameters
     ----------
@@ -24,33 +32,53 @@ def polynomial(
     factors : sequence of ndarray, shapes (I_n, R)
     effects : sequence of ndarray, shapes (I_n,)
         Added to the model; none by default.
-    mode_weights : sequence of ndarray, shapes (I_n,), optional
-        The weight of a cell is the product of those of its positions; by default 1.
+    cells : CellColumns
+        Weights, scales s and offsets o of the cells.
 
     Notes
     -----
-    The sum of m is that of the products of the columns' sums, and the sum of m**2 that of the elementwise product of
+    The sum of M is that of the products of the columns' sums, and the sum of M**2 that of the elementwise product of
     the Gram matrices. Costs about sum(I_n) R numbers for a, R times as much for b.
     """
     linear, quadratic = coefficients
-    rank = factors[0].shape[1]
-    wide = with_effects(factors, effects)
-    weighted = _weighted(wide, mode_weights)
+    wide = augmented(factors, effects, cells)
+    weighted = _multiplied(wide, cells.weight)
     value, grad = 0.0, [np.zeros(a.shape) for a in wide]
     if linear:
         sums = np.array([a.sum(axis=0) for a in weighted])
         value += linear * float(np.prod(sums, axis=0).sum())
         for n, g in enumerate(grad):
             row = linear * np.prod(np.delete(sums, n, axis=0), axis=0)
-            g += row if mode_weights is None else mode_weights[n][:, None] * row
+            g += row if cells.weight is None else cells.weight[n][:, None] * row
     if quadratic:
         grams = np.array([a.T @ b for a, b in zip(wide, weighted, strict=True)])
         value += quadratic * float(np.prod(grams, axis=0).sum())
         for n, g in enumerate(grad):
             g += 2 * quadratic * weighted[n] @ np.prod(np.delete(grams, n, axis=0), axis=0)
-    dtype = np.asarray(factors[0]).dtype
-    effect_grad = [g[:, rank + n].astype(dtype) for n, g in enumerate(grad)] if effects else []
-    return value, [g[:, :rank].astype(dtype, copy=False) for g in grad], effect_grad
+    return value, *narrowed(grad, factors, effects, cells)
+
+
+class RowSums(NamedTuple):
+    """The same sum over the slices of one mode, as quadratic functions of the rows of its factor.
+
+    In row i, with its main effect behind if there are effects, it is c'a + a'Pa / 2 and what does not depend on the
+    row, where c is the sum of the vectors of `linear` with the weights scales[i], and P is `quadratic` with the
+    second of these.
+
+    Attributes
+    ----------
+    linear : ndarray, shape (3, R) or (3, R + 1)
+    quadratic : ndarray, shape (R, R) or (R + 1, R + 1)
+    scales : ndarray, shape (I_mode, 3) or (0, 3)
+        Empty where all rows have 1, 1 and 0.
+    constant : float
+        What does not depend on the rows, summed over them.
+    """
+
+    linear: FloatArray
+    quadratic: FloatArray
+    scales: FloatArray
+    constant: float
 
 
 def of_rows(
@@ -58,34 +86,61 @@ def of_rows(
     factors: Factors,
     effects: Factors,
     mode: int,
-    mode_weights: Sequence[FloatArray] | None = None,
-) -> tuple[FloatArray, FloatArray, float]:
-    """The same sum over a slice of one mode as c'a + a'Pa / 2 + d, but for the weight of the slice.
-
-    a is the slice's row of the factor, with its main effect behind if there are effects.
-
-    Returns
-    -------
-    c : ndarray, shape (R,) or (R + 1,)
-    P : ndarray, shape (R, R) or (R + 1, R + 1)
-    d : float
-    """
-    wide = with_effects(factors, effects)
+    cells: CellColumns = _PLAIN,
+) -> RowSums:
+    """Sums over the slices of one mode; `polynomial` has the arguments."""
+    wide = augmented(factors, effects, cells)
     columns = wide[0].shape[1]
     linear, quadratic = np.full(columns, coefficients[0]), np.full((columns, columns), 2.0 * coefficients[1])
-    for n, (a, weighted) in enumerate(zip(wide, _weighted(wide, mode_weights), strict=True)):
+    for n, (a, weighted) in enumerate(zip(wide, _multiplied(wide, cells.weight), strict=True)):
         if n != mode:
             if coefficients[0]:
                 linear *= weighted.sum(axis=0)
             if coefficients[1]:
                 quadratic *= a.T @ weighted
-    if not effects:
-        return linear, quadratic, 0.0
     rank = factors[0].shape[1]
-    free = [*range(rank), rank + mode]
-    given = [rank + n for n in range(len(factors)) if n != mode]  # in this mode these columns are ones
-    constant = linear[given].sum() + 0.5 * quadratic[np.ix_(given, given)].sum()
-    return linear[free] + quadratic[np.ix_(free, given)].sum(axis=1), quadratic[np.ix_(free, free)], constant
+    free = [*range(rank), *([rank + mode] if effects else [])]
+    # In a row, the columns of the other modes' effects are the row's scale, and the last one is its offset.
+    given = [rank + n for n in range(len(effects)) if n != mode]
+    last = [columns - 1] if cells.offset is not None else []
+    of_row = np.stack(
+        [
+            linear[free],
+            quadratic[np.ix_(free, given)].sum(axis=1),
+            quadratic[np.ix_(free, last)].sum(axis=1),
+        ]
+    )
+    one = np.ones(len(factors[mode]))
+    absent = one, one, 0.0 * one
+    u, s, o = (a if vectors is None else vectors[mode] for vectors, a in zip(cells, absent, strict=True))
+    constant = (
+        (u @ s) * linear[given].sum()
+        + 0.5 * (u @ s**2) * quadratic[np.ix_(given, given)].sum()
+        + (u @ o) * linear[last].sum()
+        + (u @ (s * o)) * quadratic[np.ix_(given, last)].sum()
+        + 0.5 * (u @ o**2) * quadratic[np.ix_(last, last)].sum()
+    )
+    is_plain = all(vectors is None for vectors in cells)
+    scales = np.empty((0, 3)) if is_plain else np.stack([u * s, u * s**2, u * s * o], axis=1)
+    return RowSums(of_row, quadratic[np.ix_(free, free)], scales, float(constant))
+
+
+def augmented(factors: Factors, effects: Factors, cells: CellColumns) -> list[FloatArray]:
+    """Factors of the model s m + o, without main effects."""
+    wide = _multiplied(with_effects(factors, effects), cells.scale)
+    if cells.offset is None:
+        return list(wide)
+    return [np.column_stack([a, o]) for a, o in zip(wide, cells.offset, strict=True)]
+
+
+def narrowed(
+    gradients: Sequence[FloatArray], factors: Factors, effects: Factors, cells: CellColumns
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """The gradients in factors and main effects, from those in the factors of `augmented`."""
+    rank, dtype = factors[0].shape[1], np.asarray(factors[0]).dtype
+    own: Any = _multiplied(gradients, cells.scale)
+    effect_grad = [g[:, rank + n].astype(dtype) for n, g in enumerate(own)] if effects else []
+    return [g[:, :rank].astype(dtype, copy=False) for g in own], effect_grad
 
 
 def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
@@ -101,9 +156,8 @@ def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
     return found
 
 
-def _weighted(
-    factors: Sequence[FloatArray], mode_weights: Sequence[FloatArray] | None
-) -> Sequence[FloatArray]:
-    if mode_weights is None:
+def _multiplied(factors: Sequence[FloatArray], vectors: Sequence[FloatArray] | None) -> Sequence[FloatArray]:
+    """Every row times its position's number."""
+    if vectors is None:
         return factors
-    return [u[:, None] * a for u, a in zip(mode_weights, factors, strict=True)]
+    return [u[:, None] * a for u, a in zip(vectors, factors, strict=True)]

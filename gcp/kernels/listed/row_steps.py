@@ -1,8 +1,9 @@
 """Newton's method on one row of a factor after the other, the other modes fixed.
 
 The rows of a mode are problems of their own, each in R unknowns over the entries of one slice: minimise over a the
-sum of w f(x, a'z + o) - z q(a'z + o), where z is the product of the other modes' rows and o the other modes' main
-effects, plus a'Pa / 2 + c'a for the zeros and the ridge, within bounds. One step for each row: the quadratic model's
+sum of w f(x, s (a'z + e) + o) - z q(s (a'z + e) + o), where z is the product of the other modes' rows, e the other
+modes' main effects, and s and o the entry's scale and offset, plus a'Pa / 2 + c'a for the zeros and the ridge, within
+bounds. One step for each row: the quadratic model's
 minimum over the entries that are not held at a bound, projected (Bertsekas, 1982), and shortened until the objective
 falls.
 """
@@ -18,6 +19,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import ordering, row_algebra
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared import linked, per_entry
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.jit import jit
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH
@@ -54,8 +56,8 @@ class Group(NamedTuple):
     first : ndarray of int, shape (I_mode + 1,)
         Where the entries of each position begin, and the end.
     subs : ndarray, shape (entries, N - 1)
-    x, w, z : ndarray
-        As in `Listing`; w and z empty for ones.
+    columns, z
+        As in `Listing`.
     offsets : tuple of int
         Where the other modes' rows begin when all of them lie under each other.
     """
@@ -64,10 +66,14 @@ class Group(NamedTuple):
     others: tuple[int, ...]
     first: Array
     subs: Array
-    x: FloatArray
-    w: FloatArray
-    z: FloatArray
+    columns: EntryColumns
+    z: FloatArray | None
     offsets: tuple[int, ...]
+
+    def arrays(self) -> tuple[Array, ...]:
+        """Subscripts, x, z, w, s and o as the steps take them: empty arrays for what is absent."""
+        z = np.empty(0) if self.z is None else self.z
+        return self.subs, self.columns.x, z, *self.columns.or_empty()
 
 
 def grouped(listing: Listing, mode: int) -> Group:
@@ -78,10 +84,10 @@ def grouped(listing: Listing, mode: int) -> Group:
     permutation, first = ordering.grouped(listing.subs, column, listing.shape[mode])
     subs = np.empty((n, len(others)), listing.subs.dtype)
     ordering.take_rows(listing.subs, columns, permutation, subs)
-    weights = [a[permutation] if a.size else a for a in listing.weights()]
+    z = None if listing.z is None else listing.z[permutation]
     sizes = [listing.shape[n] for n in others]
     offsets = tuple(int(k) for k in np.cumsum([0, *sizes])[: len(others)])
-    return Group(mode, others, first, subs, listing.x[permutation], weights[0], weights[1], offsets)
+    return Group(mode, others, first, subs, listing.columns.at(permutation), z, offsets)
 
 
 class RowProblem(NamedTuple):
@@ -91,12 +97,12 @@ class RowProblem(NamedTuple):
     ----------
     stack, effects : ndarray, shapes (rows of the other modes, width), (rows of the other modes,) or (0,)
         Padded factors and main effects of the other modes, under each other as `Group.offsets` says.
-    linear : ndarray, shape (width,)
-        c; multiplied by the row's scale.
+    linear : ndarray, shape (3, width)
+        c, as the sum of three vectors with weights of the row's own.
     quadratic : ndarray, shape (width, width)
-        P, multiplied by the row's scale.
-    scales : ndarray, shape (I_mode,) or (0,)
-        Of the zero part in each row; empty for ones.
+        P, with the weight of the second of them.
+    scales : ndarray, shape (I_mode, 3) or (0, 3)
+        Those weights; empty where all rows have 1, 1 and 0.
     ridge, centre : ndarray, shapes (I_mode or 1, width)
         Half of ridge * (a - centre)**2 is added to the objective of every row; one row may stand for all.
     size : int
@@ -172,7 +178,7 @@ def update(
     numbers = np.array(formula.params, float), np.array(zero, float)
     lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
     n = len(own)
-    parts = 1 if n_threads == 1 or len(group.x) < 2 * THREAD_ENTRIES else n_threads * _PARTS
+    parts = 1 if n_threads == 1 or len(group.subs) < 2 * THREAD_ENTRIES else n_threads * _PARTS
     costs = group.first + np.arange(n + 1) * (problem.size / 3)  # a row costs as much as some entries
     cuts = np.searchsorted(costs, np.linspace(0, costs[-1], parts + 1)[1:-1])
     edges = np.unique([0, *cuts, n])
@@ -183,7 +189,7 @@ def update(
         for low, high in tasks:  # whichever thread comes first: rows do not depend on each other
             results[low] = _update_rows(
                 functions,
-                (group.first, group.subs, group.x, group.w, group.z),
+                (group.first, group.arrays()),
                 (low, high),
                 (own.reshape(-1), lower, upper),
                 (problem.stack.reshape(-1), problem.effects, group.offsets),
@@ -199,15 +205,16 @@ def update(
 
 @jit(fastmath=FASTMATH)
 def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
-    first, subs, x, w, z = entries
+    first, columns = entries
     own, lower, upper = factor
     linear, quadratic, scales, ridges, centres, size = common
-    width = linear.size
+    width = linear.shape[1]
     held = np.zeros((2, _HELD * width))
     runs = np.zeros((6, RUN))
-    small = np.zeros((7, width))
+    small = np.zeros((8, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
-    ridge, centre = small[5], small[6]
+    ridge, centre, c = small[5], small[6], small[7]
+    s1, s2, s3 = 1.0, 1.0, 0.0
     h, system = np.zeros(width * width), np.zeros(width * width)
     value = slope = 0.0
     for i in range(part[0], part[1]):
@@ -217,26 +224,25 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
         for r in range(width):
             low[r], high[r] = lower[at_low, r], upper[at_high, r]
             ridge[r], centre[r] = ridges[at_ridge, r], centres[at_centre, r]
-        scale = scales[i] if scales.size else 1.0
+        if scales.size:
+            s1, s2, s3 = scales[i, 0], scales[i, 1], scales[i, 2]
+        for r in range(width):
+            c[r] = s1 * linear[0, r] + s2 * linear[1, r] + s3 * linear[2, r]
         span = first[i], first[i + 1]
-        before = _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
-        before += _entries_part(
-            functions[0], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
-        )
+        before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
+        before += _entries_part(functions[0], columns, span, a, others, size, numbers, held, runs, g, h, True)
         for r in range(size):
             moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
             slope += moved * moved
-        row = linear, quadratic, scale, ridge, centre, size
+        row = c, quadratic, s2, ridge, centre, size
         after, accepted, hopeless = before, False, False
         for attempt in range(2):
             if attempt:
-                _own_part(a, linear, quadratic, scale, ridge, centre, g, h)
-                _entries_part(
-                    functions[1], (subs, x, w, z), span, a, others, size, numbers, held, runs, g, h, True
-                )
+                _own_part(a, c, quadratic, s2, ridge, centre, g, h)
+                _entries_part(functions[1], columns, span, a, others, size, numbers, held, runs, g, h, True)
             accepted, hopeless, after = _search(
                 functions[0],
-                (subs, x, w, z),
+                columns,
                 span,
                 others,
                 row,
@@ -298,8 +304,8 @@ def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore
             h[r * width + q] = p
             row += p * a[q]
         h[r * width + r] += ridge[r]
-        g[r] = scale * linear[r] + row + ridge[r] * away
-        value += a[r] * (scale * linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
+        g[r] = linear[r] + row + ridge[r] * away
+        value += a[r] * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
     return value
 
 
@@ -310,7 +316,7 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
         row, away = 0.0, a[r] - centre[r]
         for q in range(a.size):
             row += quadratic[r, q] * a[q]
-        value += a[r] * scale * (linear[r] + 0.5 * row) + 0.5 * ridge[r] * away * away
+        value += a[r] * (linear[r] + 0.5 * scale * row) + 0.5 * ridge[r] * away * away
     return value
 
 
@@ -320,7 +326,7 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
 
     The first call for a row must be fresh: it leaves the rows z behind for the next.
     """
-    subs, x, w, z = entries
+    subs, x, z, w, scale, offset = entries
     stack, effects, offsets = others
     x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
     width, count, value = a.size, span[1] - span[0], 0.0
@@ -335,6 +341,10 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         row_algebra.models(products, n, width, a, y)
         if effects.size:
             row_algebra.add_effects(subs, start, n, offsets, effects, y)
+        for k in range(n if scale.size else 0):
+            y[k] *= scale[start + k]
+        for k in range(n if offset.size else 0):
+            y[k] += offset[start + k]
         for k in range(n):
             x_run[k] = x[start + k]
             w_run[k] = w[start + k] if w.size else 1.0
@@ -346,6 +356,9 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], numbers[0], numbers[1])
         for k in range(n):
             value += v[k]
+        for k in range(n if scale.size and fresh else 0):
+            y[k] *= scale[start + k]
+            u[k] *= scale[start + k] * scale[start + k]
         if fresh:
             row_algebra.add_gradient(products, n, width, y, g)
             row_algebra.add_gram(products, held[1], n, width, u, h)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from gcp.base.types import FloatArray
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
 
 
 def evaluate(
-    formula: Formula, x: FloatArray, m: FloatArray, weights: FloatArray | None, curved: bool
+    formula: Formula, columns: EntryColumns, m: FloatArray, curved: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-    """Weighted loss, derivative and, if asked for, curvature weight of each entry.
+    """Weighted loss, its derivative in m and, if asked for, curvature weight in m of each entry.
 
-    Under weight 0 neither x nor m matters, not even if they are NaN.
+    Under weight 0 neither x nor m matters, not even if they are NaN. The arithmetic is in the type of m.
     """
+    m = columns.argument(m)
+    x, weights, scale, *_ = columns.map(lambda column: column.astype(m.dtype, copy=False))
     functions = [formula.f, formula.df]
     if curved:
         functions.append(formula.weight or formula.d2f)
@@ -23,5 +26,7 @@ def evaluate(
         found[2] = np.maximum(found[2], 0.0)
     if weights is not None:
         found = [np.where(weights == 0, 0.0, weights * part) for part in found]
+    if scale is not None:
+        found[1:] = [scale ** (k + 1) * part for k, part in enumerate(found[1:])]
     value, deriv, *third = (np.asarray(part, dtype=m.dtype) for part in found)
     return value, deriv, third[0] if third else None

@@ -10,6 +10,7 @@ import numpy as np
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.listed import power_sums, row_steps
 from gcp.kernels.shared import vector
+from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.formula import Formula
 from gcp.objectives.penalties.total import Penalties
 
@@ -31,8 +32,8 @@ class RowWise:
         Of the loss.
     zero : (float, float)
         Coefficients of the loss of a zero; (0, 0) where unlisted entries are unknown.
-    mode_weights : sequence of ndarray or None
-        Weights of the positions of each mode.
+    cells : CellColumns
+        What cells carry, listed or not.
     penalties : Penalties
         Row-wise ones; they also say which columns are main effects.
     n_threads : int
@@ -47,7 +48,7 @@ class RowWise:
     groups: Callable[[int], Iterable[tuple[int, row_steps.Group]]]
     formula: Formula
     zero: tuple[float, float]
-    mode_weights: Sequence[FloatArray] | None
+    cells: CellColumns
     penalties: Penalties
     n_threads: int
     free: tuple[int, ...]
@@ -86,9 +87,7 @@ class RowWise:
         size = rank + bool(effects)
         columns = self._columns(mode, rank)
         width = vector.padded(size, _DOUBLE)
-        linear, quadratic, constant = power_sums.of_rows(
-            self.zero, components, vectors, mode, self.mode_weights
-        )
+        sums = power_sums.of_rows(self.zero, components, vectors, mode, self.cells)
         own = vector.zeros(len(factors[mode]), width, _DOUBLE)
         _take(factors[mode], columns, own)
         ridge, centre = (_wide(side, width) for side in self.penalties.of_rows(mode, factors))
@@ -97,7 +96,6 @@ class RowWise:
             wide = np.zeros((len(side), width))
             _take(side, columns, wide)
             limits.append(wide)
-        scales = np.empty(0) if self.mode_weights is None else self.mode_weights[mode]
         value = slope = 0.0
         for first, group in self.groups(mode):
             part = slice(first, first + len(group.first) - 1)
@@ -108,9 +106,9 @@ class RowWise:
                 row_steps.RowProblem(
                     stack,
                     np.concatenate([vectors[n] for n in group.others]) if effects else np.empty(0),
-                    _padded(linear, width),
-                    _padded(quadratic, width),
-                    scales[part],
+                    _wide(sums.linear, width),
+                    _padded(sums.quadratic, width),
+                    sums.scales[part],
                     _part(ridge, part),
                     _part(centre, part),
                     size,
@@ -127,8 +125,7 @@ class RowWise:
             if column is not None:
                 factors[mode][:, column] = own[:, k]
         in_rows = 0.5 * float(np.sum(ridge * np.square(own - centre)))
-        constant *= float(np.sum(scales)) if len(scales) else len(own)
-        return value - in_rows + constant + self.penalties.value(factors), slope
+        return value - in_rows + sums.constant + self.penalties.value(factors), slope
 
     def rounding(self, factors: Factors) -> float:
         """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
@@ -143,7 +140,7 @@ class RowWise:
         sizes = [[np.abs(a) for a in arrays] for arrays in (components, vectors)]
         with np.errstate(over="ignore", invalid="ignore"):
             mass, *_ = power_sums.polynomial(
-                (abs(self.zero[0]), abs(self.zero[1])), sizes[0], sizes[1], self.mode_weights
+                (abs(self.zero[0]), abs(self.zero[1])), sizes[0], sizes[1], self.cells.map(np.abs)
             )
         return _ROUNDING * mass
 
@@ -176,7 +173,7 @@ def _wide(rows: FloatArray, width: int) -> FloatArray:
 
 
 def _padded(array: FloatArray, width: int) -> FloatArray:
-    """Zeros behind a vector or around a square matrix."""
-    wide = np.zeros((width,) * array.ndim)
+    """Zeros around a square matrix."""
+    wide = np.zeros((width, width))
     wide[tuple(slice(n) for n in array.shape)] = array
     return wide

@@ -105,6 +105,12 @@ def _data(tensor: Any) -> Iterator[Any]:
         yield tensor.listing.subs
     for weights in getattr(tensor, "mode_weights", None) or ():
         yield [] if weights is None else weights
+    for name, column in zip(tensor.columns._fields[2:], tensor.columns[2:], strict=True):
+        if column is not None:
+            yield [name]
+            yield column
+    for vectors in (tensor.zeros or ())[1:]:
+        yield from [] if vectors is None else vectors
     yield from _labels(tensor)
 
 

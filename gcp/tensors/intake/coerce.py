@@ -25,6 +25,7 @@ from gcp.tensors.parts import streamed
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import Source, is_mapped, source_of, told
 from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.weights import check_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +207,9 @@ def _combined(
         weights = np.multiply(own, weights, dtype=np.bool_ if both_masks else np.float64)
     elif weights is None:
         weights = own
-    return DenseTensor(tensor.values, None, weights, tensor.labels)
+    if weights is not None:
+        check_weights(weights)
+    return DenseTensor.of(tensor.columns._replace(weight=weights), tensor.labels)
 
 
 def _from_pandas(data: Any) -> Tensor:

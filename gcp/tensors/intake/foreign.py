@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,4 +50,4 @@ def _sorted(
         )
     subs = np.stack([np.asarray(column) for column in coords], axis=1)
     found = entries.sorted_entries(entries.checked(subs, values, shape, None), aggregate)
-    return replace(found, values=found.values != 0) if values.dtype.kind == "b" else found
+    return found.having(x=found.values != 0) if values.dtype.kind == "b" else found

@@ -86,7 +86,7 @@ def _by_name(
         weights = entries.checked_weights(numbers[at], len(tensor.values))
         weights = weights if tensor.entry_weights is None else weights * tensor.entry_weights
         is_mask = name == "mask" and tensor.entry_weights is None
-        found = replace(tensor.entries, weights=None if is_mask else weights)
+        found = tensor.entries.having(weight=None if is_mask else weights)
         return ObservedTensor.of(found.select(weights > 0), tensor.labels)
     if len(varied) == 1:
         vectors: list[Array | None] = [None] * tensor.ndim
@@ -134,15 +134,12 @@ def _weighted(
         if masks is not None:
             own = modes or [np.ones(size) for size in tensor.shape]
             modes = [u if m is None else u * m for u, m in zip(own, masks, strict=True)]
-        return SparseTensor(
-            tensor.subs, tensor.values, tensor.shape, weights, modes, tensor.missing, tensor.labels
-        )
+        return tensor.weighted(weights, modes)
     keep = np.ones(len(tensor.values), bool)
     for mode, mask in enumerate(masks or []):
         if mask is not None:
             keep &= mask[tensor.subs[:, mode]]
-    kept = None if weights is None else weights[keep]
-    return ObservedTensor(tensor.subs[keep], tensor.values[keep], tensor.shape, kept, tensor.labels)
+    return ObservedTensor.of(tensor.entries.having(weight=weights).select(keep), tensor.labels)
 
 
 def _at(tensor: SparseTensor | ObservedTensor, cells: SparseTensor, weights: FloatArray) -> ObservedTensor:
@@ -153,11 +150,11 @@ def _at(tensor: SparseTensor | ObservedTensor, cells: SparseTensor, weights: Flo
     values[is_listed] = tensor.values[place[is_listed]]
     if isinstance(tensor, SparseTensor):
         weights = weights * tensor.weights_at(cells.entries)
+        columns = tensor.zeros.entries(values, weights, cells.entries.subs, cells.entries.order)
     else:
-        weights = weights * is_listed
-        if tensor.entry_weights is not None:
-            weights[is_listed] *= tensor.entry_weights[place[is_listed]]
+        columns = tensor.columns.at(place)  # of unknown cells, too, which are left out
+        own = 1.0 if columns.weight is None else columns.weight
+        weights = weights * np.where(is_listed, own, 0.0)
     plain = None if np.isin(weights, (0.0, 1.0)).all() else weights
-    known = weights > 0
-    found = entries.SortedEntries(tensor.shape, cells.entries.order, cells.entries.subs, values, plain)
-    return ObservedTensor.of(found.select(known), tensor.labels)
+    found = replace(cells.entries, columns=columns._replace(x=values, weight=plain))
+    return ObservedTensor.of(found.select(weights > 0), tensor.labels)

@@ -164,6 +164,8 @@ class Facts(NamedTuple):
         Cells of dense data, else listed entries.
     n_counted_cells : float
         Of sparse data: cells that an evaluation passes over if the loss of a zero has no closed form; else 0.
+    is_affine : bool
+        Whether entries have scales or offsets.
     """
 
     kind: str
@@ -171,6 +173,7 @@ class Facts(NamedTuple):
     dtype: str
     n_stored: int
     n_counted_cells: float
+    is_affine: bool
 
 
 def facts_of(part: TensorData, _: None = None) -> Facts:
@@ -179,4 +182,4 @@ def facts_of(part: TensorData, _: None = None) -> Facts:
     cells = 0.0
     if isinstance(part, SparseTensor):
         kind, cells = "sparse", part.n_counted_cells
-    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells)
+    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells, part.is_affine)

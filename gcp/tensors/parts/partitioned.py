@@ -133,6 +133,11 @@ class PartitionedTensor:
         """Not for data in parts, where parts have them."""
         return
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether entries have scales or offsets."""
+        return any(facts.is_affine for facts in self.facts)
+
     def __repr__(self) -> str:
         """Shape, type, and how it is cut."""
         shape = " x ".join(map(str, self.shape))
@@ -156,25 +161,6 @@ class PartitionedTensor:
     def subscript(self, position: int) -> tuple[int, ...]:
         """Not for data in parts."""
         raise DataError(_IN_PARTS)
-
-    def model_values(self, factors: Factors) -> FloatArray:
-        """The model at every entry: of dense parts an array of the tensor's shape, else part after part."""
-        shared, rows = self.cuts.split(factors)
-        found = self.map(_model_values, own=[self.cuts.joined(shared, own) for own in rows])
-        return np.concatenate(found, axis=self._axis)
-
-    def mttkrps(self, y: FloatArray, factors: Factors) -> list[FloatArray]:
-        """One number per entry (as `model_values` gives them) back to every factor."""
-        sizes = self.cuts.sizes if self.kind == "dense" else [facts.n_stored for facts in self.facts]
-        pieces = np.split(y, list(accumulate(sizes))[:-1], axis=self._axis)
-        shared, rows = self.cuts.split(factors)
-        mine: list[Own] = [(own, [], piece) for own, piece in zip(rows, pieces, strict=True)]
-        sums, alone = self.crew.total(_mttkrps, (self.cuts.mode,), (shared, []), mine, 1)
-        return self.cuts.joined(sums[1:], [a for (a,) in alone])
-
-    @property
-    def _axis(self) -> int:
-        return self.cuts.mode if self.kind == "dense" else 0
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
@@ -272,11 +258,3 @@ def partial(mode: int, value: float, *groups: Arrays) -> Partial:
 
 def _known_positions(part: TensorData, _: None = None) -> list[Array]:
     return part.known_positions()
-
-
-def _model_values(part: TensorData, factors: Arrays) -> FloatArray:
-    return part.model_values(factors)
-
-
-def _mttkrps(part: TensorData, mode: int, shared: Shared, own: Own, n_threads: int) -> Partial:
-    return partial(mode, 0.0, part.mttkrps(own[2], whole(mode, shared, own, n_threads)[0]))

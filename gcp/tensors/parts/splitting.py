@@ -81,30 +81,18 @@ def _per_slice(tensor: Tensor, mode: int) -> tuple[Array, FloatArray]:
 
 
 def _dense_part(tensor: DenseTensor, mode: int, first: int, end: int) -> DenseTensor:
-    at, weights = (slice(None),) * mode + (slice(first, end),), tensor.entry_weights
-    return DenseTensor(tensor.values[at], None, None if weights is None else weights[at])
+    return DenseTensor.of(tensor.columns.at((slice(None),) * mode + (slice(first, end),)))
 
 
 def _listed_part(
     tensor: SparseTensor | ObservedTensor, mode: int, first: int, end: int
 ) -> SparseTensor | ObservedTensor:
-    shape = (*tensor.shape[:mode], end - first, *tensor.shape[mode + 1 :])
-    column = tensor.subs[:, mode]
-    inside = (column >= first) & (column < end)
-    weights = None if tensor.entry_weights is None else tensor.entry_weights[inside]
-    subs = _moved(tensor.subs[inside], mode, first)
-    if isinstance(tensor, ObservedTensor):
-        return ObservedTensor(subs, tensor.values[inside], shape, weights)
-    modes = tensor.mode_weights
-    if modes is not None:
-        modes = [u[first:end] if n == mode else u for n, u in enumerate(modes)]
-    missing = tensor.missing
-    hidden = missing[(missing[:, mode] >= first) & (missing[:, mode] < end)]
-    return SparseTensor(subs, tensor.values[inside], shape, weights, modes, _moved(hidden, mode, first))
+    def moved(subs: Array) -> tuple[Array, Array]:
+        """Subscripts counted from the first position of the part, and which cells are in it."""
+        inside = (subs[:, mode] >= first) & (subs[:, mode] < end)
+        found = subs[inside]
+        found[:, mode] -= np.asarray(first, subs.dtype)
+        return found, inside
 
-
-def _moved(subs: Array, mode: int, first: int) -> Array:
-    """Subscripts counted from the first position of a part."""
-    moved = subs.copy()
-    moved[:, mode] -= np.asarray(first, subs.dtype)
-    return moved
+    taken = [(n, slice(first, end) if n == mode else slice(None)) for n in range(tensor.ndim)]
+    return tensor.remapped(taken, moved)

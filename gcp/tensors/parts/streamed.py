@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -45,6 +45,7 @@ def streamed(
     *,
     masks: Sequence[Any] = (),
     weights: Sequence[Any] = (),
+    columns: Mapping[str, Any] | None = None,
     labels: ModeLabels | None = None,
 ) -> PartitionedTensor:
     """A tensor that is read in slabs, once in every pass over its entries.
@@ -58,6 +59,8 @@ def streamed(
     masks, weights : sequences of array_like or Source
         Shaped like the data or broadcastable; never in memory whole unless they are given so. A cell is observed if
         all masks say so, and its weight is the product.
+    columns : mapping of str to array_like or Source, optional
+        Scales, offsets and groups of entries, shaped likewise; see `EntryColumns` for the names.
     labels : ModeLabels, optional
 
     Raises
@@ -71,12 +74,13 @@ def streamed(
             [_companion(name, given, labels, source.shape) for given in group]
             for name, group in (("mask", masks), ("entry_weights", weights))
         ]
+        more = {name: _companion(name, a, labels, source.shape) for name, a in (columns or {}).items()}
         for mask in found[0]:
             check_mask(mask.dtype)
         for own in found[1]:
             check_weights_dtype(own.dtype)
-        cuts = slabs_of(source, memory, *map(len, found))
-    slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]))
+        cuts = slabs_of(source, memory, len(found[0]), len(found[1]) + len(more))
+    slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]), more)
     return PartitionedTensor(Here(slabs, slabs.facts()), cuts, labels)
 
 
@@ -93,7 +97,14 @@ def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> Part
         raise DataError("The data are in parts: give mask and weights to the tensor that is cut into them.")
     masks = [*slabs.masks, *([] if mask is None else [mask])]
     weights = [*slabs.weights, *([] if entry_weights is None else [entry_weights])]
-    return streamed(slabs.source, slabs.memory, masks=masks, weights=weights, labels=tensor.labels)
+    return streamed(
+        slabs.source,
+        slabs.memory,
+        masks=masks,
+        weights=weights,
+        columns=slabs.columns,
+        labels=tensor.labels,
+    )
 
 
 def _companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Source:
@@ -171,6 +182,8 @@ class Slabs:
     memory : int
         What was asked for.
     masks, weights : tuples of Source
+    columns : mapping of str to Source
+        Scales, offsets and groups.
     """
 
     source: Source
@@ -178,12 +191,14 @@ class Slabs:
     memory: int
     masks: tuple[Source, ...] = ()
     weights: tuple[Source, ...] = ()
+    columns: Mapping[str, Source] = field(default_factory=dict)
 
     def facts(self) -> list[Facts]:
         """Without reading."""
         shape, mode, dtype = self.source.shape, self.cuts.mode, str(arithmetic(self.source.dtype))
         shapes = [(*shape[:mode], size, *shape[mode + 1 :]) for size in self.cuts.sizes]
-        return [Facts("dense", shape, dtype, cells_of(shape), 0.0) for shape in shapes]
+        is_affine = not {"scale", "offset"}.isdisjoint(self.columns)
+        return [Facts("dense", shape, dtype, cells_of(shape), 0.0, is_affine) for shape in shapes]
 
     def __iter__(self) -> Iterator[DenseTensor]:
         """From first to last. Whoever stops before the end closes the iterator, and with it files and thread."""
@@ -191,14 +206,15 @@ class Slabs:
             with told(self.source.name):
                 values = files.enter_context(self.source.opened())
             masks, weights = ([self._opened(files, s) for s in group] for group in (self.masks, self.weights))
-            ranges = self.cuts.ranges
-            ahead = thread.submit(self._part, values, masks, weights, *ranges[0])
+            columns = {name: self._opened(files, s) for name, s in self.columns.items()}
+            beside, ranges = (masks, weights, columns), self.cuts.ranges
+            ahead = thread.submit(self._part, values, beside, *ranges[0])
             for k in range(len(ranges)):
                 part = ahead.result()
                 if k + 1 < len(ranges):
-                    ahead = thread.submit(self._part, values, masks, weights, *ranges[k + 1])
+                    ahead = thread.submit(self._part, values, beside, *ranges[k + 1])
                 yield part
-        for source in (self.source, *self.masks, *self.weights):
+        for source in (self.source, *self.masks, *self.weights, *self.columns.values()):
             with told(source.name):
                 source.check()
 
@@ -208,10 +224,8 @@ class Slabs:
         # Shapes broadcast from their last mode on.
         return _Companion(own, read, self.cuts.mode - len(self.source.shape) + len(own.shape))
 
-    def _part(
-        self, values: Read, masks: list[_Companion], weights: list[_Companion], first: int, end: int
-    ) -> DenseTensor:
-        """In the reading thread: a slab with its mask and weights, examined for NaN."""
+    def _part(self, values: Read, beside: _Beside, first: int, end: int) -> DenseTensor:
+        """In the reading thread: a slab with its mask, weights and other columns, examined for NaN."""
         with told(self.source.name):
             x = values(self.cuts.mode, first, end)
             expected = (
@@ -224,10 +238,12 @@ class Slabs:
                     f"found {x.dtype} numbers of shape {x.shape} at positions {first} to {end - 1} of mode "
                     f"{self.cuts.mode}: expected {self.source.dtype} numbers of shape {expected}."
                 )
+        masks, weights, others = beside
         mask = _joined(np.logical_and, [own.slab(first, end) for own in masks])
         weight = _joined(_product, [own.slab(first, end) for own in weights])
+        columns = {name: own.slab(first, end) for name, own in others.items()}
         try:
-            return DenseTensor.part(x, mask, weight)
+            return DenseTensor.part(x, mask, weight, columns)
         except DataError as error:
             raise DataError(
                 f"{error} (In a slab: subscripts of mode {self.cuts.mode} begin at its position {first}.)"
@@ -235,7 +251,7 @@ class Slabs:
 
 
 class _Companion:
-    """A mask or weights, read in slabs; once in a pass if they are the same for all slabs."""
+    """A mask, weights or another column, read in slabs; once in a pass if they are the same for all slabs."""
 
     def __init__(self, source: Source, read: Read, mode: int) -> None:
         self.source, self.read, self.mode = source, read, mode
@@ -251,6 +267,10 @@ class _Companion:
                 mode = self.source.order[0]
                 self.kept = self.read(mode, 0, self.source.shape[mode])
             return self.kept
+
+
+_Beside = tuple[list[_Companion], list[_Companion], dict[str, _Companion]]
+"""Masks, weights, and other columns by name."""
 
 
 def _joined(function: Any, arrays: list[Array]) -> Array | None:

@@ -12,18 +12,25 @@ import numpy as np
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.listed import listed_pass, radix
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import EntryColumns, joined
 from gcp.losses.formula import Formula
 
 
 class SampledEntries(NamedTuple):
-    """Some entries of a batch: subscripts (n, N) in the batch's order of modes, data, and weights.
+    """Some entries of a batch: subscripts (n, N) in the batch's order of modes, and columns (n,).
 
     A weight is the entry's own times how many entries it stands for; it may be negative.
     """
 
     subs: Array
-    x: FloatArray
-    w: FloatArray
+    columns: EntryColumns
+
+    @classmethod
+    def of(cls, listing: Listing, at: Array, times: float) -> SampledEntries:
+        """Listed entries, each of which stands for so many."""
+        columns = listing.columns.at(at)
+        weight = np.full(len(at), times) if columns.weight is None else times * columns.weight
+        return cls(listing.subs[at], columns._replace(weight=weight))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +59,8 @@ class Batch:
         parts: Sequence[SampledEntries],
     ) -> Batch:
         """From entries in one or more parts."""
-        subs, x, w = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(Listing(shape, order, subs, x, w.astype(np.float64, copy=False)), dtype)
+        columns = joined([part.columns for part in parts])
+        return cls(Listing(shape, order, np.concatenate([part.subs for part in parts]), columns), dtype)
 
     def sorted(self) -> Batch:
         """The same entries, sorted: for a batch that is evaluated often, and by several threads."""
@@ -75,8 +82,8 @@ def sorted_listing(listing: Listing) -> Listing:
     subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
     if permutation is None:
         return listing
-    w, z = (None if a is None else a[permutation] for a in (listing.w, listing.z))
-    return replace(listing, subs=subs, x=listing.x[permutation], w=w, z=z)
+    z = None if listing.z is None else listing.z[permutation]
+    return replace(listing, subs=subs, columns=listing.columns.at(permutation), z=z)
 
 
 class Sampler(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.listed import listed_pass, power_sums
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import CellColumns, joined
 from gcp.losses.formula import Formula
 from gcp.tensors.samplers.base import sorted_listing
 from gcp.tensors.samplers.random_cells import Zeros
@@ -55,25 +55,26 @@ class Controlled:
         """All listed entries, then n zeros or all there are; not sorted."""
         known, ones = self.tensor.listing, np.ones(len(self.tensor.listing.x))
         subs, weights = self.zeros.draw(n, rng) if self.zeros.weight > 0 else (known.subs[:0], ones[:0])
+        zeros = np.zeros(len(subs), known.x.dtype)
+        drawn = self.tensor.zeros.entries(zeros, weights, subs, known.order)
         return Listing(
             known.shape,
             known.order,
             np.concatenate([known.subs, subs]),
-            np.concatenate([known.x, np.zeros(len(subs), known.x.dtype)]),
-            np.concatenate([ones if known.w is None else known.w, weights]),
+            joined([known.columns, drawn]),
             np.concatenate([ones if known.z is None else known.z, weights]),
         )
 
     def sample(self, n: int, slope: float, rng: np.random.Generator) -> ControlledSample:
         """A draw to be evaluated often, controlled by slope * m."""
         return ControlledSample(
-            sorted_listing(self.draw(n, rng)), slope, self.tensor.mode_weights, self.tensor.dtype
+            sorted_listing(self.draw(n, rng)), slope, self.tensor.zeros, self.tensor.dtype
         )
 
     def polynomial(
         self, formula: Formula, factors: Factors, effects: Factors, rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Coefficients (a, b) close to the loss of a zero at the model's values in random cells.
+        """Coefficients (a, b) close to the loss of a zero at its arguments s m + o in random cells.
 
         2 b is a low quantile of the second derivatives, so that the rest stays convex if the loss is, or 0 where they
         differ much; a the mean of the rest's derivatives, those of large model values counting most. Models of any
@@ -82,8 +83,10 @@ class Controlled:
         if self.zeros.weight <= 0:
             return 0.0, 0.0
         known = self.tensor.listing
-        cells = Listing(known.shape, known.order, self.zeros.cells.draw(_PROBES, rng), np.zeros(_PROBES))
-        m = listed_pass.model_values(cells, factors, effects, np.dtype(float))
+        subs, x = self.zeros.cells.draw(_PROBES, rng), np.zeros(_PROBES)
+        columns = self.tensor.zeros.entries(x, None, subs, known.order)
+        cells = Listing(known.shape, known.order, subs, columns)
+        m = columns.argument(listed_pass.model_values(cells, factors, effects, np.dtype(float)))
         with np.errstate(all="ignore"):
             slopes, bends = (g(np.zeros_like(m), m, *formula.params) for g in (formula.df, formula.d2f))
             bend = float(np.quantile(np.broadcast_to(bends, m.shape), _LEAST_SHARE))
@@ -102,15 +105,15 @@ class ControlledSample:
     listing : Listing
     slope : float
         Of the polynomial that controls it.
-    mode_weights : sequence of ndarray or None
-        Weights of the positions of each mode.
+    cells : CellColumns
+        What all cells carry.
     dtype : dtype
         Of the arithmetic.
     """
 
     listing: Listing
     slope: float
-    mode_weights: Sequence[FloatArray] | None
+    cells: CellColumns
     dtype: np.dtype[Any]
 
     def loss_and_mttkrps(
@@ -121,7 +124,7 @@ class ControlledSample:
         value, *grads = listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, n_threads, effects=effects, zero=zero
         )
-        more, *addends = power_sums.polynomial(zero, factors, effects, self.mode_weights)
+        more, *addends = power_sums.polynomial(zero, factors, effects, self.cells)
         for arrays, others in zip(grads, addends, strict=True):
             for g, h in zip(arrays, others, strict=True):
                 g += h

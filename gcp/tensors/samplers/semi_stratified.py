@@ -28,16 +28,17 @@ class SemiStratified:
         """A batch of n cells, at least one of each kind."""
         listing = self.tensor.listing
         n_listed, n_cells = split(n, len(listing.x), self.has_zeros)
-        ones = np.ones(n_listed)
         parts = []
         if n_listed:
             taken, times = chosen(n_listed, len(listing.x), rng)
-            subs, x = listing.subs[taken], listing.x[taken]
-            parts.append(SampledEntries(subs, x, times * (ones if listing.w is None else listing.w[taken])))
+            listed = SampledEntries.of(listing, taken, times)
+            parts.append(listed)
             if n_cells:
-                as_zero = ones if listing.z is None else listing.z[taken]
-                parts.append(SampledEntries(subs, np.zeros_like(x), -times * as_zero))
+                less = -times * (np.ones(len(taken)) if listing.z is None else listing.z[taken])
+                as_zeros = listed.columns._replace(x=np.zeros_like(listed.columns.x), weight=less)
+                parts.append(SampledEntries(listed.subs, as_zeros))
         if n_cells:
             w = np.full(n_cells, self.cells.total / n_cells)
-            parts.append(SampledEntries(self.cells.draw(n_cells, rng), np.zeros(n_cells, listing.x.dtype), w))
+            subs, x = self.cells.draw(n_cells, rng), np.zeros(n_cells, listing.x.dtype)
+            parts.append(SampledEntries(subs, self.tensor.zeros.entries(x, w, subs, listing.order)))
         return Batch.of(listing.shape, listing.order, self.tensor.dtype, parts)

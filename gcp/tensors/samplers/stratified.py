@@ -35,11 +35,11 @@ class Stratified:
             taken, times = chosen(n_listed, self.count, rng)
             if self.known is not None:
                 taken = self.known[taken]
-            w = np.full(len(taken), times) if listing.w is None else times * listing.w[taken]
-            parts.append(SampledEntries(listing.subs[taken], listing.x[taken], w))
+            parts.append(SampledEntries.of(listing, taken, times))
         if n_zeros:
             subs, w = self.zeros.draw(n_zeros, rng)
-            parts.append(SampledEntries(subs, np.zeros(len(subs), listing.x.dtype), w))
+            x = np.zeros(len(subs), listing.x.dtype)
+            parts.append(SampledEntries(subs, self.tensor.zeros.entries(x, w, subs, listing.order)))
         return Batch.of(listing.shape, listing.order, self.tensor.dtype, parts)
 
 

@@ -30,8 +30,7 @@ class UniformKnown:
         """A batch of n entries."""
         listing = self.tensor.listing
         taken, times = chosen(n, len(listing.x), rng)
-        w = np.full(len(taken), times) if listing.w is None else times * listing.w[taken]
-        entries = SampledEntries(listing.subs[taken], listing.x[taken], w)
+        entries = SampledEntries.of(listing, taken, times)
         return Batch.of(listing.shape, listing.order, self.tensor.dtype, [entries])
 
 
@@ -59,10 +58,11 @@ class UniformDense:
         else:
             subs = accepted(n, lambda k: self.cells.draw(k, rng), self._is_known, self.rate)
         cells = self._cells(subs)
-        x = self.tensor.values[cells]
-        x = x.astype(np.float32 if x.dtype == np.float32 else np.float64, copy=False)
-        w = np.full(len(x), times) if self.weights is None else times * self.weights[cells]
-        return Batch.of(self.tensor.shape, self.order, self.tensor.dtype, [SampledEntries(subs, x, w)])
+        columns = self.tensor.columns.at(cells)
+        x = columns.x.astype(np.float32 if columns.x.dtype == np.float32 else np.float64, copy=False)
+        w = np.full(len(x), times) if columns.weight is None else np.float64(times) * columns.weight
+        entries = SampledEntries(subs, columns._replace(x=x, weight=w))
+        return Batch.of(self.tensor.shape, self.order, self.tensor.dtype, [entries])
 
     def _known(self) -> Array:
         """Numbers of the cells that are not missing, counted in C order."""
@@ -103,7 +103,8 @@ class UniformCells:
         x[is_listed] = listing.x[at]
         if listing.w is not None:  # beside the weights of the positions, which the probabilities have already
             w[is_listed] = listing.w[at] if listing.z is None else listing.w[at] / listing.z[at]
-        entries = SampledEntries(subs, x, w * (self.cells.total / n))
+        w *= self.cells.total / n
+        entries = SampledEntries(subs, self.tensor.zeros.entries(x, w, subs, listing.order))
         return Batch.of(listing.shape, listing.order, self.tensor.dtype, [entries])
 
 

@@ -1,0 +1,156 @@
+"""Entry columns: what each stored entry carries from intake to the kernels.
+
+The loss of an entry is w f(x, s m + o), with its data x, weight w, scale s and offset o; its derivative in m is
+w s f'(x, s m + o), and its curvature w s**2 f''(x, s m + o). A column that is None is absent: kernels get an empty
+array in its place, or are compiled without it, and spend nothing on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+
+
+class EntryColumns(NamedTuple):
+    """What each stored entry carries; all arrays have the same shape.
+
+    Attributes
+    ----------
+    x : ndarray
+        Data.
+    weight : ndarray or None
+        Entry weights; None means all 1.
+    scale : ndarray or None
+        Factors s of the model (exposures); None means all 1.
+    offset : ndarray or None
+        Addends o of the scaled model; None means all 0.
+    group : ndarray of int or None
+        Which of several losses is meant; None means the first for all. Kernels, which take one formula, ignore it.
+    """
+
+    x: Array
+    weight: Array | None = None
+    scale: Array | None = None
+    offset: Array | None = None
+    group: Array | None = None
+
+    def map(self, function: Callable[[Array], Array]) -> EntryColumns:
+        """The same function of every column that is there."""
+        return EntryColumns(function(self.x), *(None if a is None else function(a) for a in self[1:]))
+
+    def at(self, index: Any) -> EntryColumns:
+        """The columns of some entries."""
+        return self.map(lambda column: column[index])
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether entries have a scale or an offset."""
+        return self.scale is not None or self.offset is not None
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all columns, of views as if they were whole."""
+        return sum(column.nbytes for column in self if column is not None)
+
+    def argument(self, m: FloatArray) -> FloatArray:
+        """The argument s m + o of the loss, in the type of m."""
+        m = m if self.scale is None else self.scale.astype(m.dtype) * m
+        return m if self.offset is None else m + self.offset.astype(m.dtype)
+
+    def or_empty(self) -> tuple[Array, Array, Array]:
+        """Weights, scales and offsets as passes over lists take them: empty arrays for those that are absent."""
+        none = np.empty(0)
+        weight, scale, offset = (none if column is None else column for column in self[1:4])
+        return weight, scale, offset
+
+
+_MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0)))
+"""The numbers that absent columns stand for."""
+
+
+def joined(parts: Sequence[EntryColumns]) -> EntryColumns:
+    """Columns (n,) of several lists as those of one, with what an absent column means where another list has it."""
+    found: list[Array | None] = []
+    for k, columns in enumerate(zip(*parts, strict=True)):
+        if all(column is None for column in columns):
+            found.append(None)
+            continue
+        whole = [
+            np.full(len(part.x), _MEANING[k]) if column is None else column
+            for column, part in zip(columns, parts, strict=True)
+        ]
+        found.append(np.concatenate(whole))
+    return EntryColumns(np.concatenate([part.x for part in parts]), *found[1:])
+
+
+class CellColumns(NamedTuple):
+    """What every cell carries, listed or not, as the product of one number for each of its positions.
+
+    Attributes
+    ----------
+    weight, scale, offset : sequence of ndarray, shapes (I_n,), or None
+        One vector for each mode; see `EntryColumns` for what they and None mean.
+    """
+
+    weight: Sequence[FloatArray] | None = None
+    scale: Sequence[FloatArray] | None = None
+    offset: Sequence[FloatArray] | None = None
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether cells have a scale or an offset."""
+        return self.scale is not None or self.offset is not None
+
+    def map(self, function: Callable[[FloatArray], FloatArray]) -> CellColumns:
+        """The same function of every vector that is there."""
+        return CellColumns(*(None if vectors is None else [function(v) for v in vectors] for vectors in self))
+
+    def at(self, places: Sequence[tuple[int, Any]]) -> CellColumns:
+        """The columns of some cells, with the modes in another order.
+
+        Parameters
+        ----------
+        places : sequence of (int, index)
+            A mode for each of the new ones, and which of its positions are taken.
+        """
+        return CellColumns(*(None if v is None else [v[mode][index] for mode, index in places] for v in self))
+
+    def entries(self, x: Array, weight: Array | None, subs: Array, order: Sequence[int]) -> EntryColumns:
+        """Columns of some cells: their data and weights, with the scales and offsets of their positions.
+
+        Parameters
+        ----------
+        x, weight : ndarray, shape (n,)
+        subs : ndarray of int, shape (n, N)
+        order : sequence of int
+            The modes, as the columns of `subs` have them.
+        """
+        scale, offset = (of_positions(vectors, subs, order) for vectors in (self.scale, self.offset))
+        return EntryColumns(x, weight, scale, offset)
+
+    def everywhere(self) -> list[FloatArray | None]:
+        """Weights, scales and offsets of all cells, each an array (I_0, ..., I_{N-1})."""
+        return [None if v is None else _outer(v) for v in self]
+
+
+def of_positions(
+    vectors: Sequence[FloatArray] | None, subs: Array, order: Sequence[int]
+) -> FloatArray | None:
+    """Products (n,) of the numbers of the positions of cells; None without vectors."""
+    if vectors is None:
+        return None
+    total = np.ones(len(subs))
+    for column, mode in enumerate(order):
+        total *= vectors[mode][subs[:, column]]
+    return total
+
+
+def _outer(vectors: Sequence[FloatArray]) -> FloatArray:
+    product = np.ones(())
+    for vector in vectors:
+        product = np.multiply.outer(product, vector)
+    return product
