@@ -104,7 +104,7 @@ def read_tensor(
     Notes
     -----
     Rows of `.tns` and `sptensor` files are parsed by PyArrow if it is installed (``gcp-tensor[tables]``), else one by
-    one, which takes some ten times as long.
+    one, which takes some thirty times as long.
 
     MATLAB has no arrays of one mode: those come back from `.mat` as matrices of one column.
     """

@@ -1,4 +1,4 @@
-"""Progress of a fit, and of many, on stderr: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a fit, or of a series of fits, on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gcp.base.checks import truth
 from gcp.solvers.outcome import IterationState
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn
 
 _SECONDS_BETWEEN_LINES = 2.0
-
-
-class Reporter(Protocol):
-    """Hears of every iteration."""
-
-    def update(self, state: IterationState) -> None:
-        """Show where the fit stands."""
 
 
 def tell_of_compilation() -> None:
@@ -34,68 +27,90 @@ def tell(note: str) -> None:
     print(note, file=sys.stderr, flush=True)
 
 
+class ProgressReport:
+    """Shows how far a fit of several starts, or a series of fits, has come.
+
+    Parameters
+    ----------
+    total : int
+        Starts, or fits of the series.
+    bar : rich.progress.Progress, optional
+        Where it is shown; default: in lines.
+    is_silent : bool
+        Whether nothing is shown at all.
+    """
+
+    def __init__(self, total: int, bar: Progress | None = None, *, is_silent: bool = False) -> None:
+        self._total, self._bar, self._is_silent = total, bar, is_silent
+        self._completed = 0
+        self._due, self._shown_at = "", -float("inf")
+
+    def update(self, state: IterationState) -> None:
+        """Show where the fit stands; as a line, every few seconds and at the end of each start."""
+        if self._is_silent:
+            return
+        if state.start != self._completed:
+            self.flush()
+        self._completed = state.start
+        self._show(_line(state, self._total))
+        if time.monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES:
+            self.flush()
+
+    def done(self, line: str) -> None:
+        """Show that one more fit of the series is done, and what came of it."""
+        if self._is_silent:
+            return
+        self._completed += 1
+        self._show(line if self._bar else f"{self._completed}/{self._total}  {line}")
+        self.flush()
+
+    def _show(self, line: str) -> None:
+        if self._bar is None:
+            self._due = line
+        else:
+            self._bar.update(self._bar.task_ids[0], completed=self._completed, description=line)
+
+    def flush(self) -> None:
+        """Print the line that is still due."""
+        if self._due:
+            tell(self._due)
+            self._due, self._shown_at = "", time.monotonic()
+
+
 @contextmanager
-def reporter(verbose: bool, n_starts: int) -> Iterator[Reporter]:
-    """The reporter that suits stderr."""
-    if not verbose:
-        yield _Silent()
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+def reporter(verbose: bool, n_starts: int) -> Iterator[ProgressReport]:
+    """The report of a fit."""
+    if verbose and sys.stderr.isatty():
+        from rich.progress import BarColumn, SpinnerColumn
 
-        columns = (SpinnerColumn(), BarColumn(bar_width=12), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            # How many iterations a start will take is unknown: with a single one the bar only pulses.
-            yield _Bar(bar, bar.add_task("", total=n_starts if n_starts > 1 else None), n_starts)
-    else:
-        lines = _Lines(n_starts)
-        yield lines
-        lines.close()
-
-
-class Steps(Protocol):
-    """Hears of every step of a series."""
-
-    def done(self, line: str) -> None:
-        """One more step, and what came of it."""
+        # How many iterations a start will take is unknown: with a single one the bar only pulses.
+        with _bar(n_starts if n_starts > 1 else None, SpinnerColumn(), BarColumn(bar_width=12)) as bar:
+            yield ProgressReport(n_starts, bar)
+        return
+    report = ProgressReport(n_starts, is_silent=not verbose)
+    yield report
+    report.flush()
 
 
 @contextmanager
-def series(verbose: bool, total: int) -> Iterator[Steps]:
-    """The reporter of a series of fits that suits stderr."""
-    if not truth("verbose", verbose):
-        yield _Quiet()
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def series(verbose: bool, total: int) -> Iterator[ProgressReport]:
+    """The report of a series of fits."""
+    if truth("verbose", verbose) and sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield _StepBar(bar, bar.add_task("", total=total))
-    else:
-        yield _StepLines(total)
+        with _bar(total, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+            yield ProgressReport(total, bar)
+        return
+    yield ProgressReport(total, is_silent=not verbose)
 
 
-class _Quiet:
-    def done(self, line: str) -> None:
-        pass
+def _bar(total: int | None, *columns: ProgressColumn) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
 
-
-class _StepBar:
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        self.bar, self.task = bar, task
-
-    def done(self, line: str) -> None:
-        self.bar.update(self.task, advance=1, description=line)
-
-
-class _StepLines:
-    def __init__(self, total: int) -> None:
-        self.total, self.count = total, 0
-
-    def done(self, line: str) -> None:
-        self.count += 1
-        tell(f"{self.count}/{self.total}  {line}")
+    bar = Progress(*columns, "{task.description}", console=Console(stderr=True), transient=True)
+    bar.add_task("", total=total)
+    return bar
 
 
 def _line(state: IterationState, n_starts: int) -> str:
@@ -105,40 +120,3 @@ def _line(state: IterationState, n_starts: int) -> str:
         f"{start}iteration {state.iteration:4d}  {name} {state.objective:.8g}  "
         f"gradient {state.projected_gradient_norm:.1e}  {state.seconds:.1f} s"
     )
-
-
-class _Silent:
-    def update(self, state: IterationState) -> None:
-        pass
-
-
-class _Bar:
-    def __init__(self, bar: Progress, task: TaskID, n_starts: int) -> None:
-        self.bar, self.task, self.n_starts = bar, task, n_starts
-
-    def update(self, state: IterationState) -> None:
-        line = _line(state, self.n_starts)
-        self.bar.update(self.task, completed=state.start, description=line)
-
-
-class _Lines:
-    def __init__(self, n_starts: int) -> None:
-        self.n_starts = n_starts
-        self.shown_at = -float("inf")
-        self.pending = ""
-        self.start = 0
-
-    def update(self, state: IterationState) -> None:
-        if state.start != self.start:
-            self.close()
-            self.start = state.start
-        self.pending = _line(state, self.n_starts)
-        if time.monotonic() - self.shown_at >= _SECONDS_BETWEEN_LINES:
-            self.close()
-
-    def close(self) -> None:
-        """Print the line that is still due."""
-        if self.pending:
-            print(self.pending, file=sys.stderr, flush=True)
-            self.shown_at = time.monotonic()
-            self.pending = ""

@@ -29,7 +29,7 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
-from gcp.solvers.progress import Steps, series
+from gcp.solvers.progress import ProgressReport, series
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.fingerprint import LIMITS, of_method
 from gcp.tensors.intake.coerce import in_one_piece
@@ -171,7 +171,12 @@ def select_rank(
 
 
 def _compare(
-    search: _Search, ranks: list[int], grid: list[Strengths], n_splits: int, n_jobs: int, steps: Steps
+    search: _Search,
+    ranks: list[int],
+    grid: list[Strengths],
+    n_splits: int,
+    n_jobs: int,
+    steps: ProgressReport,
 ) -> tuple[list[Candidate], bool]:
     """Every rank and penalty, judged by every split; after an interrupt by those that are done, and False."""
     losses: dict[tuple[int, Strengths], list[float]] = {}
