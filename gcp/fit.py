@@ -8,33 +8,34 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks, threads
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
-from gcp.base.labels import ModeLabels
-from gcp.base.sizes import check_factors
 from gcp.kernels.shared import compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
-from gcp.objectives.bounds import resolve as resolve_bounds
-from gcp.objectives.build import build_objective
+from gcp.objectives import fingerprint
 from gcp.objectives.known_cells import matched
-from gcp.objectives.model import normalize
+from gcp.objectives.model import Model
+from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.penalties.shorthands import as_penalties
+from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.outcome import IterationState, SolverOutput
 from gcp.solvers.progress import reporter, tell, tell_of_compilation
-from gcp.solvers.starts import arguments, fingerprint
+from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
-from gcp.solvers.starts.estimate_r import fit_estimating_r
-from gcp.solvers.starts.multistart import INTERRUPTED, Job, run_starts
-from gcp.tensors.intake.coerce import as_tensor
+from gcp.solvers.starts.estimate_r import estimate_r
+from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
+from gcp.solvers.starts.search import Search
+from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _MOST_POINTS = 100
@@ -57,6 +58,7 @@ def fit_gcp(
     l2_reg: float | Mapping[str, float] = 0.0,
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
+    penalties: Sequence[Penalty] = (),
     main_effects: bool | Sequence[int] = False,
     n_iter_max: int | None = None,
     tol: float | None = None,
@@ -128,6 +130,9 @@ def fit_gcp(
         minus dirichlet_reg * sum of log(entry / column mean) is added to F (the entry raised by a thousandth of the
         mean). It keeps entries off 0 as that many further observations would, evenly spread; weights do not shrink.
         Worth its price with nonnegative models of scarce data, where an entry of 0 forbids what was merely not seen.
+    penalties : sequence of Penalty
+        Further penalties on the components, e.g. your own; l2_reg, weight_reg and dirichlet_reg are shorthands for
+        some.
     main_effects : bool or sequence of int
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
@@ -191,134 +196,78 @@ def fit_gcp(
     >>> result.converged
     True
     """
-    given = dict(locals())
-    path, every = given.pop("checkpoint"), given.pop("checkpoint_every")
-    if path is None:
-        return _warned(_fit(Storage(), given))
-    path, every = checks.path("checkpoint", path), checks.real("checkpoint_every", every, least=0)
-    given["data"] = as_tensor(given["data"], given.pop("mask"), given.pop("entry_weights"))
-    given |= {"mask": None, "entry_weights": None}
     own = as_loss(loss)
-    method = arguments.solver(solver, n_iter_max, tol, max_seconds)
-    identity = fingerprint.of_data(given["data"], own) | {"solver": fingerprint.of_method(method)}
-    identity |= {name: fingerprint.described(given[name]) for name in given if name not in _NOT_OF_IDENTITY}
+    if own.unknowns:
+        data, mask, entry_weights = in_one_piece(data, mask, entry_weights), None, None
+    problem = Problem.of(
+        data,
+        rank,
+        own,
+        mask=mask,
+        entry_weights=entry_weights,
+        bounds=bounds,
+        fixed_modes=fixed_modes,
+        tied_modes=tied_modes,
+        main_effects=main_effects,
+        penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
+        n_threads=n_threads,
+    )
+    result = fit_problem(
+        problem,
+        init=init,
+        n_starts=n_starts,
+        solver=arguments.solver(solver, n_iter_max, tol, max_seconds),
+        max_seconds=max_seconds,
+        random_state=random_state,
+        callback=callback,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        verbose=verbose,
+    )
+    if not result.converged:
+        warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=2)
+    return result
+
+
+def fit_problem(
+    problem: Problem,
+    *,
+    init: Any = "random",
+    n_starts: int = 1,
+    solver: Solver,
+    max_seconds: float | None = None,
+    random_state: int | np.random.Generator | None = None,
+    callback: Callable[[IterationState], bool | None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
+    verbose: bool = False,
+) -> FitResult:
+    """Fit a problem; the arguments are those of `fit_gcp`. A fit that does not converge gives no warning."""
+    if callback is not None:
+        checks.function("callback", callback, 1)
+    checks.truth("verbose", verbose)
     seed = None if random_state is None else checks.seed(random_state)
+    asked = _Asked(init, max_seconds, callback, verbose)
+    if isinstance(init, Model):
+        init = matched(init, problem.tensor, "init", ParameterError)
+    search = Search(problem, init, solver, checks.whole("n_starts", n_starts), seed=0)
+    if checkpoint is None:
+        return _fit(replace(search, seed=checks.seed(random_state)), asked, Storage())
+    path, every = (
+        checks.path("checkpoint", checkpoint),
+        checks.real("checkpoint_every", checkpoint_every, least=0),
+    )
+    identity = problem.identity() | {
+        "init": fingerprint.described(asked.init),
+        "solver": fingerprint.of_method(solver),
+    }
     with opened_checkpoint(path, every, identity, seed) as storage:
-        result = _fit(storage, given | {"random_state": storage.seed})
+        result = _fit(replace(search, seed=storage.seed), asked, storage)
         if result.status != "interrupted":  # then it is written
             storage.write()
         if more := _GOES_ON.get(result.status) if os.path.exists(path) and not storage.has_failed else None:
             result = replace(result, message=f"{result.message}; {more.format(path)}")
-    return _warned(result)
-
-
-def _warned(result: FitResult) -> FitResult:
-    """To the caller of `fit_gcp`, if the fit did not converge."""
-    if not result.converged:
-        warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=3)
     return result
-
-
-_NOT_OF_IDENTITY = (
-    "data",
-    "loss",
-    "mask",
-    "entry_weights",
-    "random_state",
-    "n_starts",
-    "solver",
-    "n_iter_max",
-    "tol",
-    "max_seconds",
-    "n_threads",
-    "callback",
-    "verbose",
-)
-"""What does not tell one fit from another: what is told by other means, and how far it goes."""
-
-_GOES_ON = {
-    "interrupted": "{} goes on from there",
-    "max_seconds": "{} goes on from there",
-    "callback": "{} goes on from there",
-    "n_iter_max": "with a larger n_iter_max, {} goes on from there",
-}
-"""What to do about an end that is none, by status, with a checkpoint."""
-
-
-def _fit(storage: Storage, given: dict[str, Any]) -> FitResult:
-    """`fit_gcp` of arguments by name."""
-    began, ask = time.perf_counter() - storage.seconds_before, SimpleNamespace(**given)
-    if isinstance(ask.loss, Loss) and ask.loss.unknowns:
-        return fit_estimating_r(_fit, storage, given)
-    verbose, callback = checks.truth("verbose", ask.verbose), ask.callback
-    if callback is not None:
-        checks.function("callback", callback, 1)
-    n_starts = checks.whole("n_starts", ask.n_starts)
-    method = arguments.solver(ask.solver, ask.n_iter_max, ask.tol, ask.max_seconds)
-    tensor = as_tensor(ask.data, ask.mask, ask.entry_weights)
-    # before anything has a number for each position: subscripts that are identifiers may be very large
-    check_factors(1, tensor.shape)
-    objective = build_objective(
-        tensor,
-        ask.loss,
-        l2_reg=ask.l2_reg,
-        n_threads=ask.n_threads,
-        weight_reg=ask.weight_reg,
-        dirichlet_reg=ask.dirichlet_reg,
-    )
-    shape = objective.tensor.shape
-    fixed = arguments.fixed_modes(ask.fixed_modes, len(shape))
-    groups = arguments.groups(ask.tied_modes, fixed, shape, objective.tensor.labels)
-    has_ties = any(len(group) > 1 for group in groups)
-    modes = arguments.effect_modes(ask.main_effects, len(shape), fixed, has_ties)
-    rank = checks.whole("rank", ask.rank, least=0 if modes else 1)
-    shapes = [(size, rank) for size in shape]
-    check_factors(rank, shape)
-    limits = resolve_bounds(
-        ask.bounds, shapes, objective.loss.model_domain, objective.loss.name, objective.tensor.labels
-    )
-    if ask.dirichlet_reg and any(np.any(low < 0) for low in limits.lower):
-        raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
-    seed = checks.seed(ask.random_state)
-    if verbose and objective.zeros.note:
-        tell(objective.zeros.note)
-    if isinstance(objective.tensor, PartitionedTensor):
-        objective.tensor.start_account()
-    init = ask.init
-    if isinstance(init, FitResult):
-        init = matched(init, objective.tensor, "init", ParameterError)
-    job = Job(objective, rank, init, limits, fixed, groups, method, seed, modes)
-    with (
-        reporter(verbose, n_starts) as progress,
-        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
-        threads.single_threaded_blas(),
-    ):
-        observer = Observer.of(Observer(callback, progress.update, storage), ask.max_seconds)
-        outputs, cut = run_starts(job, n_starts, observer)
-    result = _assemble(
-        job, outputs, cut is not None, time.perf_counter() - began, _options(job, n_starts, ask)
-    )
-    if isinstance(cut, FitError):
-        cut.result = result
-        raise cut
-    return result
-
-
-def _options(job: Job, n_starts: int, ask: SimpleNamespace) -> dict[str, Any]:
-    """What the fit was asked for, beside the solver's options, for its settings."""
-    options = {
-        "init": arguments.describe(ask.init),
-        "n_starts": n_starts,
-        "bounds": arguments.describe(ask.bounds),
-        "fixed_modes": list(job.fixed),
-        "tied_modes": [list(group) for group in job.groups if len(group) > 1],
-        **arguments.describe_penalties(job.objective.penalties, job.effect_modes),
-        "main_effects": list(job.effect_modes),
-        "max_seconds": ask.max_seconds,
-    }
-    if isinstance(job.objective.tensor, PartitionedTensor):
-        options["partition"] = job.objective.tensor.account()
-    return options
 
 
 def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:
@@ -331,49 +280,83 @@ def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:
     return result
 
 
-def _assemble(
-    job: Job, outputs: list[SolverOutput], interrupted: bool, seconds: float, options: dict[str, Any]
-) -> FitResult:
-    best = min(outputs, key=lambda output: output.objective)
-    objective, ndim = job.objective, len(job.objective.tensor.shape)
-    last_is_tied = any(ndim - 1 in group and len(group) > 1 for group in job.groups)
-    labels = objective.tensor.labels or ModeLabels.default(objective.tensor.shape)
-    components, intercept, effects, known = best.factors, 0.0, {}, job.known
-    if job.effects is not None:
-        components = job.effects.components(best.factors)
-        intercept, centred = job.effects.centred(job.effects.vectors(best.factors), known)
-        effects = {labels.names[mode]: vector for mode, vector in centred.items()}
-    silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, known, strict=True)]
-    keep_order = bool(job.fixed) or job.bounds.tell_components_apart
-    weights, factors, order = normalize(
-        silent, keep_order=keep_order, fix_signs=not (job.fixed or last_is_tied)
-    )
-    starts = [
-        {
-            "start": k,
-            "objective": output.objective,
-            "converged": output.converged,
-            "status": output.status,
-            "n_iter": output.n_iter,
-            "n_eval": output.n_eval,
-            "seconds": output.trace.seconds[-1],
-            "trace": output.trace.thinned(_MOST_POINTS),
-        }
-        for k, output in enumerate(outputs)
-    ]
-    penalty = replace(objective.penalties, effects=job.effects).value(best.factors)
-    settings = arguments.settings(job.rank, job.solver, job.seed, objective.n_threads, options)
-    settings["solver"]["method"] = best.method or type(job.solver).__name__
+_GOES_ON = {
+    "interrupted": "{} goes on from there",
+    "max_seconds": "{} goes on from there",
+    "callback": "{} goes on from there",
+    "n_iter_max": "with a larger n_iter_max, {} goes on from there",
+}
+"""What to do about an end that is none, by status, with a checkpoint."""
+
+
+class _Asked(NamedTuple):
+    """Arguments of a fit that no part of it but its doors sees."""
+
+    init: Any
+    max_seconds: float | None
+    callback: Callable[[IterationState], bool | None] | None
+    verbose: bool
+
+
+def _fit(search: Search, asked: _Asked, storage: Storage) -> FitResult:
+    """The result of a search, whose loss may have parameters to be estimated."""
+    began = time.perf_counter() - storage.seconds_before
+    is_known = not search.problem.loss.unknowns
+    if is_known:
+        _ = search.objective  # looks through the data, which is not counted as time of the starts
+    observer = Observer.of(Observer(asked.callback, storage=storage), asked.max_seconds)
+    run = partial(_run, asked.verbose)
+    if is_known:
+        first, is_settled = run(search, observer), True
+        last = first
+    else:
+        first, last, is_settled = estimate_r(run, search, observer)
+    result = _assemble(first, last, asked, time.perf_counter() - began)
+    if not is_settled:
+        message = "r was still changing after the most rounds"
+        result = replace(result, converged=False, status="n_iter_max", message=message)
+    if isinstance(last.cut, FitError):
+        last.cut.result = result
+        raise last.cut
+    return result
+
+
+def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
+    """All starts, with progress on stderr if that is asked for."""
+    if verbose and search.objective.zeros.note:
+        tell(search.objective.zeros.note)
+    if isinstance(search.objective.tensor, PartitionedTensor):
+        search.objective.tensor.start_account()
+    with (
+        reporter(verbose, search.n_starts) as progress,
+        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
+        threads.single_threaded_blas(),
+    ):
+        return run_starts(search, replace(observer, report=progress.update))
+
+
+def _assemble(first: Outcome, last: Outcome, asked: _Asked, seconds: float) -> FitResult:
+    """The result: the model of the last round, and the starts of the first."""
+    search, best, objective = last.search, last.best, last.search.objective
+    estimated = () if first is last else ("r",)
+    model = search.model(best.factors, estimated)
+    penalty = replace(objective.penalties, effects=search.problem.effects).value(best.factors)
+    starts = [_start(k, output) for k, output in enumerate(first.outputs)]
+    k = min(range(len(starts)), key=lambda k: first.outputs[k].objective)
+    starts[k] = _start(k, best)
+    settings = arguments.settings(search, first.search.n_starts, asked.init, asked.max_seconds)
+    settings["solver"]["method"] = best.method or type(search.solver).__name__
+    if estimated:
+        settings["estimated"] = {"r": search.problem.loss.r}  # type: ignore[attr-defined]
+    interrupted = last.cut is not None
     return FitResult(
-        weights=weights,
-        factors=factors,
-        loss=objective.loss,
+        **vars(model),
         objective=best.objective,
         penalty=penalty,
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,
         converged=best.converged and not interrupted,
-        status="interrupted" if interrupted else best.status,
+        status=last.status,
         message=best.message if best.status == "interrupted" or not interrupted else INTERRUPTED,
         n_iter=best.n_iter,
         n_eval=best.n_eval,
@@ -382,11 +365,19 @@ def _assemble(
         trace={name: np.array(column) for name, column in vars(best.trace).items()},
         starts=starts,
         settings=settings,
-        labels=labels,
-        intercept=intercept,
-        main_effects=effects,
         training_deviance_explained=objective.share_explained(best.objective - penalty),
-        unknown=job.unknown(labels),
-        fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
-        row_bounds=[side[:, order] for side in job.bounds.of_rows()],
     )
+
+
+def _start(number: int, output: SolverOutput) -> dict[str, Any]:
+    """One start, for the list of all."""
+    return {
+        "start": number,
+        "objective": output.objective,
+        "converged": output.converged,
+        "status": output.status,
+        "n_iter": output.n_iter,
+        "n_eval": output.n_eval,
+        "seconds": output.trace.seconds[-1],
+        "trace": output.trace.thinned(_MOST_POINTS),
+    }

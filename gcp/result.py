@@ -12,7 +12,6 @@ from gcp.base import checks
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
 from gcp.losses.base import Loss
-from gcp.objectives.build import as_penalties
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
@@ -174,10 +173,10 @@ class FitResult(Model):
         -----
         The minimum of the same objective over those rows alone, found by Newton's method row by row (if not in 5000
         steps, a `ConvergenceWarning` says so); the best of a few starts, each near one component, where the loss is
-        not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Ridge and lasso are included, the latter
-        as the ridge that it is at the fitted weights
-        (where no mode was fixed); a Dirichlet prior is not. A position of which nothing is known gets what the
-        penalty prefers, or the mean row.
+        not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Penalties of the fit are included: a
+        lasso on the weights as the ridge that it is at the fitted weights (where no mode was fixed), a Dirichlet
+        prior as what one more entry of the fitted column costs. A position of which nothing is known gets what the
+        penalties prefer, or the mean row.
         """
         number = self.labels.number(mode)
         return transform(
@@ -187,7 +186,7 @@ class FitResult(Model):
             mask=mask,
             entry_weights=entry_weights,
             bounds=bounds,
-            penalties=as_penalties(self.settings["l2_reg"], self.settings.get("weight_reg", 0.0), 0.0),
+            penalties=self.problem.penalties,
             n_threads=n_threads,
         )
 

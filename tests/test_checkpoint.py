@@ -16,9 +16,10 @@ import gcp
 from gcp import fit_gcp
 from gcp.analysis import log_likelihood
 from gcp.cli import main
+from gcp.objectives import fingerprint
 from gcp.solvers.pieces.scipy_lbfgsb import Routine
 from gcp.solvers.run import Run
-from gcp.solvers.starts import checkpoint, fingerprint
+from gcp.solvers.starts import checkpoint
 
 
 class Stopped(Exception):

@@ -311,7 +311,7 @@ def test_fixed_factors_stay_whatever_the_additive_model_reaches(rng):
 
 
 def test_interrupts_and_callbacks_keep_what_there_is(rng, monkeypatch):
-    from gcp.solvers.starts import multistart as job
+    from gcp.solvers.starts import multistart
 
     data = rng.normal(size=SHAPE)
 
@@ -319,7 +319,7 @@ def test_interrupts_and_callbacks_keep_what_there_is(rng, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "_better_additive", interrupted)
+        patch.setattr(multistart, "_better_additive", interrupted)
         result = fit_gcp(data, 1, main_effects=True, random_state=0)
     assert result.status == "interrupted"
     seen = []

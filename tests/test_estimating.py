@@ -1,7 +1,6 @@
 """r of the negative binomial: recovered, and at the top of the profile likelihood."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +18,7 @@ from gcp import (
     simulate,
 )
 from gcp.analysis import information_criteria, log_likelihood, n_parameters
-from gcp.solvers.observer import Storage
-from gcp.solvers.starts.estimate_r import fit_estimating_r
+from gcp.solvers.starts.multistart import run_starts
 
 
 def counts(r, rng, shape=(30, 25, 20)):
@@ -135,21 +133,25 @@ def test_every_start_is_told_of(loss, rng):
     assert found.settings["n_starts"] == 3
 
 
-def test_few_rounds(rng):
+@pytest.fixture
+def rounds(monkeypatch):
+    """The searches of a fit's rounds, and their observers."""
+    seen = []
+
+    def run(search, observer):
+        seen.append((search, observer))
+        return run_starts(search, observer)
+
+    monkeypatch.setattr("gcp.fit.run_starts", run)
+    return seen
+
+
+@pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
+def test_few_rounds(loss, rng, rounds):
     """Fits of all r; of rank 1, since at rank 2 the logit's log-means drift to infinity on data so small."""
-    rounds = []
-
-    def fit(storage, options):
-        rounds.append(options["loss"].r)
-        return fit_gcp(**options)
-
-    arguments = {"rank": 1, "random_state": 0, "mask": None, "entry_weights": None, "max_seconds": None}
-    for loss in (NegativeBinomial(r="estimate"), NegativeBinomialLogit(r="estimate")):
-        rounds.clear()
-        fit_estimating_r(
-            fit, Storage(), arguments | {"data": counts(2.0, rng, (10, 8, 6)), "loss": loss, "n_starts": 1}
-        )
-        assert len(rounds) <= 10
+    fit_gcp(counts(2.0, rng, (10, 8, 6)), 1, loss=loss(r="estimate"), random_state=0)
+    assert 2 <= len(rounds) <= 10
+    assert len({search.problem.loss.r for search, _ in rounds}) == len(rounds)
 
 
 def test_poisson_counts_have_a_large_r(rng):
@@ -170,29 +172,18 @@ def test_other_words_are_refused(r):
         NegativeBinomial(r=r)
 
 
-def test_the_limit_of_time_is_for_all_rounds(rng, monkeypatch):
-    """A clock that advances by a second at every look."""
-    ticks, given = iter(range(10**9)), []
-    monkeypatch.setattr(
-        "gcp.solvers.starts.estimate_r.time", SimpleNamespace(perf_counter=lambda: float(next(ticks)))
-    )
-
-    def fit(storage, options):
-        given.append(options["max_seconds"])
-        return fit_gcp(**{**options, "max_seconds": None})
-
+def test_the_limit_of_time_is_for_all_rounds(rng, rounds):
     x = counts(2.0, rng, (10, 8, 6))
-    arguments = {
-        "data": x,
-        "rank": 1,
-        "loss": NegativeBinomial(r="estimate"),
-        "mask": None,
-        "entry_weights": None,
-    }
-    arguments |= {"max_seconds": 3.0, "n_starts": 2, "random_state": 0}
-    found = fit_estimating_r(fit, Storage(), arguments)
-    assert given == [3.0, 2.0, 1.0]
+    options = {"loss": NegativeBinomial(r="estimate"), "n_starts": 2, "random_state": 0}
+    found = fit_gcp(x, 1, max_seconds=1000.0, **options)
+    assert len(rounds) > 1
+    assert len({observer.deadline for _, observer in rounds}) == 1
+    assert [search.n_starts for search, _ in rounds] == [2] + [1] * (len(rounds) - 1)
     assert found.settings["n_starts"] == 2
+    rounds.clear()
+    hurried = fit_gcp(x, 1, max_seconds=1e-9, **options)
+    assert len(rounds) == 1
+    assert hurried.status == "max_seconds"
 
 
 @pytest.mark.parametrize("cls", [NegativeBinomial, NegativeBinomialLogit])

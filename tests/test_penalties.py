@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp import ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp
-from gcp.objectives.build import as_penalties
+from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.terms.main_effects import MainEffects
 
 SHAPE = (6, 5, 4)

@@ -43,6 +43,10 @@ def of_kind(kind, x):
         ("gaussian", {"main_effects": True, "l2_reg": {"factors": 1.0, "main_effects": 0.2}}),
         ("gaussian", {"main_effects": [1], "l2_reg": 0.5}),
         ("gaussian", {"main_effects": [0], "l2_reg": 0.0}),
+        ("gaussian", {"weight_reg": 2.0}),
+        ("poisson", {"weight_reg": 1.0}),
+        ("poisson", {"dirichlet_reg": 0.5}),
+        ("poisson", {"dirichlet_reg": 3.0, "l2_reg": 0.1}),
     ],
     ids=str,
 )

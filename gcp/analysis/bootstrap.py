@@ -18,14 +18,12 @@ from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series
 from gcp.losses.base import ESTIMATE, Loss
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
+from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.result import FitResult
 from gcp.solvers.progress import series
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
-
-_KEPT = ("bounds", "fixed_modes", "tied_modes", "l2_reg", "weight_reg", "dirichlet_reg", "main_effects")
-"""Arguments of a fit that are those of its draws."""
 
 _LEAST_MEAN = 1e-100
 """Of a gamma draw, which is positive."""
@@ -158,18 +156,19 @@ def bootstrap(
 
 def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
     """The options, with those of the fit where they are not given."""
-    found = {name: result.settings[name] for name in _KEPT if name in result.settings} | options
-    if "bounds" not in options and _is_described(found.get("bounds")):
+    problem, loss = result.problem, result.loss
+    if "bounds" not in options and problem.has_array_bounds:
         raise ParameterError("The fit had arrays as bounds, which its result does not keep: give bounds=...")
-    loss: Any = result.loss
-    if estimated := dict.fromkeys(result.settings.get("estimated", {}), ESTIMATE):
-        loss = replace(loss, **estimated)
-    return found | {"loss": loss}
-
-
-def _is_described(bounds: Any) -> bool:
-    """Whether there are words, in settings, in place of an array."""
-    return any(map(_is_described, bounds)) if isinstance(bounds, list) else isinstance(bounds, str)
+    of_fit = {
+        "bounds": problem.bounds,
+        "fixed_modes": problem.fixed_modes,
+        "tied_modes": problem.tied_modes,
+        "main_effects": problem.effect_modes,
+        **as_arguments(problem.penalties, has_effects=bool(problem.effect_modes)),
+    }
+    if problem.estimated:
+        loss = replace(loss, **dict.fromkeys(problem.estimated, ESTIMATE))  # type: ignore[type-var]
+    return of_fit | options | {"loss": loss}
 
 
 def _refitted(

@@ -45,7 +45,7 @@ class Structure:
     @classmethod
     def of(cls, result: FitResult) -> Structure:
         """Of a fitted model."""
-        fixed, tied = result.settings["fixed_modes"], [tuple(g) for g in result.settings["tied_modes"]]
+        fixed, tied = result.problem.fixed_modes, result.problem.tied_modes
         in_ties = {mode for group in tied for mode in group}
         alone = [(n,) for n in range(len(result.shape)) if n not in in_ties and n not in fixed]
         effects = [n for n, name in enumerate(result.labels.names) if name in result.main_effects]

@@ -70,7 +70,7 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
     root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
     factors = [np.nan_to_num(np.asarray(a, dtype=float)) * root for a in result.factors]
     leaders = list(range(len(factors)))
-    for group in result.settings["tied_modes"]:
+    for group in result.problem.tied_modes:
         for mode in group:
             leaders[mode] = min(group)
     first, signs, parts, free, bound, size = [0] * len(factors), [], [], [], [], 0
@@ -80,7 +80,7 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
         if leaders[n] < n:
             continue
         parts.append(a.ravel())
-        free.append(np.full(a.size, n not in result.settings["fixed_modes"]))
+        free.append(np.full(a.size, n not in result.problem.fixed_modes))
         bound.append(_at_bound(result, n, a).ravel())
         size += a.size
     effects = {}
@@ -88,7 +88,7 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
         effects[result.labels.names.index(name)] = size
         parts.append(np.asarray(vector, dtype=float) + result.intercept / len(result.main_effects))
         size += len(vector)
-    r = size if "r" in result.settings.get("estimated", {}) else None
+    r = size if "r" in result.problem.estimated else None
     if r is not None:
         parts.append(np.array([float(getattr(result.loss, "r"))]))  # noqa: B009
         size += 1

@@ -98,7 +98,7 @@ def n_parameters(result: FitResult) -> int:
     than there are cells.
     """
     check_result(result)
-    return dimension(Structure.of(result)) + len(result.settings.get("estimated", {}))
+    return dimension(Structure.of(result)) + len(result.problem.estimated)
 
 
 def saturation(result: FitResult, data: Any) -> str:

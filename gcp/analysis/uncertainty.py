@@ -237,7 +237,7 @@ def _shaped(
             weak.append(f"component {r}")
         errors[r] = found.error * wider[r] ** _POWER if weight else np.nan
         for n, (column, told) in enumerate(zip(found.columns, entries, strict=True)):
-            fixed = n in result.settings["fixed_modes"]
+            fixed = n in result.problem.fixed_modes
             at = layout.columns(n, r)
             told = told & section.known[at] & ~layout.bound[at]
             factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider[r], np.nan)

@@ -128,6 +128,7 @@ class Alignment:
             main_effects=effects,
             unknown=unknown,
             labels=self.of_labels(own.labels),
+            problem=own.problem.rearranged(self.modes),
         )
         return found
 

@@ -20,14 +20,15 @@ from gcp.io.files import DAMAGE, opened, replacing, writing
 from gcp.io.npz import write_archive
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
+from gcp.objectives.description import ProblemDescription
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
 _VERSION = 3
 """Of files with unknown positions; with main effects alone 2, others 1: what older readers understand."""
 
-_MOST_ITERATIONS = 10**7
-"""Numbers in a column of the trace."""
+_MOST_NUMBERS = 10**7
+"""Numbers in a column of the trace, or in an array of a penalty."""
 
 _SCALARS = (
     "objective",
@@ -51,7 +52,9 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write the fields of a result, by name; the file appears under its name only when it is complete."""
     path = checks.path("path", path)
     labels: ModeLabels = result["labels"]
+    penalties: dict[str, Array] = {}
     meta = {name: result[name] for name in _SCALARS} | {"loss": _describe(result["loss"])}
+    meta["problem"] = result["problem"].as_json(penalties)
     effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
@@ -68,7 +71,7 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     arrays |= {f"unknown_{labels.names.index(name)}": at for name, at in unknown.items()}
     arrays |= {f"fitted_{n}": a for n, a in enumerate(result["fitted_factors"])}
     arrays |= {f"bounds_{n}": a for n, a in enumerate(result["row_bounds"])}
-    arrays |= {f"trace_{name}": column for name, column in result["trace"].items()}
+    arrays |= {f"trace_{name}": column for name, column in result["trace"].items()} | penalties
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
 
@@ -117,6 +120,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
     arrays.header("mode_names").check_size(MOST_MODES)
     names = [str(name) for name in arrays["mode_names"]]
     _check(arrays, len(names))
+    problem = meta["problem"] if "problem" in meta else _problem_of_old(meta["settings"])
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
     effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
     trace = {name.removeprefix("trace_"): arrays[name] for name in arrays if name.startswith("trace_")}
@@ -133,9 +137,30 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
         main_effects=effects,
         unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
+        problem=ProblemDescription.from_json(problem, arrays),
         **kept,
         **{name: meta[name] for name in _SCALARS},
     )
+
+
+def _problem_of_old(settings: dict[str, Any]) -> dict[str, Any]:
+    """The description of the problem from the settings, where files of older versions have it."""
+    ridge = settings["l2_reg"]
+    parts = ridge if isinstance(ridge, dict) else {"factors": ridge, "main_effects": ridge}
+    strengths = {
+        "Ridge": parts["factors"],
+        "WeightLasso": settings.get("weight_reg", 0.0),
+        "DirichletPrior": settings.get("dirichlet_reg", 0.0),
+    }
+    return {
+        "penalties": [{"class": name, "fields": {"strength": s}} for name, s in strengths.items() if s],
+        "effects_ridge": parts["main_effects"],
+        "fixed_modes": settings["fixed_modes"],
+        "tied_modes": settings["tied_modes"],
+        "effect_modes": settings.get("main_effects", []),
+        "bounds": settings["bounds"],
+        "estimated": list(settings.get("estimated", {})),
+    }
 
 
 def _check(arrays: Archive, n_modes: int) -> None:
@@ -161,8 +186,8 @@ def _check(arrays: Archive, n_modes: int) -> None:
                 f"entry {header.name!r} is {header.dtype} of shape {header.shape}: expected floats, {shape}."
             )
     for name in arrays:
-        if name.startswith("trace_"):
-            arrays.header(name).check_size(_MOST_ITERATIONS)
+        if name.startswith(("trace_", "penalty_")):
+            arrays.header(name).check_size(_MOST_NUMBERS)
 
 
 def _number(value: Any) -> Any:

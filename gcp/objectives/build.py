@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.base import checks, threads
-from gcp.base.errors import ParameterError
+from gcp.base import threads
 from gcp.base.signals import uninterrupted_compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import Penalty
-from gcp.objectives.penalties.dirichlet import DirichletPrior
-from gcp.objectives.penalties.ridge import Ridge
+from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
-from gcp.objectives.penalties.weight_lasso import WeightLasso
 from gcp.objectives.survey import Survey, survey
+from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.listed import ListedTensor
 
-_LARGEST_PENALTY = 1e100
 _FAR = 1e6
 """The scale of models, in units of the least datum, at most: then eps is a ten-thousandth of that datum.
 
@@ -49,6 +46,7 @@ def build_objective(
     *,
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
+    penalties: Sequence[Penalty] = (),
 ) -> EntrywiseObjective:
     """The function of the factors that `fit_gcp` minimises.
 
@@ -58,7 +56,7 @@ def build_objective(
         As for `fit_gcp`.
     loss : str or Loss
         A registered name or an instance.
-    mask, entry_weights, l2_reg, n_threads, weight_reg, dirichlet_reg
+    mask, entry_weights, l2_reg, n_threads, weight_reg, dirichlet_reg, penalties
         As for `fit_gcp`.
 
     Returns
@@ -79,15 +77,26 @@ def build_objective(
     >>> round(value, 6)
     4.0
     """
-    tensor = as_tensor(data, mask, entry_weights)
-    loss = as_loss(loss)
+    total = as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties)
+    return objective_of(as_tensor(data, mask, entry_weights), as_loss(loss), total, n_threads)
+
+
+def objective_of(
+    tensor: TensorData, loss: Loss, penalties: Penalties, n_threads: int | None
+) -> EntrywiseObjective:
+    """Return the objective, with the data looked through and eps of the loss in their scale.
+
+    Raises
+    ------
+    DataError, DomainError
+        Data that the loss does not admit.
+    """
     facts = survey(tensor, loss)
     if not loss.data_domain.integer:
         if not facts.suits(tensor.dtype, loss.degree) and isinstance(tensor, DenseTensor | ListedTensor):
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
-    penalties = as_penalties(l2_reg, weight_reg, dirichlet_reg)
     return EntrywiseObjective(tensor, loss, facts, penalties, threads.resolve(n_threads))
 
 
@@ -97,26 +106,3 @@ def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:
     if not loss.data_domain.integer and loss.data_domain.contains(np.zeros(1))[0]:
         smallest = max(smallest, _SMALLEST_BESIDE_ZERO * facts.mean)
     return min(facts.mean, max(_FAR * facts.least, smallest))
-
-
-def as_penalties(l2_reg: float | Mapping[str, float], weight_reg: float, dirichlet_reg: float) -> Penalties:
-    """Return the penalties that strengths are shorthands for."""
-    if not isinstance(l2_reg, Mapping):
-        l2_reg = {"factors": l2_reg, "main_effects": l2_reg}
-    if unknown := [part for part in l2_reg if part not in ("factors", "main_effects")]:
-        raise ParameterError(
-            f"l2_reg has no part {checks.show(unknown[0])}; it takes: factors, main_effects."
-        )
-    found: list[Penalty] = []
-    for name, kind, strength in (
-        ("l2_reg", Ridge, l2_reg.get("factors", 0.0)),
-        ("weight_reg", WeightLasso, weight_reg),
-        ("dirichlet_reg", DirichletPrior, dirichlet_reg),
-    ):
-        if (number := _strength(name, strength)) > 0:
-            found.append(kind(number))
-    return Penalties(tuple(found), _strength("l2_reg", l2_reg.get("main_effects", 0.0)))
-
-
-def _strength(name: str, value: Any) -> float:
-    return checks.real(name, value, least=0, below=_LARGEST_PENALTY)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
 from gcp.objectives.features import Feature, check_has
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
@@ -30,8 +31,7 @@ class FreeFactors:
     ----------
     objective : Objective
         Of all factors.
-    groups : sequence of tuple of int
-        Modes that share a factor; a mode in no group is fixed.
+    parametrisation : Parametrisation
     template : sequence of ndarray
         All factors; the fixed ones are taken from here.
     seeds : pair of SeedSequence
@@ -39,21 +39,17 @@ class FreeFactors:
     """
 
     objective: Objective
-    groups: Sequence[tuple[int, ...]]
+    parametrisation: Parametrisation
     template: Factors
     seeds: Seeds = DEFAULT_SEEDS
 
     def expand(self, free: Factors) -> list[FloatArray]:
         """All factors, in the order of the modes."""
-        factors = list(self.template)
-        for group, a in zip(self.groups, free, strict=True):
-            for mode in group:
-                factors[mode] = a
-        return factors
+        return self.parametrisation.expand(free, self.template)
 
     def reduce(self, factors: Factors) -> list[FloatArray]:
-        """The free factors among all: of a tied group, its first mode's."""
-        return [factors[group[0]] for group in self.groups]
+        """The variables that make factors."""
+        return self.parametrisation.reduce(factors)
 
     def squared(self) -> FreeFactors | None:
         """As the whole objective."""
@@ -68,17 +64,22 @@ class FreeFactors:
     def value_grad_and_curvature(self, free: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Value, gradient and curvature in each free factor."""
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
-        return value, self.gather(grad), curvature.restricted(self.groups)
+        return (
+            value,
+            self.gather(grad),
+            curvature.restricted(self.parametrisation.groups, self.parametrisation.maps),
+        )
 
     def lacks(self, feature: Feature) -> str:
         """Why the objective lacks a feature, in a sentence; empty if it has it."""
         if reason := self.objective.lacks(feature):
             return reason
-        tied = [group for group in self.groups if len(group) > 1]
-        if not tied or feature not in _OF_SEPARATE_FACTORS:
+        if self.parametrisation.is_plain or feature not in _OF_SEPARATE_FACTORS:
             return ""
+        tied = self.parametrisation.tied
+        found = f"tied modes {tied[0]}" if tied else "a factor that is a linear map of its variable"
         what = _OF_SEPARATE_FACTORS[feature]
-        return f'{what} a factor of its own for every mode: found tied modes {tied[0]}. Use solver="auto".'
+        return f'{what} a factor of its own for every mode: found {found}. Use solver="auto".'
 
     def least_squares(self) -> LeastSquares:
         """The parts of a sum of squares, unless modes are tied."""
@@ -108,7 +109,7 @@ class FreeFactors:
     def _own(self, feature: Feature) -> tuple[int, ...]:
         """The free modes, each with a factor of its own, as the feature needs it."""
         check_has(self, feature)
-        return tuple(group[0] for group in self.groups)
+        return tuple(group[0] for group in self.parametrisation.groups)
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
         """Estimates from samples of the entries; of the gradient, in each free factor."""
@@ -124,8 +125,8 @@ class FreeFactors:
         return replace(whole, value_and_grad=value_and_grad, gradient=gradient)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
-        """The transpose of `expand` for a template of zeros: of a tied group, the sum over its modes."""
-        return [sum((vectors[mode] for mode in others), vectors[first]) for first, *others in self.groups]
+        """The transpose of `expand`."""
+        return self.parametrisation.gather(vectors)
 
     def reach(self, free: Factors) -> float:
         """As of the whole objective."""

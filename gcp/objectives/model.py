@@ -15,6 +15,7 @@ from gcp.base.named_arrays import columns_by_name
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.losses.base import Loss
+from gcp.objectives.description import ProblemDescription
 
 if TYPE_CHECKING:
     from tensorly.cp_tensor import CPTensor
@@ -38,6 +39,8 @@ class Model:
         The factors within their bounds, from which `factors` differ by scale and sign; empty if they are not known.
     row_bounds : list of ndarray, shapes (2, R)
         Bounds of a row of each fitted factor; empty like those.
+    problem : ProblemDescription
+        What was asked of the fit: penalties, fixed and tied modes, bounds, estimated parameters.
     """
 
     weights: FloatArray
@@ -49,6 +52,7 @@ class Model:
     unknown: dict[str, Array] = field(default_factory=dict)
     fitted_factors: list[FloatArray] = field(default_factory=list)
     row_bounds: list[FloatArray] = field(default_factory=list)
+    problem: ProblemDescription = field(default_factory=ProblemDescription)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -215,7 +215,7 @@ def test_an_estimated_r_makes_odds_less_sure(rng):
     known = fit_gcp(
         x, 1, loss=NegativeBinomial(2.0), init=[np.ones((1, 1)), np.ones((n, 1))], fixed_modes=[1]
     )
-    result = replace(known, settings={**known.settings, "estimated": {"r": 2.0}})
+    result = replace(known, problem=replace(known.problem, estimated=("r",)))
     m, counts = float(known.model_values()[0, 0]), np.arange(600.0)
     p = stats.nbinom(2.0, 1 / (1 + m)).pmf(counts)
     by_m = counts / m - (2.0 + counts) / (1 + m)
@@ -482,7 +482,7 @@ def test_bootstrap_estimates_r_again(rng):
     x = NegativeBinomial(r=3.0).sample(2 * full(factors), rng).astype(float)
     result = fit_gcp(x, 1, loss=NegativeBinomial(r="estimate"), init=factors)
     draws = bootstrap(result, x, 40, random_state=0)
-    known = bootstrap(replace(result, settings=result.settings | {"estimated": {}}), x, 40, random_state=0)
+    known = bootstrap(replace(result, problem=replace(result.problem, estimated=())), x, 40, random_state=0)
     error = standard_errors(result, x, bias_correction=False).weights
     assert 0.7 < draws.weights.std(axis=0) / error < 1.4
     assert known.weights.std(axis=0) < 0.5 * error

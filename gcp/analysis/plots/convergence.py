@@ -39,7 +39,7 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     check_result(result)
     ax = axes_or_new(ax)
     kept = next(start for start in result.starts if start["objective"] == result.objective)
-    starts = [kept] if result.settings.get("estimated") else result.starts
+    starts = [kept] if result.problem.estimated else result.starts
     best = kept["objective"]
     explained = max(abs(result.null_objective - best), 1e-300)
     floor = 1e-7

@@ -150,7 +150,7 @@ def _unsaid(result: FitResult) -> list[str]:
     found = ["the custom loss"] if isinstance(result.loss, CustomLoss) else []
     if own["init"] not in ("random", "svd"):
         found.append("the model that it began from")
-    if "array" in str(own["bounds"]):
+    if result.problem.has_array_bounds:
         found.append("the arrays of bounds")
     if own["max_seconds"] is not None:
         found.append("a machine as fast (max_seconds)")
@@ -192,7 +192,7 @@ def _loss_text(result: FitResult) -> str:
     if isinstance(result.loss, CustomLoss):
         return "..."
     parameters = {name: value for name, value in vars(result.loss).items() if value is not None}
-    parameters |= dict.fromkeys(result.settings.get("estimated", {}), "estimate")
+    parameters |= dict.fromkeys(result.problem.estimated, "estimate")
     known = {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}
     texts = "".join(f", {name}={value!r}" for name, value in known.items())
     return f'gcp.get_loss("{result.loss.name}"{texts})'

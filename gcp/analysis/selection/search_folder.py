@@ -12,9 +12,9 @@ import numpy as np
 from gcp.base.errors import DataError
 from gcp.io.files import replacing
 from gcp.losses.base import Loss
+from gcp.objectives.fingerprint import of_data
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
-from gcp.solvers.starts.fingerprint import of_data
 
 
 def reopen(paths: Sequence[Path], loss: Loss, most_iterations: float) -> None:

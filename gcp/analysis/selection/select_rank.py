@@ -27,11 +27,11 @@ from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
+from gcp.objectives.fingerprint import LIMITS, of_method
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import ProgressReport, series
 from gcp.solvers.starts import arguments
-from gcp.solvers.starts.fingerprint import LIMITS, of_method
 from gcp.tensors.intake.coerce import in_one_piece
 
 _Start = Callable[[np.random.Generator], FitResult]

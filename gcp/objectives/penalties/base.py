@@ -53,6 +53,9 @@ class Penalty(ABC):
     solvers may make of them, and its defaults are right for any smooth function.
     """
 
+    by_name: ClassVar[dict[str, type[Penalty]]] = {}
+    """Every class of penalties that is defined, for files that mention one."""
+
     is_row_wise: ClassVar[bool] = False
     """Whether it is quadratic in each factor alone, and apart for each row: `quadratic` without a matrix."""
 
@@ -67,6 +70,10 @@ class Penalty(ABC):
 
     fills_rows: ClassVar[bool] = False
     """Whether it draws rows of which nothing is known to the mean row, not to 0."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        Penalty.by_name[cls.__name__] = cls
 
     @abstractmethod
     def value(self, factors: Factors) -> float:

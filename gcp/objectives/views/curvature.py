@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from gcp.base.types import Array, Factors, FloatArray
 
@@ -35,6 +37,8 @@ class GaussNewton:
         What penalties add to the diagonal in the rows of each mode's factor.
     variable_of : ndarray of int
         The variable of each mode: tied modes share one, a fixed mode has -1.
+    maps : tuple of (int, array_like of shape (I_n, K_n))
+        Z_n of the modes whose factor is A_n = Z_n C_n, with C_n the variable.
     """
 
     factors: FloatArray
@@ -42,6 +46,7 @@ class GaussNewton:
     sizes: Array
     ridge: FloatArray
     variable_of: Array
+    maps: tuple[tuple[int, Any], ...] = ()
 
     @classmethod
     def of(cls, factors: Factors, marginals: Sequence[Array], ridge: FloatArray | float = 0.0) -> GaussNewton:
@@ -51,12 +56,47 @@ class GaussNewton:
         ridges = np.broadcast_to(np.asarray(ridge, dtype=float), sizes.shape).copy()
         return cls(stacked, _outer_product(marginals, sizes), sizes, ridges, np.arange(len(sizes)))
 
-    def restricted(self, groups: Sequence[tuple[int, ...]]) -> GaussNewton:
-        """The matrix in one variable per group of tied modes; modes in no group are fixed."""
+    def restricted(
+        self, groups: Sequence[tuple[int, ...]], maps: tuple[tuple[int, Any], ...] = ()
+    ) -> GaussNewton:
+        """Return the matrix in one variable per group of tied modes; modes in no group are fixed."""
         variable_of = np.full(len(self.sizes), -1)
         for variable, group in enumerate(groups):
             variable_of[list(group)] = variable
-        return replace(self, variable_of=variable_of)
+        return replace(self, variable_of=variable_of, maps=maps)
+
+    def in_variables(self) -> list[VariablePart]:
+        """Return what each mode's factor (I_n, R) and row weights (I_n,) are in its variable."""
+        cuts, maps = np.cumsum(self.sizes)[:-1], dict(self.maps)
+        parts = []
+        for n, (a, d) in enumerate(zip(np.split(self.factors, cuts), np.split(self.rows, cuts), strict=True)):
+            if n not in maps:
+                parts.append(VariablePart(d[:, None] * a, d, None))
+                continue
+            z = maps[n]
+            weighted = sparse.csr_array(z) if sparse.issparse(z) else np.asarray(z)
+            matrix = sparse.csr_array(weighted.T @ (weighted * d[:, None]))
+            own = matrix.diagonal()
+            parts.append(VariablePart(np.asarray(weighted.T @ (d[:, None] * a)), own, matrix))
+        return parts
+
+
+class VariablePart(NamedTuple):
+    """One mode's part of a Gauss-Newton matrix, in its variable.
+
+    Attributes
+    ----------
+    weighted : ndarray, shape (K, R)
+        Z' D A, with the row weights D.
+    rows : ndarray, shape (K,)
+        The diagonal of Z' D Z.
+    matrix : sparse array, shape (K, K), or None
+        Z' D Z; None where it is its diagonal.
+    """
+
+    weighted: FloatArray
+    rows: FloatArray
+    matrix: sparse.csr_array | None
 
 
 def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:

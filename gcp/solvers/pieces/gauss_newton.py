@@ -7,13 +7,15 @@ zero throughout.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import products
 from gcp.kernels.shared.jit import jit
+from gcp.objectives.views.curvature import GaussNewton
 
 
 class Blocks(NamedTuple):
@@ -72,6 +74,10 @@ class GramForm(NamedTuple):
         Elementwise products of Gram matrices of the other modes; zero for a term with itself.
     ridge : ndarray, shape (B,)
         Added to each block's diagonal.
+    off_at, off_ends, off_columns, off_values : ndarray
+        Of terms whose factor is a linear map of the variable, row weights are a matrix: what it has beside its
+        diagonal, in compressed rows; term t has the rows off_at[t] ... off_at[t + 1] - 1, row i of all the entries
+        off_ends[i] ... off_ends[i + 1] - 1. Without entries where no term has any.
     """
 
     starts: Array
@@ -82,6 +88,10 @@ class GramForm(NamedTuple):
     within: FloatArray
     across: FloatArray
     ridge: FloatArray
+    off_at: Array
+    off_ends: Array
+    off_columns: Array
+    off_values: FloatArray
 
 
 @jit
@@ -108,13 +118,47 @@ def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def
         at += n * n_components
 
 
-@jit(fastmath=products.FASTMATH)
-def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # type: ignore[no-untyped-def]
-    """The arrays of a `GramForm` in scaled variables; the diagonal blocks; their diagonal; 1 / their row weights.
+def build(
+    curvature: GaussNewton, scale: FloatArray, blocks: Blocks
+) -> tuple[GramForm, FloatArray, FloatArray, FloatArray]:
+    """The matrix in scaled variables; its diagonal blocks; their diagonal; 1 / their row weights.
 
     A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and
     the matrices' sum.
     """
+    parts = curvature.in_variables()
+    form, *rest = _build(
+        curvature.factors,
+        curvature.rows,
+        curvature.sizes,
+        (np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])),
+        np.array([len(p.rows) for p in parts]),
+        curvature.variable_of,
+        curvature.ridge,
+        scale,
+        blocks.starts,
+        blocks.rank,
+        _off_diagonals([p.matrix for p, v in zip(parts, curvature.variable_of, strict=True) if v >= 0]),
+    )
+    return GramForm(*form), *rest
+
+
+def _off_diagonals(matrices: list[Any]) -> tuple[Array, Array, Array, FloatArray]:
+    """What matrices (K, K) have beside their diagonals, rows under each other; None has nothing."""
+    at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
+    for matrix in matrices:
+        if matrix is not None:
+            off = sparse.csr_array(matrix - sparse.diags_array(matrix.diagonal()))
+            ends += (ends[-1] + off.indptr[1:]).tolist()
+            columns.append(off.indices.astype(np.int64))
+            values.append(off.data)
+        at.append(len(ends) - 1)
+    return np.array(at), np.array(ends), np.concatenate(columns), np.concatenate(values)
+
+
+@jit(fastmath=products.FASTMATH)
+def _build(factors, rows, sizes, own, own_sizes, variable_of, ridge, scale, starts, rank, off):  # type: ignore[no-untyped-def]
+    own_weighted, own_rows = own
     grams = _gram_matrices(factors, rows, sizes, rank)
     n_terms = 0
     for n in range(sizes.size):
@@ -133,12 +177,12 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
     for n in range(sizes.size):
         if variable_of[n] >= 0:
             width = (at[t + 1] - at[t]) // rank
-            for i in range(sizes[n]):
-                term_rows[at[t] // rank + i] = rows[first + i]
+            for i in range(own_sizes[n]):
+                term_rows[at[t] // rank + i] = own_rows[first + i]
                 for r in range(factors.shape[1]):
-                    weighted[at[t] + r * width + i] = rows[first + i] * factors[first + i, r]
+                    weighted[at[t] + r * width + i] = own_weighted[first + i, r]
             t += 1
-        first += sizes[n]
+        first += own_sizes[n]
     within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
     for t in range(n_terms):
         own = scale[variable_of[modes[t]]]
@@ -150,7 +194,7 @@ def build(factors, rows, sizes, variable_of, ridge, scale, starts, rank):  # typ
     ridges = np.zeros(starts.size - 1)
     for t in range(n_terms):
         ridges[block_of[t]] += ridge[modes[t]] * scale[block_of[t]] ** 2
-    form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
+    form = (starts, block_of, at, term_rows, weighted, within, across, ridges, *off)
     return form, *_diagonal_blocks(form, factors.shape[1])
 
 
@@ -181,7 +225,7 @@ def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def
 
 @jit
 def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
-    starts, block_of, at, rows, _, within, _, ridge = form
+    starts, block_of, at, rows, _, within, _, ridge = form[:8]
     rank, n_blocks = within.shape[1], ridge.size
     small = np.zeros((n_blocks, rank, rank))
     diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
@@ -221,7 +265,8 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
 @jit(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """y = matrix @ x."""
-    starts, block_of, at, rows, weighted, within, across, ridge = form
+    starts, block_of, at, rows, weighted, within, across, ridge = form[:8]
+    off_at, off_ends, off_columns, off_values = form[8:]
     n_terms, rank = within.shape[0], within.shape[1]
     for b in range(ridge.size):
         for k in range(starts[b], starts[b + 1]):
@@ -238,6 +283,10 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
         products.model(within[t], v, inner)
         for r in range(rank):
             _add_weighted(d, inner[r], out[r])
+            for i in range(off_at[t + 1] - off_at[t]):
+                row = off_at[t] + i
+                for k in range(off_ends[row], off_ends[row + 1]):
+                    out[r, i] += off_values[k] * inner[r, off_columns[k]]
         coupling = np.zeros((rank, rank))
         for u in range(n_terms):
             for r in range(rank):

@@ -29,17 +29,10 @@ class Quadratic:
     def __init__(
         self, curvature: GaussNewton, blocks: gauss_newton.Blocks, scale: FloatArray, unit: float
     ) -> None:
-        form, self._small, self.diagonal, self._reciprocal = gauss_newton.build(
-            curvature.factors,
-            curvature.rows,
-            curvature.sizes,
-            curvature.variable_of,
-            curvature.ridge,
-            scale / np.sqrt(unit),
-            blocks.starts,
-            blocks.rank,
+        self.form, self._small, self.diagonal, self._reciprocal = gauss_newton.build(
+            curvature, scale / np.sqrt(unit), blocks
         )
-        self.form, self._n_components = gauss_newton.GramForm(*form), curvature.factors.shape[1]
+        self._n_components = curvature.factors.shape[1]
         self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))
         self.correction: tuple[FloatArray, FloatArray] = self._no_pairs
         self._minimized = self._no_pairs

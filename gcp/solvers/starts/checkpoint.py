@@ -26,12 +26,12 @@ from gcp.base.types import Array, Factors, State
 from gcp.io.files import DAMAGE, opened, replacing
 from gcp.io.npy import read_array
 from gcp.io.npz import write_archive
+from gcp.objectives import fingerprint
 from gcp.solvers.observer import Storage
 from gcp.solvers.outcome import SolverOutput, Trace, can_go_on
-from gcp.solvers.starts import fingerprint
 
 _NAME = "gcp-checkpoint"
-_VERSION = 2
+_VERSION = 3
 
 
 class Checkpoint(Storage):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,10 +16,11 @@ from gcp.losses.base import Loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.known_cells import known_cells
+from gcp.objectives.model import Model
 from gcp.objectives.survey import survey
-from gcp.result import FitResult
-from gcp.solvers.observer import Storage
-from gcp.tensors.intake.coerce import in_one_piece
+from gcp.solvers.observer import Observer, Storage
+from gcp.solvers.starts.multistart import Outcome
+from gcp.solvers.starts.search import Search
 
 _RANGE = np.log(1e-4), np.log(1e8)
 """Of log r; at the upper end the negative binomial is Poisson."""
@@ -33,23 +33,26 @@ _NEAR = 1e-2
 """Steps of log r below which the curvature says more than the likeliest r for given expectations."""
 
 
-def fit_estimating_r(
-    fit: Callable[[Storage, dict[str, Any]], FitResult], storage: Storage, arguments: dict[str, Any]
-) -> FitResult:
-    """A negative-binomial model whose r maximises the likelihood together with the factors.
+Run = Callable[[Search, Observer], Outcome]
+"""What runs all starts of a search."""
+
+
+def estimate_r(run: Run, search: Search, observer: Observer) -> tuple[Outcome, Outcome, bool]:
+    """Find the r of a negative-binomial loss that maximises the likelihood together with the factors.
 
     Parameters
     ----------
-    fit : callable
-        `fit_gcp`, of a storage and arguments by name.
-    storage : Storage
-    arguments : dict
-        With a loss whose r is "estimate".
+    run : callable
+    search : Search
+        Of a problem with a loss whose r is "estimate", and data in one piece.
+    observer : Observer
 
     Returns
     -------
-    FitResult
-        Its loss has the estimate, and so has ``settings["estimated"]``.
+    first, last : Outcome
+        Under the first r, of all starts, and under the last one, of the start that goes on.
+    is_settled : bool
+        False if r was still changing after the most rounds.
 
     Notes
     -----
@@ -57,49 +60,31 @@ def fit_estimating_r(
     are, is that of the profile likelihood, and a secant search finds where it is 0. All starts run at the first r
     only; the best one goes on. The first r is the likeliest of a model that is given to start from, else by moments.
     """
-    called = time.perf_counter()
-    began = called - storage.seconds_before
-    loss, limit = arguments["loss"], arguments["max_seconds"]
-    tensor = in_one_piece(*(arguments[name] for name in ("data", "mask", "entry_weights")))
-    options = arguments | {"data": tensor, "mask": None, "entry_weights": None}
+    loss: Any = search.problem.loss
+    tensor = search.problem.tensor
     loss = replace(loss, r=_by_moments(tensor, replace(loss, r=1.0)))
-    if not isinstance(options.get("init", "random"), str):  # a model, which says more of r than the moments
-        begin = fit(Storage(), options | {"loss": loss, "n_iter_max": 0, "n_starts": 1, "callback": None})
-        loss = replace(loss, r=max(loss.r, min(np.exp(_likeliest(begin, tensor)), 1e3)))
-    first = result = fit(storage.within("round 0"), options | {"loss": loss})
-    options |= {"n_starts": 1, "random_state": result.settings["seed"]}
-    search = _Search()
+    if not isinstance(search.init, str):  # a model, which says more of r than the moments
+        nothing = replace(search.solver, n_iter_max=0)  # type: ignore[type-var]
+        own = replace(search, problem=search.problem.with_loss(loss), solver=nothing, n_starts=1)
+        begin = run(own, replace(observer.unseen(), storage=Storage()))
+        loss = replace(loss, r=max(loss.r, min(np.exp(_likeliest(begin.model, tensor)), 1e3)))
+
+    def fitted(k: int, loss: Any, **changes: Any) -> Outcome:
+        own = replace(search, problem=search.problem.with_loss(loss), **changes)
+        return run(own, replace(observer, storage=observer.storage.within(f"round {k}")))
+
+    first = last = fitted(0, loss)
+    steps = _RSearch()
     for k in range(1, _ROUNDS + 1):
-        now, slope = float(np.log(loss.r)), _slope(result, tensor)
-        left = None if limit is None else limit - (time.perf_counter() - called)
-        is_over = result.status in ("interrupted", "callback") or (left is not None and left <= 0)
-        if is_over or search.is_settled(now, slope):
-            break
+        model = last.model
+        now, slope = float(np.log(loss.r)), _slope(model, tensor)
+        is_over = last.status in ("interrupted", "callback") or observer.is_late()
+        if is_over or steps.is_settled(now, slope):
+            return first, last, True
         before = loss.r
-        loss = replace(loss, r=float(np.exp(search.next(now, slope, partial(_likeliest, result, tensor)))))
-        own = {"loss": loss, "init": _rescaled(result, before / loss.r), "max_seconds": left}
-        result = fit(storage.within(f"round {k}"), options | own)
-    else:
-        result = replace(
-            result,
-            converged=False,
-            status="n_iter_max",
-            message=f"r was still changing after {_ROUNDS} rounds",
-        )
-    asked = {name: first.settings[name] for name in ("init", "n_starts", "max_seconds")}
-    settings = result.settings | asked | {"estimated": {"r": loss.r}}
-    seconds = time.perf_counter() - began
-    return replace(result, settings=settings, seconds=seconds, starts=_all_starts(first, result))
-
-
-def _all_starts(first: FitResult, last: FitResult) -> list[dict[str, Any]]:
-    """Those of the first round, the best of them as it ended."""
-    kept = _best(first)
-    return [_best(last) | {"start": own["start"]} if own is kept else own for own in first.starts]
-
-
-def _best(result: FitResult) -> dict[str, Any]:
-    return min(result.starts, key=lambda start: start["objective"])
+        loss = replace(loss, r=float(np.exp(steps.next(now, slope, partial(_likeliest, model, tensor)))))
+        last = fitted(k, loss, init=_rescaled(model, before / loss.r), n_starts=1)
+    return first, last, False
 
 
 def _by_moments(tensor: Any, loss: Loss) -> float:
@@ -109,14 +94,14 @@ def _by_moments(tensor: Any, loss: Loss) -> float:
     return float(np.clip(facts.mean**2 / extra if extra > 0 else 1e3, 0.05, 1e3))
 
 
-def _slope(result: FitResult, tensor: Any) -> float:
+def _slope(model: Model, tensor: Any) -> float:
     """Derivative of minus the log-likelihood in log r, the factors as they are."""
-    loss: Any = result.loss
+    loss: Any = model.loss
     twice = replace(loss, r=2 * loss.r)
     if build_objective(tensor, loss).is_exact_affordable:  # the sum of f is linear in r
-        change = evaluate(replace(result, loss=twice), tensor).value - evaluate(result, tensor).value
+        change = evaluate(replace(model, loss=twice), tensor).value - evaluate(model, tensor).value
     else:
-        cells = known_cells(result, tensor)
+        cells = known_cells(model, tensor)
         change = float(cells.w @ (twice.value(cells.x, cells.m) - loss.value(cells.x, cells.m)))
     for block in tensor.blocks():
         terms = loss.r * (digamma(loss.r) - digamma(block.x + loss.r))
@@ -124,10 +109,10 @@ def _slope(result: FitResult, tensor: Any) -> float:
     return change
 
 
-def _likeliest(result: FitResult, tensor: Any, *, holds_means: bool = False) -> float:
+def _likeliest(model: Model, tensor: Any, *, holds_means: bool = False) -> float:
     """The likeliest log r if the model's entries stay as they are, or the expectations."""
-    loss: Any = result.loss
-    cells = known_cells(result, tensor)
+    loss: Any = model.loss
+    cells = known_cells(model, tensor)
     mean = loss.mean(cells.m)
 
     def minus(log_r: float) -> float:
@@ -143,7 +128,7 @@ _CLOSE = 1e-5
 """Width of the range of log r at which fits that do not converge say no more."""
 
 
-class _Search:
+class _RSearch:
     """The zero of a function of log r that rises through it, of few values."""
 
     def __init__(self) -> None:
@@ -183,12 +168,12 @@ class _Search:
         return end if end in _RANGE else float(np.mean(ends))
 
 
-def _rescaled(result: FitResult, ratio: float) -> FitResult:
+def _rescaled(model: Model, ratio: float) -> Model:
     """The same expectations under another r, where m is proportional to them; else the same m."""
-    is_given = len(result.settings["fixed_modes"]) == len(result.shape)
-    if is_given or result.loss.model_domain.low < 0:
-        return result
-    effects = {name: vector * ratio for name, vector in result.main_effects.items()}
+    is_given = len(model.problem.fixed_modes) == len(model.shape)
+    if is_given or model.loss.model_domain.low < 0:
+        return model
+    effects = {name: vector * ratio for name, vector in model.main_effects.items()}
     return replace(
-        result, weights=result.weights * ratio, intercept=result.intercept * ratio, main_effects=effects
+        model, weights=model.weights * ratio, intercept=model.intercept * ratio, main_effects=effects
     )

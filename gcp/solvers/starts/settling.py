@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gcp.base.types import FloatArray
 from gcp.objectives.free import FreeFactors
-from gcp.objectives.terms.main_effects import MainEffects
 from gcp.solvers.outcome import SolverOutput
-
-if TYPE_CHECKING:
-    from gcp.solvers.starts.multistart import Job
+from gcp.solvers.starts.search import Search
 
 _TRACE = 1e-2
 """Weights below this, in the largest, are tried at 0 under a lasso."""
@@ -25,49 +21,50 @@ _BEYOND = 30.0
 """Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
 
 
-def settled(job: Job, free: FreeFactors, effects: MainEffects | None, found: SolverOutput) -> SolverOutput:
+def settled(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
     """The outcome in all factors, as the one of all equal models that the penalty prefers.
 
     Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
     ridge is on them. Bounds may forbid either.
     """
     found = replace(found, factors=free.expand(found.factors))
-    penalties = job.objective.penalties
-    if not all(mask.all() for mask in job.known):
-        found = _silenced(job, free, found, effects)
+    effects, rank = search.problem.effects, search.problem.rank
+    penalties = search.objective.penalties
+    if not all(mask.all() for mask in search.known):
+        found = _silenced(search, free, found)
     is_free = not (penalties.prefer_balance or (effects and penalties.effects_ridge))
-    if is_free or not job.objective.is_exact_affordable:
+    if is_free or not search.objective.is_exact_affordable:
         return found
-    factors = _balanced(job, found.factors, effects.rank if effects else job.rank)
-    if effects is not None and job.objective.loss.model_domain.low < 0:
-        intercept, centred = effects.centred(effects.vectors(factors), job.known)
+    factors = _balanced(search, found.factors, rank)
+    if effects is not None and search.objective.loss.model_domain.low < 0:
+        intercept, centred = effects.centred(effects.vectors(factors), search.known)
         vectors = effects.uncentred(intercept, centred, [len(a) for a in factors])
-        factors = job.typed(effects.joined(effects.components(factors), vectors))
+        factors = search.typed(effects.joined(effects.components(factors), vectors))
     found = _lower(free, found, factors)
-    if job.allows_zeros:
-        found = _without_traces(job, free, found, effects.rank if effects else job.rank)
+    if search.problem.allows_zeros:
+        found = _without_traces(search, free, found, rank)
     return found
 
 
-def with_advice(job: Job, found: SolverOutput) -> SolverOutput:
+def with_advice(search: Search, found: SolverOutput) -> SolverOutput:
     """The outcome, whose message says so where the model grows without end, as it can under a log or logit link."""
     is_said = found.converged or found.status == "unbounded"
-    if is_said or job.objective.reach(found.factors) < _BEYOND:
+    if is_said or search.objective.reach(found.factors) < _BEYOND:
         return found
     more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
     return replace(found, message=f"{found.message}; {more}")
 
 
-def _silenced(job: Job, free: FreeFactors, found: SolverOutput, effects: MainEffects | None) -> SolverOutput:
+def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
     """The outcome without what approximate curvatures or rounding have moved rows of which nothing is known."""
-    if job.rank == 0 or job.objective.penalties.fill_rows:
+    rank = search.problem.rank
+    if rank == 0 or search.objective.penalties.fill_rows:
         return found
-    rank = effects.rank if effects else job.rank
-    own = job.silenced([a[:, :rank] for a in found.factors])
-    factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(job.typed(own), found.factors, strict=True)]
-    if not job.objective.penalties.prefer_balance:  # the objective does not see those rows
+    own = search.silenced([a[:, :rank] for a in found.factors])
+    factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(search.typed(own), found.factors, strict=True)]
+    if not search.objective.penalties.prefer_balance:  # the objective does not see those rows
         return replace(found, factors=factors)
-    return _lower(free, found, factors) if job.objective.is_exact_affordable else found
+    return _lower(free, found, factors) if search.objective.is_exact_affordable else found
 
 
 def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
@@ -79,28 +76,28 @@ def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) ->
     return replace(found, factors=factors, objective=value)
 
 
-def _without_traces(job: Job, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
+def _without_traces(search: Search, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
     """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
     weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
-    price = job.objective.penalties.price([a[:, :rank] for a in found.factors])
+    price = search.objective.penalties.price([a[:, :rank] for a in found.factors])
     if not price.any():
         return found
     is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
     for component in np.flatnonzero(is_trace & (weights > 0)):
         changed = [a.copy() for a in found.factors]
-        for mode in (mode for group in job.groups for mode in group):
+        for mode in (mode for group in search.parametrisation.groups for mode in group):
             changed[mode][:, component] = 0.0
         found = _lower(free, found, changed)
     return found
 
 
-def _balanced(job: Job, factors: list[FloatArray], rank: int) -> list[FloatArray]:
+def _balanced(search: Search, factors: list[FloatArray], rank: int) -> list[FloatArray]:
     """Factors whose components have equal norms in all modes that are free, untied and bounded by 0 at most."""
-    limits = zip(job.bounds.lower, job.bounds.upper, strict=True)
+    limits = zip(search.problem.bounds.lower, search.problem.bounds.upper, strict=True)
     is_cone = [
         np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all() for low, high in limits
     ]
-    modes = [group[0] for group in job.groups if len(group) == 1 and is_cone[group[0]]]
+    modes = [group[0] for group in search.parametrisation.groups if len(group) == 1 and is_cone[group[0]]]
     norms = [np.linalg.norm(factors[n][:, :rank], axis=0) for n in modes]
     if not modes or not rank:
         return factors

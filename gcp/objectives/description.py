@@ -1,0 +1,117 @@
+"""What a model keeps of the problem that it solves: enough to judge it, to refit it, and to fit new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gcp.base.errors import ParameterError
+from gcp.base.types import Array
+from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.penalties.total import Penalties
+
+
+@dataclass(frozen=True)
+class ProblemDescription:
+    """The arguments that decided a problem, beside its data, loss and rank.
+
+    Attributes
+    ----------
+    penalties : Penalties
+    fixed_modes : tuple of int
+    tied_modes : tuple of tuple of int
+    effect_modes : tuple of int
+        Modes with main effects.
+    bounds : None, number or nested list of these
+        As they were given; a word stands for each array, which is not kept.
+    estimated : tuple of str
+        Parameters of the loss that the fit estimated.
+    """
+
+    penalties: Penalties = field(default_factory=Penalties)
+    fixed_modes: tuple[int, ...] = ()
+    tied_modes: tuple[tuple[int, ...], ...] = ()
+    effect_modes: tuple[int, ...] = ()
+    bounds: Any = None
+    estimated: tuple[str, ...] = ()
+
+    def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
+        """Return the description for a tensor whose k-th mode was the modes[k]-th."""
+        at = {mode: k for k, mode in enumerate(modes)}
+        bounds = self.bounds
+        if isinstance(bounds, list) and len(bounds) == len(modes) != 2:
+            bounds = [bounds[mode] for mode in modes]
+        return replace(
+            self,
+            fixed_modes=tuple(sorted(at[n] for n in self.fixed_modes)),
+            tied_modes=tuple(tuple(sorted(at[n] for n in group)) for group in self.tied_modes),
+            effect_modes=tuple(sorted(at[n] for n in self.effect_modes)),
+            bounds=bounds,
+        )
+
+    @property
+    def has_array_bounds(self) -> bool:
+        """Whether bounds were arrays, of which no more is known than that."""
+        return any(isinstance(side, str) for side in _flat(self.bounds))
+
+    # --- in files ----------------------------------------------------------------------------------------------
+
+    def as_json(self, arrays: dict[str, Array]) -> dict[str, Any]:
+        """Return JSON values; arrays of penalties go to `arrays`, by names that the values mention."""
+        penalties = []
+        for k, penalty in enumerate(self.penalties.of_components):
+            own: dict[str, Any] = {}
+            for f in fields(penalty):  # type: ignore[arg-type]
+                value = getattr(penalty, f.name)
+                if isinstance(value, np.ndarray):
+                    arrays[f"penalty_{k}_{f.name}"] = value
+                    value = {"array": f"penalty_{k}_{f.name}"}
+                own[f.name] = value
+            penalties.append({"class": type(penalty).__name__, "fields": own})
+        return {
+            "penalties": penalties,
+            "effects_ridge": self.penalties.effects_ridge,
+            "fixed_modes": list(self.fixed_modes),
+            "tied_modes": [list(group) for group in self.tied_modes],
+            "effect_modes": list(self.effect_modes),
+            "bounds": self.bounds,
+            "estimated": list(self.estimated),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> ProblemDescription:
+        """Return what `as_json` wrote.
+
+        Raises
+        ------
+        ParameterError
+            A penalty whose class has not been defined in this process.
+        """
+        penalties = tuple(_penalty(one["class"], one["fields"], arrays) for one in values["penalties"])
+        return cls(
+            Penalties(penalties, float(values["effects_ridge"])),
+            tuple(int(n) for n in values["fixed_modes"]),
+            tuple(tuple(int(n) for n in group) for group in values["tied_modes"]),
+            tuple(int(n) for n in values["effect_modes"]),
+            values["bounds"],
+            tuple(str(name) for name in values["estimated"]),
+        )
+
+
+def _penalty(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> Penalty:
+    if name not in Penalty.by_name:
+        raise ParameterError(
+            f"the fit had a penalty of the class {name!r}, which is not defined here: import its module first."
+        )
+    own = {
+        key: arrays[value["array"]] if isinstance(value, dict) and value.keys() == {"array"} else value
+        for key, value in values.items()
+    }
+    return Penalty.by_name[name](**own)
+
+
+def _flat(bounds: Any) -> list[Any]:
+    return [item for side in bounds for item in _flat(side)] if isinstance(bounds, list) else [bounds]

@@ -1,0 +1,176 @@
+"""From what a solver may change to the factors: fixed modes, modes that share a factor, and linear maps of modes.
+
+All three are linear (and for fixed modes constant), so that a gradient comes back by the transposed map, whatever the
+objective is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gcp.base.alignment import check_tied
+from gcp.base.checks import items, show
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Factors, FloatArray
+from gcp.objectives.bounds import Bounds
+
+
+@dataclass(frozen=True)
+class Parametrisation:
+    """Variables, one for each group of modes that share it, and the factors A_n = Z_n C that they make.
+
+    Attributes
+    ----------
+    ndim : int
+        Number of modes.
+    groups : tuple of tuple of int
+        The modes of each variable; a mode in no group is fixed.
+    maps : tuple of (int, array_like of shape (I_n, K_n))
+        The modes that have a map, and Z_n, dense or sparse; the variable of others is the factor itself.
+    """
+
+    ndim: int
+    groups: tuple[tuple[int, ...], ...]
+    maps: tuple[tuple[int, Any], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        fixed: Sequence[int],
+        tied: Sequence[Sequence[int]],
+        shape: tuple[int, ...],
+        labels: ModeLabels | None = None,
+    ) -> Parametrisation:
+        """Return that of `fixed_modes` and `tied_modes` as users give them.
+
+        Raises
+        ------
+        ParameterError
+            Modes out of range or named twice, tied modes of different sizes or labels.
+        """
+        ndim = len(shape)
+        seen = set(modes_of("fixed_modes", fixed, ndim))
+        groups = []
+        for group in items("tied_modes", tied, "a list of groups of modes, e.g. [(0, 1)]"):
+            modes = modes_of("tied_modes", group, ndim)
+            _check_group(modes, shape, labels)
+            if overlap := seen & set(modes):
+                raise ParameterError(f"tied_modes: mode {min(overlap)} is fixed or in another group already.")
+            seen |= set(modes)
+            groups.append(tuple(modes))
+        groups += [(n,) for n in range(ndim) if n not in seen]
+        return cls(ndim, tuple(sorted(groups)))
+
+    @property
+    def fixed(self) -> tuple[int, ...]:
+        """The modes whose factor stays as it is given."""
+        free = {mode for group in self.groups for mode in group}
+        return tuple(n for n in range(self.ndim) if n not in free)
+
+    @property
+    def tied(self) -> tuple[tuple[int, ...], ...]:
+        """The groups of two modes or more."""
+        return tuple(group for group in self.groups if len(group) > 1)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every free mode has a factor of its own, which is the variable itself."""
+        return not (self.tied or self.maps)
+
+    def map_of(self, mode: int) -> Any:
+        """Return Z_n (I_n, K_n) of a mode; None if it has none."""
+        return dict(self.maps).get(mode)
+
+    def expand(self, variables: Factors, template: Factors) -> list[FloatArray]:
+        """Return the factors of all modes, shapes (I_n, R); those of fixed modes are the template's."""
+        factors = list(template)
+        for group, c in zip(self.groups, variables, strict=True):
+            for mode in group:
+                z = self.map_of(mode)
+                factors[mode] = c if z is None else np.asarray(z @ c)
+        return factors
+
+    def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return the transpose of `expand` on one array (I_n, R) per mode: of a variable, the sum over its modes."""
+        found = []
+        for group in self.groups:
+            parts = [
+                vectors[mode] if (z := self.map_of(mode)) is None else z.T @ vectors[mode] for mode in group
+            ]
+            found.append(np.asarray(sum(parts[1:], parts[0])))
+        return found
+
+    def reduce(self, factors: Factors) -> list[FloatArray]:
+        """Return the variables that make these factors, shapes (I_n, R), or with maps come nearest to them."""
+        found = []
+        for group in self.groups:
+            a, z = factors[group[0]], self.map_of(group[0])
+            if z is not None:
+                dense = np.asarray(z.toarray() if hasattr(z, "toarray") else z, dtype=float)
+                a = np.linalg.lstsq(dense, a, rcond=None)[0].astype(a.dtype)
+            found.append(a)
+        return found
+
+    def bounds(self, bounds: Bounds) -> Bounds:
+        """Return the bounds of the variables that keep all factors within theirs.
+
+        Raises
+        ------
+        ParameterError
+            Bounds of tied modes that exclude each other, or bounds that a map cannot keep.
+        """
+        mapped = {mode: _bounds_of_variable(mode, z, bounds) for mode, z in self.maps}
+        lower = [mapped[n].lower[0] if n in mapped else side for n, side in enumerate(bounds.lower)]
+        upper = [mapped[n].upper[0] if n in mapped else side for n, side in enumerate(bounds.upper)]
+        return Bounds(tuple(lower), tuple(upper)).select(self.groups)
+
+
+def modes_of(name: str, given: Any, ndim: int) -> list[int]:
+    """Return mode numbers as users give them, counted from 0.
+
+    Raises
+    ------
+    ParameterError
+        Anything but different modes.
+    """
+    try:
+        modes = [operator.index(n) for n in given]
+    except TypeError:
+        raise ParameterError(f"{name} must hold mode numbers: found {show(given)}.") from None
+    if any(not -ndim <= n < ndim for n in modes) or len({n % ndim for n in modes}) != len(modes):
+        raise ParameterError(f"{name}: found {modes}, expected different modes from 0 to {ndim - 1}.")
+    return [n % ndim for n in modes]
+
+
+def _check_group(modes: list[int], shape: tuple[int, ...], labels: ModeLabels | None) -> None:
+    """Raise unless modes can share a factor."""
+    if len(modes) < 2:
+        raise ParameterError(f"tied_modes: a group needs two modes or more, found {modes}.")
+    if len({shape[n] for n in modes}) > 1:
+        sizes = [shape[n] for n in modes]
+        raise ParameterError(f"tied_modes: modes {modes} have different sizes {sizes}; they cannot share.")
+    if labels is not None:
+        check_tied(labels, modes)
+
+
+def _bounds_of_variable(mode: int, z: Any, bounds: Bounds) -> Bounds:
+    """Bounds of C that keep Z C within bounds of one lower and one upper number for each column, both 0 or none."""
+    low, high = bounds.lower[mode], bounds.upper[mode]
+    shape = (z.shape[1], low.shape[1])
+    if np.isneginf(low).all() and np.isposinf(high).all():
+        return Bounds((np.full(shape, -np.inf),), (np.full(shape, np.inf),))
+    is_cone = np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all()
+    same = np.array_equal(low, np.broadcast_to(low[:1], low.shape)) and np.array_equal(
+        high, np.broadcast_to(high[:1], high.shape)
+    )
+    if not (is_cone and same and z.min() >= 0):
+        raise ParameterError(
+            f"bounds of mode {mode}: a design keeps bounds at 0 alone, and only if none of its numbers is negative."
+        )
+    return Bounds((np.broadcast_to(low[0], shape).copy(),), (np.broadcast_to(high[0], shape).copy(),))

@@ -1,0 +1,197 @@
+"""What a fit minimises, built once from the arguments of `fit_gcp`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.sizes import check_factors
+from gcp.losses.base import Loss
+from gcp.objectives import fingerprint
+from gcp.objectives.bounds import Bounds, resolve
+from gcp.objectives.build import objective_of
+from gcp.objectives.description import ProblemDescription
+from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.parametrisation import Parametrisation, modes_of
+from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.terms.main_effects import MainEffects
+from gcp.tensors.base import TensorData
+from gcp.tensors.intake.coerce import as_tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Data, loss, rank, terms, penalties, bounds and parametrisation of one fit.
+
+    Attributes
+    ----------
+    tensor : TensorData
+    loss : Loss
+        As it was asked for: parameters may be left to the fit.
+    rank : int
+        Number of components.
+    effect_modes : tuple of int
+        Modes with main effects.
+    penalties : Penalties
+    bounds : Bounds
+        Of the components, shapes (I_n, R).
+    given_bounds : object
+        As they were asked for.
+    parametrisation : Parametrisation
+    n_threads : int or None
+    """
+
+    tensor: TensorData
+    loss: Loss
+    rank: int
+    effect_modes: tuple[int, ...]
+    penalties: Penalties
+    bounds: Bounds
+    given_bounds: Any
+    parametrisation: Parametrisation
+    n_threads: int | None
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        rank: int,
+        loss: Loss,
+        *,
+        mask: Any = None,
+        entry_weights: Any = None,
+        bounds: Any = None,
+        fixed_modes: Sequence[int] = (),
+        tied_modes: Sequence[Sequence[int]] = (),
+        main_effects: bool | Sequence[int] = False,
+        penalties: Penalties | None = None,
+        n_threads: int | None = None,
+    ) -> Problem:
+        """Return the problem that arguments of `fit_gcp` mean.
+
+        Raises
+        ------
+        DataError
+            Unusable data.
+        ParameterError
+            Arguments out of range, or of the wrong shape.
+        """
+        tensor = as_tensor(data, mask, entry_weights)
+        # before anything has a number for each position: subscripts that are identifiers may be very large
+        check_factors(1, tensor.shape)
+        penalties = penalties or Penalties()
+        parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
+        modes = _effect_modes(main_effects, parametrisation)
+        rank = checks.whole("rank", rank, least=0 if modes else 1)
+        check_factors(rank, tensor.shape)
+        shapes = [(size, rank) for size in tensor.shape]
+        limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
+        is_free = any(np.any(low < 0) for low in limits.lower)
+        if is_free and any(penalty.needs_nonnegative for penalty in penalties.of_components):
+            raise ParameterError(
+                "dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg."
+            )
+        return cls(tensor, loss, rank, modes, penalties, limits, bounds, parametrisation, n_threads)
+
+    @cached_property
+    def objective(self) -> EntrywiseObjective:
+        """The function of the components' factors that is minimised; the first look takes one pass over the data."""
+        return objective_of(self.tensor, self.loss, self.penalties, self.n_threads)
+
+    @cached_property
+    def effects(self) -> MainEffects | None:
+        """Which columns of the factors are main effects."""
+        return MainEffects(self.effect_modes, self.rank) if self.effect_modes else None
+
+    @property
+    def labels(self) -> ModeLabels:
+        """Names and coordinates of the modes, by default their numbers."""
+        return self.tensor.labels or ModeLabels.default(self.tensor.shape)
+
+    @cached_property
+    def allows_zeros(self) -> bool:
+        """Whether bounds let components vanish."""
+        zeros = [np.zeros_like(a) for a in self.bounds.lower]
+        return all(np.array_equal(a, b) for a, b in zip(self.bounds.project(zeros), zeros, strict=True))
+
+    def with_loss(self, loss: Loss) -> Problem:
+        """Return the same problem under a loss of the same domain."""
+        return replace(self, loss=loss)
+
+    def of_effects_alone(self) -> Problem:
+        """Return the problem of the main effects without components."""
+        none = tuple(np.zeros((size, 0)) for size in self.tensor.shape)
+        found = replace(self, rank=0, bounds=Bounds(none, none))
+        vars(found)["objective"] = (
+            self.objective
+        )  # which is the same: the data need not be looked through again
+        return found
+
+    def with_effects(self) -> tuple[EntrywiseObjective, Bounds]:
+        """Return the objective and the bounds of factors with the columns of main effects, if there are any."""
+        if self.effects is None:
+            return self.objective, self.bounds
+        floor = 0.0 if self.loss.model_domain.low >= 0 else -np.inf
+        bounds = Bounds(*self.effects.limits(self.bounds.lower, self.bounds.upper, floor))
+        return self.objective.with_effects(self.effects), bounds
+
+    def identity(self) -> dict[str, Any]:
+        """Return JSON values that tell this problem from others, with a digest of all data.
+
+        Raises
+        ------
+        ParameterError
+            Penalties or bounds that hold functions, which cannot be told apart.
+        """
+        return {
+            **fingerprint.of_data(self.tensor, self.loss),
+            "rank": self.rank,
+            "bounds": fingerprint.described(self.given_bounds),
+            "fixed_modes": list(self.parametrisation.fixed),
+            "tied_modes": [list(group) for group in self.parametrisation.tied],
+            "penalties": fingerprint.described(self.penalties),
+            "main_effects": list(self.effect_modes),
+        }
+
+    def describe(self, estimated: Sequence[str] = ()) -> ProblemDescription:
+        """Return what a model keeps of the problem."""
+        return ProblemDescription(
+            self.penalties,
+            self.parametrisation.fixed,
+            self.parametrisation.tied,
+            self.effect_modes,
+            _described(self.given_bounds),
+            tuple(estimated),
+        )
+
+
+def _effect_modes(given: bool | Sequence[int], parametrisation: Parametrisation) -> tuple[int, ...]:
+    """The modes that have main effects; True means all that are free."""
+    fixed, ndim = parametrisation.fixed, parametrisation.ndim
+    if given is None or isinstance(given, bool | np.bool_):
+        modes = [n for n in range(ndim) if n not in fixed] if given else []
+    else:
+        modes = modes_of("main_effects", given, ndim)
+    if modes and not parametrisation.is_plain:
+        raise ParameterError("main_effects cannot be had together with tied_modes.")
+    if held := sorted(set(modes) & set(fixed)):
+        raise ParameterError(f"main_effects: mode {held[0]} is fixed; name free modes only.")
+    return tuple(sorted(modes))
+
+
+def _described(bounds: Any) -> Any:
+    """Numbers in lists, with a word in place of each array."""
+    if bounds is None or isinstance(bounds, bool | int | float):
+        return bounds
+    if isinstance(bounds, np.generic):
+        return bounds.item()
+    if isinstance(bounds, tuple | list):
+        return [_described(item) for item in bounds]
+    return "array"

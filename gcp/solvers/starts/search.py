@@ -1,0 +1,218 @@
+"""How the minimum of a problem is looked for: where each start begins, and the model that its end makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array, Factors, FloatArray
+from gcp.objectives.bounds import Bounds
+from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.free import FreeFactors
+from gcp.objectives.model import Model, normalize
+from gcp.objectives.parametrisation import Parametrisation
+from gcp.objectives.problem import Problem
+from gcp.objectives.terms.main_effects import MainEffects
+from gcp.objectives.views.sampled import Seeds
+from gcp.solvers import Solver
+from gcp.solvers.starts.initial import given_factors, random_factors, svd_factors
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How the minimum of a problem is looked for.
+
+    Attributes
+    ----------
+    problem : Problem
+    init : object
+        Where the first start begins, as for `fit_gcp`.
+    solver : Solver
+    n_starts : int
+    seed : int
+        Decides the starts, and the samples of stochastic solvers.
+    """
+
+    problem: Problem
+    init: Any
+    solver: Solver
+    n_starts: int
+    seed: int
+
+    @property
+    def objective(self) -> EntrywiseObjective:
+        """The function of the components' factors."""
+        return self.problem.objective
+
+    @property
+    def parametrisation(self) -> Parametrisation:
+        """Which factors are free."""
+        return self.problem.parametrisation
+
+    @cached_property
+    def known(self) -> list[Array]:
+        """Of each mode, the positions (I_n,) that data (a tied mode's too), fixed factors or a map determine."""
+        known = self.objective.survey.known or self.objective.tensor.known_positions()
+        found = [np.ones_like(mask) for mask in known]
+        for group in self.parametrisation.groups:
+            shared = np.logical_or.reduce([known[mode] for mode in group])
+            for mode in group:
+                if self.parametrisation.map_of(mode) is None:
+                    found[mode] = shared
+        return found
+
+    def unknown(self, labels: ModeLabels) -> dict[str, Array]:
+        """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
+        penalties = self.objective.penalties
+        if penalties.prefer_balance and not penalties.fill_rows and self.problem.allows_zeros:
+            return {}
+        named = zip(labels.names, self.known, strict=True)
+        return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
+
+    def sampling_seeds(self, index: int) -> Seeds:
+        """For stochastic solvers: the sample that judges is common to all starts, the batches are a start's own."""
+        keys = (0, 1), (index, 2)
+        fixed, batches = (np.random.SeedSequence(self.seed, spawn_key=key) for key in keys)
+        return fixed, batches
+
+    def free(self, start: Factors, index: int = 0) -> tuple[FreeFactors, Bounds]:
+        """Return what a solver minimises from such factors on, shapes (I_n, R + effects), and all factors' bounds."""
+        objective, bounds = self.problem.with_effects()
+        return FreeFactors(objective, self.parametrisation, start, self.sampling_seeds(index)), bounds
+
+    def additive_start(self) -> list[FloatArray]:
+        """Main effects alone, whose model is the best constant."""
+        shape = self.objective.tensor.shape
+        constant = self.objective.null_constant / len(self.problem.effect_modes)
+        vectors = [
+            np.full(size, constant if n in self.problem.effect_modes else 0.0) for n, size in enumerate(shape)
+        ]
+        none = [np.zeros((size, 0)) for size in shape]
+        return self.typed(MainEffects(self.problem.effect_modes, 0).joined(none, vectors))
+
+    def start(self, index: int) -> list[FloatArray]:
+        """All factors at the beginning of a start; main effects, if there are any, make the best constant."""
+        components = self._components(index)
+        if self.problem.effects is None:
+            return components
+        vectors = MainEffects(self.problem.effect_modes, 0).vectors(self.additive_start())
+        given = getattr(self.init, "main_effects", None)
+        if index == 0 and given:
+            names = self.init.labels.names
+            known = {n: given[names[n]] for n in self.problem.effect_modes if names[n] in given}
+            vectors = self.problem.effects.uncentred(self.init.intercept, known, self.objective.tensor.shape)
+            if self.objective.loss.model_domain.low >= 0:
+                vectors = self.problem.effects.lifted(vectors)
+        return self.typed(self.problem.effects.joined(components, vectors))
+
+    def typed(self, factors: Factors) -> list[FloatArray]:
+        """The factors in the type of the data's arithmetic."""
+        return [np.asarray(a).astype(self.objective.tensor.dtype) for a in factors]
+
+    def _components(self, index: int) -> list[FloatArray]:
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
+        is_named = isinstance(self.init, str)
+        if is_named and self.init not in ("random", "svd"):
+            raise ParameterError(f'Unknown init {self.init!r}: expected "random", "svd" or a model.')
+        if is_named and self.parametrisation.fixed:
+            raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
+        if index == 0 and not (is_named and self.init == "random"):
+            factors = self._svd(rng) if is_named else self._given()
+        else:
+            problem, beside = self.problem, bool(self.problem.effect_modes)
+            factors = random_factors(self.objective, problem.rank, problem.bounds, rng, beside_effects=beside)
+        if self.parametrisation.fixed and index > 0:
+            given = self._given()
+            for mode in self.parametrisation.fixed:
+                factors[mode] = given[mode]
+        for group in self.parametrisation.groups:  # tied modes begin, and stay, equal
+            for mode in group[1:]:
+                factors[mode] = factors[group[0]]
+        return self.typed(self.silenced(factors))
+
+    def silenced(self, factors: list[FloatArray]) -> list[FloatArray]:
+        """Components with rows of 0, or as near as bounds allow, where nothing is known.
+
+        No gradient moves these, but that of a Dirichlet prior, which wants them near the mean row.
+        """
+        if all(mask.all() for mask in self.known):
+            return factors
+        silenced = []
+        for a, mask in zip(factors, self.known, strict=True):
+            row = a[mask].mean(axis=0) if self.objective.penalties.fill_rows else 0.0
+            silenced.append(np.where(mask[:, None], a, row))
+        return self.problem.bounds.project(silenced)
+
+    def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
+        return svd_factors(self.objective, self.problem.rank, self.problem.bounds, rng)
+
+    def _given(self) -> list[FloatArray]:
+        tensor, groups = self.objective.tensor, self.parametrisation.groups
+        factors = given_factors(self.init, tensor.shape, self.problem.rank, groups, tensor.labels)
+        factors = self._turned(factors)
+        inside = self.problem.bounds.project(factors)
+        for mode in self.parametrisation.fixed:
+            if not np.array_equal(inside[mode], factors[mode]):
+                raise ParameterError(
+                    f"The fixed factor of mode {mode} lies outside its bounds; for the "
+                    f"{self.objective.loss.name} loss these are {self.objective.loss.model_domain} by default."
+                )
+        return inside
+
+    def _turned(self, factors: list[FloatArray]) -> list[FloatArray]:
+        """The same model with signs that suit bounds at 0: columns change theirs in pairs of modes.
+
+        Of an odd number of columns that are negative rather than positive, the one that is so least is left.
+        """
+        own = [group[0] for group in self.parametrisation.groups if len(group) == 1]
+        lower, upper = self.problem.bounds.lower, self.problem.bounds.upper
+        modes = [n for n in own if not np.any(lower[n]) and np.isposinf(upper[n]).all()]
+        if len(modes) < 2:
+            return factors
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tilt = np.array([factors[n].sum(axis=0) / np.abs(factors[n]).sum(axis=0) for n in modes])
+        tilt = np.nan_to_num(tilt)
+        signs = np.where(tilt < 0, -1.0, 1.0)
+        odd = np.flatnonzero(np.prod(signs, axis=0) < 0)
+        signs[np.argmin(np.abs(tilt[:, odd]), axis=0), odd] *= -1.0
+        turned = list(factors)
+        for n, sign in zip(modes, signs, strict=True):
+            turned[n] = factors[n] * sign
+        return turned
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    def model(self, factors: Factors, estimated: Sequence[str] = ()) -> Model:
+        """Return the model of factors (I_n, R + effects), in its normal form."""
+        problem, labels = self.problem, self.problem.labels
+        components, intercept, effects = factors, 0.0, {}
+        if problem.effects is not None:
+            components = problem.effects.components(factors)
+            intercept, centred = problem.effects.centred(problem.effects.vectors(factors), self.known)
+            effects = {labels.names[mode]: vector for mode, vector in centred.items()}
+        silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, self.known, strict=True)]
+        fixed, last = self.parametrisation.fixed, self.parametrisation.ndim - 1
+        last_is_tied = any(last in group for group in self.parametrisation.tied)
+        weights, unit, order = normalize(
+            silent,
+            keep_order=bool(fixed) or problem.bounds.tell_components_apart,
+            fix_signs=not (fixed or last_is_tied),
+        )
+        return Model(
+            weights=weights,
+            factors=unit,
+            loss=self.objective.loss,
+            labels=labels,
+            intercept=intercept,
+            main_effects=effects,
+            unknown=self.unknown(labels),
+            fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
+            row_bounds=[side[:, order] for side in problem.bounds.of_rows()],
+            problem=problem.describe(estimated),
+        )
