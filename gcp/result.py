@@ -86,6 +86,9 @@ class FitResult(Model):
         Empty if the result is from a file that gcp wrote before it kept them.
     row_bounds : list of ndarray, shapes (2, R)
         Lower and upper bounds of a row of each fitted factor; where rows differ, the widest. Empty like those.
+    problem : ProblemDescription
+        What was asked of the fit: penalties, fixed and tied modes, modes with main effects, bounds, and which
+        parameters of the loss it estimated.
     """
 
     objective: float

@@ -157,5 +157,6 @@ def test_rows_do_not_move_apart_under_a_design(rng):
     free = FreeFactors(problem.objective, problem.parametrisation, random_factors((6, 5), 2, rng))
     with pytest.raises(ParameterError, match="a factor that is a linear map"):
         free.row_wise()
+    dense = replace(Problem.of(x, 2, get_loss("gaussian")), parametrisation=problem.parametrisation)
     with pytest.raises(ParameterError, match="a factor that is a linear map"):
-        free.least_squares()
+        FreeFactors(dense.objective, dense.parametrisation, free.template).least_squares()
