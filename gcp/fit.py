@@ -252,7 +252,7 @@ def fit_problem(
         init = matched(init, problem.tensor, "init", ParameterError)
     search = Search(problem, init, solver, checks.whole("n_starts", n_starts), seed=0)
     if checkpoint is None:
-        return _fit(replace(search, seed=checks.seed(random_state)), asked, Storage())
+        return _fit(replace(search, seed=checks.seed(None) if seed is None else seed), asked, Storage())
     path, every = (
         checks.path("checkpoint", checkpoint),
         checks.real("checkpoint_every", checkpoint_every, least=0),

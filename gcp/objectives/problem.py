@@ -20,6 +20,7 @@ from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.parametrisation import Parametrisation, modes_of
+from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
@@ -150,13 +151,14 @@ class Problem:
         ParameterError
             Penalties or bounds that hold functions, which cannot be told apart.
         """
+        penalties = as_arguments(self.penalties, has_effects=bool(self.effect_modes))
         return {
             **fingerprint.of_data(self.tensor, self.loss),
             "rank": self.rank,
             "bounds": fingerprint.described(self.given_bounds),
             "fixed_modes": list(self.parametrisation.fixed),
             "tied_modes": [list(group) for group in self.parametrisation.tied],
-            "penalties": fingerprint.described(self.penalties),
+            **{name: fingerprint.described(value) for name, value in penalties.items()},
             "main_effects": list(self.effect_modes),
         }
 
