@@ -17,6 +17,7 @@ from gcp import (
     build_objective,
 )
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 
 SHAPE = (5, 4, 3)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
@@ -168,7 +169,7 @@ def test_gradient_of_tied_and_free_modes_matches_finite_differences(rng):
     objective = build_objective(rng.normal(size=(4, 4, 3, 2)), "gaussian")
     template = random_factors((4, 4, 3, 2), 2, rng)
     template[1] = template[0]
-    free = FreeFactors(objective, [(0, 1), (3,)], template)  # mode 2 is fixed
+    free = FreeFactors(objective, Parametrisation(4, ((0, 1), (3,))), template)  # mode 2 is fixed
     factors = free.reduce(template)
     grad = free.value_and_grad(factors)[1]
     for k, a in enumerate(factors):

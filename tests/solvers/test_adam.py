@@ -23,6 +23,7 @@ from gcp import (
 from gcp.base.interval import REAL
 from gcp.objectives.bounds import resolve
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.sampled import Sampling
 
 QUICK = {"epoch_iters": 100, "polish": False}
@@ -139,7 +140,7 @@ def test_free_factors_pass_samples_on(rng):
     x = rng.normal(size=(4, 4, 3))
     template = random_factors(x.shape, 2, rng)
     template[1] = template[0]
-    free = FreeFactors(build_objective(x, "gaussian"), ((0, 1),), template)
+    free = FreeFactors(build_objective(x, "gaussian"), Parametrisation(len(template), ((0, 1),)), template)
     sampled = free.sampled(Sampling())
     value, grad = free.value_and_grad([template[0]])
     for found_value, (found,) in (
@@ -283,7 +284,9 @@ def test_starts_are_judged_by_one_sample_and_walk_by_their_own(rng, out_of_reach
     fit_gcp(sparse(x), 2, loss="negative-binomial", n_starts=2, solver=Spy(n_iter_max=0), random_state=0)
     assert found[0][0] == found[1][0]
     assert not np.array_equal(found[0][1], found[1][1])
-    alone = FreeFactors(objective, groups, init).sampled(Sampling(samples=40, value_samples=300))
+    alone = FreeFactors(objective, Parametrisation(len(init), groups), init).sampled(
+        Sampling(samples=40, value_samples=300)
+    )
     assert alone.value_and_grad(init)[0] != found[0][0]  # the fit's seed decides
 
 

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from gcp import ALS, LBFGSB, DenseTensor, ParameterError, build_objective, fit_gcp
 from gcp.objectives.bounds import resolve
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.solvers.als import suits
 from gcp.solvers.pieces import normal_equations
 
@@ -325,6 +326,6 @@ def test_it_says_what_suits_it():
 def test_free_factors_pass_on_what_is_free(rng):
     objective = build_objective(rng.normal(size=(4, 3, 2)), "gaussian")
     template = random_factors((4, 3, 2), 2, rng)
-    problem = FreeFactors(objective, [(0,), (2,)], template).least_squares()
+    problem = FreeFactors(objective, Parametrisation(3, ((0,), (2,))), template).least_squares()
     assert problem.free == (0, 2)
     assert problem.expand([template[0], template[2]])[1] is template[1]

@@ -12,6 +12,7 @@ from gcp.base.interval import REAL
 from gcp.objectives.bounds import resolve
 from gcp.objectives.build import build_objective
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.solvers import Auto
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, SolverOutput, Trace
@@ -171,7 +172,7 @@ def test_an_observer_counts_on_from_the_end_of_another_method(rng):
 def test_solvers_take_a_plain_callback(rng):
     whole = build_objective(rng.normal(size=(4, 3)), "gaussian")
     start = [rng.normal(size=(4, 1)), rng.normal(size=(3, 1))]
-    objective = FreeFactors(whole, ((0,), (1,)), start)
+    objective = FreeFactors(whole, Parametrisation(len(start), ((0,), (1,))), start)
     bounds = resolve(None, [a.shape for a in start], REAL, "gaussian")
     for solver in (LBFGSB(), ALS(), Auto(), PreconditionedLBFGS(), RowNewton(), Adam()):
         seen = []

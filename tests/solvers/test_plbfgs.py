@@ -18,6 +18,7 @@ from gcp import (
     simulate,
 )
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.pieces.bfgs_pairs import Pairs
 from gcp.solvers.pieces.gauss_newton import Blocks
@@ -132,7 +133,7 @@ def test_curvature_of_tied_and_fixed_modes(groups, rng):
     factors = random_factors((4, 4, 3), 2, rng, positive=True)
     factors[1] = factors[0]
     objective = build_objective(data, "poisson", l2_reg=0.2)
-    free = FreeFactors(objective, groups, factors)
+    free = FreeFactors(objective, Parametrisation(len(factors), groups), factors)
     value, grad, curvature = free.value_grad_and_curvature(free.reduce(factors))
     whole = dense(objective.value_grad_and_curvature(factors)[2], factors)
     mode_of = np.repeat([0, 1, 2], [a.size for a in factors])

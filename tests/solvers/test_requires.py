@@ -28,6 +28,7 @@ from gcp.objectives.bounds import resolve
 from gcp.objectives.build import build_objective
 from gcp.objectives.features import Feature
 from gcp.objectives.free import FreeFactors
+from gcp.objectives.parametrisation import Parametrisation
 from gcp.solvers import Auto
 from gcp.solvers.base import lacking
 from gcp.tensors.samplers.control_variate import Controlled
@@ -60,7 +61,9 @@ def free_problem(data, loss, groups, rng, **options):
     for group in groups:
         for mode in group:
             start[mode] = start[group[0]]
-    return FreeFactors(whole, groups, start), [start[group[0]] for group in groups]
+    return FreeFactors(whole, Parametrisation(len(start), groups), start), [
+        start[group[0]] for group in groups
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
