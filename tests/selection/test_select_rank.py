@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -156,12 +157,12 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("gcp.analysis.selection.select_rank.fit_in_series", limited)
+    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", limited)
     with pytest.raises(KeyboardInterrupt):
         select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     done = len(list((tmp_path / "fits").glob("*.npz")))
     assert done >= 2
-    monkeypatch.setattr("gcp.analysis.selection.select_rank.fit_in_series", real)
+    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", real)
     again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     assert [row[:6] for row in again.table] == [row[:6] for row in whole.table]
     np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
@@ -275,7 +276,7 @@ def test_an_interrupted_search_returns_what_it_has(n_fits, rng, monkeypatch):
         return real(*args, **kwargs)
 
     whole = select_rank(x, [1], **options)
-    monkeypatch.setattr("gcp.analysis.selection.select_rank.fit_in_series", limited)
+    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", limited)
     n_splits = n_fits // 2  # a fit for each penalty
     if not n_splits:
         with pytest.raises(KeyboardInterrupt):
@@ -295,7 +296,7 @@ def test_a_folder_keeps_the_seed(rng, tmp_path, monkeypatch):
     x = planted(rng)
     options = {"ranks": [1], "weight_reg": 1.0, "n_splits": 1, "folder": tmp_path}
     first = select_rank(x, **options)
-    monkeypatch.setattr("gcp.analysis.selection.select_rank.fit_in_series", None)
+    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", None)
     assert select_rank(x, **options).table[1][:6] == first.table[1][:6]
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
@@ -444,7 +445,7 @@ def test_a_search_goes_on_with_another_number_of_processes(rng, tmp_path, monkey
     x = planted(rng)
     options = {"weight_reg": 1.0, "n_splits": 2, "random_state": 3, "folder": tmp_path}
     first = select_rank(x, [1, 2], **options, n_jobs=2)
-    monkeypatch.setattr("gcp.analysis.selection.select_rank.fit_in_series", None)  # nothing is fitted again
+    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", None)  # nothing is fitted again
     again = select_rank(x, [1, 2], **options)
     assert [row[:6] for row in again.table] == [row[:6] for row in first.table]
 

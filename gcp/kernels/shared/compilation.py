@@ -1,31 +1,21 @@
-"""What Numba says of its compilations."""
+"""A word to who waits while Numba compiles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from numba.core import event
+from gcp.kernels.shared.numba_private import compilations_seen
 
 
 @contextmanager
 def noticed(tell: Callable[[], None]) -> Iterator[None]:
     """Call `tell` when the first compilation begins, if there is one: what the disk holds is not compiled again."""
-    listener = _Listener(tell)
-    event.register("numba:compile", listener)
-    try:
+    once = [tell]
+
+    def see() -> None:
+        if once:
+            once.pop()()
+
+    with compilations_seen(see):
         yield
-    finally:
-        event.unregister("numba:compile", listener)
-
-
-class _Listener(event.Listener):  # type: ignore[misc]
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self.tell = [tell]
-
-    def on_start(self, event: event.Event) -> None:
-        if self.tell:
-            self.tell.pop()()
-
-    def on_end(self, event: event.Event) -> None:
-        pass

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import sys
 import tempfile
 import time
@@ -25,11 +24,9 @@ from typing import Any
 
 import numba
 from numba import config, njit
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.dispatcher import Dispatcher
-from numba.core.serialize import dumps
-from numba.extending import _Intrinsic, intrinsic
+from numba.extending import intrinsic, is_jitted
+
+from gcp.kernels.shared.numba_private import Intrinsic, keep_in_files
 
 Function = Callable[..., Any]
 
@@ -58,7 +55,7 @@ def jit(function: Function | None = None, *, fastmath: Any = False) -> Any:
         return lambda function: jit(function, fastmath=fastmath)
     dispatcher = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
     if not DISABLED:
-        dispatcher._cache = _Cache(function, f"{fastmath and sorted(fastmath)}")
+        keep_in_files(dispatcher, _CacheFiles(function, f"{fastmath and sorted(fastmath)}"))
     return dispatcher
 
 
@@ -79,7 +76,7 @@ def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
         function.__qualname__ = function.__name__ = f"{function.__name__}_{_digest(identity)}"
     dispatcher = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
     if identity and not DISABLED:
-        dispatcher._cache = _Cache(function, f"{identity} {sorted(fastmath)}")
+        keep_in_files(dispatcher, _CacheFiles(function, f"{identity} {sorted(fastmath)}"))
     return dispatcher
 
 
@@ -91,28 +88,22 @@ def instruction(python: Function) -> Callable[[Any], Any]:
     return lambda build: python if DISABLED else intrinsic(build)
 
 
-class _Cache(NullCache):  # type: ignore[misc]
-    """Of one function: what Numba asks before it compiles, and tells afterwards."""
+class _CacheFiles:
+    """The compiled code of one function on disk."""
 
     def __init__(self, function: Function, identity: str) -> None:
         self._function, self._identity = function, identity
 
-    def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
-        """The function compiled for a signature, if a sound file holds it."""
-        target_context.refresh()
-        place, text = self._names(sig, target_context.codegen())
+    def read(self, signature: Any, processor: str) -> Iterator[bytes]:
+        """What sound files hold for a signature."""
+        place, text = self._names(signature, processor)
         for folder in filter(_is_trusted, _folders() if text else ()):
-            with suppress(Exception):  # whatever is wrong with a file: compile again, and replace it
-                payload = _verified((folder / f"{place}-{text}{_SUFFIX}").read_bytes())
-                return CompileResult._rebuild(target_context, *pickle.loads(payload))
-        return None
+            with suppress(OSError, ValueError):
+                yield _verified((folder / f"{place}-{text}{_SUFFIX}").read_bytes())
 
-    def save_overload(self, sig: Any, data: CompileResult) -> None:
+    def write(self, signature: Any, processor: str, payload: bytes) -> None:
         """Keep a compiled function in the first folder that takes it; do without where none does."""
-        if data.lifted or data.library.has_dynamic_globals:
-            return
-        place, text = self._names(sig, data.codegen)
-        payload = dumps(data._reduce())
+        place, text = self._names(signature, processor)
         for folder in _folders() if text else ():
             with suppress(OSError):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,11 +113,11 @@ class _Cache(NullCache):  # type: ignore[misc]
                 _remove_earlier(folder, place, text)
                 return
 
-    def _names(self, sig: Any, codegen: Any) -> tuple[str, str]:
+    def _names(self, signature: Any, processor: str) -> tuple[str, str]:
         """Where a signature's code belongs, and which text it was compiled from; "" if that is not known."""
         function = self._function
         source = f"{function.__module__}.{function.__qualname__}"
-        place = _digest(f"{source} {sig} {codegen.magic_tuple()} {_VERSIONS} {self._identity}")
+        place = _digest(f"{source} {signature} {processor} {_VERSIONS} {self._identity}")
         return f"{function.__name__.strip('_')[:24]}-{place}", text_of(_reached(function.__module__))
 
 
@@ -219,10 +210,8 @@ def _used(module: str) -> set[str]:
     owners = set()
     for value in vars(sys.modules[module]).values():
         owner = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if isinstance(value, Dispatcher):
+        if is_jitted(value):
             owner = value.py_func.__module__
-        elif isinstance(value, _Intrinsic):
-            owner = value._defn.__module__
         if isinstance(owner, str) and owner.startswith(f"{_PACKAGE}."):
             owners.add(owner)
     return owners
@@ -230,4 +219,5 @@ def _used(module: str) -> set[str]:
 
 def _is_compiled(module: str) -> bool:
     """Whether a module holds functions that are compiled into others."""
-    return any(isinstance(value, Dispatcher | _Intrinsic) for value in vars(sys.modules[module]).values())
+    values = vars(sys.modules[module]).values()
+    return any(is_jitted(value) or isinstance(value, Intrinsic) for value in values)

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, types
-from numba.core import cgutils
-from numba.core.errors import TypingError
+from numba import TypingError, from_dtype, types
 
 from gcp.kernels.shared import khatri_rao, products
 from gcp.kernels.shared.jit import DISABLED, instruction
+from gcp.kernels.shared.vector import elements
 
 _M, _V, _N, _R = "matrix", "vector", "number", "run"
 _FUNCTIONS = {
@@ -71,9 +70,9 @@ def call(context, address, *arguments):  # type: ignore[no-untyped-def]
         convention, expected = context.call_conv, tuple(signature.args[1])
         pointer = ir.PointerType(convention.get_function_type(types.none, expected))
         function = builder.inttoptr(values[0], pointer)
-        given = cgutils.unpack_tuple(builder, values[1])
+        given = elements(builder, values[1])
         status, _ = convention.call_function(builder, function, types.none, expected, given)
-        with cgutils.if_unlikely(builder, status.is_error):
+        with builder.if_then(status.is_error, likely=False):
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 

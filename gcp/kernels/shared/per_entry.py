@@ -6,11 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from gcp.kernels.shared import compiled_formulas, linked
 from gcp.kernels.shared.compiled_formulas import Function, inlined
 from gcp.kernels.shared.jit import DISABLED
+from gcp.kernels.shared.vector import first_numbers
 from gcp.losses.formula import Formula
 
 RUN = 256
@@ -54,7 +54,8 @@ def _run_function(value: Function, deriv: Function, bend: Function | None, n_par
     if DISABLED:
         unpack: Function = tuple
     elif n_params:
-        unpack = inlined(lambda params: to_fixed_tuple(params, n_params), False)
+        first = first_numbers(n_params)
+        unpack = inlined(lambda params: first(params), False)
     else:
         unpack = inlined(lambda params: (), False)
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import models, register_model
 
 from gcp.base.types import FloatArray
@@ -21,6 +20,26 @@ from gcp.kernels.shared.jit import instruction
 
 _BYTES = 32
 _FUSED = ("contract",)
+
+
+def elements(builder: Any, aggregate: Any) -> list[Any]:
+    """The values in a tuple, for the body of an instruction."""
+    return [builder.extract_value(aggregate, k) for k in range(len(aggregate.type.elements))]
+
+
+def first_numbers(n: int) -> Any:
+    """An instruction that makes a tuple of the first n numbers of a contiguous vector."""
+
+    @instruction(lambda vector: tuple(vector[:n]))
+    def take(context, vector):
+        def build(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            places = [builder.gep(data, [ir.Constant(ir.IntType(64), k)]) for k in range(n)]
+            return context.make_tuple(builder, signature.return_type, [builder.load(at) for at in places])
+
+        return types.UniTuple(vector.dtype, n)(vector), build
+
+    return take
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
@@ -165,7 +184,7 @@ def rows_of(context, subs, entry, offsets, width):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         place = ir.IntType(64)
         first, found = builder.mul(args[1], ir.Constant(place, n_modes)), []
-        for n, offset in enumerate(cgutils.unpack_tuple(builder, args[2])):
+        for n, offset in enumerate(elements(builder, args[2])):
             sub = builder.load(builder.gep(data, [builder.add(first, ir.Constant(place, n))]))
             sub = builder.zext(sub, place) if sub.type.width < 64 else sub
             found.append(builder.mul(builder.add(sub, offset), args[3]))
@@ -194,7 +213,7 @@ def add_product(context, sums, head, tail, rows, column):
     """sums + the product of all modes' vectors."""
 
     def build(context, builder, signature, args):
-        at = [builder.add(row, args[4]) for row in cgutils.unpack_tuple(builder, args[3])]
+        at = [builder.add(row, args[4]) for row in elements(builder, args[3])]
         first, *others = _vectors(context, builder, signature, args, 1, at, args[0].type)
         if not others:
             return builder.fadd(args[0], first)
@@ -216,7 +235,7 @@ def product(context, stack, rows, column):
     def build(context, builder, signature, args):
         vector = context.get_value_type(signature.return_type)
         found = None
-        for row in cgutils.unpack_tuple(builder, args[1]):
+        for row in elements(builder, args[1]):
             value = _load(context, builder, stack, args[0], builder.add(row, args[2]), vector)
             found = value if found is None else builder.fmul(found, value)
         return ir.Constant(vector, [1.0] * vector.count) if found is None else found
@@ -241,8 +260,8 @@ def spread(context, y, factors, gradients, rows, column):
 
     def build(context, builder, signature, args):
         y, vector = args[0], args[0].type
-        kinds, arrays = signature.args[1:3], [cgutils.unpack_tuple(builder, pair) for pair in args[1:3]]
-        at = [builder.add(row, args[4]) for row in cgutils.unpack_tuple(builder, args[3])]
+        kinds, arrays = signature.args[1:3], [elements(builder, pair) for pair in args[1:3]]
+        at = [builder.add(row, args[4]) for row in elements(builder, args[3])]
         values = [
             _load(context, builder, kinds[0][int(n > 0)], arrays[0][int(n > 0)], row, vector)
             for n, row in enumerate(at)

@@ -2,7 +2,8 @@
 
 `scipy.optimize.minimize` hides the state in a loop of its own. The routine below is the one that it calls, in the
 same way: outcomes are equal to the last bit, and a test compares them. It is no public name of SciPy
-(docs/decisions/0020-checkpoints.md).
+(docs/decisions/0020-checkpoints.md), and used here alone; pyproject.toml names the newest version that the tests have
+passed with.
 """
 
 from __future__ import annotations
@@ -10,12 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import _lbfgsb
+import scipy
 
+from gcp.base.errors import FitError
 from gcp.base.types import Array, FloatArray, State
+
+try:
+    from scipy.optimize._lbfgsb import setulb as _setulb
+except ImportError:
+    _setulb = None
 
 _MAX_LINE_SEARCH = 30
 _NEW_ITERATION, _EVALUATE, _CONVERGED = 1, 3, 4
+_UNKNOWN_SCIPY = (
+    f"SciPy {scipy.__version__} has no L-BFGS-B routine that this gcp knows: install one that gcp-tensor asks for "
+    '(pip install -U gcp-tensor), or use another solver, of dense data "plbfgs".'
+)
 _ARRAYS = ("x", "f", "g", "wa", "iwa", "task", "lsave", "isave", "dsave", "ln_task")
 
 
@@ -27,9 +38,16 @@ class Routine:
     start, lower, upper : ndarray
     memory : int
         Pairs of steps and gradient changes.
+
+    Raises
+    ------
+    FitError
+        If this SciPy has no such routine, or another one of its name.
     """
 
     def __init__(self, start: Array, lower: FloatArray, upper: FloatArray, memory: int) -> None:
+        if _setulb is None:
+            raise FitError(_UNKNOWN_SCIPY)
         n, m = start.size, memory
         has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
         self.lower, self.upper = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
@@ -51,7 +69,17 @@ class Routine:
     def iterate(self, value_and_grad: Callable[[Array], tuple[float, FloatArray]]) -> bool:
         """Run until an iteration is done; False if the routine has ended instead."""
         while True:
-            _lbfgsb.setulb(
+            self._advance()
+            if self.task[0] != _EVALUATE:
+                return bool(self.task[0] == _NEW_ITERATION)
+            value, grad = value_and_grad(self.x.copy())
+            self.f, self.g = np.array(value, dtype=np.float64), np.array(grad, dtype=np.float64)
+
+    def _advance(self) -> None:
+        """Let the routine go on to its next question."""
+        state = (self.wa, self.iwa, self.task, self.lsave, self.isave, self.dsave)
+        try:
+            _setulb(
                 self.memory,
                 self.x,
                 self.lower,
@@ -61,19 +89,12 @@ class Routine:
                 self.g,
                 0.0,
                 0.0,
-                self.wa,
-                self.iwa,
-                self.task,
-                self.lsave,
-                self.isave,
-                self.dsave,
+                *state,
                 _MAX_LINE_SEARCH,
                 self.ln_task,
             )
-            if self.task[0] != _EVALUATE:
-                return bool(self.task[0] == _NEW_ITERATION)
-            value, grad = value_and_grad(self.x.copy())
-            self.f, self.g = np.array(value, dtype=np.float64), np.array(grad, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise FitError(_UNKNOWN_SCIPY) from error
 
     def snapshot(self) -> State:
         """All that changes."""

@@ -205,8 +205,8 @@ def svd_factors(
     Missing entries take the mean. Under a log or logit link, data are drawn halfway to their mean first, which
     keeps the transform finite. Holds the whole transformed tensor in memory.
     """
-    from tensorly import backend_context
-    from tensorly.decomposition._cp import initialize_cp
+    from tensorly import backend_context, unfold
+    from tensorly.tenalg import svd_interface
 
     tensor, loss = objective.tensor, objective.loss
     if not isinstance(tensor, DenseTensor):
@@ -225,7 +225,16 @@ def svd_factors(
     with backend_context("numpy"):
         # TensorLy fails where an unfolding has fewer singular vectors than components: those are random.
         found = min(rank, *(min(size, z.size // size) for size in z.shape))
-        _, factors = initialize_cp(z, found, init="svd", svd="truncated_svd", non_negative=nonnegative)
+        pairs = [
+            svd_interface(
+                unfold(z, mode), n_eigenvecs=found, method="truncated_svd", non_negative=nonnegative
+            )[:2]
+            for mode in range(z.ndim)
+        ]
+    factors = [vectors[:, :found] for vectors, _ in pairs]
+    factors[0] = factors[0] * pairs[0][1][:found]
+    if nonnegative:
+        factors = [np.abs(a) for a in factors]
     spare = [0.1 * rng.standard_normal((size, rank - found)) / np.sqrt(size) for size in z.shape]
     factors = [np.hstack([np.asarray(a, dtype=float), b]) for a, b in zip(factors, spare, strict=True)]
     if nonnegative:  # singular vectors have zeros and arbitrary length

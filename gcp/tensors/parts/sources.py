@@ -121,7 +121,7 @@ class FileSource(Source):
         if mapping.mode != "r":
             mapping.flush()
         # A part has the whole's offset, but an address of its own; maps begin where the system lets them.
-        base = np.frombuffer(mapping._mmap, np.uint8).ctypes.data
+        base = np.frombuffer(_map_of(mapping), np.uint8).ctypes.data
         begin = mapping.offset - mapping.offset % mmap.ALLOCATIONGRANULARITY
         modes = tuple(range(mapping.ndim))
         with open(mapping.filename, "rb") as file:
@@ -272,7 +272,14 @@ class ArraySource(Source):
 def _forget(mapping: Any) -> None:
     """Take the pages that were read out of this process's memory; the system still has them."""
     if mapping.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):  # changes of "c" are nowhere else
-        mapping._mmap.madvise(mmap.MADV_DONTNEED)
+        _map_of(mapping).madvise(mmap.MADV_DONTNEED)
+
+
+def _map_of(array: Any) -> Any:
+    """The map of a file that an array lies in; None if it lies in none."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -318,7 +325,7 @@ def source_of(data: Any) -> Source:
 
 def is_mapped(data: Any) -> bool:
     """Whether this is a memmap; what is computed from one has its class, but lies in memory."""
-    return isinstance(data, np.memmap) and getattr(data, "_mmap", None) is not None
+    return isinstance(data, np.memmap) and _map_of(data) is not None
 
 
 def name_of(array: Any) -> str:
