@@ -89,7 +89,7 @@ def test_a_limit_of_the_process_counts():
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_DATA, (2**31, 2**31))
-from gcp.sizes import available_memory
+from gcp.base.sizes import available_memory
 print(available_memory() <= 2**31)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

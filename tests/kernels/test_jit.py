@@ -23,13 +23,13 @@ import os
 import numpy as np
 from numba import njit
 import gcp
-from gcp.kernels import entrywise, linked
+from gcp.kernels.shared import linked, per_entry
 
 x, m, zero = np.ones(64), np.linspace(0.2, 3.0, 64), np.zeros(2)
 losses = [gcp.get_loss(name) for name in gcp.available_losses()]
 
 def address(loss):
-    return entrywise.address(loss.formula, np.dtype(float), loss.formula.d2f)
+    return per_entry.address(loss.formula, np.dtype(float), loss.formula.d2f)
 
 @njit
 def run(address, x, w, z, y, v, u, params, zero):
@@ -54,7 +54,7 @@ print(len(losses))
 AT_ONCE = """
 import os, time
 import numpy as np
-from gcp.kernels import products
+from gcp.kernels.shared import products
 
 def work(dtype):
     a = np.arange(24, dtype=dtype).reshape(4, 6)
@@ -264,7 +264,7 @@ def test_an_installation_and_a_home_that_may_not_be_written_to(tmp_path):
     (package / "gcp").chmod(0o500)
     script = """if True:
         import numpy as np
-        from gcp.kernels import products
+        from gcp.kernels.shared import products
 
         y = np.zeros((4, 32))
         products.model(np.ones((4, 6)), np.ones((6, 32)), y)
@@ -283,7 +283,7 @@ AS_PYTHON = """
 import sys
 import numpy as np
 import gcp
-from gcp.kernels import products
+from gcp.kernels.shared import products
 
 assert type(products.model).__name__ == "function"
 rng = np.random.default_rng(0)
