@@ -1,4 +1,13 @@
-"""Solvers: one file per method; each sees only an objective, a start and bounds."""
+"""Solvers: one file per method; each sees only an objective, a start, bounds and an observer.
+
+A method is a frozen dataclass of options (`base`) whose `solve` makes a run: the state of one call, most of it shared
+by all (`run`: variables in units of their scale, stopping rules, trace, what is saved for a checkpoint). A run asks
+the objective for values and gradients, or for the view of it that the method `requires` (rows, least squares,
+samples, curvature), and an observer (`observer`) after each iteration whether to stop. What several methods use of
+numerical parts is in `pieces`. `exact` chooses among the exact methods and runs them one after the other
+(`method_sequence`), `auto` between these and the stochastic ones, which hand their end to `exact` for the polish.
+`starts` does what comes around a run: where it begins, several starts, the end of each, checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +19,8 @@ from gcp.solvers.als import ALS
 from gcp.solvers.auto import Auto
 from gcp.solvers.base import Solver
 from gcp.solvers.lbfgsb import LBFGSB
+from gcp.solvers.observer import Observer
+from gcp.solvers.outcome import IterationState, SolverOutput, Trace
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 from gcp.solvers.row_newton import RowNewton
 from gcp.solvers.sampled_row_newton import SampledRowNewton
@@ -19,10 +30,14 @@ __all__ = [
     "LBFGSB",
     "Adam",
     "Auto",
+    "IterationState",
+    "Observer",
     "PreconditionedLBFGS",
     "RowNewton",
     "SampledRowNewton",
     "Solver",
+    "SolverOutput",
+    "Trace",
     "available_solvers",
     "get_solver",
 ]

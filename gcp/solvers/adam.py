@@ -155,19 +155,19 @@ class Adam(Options):
     def _epochs(
         self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
-        run = _Run(self, objective.sampled(self.sampling), start, bounds, observer)
+        run = _AdamRun(self, objective.sampled(self.sampling), start, bounds, observer)
         run.resume()
         while not run.is_over():
             run.epoch()
         return run.output()
 
 
-class _Run(Run):
+class _AdamRun(Run):
     """Adds the epochs, over the objective's sampled form."""
 
     options: Adam
     objective: Sampled
-    kept = ("rate", "n_fails", "n_steps", "moments", "ahead", "n_ahead", "saved")
+    saved_names = ("rate", "n_fails", "n_steps", "moments", "ahead", "n_ahead", "saved")
 
     def __init__(
         self, options: Adam, sampled: Sampled, start: Factors, bounds: Bounds, observer: Observer
@@ -225,15 +225,15 @@ class _Run(Run):
         return "" if self.cut else super()._rule()
 
     def limit(self) -> str:
-        """Also of an epoch that was cut short."""
+        """Name the limit that is reached, also if it cut an epoch short."""
         return "max_seconds" if self.cut else super().limit()
 
     def snapshot(self) -> State:
-        """With the generator of the batches; of an epoch that was cut short, as it was then."""
+        """Add the state of the batches' generator; an epoch that was cut short counts as it was then."""
         return self.cut or super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
 
     def restore(self, state: State) -> None:
-        """With the generator of the batches."""
+        """Set the batches' generator too."""
         super().restore(state)
         self.objective.rng.bit_generator.state = state["generator"]
 
@@ -243,7 +243,7 @@ class _Run(Run):
 
 @jit
 def _step(z, grad, first, second, lower, upper, numbers):  # type: ignore[no-untyped-def]
-    """A step of Adam within bounds, in place; false if the gradient is not finite, which leaves z useless."""
+    """Take a step of Adam within bounds, in place; false if the gradient is not finite, which leaves z useless."""
     beta_1, beta_2, rate, unbias_2, eps = numbers
     is_finite = True
     for i in range(z.size):

@@ -89,7 +89,7 @@ class ALS(Method):
             If the problem is not one of plain least squares; the message says why.
         """
         problem = _least_squares(objective, bounds)
-        run = _Run(self, objective, start, bounds, observer)
+        run = _AlsRun(self, objective, start, bounds, observer)
         run.prepare(problem, start)
         run.resume()
         while not run.is_over():
@@ -119,10 +119,10 @@ def _is_bounded(lower: FloatArray, upper: FloatArray) -> bool:
     return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
 
 
-class _Run(Run):
+class _AlsRun(Run):
     """Adds the sweeps; all factors, fixed ones too, side by side as `normal` wants them."""
 
-    kept = ("current", "previous", "age", "evaluated", "always_evaluate")
+    saved_names = ("current", "previous", "age", "evaluated", "always_evaluate")
 
     def prepare(self, problem: LeastSquares, start: Factors) -> None:
         """Take the parts of the objective and the factors at the start."""
@@ -190,7 +190,7 @@ class _Run(Run):
         return value, norm, None
 
     def begin_anew(self) -> None:
-        """After a rise: no extrapolation; if there was none, mistrust the sweeps' values; then stop."""
+        """Give up extrapolation after a rise; if there was none, mistrust the sweeps' values; then stop."""
         plain = self.age <= 1
         if plain and self.always_evaluate:
             self.stop = "precision"
@@ -220,15 +220,15 @@ class _Run(Run):
             self.evaluated = True
 
     def finish(self) -> None:
-        """Exact values of the outcome."""
+        """Evaluate the outcome exactly."""
         self.evaluate_current()
         if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
 
-    def here(self) -> list[FloatArray]:
+    def current_factors(self) -> list[FloatArray]:
         """The free factors at the current point."""
         self.z = self.scaled(self.current)
-        return super().here()
+        return super().current_factors()
 
     def modes(self, factors: FloatArray) -> list[FloatArray]:
         """The factor of each mode: a view (I_n, R)."""

@@ -11,8 +11,8 @@ from gcp.objectives.bounds import Bounds
 from gcp.objectives.features import Feature
 from gcp.solvers import als
 from gcp.solvers.base import Method, Options, lacking
-from gcp.solvers.in_turn import in_turn, joined
 from gcp.solvers.lbfgsb import LBFGSB
+from gcp.solvers.method_sequence import joined, run_in_sequence
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.plbfgs import PreconditionedLBFGS
@@ -45,7 +45,7 @@ def minimize(
     if objective.squared():
         name, first, _ = every[0]
         every = [(name, first, _SLOW), ("from-squares", FromSquares(**vars(options)), _ANY)]
-    return in_turn(every, objective, start, bounds, Observer.of(observer, options.max_seconds))
+    return run_in_sequence(every, objective, start, bounds, Observer.of(observer, options.max_seconds))
 
 
 def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tuple[str, Method, int]]:
@@ -65,7 +65,7 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
 
 @dataclass(frozen=True)
 class FromSquares(Method):
-    """All methods, from the minimum of squared error if that lies lower than the start.
+    """Runs all methods, from the minimum of squared error if that lies lower than the start.
 
     Where nearly all data are in the linear part of a loss that bears outliers, its slope says little of where to go.
     """
@@ -87,7 +87,7 @@ class FromSquares(Method):
         # From where a method has been slow, the next one goes on.
         every = [each for each in _methods(self, objective, bounds) if is_lower or each[2] != _SLOW]
         begin = found.factors if is_lower else start
-        output = in_turn(every, objective, begin, bounds, observer)
+        output = run_in_sequence(every, objective, begin, bounds, observer)
         return replace(output, n_eval=output.n_eval + found.n_eval + 2)
 
 

@@ -65,7 +65,7 @@ class LBFGSB(Method):
         FitError
             If the objective is not finite at the start.
         """
-        run = _Run(self, objective, start, bounds, observer)
+        run = _LbfgsbRun(self, objective, start, bounds, observer)
         run.begin(NEAR if run.has_room(NEAR) else 0.0)
         run.resume()
         while not run.is_over():
@@ -76,11 +76,11 @@ class LBFGSB(Method):
         return run.output()
 
 
-class _Run(Run):
+class _LbfgsbRun(Run):
     """Adds SciPy's routine, the last point that it asked for, and an answer where F is not finite."""
 
     options: LBFGSB
-    kept = ("first",)
+    saved_names = ("first",)
 
     def begin(self, margin: float) -> None:
         """Start the routine at the current point, at a distance from the bounds.
@@ -143,11 +143,11 @@ class _Run(Run):
             self.begin(0.0)
 
     def snapshot(self) -> State:
-        """With the routine's own, but at the end."""
+        """Add the routine's own, but at the end."""
         return super().snapshot() | ({} if self.stop else {"routine": self.routine.snapshot()})
 
     def restore(self, state: State) -> None:
-        """With the routine, which is between two iterations."""
+        """Set the routine too, which is between two iterations."""
         super().restore(state)
         first = self.first
         self.begin(self.margin)

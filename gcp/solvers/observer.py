@@ -80,7 +80,7 @@ class Observer:
 
     @classmethod
     def of(cls, given: Observer | Callback | None, max_seconds: float | None) -> Observer:
-        """An observer, or one of a plain callback, with a solver's own time limit, which begins now."""
+        """Return an observer, or one of a plain callback, with a solver's own time limit, which begins now."""
         observer = given if isinstance(given, Observer) else cls(given)
         if max_seconds is None:
             return observer
@@ -128,7 +128,7 @@ class Observer:
         )
 
     def after(self, first: SolverOutput) -> Observer:
-        """The same for a method that goes on from the end of another: states count on from there."""
+        """Return the observer of a method that goes on from the end of another: states count on from there."""
 
         def on(state: IterationState) -> bool:
             return self.asks(
@@ -143,5 +143,5 @@ class Observer:
         return replace(self, callback=on, report=None)
 
     def unseen(self) -> Observer:
-        """The same for a search beside the fit, whose iterations neither progress nor callback see."""
+        """Return the observer of a search beside the fit, whose iterations neither progress nor callback see."""
         return replace(self, callback=None, report=None)

@@ -104,7 +104,7 @@ class PreconditionedLBFGS(Method):
         FitError
             If the objective is not finite at the start.
         """
-        run = _Run(self, objective, start, bounds, observer)
+        run = _PreconditionedRun(self, objective, start, bounds, observer)
         if run.has_room(NEAR):
             run.margin = _MARGIN
         run.resume()
@@ -116,14 +116,14 @@ class PreconditionedLBFGS(Method):
         return run.output()
 
 
-class _Run(Run):
+class _PreconditionedRun(Run):
     """Adds the quadratic model and its damping."""
 
     options: PreconditionedLBFGS
     objective: Objective
     trial: GaussNewton
     model: Quadratic
-    kept = ("damping", "longest", "n_rejected", "use_pairs")
+    saved_names = ("damping", "longest", "n_rejected", "use_pairs")
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _Run(Run):
             self.damping = max(2.0 * self.damping, _LEAST_RAISED)
 
     def short_step(self, slope: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, float]:
-        """A step no longer than the last rejected one allows, and the model's minimum; raises the damping."""
+        """Return a step no longer than the last rejected one allows, and the model's minimum; raises the damping."""
         while True:
             step, predicted = self.model.minimize(slope, low, high, self.damping, self.bounded)
             if not self.length(step) > self.longest:
@@ -267,11 +267,11 @@ class _Run(Run):
         self.revise()
 
     def snapshot(self) -> State:
-        """With the pairs, but at the end."""
+        """Add the pairs, but at the end."""
         return super().snapshot() | ({} if self.stop else {"pairs": self.pairs.snapshot()})
 
     def restore(self, state: State) -> None:
-        """With the model at that point, which takes an evaluation."""
+        """Build the model at that point too, which takes an evaluation."""
         super().restore(state)
         if "pairs" in state:
             self.pairs.restore(state["pairs"])

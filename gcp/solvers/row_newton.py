@@ -87,7 +87,7 @@ class RowNewton(Method):
             If the problem does not fall into rows; the message says why.
         """
         problem = objective.row_wise()
-        run = _Run(self, objective, start, bounds, observer)
+        run = _RowNewtonRun(self, objective, start, bounds, observer)
         run.prepare(problem, bounds)
         run.resume()
         while not run.is_over():
@@ -101,7 +101,7 @@ class RowNewton(Method):
 class RowSweeps(Run):
     """Adds sweeps over the factors of all modes, fixed ones too."""
 
-    kept: ClassVar[tuple[str, ...]] = ("current", "previous", "age", "evaluated")
+    saved_names: ClassVar[tuple[str, ...]] = ("current", "previous", "age", "evaluated")
 
     def prepare(self, problem: RowWise, bounds: Bounds) -> None:
         """Take the parts of the objective and the factors at the start."""
@@ -137,7 +137,7 @@ class RowSweeps(Run):
         return found
 
     def extrapolated(self, ahead: float) -> list[FloatArray]:
-        """Beyond the last iterate, within the bounds."""
+        """Return factors (of all modes) beyond the last iterate, within the bounds."""
         factors = list(self.current)
         for mode, (low, high) in zip(self.problem.free, self.sides, strict=True):
             a, b = self.current[mode], self.previous[mode]
@@ -174,11 +174,11 @@ class RowSweeps(Run):
             factors[mode][:, columns] *= factor
 
     def snapshot(self) -> State:
-        """With the number of softer losses that are left."""
+        """Add the number of softer losses that are left."""
         return super().snapshot() | {"softer": len(self.softer)}
 
     def restore(self, state: State) -> None:
-        """With the softer losses that are left."""
+        """Go on with the softer losses that are left."""
         super().restore(state)
         self.softer = self.softer[len(self.softer) - int(state["softer"]) :]
 
@@ -186,19 +186,19 @@ class RowSweeps(Run):
         """The free factors as the vector of `Run`."""
         return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
-    def here(self) -> list[FloatArray]:
+    def current_factors(self) -> list[FloatArray]:
         """The free factors at the current point."""
         self.z = self.scaled(self.current)
-        return super().here()
+        return super().current_factors()
 
 
-class _Run(RowSweeps):
+class _RowNewtonRun(RowSweeps):
     """Adds extrapolation."""
 
-    kept = (*RowSweeps.kept, "mark")
+    saved_names = (*RowSweeps.saved_names, "mark")
 
     def prepare(self, problem: RowWise, bounds: Bounds) -> None:
-        """With the point from which the model has run off, if it does."""
+        """Add the point from which the model has run off, if it does."""
         super().prepare(problem, bounds)
         self.mark = np.zeros_like(self.z)
         self.farthest = float(np.finfo(self.dtype).max) ** 0.25  # products of models are numbers
@@ -231,16 +231,16 @@ class _Run(RowSweeps):
             return
 
     def reach(self, factors: list[FloatArray]) -> float:
-        """As the objective's, of the factors of all modes."""
+        """Return what `Objective.reach` says of the factors (I_n, R) of all modes."""
         return self.objective.reach([factors[mode] for mode in self.problem.free])
 
     def leap(self) -> None:
-        """Where the model runs off, go on as the last sweeps went, twice as far as long as the objective falls.
+        """Go on as the last sweeps went where the model runs off, twice as far as long as the objective falls.
 
         Entries then grow or vanish by powers of the number of sweeps, each sweep bringing less than the one before;
         along their logarithms it is a straight line.
         """
-        if not self.objective.reach(self.here()) > _RUNS_OFF:
+        if not self.objective.reach(self.current_factors()) > _RUNS_OFF:
             return
         with np.errstate(divide="ignore", invalid="ignore"):
             growth = np.where(self.z * self.mark > 0, np.log(np.abs(self.z / self.mark)), 0.0)
@@ -268,7 +268,7 @@ class _Run(RowSweeps):
         self.mark = self.z.copy()
 
     def try_softer(self, formula: Formula) -> bool:
-        """A sweep under a softer loss; false, and no more of them, if it does not lower the objective."""
+        """Sweep under a softer loss; false, and no more of them, if that does not lower the objective."""
         factors = self.extrapolated(0.0)
         self.sweep(replace(self.problem, formula=formula), factors)
         value, grad = self.evaluate(self.scaled(factors))
@@ -307,7 +307,7 @@ class _Run(RowSweeps):
         return True
 
     def finish(self) -> None:
-        """Exact values of the outcome."""
+        """Evaluate the outcome exactly."""
         if not self.evaluated:
             self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
@@ -317,7 +317,7 @@ class _Run(RowSweeps):
 
 
 def _one_row(side: FloatArray) -> FloatArray:
-    """Bounds in one row if all rows agree."""
+    """Return bounds (I_n, R) in one row (1, R) if all rows agree."""
     return side[:1].copy() if (side == side[:1]).all() else side
 
 

@@ -64,7 +64,7 @@ _MESSAGES = {
 }
 
 
-_KEPT = (
+_SAVED = (
     *("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop"),
     *("value_at_end", "since"),
 )
@@ -76,7 +76,7 @@ _NOTHING = 1e-200
 class Run:
     """The state of one call of `solve`, in scaled variables z (factor / its scale)."""
 
-    kept: ClassVar[tuple[str, ...]] = ()
+    saved_names: ClassVar[tuple[str, ...]] = ()
     """Attributes of a method that change from one iteration to the next, beside those of all."""
 
     def __init__(
@@ -144,18 +144,18 @@ class Run:
 
     @property
     def tolerances(self) -> list[float]:
-        """Under which `stop` was set."""
+        """The tolerances under which `stop` was set."""
         return [float(self.options.tol), float(self.options.gradient_tol)]
 
     def snapshot(self) -> State:
         """What is needed to go on from here to the same end, bit by bit."""
-        state: State = {name: getattr(self, name) for name in _KEPT + self.kept}
+        state: State = {name: getattr(self, name) for name in _SAVED + self.saved_names}
         own = {"seconds": time.perf_counter() - self.began, "tolerances": self.tolerances}
         return state | {"trace": vars(self.trace)} | own
 
     def restore(self, state: State) -> None:
         """Go on from a snapshot."""
-        for name in _KEPT + self.kept:
+        for name in _SAVED + self.saved_names:
             setattr(self, name, state[name])
         self.trace = Trace(**state["trace"])
         self.began = time.perf_counter() - state["seconds"]
@@ -230,7 +230,7 @@ class Run:
         return largest > max(float(steep), 1e3 * float(np.finfo(self.dtype).eps))
 
     def can_go_on(self) -> bool:
-        """At a flat but steep point: move off bounds, or say whether to begin anew, as long as that helps."""
+        """Move a flat but steep point off its bounds, or say whether to begin anew, as long as that helps."""
         fell, self.value_at_end = self.value_at_end - self.value, self.value
         helps = fell > WINDOW * self.tol() * self.excess()
         self.since = len(self.trace.objective) - 1
@@ -258,7 +258,7 @@ class Run:
 
     def is_far(self, least: float) -> bool:
         """True if the model is on its way to infinity."""
-        return self.objective.reach(self.here()) > least
+        return self.objective.reach(self.current_factors()) > least
 
     def limit(self) -> str:
         """The limit that is reached, if one is: of all iterations, and of the time since this run was called."""
@@ -289,7 +289,7 @@ class Run:
         decrease = max(slack * self.tol(), least) * self.excess()
         return len(recent) > WINDOW and recent[0] - recent[-1] <= decrease * (len(recent) - 1)
 
-    def here(self) -> list[FloatArray]:
+    def current_factors(self) -> list[FloatArray]:
         """The factors at the current point."""
         return self.factors(self.z)
 
@@ -300,7 +300,9 @@ class Run:
 
     def _state(self) -> IterationState:
         seconds = self.trace.seconds[-1]
-        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, self.here(), self.n_eval)
+        return IterationState(
+            self.n_iter, self.value, self.gradient_norm, seconds, self.current_factors(), self.n_eval
+        )
 
     def output(self) -> SolverOutput:
         """The current point and the reason for stopping."""

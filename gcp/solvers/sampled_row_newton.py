@@ -109,7 +109,7 @@ class SampledRowNewton(Options):
     def _sweeps(
         self, sampled: SampledRows, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
-        run = _Run(self, sampled, start, bounds, observer)
+        run = _SampledRowsRun(self, sampled, start, bounds, observer)
         run.prepare(sampled.rows, bounds)
         run.begin()
         run.resume()
@@ -118,16 +118,16 @@ class SampledRowNewton(Options):
         return run.output()
 
 
-class _Run(RowSweeps):
+class _SampledRowsRun(RowSweeps):
     """Adds the samples."""
 
-    kept = (*RowSweeps.kept, "n_zeros", "n_fails")
+    saved_names = (*RowSweeps.saved_names, "n_zeros", "n_fails")
 
     options: SampledRowNewton
     objective: SampledRows
 
     def begin(self) -> None:
-        """Numbers of zeros."""
+        """Set the numbers of zeros."""
         n_listed, every = self.objective.n_listed, self.objective.n_zeros
         most = max(1 << 22, 16 * n_listed)
         if self.objective.is_exact:
@@ -137,7 +137,7 @@ class _Run(RowSweeps):
         self.n_fails = 0
 
     def iterate(self) -> None:
-        """A sweep over fresh zeros, taken back if it does not lower the objective."""
+        """Sweep over fresh zeros, and take it back if that does not lower the objective."""
         factors = self.extrapolated(0.0)
         problem = self.objective.draw(factors, self.n_zeros)
         if self.softer:
@@ -165,11 +165,11 @@ class _Run(RowSweeps):
         self.n_zeros = min(_MORE * self.n_zeros, self.most)
 
     def snapshot(self) -> State:
-        """With the generator of the zeros."""
+        """Add the state of the zeros' generator."""
         return super().snapshot() | {"generator": self.objective.rng.bit_generator.state}
 
     def restore(self, state: State) -> None:
-        """With the generator of the zeros."""
+        """Set the zeros' generator too."""
         super().restore(state)
         self.objective.rng.bit_generator.state = state["generator"]
 

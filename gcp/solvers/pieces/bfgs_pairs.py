@@ -1,4 +1,4 @@
-"""What the steps of a minimisation told of the second derivatives, and the correction that follows from it."""
+"""What the steps of a minimisation say of the second derivatives, and the correction that follows from it."""
 
 from __future__ import annotations
 

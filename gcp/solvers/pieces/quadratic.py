@@ -70,5 +70,5 @@ class Quadratic:
     def _model(
         self, damping: float, inverses: FloatArray, correction: tuple[FloatArray, FloatArray]
     ) -> tuple[object, ...]:
-        """As `box` takes it."""
+        """Return the model as `box_quadratic` takes it."""
         return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)

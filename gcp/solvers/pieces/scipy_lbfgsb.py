@@ -97,7 +97,7 @@ class Routine:
             raise FitError(_UNKNOWN_SCIPY) from error
 
     def snapshot(self) -> State:
-        """All that changes."""
+        """Return all that changes, by name."""
         return {name: getattr(self, name) for name in _ARRAYS}
 
     def restore(self, state: State) -> None:

@@ -205,7 +205,7 @@ class _StageStorage(Storage):
 def opened_checkpoint(
     path: Path, every: float, identity: dict[str, Any], seed: int | None
 ) -> Iterator[Checkpoint]:
-    """A checkpoint that is this fit's alone; a signal that ends the fit waits for the end of an iteration."""
+    """Open a checkpoint for this fit alone; a signal that ends the fit waits for the end of an iteration."""
     with locked(path, "the checkpoint"):
         checkpoint = Checkpoint(path, every, identity, seed)
         with signals.uninterrupted_iterations() as checkpoint.pending:

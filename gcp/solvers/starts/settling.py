@@ -15,7 +15,7 @@ _TRACE = 1e-2
 """Weights below this, in the largest, are tried at 0 under a lasso."""
 
 _CHEAP = 1e-6
-"""And those whose price is below this, in the objective."""
+"""Those whose price in the objective is below this are tried at 0 as well."""
 
 _BEYOND = 30.0
 """Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""

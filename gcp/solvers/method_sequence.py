@@ -1,4 +1,4 @@
-"""Methods in turn, as one run."""
+"""Several methods, each from where the one before gave up, as one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gcp.solvers.outcome import SolverOutput, Trace
 from gcp.solvers.run import GAVE_UP
 
 
-def in_turn(
+def run_in_sequence(
     methods: Sequence[tuple[str, Method, int]],
     objective: Objective,
     start: Factors,
