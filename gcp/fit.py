@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,6 +34,7 @@ from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.estimate_r import estimate_r
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
+from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.search import Search
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.parts.partitioned import PartitionedTensor
@@ -212,11 +213,12 @@ def fit_gcp(
         penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
         n_threads=n_threads,
     )
-    result = fit_problem(
-        problem,
+    plan = Plan.of(
         init=init,
         n_starts=n_starts,
-        solver=arguments.solver(solver, n_iter_max, tol, max_seconds),
+        solver=solver,
+        n_iter_max=n_iter_max,
+        tol=tol,
         max_seconds=max_seconds,
         random_state=random_state,
         callback=callback,
@@ -224,45 +226,57 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
+    result = fit_problem(problem, plan)
     if not result.converged:
         warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=2)
     return result
 
 
-def fit_problem(
-    problem: Problem,
-    *,
-    init: Any = "random",
-    n_starts: int = 1,
-    solver: Solver,
-    max_seconds: float | None = None,
-    random_state: int | np.random.Generator | None = None,
-    callback: Callable[[IterationState], bool | None] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: float = 60.0,
-    verbose: bool = False,
-) -> FitResult:
-    """Fit a problem; the arguments are those of `fit_gcp`. A fit that does not converge gives no warning."""
-    if callback is not None:
-        checks.function("callback", callback, 1)
-    checks.truth("verbose", verbose)
-    seed = None if random_state is None else checks.seed(random_state)
-    asked = _Asked(init, max_seconds, callback, verbose)
+def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[Problem, Plan]:
+    """Return what arguments of `fit_gcp`, given by name, ask for.
+
+    Raises
+    ------
+    TypeError
+        A name that is no argument of `fit_gcp`.
+    """
+    own = dict(options)
+    loss = as_loss(own.pop("loss", "gaussian"))
+    penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
+    of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
+    if loss.unknowns:
+        data = in_one_piece(data, of_problem.pop("mask", None), of_problem.pop("entry_weights", None))
+    return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
+
+
+_OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
+_OF_PROBLEM = (
+    "mask",
+    "entry_weights",
+    "bounds",
+    "fixed_modes",
+    "tied_modes",
+    "main_effects",
+    "n_threads",
+)
+
+
+def fit_problem(problem: Problem, plan: Plan) -> FitResult:
+    """Fit a problem as planned; what `fit_gcp` does with its arguments, but for the warning of no convergence."""
+    init = plan.init
     if isinstance(init, Model):
         init = matched(init, problem.tensor, "init", ParameterError)
-    search = Search(problem, init, solver, checks.whole("n_starts", n_starts), seed=0)
-    if checkpoint is None:
-        return _fit(replace(search, seed=checks.seed(None) if seed is None else seed), asked, Storage())
-    path, every = (
-        checks.path("checkpoint", checkpoint),
-        checks.real("checkpoint_every", checkpoint_every, least=0),
-    )
+    seed = checks.seed(None) if plan.seed is None else plan.seed
+    search = Search(problem, init, plan.solver, plan.n_starts, seed)
+    path = plan.checkpoint
+    if path is None:
+        return _fit(search, plan, Storage())
     identity = problem.identity() | {
-        "init": fingerprint.described(asked.init),
-        "solver": fingerprint.of_method(solver),
+        "init": fingerprint.described(plan.init),
+        "solver": fingerprint.of_method(plan.solver),
     }
-    with opened_checkpoint(path, every, identity, seed) as storage:
-        result = _fit(replace(search, seed=storage.seed), asked, storage)
+    with opened_checkpoint(path, plan.checkpoint_every, identity, plan.seed) as storage:
+        result = _fit(replace(search, seed=storage.seed), plan, storage)
         if result.status != "interrupted":  # then it is written
             storage.write()
         if more := _GOES_ON.get(result.status) if os.path.exists(path) and not storage.has_failed else None:
@@ -270,11 +284,9 @@ def fit_problem(
     return result
 
 
-def fit_in_series(data: Any, rank: int, **options: Any) -> FitResult:
-    """`fit_gcp` as one of many: without warnings, which the results hold, and an interrupt ends them all."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        result = fit_gcp(data, rank, **options)
+def fit_in_series(problem: Problem, plan: Plan) -> FitResult:
+    """Fit one of many: an interrupt ends them all."""
+    result = fit_problem(problem, plan)
     if result.status == "interrupted":
         raise KeyboardInterrupt
     return result
@@ -289,29 +301,20 @@ _GOES_ON = {
 """What to do about an end that is none, by status, with a checkpoint."""
 
 
-class _Asked(NamedTuple):
-    """Arguments of a fit that no part of it but its doors sees."""
-
-    init: Any
-    max_seconds: float | None
-    callback: Callable[[IterationState], bool | None] | None
-    verbose: bool
-
-
-def _fit(search: Search, asked: _Asked, storage: Storage) -> FitResult:
+def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
     """The result of a search, whose loss may have parameters to be estimated."""
     began = time.perf_counter() - storage.seconds_before
     is_known = not search.problem.loss.unknowns
     if is_known:
         _ = search.objective  # looks through the data, which is not counted as time of the starts
-    observer = Observer.of(Observer(asked.callback, storage=storage), asked.max_seconds)
-    run = partial(_run, asked.verbose)
+    observer = Observer.of(Observer(plan.callback, storage=storage), plan.max_seconds)
+    run = partial(_run, plan.verbose)
     if is_known:
         first, is_settled = run(search, observer), True
         last = first
     else:
         first, last, is_settled = estimate_r(run, search, observer)
-    result = _assemble(first, last, asked, time.perf_counter() - began)
+    result = _assemble(first, last, plan, time.perf_counter() - began)
     if not is_settled:
         message = "r was still changing after the most rounds"
         result = replace(result, converged=False, status="n_iter_max", message=message)
@@ -335,7 +338,7 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
         return run_starts(search, replace(observer, report=progress.update))
 
 
-def _assemble(first: Outcome, last: Outcome, asked: _Asked, seconds: float) -> FitResult:
+def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitResult:
     """The result: the model of the last round, and the starts of the first."""
     search, best, objective = last.search, last.best, last.search.objective
     estimated = () if first is last else ("r",)
@@ -344,7 +347,7 @@ def _assemble(first: Outcome, last: Outcome, asked: _Asked, seconds: float) -> F
     starts = [_start(k, output) for k, output in enumerate(first.outputs)]
     k = min(range(len(starts)), key=lambda k: first.outputs[k].objective)
     starts[k] = _start(k, best)
-    settings = arguments.settings(search, first.search.n_starts, asked.init, asked.max_seconds)
+    settings = arguments.settings(search, first.search.n_starts, plan.init, plan.max_seconds)
     settings["solver"]["method"] = best.method or type(search.solver).__name__
     if estimated:
         settings["estimated"] = {"r": search.problem.loss.r}  # type: ignore[attr-defined]

@@ -15,12 +15,14 @@ from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.interval import POSITIVE, REAL
 from gcp.base.types import FloatArray
-from gcp.fit import fit_in_series
+from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.base import ESTIMATE, Loss
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.objectives.penalties.shorthands import as_arguments
+from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.progress import series
+from gcp.solvers.starts.plan import Plan
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -137,13 +139,14 @@ def bootstrap(
     options = _as_fitted(result, options)
     options["n_threads"] = processes.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights)
+    problem, plan = problem_and_plan(tensor, result.rank, {"init": result, "random_state": 0} | options)
     cells = known_cells(result, tensor)
     result.loss.log_normalizer(cells.x)  # raises if no distribution has such data
     dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if dispersion is not None:  # the fit has taken some of it
         dispersion /= max(1 - n_parameters(result) / float(cells.w.sum()), 0.1)
     seeds = np.random.SeedSequence(checks.seed(random_state)).spawn(n)
-    tasks = [(result, tensor, dispersion, seed, options) for seed in seeds]
+    tasks = [(result, problem, plan, dispersion, seed) for seed in seeds]
     found: list[FitResult] = []
     with series(verbose, n) as steps:
         for again in processes.each(_refitted, tasks, n_jobs):
@@ -173,15 +176,16 @@ def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
 
 def _refitted(
     result: FitResult,
-    tensor: Any,
+    problem: Problem,
+    plan: Plan,
     dispersion: float | None,
     seed: np.random.SeedSequence,
-    options: dict[str, Any],
 ) -> FitResult:
     """A fit of data drawn from the model, its components matched to the model's."""
+    tensor = problem.tensor
     subs = tensor.subs if isinstance(tensor, ObservedTensor) else None
     x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
-    again = fit_in_series(_like(tensor, x), result.rank, init=result, random_state=0, **options)
+    again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
 
 

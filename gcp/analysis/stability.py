@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from gcp.base.alignment import Alignment
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
-from gcp.fit import fit_in_series
+from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor
@@ -67,9 +68,8 @@ def start_stability(
     """
     checks.whole("n_starts", n_starts, least=2, most=checks.MOST_REPEATS)
     tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
-    results = [
-        fit_in_series(tensor, rank, random_state=seed, **options) for seed in _seeds(random_state, n_starts)
-    ]
+    problem, plan = problem_and_plan(tensor, rank, options)
+    results = [fit_in_series(problem, replace(plan, seed=seed)) for seed in _seeds(random_state, n_starts)]
     results.sort(key=lambda result: result.objective)
     objectives = np.array([result.objective for result in results])
     scores = np.array([[factor_match_score(a, b, weights=False).score for b in results] for a in results])
@@ -139,7 +139,8 @@ def split_half(
         order = rng.permutation(size)
         halves = np.sort(order[: size // 2]), np.sort(order[size // 2 :])
         first, second = (  # each from a start of its own: a common one would lead to like ends
-            fit_in_series(take(tensor, mode, half), rank, random_state=rng, **options) for half in halves
+            fit_in_series(*problem_and_plan(take(tensor, mode, half), rank, options | {"random_state": rng}))
+            for half in halves
         )
         results.append((first, second))
     scores = [factor_match_score(a, b, modes=others).score for a, b in results]

@@ -13,7 +13,7 @@ from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks
 from gcp.base.errors import DomainError
 from gcp.base.types import FloatArray
-from gcp.fit import fit_in_series
+from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.registry import available_losses, get_loss
 from gcp.objectives.known_cells import KnownCells, known_cells
@@ -241,7 +241,7 @@ def _collected(
 
 def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> FitResult:
     options = {"n_iter_max": 100, "tol": 1e-6, "random_state": seed}
-    return fit_in_series(tensor, rank, loss=loss, main_effects=True, **options)
+    return fit_in_series(*problem_and_plan(tensor, rank, {"loss": loss, "main_effects": True, **options}))
 
 
 def _residuals(result: FitResult, tensor: Any) -> tuple[KnownCells, FloatArray, FloatArray]:

@@ -94,11 +94,7 @@ class Problem:
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
-        is_free = any(np.any(low < 0) for low in limits.lower)
-        if is_free and any(penalty.needs_nonnegative for penalty in penalties.of_components):
-            raise ParameterError(
-                "dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg."
-            )
+        _check_penalties(penalties, limits)
         return cls(tensor, loss, rank, modes, penalties, limits, bounds, parametrisation, n_threads)
 
     @cached_property
@@ -121,6 +117,21 @@ class Problem:
         """Whether bounds let components vanish."""
         zeros = [np.zeros_like(a) for a in self.bounds.lower]
         return all(np.array_equal(a, b) for a, b in zip(self.bounds.project(zeros), zeros, strict=True))
+
+    def changed(self, tensor: TensorData, rank: int, penalties: Penalties) -> Problem:
+        """Return the problem for other data of the same shape and labels, at another rank, under other penalties.
+
+        Raises
+        ------
+        ParameterError
+            Bounds that are arrays of another rank, or penalties that bounds exclude.
+        """
+        shapes = [(size, rank) for size in tensor.shape]
+        bounds = resolve(
+            self.given_bounds, shapes, self.loss.model_domain, self.loss.name, self.tensor.labels
+        )
+        _check_penalties(penalties, bounds)
+        return replace(self, tensor=tensor, rank=rank, penalties=penalties, bounds=bounds)
 
     def with_loss(self, loss: Loss) -> Problem:
         """Return the same problem under a loss of the same domain."""
@@ -186,6 +197,12 @@ def _effect_modes(given: bool | Sequence[int], parametrisation: Parametrisation)
     if held := sorted(set(modes) & set(fixed)):
         raise ParameterError(f"main_effects: mode {held[0]} is fixed; name free modes only.")
     return tuple(sorted(modes))
+
+
+def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
+    is_free = any(np.any(low < 0) for low in bounds.lower)
+    if is_free and any(penalty.needs_nonnegative for penalty in penalties.of_components):
+        raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
 
 
 def _described(bounds: Any) -> Any:

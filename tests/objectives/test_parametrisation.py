@@ -20,6 +20,7 @@ from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.pieces.gauss_newton import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
+from gcp.solvers.starts.plan import Plan
 
 SHAPE = (6, 5, 6)
 RANK = 2
@@ -117,7 +118,7 @@ def problem_with(z, x, loss="gaussian", *, rank=RANK, **options):
 def test_a_design_is_a_regression(solver, rng):
     """Of a matrix: the truncated singular value decomposition of its projection onto the design."""
     z, x = design(rng, 9, 3), rng.normal(size=(9, 7))
-    result = fit_problem(problem_with(z, x, rank=2), solver=solver, random_state=0, n_starts=3)
+    result = fit_problem(problem_with(z, x, rank=2), Plan.of(solver=solver, random_state=0, n_starts=3))
     q = np.linalg.qr(z)[0]
     u, s, v = np.linalg.svd(q.T @ x, full_matrices=False)
     assert_allclose(result.model_values(), q @ (u[:, :2] * s[:2]) @ v[:2], atol=1e-5)
@@ -128,8 +129,8 @@ def test_a_design_is_a_regression(solver, rng):
 @pytest.mark.parametrize("solver", [LBFGSB(), PreconditionedLBFGS()])
 def test_a_design_of_the_identity_changes_nothing(solver, rng):
     x = rng.poisson(3.0, (6, 5)).astype(float)
-    plain = fit_problem(Problem.of(x, 2, get_loss("poisson")), solver=solver, random_state=0)
-    same = fit_problem(problem_with(np.eye(6), x, "poisson"), solver=solver, random_state=0)
+    plain = fit_problem(Problem.of(x, 2, get_loss("poisson")), Plan.of(solver=solver, random_state=0))
+    same = fit_problem(problem_with(np.eye(6), x, "poisson"), Plan.of(solver=solver, random_state=0))
     assert_allclose(same.objective, plain.objective, rtol=1e-9)
     assert min(a.min() for a in same.factors) >= 0
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ import gcp
 from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, get_loss, hold_out, select_rank
 from gcp.analysis.selection.rank_choice import Candidate, chosen
 from gcp.analysis.selection.validation_splits import make_split
-from gcp.fit import fit_in_series
+from gcp.fit import fit_in_series, fit_problem
+from gcp.objectives.penalties.ridge import Ridge
 from gcp.solvers.plbfgs import _Run as PreconditionedRun
 from gcp.tensors.intake.coerce import as_tensor
 
@@ -152,17 +152,17 @@ def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch)
     calls, real = [], fit_in_series
 
     def limited(*args, **kwargs):
-        calls.append(args[1])
+        calls.append(args[0])
         if len(calls) == 5:
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", limited)
+    monkeypatch.setattr("gcp.analysis.selection.rank_search.fit_in_series", limited)
     with pytest.raises(KeyboardInterrupt):
         select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     done = len(list((tmp_path / "fits").glob("*.npz")))
     assert done >= 2
-    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", real)
+    monkeypatch.setattr("gcp.analysis.selection.rank_search.fit_in_series", real)
     again = select_rank(x, [1, 2], folder=tmp_path / "fits", **options)
     assert [row[:6] for row in again.table] == [row[:6] for row in whole.table]
     np.testing.assert_array_equal(again.result.factors[0], whole.result.factors[0])
@@ -276,7 +276,7 @@ def test_an_interrupted_search_returns_what_it_has(n_fits, rng, monkeypatch):
         return real(*args, **kwargs)
 
     whole = select_rank(x, [1], **options)
-    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", limited)
+    monkeypatch.setattr("gcp.analysis.selection.rank_search.fit_in_series", limited)
     n_splits = n_fits // 2  # a fit for each penalty
     if not n_splits:
         with pytest.raises(KeyboardInterrupt):
@@ -296,7 +296,7 @@ def test_a_folder_keeps_the_seed(rng, tmp_path, monkeypatch):
     x = planted(rng)
     options = {"ranks": [1], "weight_reg": 1.0, "n_splits": 1, "folder": tmp_path}
     first = select_rank(x, **options)
-    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", None)
+    monkeypatch.setattr("gcp.analysis.selection.rank_search.fit_in_series", None)
     assert select_rank(x, **options).table[1][:6] == first.table[1][:6]
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
@@ -369,9 +369,9 @@ def test_an_interrupt_ends_a_series(rng, monkeypatch):
     """A fit keeps its best model and returns; what fits many times must not go on."""
     from dataclasses import replace
 
-    real = gcp.fit_gcp
-    monkeypatch.setattr("gcp.fit.fit_gcp", lambda *a, **k: replace(real(*a, **k), status="interrupted"))
-    x, model = planted(rng), real(planted(rng), 1, random_state=0)
+    x, model = planted(rng), gcp.fit_gcp(planted(rng), 1, random_state=0)
+    real = fit_problem
+    monkeypatch.setattr("gcp.fit.fit_problem", lambda *a: replace(real(*a), status="interrupted"))
     for series in (
         lambda: select_rank(x, [1], l2_reg=0.0, n_splits=1),
         lambda: gcp.suggest_loss(x),
@@ -445,7 +445,7 @@ def test_a_search_goes_on_with_another_number_of_processes(rng, tmp_path, monkey
     x = planted(rng)
     options = {"weight_reg": 1.0, "n_splits": 2, "random_state": 3, "folder": tmp_path}
     first = select_rank(x, [1, 2], **options, n_jobs=2)
-    monkeypatch.setattr(sys.modules[select_rank.__module__], "fit_in_series", None)  # nothing is fitted again
+    monkeypatch.setattr("gcp.analysis.selection.rank_search.fit_in_series", None)  # nothing is fitted again
     again = select_rank(x, [1, 2], **options)
     assert [row[:6] for row in again.table] == [row[:6] for row in first.table]
 
@@ -479,3 +479,22 @@ def test_ranks_must_be_a_list():
         ParameterError, match=r"ranks must be a list of candidates, e\.g\. \[1, 2, 3\]: found 3"
     ):
         select_rank(np.ones((3, 2)), 3)
+
+
+def test_alternatives_of_penalties_are_chosen_as_their_shorthands_are(rng, tmp_path):
+    """A ridge as an object and as a strength; the fits begin elsewhere, for their names differ."""
+    x, options = planted(rng), {"n_splits": 2, "random_state": 3}
+    strengths = select_rank(x, [1], l2_reg=(0.0, 5.0), **options)
+    objects = select_rank(x, [1], penalties=[(), (Ridge(5.0),)], folder=tmp_path, **options)
+    np.testing.assert_allclose(
+        [row.loss for row in objects.table if row.rank],
+        [row.loss for row in strengths.table if row.rank],
+        rtol=1e-5,
+    )
+    assert objects.chosen.penalties == (() if strengths.l2_reg == 0 else (Ridge(5.0),))
+    assert "Ridge(strength=5.0)" in objects.summary()
+    again = select_rank(x, [1], penalties=[(), (Ridge(5.0),)], folder=tmp_path, **options)
+    assert [row[:6] for row in again.table] == [row[:6] for row in objects.table]
+    assert objects.result.problem.penalties.of_components == objects.penalties
+    with pytest.raises(ParameterError, match="a list of penalties"):
+        select_rank(x, [1], penalties=[3.0])

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from gcp.analysis.selection.rank_choice import Candidate, RankChoice
-from gcp.analysis.selection.select_rank import select_rank
+from gcp.analysis.selection.rank_search import select_rank
 
 __all__ = ["Candidate", "RankChoice", "select_rank"]

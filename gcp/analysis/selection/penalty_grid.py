@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,12 @@ from gcp.base import checks
 from gcp.base.checks import is_real
 from gcp.base.errors import ParameterError
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.solvers import ALS, RowNewton, SampledRowNewton, Solver
+from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.penalties.shorthands import as_penalties
+from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.penalties.weight_lasso import WeightLasso
+from gcp.solvers import Solver
+from gcp.solvers.base import lacking
 
 _WEIGHT_GRID = (0.0, 0.1, 0.4)
 """In units of how large a component of pure noise may be."""
@@ -21,20 +28,34 @@ _DIRICHLET_GRID = (0.0, 0.1, 1.0)
 """In observations."""
 
 _RIDGE_GRID = (0.0, 0.1, 1.0)
-_RIDGES_ALONE = ("als", "rows", "sampled-rows")
 
 Given = float | Sequence[float] | None
 
 
 def candidates(
-    objective: EntrywiseObjective, l2: Given, weight: Given, dirichlet: Given, solver: str | Solver
+    objective: EntrywiseObjective,
+    strengths: tuple[Given, Given, Given],
+    alternatives: Sequence[tuple[Penalty, ...]],
+    solver: Solver,
 ) -> list[Strengths]:
-    """All combinations of what is given; if nothing is, what suits the loss (docs/decisions/0019) and the solver."""
-    is_one_of_these = isinstance(solver, ALS | RowNewton | SampledRowNewton)
-    takes_ridges_alone = is_one_of_these or (isinstance(solver, str) and solver in _RIDGES_ALONE)
-    if l2 is None and weight is None and dirichlet is None and takes_ridges_alone:
+    """Return all combinations of what is given, or what suits the loss (docs/decisions/0019) and the solver.
+
+    Parameters
+    ----------
+    objective : EntrywiseObjective
+    strengths : (l2_reg, weight_reg, dirichlet_reg)
+        Numbers, lists of numbers, or None.
+    alternatives : sequence of tuple of Penalty
+        Further penalties to choose among; () is none.
+    solver : Solver
+    """
+    l2, weight, dirichlet = strengths
+    under_lasso = replace(objective, penalties=Penalties((WeightLasso(1.0),)))
+    takes_ridges_alone = bool(lacking(solver, under_lasso)) and not lacking(solver, objective)
+    is_open = l2 is None and weight is None and dirichlet is None and not any(alternatives)
+    if is_open and takes_ridges_alone:
         l2 = _RIDGE_GRID
-    elif l2 is None and weight is None and dirichlet is None:
+    elif is_open:
         noise, dispersion = _units(objective)
         if objective.loss.model_domain.low >= 0:
             dirichlet = [_rounded(k * dispersion) for k in _DIRICHLET_GRID]
@@ -45,7 +66,27 @@ def candidates(
         _numbers("weight_reg", weight),
         _numbers("dirichlet_reg", dirichlet),
     )
-    return [Strengths(*each) for each in itertools.product(*lists)]
+    return [Strengths(*each) for each in itertools.product(*lists, alternatives)]
+
+
+def alternatives_of(given: Any) -> list[tuple[Penalty, ...]]:
+    """Return the sets of penalties to choose among, from one set or a list of sets.
+
+    Raises
+    ------
+    ParameterError
+        Anything else.
+    """
+    if isinstance(given, Penalty):
+        return [(given,)]
+    items = checks.items("penalties", given, "a list of penalties, or a list of such lists")
+    if all(isinstance(item, Penalty) for item in items):
+        return [tuple(items)]
+    found = []
+    for item in items:
+        own = [item] if isinstance(item, Penalty) else checks.items("penalties", item, "a list of penalties")
+        found.append(as_penalties(penalties=own).of_components)
+    return found
 
 
 def effects_strength(objective: EntrywiseObjective) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gcp.base.types import FloatArray
+from gcp.objectives.penalties.base import Penalty
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
@@ -18,16 +19,19 @@ _NEGLIGIBLE = 1e-3
 
 
 class Strengths(NamedTuple):
-    """Of the penalties of a fit; see `fit_gcp`."""
+    """The penalties of a fit; see `fit_gcp`."""
 
     l2_reg: float = 0.0
     weight_reg: float = 0.0
     dirichlet_reg: float = 0.0
+    penalties: tuple[Penalty, ...] = ()
 
     def __str__(self) -> str:
-        """Those that are not 0."""
-        parts = [f"{name} {value:.3g}" for name, value in zip(self._fields, self, strict=True) if value]
-        return ", ".join(parts) or "no penalty"
+        """Those that are there."""
+        parts = [
+            f"{name} {value:.3g}" for name, value in zip(self._fields[:3], self[:3], strict=True) if value
+        ]
+        return ", ".join([*parts, *map(repr, self.penalties)]) or "no penalty"
 
 
 class Candidate(NamedTuple):
@@ -46,6 +50,8 @@ class Candidate(NamedTuple):
         split.
     losses : ndarray, shape (n_splits,)
         Held-out loss of each split.
+    penalties : tuple of Penalty
+        Further ones.
     """
 
     rank: int
@@ -56,11 +62,12 @@ class Candidate(NamedTuple):
     standard_error: float
     stability: float
     losses: FloatArray
+    penalties: tuple[Penalty, ...] = ()
 
     @property
     def strengths(self) -> Strengths:
         """Of the penalties."""
-        return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg)
+        return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg, self.penalties)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class RankChoice:
         The best constant model of all data.
     status : str
         "complete", or "interrupted": then the table is of the splits that were done, and there is no model.
+    penalties : tuple of Penalty
+        Further penalties that were chosen, of the alternatives that were given.
     """
 
     rank: int
@@ -92,12 +101,13 @@ class RankChoice:
     table: list[Candidate]
     constant: float
     status: str = "complete"
+    penalties: tuple[Penalty, ...] = ()
 
     @property
     def chosen(self) -> Candidate:
         """The line of the table that was chosen."""
-        own = (self.rank, self.l2_reg, self.weight_reg, self.dirichlet_reg)
-        return next(row for row in self.table if row[:4] == own)
+        own = Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg, self.penalties)
+        return next(row for row in self.table if (row.rank, row.strengths) == (self.rank, own))
 
     def summary(self) -> str:
         """A table to read."""
@@ -125,7 +135,7 @@ class RankChoice:
 
         zeros = [row for row in self.table if row.rank == 0]
         lines = []
-        for strengths in sorted({row.strengths for row in self.table if row.rank}):
+        for strengths in dict.fromkeys(row.strengths for row in self.table if row.rank):
             # Rank 0 has no components to penalise: one for all, or one for each ridge on the main effects.
             rows = [row for row in zeros if len(zeros) == 1 or row.l2_reg == strengths.l2_reg]
             rows += [row for row in self.table if row.rank and row.strengths == strengths]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -48,9 +49,9 @@ class RowPart(NamedTuple):
 class Penalty(ABC):
     """A function of the components' factors that is added to the loss.
 
-    Concrete penalties are frozen dataclasses whose fields are their parameters: numbers, texts, tuples and arrays,
-    which tell one fit from another in checkpoints and files. They write `value` and `add_grad`; the rest says what
-    solvers may make of them, and its defaults are right for any smooth function.
+    Concrete penalties are dataclasses (``@dataclass(frozen=True, eq=False)``) whose fields are their parameters:
+    numbers, texts, tuples and arrays, which tell one fit from another in checkpoints and files. They write `value`
+    and `add_grad`; the rest says what solvers may make of them, and its defaults are right for any smooth function.
     """
 
     by_name: ClassVar[dict[str, type[Penalty]]] = {}
@@ -74,6 +75,23 @@ class Penalty(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         Penalty.by_name[cls.__name__] = cls
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        """Its fields as a value that can be compared; arrays by their bytes."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return tuple(
+            (
+                name,
+                (value.shape, value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value,
+            )
+            for name, value in values
+        )
 
     @abstractmethod
     def value(self, factors: Factors) -> float:

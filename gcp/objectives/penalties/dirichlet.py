@@ -15,7 +15,7 @@ _FLOOR = 1e-3
 """Added to the entries of a column, in its mean, under the logarithm: an entry of 0 costs much, but not all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DirichletPrior(Penalty):
     """Minus strength * sum of log(entry / column mean): concentration 1 + strength for the shape of every column.
 

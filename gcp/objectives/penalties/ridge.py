@@ -12,7 +12,7 @@ from gcp.base.types import Factors, FloatArray
 from gcp.objectives.penalties.base import FactorQuadratic, Penalty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ridge(Penalty):
     """(strength / 2) * sum of squared entries of all factors.
 

@@ -12,7 +12,7 @@ from gcp.base.types import Factors, FloatArray
 from gcp.objectives.penalties.base import Penalty, column_norms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightLasso(Penalty):
     """(strength / N) * sum of ||column||**N over the columns of all N factors.
 

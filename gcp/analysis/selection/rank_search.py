@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,31 +16,27 @@ from numpy.typing import ArrayLike
 
 from gcp.analysis.compare import factor_match_score
 from gcp.analysis.selection import search_folder
-from gcp.analysis.selection.penalty_grid import candidates, effects_strength
+from gcp.analysis.selection.penalty_grid import alternatives_of, candidates, effects_strength
 from gcp.analysis.selection.rank_choice import Candidate, RankChoice, Strengths, chosen
 from gcp.analysis.selection.validation_splits import ValidationSplit, make_split
+from gcp.analysis.selection.warm_starts import Start, grown, reduced
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.sizes import check_factors
-from gcp.base.types import FloatArray
-from gcp.fit import fit_gcp, fit_in_series
+from gcp.fit import fit_gcp, fit_in_series, problem_and_plan
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.build import build_objective
-from gcp.objectives.evaluation import evaluate
-from gcp.objectives.fingerprint import LIMITS, of_method
+from gcp.objectives.fingerprint import LIMITS, described, of_method
+from gcp.objectives.penalties.shorthands import as_penalties
+from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import ProgressReport, series
-from gcp.solvers.starts import arguments
+from gcp.solvers.starts.plan import Plan
 from gcp.tensors.intake.coerce import in_one_piece
 
-_Start = Callable[[np.random.Generator], FitResult]
-
-_NEW_SHARE = 0.1
-"""Weight of a component that is added to a smaller model, in the mean weight of its own."""
-
-_NOT_KEPT = (*LIMITS, "callback")
+_NOT_KEPT = (*LIMITS, "callback", "n_threads")
 """Options that do not tell one search from another."""
 
 
@@ -51,6 +48,7 @@ def select_rank(
     l2_reg: float | Sequence[float] | None = None,
     weight_reg: float | Sequence[float] | None = None,
     dirichlet_reg: float | Sequence[float] | None = None,
+    penalties: Sequence[Any] = (),
     main_effects: bool | Sequence[int] = False,
     method: str = "cells",
     n_splits: int = 5,
@@ -76,6 +74,8 @@ def select_rank(
         Strengths to try at every rank, in all combinations. If none is given: of losses with a nonnegative model,
         Dirichlet priors worth 0, 0.1 and 1 observation; of others, lassos on the weights of 0, 0.1 and 0.4 of the
         strength at which noise has no components.
+    penalties : sequence of Penalty, or sequence of such sequences
+        Further penalties of every fit; or alternatives, of which one is chosen, in all combinations with strengths.
     main_effects : bool or sequence of int
         As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
         of any sign, and 0 under others.
@@ -136,28 +136,31 @@ def select_rank(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
     tensor = in_one_piece(data, mask, entry_weights)
-    objective = build_objective(tensor, loss)
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
     found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
     check_factors(found[-1], tensor.shape)
-    grid = candidates(objective, l2_reg, weight_reg, dirichlet_reg, options.get("solver", "auto"))
+    known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
+    n_threads = processes.threads_of_each(n_jobs, options.pop("n_threads", None))
     is_switch = main_effects is None or isinstance(main_effects, bool | np.bool_)
     effects = bool(main_effects) if is_switch else checks.items("main_effects", main_effects, "True or modes")
-    n_threads = processes.threads_of_each(n_jobs, options.pop("n_threads", None))
+    own = options | {"loss": loss, "main_effects": effects, "n_threads": n_threads, "n_starts": n_starts}
+    base, plan = problem_and_plan(tensor, max(found[-1], 1), own)
+    objective = base.objective
+    alternatives = alternatives_of(penalties)
+    grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
     effects_ridge = effects_strength(objective) if l2_reg is None else None
-    options["n_starts"] = checks.whole("n_starts", n_starts)
     splitting = (method, fraction)
     make_split(tensor, loss, *splitting, 0)  # raises what would be raised after the folder is made
     seed = None if random_state is None and folder is not None else checks.seed(random_state)
     path = None if folder is None else checks.path("folder", folder)
     if path is not None:
-        known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
+        known["n_starts"] = plan.n_starts
         own = {"main_effects": [effects, effects_ridge], "splits": list(splitting), "options": known}
         seed = search_folder.prepare(path, tensor, loss, {"ranks": found} | own, seed)
     assert seed is not None
-    search = _Search(tensor, loss, effects, effects_ridge, options, n_threads, splitting, seed, path)
+    search = _Search(base, plan, effects_ridge, splitting, seed, path)
     with series(verbose, n_splits * len(grid) * len(found) + 1) as steps:
         table, is_whole = _compare(search, found, grid, n_splits, n_jobs, steps)
         best = chosen(table)
@@ -167,7 +170,15 @@ def select_rank(
             if is_whole:
                 result, status = search.last_model(upto, best.rank, best.strengths), "complete"
                 steps.done(f"all data  rank {best.rank}  {best.strengths}")
-    return RankChoice(best.rank, *best.strengths, result, table, objective.null_constant, status)
+    return RankChoice(
+        best.rank,
+        *best.strengths[:3],
+        result,
+        table,
+        objective.null_constant,
+        status,
+        best.strengths.penalties,
+    )
 
 
 def _compare(
@@ -190,9 +201,9 @@ def _compare(
                 steps.done(
                     f"split {split + 1}/{n_splits}  rank {rank}  {strengths}  held-out loss {value:.6g}"
                 )
-                key = (
-                    (rank, strengths) if rank else (0, Strengths(strengths.l2_reg if search.effects else 0.0))
-                )
+                has_effects = bool(search.problem.effect_modes)
+                alone = Strengths(strengths.l2_reg if has_effects else 0.0)  # no components to penalise
+                key = (rank, strengths) if rank else (0, alone)
                 if len(losses.setdefault(key, [])) == split:  # rank 0 has no components to penalise
                     losses[key].append(value)
                     models.setdefault(key, []).extend([model] if model is not None else [])
@@ -203,16 +214,18 @@ def _compare(
             raise
         losses = {key: values[:n_whole] for key, values in losses.items()}
         models = {key: own[:n_whole] for key, own in models.items()}
-    return _table(losses, models), n_done == len(tasks)
+    return _table(losses, models, grid), n_done == len(tasks)
 
 
 def _curve(
     search: _Search, number: int, split_seed: int, strengths: Strengths, ranks: list[int]
 ) -> list[tuple[int, float, FitResult | None]]:
     """Held-out losses and models of all ranks, of one split and one penalty."""
-    split = make_split(search.tensor, search.loss, *search.splitting, split_seed)
+    tensor: Any = search.problem.tensor
+    loss = search.problem.loss
+    split = make_split(tensor, loss, *search.splitting, split_seed)
     return [
-        (rank, _constant_loss(split, search.loss) if model is None else split.judge(model), model)
+        (rank, _constant_loss(split, loss) if model is None else split.judge(model), model)
         for rank, model in search.fits(split.train, ranks, strengths, f"split{number}")
     ]
 
@@ -227,16 +240,22 @@ def _constant_loss(split: ValidationSplit, loss: Loss) -> float:
 
 
 def _table(
-    losses: dict[tuple[int, Strengths], list[float]], models: dict[tuple[int, Strengths], list[FitResult]]
+    losses: dict[tuple[int, Strengths], list[float]],
+    models: dict[tuple[int, Strengths], list[FitResult]],
+    grid: list[Strengths],
 ) -> list[Candidate]:
+    """A row for each rank and penalty, by rank and then in the order of the grid."""
     arrays = {key: np.array(values) for key, values in losses.items()}
     best = min(arrays.values(), key=lambda values: float(values.mean()))
     rows = []
-    for (rank, strengths), values in sorted(arrays.items()):
+    order = {strengths: k for k, strengths in enumerate(grid)}
+    for rank, strengths in sorted(arrays, key=lambda key: (key[0], key[1][:3], order.get(key[1], 0))):
+        values = arrays[rank, strengths]
         n = len(values)
         error = float((values - best).std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
         stability = _stability(models.get((rank, strengths), []))
-        rows.append(Candidate(rank, *strengths, float(values.mean()), error, stability, values))
+        loss = float(values.mean())
+        rows.append(Candidate(rank, *strengths[:3], loss, error, stability, values, strengths.penalties))
     return rows
 
 
@@ -251,12 +270,9 @@ def _stability(models: list[FitResult]) -> float:
 class _Search:
     """Fits by name: those that are in the folder are read, the others done and saved."""
 
-    tensor: Any
-    loss: Loss
-    effects: bool | list[int]
-    effects_strength: float | None
-    options: dict[str, Any]
-    n_threads: int | None
+    problem: Problem
+    plan: Plan
+    effects_ridge: float | None
     splitting: tuple[str, float]
     seed: int
     folder: Path | None
@@ -274,63 +290,51 @@ class _Search:
         where that ends lower: a model with room to spare finds its way round local minima.
         """
         if self.folder is not None:
-            done = [rank for rank in ranks if rank or self.effects]
+            done = [rank for rank in ranks if rank or self.problem.effect_modes]
             search_folder.reopen(
                 [self._path(name, rank, strengths) for rank in done]
                 + [self._path(f"{name}_down", rank, strengths) for rank in reversed(done)],
-                self.loss,
-                self.most_iterations,
+                self.problem.loss,
+                float(getattr(self.plan.solver, "n_iter_max", np.inf)),
             )
         models: list[FitResult | None] = []
         for rank in ranks:
             before = models[-1] if models else None
-            start = _grown(before, rank) if before is not None and before.weights.any() else None
-            models.append(self._fit(tensor, rank, strengths, start, name) if rank or self.effects else None)
+            start = grown(before, rank) if before is not None and before.weights.any() else None
+            is_model = rank or self.problem.effect_modes
+            models.append(self._fit(tensor, rank, strengths, start, name) if is_model else None)
         for k in reversed(range(len(ranks) - 1)):
             own, larger = models[k], models[k + 1]
             if own is None or larger is None or not ranks[k]:
                 continue
-            again = self._fit(tensor, ranks[k], strengths, _reduced(larger, ranks[k], tensor), f"{name}_down")
+            again = self._fit(tensor, ranks[k], strengths, reduced(larger, ranks[k], tensor), f"{name}_down")
             if again.objective < own.objective:
                 models[k] = again
         return list(zip(ranks, models, strict=True))
 
     def last_model(self, ranks: list[int], rank: int, strengths: Strengths) -> FitResult | None:
         """The model of all data of one of these ranks."""
-        return dict(self.fits(self.tensor, ranks, strengths, f"all_upto{ranks[-1]}"))[rank]
+        return dict(self.fits(self.problem.tensor, ranks, strengths, f"all_upto{ranks[-1]}"))[rank]
 
-    def _fit(
-        self, tensor: Any, rank: int, strengths: Strengths, start: _Start | None, name: str
-    ) -> FitResult:
+    def _fit(self, tensor: Any, rank: int, strengths: Strengths, start: Start | None, name: str) -> FitResult:
         """A fit that is read, or done and saved; one start is from another model if there is one."""
         words = _words(name, rank, strengths)
         path = None if self.folder is None else self._path(name, rank, strengths)
         if path is not None and path.exists():
-            return FitResult.load(path, loss=self.loss)
+            return FitResult.load(path, loss=self.problem.loss)
         rng = np.random.default_rng(
             [self.seed, *np.frombuffer(hashlib.sha256(words.encode()).digest(), np.uint32).tolist()]
         )
-        options = dict(self.options)
-        if start is not None:
-            options["init"] = start(rng)
-            options["n_starts"] = 1 if name.endswith("_down") else options["n_starts"]
-        l2_reg: Any = strengths.l2_reg
-        if self.effects_strength is not None:
-            l2_reg = {"factors": l2_reg, "main_effects": self.effects_strength}
-        state = None if path is None else path.with_suffix(".state")
-        result = fit_in_series(
-            tensor,
-            rank,
-            loss=self.loss,
-            l2_reg=l2_reg,
-            weight_reg=strengths.weight_reg,
-            dirichlet_reg=strengths.dirichlet_reg,
-            main_effects=self.effects,
-            random_state=rng,
-            n_threads=self.n_threads,
-            checkpoint=state,
-            **options,
+        strengths_of_effects = strengths.l2_reg if self.effects_ridge is None else self.effects_ridge
+        penalties = as_penalties(
+            {"factors": strengths.l2_reg, "main_effects": strengths_of_effects}, *strengths[1:]
         )
+        model = None if start is None else start(rng)
+        state = None if path is None else path.with_suffix(".state")
+        plan = replace(self.plan, seed=checks.seed(rng), checkpoint=state)
+        if model is not None:
+            plan = replace(plan, init=model, n_starts=1 if name.endswith("_down") else plan.n_starts)
+        result = fit_in_series(self.problem.changed(tensor, rank, penalties), plan)
         if path is not None and state is not None:
             result.save(path)
             if not can_go_on(result.status, result.n_iter, np.inf):
@@ -341,55 +345,13 @@ class _Search:
         assert self.folder is not None
         return self.folder / f"{_words(name, rank, strengths)}.npz"
 
-    @property
-    def most_iterations(self) -> float:
-        """Of a fit."""
-        solver = self.options.get("solver", "auto")
-        method = arguments.solver(solver, self.options.get("n_iter_max"), None, None)
-        return float(getattr(method, "n_iter_max", np.inf))
-
 
 def _words(name: str, rank: int, strengths: Strengths) -> str:
     """What a fit is called."""
     words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
     if rank:
         words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"
+        if strengths.penalties:
+            text = json.dumps(described(strengths.penalties))
+            words += f"_others_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     return words
-
-
-def _grown(model: FitResult, rank: int) -> _Start:
-    """A model with random components added that are small beside it."""
-
-    def start(rng: np.random.Generator) -> FitResult:
-        alive = np.flatnonzero(model.weights)  # a component of weight 0 has no gradient to come back by
-        extra = rank - len(alive)
-        is_nonnegative = model.loss.model_domain.low >= 0
-        factors: list[FloatArray] = []
-        for a in model.factors:
-            shape = len(a), extra
-            new = rng.uniform(0.1, 1.0, shape) if is_nonnegative else rng.standard_normal(shape)
-            factors.append(np.column_stack([a[:, alive], new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
-        size = _NEW_SHARE * float(model.weights[alive].mean())
-        return replace(model, weights=np.append(model.weights[alive], np.full(extra, size)), factors=factors)
-
-    return start
-
-
-def _reduced(model: FitResult, rank: int, tensor: Any) -> _Start:
-    """A model without the components that are missed least, one after the other."""
-
-    def start(_: np.random.Generator) -> FitResult:
-        smaller = model
-        is_exact = build_objective(tensor, model.loss).is_exact_affordable
-        while smaller.rank > rank:
-            each = [_without(smaller, r) for r in range(smaller.rank)]
-            # Components fall by weight: without an objective the last is the least.
-            smaller = min(each, key=lambda less: evaluate(less, tensor).value) if is_exact else each[-1]
-        return smaller
-
-    return start
-
-
-def _without(model: FitResult, component: int) -> FitResult:
-    factors = [np.delete(a, component, axis=1) for a in model.factors]
-    return replace(model, weights=np.delete(model.weights, component), factors=factors)

@@ -1,0 +1,57 @@
+"""Models to begin from in a search over ranks: the next smaller one with more components, the next larger with fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gcp.base.types import FloatArray
+from gcp.objectives.build import build_objective
+from gcp.objectives.evaluation import evaluate
+from gcp.result import FitResult
+
+Start = Callable[[np.random.Generator], FitResult]
+
+_NEW_SHARE = 0.1
+"""Weight of a component that is added to a smaller model, in the mean weight of its own."""
+
+
+def grown(model: FitResult, rank: int) -> Start:
+    """A model with random components added that are small beside it."""
+
+    def start(rng: np.random.Generator) -> FitResult:
+        alive = np.flatnonzero(model.weights)  # a component of weight 0 has no gradient to come back by
+        extra = rank - len(alive)
+        is_nonnegative = model.loss.model_domain.low >= 0
+        factors: list[FloatArray] = []
+        for a in model.factors:
+            shape = len(a), extra
+            new = rng.uniform(0.1, 1.0, shape) if is_nonnegative else rng.standard_normal(shape)
+            factors.append(np.column_stack([a[:, alive], new / np.linalg.norm(new, axis=0)]).astype(a.dtype))
+        size = _NEW_SHARE * float(model.weights[alive].mean())
+        return replace(model, weights=np.append(model.weights[alive], np.full(extra, size)), factors=factors)
+
+    return start
+
+
+def reduced(model: FitResult, rank: int, tensor: Any) -> Start:
+    """A model without the components that are missed least, one after the other."""
+
+    def start(_: np.random.Generator) -> FitResult:
+        smaller = model
+        is_exact = build_objective(tensor, model.loss).is_exact_affordable
+        while smaller.rank > rank:
+            each = [_without(smaller, r) for r in range(smaller.rank)]
+            # Components fall by weight: without an objective the last is the least.
+            smaller = min(each, key=lambda less: evaluate(less, tensor).value) if is_exact else each[-1]
+        return smaller
+
+    return start
+
+
+def _without(model: FitResult, component: int) -> FitResult:
+    factors = [np.delete(a, component, axis=1) for a in model.factors]
+    return replace(model, weights=np.delete(model.weights, component), factors=factors)
