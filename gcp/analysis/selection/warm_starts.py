@@ -1,4 +1,4 @@
-"""Models to begin from in a search over ranks: the next smaller one with more components, the next larger with fewer."""
+"""Models to begin from in a search over ranks: the next smaller one grown, the next larger one reduced."""
 
 from __future__ import annotations
 
