@@ -20,7 +20,7 @@ from gcp.cli import (
     report_command,
     suggest_command,
 )
-from gcp.cli.parsing import Parser, ShowVersion, add_debug
+from gcp.cli.parsing import Parser, ShowVersion
 
 __all__ = ["main"]
 
@@ -81,9 +81,8 @@ def _parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
-    add_debug(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (
+    for module in (
         fit_command,
         rank_command,
         info_command,
@@ -95,5 +94,5 @@ def _parser() -> Parser:
         anomalies_command,
         report_command,
     ):
-        command.add_parser(commands)
+        module.add_parser(commands)
     return parser

@@ -9,19 +9,18 @@ from typing import Any
 
 from gcp.cli import saved_result
 from gcp.cli.output import check_target, number, print_json, print_table
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "anomalies",
-        "list the cells that a model finds most surprising",
-        "List the cells whose data are least probable under a saved model, with their labels, the most surprising "
-        "first. Of sparse data zeros count too.",
-        "  gcp anomalies flights.npz --data nyc_flights -n 10",
-    )
+@command(
+    "anomalies",
+    "list the cells that a model finds most surprising",
+    "List the cells whose data are least probable under a saved model, with their labels, the most surprising "
+    "first. Of sparse data zeros count too.",
+    "  gcp anomalies flights.npz --data nyc_flights -n 10",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     saved_result.add_arguments(parser)
     parser.add_argument("-n", type=int, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument(

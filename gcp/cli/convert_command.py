@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING
 import gcp
 from gcp.base.errors import ParameterError
 from gcp.base.signals import terminated_like_interrupted
-from gcp.cli.parsing import Commands, add_command, memory_size
-from gcp.cli.reading import INPUT_HELP, add_reading_options, given_options, read_input
+from gcp.cli.parsing import Parser, command, memory_size
+from gcp.cli.reading import add_reading_options, given_options, input_help, read_input
 
 if TYPE_CHECKING:
     from gcp.io.convert import ConversionSummary
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "convert",
-        "write a tensor in another format",
-        "Read a tensor and write it in the format that the ending of OUT names. .npz keeps everything (missing "
-        "cells, weights, labels); .csv and .parquet are long tables with labels, of the observed cells or, for a "
-        "sparse tensor, of the nonzeros; .tns lists the nonzeros, and .npy, .mat, .ttb and .txt hold the values of "
-        "all cells alone, missing ones as NaN.",
-        "  gcp convert trips.csv trips.npz --modes station,date,hour --value count --unlisted zero\n"
-        "  gcp convert enormous.tns.gz enormous.npz --memory 2GB",
-    )
-    parser.add_argument("input", metavar="IN", help=INPUT_HELP)
+@command(
+    "convert",
+    "write a tensor in another format",
+    "Read a tensor and write it in the format that the ending of OUT names. .npz keeps everything (missing "
+    "cells, weights, labels); .csv and .parquet are long tables with labels, of the observed cells or, for a "
+    "sparse tensor, of the nonzeros; .tns lists the nonzeros, and .npy, .mat, .ttb and .txt hold the values of "
+    "all cells alone, missing ones as NaN.",
+    "  gcp convert trips.csv trips.npz --modes station,date,hour --value count --unlisted zero\n"
+    "  gcp convert enormous.tns.gz enormous.npz --memory 2GB",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("input", metavar="IN", help=input_help())
     parser.add_argument("out", metavar="OUT", help="the file to write")
     parser.add_argument(
         "--memory",

@@ -17,7 +17,7 @@ from gcp.base.types import Array
 from gcp.cli.cluster import spread
 from gcp.cli.fit_options import add_options
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
 from gcp.objectives.model import share_in_words
@@ -31,18 +31,17 @@ if TYPE_CHECKING:
 _LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "fit",
-        "fit a model to a tensor",
-        "Fit a generalized CP model: RANK components, each the product of one factor per mode, that minimise the "
-        "sum of a loss over the observed cells. Ctrl-C stops the fit and keeps the best model so far.",
-        "  gcp fit nyc_flights --loss poisson --rank 5 --seed 0 --out flights.npz --plot flights.png\n"
-        "  gcp fit trips.csv --modes station,date,hour --value count --unlisted zero \\\n"
-        "      --loss negative-binomial --param r=3 --rank 4 --starts 5 --out trips.npz",
-    )
+@command(
+    "fit",
+    "fit a model to a tensor",
+    "Fit a generalized CP model: RANK components, each the product of one factor per mode, that minimise the "
+    "sum of a loss over the observed cells. Ctrl-C stops the fit and keeps the best model so far.",
+    "  gcp fit nyc_flights --loss poisson --rank 5 --seed 0 --out flights.npz --plot flights.png\n"
+    "  gcp fit trips.csv --modes station,date,hour --value count --unlisted zero \\\n"
+    "      --loss negative-binomial --param r=3 --rank 4 --starts 5 --out trips.npz",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     add_options(parser)
     parser.set_defaults(run=run)
 

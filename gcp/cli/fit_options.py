@@ -6,34 +6,30 @@ import argparse
 import math
 from collections.abc import Callable
 
+import gcp
 from gcp.cli import cluster
+from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
-from gcp.cli.reading import INPUT_HELP, add_memory_option, add_reading_options
+from gcp.cli.reading import add_memory_option, add_reading_options, input_help
 
 
 def add_options(parser: Parser) -> None:
     """All of them, in groups."""
-    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
-    _add_model(parser)
+    parser.add_argument("input", metavar="INPUT", help=input_help())
+    fit = Documented(gcp.fit_gcp)
+    _add_model(parser, fit)
     _add_cells(parser)
-    _add_method(parser)
-    _add_output(parser)
+    _add_method(parser, fit)
+    _add_output(parser, fit)
     add_reading_options(parser)
     add_memory_option(parser)
     cluster.add_options(parser, at_least)
 
 
-def _add_model(parser: Parser) -> None:
+def _add_model(parser: Parser, fit: Documented) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--rank",
-        type=at_least(0),
-        required=True,
-        help="number of components, at least 1 (0 with --main-effects)",
-    )
-    group.add_argument(
-        "--loss", default="gaussian", help="its name; gcp losses lists them (default: gaussian)"
-    )
+    group.add_argument("--rank", type=at_least(0), required=True, help=fit.text("rank"))
+    fit.add(group, "--loss", help="its name; gcp losses lists them")
     group.add_argument(
         "--param",
         metavar="NAME=VALUE",
@@ -42,26 +38,14 @@ def _add_model(parser: Parser) -> None:
         default=[],
         help="a parameter of the loss, such as r=3.0, or r=estimate for the negative binomial; may be repeated",
     )
-    group.add_argument(
-        "--l2-reg",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="ridge: X/2 times the squared factors (default: 0)",
-    )
-    group.add_argument(
-        "--weight-reg",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="lasso: X times the sum of weights (default: 0)",
-    )
-    group.add_argument(
+    fit.add(group, "--l2-reg", type=float, metavar="X", help="ridge: X/2 times the squared factors")
+    fit.add(group, "--weight-reg", type=float, metavar="X", sentences=1)
+    fit.add(
+        group,
         "--dirichlet-reg",
         type=float,
-        default=0.0,
         metavar="X",
-        help="of nonnegative factors: keep entries off 0 as X further observations would, evenly spread (default: 0)",
+        help="of nonnegative factors: keep entries off 0 as X further observations would, evenly spread",
     )
     group.add_argument(
         "--main-effects",
@@ -111,74 +95,63 @@ def _add_cells(parser: Parser) -> None:
     )
 
 
-def _add_method(parser: Parser) -> None:
-    group = parser.add_argument_group("method")
-    group.add_argument(
+def _add_method(parser: Parser, fit: Documented) -> None:
+    group, solver = parser.add_argument_group("method"), Documented(gcp.LBFGSB)
+    fit.add(
+        group,
         "--init",
-        default="random",
         metavar="random|svd|RESULT.npz",
-        help="where to start; a saved result is continued (default: random)",
+        help="where to start; a saved result is continued",
     )
-    group.add_argument(
-        "--starts",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-        help="number of starts; the best is kept (default: 1)",
-    )
-    group.add_argument(
+    fit.add(group, "--starts", "n_starts", type=at_least(1), metavar="N", sentences=1)
+    fit.add(
+        group,
         "--seed",
+        "random_state",
         type=at_least(0),
         metavar="N",
-        help="decides all random starts, at least 0 (default: drawn, and reported)",
+        sentences=1,
+        default="drawn, and reported",
     )
-    group.add_argument(
-        "--solver",
-        default="auto",
-        metavar="NAME",
-        help="auto, adam, als, lbfgsb, plbfgs, rows or sampled-rows (default: auto)",
-    )
-    group.add_argument(
-        "--max-iter",
-        type=at_least(0),
-        metavar="N",
-        help="most iterations per start (default: the solver's, 2000)",
-    )
-    group.add_argument(
-        "--tol",
-        type=at_least(0.0),
-        metavar="X",
-        help="stop when an iteration lowers the objective by less than this part of its excess over a perfect "
-        "model (default: the solver's, 1e-09)",
-    )
-    group.add_argument(
+    fit.add(group, "--solver", metavar="NAME", help=fit.text("solver").partition(", or an instance")[0])
+    for flag, name, low, what in (
+        ("--max-iter", "n_iter_max", 0, "most iterations per start"),
+        ("--tol", "tol", 0.0, solver.text("tol", 1)),
+    ):
+        default = f"the solver's, {solver.default(name)}"
+        metavar = "N" if isinstance(low, int) else "X"
+        fit.add(group, flag, name, type=at_least(low), metavar=metavar, help=what, default=default)
+    fit.add(
+        group,
         "--max-seconds",
         type=at_least(0.0),
         metavar="X",
-        help="stop all starts after this time (default: no limit)",
+        help="stop all starts after this time",
+        default="no limit",
     )
-    group.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="number of cores to use (default: all)"
+    fit.add(
+        group,
+        "--threads",
+        "n_threads",
+        type=at_least(1),
+        metavar="N",
+        help="number of cores to use",
+        default="all",
     )
 
 
-def _add_output(parser: Parser) -> None:
+def _add_output(parser: Parser, fit: Documented) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out", metavar="FILE", help="save the result: .npz, for gcp plot, --init and FitResult.load"
     )
-    group.add_argument(
+    fit.add(
+        group,
         "--checkpoint",
         metavar="FILE",
         help="keep the state of the fit there, and go on from it if it is there: to the same end, bit by bit",
     )
-    group.add_argument(
-        "--checkpoint-every",
-        type=at_least(0.0),
-        default=60.0,
-        metavar="X",
-        help="seconds between writings of the checkpoint (default: 60)",
-    )
+    fit.add(group, "--checkpoint-every", type=at_least(0.0), metavar="X")
     group.add_argument("--plot", metavar="FILE", help="draw all components: .png, .pdf or .svg")
     group.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     group.add_argument(

@@ -11,24 +11,23 @@ import numpy as np
 
 import gcp
 from gcp.cli.output import number, print_json, print_pairs, print_table
-from gcp.cli.parsing import Commands, add_command
-from gcp.cli.reading import INPUT_HELP, add_reading_options, mode_labels, read_input
+from gcp.cli.parsing import Parser, command
+from gcp.cli.reading import add_reading_options, input_help, mode_labels, read_input
 
 if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "info",
-        "describe a tensor, and say which losses admit it",
-        "Describe a tensor: shape, kind, missing cells, zeros, range, moments of the observed cells; and say for "
-        "each loss, at its default parameters, whether it admits the data, and if not, why.",
-        "  gcp info trips.csv --modes station,date,hour --value count --unlisted zero",
-    )
-    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+@command(
+    "info",
+    "describe a tensor, and say which losses admit it",
+    "Describe a tensor: shape, kind, missing cells, zeros, range, moments of the observed cells; and say for "
+    "each loss, at its default parameters, whether it admits the data, and if not, why.",
+    "  gcp info trips.csv --modes station,date,hour --value count --unlisted zero",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("input", metavar="INPUT", help=input_help())
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     add_reading_options(parser)
     parser.set_defaults(run=run)

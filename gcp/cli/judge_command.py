@@ -10,19 +10,18 @@ from gcp.base.errors import ParameterError
 from gcp.base.interval import BINARY
 from gcp.cli import saved_result
 from gcp.cli.output import number, print_json, print_pairs
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "judge",
-        "say how good a saved model is on data",
-        "Deviance, likelihood, AIC and BIC of a saved model on data of its shape; for counts a test whether Poisson "
-        "is too narrow, for 0/1 data AUC and average precision.",
-        "  gcp judge flights.npz --data nyc_flights",
-    )
+@command(
+    "judge",
+    "say how good a saved model is on data",
+    "Deviance, likelihood, AIC and BIC of a saved model on data of its shape; for counts a test whether Poisson "
+    "is too narrow, for 0/1 data AUC and average precision.",
+    "  gcp judge flights.npz --data nyc_flights",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     saved_result.add_arguments(parser)
     parser.set_defaults(run=run)
 

@@ -10,21 +10,20 @@ from typing import Any
 
 import gcp
 from gcp.cli.output import print_json, print_table
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 
 _SECTION = re.compile(r"^- \*\*(.+?):\*\* (.*?)(?=^- \*\*|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "losses",
-        "list the losses with formulas, domains and parameters",
-        "List the losses: f(x, m) of a datum x and a model entry m, the data and the model values that each "
-        "admits, its link and its parameters (set them with gcp fit --param NAME=VALUE).",
-        "  gcp losses --json",
-    )
+@command(
+    "losses",
+    "list the losses with formulas, domains and parameters",
+    "List the losses: f(x, m) of a datum x and a model entry m, the data and the model values that each "
+    "admits, its link and its parameters (set them with gcp fit --param NAME=VALUE).",
+    "  gcp losses --json",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.set_defaults(run=run)
 

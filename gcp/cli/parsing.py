@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 Commands = Any
@@ -12,10 +13,29 @@ Commands = Any
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors take one line, and whose examples keep their line breaks."""
+    """A parser whose errors take one line, and whose examples keep their line breaks.
 
-    def __init__(self, **options: Any) -> None:
+    Parameters
+    ----------
+    fill : callable, optional
+        Adds the options. Called when the parser is used: defaults and help may come from what is slow to import.
+    **options
+        As for `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, fill: Callable[[Parser], None] | None = None, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        self.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The same, with the options that are not there yet."""
+        if self._fill is not None:
+            fill, self._fill = self._fill, None
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is; exit status 2."""
@@ -33,23 +53,30 @@ class ShowVersion(argparse.Action):
         parser.exit()
 
 
-def add_command(commands: Commands, name: str, summary: str, details: str, example: str) -> Parser:
-    """A parser for one command.
+def command(
+    name: str, summary: str, details: str, example: str
+) -> Callable[[Callable[[Parser], None]], Callable[[Commands], None]]:
+    """Make, of a function that adds a command's options, one that adds the command.
 
     Parameters
     ----------
-    commands : the object that `add_subparsers` returned
     name, summary : str
         As `gcp --help` lists them.
     details, example : str
         Shown above and below the options in the command's own help.
     """
-    width = max(shutil.get_terminal_size().columns - 2, 11)  # as argparse has it
-    parser: Parser = commands.add_parser(
-        name, help=summary, description=textwrap.fill(details, width), epilog=f"example:\n{example}"
-    )
-    add_debug(parser)
-    return parser
+
+    def decorate(fill: Callable[[Parser], None]) -> Callable[[Commands], None]:
+        def add(commands: Commands) -> None:
+            width = max(shutil.get_terminal_size().columns - 2, 11)  # as argparse has it
+            text = textwrap.fill(details, width)
+            commands.add_parser(
+                name, help=summary, description=text, epilog=f"example:\n{example}", fill=fill
+            )
+
+        return add
+
+    return decorate
 
 
 def memory_size(text: str) -> int:
@@ -61,10 +88,3 @@ def memory_size(text: str) -> int:
         return parse_bytes(text)
     except ParameterError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def add_debug(parser: argparse.ArgumentParser) -> None:
-    """The flag that `main` looks for."""
-    parser.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )

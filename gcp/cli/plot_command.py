@@ -6,19 +6,18 @@ import argparse
 
 import gcp
 from gcp.cli.output import check_picture, save_picture
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "plot",
-        "draw the components of a saved result",
-        "Draw the components of a saved result: a row per component, a column per mode; bars for named "
-        "categories, lines for numbers, dates and positions.",
-        "  gcp plot flights.npz -o flights.pdf --components 0,2",
-    )
+@command(
+    "plot",
+    "draw the components of a saved result",
+    "Draw the components of a saved result: a row per component, a column per mode; bars for named "
+    "categories, lines for numbers, dates and positions.",
+    "  gcp plot flights.npz -o flights.pdf --components 0,2",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
     parser.add_argument(
         "-o", "--out", metavar="PICTURE", required=True, help="the file to write: .png, .pdf or .svg"

@@ -9,28 +9,29 @@ from typing import Any
 import gcp
 from gcp.base.errors import DataError
 from gcp.base.signals import terminated_like_interrupted
+from gcp.cli.documented import Documented
 from gcp.cli.fit_command import effect_modes
 from gcp.cli.fit_options import at_least, param
 from gcp.cli.output import check_picture, check_target, print_json, save_figure
-from gcp.cli.parsing import Commands, Parser, add_command
-from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+from gcp.cli.parsing import Parser, command
+from gcp.cli.reading import add_reading_options, input_help, read_input
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "rank",
-        "choose the number of components by held-out cells",
-        "Choose the rank and the penalty together: every candidate is fitted several times without some of the "
-        "cells, and judged by these. Rank 0, the best constant or the main effects alone, is always among the "
-        "candidates. With --folder a search that was stopped goes on where it was.",
-        "  gcp rank nyc_flights --loss poisson --ranks 1-6 --jobs -1 --seed 0 --out best.npz --plot rank.png",
-    )
-    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+@command(
+    "rank",
+    "choose the number of components by held-out cells",
+    "Choose the rank and the penalty together: every candidate is fitted several times without some of the "
+    "cells, and judged by these. Rank 0, the best constant or the main effects alone, is always among the "
+    "candidates. With --folder a search that was stopped goes on where it was.",
+    "  gcp rank nyc_flights --loss poisson --ranks 1-6 --jobs -1 --seed 0 --out best.npz --plot rank.png",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("input", metavar="INPUT", help=input_help())
     add_reading_options(parser)
     parser.add_argument("--ranks", type=_ranks, required=True, metavar="1-6", help="such as 1-6, or 2,4,8")
-    parser.add_argument("--loss", default="gaussian", help="its name (default: gaussian)")
+    select = Documented(gcp.select_rank)
+    select.add(parser, "--loss", help="its name; gcp losses lists them")
     parser.add_argument(
         "--param",
         metavar="NAME=VALUE",
@@ -39,30 +40,17 @@ def add_parser(commands: Commands) -> None:
         default=[],
         help="a parameter of the loss",
     )
-    _add_penalties(parser)
+    _add_penalties(parser, select)
     parser.add_argument(
         "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
     )
-    parser.add_argument(
-        "--method",
-        choices=("cells", "thinning"),
-        default="cells",
-        help="hold out cells, or cut counts in two by coin tosses (Poisson losses)",
-    )
-    parser.add_argument("--splits", type=at_least(1), default=5, metavar="N", help="how often (default: 5)")
-    parser.add_argument(
-        "--test-fraction", type=float, default=0.1, metavar="P", help="held-out share (default: 0.1)"
-    )
-    parser.add_argument("--starts", type=at_least(1), default=2, metavar="N", help="of each fit (default: 2)")
-    parser.add_argument("--seed", type=at_least(0), metavar="N", help="decides splits and starts")
-    parser.add_argument("--folder", metavar="DIR", help="where every fit is saved when it is done")
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="processes side by side; -1: one for each core (default: 1)",
-    )
+    select.add(parser, "--method", choices=("cells", "thinning"))
+    select.add(parser, "--splits", "n_splits", type=at_least(1), metavar="N")
+    select.add(parser, "--test-fraction", "fraction", type=float, metavar="P")
+    select.add(parser, "--starts", "n_starts", type=at_least(1), metavar="N")
+    select.add(parser, "--seed", "random_state", type=at_least(0), metavar="N")
+    select.add(parser, "--folder", metavar="DIR", sentences=2)
+    select.add(parser, "--jobs", "n_jobs", type=int, metavar="N", sentences=1, default="1")
     parser.add_argument("--out", metavar="RESULT", help="an .npz file for the model of the chosen rank")
     parser.add_argument("--plot", metavar="PICTURE", help="a .png, .pdf or .svg file: loss against rank")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -70,23 +58,23 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-def _add_penalties(parser: Parser) -> None:
+def _add_penalties(parser: Parser, select: Documented) -> None:
     """Which strengths to try."""
-    parser.add_argument(
-        "--l2-reg", type=_numbers, metavar="A,B", help="ridges to try (default: none, but the next two)"
-    )
-    parser.add_argument(
-        "--weight-reg",
-        type=_numbers,
-        metavar="A,B",
-        help="lassos on the weights to try (default, of losses with a model of any sign: three that suit the data)",
-    )
-    parser.add_argument(
-        "--dirichlet-reg",
-        type=_numbers,
-        metavar="A,B",
-        help="Dirichlet priors to try (default, of losses with a nonnegative model: three that suit the data)",
-    )
+    for flag, what, default in (
+        ("--l2-reg", "ridges", "none, but the next two"),
+        (
+            "--weight-reg",
+            "lassos on the weights",
+            "of losses with a model of any sign, three that suit the data",
+        ),
+        (
+            "--dirichlet-reg",
+            "Dirichlet priors",
+            "of losses with a nonnegative model, three that suit the data",
+        ),
+    ):
+        text = select.text(flag[2:].replace("-", "_"), 1)
+        select.add(parser, flag, type=_numbers, metavar="A,B", help=f"{what}: {text}", default=default)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gcp
 from gcp.base.errors import DataError, ParameterError
+from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser, memory_size
 
 if TYPE_CHECKING:
@@ -16,31 +17,22 @@ if TYPE_CHECKING:
 
 _OPTIONS = ("modes", "value", "wide", "header", "separator", "unlisted", "aggregate", "variable")
 
-INPUT_HELP = (
-    "a tensor: .npy, .npz, .tns, .tns.gz, .csv, .csv.gz, .parquet, .mat, .ttb, .txt, .h5, .hdf5 or .zarr; or the "
-    "name of a bundled data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
-)
+
+def input_help() -> str:
+    """What may stand for a tensor."""
+    return (
+        f"a tensor: {Documented(gcp.read_tensor).text('path')}; or the name of a bundled data set, such as "
+        "nyc_flights (a file of that name wins; an unknown name lists them all)"
+    )
 
 
 def add_reading_options(parser: Parser) -> None:
     """The options of `gcp.read_tensor`."""
     group = parser.add_argument_group("reading options")
-    group.add_argument(
-        "--modes",
-        metavar="A,B,C",
-        type=lambda text: [name.strip() for name in text.split(",")],
-        help="tables: the columns that give the modes, in order (default: all but the value column)",
-    )
-    group.add_argument(
-        "--value",
-        metavar="COLUMN",
-        help='tables: the column of numbers (default: "value", else the last that is not a mode)',
-    )
-    group.add_argument(
-        "--wide",
-        metavar="MODE",
-        help="tables with a column for each position of a mode (country, 1990, 1991, ...): the name of that mode",
-    )
+    read = Documented(gcp.read_tensor)
+    read.add(group, "--modes", metavar="A,B,C", type=lambda text: [name.strip() for name in text.split(",")])
+    read.add(group, "--value", metavar="COLUMN")
+    read.add(group, "--wide", metavar="MODE")
     group.add_argument(
         "--no-header",
         dest="header",
@@ -48,36 +40,15 @@ def add_reading_options(parser: Parser) -> None:
         default=None,
         help=".csv: the first line is data; the columns are called 0, 1, ...",
     )
-    group.add_argument(
-        "--separator",
-        metavar="CHARACTER",
-        help=".csv: what separates the columns, such as ';' or TAB (default: a comma)",
-    )
-    group.add_argument(
-        "--unlisted",
-        choices=("zero", "missing"),
-        help="listings: what a cell means that the file leaves out (default: zero for .tns and sptensor files; "
-        "tables that leave cells out need the choice)",
-    )
-    group.add_argument(
-        "--aggregate",
-        choices=("sum", "mean", "error"),
-        help="listings: what to do with several rows for one cell (default: sum; error with --unlisted missing)",
-    )
-    group.add_argument(
-        "--variable", metavar="NAME", help=".npz, .mat, .h5, .hdf5 and .zarr: the array to read, of several"
-    )
+    read.add(group, "--separator", metavar="CHARACTER")
+    read.add(group, "--unlisted")
+    read.add(group, "--aggregate")
+    read.add(group, "--variable", metavar="NAME")
 
 
 def add_memory_option(parser: Parser) -> None:
     """The option of commands that take tensors in parts."""
-    parser.add_argument(
-        "--memory",
-        metavar="SIZE",
-        type=memory_size,
-        help=".npy, .h5, .hdf5 and .zarr: keep within this memory, such as 2GB, and read data of more than half of "
-        "it in slabs, in every pass (default: data are read whole)",
-    )
+    Documented(gcp.read_tensor).add(parser, "--memory", metavar="SIZE", type=memory_size)
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:

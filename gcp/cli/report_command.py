@@ -7,20 +7,19 @@ import argparse
 from gcp.base.errors import ParameterError
 from gcp.cli import saved_result
 from gcp.cli.output import check_target
-from gcp.cli.parsing import Commands, add_command
+from gcp.cli.parsing import Parser, command
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "report",
-        "write a page about a saved model that can be sent to a colleague",
-        "Write one HTML page that needs no network: what was fitted, how good it is, the components with their "
-        "labels, diagnostics with a sentence each on how to read them, the most surprising cells, "
-        "and the settings to repeat it.",
-        "  gcp report flights.npz --data nyc_flights -o flights.html",
-    )
+@command(
+    "report",
+    "write a page about a saved model that can be sent to a colleague",
+    "Write one HTML page that needs no network: what was fitted, how good it is, the components with their "
+    "labels, diagnostics with a sentence each on how to read them, the most surprising cells, "
+    "and the settings to repeat it.",
+    "  gcp report flights.npz --data nyc_flights -o flights.html",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
     saved_result.add_arguments(parser, json=False)
     parser.add_argument("-o", "--out", metavar="PAGE", required=True, help="the .html file to write")
     parser.add_argument("--title", default="", metavar="TEXT", help="heading of the page")

@@ -7,13 +7,13 @@ from typing import Any
 
 import gcp
 from gcp.cli.parsing import Parser
-from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+from gcp.cli.reading import add_reading_options, input_help, read_input
 
 
 def add_arguments(parser: Parser, *, json: bool = True) -> None:
     """RESULT, --data, the reading options, and --json."""
     parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
-    parser.add_argument("--data", dest="input", metavar="INPUT", required=True, help=INPUT_HELP)
+    parser.add_argument("--data", dest="input", metavar="INPUT", required=True, help=input_help())
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     add_reading_options(parser)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 
 from gcp.cli.output import print_json, print_table
-from gcp.cli.parsing import Commands, add_command
-from gcp.cli.reading import INPUT_HELP, add_reading_options, read_input
+from gcp.cli.parsing import Parser, command
+from gcp.cli.reading import add_reading_options, input_help, read_input
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        "suggest",
-        "say which loss the data call for",
-        "Say which losses the data admit, which of them their variation supports, and why: a rough model is fitted, "
-        "and the spread of the data around it compared with its expectations.",
-        "  gcp suggest nyc_flights",
-    )
-    parser.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+@command(
+    "suggest",
+    "say which loss the data call for",
+    "Say which losses the data admit, which of them their variation supports, and why: a rough model is fitted, "
+    "and the spread of the data around it compared with its expectations.",
+    "  gcp suggest nyc_flights",
+)
+def add_parser(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("input", metavar="INPUT", help=input_help())
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     add_reading_options(parser)
     parser.set_defaults(run=run)
