@@ -20,7 +20,6 @@ from gcp.cli.output import check_picture, check_target, number, print_json, prin
 from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
-from gcp.objectives.model import share_in_words
 
 if TYPE_CHECKING:
     from gcp.analysis.holdout import HeldOut
@@ -259,6 +258,8 @@ def _report(
 
 
 def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
+    from gcp.objectives.model import share_in_words
+
     if held_out is None:
         return []
     text = (
@@ -298,6 +299,8 @@ def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str,
 
 
 def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> list[tuple[str, str]]:
+    from gcp.objectives.model import share_in_words
+
     sizes = zip(result.shape, result.labels.names, strict=True)
     params = ", ".join(f"{name}={value:g}" for name, value in _parameters(result.loss).items())
     stopped = "converged" if result.converged else f"not converged ({result.status})"

@@ -109,7 +109,7 @@ def save_picture(result: Any, path: str, components: Sequence[int] | None = None
     """Draw the components of a result into a file."""
     import gcp
 
-    save_figure(gcp.analysis.plots.plot_components(result, components=components), path)
+    save_figure(gcp.plots.plot_components(result, components=components), path)
 
 
 def save_figure(figure: Any, path: str) -> None:
