@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import BernoulliLogit, DenseTensor, Gaussian, ObservedTensor, Poisson, SparseTensor, custom_loss
 from gcp.base.alignment import Alignment
+from gcp.objectives import fingerprint
 from gcp.objectives.terms.main_effects import MainEffects
-from gcp.solvers.starts import fingerprint
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.parts.sources import source_of
 from gcp.tensors.parts.streamed import streamed

@@ -71,8 +71,9 @@ class Listing:
         return (0, *(sum(sizes[1:n]) for n in range(1, len(sizes))))
 
     def arrays(self) -> tuple[Array, ...]:
-        """Subscripts, x, z, w, s and o as the passes take them: empty arrays for what is absent."""
-        return self.subs, self.x, np.empty(0) if self.z is None else self.z, *self.columns.or_empty()
+        """Subscripts, x, w and z as the passes take them: empty arrays for what is absent."""
+        none, w = np.empty(0), self.columns.weight
+        return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
     def at(self, index: Any) -> Listing:
         """Some of the entries, or the same in another order."""
@@ -190,6 +191,7 @@ def loss_and_mttkrps(
             _pass(
                 function,
                 listing.arrays(),
+                listing.columns.affine,
                 parts[k],
                 stack.flat(),
                 own[k].flat(),
@@ -220,9 +222,9 @@ def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], boo
 
 
 @jit(fastmath=FASTMATH)
-def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
+def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
     """The value of a part of the entries; adds to the gradients in `sums`."""
-    subs, x, z, w, scale, offset = entries
+    subs, x, w, z = entries
     head, tail, effects = stack
     head_grad, tail_grad, effect_grad = sums
     offsets, width = layout
@@ -249,10 +251,12 @@ def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignor
             w_run[k] = w[first + k]
         for k in range(n if z.size else 0):
             z_run[k] = z[first + k]
-        for k in range(n if scale.size else 0):
-            y[k] *= scale[first + k]
-        for k in range(n if offset.size else 0):
-            y[k] += offset[first + k]
+        if affine is not None:
+            scale, offset = affine
+            for k in range(n if scale.size else 0):
+                y[k] *= scale[first + k]
+            for k in range(n if offset.size else 0):
+                y[k] += offset[first + k]
         m = (n + 31) // 32 * 32
         for k in range(n, m):
             w_run[k] = z_run[k] = 0.0
@@ -260,8 +264,9 @@ def _pass(function, entries, part, stack, sums, layout, numbers):  # type: ignor
         linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], params, zero)
         for k in range(n):
             value += v[k]
-        for k in range(n if scale.size else 0):
-            y[k] *= scale[first + k]
+        if affine is not None:
+            for k in range(n if affine[0].size else 0):
+                y[k] *= affine[0][first + k]
         for k in range(n):
             rows = vector.rows_of(subs, first + k, offsets, width)
             here = vector.fill(y[k])

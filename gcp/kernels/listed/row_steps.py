@@ -71,9 +71,9 @@ class Group(NamedTuple):
     offsets: tuple[int, ...]
 
     def arrays(self) -> tuple[Array, ...]:
-        """Subscripts, x, z, w, s and o as the steps take them: empty arrays for what is absent."""
-        z = np.empty(0) if self.z is None else self.z
-        return self.subs, self.columns.x, z, *self.columns.or_empty()
+        """Subscripts, x, w and z as the steps take them: empty arrays for what is absent."""
+        none, w = np.empty(0), self.columns.weight
+        return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
 
 def grouped(listing: Listing, mode: int) -> Group:
@@ -190,6 +190,7 @@ def update(
             results[low] = _update_rows(
                 functions,
                 (group.first, group.arrays()),
+                group.columns.affine,
                 (low, high),
                 (own.reshape(-1), lower, upper),
                 (problem.stack.reshape(-1), problem.effects, group.offsets),
@@ -204,7 +205,7 @@ def update(
 
 
 @jit(fastmath=FASTMATH)
-def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
+def _update_rows(functions, entries, affine, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, columns = entries
     own, lower, upper = factor
     linear, quadratic, scales, ridges, centres, size = common
@@ -230,7 +231,9 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
             c[r] = s1 * linear[0, r] + s2 * linear[1, r] + s3 * linear[2, r]
         span = first[i], first[i + 1]
         before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
-        before += _entries_part(functions[0], columns, span, a, others, size, numbers, held, runs, g, h, True)
+        before += _entries_part(
+            functions[0], columns, affine, span, a, others, size, numbers, held, runs, g, h, True
+        )
         for r in range(size):
             moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
             slope += moved * moved
@@ -239,10 +242,13 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
         for attempt in range(2):
             if attempt:
                 _own_part(a, c, quadratic, s2, ridge, centre, g, h)
-                _entries_part(functions[1], columns, span, a, others, size, numbers, held, runs, g, h, True)
+                _entries_part(
+                    functions[1], columns, affine, span, a, others, size, numbers, held, runs, g, h, True
+                )
             accepted, hopeless, after = _search(
                 functions[0],
                 columns,
+                affine,
                 span,
                 others,
                 row,
@@ -262,7 +268,7 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
 
 
 @jit(fastmath=FASTMATH)
-def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
+def _search(function, entries, affine, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
     """A step that lowers a row's objective to `new`: whether there is one, whether none can be, and the objective."""
     a, g, d, new, low, high = vectors
     linear, quadratic, scale, ridge, centre, size = row
@@ -284,7 +290,19 @@ def _search(function, entries, span, others, row, numbers, buffers, matrices, ve
                 continue
             after = _own_value(new, linear, quadratic, scale, ridge, centre)
             after += _entries_part(
-                function, entries, span, new, others, size, numbers, buffers[0], buffers[1], g, h, False
+                function,
+                entries,
+                affine,
+                span,
+                new,
+                others,
+                size,
+                numbers,
+                buffers[0],
+                buffers[1],
+                g,
+                h,
+                False,
             )
             if after <= before + _SUFFICIENT * gain:
                 return True, False, after
@@ -321,12 +339,12 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
 
 
 @jit(fastmath=FASTMATH)
-def _entries_part(function, entries, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
+def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
     """Value of the entries of a row; if `fresh`, their gradient and curvature too, added to g and h.
 
     The first call for a row must be fresh: it leaves the rows z behind for the next.
     """
-    subs, x, z, w, scale, offset = entries
+    subs, x, w, z = entries
     stack, effects, offsets = others
     x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
     width, count, value = a.size, span[1] - span[0], 0.0
@@ -341,10 +359,12 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         row_algebra.models(products, n, width, a, y)
         if effects.size:
             row_algebra.add_effects(subs, start, n, offsets, effects, y)
-        for k in range(n if scale.size else 0):
-            y[k] *= scale[start + k]
-        for k in range(n if offset.size else 0):
-            y[k] += offset[start + k]
+        if affine is not None:
+            scale, offset = affine
+            for k in range(n if scale.size else 0):
+                y[k] *= scale[start + k]
+            for k in range(n if offset.size else 0):
+                y[k] += offset[start + k]
         for k in range(n):
             x_run[k] = x[start + k]
             w_run[k] = w[start + k] if w.size else 1.0
@@ -356,9 +376,10 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], numbers[0], numbers[1])
         for k in range(n):
             value += v[k]
-        for k in range(n if scale.size and fresh else 0):
-            y[k] *= scale[start + k]
-            u[k] *= scale[start + k] * scale[start + k]
+        if affine is not None:
+            for k in range(n if affine[0].size and fresh else 0):
+                y[k] *= affine[0][start + k]
+                u[k] *= affine[0][start + k] * affine[0][start + k]
         if fresh:
             row_algebra.add_gradient(products, n, width, y, g)
             row_algebra.add_gram(products, held[1], n, width, u, h)

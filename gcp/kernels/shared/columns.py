@@ -61,11 +61,16 @@ class EntryColumns(NamedTuple):
         m = m if self.scale is None else self.scale.astype(m.dtype) * m
         return m if self.offset is None else m + self.offset.astype(m.dtype)
 
-    def or_empty(self) -> tuple[Array, Array, Array]:
-        """Weights, scales and offsets as passes over lists take them: empty arrays for those that are absent."""
+    @property
+    def affine(self) -> tuple[Array, Array] | None:
+        """Scales and offsets as passes over lists take them: None, for which no code is compiled, if both are absent.
+
+        One of them may be an empty array.
+        """
+        if not self.is_affine:
+            return None
         none = np.empty(0)
-        weight, scale, offset = (none if column is None else column for column in self[1:4])
-        return weight, scale, offset
+        return none if self.scale is None else self.scale, none if self.offset is None else self.offset
 
 
 _MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0)))
