@@ -14,7 +14,7 @@ from gcp.analysis.selection.rank_choice import Candidate, chosen
 from gcp.analysis.selection.validation_splits import make_split
 from gcp.fit import fit_in_series, fit_problem
 from gcp.objectives.penalties.ridge import Ridge
-from gcp.solvers.plbfgs import _Run as PreconditionedRun
+from gcp.solvers.plbfgs import _PreconditionedRun as PreconditionedRun
 from gcp.tensors.intake.coerce import as_tensor
 
 SHAPE = (14, 12, 10)
