@@ -21,7 +21,7 @@ from gcp.solvers.base import lacking
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, SolverOutput, Trace
 from gcp.solvers.starts.search import Search
-from gcp.solvers.starts.settling import settled, with_advice
+from gcp.solvers.starts.balancing import balanced, with_advice
 
 _CLEAR = 1e-2
 """What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
@@ -120,7 +120,7 @@ def _from_start(
 ) -> SolverOutput:
     """The settled outcome of one start."""
     free, bounds = search.free(start, index)
-    found = settled(search, free, _solve(solver, free, start, bounds, watch, observer))
+    found = balanced(search, free, _solve(solver, free, start, bounds, watch, observer))
     return with_advice(search, found)
 
 

@@ -21,7 +21,7 @@ _BEYOND = 30.0
 """Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
 
 
-def settled(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
+def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
     """The outcome in all factors, as the one of all equal models that the penalty prefers.
 
     Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
@@ -103,8 +103,8 @@ def _balanced(search: Search, factors: list[FloatArray], rank: int) -> list[Floa
         return factors
     alive = np.all(norms, axis=0)
     mean = np.exp(np.mean(np.log(np.where(alive, norms, 1.0)), axis=0))
-    balanced = list(factors)
+    found = list(factors)
     for n, norm in zip(modes, norms, strict=True):
-        balanced[n] = factors[n].copy()
-        balanced[n][:, :rank] *= np.where(alive, mean / np.where(alive, norm, 1.0), 1.0)
-    return balanced
+        found[n] = factors[n].copy()
+        found[n][:, :rank] *= np.where(alive, mean / np.where(alive, norm, 1.0), 1.0)
+    return found
