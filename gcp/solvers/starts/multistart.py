@@ -20,8 +20,8 @@ from gcp.solvers import Solver
 from gcp.solvers.base import lacking
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, SolverOutput, Trace
-from gcp.solvers.starts.search import Search
 from gcp.solvers.starts.balancing import balanced, with_advice
+from gcp.solvers.starts.search import Search
 
 _CLEAR = 1e-2
 """What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
