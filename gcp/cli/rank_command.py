@@ -122,11 +122,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _numbers_of(choice: gcp.analysis.selection.RankChoice) -> dict[str, Any]:
     rows = [row._asdict() | {"losses": row.losses.tolist()} for row in choice.table]
-    chosen = choice.chosen.strengths._asdict()
+    for row in rows:
+        del row["penalties"]  # for which there is no option
+    chosen = choice.chosen.strengths
     return {
         "status": choice.status,
         "rank": choice.rank,
-        **chosen,
+        "l2_reg": chosen.l2_reg,
+        "weight_reg": chosen.weight_reg,
+        "dirichlet_reg": chosen.dirichlet_reg,
         "constant": choice.constant,
         "table": rows,
     }

@@ -176,6 +176,8 @@ def _call(result: FitResult) -> str:
             given.append(f"    {name}=..., # {value}" if is_described else f"    {name}={value!r},")
     if any(np.atleast_1d(list(own["l2_reg"].values()) if isinstance(own["l2_reg"], dict) else own["l2_reg"])):
         given.append(f"    l2_reg={own['l2_reg']!r},")
+    if "penalties" in own:
+        given.append(f"    penalties=[{', '.join(own['penalties'])}],")
     solver: dict[str, Any] = {
         name: value for name, value in own["solver"].items() if name not in ("name", "method")
     }
