@@ -1,6 +1,7 @@
 from . import analysis as analysis
 from . import datasets as datasets
 from . import plots as plots
+from . import testing as testing
 from .analysis import suggest_loss as suggest_loss
 from .analysis.holdout import hold_out as hold_out
 from .analysis.report import write_report as write_report
@@ -37,6 +38,7 @@ from .losses import Rayleigh as Rayleigh
 from .losses import available_losses as available_losses
 from .losses import custom_loss as custom_loss
 from .losses import get_loss as get_loss
+from .losses import register as register
 from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult
 from .solvers import ALS as ALS

@@ -247,6 +247,7 @@ def good_calls(folder):
         "read_tensor": Call(gcp.read_tensor, {"path": path}),
         "write_tensor": Call(gcp.write_tensor, {"path": folder / "other.npz", "tensor": dense()}),
         "get_loss": Call(gcp.get_loss, {"name": "huber", "delta": 1.0}),
+        "register": Call(gcp.register, {"name": "mine"}),
         "custom_loss": Call(
             gcp.custom_loss,
             {"f": lambda x, m: (x - m) ** 2, "df": lambda x, m: 2 * (m - x), "name": "square"},

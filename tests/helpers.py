@@ -10,41 +10,14 @@ import numpy as np
 from scipy import integrate, special, stats
 from scipy.optimize import linear_sum_assignment
 
-from gcp import (
-    BernoulliLogit,
-    BernoulliOdds,
-    BernoulliPoisson,
-    BetaDivergence,
-    Gamma,
-    Gaussian,
-    Huber,
-    NegativeBinomial,
-    NegativeBinomialLogit,
-    Poisson,
-    PoissonLog,
-    Rayleigh,
-)
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout
 from gcp.kernels.shared.columns import EntryColumns
+from gcp.losses import example_losses
+from gcp.testing.agreement import central_difference as central_difference
+from gcp.testing.agreement import models_in, points_in
 
-LOSSES = (
-    Gaussian(),
-    BernoulliLogit(),
-    BernoulliOdds(),
-    BernoulliPoisson(),
-    Poisson(),
-    PoissonLog(),
-    Gamma(),
-    Rayleigh(),
-    NegativeBinomial(r=0.7),
-    NegativeBinomial(r=3),
-    NegativeBinomialLogit(r=0.7),
-    NegativeBinomialLogit(r=3),
-    Huber(delta=0.25),
-    Huber(delta=2.0),
-    *(BetaDivergence(beta=b) for b in (-1.0, -0.5, 0, 0.5, 1, 1.5, 2, 3)),
-)
+LOSSES = tuple(example_losses())
 
 
 def short(loss):
@@ -54,25 +27,7 @@ def short(loss):
 
 def interior_points(loss, size, rng):
     """Data in the loss's domain and models well inside theirs."""
-    low, high = loss.data_domain.low, loss.data_domain.high
-    if high == 1:
-        x = rng.integers(2, size=size).astype(float)
-    elif loss.data_domain.integer:
-        x = rng.poisson(3.0, size).astype(float)
-    elif low == 0:
-        x = rng.gamma(2.0, 1.5, size)
-    else:
-        x = rng.normal(0.0, 2.0, size)
-    m = rng.uniform(0.05, 6.0, size) if loss.model_domain.low == 0 else rng.normal(0.0, 2.0, size)
-    return x, m
-
-
-def central_difference(function, at):
-    """Derivative by the five-point formula, steps relative to the point."""
-    h = 1e-3 * np.maximum(np.abs(at), 0.01)
-    near = function(at + h) - function(at - h)
-    far = function(at + 2 * h) - function(at - 2 * h)
-    return (8 * near - far) / (12 * h)
+    return points_in(loss.data_domain, size, rng), models_in(loss.model_domain, size, rng)
 
 
 def density(loss):

@@ -47,6 +47,7 @@ HOUSE = (
     "analysis/selection",
     "analysis/report",
     "plots",
+    "testing",
     "cli",
     "__main__",
 )
@@ -263,6 +264,7 @@ def test_examples_in_docstrings_run():
         "gcp.objectives.build",
         "gcp.losses.custom",
         "gcp.datasets",
+        "gcp.testing.loss_checks",
     ):
         outcome = doctest.testmod(importlib.import_module(module))
         assert outcome.failed == 0, module

@@ -12,7 +12,7 @@ from gcp.losses.huber import Huber
 from gcp.losses.negative_binomial import NegativeBinomial, NegativeBinomialLogit
 from gcp.losses.poisson import Poisson, PoissonLog
 from gcp.losses.rayleigh import Rayleigh
-from gcp.losses.registry import as_loss, available_losses, get_loss, loss_class, register
+from gcp.losses.registry import as_loss, available_losses, example_losses, get_loss, loss_class, register
 
 __all__ = [
     "BernoulliLogit",
@@ -31,6 +31,7 @@ __all__ = [
     "as_loss",
     "available_losses",
     "custom_loss",
+    "example_losses",
     "get_loss",
     "loss_class",
     "register",

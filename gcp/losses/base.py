@@ -96,6 +96,11 @@ class Loss(ABC):
             f"The {self.name} loss is no negative log-density, so it has no likelihood; use deviance(x, m)."
         )
 
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Instances on which checks are run: one with the default parameters, unless a class says otherwise."""
+        return (cls(),)
+
     @property
     def is_discrete(self) -> bool:
         """Whether the distribution is one of counts."""

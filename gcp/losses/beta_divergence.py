@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,6 +48,11 @@ class BetaDivergence(Loss):
         require_positive(self, eps=self.eps)
         if not is_real(self.beta):
             raise ParameterError(f"BetaDivergence needs a finite real beta: found {show(self.beta)}.")
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """The limits, the powers that others know, and those between."""
+        return tuple(cls(beta=beta) for beta in (-1.0, -0.5, 0, 0.5, 1, 1.5, 2, 3))
 
     @property
     def degree(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +39,11 @@ class Huber(Loss):
 
     def __post_init__(self) -> None:
         require_positive(self, delta=self.delta)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Narrow and wide."""
+        return cls(delta=0.25), cls(delta=2.0)
 
     @property
     def bears_outliers(self) -> bool:

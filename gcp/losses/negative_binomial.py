@@ -54,6 +54,11 @@ class _NegativeBinomial(Loss):
         'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'
     )
 
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Strongly overdispersed, and less so."""
+        return cls(r=0.7), cls(r=3)  # type: ignore[call-arg]
+
     @property
     def _r(self) -> float:
         return self.params[0]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from gcp.base.checks import show
+from gcp.base.checks import show, text
 from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 
@@ -43,9 +43,38 @@ _LOSSES: dict[str, type[Loss]] = {}
 
 
 def register(name: str) -> Callable[[type[L]], type[L]]:
-    """Class decorator: make a loss available by name."""
+    """Make a class of losses available by name: a class decorator, above ``@dataclass(frozen=True)``.
+
+    `fit_gcp(loss="name")`, `get_loss`, `available_losses` and everything else that takes a loss then know it, in this
+    process. A class of the same name in the same module takes the place of the first, so that a cell of a notebook
+    can be run again.
+
+    Parameters
+    ----------
+    name : str
+        What to call it, e.g. "half-normal"; no other loss may have that name.
+
+    Returns
+    -------
+    callable
+        Takes the class and returns it, with `name` as its attribute of that name.
+
+    Raises
+    ------
+    ParameterError
+        A name that another loss has, or a class that is no frozen dataclass derived from `Loss` with all its methods.
+
+    See Also
+    --------
+    gcp.testing.check_loss : Checks that the class is right.
+    custom_loss : Makes a loss of a formula alone.
+    """
+    text("name", name)
+    if not name.strip():
+        raise ParameterError("name is empty: a loss needs a name such as 'half-normal'.")
 
     def add(cls: type[L]) -> type[L]:
+        _check_class(name, cls)
         cls.name = name
         _LOSSES[name] = cls
         return cls
@@ -53,9 +82,37 @@ def register(name: str) -> Callable[[type[L]], type[L]]:
     return add
 
 
+def _check_class(name: str, cls: Any) -> None:
+    """Refuse what cannot be registered under a name."""
+    if not (isinstance(cls, type) and issubclass(cls, Loss)):
+        raise ParameterError(
+            f"register({name!r}) is for classes derived from gcp.Loss: found {show(cls)}. "
+            "For an instance, give it to fit_gcp(loss=...) as it is."
+        )
+    if missing := sorted(cls.__abstractmethods__):
+        raise ParameterError(
+            f"{cls.__name__} cannot be registered as {name!r}: it has no {', '.join(missing)}."
+        )
+    if not (is_dataclass(cls) and cls.__dataclass_params__.frozen):
+        raise ParameterError(
+            f"{cls.__name__} cannot be registered as {name!r}: it is no frozen dataclass. "
+            "Write @dataclass(frozen=True) between the decorator and the class."
+        )
+    other = _LOSSES.get(name, cls)
+    if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ParameterError(
+            f"The name {name!r} is taken by {other.__module__}.{other.__qualname__}: choose another."
+        )
+
+
 def available_losses() -> list[str]:
     """Names of all registered losses, sorted."""
     return sorted(_LOSSES)
+
+
+def example_losses() -> list[Loss]:
+    """The examples of all registered losses, on which checks are run."""
+    return [loss for name in available_losses() for loss in _LOSSES[name].examples()]
 
 
 def get_loss(name: str, **params: Any) -> Loss:

@@ -3,8 +3,8 @@ import inspect
 import pytest
 
 import gcp
-from gcp import Loss, ParameterError, available_losses, get_loss
-from gcp.losses import loss_class, register, registry
+from gcp import Loss, ParameterError, available_losses, get_loss, register
+from gcp.losses import example_losses, loss_class, registry
 
 CONTRACT = {
     "gaussian": "Gaussian",
@@ -68,9 +68,18 @@ def test_mistakes_are_explained(name, params, message):
         get_loss(name, **params)
 
 
-def test_a_new_loss_is_available_by_name(monkeypatch):
+def test_every_registered_loss_has_examples():
+    """On which the other tests run, so that no loss goes unchecked."""
+    assert {loss.name for loss in example_losses()} == set(available_losses())
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
     monkeypatch.setattr(registry, "_LOSSES", dict(registry._LOSSES))
 
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_new_loss_is_available_by_name():
     @register("half-gaussian")
     class Half(gcp.Gaussian):
         pass
@@ -78,3 +87,42 @@ def test_a_new_loss_is_available_by_name(monkeypatch):
     assert "half-gaussian" in available_losses()
     assert isinstance(get_loss("half-gaussian"), Half)
     assert issubclass(Half, Loss)
+    assert Half() in example_losses()  # by default one of default parameters
+    assert gcp.fit_gcp([[1.0, 2.0], [2.0, 4.0]], 1, loss="half-gaussian", random_state=0).loss == Half()
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_class_that_is_defined_again_takes_the_place_of_the_first():
+    def define():
+        @register("again")
+        class Again(gcp.Gaussian):
+            pass
+
+        return Again
+
+    first, second = define(), define()
+    assert first is not second
+    assert loss_class("again") is second
+
+
+def test_what_cannot_be_registered_is_refused():
+    class Thawed(Loss):
+        f = df = d2f = weight = mean = link = saturated_value = sample = gcp.Gaussian.f
+
+    class Partial(Loss):
+        f = df = gcp.Gaussian.f
+
+    for name, given, message in (
+        ("poisson", gcp.Gaussian, "'poisson' is taken by gcp.losses.poisson.Poisson: choose another"),
+        ("mine", gcp.Gaussian(), "for classes derived from gcp.Loss"),
+        ("mine", int, "for classes derived from gcp.Loss"),
+        ("mine", Partial, "Partial cannot be registered as 'mine': it has no d2f, link, mean, sample"),
+        ("mine", Thawed, "no frozen dataclass"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            register(name)(given)
+    for name in (None, 3, "", " "):
+        with pytest.raises(ParameterError, match="name"):
+            register(name)
+    assert "mine" not in available_losses()
+    assert gcp.Gaussian.name == "gaussian"

@@ -1,0 +1,10 @@
+"""Checks of losses, penalties, solvers and data kinds, of the package's own and of yours.
+
+Each raises AssertionError with a sentence that says which property fails and where. The truths are closed forms,
+finite differences, sums by einsum and other solvers, never the code under test.
+"""
+
+from gcp.losses.registry import example_losses
+from gcp.testing.loss_checks import check_loss
+
+__all__ = ["check_loss", "example_losses"]
