@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -155,6 +156,11 @@ class DenseTensor:
         """The columns are views of the layout."""
         self.labels, self._layout = state["labels"], state["layout"]
         self.columns = self._layout.columns.map(self._layout.in_own_order)
+
+    @cached_property
+    def made_here(self) -> dict[str, Any]:
+        """What others make of the tensor in this process, by name: kept with it, gone with it, and never pickled."""
+        return {}
 
     @property
     def shape(self) -> tuple[int, ...]:

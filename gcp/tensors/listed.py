@@ -49,6 +49,11 @@ class ListedTensor:
         """Without what was made from the entries since, whoever made it."""
         return {name: getattr(self, name) for name in self._state}
 
+    @cached_property
+    def made_here(self) -> dict[str, Any]:
+        """What others make of the tensor in this process, by name: kept with it, gone with it, and never pickled."""
+        return {}
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""

@@ -3,6 +3,7 @@
 The truths are sums over a dense array of weights and data, with the model by einsum.
 """
 
+import pickle
 from contextlib import suppress
 from itertools import product
 
@@ -11,6 +12,7 @@ import pytest
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
 
+import gcp
 from gcp import (
     BernoulliOdds,
     DenseTensor,
@@ -22,6 +24,7 @@ from gcp import (
     SparseTensor,
 )
 from gcp.kernels.shared import reference
+from gcp.objectives.views.sampled import Sampling
 from gcp.tensors.samplers import Batch, available_samplers, random_cells, sampler_for, uniform
 from gcp.tensors.samplers.base import SampledEntries
 
@@ -376,3 +379,25 @@ def test_names():
         sampler_for(sparse, "leverage")
     with pytest.raises(ParameterError, match="needs a SparseTensor: found DenseTensor"):
         sampler_for(DenseTensor(np.ones((2, 2))), "stratified")
+
+
+@pytest.mark.parametrize("kind", ["dense", "observed", "sparse"])
+def test_what_is_made_of_a_tensor_is_not_pickled_with_it(kind, rng):
+    x = rng.poisson(1.0, (6, 5, 4)).astype(float)
+    tensor = {
+        "dense": lambda: DenseTensor(x),
+        "observed": lambda: ObservedTensor(np.argwhere(x >= 0), x.reshape(-1), x.shape),
+        "sparse": lambda: SparseTensor(np.argwhere(x), x[x > 0], x.shape),
+    }[kind]()
+    parts = gcp.partition(tensor, 2)
+    fresh = [pickle.dumps(part) for part in parts.crew.parts]
+    sampled = gcp.build_objective(parts, "poisson").sampled(Sampling())
+    factors = random_factors(x.shape, 2, rng, positive=True)
+    sampled.value_and_grad(factors)
+    sampled.gradient(factors)
+    for part, before in zip(parts.crew.parts, fresh, strict=True):
+        assert part.made_here  # samplers and a sample, kept
+        assert pickle.dumps(part) == before
+        vars(part)["of_another_name"] = np.ones(1000)  # whatever hangs on it
+        assert pickle.dumps(part) == before
+        assert pickle.loads(before).made_here == {}

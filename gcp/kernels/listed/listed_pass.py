@@ -7,7 +7,6 @@ while the rows of the factors that they need are still in the first-level caches
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -64,7 +63,7 @@ class Listing:
         """Entry weights; None means all 1."""
         return self.columns.weight
 
-    @cached_property
+    @property
     def offsets(self) -> tuple[int, ...]:
         """Where the modes begin in `head` and `tail` (see `vector`)."""
         sizes = [self.shape[n] for n in self.order]

@@ -136,9 +136,9 @@ def sample_parts(
     return value_and_grad, gradient, rng
 
 
-def _drawn(part: TensorData) -> dict[str, Any]:
-    """The samplers of a part in this process, and its newest fixed sample: kept with it, and gone with it."""
-    kept: dict[str, Any] = vars(part).setdefault("_drawn", {})
+def _drawn(part: Any) -> dict[str, Any]:
+    """The samplers of a part in this process, and its newest fixed sample."""
+    kept: dict[str, Any] = part.made_here
     return kept
 
 
