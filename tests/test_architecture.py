@@ -39,6 +39,7 @@ HOUSE = (
     "solvers",
     "solvers/starts",
     "result",
+    "penalties",
     "fit",
     "estimator",
     "datasets",
@@ -108,7 +109,7 @@ def test_the_house_has_few_rooms():
     folders = [path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()]
     assert len(folders) <= 10
     files = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
-    assert files == {"fit", "result", "estimator", "datasets", "plots"}
+    assert files == {"fit", "result", "estimator", "datasets", "plots", "penalties"}
 
 
 def test_no_two_files_share_a_name():
@@ -265,6 +266,7 @@ def test_examples_in_docstrings_run():
         "gcp.losses.custom",
         "gcp.datasets",
         "gcp.testing.loss_checks",
+        "gcp.testing.penalty_checks",
     ):
         outcome = doctest.testmod(importlib.import_module(module))
         assert outcome.failed == 0, module
