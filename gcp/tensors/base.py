@@ -51,6 +51,14 @@ class TensorData(Protocol):
         """Weights of those entries (0 = missing); None means all 1."""
 
     @property
+    def kind(self) -> str:
+        """What is stored: "dense", "sparse" (other cells are zeros) or "observed" (they are unknown)."""
+
+    @property
+    def n_counted_cells(self) -> float:
+        """Cells that an evaluation passes over if the loss of a zero has no closed form; 0 without such zeros."""
+
+    @property
     def is_affine(self) -> bool:
         """Whether entries have scales or offsets: the argument of the loss is then s m + o, not m."""
 

@@ -45,6 +45,9 @@ class DenseTensor:
         Empty, non-numeric or wholly missing data; mask or weights of the wrong shape, type or range.
     """
 
+    kind: str = "dense"
+    n_counted_cells: float = 0.0
+
     def __init__(
         self,
         values: ArrayLike,
@@ -223,6 +226,14 @@ class DenseTensor:
         return dense_pass.loss_mttkrps_and_marginals(
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
+
+    def slab(self, mode: int, first: int, end: int) -> DenseTensor:
+        """The part of some positions of a mode, without labels; a view where memory allows."""
+        return DenseTensor.of(self.columns.at((slice(None),) * mode + (slice(first, end),)))
+
+    def slice_costs(self, mode: int) -> FloatArray:
+        """Work that an evaluation has with each slice of a mode (I_mode,), relative to the others."""
+        return np.ones(self.shape[mode])
 
     @property
     def has_groups(self) -> bool:

@@ -33,6 +33,8 @@ class ListedTensor:
     entries: SortedEntries
     listing: Listing
     labels: ModeLabels | None
+    kind: str
+    n_counted_cells: float = 0.0
     zeros: CellColumns | None = None
     """What all cells carry, if those that are not listed are zeros; None if nothing is known of these."""
     _state: ClassVar[tuple[str, ...]] = ("entries", "listing", "labels")
@@ -108,6 +110,23 @@ class ListedTensor:
             Of what is made.
         """
         raise NotImplementedError
+
+    def slab(self, mode: int, first: int, end: int) -> Self:
+        """The part of some positions of a mode, without labels."""
+
+        def moved(subs: Array) -> tuple[Array, Array]:
+            inside = (subs[:, mode] >= first) & (subs[:, mode] < end)
+            found = subs[inside]
+            found[:, mode] -= np.asarray(first, subs.dtype)
+            return found, inside
+
+        return self.remapped(
+            [(n, slice(first, end) if n == mode else slice(None)) for n in range(self.ndim)], moved
+        )
+
+    def slice_costs(self, mode: int) -> FloatArray:
+        """Work that an evaluation has with each slice of a mode (I_mode,), relative to the others."""
+        return np.bincount(self.subs[:, mode], minlength=self.shape[mode]).astype(float)
 
     def _moved_entries(
         self, places: Sequence[tuple[int, Any]], moved: Callable[[Array], tuple[Array, Array]]

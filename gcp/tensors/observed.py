@@ -56,6 +56,8 @@ class ObservedTensor(ListedTensor):
     that float32 holds exactly, else 8.
     """
 
+    kind = "observed"
+
     def __init__(
         self,
         subs: ArrayLike,

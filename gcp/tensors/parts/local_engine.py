@@ -8,8 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 from gcp.base.types import FloatArray
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.sparse import SparseTensor
 
 Arrays = list[FloatArray]
 Partial = tuple[list[FloatArray], list[FloatArray]]
@@ -178,8 +176,6 @@ class Facts(NamedTuple):
 
 def facts_of(part: TensorData, _: None = None) -> Facts:
     """What a crew tells of a part."""
-    kind = "dense" if isinstance(part, DenseTensor) else "observed"
-    cells = 0.0
-    if isinstance(part, SparseTensor):
-        kind, cells = "sparse", part.n_counted_cells
-    return Facts(kind, part.shape, str(part.dtype), part.values.size, cells, part.is_affine)
+    return Facts(
+        part.kind, part.shape, str(part.dtype), part.values.size, part.n_counted_cells, part.is_affine
+    )

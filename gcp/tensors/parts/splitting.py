@@ -6,11 +6,8 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array, FloatArray
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor
-from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.parts.partitioned import Cuts
-from gcp.tensors.sparse import SparseTensor
 
 
 def longest_mode(shape: tuple[int, ...]) -> int:
@@ -26,7 +23,7 @@ def cuts_of(tensor: Tensor, parts: int, mode: int, *, or_fewer: bool = False) ->
     ParameterError
         More parts than positions of the mode with a known entry.
     """
-    known, work = _per_slice(tensor, mode)
+    known, work = tensor.known_positions()[mode], tensor.slice_costs(mode)
     return Cuts(mode, balanced(known, work, min(parts, int(known.sum())) if or_fewer else parts))
 
 
@@ -64,35 +61,4 @@ def balanced(known: Array, work: FloatArray, parts: int) -> tuple[int, ...]:
 
 def split(tensor: Tensor, cuts: Cuts) -> list[Tensor]:
     """The parts, without labels; dense ones are views where memory allows."""
-    if isinstance(tensor, DenseTensor):
-        return [_dense_part(tensor, cuts.mode, a, b) for a, b in cuts.ranges]
-    return [_listed_part(tensor, cuts.mode, a, b) for a, b in cuts.ranges]
-
-
-def _per_slice(tensor: Tensor, mode: int) -> tuple[Array, FloatArray]:
-    """Whether a slice has a known entry, and its work."""
-    known, size = tensor.known_positions()[mode], tensor.shape[mode]
-    if isinstance(tensor, DenseTensor):
-        return known, np.ones(size)
-    listed = np.bincount(tensor.subs[:, mode], minlength=size)
-    if isinstance(tensor, ObservedTensor):
-        return known, listed.astype(float)
-    return known, listed + 0.01 * (listed.mean() + 1.0)  # a slice of zeros costs little, yet not nothing
-
-
-def _dense_part(tensor: DenseTensor, mode: int, first: int, end: int) -> DenseTensor:
-    return DenseTensor.of(tensor.columns.at((slice(None),) * mode + (slice(first, end),)))
-
-
-def _listed_part(
-    tensor: SparseTensor | ObservedTensor, mode: int, first: int, end: int
-) -> SparseTensor | ObservedTensor:
-    def moved(subs: Array) -> tuple[Array, Array]:
-        """Subscripts counted from the first position of the part, and which cells are in it."""
-        inside = (subs[:, mode] >= first) & (subs[:, mode] < end)
-        found = subs[inside]
-        found[:, mode] -= np.asarray(first, subs.dtype)
-        return found, inside
-
-    taken = [(n, slice(first, end) if n == mode else slice(None)) for n in range(tensor.ndim)]
-    return tensor.remapped(taken, moved)
+    return [tensor.slab(cuts.mode, a, b) for a, b in cuts.ranges]

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from gcp.base.errors import ParameterError
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.samplers.base import Sampler
 from gcp.tensors.samplers.semi_stratified import SemiStratified
 from gcp.tensors.samplers.stratified import Stratified
 from gcp.tensors.samplers.uniform import UniformCells, UniformDense, UniformKnown
-from gcp.tensors.sparse import SparseTensor
 
-_OF_SPARSE: dict[str, Callable[[SparseTensor], Sampler]] = {
-    "semi-stratified": SemiStratified,
-    "stratified": Stratified,
-    "uniform": UniformCells,
+_OF_KIND: dict[str, dict[str, Callable[[Any], Sampler]]] = {
+    "sparse": {"stratified": Stratified, "semi-stratified": SemiStratified, "uniform": UniformCells},
+    "observed": {"uniform": UniformKnown},
+    "dense": {"uniform": UniformDense},
 }
+"""By kind of tensor; the first one is the default."""
 
 
 def available_samplers() -> list[str]:
     """Names of the samplers."""
-    return sorted(_OF_SPARSE)
+    return sorted(_OF_KIND["sparse"])
 
 
 def sampler_for(tensor: TensorData, name: str = "auto") -> Sampler:
@@ -41,18 +40,14 @@ def sampler_for(tensor: TensorData, name: str = "auto") -> Sampler:
     ParameterError
         Unknown name, or a sampler that tells listed entries from zeros for a tensor that has no such kinds.
     """
-    if name not in ("auto", *_OF_SPARSE):
+    if name not in ("auto", *available_samplers()):
         known = ", ".join(["auto", *available_samplers()])
         raise ParameterError(f"Unknown sampler {name!r}. Known: {known}.")
-    if isinstance(tensor, SparseTensor):
-        return _OF_SPARSE["stratified" if name == "auto" else name](tensor)
-    if name not in ("auto", "uniform"):
+    of_kind = _OF_KIND[tensor.kind]
+    name = next(iter(of_kind)) if name == "auto" else name
+    if name not in of_kind:
         raise ParameterError(
             f"The sampler {name!r} draws listed entries and zeros apart, so it needs a SparseTensor: found "
             f'{tensor!r}. Use sampler="uniform".'
         )
-    if isinstance(tensor, ObservedTensor):
-        return UniformKnown(tensor)
-    if isinstance(tensor, DenseTensor):
-        return UniformDense(tensor)
-    raise ParameterError(f"There is no sampler for data of the kind {type(tensor).__name__}.")
+    return of_kind[name](tensor)
