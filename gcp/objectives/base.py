@@ -17,7 +17,7 @@ class Differentiable(Protocol):
     """A function of factor matrices with its gradient, and the scale of its values."""
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
-        """Value and gradient in every factor, from one pass over the model."""
+        """Return the value and the gradient in every factor, shapes (I_n, R), from one pass over the model."""
 
     @property
     def saturated_value(self) -> float:
@@ -28,27 +28,33 @@ class Differentiable(Protocol):
         """What the best constant model reaches; `null_value - saturated_value` is the problem's scale."""
 
     def reach(self, factors: Factors) -> float:
-        """The largest size of a component at an entry, where the minimum may lie at infinite models; else 0."""
+        """Return the largest size of a component, of factors (I_n, R), at an entry.
+
+        It is 0 unless the minimum may lie at infinite models.
+        """
 
 
 class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""
 
     def squared(self) -> Objective | None:
-        """The same under squared error, from whose minimum to begin, of a loss that bears outliers; else None."""
+        """Return this objective under squared error if its loss bears outliers; else None."""
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
-        """Value, gradient and curvature, from one pass as well."""
+        """Return value, gradient, shapes (I_n, R), and curvature, from one pass as well."""
 
     @property
     def beyond(self) -> float:
         """What outliers that the loss bears cost whatever the model is for the others."""
 
     def lacks(self, feature: Feature) -> str:
-        """Why the objective lacks a feature, in a sentence; empty if it has it. Nothing is built for the answer."""
+        """Return why the objective lacks a feature, in a sentence; empty if it has it.
+
+        Nothing is built for the answer.
+        """
 
     def least_squares(self) -> LeastSquares:
-        """The parts of an objective that is a plain sum of squares.
+        """Return the parts of an objective that is a plain sum of squares.
 
         Raises
         ------
@@ -57,7 +63,7 @@ class Objective(Differentiable, Protocol):
         """
 
     def row_wise(self) -> RowWise:
-        """The parts of an objective over listed entries whose rows can be updated one by one.
+        """Return the parts of an objective over listed entries whose rows can be updated one by one.
 
         Raises
         ------
@@ -66,7 +72,7 @@ class Objective(Differentiable, Protocol):
         """
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
-        """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.
+        """Return estimates of value and gradient from samples of the entries; the same seeds, the same samples.
 
         Raises
         ------
@@ -75,7 +81,7 @@ class Objective(Differentiable, Protocol):
         """
 
     def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
-        """The problem in rows of sparse data whose zeros have no closed form, from samples of these.
+        """Return the problem in rows of sparse data whose zeros have no closed form, from samples of these.
 
         Raises
         ------

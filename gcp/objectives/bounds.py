@@ -20,7 +20,7 @@ Shapes = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Bounds:
-    """One lower and one upper bound per factor entry; infinite where there is none.
+    """Bounds of the factors, one lower and one upper one per entry; infinite where there is none.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Bounds:
     upper: tuple[FloatArray, ...]
 
     def project(self, factors: Factors) -> list[FloatArray]:
-        """The nearest factors within the bounds."""
+        """Return the nearest factors within the bounds, shapes (I_n, R)."""
         return [np.clip(a, low, high) for a, low, high in zip(factors, self.lower, self.upper, strict=True)]
 
     @property
@@ -40,12 +40,12 @@ class Bounds:
         return any(bool(np.any(side != side[:, :1])) for side in (*self.lower, *self.upper))
 
     def of_rows(self) -> list[FloatArray]:
-        """For each mode an array (2, R): the least lower and the largest upper bound of the entries of a row."""
+        """Return for each mode an array (2, R): least lower and largest upper bound of the entries of a row."""
         pairs = zip(self.lower, self.upper, strict=True)
         return [np.stack([low.min(axis=0), high.max(axis=0)]) for low, high in pairs]
 
     def select(self, groups: Sequence[Sequence[int]]) -> Bounds:
-        """Bounds of the factors that groups of modes share: the strictest of each group."""
+        """Return bounds of the factors that groups of modes share: the strictest of each group."""
         lower = tuple(np.maximum.reduce([self.lower[n] for n in group]) for group in groups)
         upper = tuple(np.minimum.reduce([self.upper[n] for n in group]) for group in groups)
         for group, low, high in zip(groups, lower, upper, strict=True):
@@ -57,7 +57,7 @@ class Bounds:
 def resolve(
     bounds: Any, shapes: Shapes, domain: Interval, loss_name: str, labels: ModeLabels | None = None
 ) -> Bounds:
-    """Bounds for every entry from what a user may give.
+    """Return bounds for every entry from what a user may give.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def resolve(
 
 
 def _sides(bounds: Any, shapes: Shapes) -> tuple[list[Any], list[Any]]:
-    """Lower and upper bound of each mode, as given."""
+    """Return the lower and the upper bound of each mode, as given."""
     ndim = len(shapes)
     if bounds is None:
         return [None] * ndim, [None] * ndim
@@ -144,6 +144,7 @@ def _spread(side: Any, ndim: int) -> list[Any]:
 
 
 def _fill(side: Any, shape: tuple[int, int], default: float, mode: int) -> Array:
+    """Return the bounds of one side as an array of the factor's shape, (I_n, R)."""
     if side is None:
         return np.full(shape, default)
     found = floats(f"bounds of mode {mode}", side)

@@ -32,7 +32,7 @@ _SMALLEST = {False: 1e-130, True: 1e-8}
 """The scale of models, in units of the mean, at least, by whether data are float32: 1 / eps**2 must be a number."""
 
 _SMALLEST_BESIDE_ZERO = 1e-6
-"""The same where data may be 0: what is far smaller is as good as 0, and no wall at models of 0 need be so steep."""
+"""Least scale where data may be 0: less is as good as 0, and no wall at models of 0 need be so steep."""
 
 
 @uninterrupted_compilation()
@@ -48,7 +48,7 @@ def build_objective(
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
 ) -> EntrywiseObjective:
-    """The function of the factors that `fit_gcp` minimises.
+    """Return the function of the factors that `fit_gcp` minimises.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def objective_of(
 
 
 def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:
-    """The mean of the data, or less where it stands far above the least of them, so that eps matters to none."""
+    """Return the mean of the data, or less where it is far above the least of them, so that eps matters to none."""
     smallest = _SMALLEST[dtype == np.float32] * facts.mean
     if not loss.data_domain.integer and loss.data_domain.contains(np.zeros(1))[0]:
         smallest = max(smallest, _SMALLEST_BESIDE_ZERO * facts.mean)

@@ -19,7 +19,7 @@ _FAR = 1e4
 
 @dataclass(frozen=True)
 class Bulk:
-    """The others' mean and standard deviation, and what the outliers' loss has too much under the best constant."""
+    """Moments of the data without outliers, and what the outliers' loss has too much under the best constant."""
 
     mean: float
     std: float
@@ -27,7 +27,7 @@ class Bulk:
 
 
 def bulk(tensor: TensorData, loss: Loss, facts: Survey, constant: float) -> Bulk:
-    """Of a loss that bears outliers; of another one, or data in parts, all data are the bulk."""
+    """Return the bulk of data under a loss that bears outliers; else, or of data in parts, all data are the bulk."""
     everything = Bulk(facts.mean, facts.std)
     if not loss.bears_outliers or isinstance(tensor, PartitionedTensor):
         return everything
@@ -52,7 +52,7 @@ def bulk(tensor: TensorData, loss: Loss, facts: Survey, constant: float) -> Bulk
 
 
 def _of(block: Block, loss: Loss, constant: float) -> tuple[FloatArray, FloatArray]:
-    """Weights of a run of entries, and their loss."""
+    """Return the weights (n,) of a block of entries, and their loss, of that shape too; 1 where a weight is 0."""
     values = loss.value(block.x, constant)
     weights = np.ones(block.x.shape) if block.weights is None else block.weights.astype(np.float64)
     return weights, np.where(weights > 0, values, 1.0)

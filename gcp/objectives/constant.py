@@ -25,7 +25,7 @@ _PERFECT = {"float64": 1e-6, "float32": 1e-4}
 
 
 def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
-    """The constant that minimises the objective, by a bounded search about the data's mean."""
+    """Return the constant that minimises the objective, by a bounded search about the data's mean."""
     centre = float(loss.model_domain.clip(finite(float(loss.link(facts.mean)))))
     reach = 10 * max(facts.std, abs(centre), 1e-300)
     low, high = max(centre - reach, loss.model_domain.low), min(centre + reach, loss.model_domain.high)
@@ -40,13 +40,13 @@ def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> floa
 
 
 def _power(number: float) -> float:
-    """A power of 2 near a number's size, by which division does not round; 1 for 0 and infinity."""
+    """Return a power of 2 near a number's size, by which division does not round; 1 for 0 and infinity."""
     exponent = math.frexp(number)[1] if np.isfinite(number) else 0
     return math.ldexp(1.0, min(max(exponent, -1000), 1000))
 
 
 def value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:
-    """The loss of a constant model, over a tensor or a part of one."""
+    """Return the loss of a constant model, over a tensor or a part of one."""
     if isinstance(tensor, SparseTensor):  # all its zeros are one block
         with np.errstate(all="ignore"):
             return math.fsum(_sum(block, loss, m) for block in tensor.blocks())
@@ -61,7 +61,7 @@ def _sum(block: Block, loss: Loss, m: float) -> float:
 
 
 def finite(m: float) -> float:
-    """The model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
+    """Return the model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
     return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))
 
 

@@ -60,7 +60,7 @@ class ProblemDescription:
     # --- in files ----------------------------------------------------------------------------------------------
 
     def as_json(self, arrays: dict[str, Array]) -> dict[str, Any]:
-        """Return JSON values; arrays of penalties go to `arrays`, by names that the values mention."""
+        """Return JSON values; arrays of penalties, of any shape, go to `arrays`, by names that the values mention."""
         penalties = []
         for k, penalty in enumerate(self.penalties.of_components):
             own: dict[str, Any] = {}
@@ -83,7 +83,7 @@ class ProblemDescription:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> ProblemDescription:
-        """Return what `as_json` wrote.
+        """Return the description that `as_json` wrote, with the same `arrays` of any shape.
 
         Raises
         ------
@@ -102,6 +102,7 @@ class ProblemDescription:
 
 
 def _penalty(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> Penalty:
+    """Return one penalty from its JSON values, with its arrays, of any shape, by the names that these mention."""
     if name not in Penalty.by_name:
         raise ParameterError(
             f"the fit had a penalty of the class {name!r}, which is not defined here: import its module first."

@@ -76,15 +76,15 @@ class EntrywiseObjective:
     effects: MainEffects | None = None
 
     def with_effects(self, effects: MainEffects) -> EntrywiseObjective:
-        """The objective of factors with columns of main effects."""
+        """Return the objective of factors with columns of main effects."""
         return replace(self, effects=effects, penalties=replace(self.penalties, effects=effects))
 
     def squared(self) -> EntrywiseObjective | None:
-        """The same under squared error, of a loss that bears outliers; else None."""
+        """Return this objective under squared error if its loss bears outliers; else None."""
         return replace(self, loss=Gaussian()) if self.loss.bears_outliers else None
 
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
-        """Value and gradient in every factor.
+        """Return the value and the gradient in every factor.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class EntrywiseObjective:
         return self.penalties.add_to(value, grad, factors), grad
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
-        """Value, gradient in every factor, and the Gauss-Newton matrix with the loss's curvature weights.
+        """Return value, gradient, shapes (I_n, R), and the Gauss-Newton matrix with the loss's curvature weights.
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
@@ -125,7 +125,7 @@ class EntrywiseObjective:
     def _pass(
         self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int
     ) -> tuple[float, list[FloatArray]]:
-        """The loss over a tensor or a part of it, and its gradient, without penalty."""
+        """Return the loss over a tensor or a part of it, and its gradient, shapes (I_n, R), without penalty."""
         components, effects = self._split(factors)
         value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
         return value, self._joined(*parts)
@@ -133,29 +133,30 @@ class EntrywiseObjective:
     def _loss_of_parts(
         self, function: Callable[..., Partial], fixed: tuple[Any, ...], own: list[Any], factors: Factors
     ) -> tuple[float, list[FloatArray]]:
-        """The same by a function of the parts of a tensor, each of which is told something of its own."""
+        """Return loss and gradient, shapes (I_n, R), from a function of a part, which has its own arguments."""
         assert isinstance(self.tensor, PartitionedTensor)
         (components, effects), fixed = self._split(factors), (*fixed, self.loss.formula)
         value, *parts, _ = self.tensor.summed(function, fixed, components, self.n_threads, effects, own=own)
         return value, self._joined(*parts)
 
     def _split(self, factors: Factors) -> tuple[Factors, Factors]:
-        """Components and main effects."""
+        """Return components, shapes (I_n, R), and main effects, shapes (I_n,), or none."""
         if self.effects is None:
             return factors, ()
         return self.effects.components(factors), self.effects.vectors(factors)
 
     def _joined(self, grad: list[FloatArray], effect_grad: list[FloatArray]) -> list[FloatArray]:
+        """Return gradients in components (I_n, R) and effects (I_n,) as gradients in all columns of the factors."""
         return grad if self.effects is None else self.effects.joined(grad, effect_grad, elsewhere=0.0)
 
     def lacks(self, feature: Feature) -> str:
-        """Why the objective lacks a feature, in a sentence; empty if it has it."""
+        """Return why the objective lacks a feature, in a sentence; empty if it has it."""
         has_effects = self.effects is not None
         return reason_to_lack(feature, self.tensor, self.loss, self.penalties, has_effects=has_effects)
 
     @cached_property
     def is_exact_affordable(self) -> bool:
-        """Whether `value_and_grad` can be had: not of very many zeros without a closed form (see `ZeroPolicy`)."""
+        """Whether `value_and_grad` can be had; not for very many zeros without a closed form (see `ZeroPolicy`)."""
         return not self.lacks(Feature.EXACT)
 
     @property
@@ -164,7 +165,7 @@ class EntrywiseObjective:
         return ZeroPolicy(self.tensor, self.loss)
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
-        """Estimates of the value and the gradient from samples of the entries; the same seeds, the same samples.
+        """Return estimates of value and gradient from samples of the entries; the same seeds, the same samples.
 
         Raises
         ------
@@ -180,7 +181,7 @@ class EntrywiseObjective:
         return Sampled(*functions, self.saturated_value, self.null_value)
 
     def least_squares(self) -> LeastSquares:
-        """The parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
+        """Return the parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
 
         Raises
         ------
@@ -197,7 +198,7 @@ class EntrywiseObjective:
         return LeastSquares(norm2, self.penalties, sides, contract, tuple(range(len(self.tensor.shape))))
 
     def row_wise(self) -> RowWise:
-        """The parts of an objective whose rows can be updated one by one.
+        """Return the parts of an objective whose rows can be updated one by one.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class EntrywiseObjective:
         return replace(rows, groups=tensor.groups, zero=(has_zeros and zero) or (0.0, 0.0))
 
     def _rows(self) -> RowWise:
-        """The problem in rows, without its entries."""
+        """Return the problem in rows, without its entries."""
         return RowWise(
             lambda mode: (),
             self.loss.formula,
@@ -225,7 +226,7 @@ class EntrywiseObjective:
         )
 
     def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
-        """The same of sparse data whose zeros have no closed form, from samples of these.
+        """Return the problem in rows of sparse data whose zeros have no closed form, from samples of these.
 
         Raises
         ------
@@ -266,7 +267,7 @@ class EntrywiseObjective:
         return Controlled(self.tensor, self.loss.model_domain.low >= 0)
 
     def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
-        """The value and the gradient with the zeros' part from one sample, drawn at the first call."""
+        """Return the value and the gradient with the zeros' part from one sample, drawn at the first call."""
         formula, tensor = self.loss.formula, controlled.tensor
         slope = 0.0
         if controlled.is_nonnegative:
@@ -316,7 +317,10 @@ class EntrywiseObjective:
         return constant.value(self.tensor, self.loss, self.n_threads, m)
 
     def reach(self, factors: Factors) -> float:
-        """The largest size of a component at an entry where the minimum may lie at infinite models; else 0."""
+        """Return the largest size of a component, of factors (I_n, R), at an entry.
+
+        It is 0 unless the minimum may lie at infinite models.
+        """
         if self.penalties.prefer_balance or not self.loss.wants_infinity:
             return 0.0
         sizes = [np.abs(a).max(axis=0, initial=0.0) for a in factors]
@@ -331,7 +335,7 @@ class EntrywiseObjective:
         return constant.share_explained(values, self.survey, self.tensor.dtype, self._price_of_a_tenth)
 
     def _price_of_a_tenth(self) -> float:
-        """What a constant model that is off by a tenth costs, about."""
+        """Return about what a constant model that is off by a tenth costs."""
         if self.loss.data_domain.integer:
             return self.survey.total_weight
         m = self.null_constant

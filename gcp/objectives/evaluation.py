@@ -25,7 +25,7 @@ class Evaluation(NamedTuple):
 def evaluate(
     model: Model, data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
 ) -> Evaluation:
-    """The loss of a fitted model on data of its shape.
+    """Return the loss of a fitted model on data of its shape.
 
     Raises
     ------

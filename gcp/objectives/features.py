@@ -17,20 +17,20 @@ from gcp.tensors.sparse import SparseTensor
 
 
 class Feature(Enum):
-    """What an objective has or lacks."""
+    """A property that an objective has or lacks."""
 
     EXACT = auto()
     """`value_and_grad` can be had in reasonable time."""
     CURVATURE = auto()
     """`value_grad_and_curvature` can be had."""
     FULL_CURVATURE = auto()
-    """The same, and no penalty is far more curved than that matrix tells."""
+    """A Gauss-Newton matrix beside which no penalty is far more curved."""
     LEAST_SQUARES = auto()
     """`least_squares` can be had: F is a plain sum of squares."""
     ROWS = auto()
     """`row_wise` can be had: the rows of a factor are problems of their own."""
     SAMPLED_ROWS = auto()
-    """`sampled_rows` can be had: the same up to a sample of the zeros."""
+    """`sampled_rows` can be had: the rows are problems of their own up to a sample of the zeros."""
     CONTROLLED_ZEROS = auto()
     """Samples of the zeros have little variance, thanks to a polynomial that is close to their loss."""
     SAMPLES = auto()
@@ -41,7 +41,7 @@ class HasFeatures(Protocol):
     """Whatever can say what it lacks."""
 
     def lacks(self, feature: Feature) -> str:
-        """Why a feature is lacking, in a sentence; empty if it is there."""
+        """Return why a feature is lacking, in a sentence; empty if it is there."""
 
 
 def check_has(objective: HasFeatures, feature: Feature) -> None:
@@ -59,7 +59,7 @@ def check_has(objective: HasFeatures, feature: Feature) -> None:
 def reason_to_lack(
     feature: Feature, tensor: TensorData, loss: Loss, penalties: Penalties, *, has_effects: bool
 ) -> str:
-    """Why the sum of a loss over a tensor lacks a feature, in a sentence; empty if it has it."""
+    """Return why the sum of a loss over a tensor lacks a feature, in a sentence; empty if it has it."""
     match feature:
         case Feature.EXACT:
             zeros = ZeroPolicy(tensor, loss)

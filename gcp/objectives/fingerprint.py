@@ -22,7 +22,7 @@ LIMITS = ("n_iter_max", "max_seconds")
 
 
 def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
-    """Of all entries and labels, and of the loss by its name and its values.
+    """Return digests of all entries and labels, and of the loss by its name and its values.
 
     Of a tensor in parts: of each part where it is, and of the cuts, which decide the last bits of every sum.
     """
@@ -40,7 +40,7 @@ def _of_part(tensor: Any, loss: Loss, _: None = None) -> tuple[str, str]:
 
 
 def described(value: Any) -> Any:
-    """A JSON value that differs if an argument does.
+    """Return a JSON value that differs if an argument does.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def described(value: Any) -> Any:
 
 
 def of_method(solver: Any, besides: Sequence[str] = (*LIMITS, "tol", "gradient_tol")) -> Any:
-    """A solver besides its limits and tolerances: a fit goes on under others."""
+    """Return a solver's options without its limits and tolerances: a fit goes on under others."""
     found = described(solver)
     if isinstance(found, list) and isinstance(found[-1], dict):
         found[-1] = {name: value for name, value in found[-1].items() if name not in besides}
@@ -79,7 +79,7 @@ def of_method(solver: Any, besides: Sequence[str] = (*LIMITS, "tol", "gradient_t
 
 
 def of_factors(factors: Any, about: str) -> str:
-    """Of the beginning of a run."""
+    """Return a digest of the beginning of a run."""
     return _digest(iter([about, *factors]))
 
 

@@ -44,25 +44,25 @@ class FreeFactors:
     seeds: Seeds = DEFAULT_SEEDS
 
     def expand(self, free: Factors) -> list[FloatArray]:
-        """All factors, in the order of the modes."""
+        """Return all factors, shapes (I_n, R), in the order of the modes."""
         return self.parametrisation.expand(free, self.template)
 
     def reduce(self, factors: Factors) -> list[FloatArray]:
-        """The variables that make factors."""
+        """Return the variables, shapes (K_n, R), that make factors of shapes (I_n, R)."""
         return self.parametrisation.reduce(factors)
 
     def squared(self) -> FreeFactors | None:
-        """As the whole objective."""
+        """Return the function under squared error, as the whole objective has it; else None."""
         whole = self.objective.squared()
         return None if whole is None else replace(self, objective=whole)
 
     def value_and_grad(self, free: Factors) -> tuple[float, list[FloatArray]]:
-        """Value, and the gradient in each free factor: the sum over the modes that share it."""
+        """Return the value, and the gradient in each free factor (K_n, R): the sum over the modes that share it."""
         value, grad = self.objective.value_and_grad(self.expand(free))
         return value, self.gather(grad)
 
     def value_grad_and_curvature(self, free: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
-        """Value, gradient and curvature in each free factor."""
+        """Return value, gradient and curvature in each free factor, shapes (K_n, R)."""
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return (
             value,
@@ -71,7 +71,7 @@ class FreeFactors:
         )
 
     def lacks(self, feature: Feature) -> str:
-        """Why the objective lacks a feature, in a sentence; empty if it has it."""
+        """Return why the objective lacks a feature, in a sentence; empty if it has it."""
         if reason := self.objective.lacks(feature):
             return reason
         if self.parametrisation.is_plain or feature not in _OF_SEPARATE_FACTORS:
@@ -82,17 +82,17 @@ class FreeFactors:
         return f'{what} a factor of its own for every mode: found {found}. Use solver="auto".'
 
     def least_squares(self) -> LeastSquares:
-        """The parts of a sum of squares, unless modes are tied."""
+        """Return the parts of a sum of squares, unless modes are tied."""
         free = self._own(Feature.LEAST_SQUARES)
         return replace(self.objective.least_squares(), free=free, template=self.template)
 
     def row_wise(self) -> RowWise:
-        """The parts of a problem in rows, unless modes are tied."""
+        """Return the parts of a problem in rows, unless modes are tied."""
         free = self._own(Feature.ROWS)
         return replace(self.objective.row_wise(), free=free, template=self.template)
 
     def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
-        """The same of sparse data whose zeros have no closed form, from samples of these."""
+        """Return the problem in rows of sparse data whose zeros have no closed form, unless modes are tied."""
         free = self._own(Feature.SAMPLED_ROWS)
         whole = self.objective.sampled_rows(seeds or self.seeds)
 
@@ -107,12 +107,12 @@ class FreeFactors:
         return replace(whole, value_and_grad=value_and_grad, draw=draw, rows=rows)
 
     def _own(self, feature: Feature) -> tuple[int, ...]:
-        """The free modes, each with a factor of its own, as the feature needs it."""
+        """Return the free modes, each with a factor of its own, as the feature needs it."""
         check_has(self, feature)
         return tuple(group[0] for group in self.parametrisation.groups)
 
     def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
-        """Estimates from samples of the entries; of the gradient, in each free factor."""
+        """Return estimates of value and gradient, in each free factor, from samples of the entries."""
         whole = self.objective.sampled(sampling, seeds or self.seeds)
 
         def value_and_grad(free: Factors) -> tuple[float, list[FloatArray]]:
@@ -125,24 +125,24 @@ class FreeFactors:
         return replace(whole, value_and_grad=value_and_grad, gradient=gradient)
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
-        """The transpose of `expand`."""
+        """Return the transpose of `expand` applied to vectors of shapes (I_n, R): one (K_n, R) per free factor."""
         return self.parametrisation.gather(vectors)
 
     def reach(self, free: Factors) -> float:
-        """As of the whole objective."""
+        """Return the reach of the whole objective at the factors of free ones, shapes (K_n, R)."""
         return self.objective.reach(self.expand(free))
 
     @property
     def saturated_value(self) -> float:
-        """As of the whole objective, with what outliers cost whatever the model is for the others."""
+        """The whole objective's saturated value, with what outliers cost whatever the model is for the others."""
         return self.objective.saturated_value + self.objective.beyond
 
     @property
     def beyond(self) -> float:
-        """As of the whole objective."""
+        """What outliers cost under the whole objective whatever the model is for the others."""
         return self.objective.beyond
 
     @property
     def null_value(self) -> float:
-        """As of the whole objective."""
+        """The value of the whole objective at the best constant model."""
         return self.objective.null_value

@@ -47,7 +47,7 @@ class KnownCells(NamedTuple):
 
 
 def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
-    """The data as a tensor in one piece, its modes and positions in the order of the model's.
+    """Return the data as a tensor in one piece, its modes and positions in the order of the model's.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = No
 
 
 def matched(model: M, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError) -> M:
-    """The model in the order of a tensor's modes and positions: where sums do not care, no data have to move.
+    """Return the model in the order of a tensor's modes and positions: where sums do not care, no data have to move.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def matched(model: M, tensor: TensorData, what: str = "the model", error: type[G
 
 
 def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -> Side:
-    """The model as what data are matched with."""
+    """Return the model as what data are matched with."""
     check_result(model)
     return Side(what, model.labels, model.shape, free)
 
@@ -81,7 +81,7 @@ def check_result(model: object) -> None:
 
 
 def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
-    """All known cells, the zeros of a sparse tensor too, a block at a time.
+    """Yield all known cells, the zeros of a sparse tensor too, a block at a time.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
 
 
 def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:
-    """All known cells at once; of a sparse tensor with many zeros a weighted sample of these.
+    """Return all known cells at once; many zeros of a sparse tensor are a weighted sample.
 
     That is where there are more than a million, and more than listed entries.
     """
@@ -130,13 +130,14 @@ def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> Know
 
 
 def _cells(model: Model, subs: Array, x: Array, w: FloatArray) -> KnownCells:
+    """Return the cells of positive weight among subs (n, N), with data x and weights w, shapes (n,)."""
     keep = w > 0
     subs = subs[keep]
     return KnownCells(subs, x[keep].astype(float), model.model_values(subs), w[keep].astype(float))
 
 
 def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
-    """Subscripts of all cells, and their positions, in order."""
+    """Yield the subscripts (n, N) of all cells, and their positions (n,), in order, by chunks."""
     n = int(np.prod(shape))
     for first in range(0, n, _CHUNK):
         part = np.arange(first, min(first + _CHUNK, n))
@@ -144,7 +145,7 @@ def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
 
 
 def _zeros(model: Model, tensor: SparseTensor) -> Iterator[KnownCells]:
-    """The cells that are not listed."""
+    """Yield the cells that are not listed."""
     if tensor.n_cells > _MOST_CELLS:
         raise ParameterError(
             f"Sparse data of {tensor.n_cells:,} cells are too many to look at one by one: at most {_MOST_CELLS:,}."

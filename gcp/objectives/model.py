@@ -77,7 +77,7 @@ class Model:
         return CPTensor((weights, factors))
 
     def with_mean_rows(self) -> Self:
-        """The model that predicts: where nothing determines a row, it is the mean of the other positions' rows."""
+        """Return the model that predicts: a row that nothing determines is the mean of the other positions' rows."""
         factors = list(self.factors)
         for name, positions in self.unknown.items():
             n = self.labels.names.index(name)
@@ -86,7 +86,7 @@ class Model:
         return replace(self, factors=factors, unknown={})
 
     def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Model entries m.
+        """Return model entries m.
 
         Where nothing is known of a position (see `unknown`), m is the mean over the other positions of its mode.
 
@@ -113,7 +113,7 @@ class Model:
         return np.asarray(model)
 
     def _with_effects(self) -> tuple[FloatArray, list[FloatArray]]:
-        """Copies of weights and factors, main effects among the components."""
+        """Return copies of weights (R,) and factors (I_n, R), main effects among the components."""
         weights, factors = self.weights.copy(), [a.copy() for a in self.factors]
         if not self.main_effects:
             return weights, factors
@@ -129,14 +129,14 @@ class Model:
         return weights, factors
 
     def predict(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Expected data: the mean under the loss of `model_values(subs)`.
+        """Return expected data: the mean under the loss of `model_values(subs)`, with its shape.
 
         At positions of which nothing is known, that is the datum expected at a mean row of the others.
         """
         return self.loss.mean(self.model_values(subs))
 
     def marked(self, name: str, values: FloatArray) -> FloatArray:
-        """Return one number or row for each position of a mode, with NaN at those that nothing determines."""
+        """Return numbers or rows of a mode's positions, (I_n,) or (I_n, R), with NaN where nothing determines it."""
         if name not in self.unknown:
             return values
         found = values.copy()
@@ -159,6 +159,7 @@ class Model:
         )
 
     def _checked_subs(self, subs: ArrayLike) -> Array:
+        """Return subscripts as an array (n, N) of integers within the shape."""
         array = np.atleast_2d(checks.array("subs", columns_by_name(subs, self.labels.names)))
         if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
             raise ParameterError(
@@ -177,7 +178,7 @@ class Model:
 def normalize(
     factors: Factors, *, keep_order: bool, fix_signs: bool
 ) -> tuple[FloatArray, list[FloatArray], Array]:
-    """Weights and unit-norm factors, by falling weight unless the order is kept, and which column became which.
+    """Return weights (R,), unit-norm factors (I_n, R), by falling weight unless the order is kept, and the order.
 
     Signs, if they are to be fixed: the largest entry of each column is made positive in every mode but the last.
     """
@@ -194,7 +195,7 @@ def normalize(
 
 
 def share_in_words(share: float, digits: int = 2) -> str:
-    """A share of deviance in percent, or why there is none."""
+    """Return a share of deviance in percent, or why there is none."""
     return (
         f"{share:.{digits}%}"
         if share == share

@@ -1,4 +1,4 @@
-"""From what a solver may change to the factors: fixed modes, modes that share a factor, and linear maps of modes.
+"""The map of a solver's variables to the factors: fixed modes, modes that share a factor, linear maps.
 
 All three are linear (and for fixed modes constant), so that a gradient comes back by the transposed map, whatever the
 objective is.
@@ -160,7 +160,7 @@ def _check_group(modes: list[int], shape: tuple[int, ...], labels: ModeLabels | 
 
 
 def _bounds_of_variable(mode: int, z: Any, bounds: Bounds) -> Bounds:
-    """Bounds of C that keep Z C within bounds of one lower and one upper number for each column, both 0 or none."""
+    """Return bounds of C that keep Z C within bounds, one lower and one upper number a column, both 0 or none."""
     low, high = bounds.lower[mode], bounds.upper[mode]
     shape = (z.shape[1], low.shape[1])
     if np.isneginf(low).all() and np.isposinf(high).all():

@@ -13,11 +13,11 @@ _MOST = 1 << 26
 """Entries, at most, of data that are looked at: it takes copies of them."""
 
 _SWEEPS = 10
-"""Of averages over the positions of one mode after the other; for complete data one is exact."""
+"""Number of sweeps of averages over the positions of one mode after the other; for complete data one is exact."""
 
 
 def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
-    """Numbers whose products are the data's scale at every entry, but for their unit, and the mean beside these.
+    """Return numbers whose products are the data's scale at every entry, but for the unit, and the mean beside them.
 
     The logarithms are a least-squares fit of one number for each position to those of the data, so that data of which
     a slice is multiplied by a number have that position's scale multiplied by it, and else the same.
@@ -54,14 +54,14 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
 
 
 def _over_slices(tensor: DenseTensor | ObservedTensor, numbers: Array, mode: int) -> FloatArray:
-    """Sums of one number for each entry over the slices of a mode."""
+    """Return sums (I_mode,) over the slices of a mode of numbers for each entry, shaped like `tensor.values`."""
     if isinstance(tensor, DenseTensor):
         return np.asarray(numbers.sum(axis=tuple(n for n in range(tensor.ndim) if n != mode)))
     return np.bincount(tensor.subs[:, mode], numbers, tensor.shape[mode])
 
 
 def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> FloatArray:
-    """One number for each position, added up at every entry."""
+    """Return the sum, at every entry of `tensor.values`, of one number for each position, shapes (I_n,)."""
     total = np.zeros(tensor.values.shape)
     for mode, size in enumerate(sizes):
         if isinstance(tensor, DenseTensor):

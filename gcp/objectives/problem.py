@@ -104,7 +104,7 @@ class Problem:
 
     @cached_property
     def effects(self) -> MainEffects | None:
-        """Which columns of the factors are main effects."""
+        """The columns of the factors that are main effects; None without any."""
         return MainEffects(self.effect_modes, self.rank) if self.effect_modes else None
 
     @property
@@ -186,7 +186,7 @@ class Problem:
 
 
 def _effect_modes(given: bool | Sequence[int], parametrisation: Parametrisation) -> tuple[int, ...]:
-    """The modes that have main effects; True means all that are free."""
+    """Return the modes that have main effects; True means all that are free."""
     fixed, ndim = parametrisation.fixed, parametrisation.ndim
     if given is None or isinstance(given, bool | np.bool_):
         modes = [n for n in range(ndim) if n not in fixed] if given else []
@@ -206,7 +206,7 @@ def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
 
 
 def _described(bounds: Any) -> Any:
-    """Numbers in lists, with a word in place of each array."""
+    """Return numbers in lists, with a word in place of each array."""
     if bounds is None or isinstance(bounds, bool | int | float):
         return bounds
     if isinstance(bounds, np.generic):

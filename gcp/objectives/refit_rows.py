@@ -110,7 +110,7 @@ def transform(
 
 
 def _listed(model: Model, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
-    """The new data, which fit the model but in one mode, as a list of entries."""
+    """Return the new data, which fit the model but in one mode, as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
     if isinstance(tensor, SparseTensor) and model.loss.formula.zero is None:
@@ -135,7 +135,10 @@ def _limits(
     size: FloatArray,
     bounds: tuple[float | None, float | None] | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Bounds of a row, in balanced units; other modes' effects stay at 1, the own one at `held` if it is given."""
+    """Return bounds of a row, shapes (1, R + effects), in balanced units.
+
+    Other modes' effects stay at 1, the own one at `held` if that is given.
+    """
     floor = 0.0 if model.loss.model_domain.low >= 0 else -np.inf
     if bounds is None and model.row_bounds:
         low, high = _limits_of_fit(model, mode)
@@ -153,7 +156,7 @@ def _limits(
 
 
 def _limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
-    """The bounds of the fit for rows of `factors`, whose columns are the fitted ones divided by a number."""
+    """Return the fit's bounds (R,) for rows of `factors`, whose columns are the fitted ones divided by a number."""
     fitted, unit = (np.asarray(a[mode], dtype=float) for a in (model.fitted_factors, model.factors))
     scale = np.sum(fitted * unit, axis=0)
     by = np.where(scale != 0, scale, 1.0)
@@ -162,7 +165,7 @@ def _limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _pair(bounds: Any, floor: float) -> tuple[float, float]:
-    """Checked (lower, upper), the lower one not below what the loss admits."""
+    """Return the checked pair (lower, upper), the lower one not below what the loss admits."""
     given = checks.items("bounds", bounds, "a pair (lower, upper)")
     found = [None if side is None else checks.floats("bounds", side) for side in given]
     if len(found) != 2 or any(side is not None and (side.ndim or np.isnan(side)) for side in found):
@@ -184,7 +187,7 @@ def _pair(bounds: Any, floor: float) -> tuple[float, float]:
 def _minimize(
     problem: RowWise, mode: int, factors: list[FloatArray], low: FloatArray, high: FloatArray
 ) -> None:
-    """Newton steps for all rows at once, in place, until none lowers the objective."""
+    """Take Newton steps for all rows of `factors[mode]` (n, R) in place, until none lowers the objective."""
     value = np.inf
     for _ in range(_STEPS):
         before, value = value, problem.update(mode, factors, low, high, 1.0)[0]

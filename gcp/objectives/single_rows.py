@@ -37,7 +37,7 @@ class NewRowPenalties(Penalties):
     anchor: float = 0.0
 
     def value(self, factors: Factors) -> float:
-        """Return what all rows cost."""
+        """Return what all rows of the mode's factor (n, R) cost."""
         return float(self.values(factors).sum())
 
     def values(self, factors: Factors) -> FloatArray:
@@ -57,6 +57,7 @@ class NewRowPenalties(Penalties):
         return np.hstack([strengths, self.effects_ridge * ones]), np.hstack([centres, self.anchor * ones])
 
     def _of_components(self, factors: Factors) -> RowPart:
+        """Return what the new rows cost as components, the columns (n, R) of the mode's factor."""
         rank = self.fitted[0].shape[1]
         return self.of_new_rows(self.mode, self.fitted, factors[self.mode][:, :rank])
 
@@ -82,7 +83,7 @@ class OwnRows:
     rank: int
 
     def starts(self, factors: list[FloatArray], most: int, share: float) -> list[FloatArray]:
-        """The mode's factor as it is, and, where minima may be several, others, each near one component alone.
+        """Return the mode's factor (n, R), and, where minima may be several, others, each near one component alone.
 
         Losses of sparse tensors that have a closed form for zeros are convex, and need one start.
         """
@@ -102,7 +103,7 @@ class OwnRows:
         return found
 
     def values(self, factors: list[FloatArray]) -> FloatArray:
-        """The objective of every row."""
+        """Return the objective of every row, shape (n,)."""
         assert isinstance(self.tensor, ObservedTensor)
         loss = self.loss.value(self.tensor.values, self._model(factors))
         total = self._by_row(loss)
@@ -110,7 +111,7 @@ class OwnRows:
         return np.where(np.isfinite(total), total, np.inf)
 
     def _is_convex(self) -> bool:
-        """Whether the second derivative of the loss is nowhere negative, as far as probes show."""
+        """Return whether the second derivative of the loss is nowhere negative, as far as probes show."""
         x = np.asarray(self.tensor.values, dtype=float)
         x = np.unique(np.quantile(x, np.linspace(0, 1, _PROBES), method="nearest"))
         if self.loss.model_domain.low >= 0:
@@ -125,7 +126,7 @@ class OwnRows:
         )
 
     def _in_scale(self, factors: list[FloatArray]) -> FloatArray:
-        """The components of every row times a number with which its data and its model have equal sums."""
+        """Return the mode's factor (n, R), components scaled so that each row's data and model have equal sums."""
         data = self._by_row(np.asarray(self.loss.link(self.tensor.values), dtype=float))
         model = self._by_row(self._model(factors))
         with np.errstate(all="ignore"):
@@ -135,7 +136,7 @@ class OwnRows:
         return first
 
     def _model(self, factors: list[FloatArray]) -> FloatArray:
-        """At the known entries."""
+        """Return the model at the known entries, shape (nnz,)."""
         subs, found = self.tensor.subs, []
         for start in range(0, len(subs), _CHUNK):
             run = subs[start : start + _CHUNK]
@@ -143,7 +144,7 @@ class OwnRows:
         return np.concatenate(found)
 
     def _by_row(self, values: FloatArray) -> FloatArray:
-        """Weighted sums over the entries of every row."""
+        """Return weighted sums (n,) over the entries of every row, of values (nnz,)."""
         at: Array = self.tensor.subs[:, self.mode].astype(np.int64)
         weights = self.tensor.entry_weights
         return np.bincount(at, values if weights is None else values * weights, self.tensor.shape[self.mode])

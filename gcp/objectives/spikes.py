@@ -18,7 +18,7 @@ _GAP = 100.0
 
 
 class Spikes(NamedTuple):
-    """Their subscripts and values, largest first, and the mean and standard deviation of the other entries."""
+    """Outlying entries, the largest first, and the mean and standard deviation of the others."""
 
     subscripts: list[tuple[int, ...]]
     values: list[float]
@@ -27,7 +27,7 @@ class Spikes(NamedTuple):
 
 
 def spikes(tensor: TensorData, facts: Survey, most: int) -> Spikes | None:
-    """Of data in one piece; None if there are none, or more than so many."""
+    """Return the spikes of data in one piece; None if there are none, or more than so many."""
     total = facts.mean_square * facts.total_weight
     if most < 1 or isinstance(tensor, PartitionedTensor) or facts.largest_square * (most + 1) < total:
         return None
@@ -60,7 +60,7 @@ def spikes(tensor: TensorData, facts: Survey, most: int) -> Spikes | None:
 
 
 def _sums_without(tensor: TensorData, positions: FloatArray) -> tuple[float, float, float]:
-    """Weighted numbers, sums and sums of squares of all other entries."""
+    """Return the sums of weights, data and squares of all entries but those at positions (k,)."""
     weight = x1 = x2 = 0.0
     for block in tensor.blocks():
         w, inside = _weights(block), positions[(positions >= block.first)] - block.first
@@ -70,4 +70,5 @@ def _sums_without(tensor: TensorData, positions: FloatArray) -> tuple[float, flo
 
 
 def _weights(block: Block) -> FloatArray:
+    """Return the weights of a block's entries, shape (n,)."""
     return np.ones(len(block.x)) if block.weights is None else block.weights.astype(np.float64)

@@ -57,12 +57,12 @@ class Survey:
         return math.sqrt(max(self.mean_square - self.mean**2, 0.0))
 
     def suits(self, dtype: np.dtype[Any], degree: float) -> bool:
-        """Whether what a loss of this degree makes of the data has numbers of a type."""
+        """Return whether a type has numbers for what a loss of this degree makes of the data."""
         low, high = _range(dtype, degree)
         return low <= math.sqrt(self.mean_square) <= high or self.mean_square == self.mean == 0
 
     def check_range(self, dtype: np.dtype[Any], degree: float) -> None:
-        """Raise `DataError` where it has none."""
+        """Raise `DataError` where the type has no numbers for the data under a loss of this degree."""
         if self.suits(dtype, degree):
             return
         (low, high), size = _range(dtype, degree), math.sqrt(self.mean_square)
@@ -75,7 +75,7 @@ class Survey:
 
 
 def _range(dtype: np.dtype[Any], degree: float) -> tuple[float, float]:
-    """Of the root mean square of data under a loss that grows with this power of the unit."""
+    """Return limits of the root mean square of data under a loss that grows with this power of the unit."""
     own, of_loss, of_bend = _EXPONENTS[dtype.name]
     low, high = map(float, own)
     for power, ends in ((degree, of_loss), (degree - 2.0, of_bend)):
@@ -136,7 +136,7 @@ class _Examined:
     known: list[Array]
 
     def moved(self, mode: int, first: int) -> _Examined:
-        """With the offender's subscript in the whole tensor, of which this is a part."""
+        """Return the examination with the offender's subscript in the whole tensor, of which this is a part."""
         if self.offender is None:
             return self
         value, subscript = self.offender
@@ -145,7 +145,7 @@ class _Examined:
 
 
 def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
-    """The parts of a tensor, or the only one."""
+    """Return the parts of a tensor, or the only one."""
     if not isinstance(tensor, PartitionedTensor):
         return [_examined(tensor, loss)]
     starts = [first for first, _ in tensor.cuts.ranges]

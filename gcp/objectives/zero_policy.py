@@ -12,12 +12,12 @@ from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _MOST_CELLS = 2**28
-"""So many zeros, at most, are evaluated one by one where there is no closed form for them: about a second a time."""
+"""Number of zeros, at most, that are evaluated one by one where they have no closed form: about a second a time."""
 
 
 @dataclass(frozen=True)
 class ZeroPolicy:
-    """How a loss treats the cells that a tensor does not list.
+    """A loss's way with the cells that a tensor does not list.
 
     Attributes
     ----------

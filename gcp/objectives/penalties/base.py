@@ -83,7 +83,7 @@ class Penalty(ABC):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        """Its fields as a value that can be compared; arrays by their bytes."""
+        """Return the fields as a value that can be compared; arrays by their bytes."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
         return tuple(
             (
@@ -102,7 +102,7 @@ class Penalty(ABC):
         """Add the gradient in every factor to `grad`, arrays of the factors' shapes, in place."""
 
     def quadratic(self, mode: int, factors: Factors) -> FactorQuadratic | None:
-        """Return what it is as a function of one mode's factor, the others fixed, if that is quadratic."""
+        """Return the penalty as a function of one mode's factor (I_n, R), the others fixed, if that is quadratic."""
         return None
 
     def ridge(self, mode: int, factors: Factors) -> FloatArray:

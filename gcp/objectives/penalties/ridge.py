@@ -38,5 +38,5 @@ class Ridge(Penalty):
             g += self.strength * a
 
     def quadratic(self, mode: int, factors: Factors) -> FactorQuadratic:
-        """Return what it is as a function of one mode's factor."""
+        """Return the penalty as a function of one mode's factor (I_n, R)."""
         return FactorQuadratic(np.full(factors[mode].shape[1], self.strength))

@@ -1,4 +1,4 @@
-"""All penalties of a problem together, of its components and of its main effects."""
+"""The penalties of a problem together, of its components and of its main effects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Penalties:
         return total + sum(self._of_effects(n, a) for n, a in enumerate(factors))
 
     def add_to(self, value: float, grad: Sequence[FloatArray], factors: Factors) -> float:
-        """Return the value with the penalties; their gradient is added to `grad` in place."""
+        """Return the value with the penalties; adds their gradient to `grad`, shapes (I_n, R), in place."""
         if not (self.of_components or (self.effects and self.effects_ridge)):
             return value
         own, own_grad = self._components(factors), self._components(grad)
@@ -127,7 +127,7 @@ class Penalties:
     # --- main effects ------------------------------------------------------------------------------------------
 
     def _of_effects(self, mode: int, factor: FloatArray) -> float:
-        """The ridge on the main effects of one mode."""
+        """Return the ridge on the main effects of one mode, a column of its factor (I_n, R + effects)."""
         vectors = (factor[:, column].astype(float) for n, column in self._effect_columns() if n == mode)
         return sum(
             0.5 * self.effects_ridge * float(np.sum(np.square(vector - self._mean(mode, vector))))
@@ -135,21 +135,21 @@ class Penalties:
         )
 
     def _effect_columns(self) -> Iterable[tuple[int, int]]:
-        """The modes with main effects, and the column of each."""
+        """Return the modes with main effects, and the column of each."""
         modes = self.effects.modes if self.effects else ()
         return [(mode, self.effects.rank + k) for k, mode in enumerate(modes)]  # type: ignore[union-attr]
 
     def _mean(self, mode: int, vector: FloatArray) -> float:
-        """From where a mode's main effects count."""
+        """Return the number from which a mode's main effects (I_n,) count."""
         is_first = self.effects is not None and mode == self.effects.modes[0]
         return float(vector.mean()) if is_first else 0.0
 
     def _components(self, factors: Factors) -> Factors:
-        """The columns that are components; views."""
+        """Return the columns that are components, shapes (I_n, R); views."""
         return factors if self.effects is None else [a[:, : self.effects.rank] for a in factors]
 
 
 def _ratio(pulls: FloatArray, strengths: FloatArray) -> FloatArray:
-    """Centres, which are 0 where nothing pulls."""
+    """Return centres, shape (1 or I_n, R) as the pulls, which are 0 where nothing pulls."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(strengths > 0, pulls / strengths, 0.0)

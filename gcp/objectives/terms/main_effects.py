@@ -17,7 +17,7 @@ from gcp.base.types import Array, Factors, FloatArray
 
 @dataclass(frozen=True)
 class MainEffects:
-    """Which modes have effects, behind how many components.
+    """The modes that have main effects, and the number of components before their columns.
 
     Attributes
     ----------
@@ -31,18 +31,18 @@ class MainEffects:
     rank: int
 
     def components(self, factors: Factors) -> list[FloatArray]:
-        """The factors without the columns of effects."""
+        """Return the factors without the columns of effects, shapes (I_n, R)."""
         return [a[:, : self.rank] for a in factors]
 
     def vectors(self, factors: Factors) -> list[FloatArray]:
-        """The effects of every mode; zeros where it has none."""
+        """Return the effects of every mode, shapes (I_n,); zeros where it has none."""
         found = [np.zeros(len(a), np.asarray(a).dtype) for a in factors]
         for k, mode in enumerate(self.modes):
             found[mode] = np.ascontiguousarray(factors[mode][:, self.rank + k])
         return found
 
     def joined(self, components: Factors, vectors: Factors, elsewhere: float = 1.0) -> list[FloatArray]:
-        """Factors with the columns of effects, and those of `elsewhere` where they are other modes'.
+        """Return components (I_n, R) and vectors (I_n,) as factors; other modes' columns of effects are `elsewhere`.
 
         Joins gradients too, with 0 elsewhere.
         """
@@ -58,13 +58,13 @@ class MainEffects:
     def limits(
         self, lower: Factors, upper: Factors, floor: float
     ) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
-        """Bounds with the columns of effects: `floor` or no bound for the effects, 1 for all else."""
+        """Return bounds (I_n, R) with the columns of effects: `floor` or no bound for the effects, 1 for all else."""
         floors = [np.full(len(a), floor) for a in lower]
         tops = [np.full(len(a), np.inf) for a in upper]
         return tuple(self.joined(lower, floors)), tuple(self.joined(upper, tops))
 
     def centred(self, vectors: Factors, known: Sequence[Array]) -> tuple[float, dict[int, FloatArray]]:
-        """The intercept, and the effects of each mode less their means, which it holds.
+        """Return the intercept, and the effects (I_n,) of each mode less their means, which it holds.
 
         Positions of which nothing is known (False in `known`) have no part in a mean, and the effect 0.
         """
@@ -73,7 +73,7 @@ class MainEffects:
         return sum(means.values()), centred
 
     def lifted(self, vectors: Factors) -> list[FloatArray]:
-        """The same sum of effects, each mode's moved up to 0 at least at the cost of the first's."""
+        """Return effects (I_n,) of equal sum, each mode's moved up to 0 at least at the cost of the first's."""
         found = [np.array(v, dtype=float) for v in vectors]
         for mode in self.modes[1:]:
             low = min(float(found[mode].min()), 0.0)
@@ -84,7 +84,7 @@ class MainEffects:
     def uncentred(
         self, intercept: float, effects: dict[int, FloatArray], shape: Sequence[int]
     ) -> list[FloatArray]:
-        """The effects of every mode, the intercept among those of the first that has any."""
+        """Return the effects (I_n,) of every mode, the intercept among those of the first that has any."""
         found = [np.asarray(effects.get(n, np.zeros(size)), dtype=float) for n, size in enumerate(shape)]
         found[self.modes[0]] = found[self.modes[0]] + intercept
         return found

@@ -12,7 +12,7 @@ from scipy import sparse
 from gcp.base.types import Array, Factors, FloatArray
 
 _LEAST_TOTAL = 1e-300
-"""Of all curvatures, so that shares of it are numbers."""
+"""Least total of all curvatures, so that shares of it are numbers."""
 
 _LEAST_ROW = 1e-6
 """Least curvature of a slice, relative to the mean over the slices of its mode."""
@@ -50,7 +50,7 @@ class GaussNewton:
 
     @classmethod
     def of(cls, factors: Factors, marginals: Sequence[Array], ridge: FloatArray | float = 0.0) -> GaussNewton:
-        """From the factors, and the entries' curvatures summed over each slice of each mode."""
+        """Make the matrix from factors (I_n, R) and the entries' curvatures summed over slices, shapes (I_n,)."""
         sizes = np.array([len(a) for a in factors])
         stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
         ridges = np.broadcast_to(np.asarray(ridge, dtype=float), sizes.shape).copy()
@@ -100,7 +100,7 @@ class VariablePart(NamedTuple):
 
 
 def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:
-    """Vectors, one per mode, whose outer product has the given sums, or is 1 where the sums are unusable."""
+    """Return vectors, one behind the other, whose outer product has the sums (I_n,), or 1 if these are unusable."""
     sums = np.concatenate(marginals)
     total = float(sums.sum()) / len(sizes)
     if not (np.isfinite(total) and total > _LEAST_TOTAL):

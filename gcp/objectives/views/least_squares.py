@@ -37,6 +37,6 @@ class LeastSquares:
     template: Factors = ()
 
     def expand(self, variables: Factors) -> list[FloatArray]:
-        """The factors of all modes."""
+        """Return the factors of all modes, shapes (I_n, R)."""
         given = dict(zip(self.free, variables, strict=True))
         return [given[n] if n in given else self.template[n] for n in range(sum(map(len, self.groups)))]

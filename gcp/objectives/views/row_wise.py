@@ -56,7 +56,7 @@ class RowWise:
     softer: tuple[Formula, ...] = ()
 
     def expand(self, variables: Factors) -> list[FloatArray]:
-        """The factors of all modes, in float64."""
+        """Return the factors of all modes, shapes (I_n, R), in float64."""
         given = dict(zip(self.free, variables, strict=True))
         modes = range(len(self.template) or len(self.free))
         return [np.array(given[n] if n in given else self.template[n], dtype=np.float64) for n in modes]
@@ -64,7 +64,7 @@ class RowWise:
     def update(
         self, mode: int, factors: list[FloatArray], lower: FloatArray, upper: FloatArray, step: float
     ) -> tuple[float, float]:
-        """One Newton step for every row of a mode's factor, in place.
+        """Take one Newton step for every row of a mode's factor, in place.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class RowWise:
         return value - in_rows + sums.constant + self.penalties.value(factors), slope
 
     def rounding(self, factors: Factors) -> float:
-        """Size of the error of the objective by rounding: that of the sums over zeros, where components run off.
+        """Return the objective's rounding error at factors (I_n, R): that of sums over zeros, if components run off.
 
         Those sums, of large numbers that cancel, then hide the loss itself.
         """
@@ -145,7 +145,7 @@ class RowWise:
         return _ROUNDING * mass
 
     def _columns(self, mode: int, rank: int) -> list[int | None]:
-        """The column of the mode's factor that holds each unknown of a row; None for an effect that it lacks."""
+        """Return the column of the mode's factor that holds each unknown of a row; None for an effect it lacks."""
         effects = self.penalties.effects
         if effects is None:
             return list(range(rank))
@@ -154,26 +154,26 @@ class RowWise:
 
 
 def _take(source: FloatArray, columns: Sequence[int | None], target: FloatArray) -> None:
-    """Columns of a matrix side by side; zeros where there is none."""
+    """Copy columns of a matrix (n, k) into the target's, (n, width), which is left as it is where there is none."""
     for k, column in enumerate(columns):
         if column is not None:
             target[:, k] = source[:, column]
 
 
 def _part(side: FloatArray, part: slice) -> FloatArray:
-    """Rows of a part, unless one row stands for all."""
+    """Return the rows of a part of a matrix (n, width), unless one row stands for all."""
     return side[part] if len(side) > 1 else side
 
 
 def _wide(rows: FloatArray, width: int) -> FloatArray:
-    """Zeros behind each row."""
+    """Return rows (n, R) with zeros behind each, shape (n, width)."""
     wide = np.zeros((len(rows), width))
     wide[:, : rows.shape[1]] = rows
     return wide
 
 
 def _padded(array: FloatArray, width: int) -> FloatArray:
-    """Zeros around a square matrix."""
+    """Return a square matrix (R, R) with zeros around it, shape (width, width)."""
     wide = np.zeros((width, width))
     wide[tuple(slice(n) for n in array.shape)] = array
     return wide

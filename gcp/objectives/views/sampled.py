@@ -19,14 +19,14 @@ from gcp.tensors.parts.partitioned import Own, PartitionedTensor, Shared, partia
 from gcp.tensors.samplers import Batch, Sampler, sampler_for
 
 Seeds = tuple[np.random.SeedSequence, np.random.SeedSequence]
-"""Of the fixed sample, and of the batches."""
+"""Seeds of the fixed sample, and of the batches."""
 
 DEFAULT_SEEDS: Seeds = (np.random.SeedSequence(0, spawn_key=(0,)), np.random.SeedSequence(0, spawn_key=(1,)))
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an objective is to be sampled.
+    """Options by which an objective is sampled.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Sampling:
 ValueAndGrad = Callable[[Factors], tuple[float, list[FloatArray]]]
 
 Loss = Callable[[Batch, Factors, int], tuple[float, list[FloatArray]]]
-"""Of a batch, factors and a number of threads: the value and the gradient."""
+"""A function of a batch, factors (I_n, R) and a number of threads that returns the value and the gradient."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class Sampled:
     null_value: float
 
     def reach(self, factors: Factors) -> float:
-        """0: estimates do not tell how fast an objective falls."""
+        """Return 0: estimates do not tell how fast an objective falls."""
         return 0.0
 
 
 def sample(
     tensor: TensorData, loss: Loss, penalties: Penalties, n_threads: int, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
-    """The two functions of `Sampled` and the generator, from one that gives the loss of a batch and its gradient.
+    """Return the two functions of `Sampled`, of factors (I_n, R), and the generator, from the loss of a batch.
 
     Each has a generator of its own, so that neither moves the other's draws.
     """
@@ -105,13 +105,13 @@ def sample(
 LossOfParts = Callable[
     [Callable[..., Partial], tuple[Any, ...], list[Any], Factors], tuple[float, list[FloatArray]]
 ]
-"""Of a function of parts, what it is told, what each part is told, and factors: the value and the gradient."""
+"""A function of a function of parts, its arguments, each part's own, and factors: the value and the gradient."""
 
 
 def sample_parts(
     tensor: PartitionedTensor, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
-    """As `sample`, of data in parts, each of which draws its share with a seed of its own.
+    """Return what `sample` does, for data in parts, each of which draws its share with a seed of its own.
 
     So what is drawn depends neither on who holds a part nor on the order in which they are evaluated.
     """
@@ -137,7 +137,7 @@ def sample_parts(
 
 
 def _drawn(part: Any) -> dict[str, Any]:
-    """The samplers of a part in this process, and its newest fixed sample."""
+    """Return the samplers of a part in this process, and its newest fixed sample: kept with it, and gone with it."""
     kept: dict[str, Any] = part.made_here
     return kept
 
