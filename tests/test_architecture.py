@@ -269,6 +269,7 @@ def test_examples_in_docstrings_run():
         "gcp.testing.penalty_checks",
     ):
         outcome = doctest.testmod(importlib.import_module(module))
+        assert outcome.attempted > 0, module
         assert outcome.failed == 0, module
 
 

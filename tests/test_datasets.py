@@ -14,19 +14,6 @@ from gcp.base.errors import DataError
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
-def deviance_of_independence(counts):
-    """G2 of the product of the margins, and the smallest sum(m - x log m) of rank 1."""
-    total = counts.sum()
-    model = np.ones(())
-    for mode in range(counts.ndim):
-        margin = counts.sum(axis=tuple(n for n in range(counts.ndim) if n != mode))
-        model = np.multiply.outer(model, margin / total)
-    model = model * total
-    seen = counts > 0
-    g2 = 2 * np.sum(counts[seen] * np.log(counts[seen] / model[seen]))
-    return g2, model.sum() - np.sum(counts[seen] * np.log(model[seen]))
-
-
 @pytest.mark.parametrize("name", datasets.available_datasets())
 def test_every_data_set_is_labelled_and_documented(name):
     load = getattr(datasets, f"load_{name}")
@@ -39,22 +26,20 @@ def test_every_data_set_is_labelled_and_documented(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "total", "g2", "objective"),
+    ("name", "total"),
     [
-        ("ucb_admissions", 4526, 2097.671, -19464.370000),
-        ("hair_eye_color", 592, 166.300, -1289.729198),
-        ("titanic", 2201, 1243.663, -8966.015514),
-        ("accident", 186730, 60320.050, -1411547.203714),
-        ("yamaguchi", 28887, 9188.206, -155658.732726),
-        ("tv_viewing", 37610, 5277.880, -168161.445772),
-        ("nyc_flights", 336776, 720984.057, -469370.649616),
+        ("ucb_admissions", 4526),
+        ("hair_eye_color", 592),
+        ("titanic", 2201),
+        ("accident", 186730),
+        ("yamaguchi", 28887),
+        ("tv_viewing", 37610),
+        ("nyc_flights", 336776),
     ],
 )
-def test_counts(name, total, g2, objective):
-    counts = getattr(datasets, f"load_{name}")().values
-    assert counts.sum() == total
-    found = deviance_of_independence(counts.astype(float))
-    assert_allclose(found, (g2, objective), rtol=0, atol=6e-4)
+def test_counts(name, total):
+    """Totals; test_golden.py has the likelihood ratios."""
+    assert getattr(datasets, f"load_{name}")().values.sum() == total
 
 
 def test_nyc_flights():
@@ -72,8 +57,6 @@ def test_nyc_wind():
     assert seen.sum() == 26107
     assert np.count_nonzero(x == 0) == 1256
     assert_allclose([x[seen].max(), x[seen].mean()], [42.58, 10.478], atol=5e-3)
-    m = 10.540332
-    assert_allclose(np.mean(2 * np.log(m) + np.pi / 4 * (x[seen] / m) ** 2), 5.710418, atol=1e-6)
 
 
 def test_trondheim_bikes():
@@ -102,8 +85,6 @@ def test_india_rainfall():
     missing = dict(zip(tensor.labels.coords[0].tolist(), (~seen).sum(axis=(1, 2)).tolist(), strict=True))
     assert missing["ARUNACHAL PRADESH"] == 228
     assert missing["LAKSHADWEEP"] == 44
-    positive = x[x > 0]
-    assert_allclose(np.mean(np.log(127.4037) + positive / 127.4037), 5.847361, atol=1e-6)
 
 
 def test_relations():

@@ -50,22 +50,11 @@ def test_rank_of_the_whole_matrix_fits_exactly(rng):
     assert fit_gcp(data, 7, random_state=0).objective < 1e-3 * np.sum(data**2)
 
 
-@pytest.mark.parametrize(
-    ("load", "g2"),
-    [
-        (datasets.load_ucb_admissions, 2097.671),
-        (datasets.load_hair_eye_color, 166.300),
-        (datasets.load_titanic, 1243.663),
-    ],
-)
-def test_rank_one_poisson_is_independence(load, g2):
-    table = load()
-    counts = np.asarray(table.values, dtype=float)
+def test_rank_one_poisson_is_independence():
+    table = datasets.load_ucb_admissions()
     result = fit_gcp(table, 1, loss="poisson", solver=TIGHT, random_state=0)
-    model = result.model_values()
-    assert_allclose(model, product_of_margins(counts), rtol=1e-4, atol=1e-3)
-    assert_allclose(2 * (result.objective - result.saturated_objective), g2, atol=2e-3)
-    assert_allclose(result.loss.deviance(counts, model).sum(), g2, atol=2e-3)
+    margins = product_of_margins(np.asarray(table.values, dtype=float))
+    assert_allclose(result.model_values(), margins, rtol=1e-4, atol=1e-3)
 
 
 def test_rank_one_gamma_of_one_mode_ignores_nothing():

@@ -1,12 +1,8 @@
 """The documents' code runs."""
 
-import doctest
-import importlib
 import re
 import warnings
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -29,10 +25,3 @@ def test_loss_table_names_exactly_the_registered_losses():
 
     table = (ROOT / "README.md").read_text().split("## Losses")[1].split("###")[0]
     assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == gcp.available_losses()
-
-
-@pytest.mark.parametrize("module", ["fit", "objectives.choose", "simulation", "losses.custom"])
-def test_docstring_examples(module):
-    found = doctest.testmod(importlib.import_module(f"gcp.{module}"))
-    assert found.attempted > 0
-    assert found.failed == 0
