@@ -38,7 +38,10 @@ class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""
 
     def squared(self) -> Objective | None:
-        """Return this objective under squared error if its loss bears outliers; else None."""
+        """Return this objective under squared error if its loss bears outliers; else None.
+
+        Its minimum is a good start.
+        """
 
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Return value, gradient, shapes (I_n, R), and curvature, from one pass as well."""

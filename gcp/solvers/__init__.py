@@ -54,12 +54,12 @@ _SOLVERS: dict[str, Callable[[], Solver]] = {
 
 
 def available_solvers() -> list[str]:
-    """Names that `fit_gcp(solver=...)` takes."""
+    """Return names that `fit_gcp(solver=...)` takes."""
     return sorted(_SOLVERS)
 
 
 def get_solver(name: str) -> Solver:
-    """A solver with its default options."""
+    """Return a solver with its default options."""
     if name not in _SOLVERS:
         raise ParameterError(f"Unknown solver {name!r}. Known: {', '.join(available_solvers())}.")
     return _SOLVERS[name]()

@@ -118,7 +118,7 @@ class Adam(Options):
 
     @property
     def sampling(self) -> Sampling:
-        """How the objective is sampled."""
+        """The options by which the objective is sampled."""
         return Sampling(self.sampler, self.samples, self.value_samples)
 
     def solve(
@@ -128,7 +128,7 @@ class Adam(Options):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         Raises
         ------
@@ -155,6 +155,7 @@ class Adam(Options):
     def _epochs(
         self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
+        """Return the outcome of epochs from `start`, shapes (I_n, R)."""
         run = _AdamRun(self, objective.sampled(self.sampling), start, bounds, observer)
         run.resume()
         while not run.is_over():
@@ -205,7 +206,7 @@ class _AdamRun(Run):
             self.stop = "max_fails"
 
     def steps(self, z: FloatArray) -> bool:
-        """Move z along the gradients of an epoch's batches; false, and no further, if one is not finite."""
+        """Move z (n,) along the gradients of an epoch's batches; false, and no further, if one is not finite."""
         options = self.options
         while self.n_ahead < options.epoch_iters:
             self.n_ahead += 1

@@ -79,7 +79,7 @@ class ALS(Method):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start`.
+        """Minimise from `start`, shapes (I_n, R).
 
         Raises
         ------
@@ -104,7 +104,7 @@ def suits(objective: Objective, bounds: Bounds) -> bool:
 
 
 def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
-    """The parts of the objective, if there are no bounds either."""
+    """Return the parts of the objective, if there are no bounds either."""
     problem = objective.least_squares()
     for mode, lower, upper in zip(problem.free, bounds.lower, bounds.upper, strict=True):
         if _is_bounded(lower, upper):
@@ -116,6 +116,7 @@ def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
 
 
 def _is_bounded(lower: FloatArray, upper: FloatArray) -> bool:
+    """True if any bound of a factor, shapes (I_n, R), is finite."""
     return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
 
 
@@ -125,7 +126,7 @@ class _AlsRun(Run):
     saved_names = ("current", "previous", "age", "evaluated", "always_evaluate")
 
     def prepare(self, problem: LeastSquares, start: Factors) -> None:
-        """Take the parts of the objective and the factors at the start."""
+        """Take the parts of the objective and the factors at the start, shapes (I_n, R)."""
         factors = problem.expand(start)
         self.problem = problem
         self.starts = np.cumsum([0, *(len(a) for a in factors)])
@@ -155,7 +156,7 @@ class _AlsRun(Run):
             return
 
     def sweep(self, factors: FloatArray) -> tuple[float, float, FloatArray | None]:
-        """Update all free factors in place.
+        """Update all free factors in place, columns of a matrix (R, sum of sizes).
 
         Returns the objective, the largest gradient norm on the way, and the gradient if it was evaluated.
         """
@@ -200,7 +201,7 @@ class _AlsRun(Run):
         self.age, self.previous = 0, self.current
 
     def advance(self, value: float, norm: float, grad: FloatArray | None) -> None:
-        """Record the end of an iteration."""
+        """Record the end of an iteration; the gradient is a vector (n,) or None."""
         self.evaluated = grad is not None
         if grad is not None:
             self.accept(self.scaled(self.current), value, grad)
@@ -210,7 +211,7 @@ class _AlsRun(Run):
         self.after_iteration()
 
     def evaluate_current(self) -> None:
-        """The objective and the gradient at the current factors, into the last row of the trace as well."""
+        """Evaluate the objective and the gradient at the current factors, for the last row of the trace as well."""
         if not self.evaluated:
             self.z = self.scaled(self.current)
             self.value, self.grad = self.evaluate(self.z)
@@ -226,15 +227,15 @@ class _AlsRun(Run):
             self.end = "stalled"
 
     def current_factors(self) -> list[FloatArray]:
-        """The free factors at the current point."""
+        """Return the free factors at the current point, shapes (I_n, R)."""
         self.z = self.scaled(self.current)
         return super().current_factors()
 
     def modes(self, factors: FloatArray) -> list[FloatArray]:
-        """The factor of each mode: a view (I_n, R)."""
+        """Return the factor of each mode, a view (I_n, R) of the matrix (R, sum of sizes)."""
         return [factors[:, first:last].T for first, last in pairwise(self.starts)]
 
     def scaled(self, factors: FloatArray) -> FloatArray:
-        """The free factors as a vector, in the units of `Run`."""
+        """Return the free factors in a matrix (R, sum of sizes) as a vector (n,) in the units of `Run`."""
         modes = self.modes(factors)
         return self.packing.pack([modes[n] for n in self.problem.free]) / self.scale

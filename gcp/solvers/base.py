@@ -1,4 +1,4 @@
-"""What a solver is."""
+"""The protocol of solvers, and the base of the package's own methods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Solver(Protocol):
     def solve(
         self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer, /
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         The observer is called with an `IterationState` after each iteration; the solver stops where it returns True.
         """
@@ -49,7 +49,7 @@ class Options:
 
 
 def lacking(solver: object, objective: Objective) -> str:
-    """Why an objective does not suit a solver, or a class of them, in a sentence; empty if it does.
+    """Return why an objective does not suit a solver, or a class of them, in a sentence; empty if it does.
 
     Nothing is built for the answer.
     """
@@ -58,10 +58,10 @@ def lacking(solver: object, objective: Objective) -> str:
 
 
 class Method(Options, ABC):
-    """Options with what they are for."""
+    """A method of the package: options with a `solve`."""
 
     requires: ClassVar[tuple[Feature, ...]] = ()
-    """What the objective must have."""
+    """The features that the objective must have."""
 
     @abstractmethod
     def solve(
@@ -71,4 +71,4 @@ class Method(Options, ABC):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`."""
+        """Minimise from `start`, shapes (I_n, R), within `bounds`."""

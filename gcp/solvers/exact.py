@@ -34,7 +34,7 @@ def minimize(
     bounds: Bounds,
     observer: Observer | Callback | None,
 ) -> SolverOutput:
-    """Minimise from `start` within `bounds`; see `Auto` for which method runs when.
+    """Minimise from `start`, shapes (I_n, R), within `bounds`; see `Auto` for which method runs when.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def minimize(
 
 
 def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tuple[str, Method, int]]:
-    """Methods that suit the problem, by name, each for where the one before gives up, with its most iterations."""
+    """Return methods for the problem, by name, each for where the one before gives up, with its most iterations."""
     every: list[tuple[str, Method, int]] = []
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
@@ -77,7 +77,7 @@ class FromSquares(Method):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`."""
+        """Minimise from `start`, shapes (I_n, R), within `bounds`."""
         observer, squared = Observer.of(observer, self.max_seconds), objective.squared()
         assert squared is not None
         limited = replace(self, n_iter_max=_SLOW)  # whatever is left: limits must not change where a fit goes
@@ -98,7 +98,7 @@ def polished(
     bounds: Bounds,
     observer: Observer,
 ) -> SolverOutput:
-    """The outcome of a stochastic method, and an exact one from there on with what is left of the limits."""
+    """Return the outcome of a stochastic method and of an exact one after it, with what is left of the limits."""
     limits = Options(options.n_iter_max - found.n_iter, options.tol, options.gradient_tol)
     polish = partial(minimize, limits, objective, found.factors, bounds)
     return joined(found, observer.after(found).stage("polish", polish, limits, found.factors))

@@ -58,7 +58,7 @@ class LBFGSB(Method):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class _LbfgsbRun(Run):
         self.routine = Routine(self.z, *self.limits(), self.options.memory)
 
     def iterate(self) -> None:
-        """One iteration, or the end of the routine and what follows from it."""
+        """Take one iteration, or see to the end of the routine and what follows from it."""
         if self.routine.iterate(self.value_and_grad):
             self.after_step(self.routine.x)
         elif self.margin:
@@ -107,7 +107,7 @@ class _LbfgsbRun(Run):
             self.begin(0.0)
 
     def value_and_grad(self, z: Array) -> tuple[float, FloatArray]:
-        """The scaled objective, as the routine asks for it."""
+        """Return the scaled objective and its gradient (n,) at z (n,), as the routine asks for it."""
         if np.array_equal(z, self.last[0]):  # it asks for the start again
             _, value, grad = self.last
         else:
@@ -118,14 +118,14 @@ class _LbfgsbRun(Run):
         return (value - self.offset) / self.unit, grad * (self.scale / self.unit)
 
     def _steep_rise(self, z: Array) -> tuple[float, FloatArray]:
-        """A parabola around the last accepted point, high enough that the line search backs off."""
+        """Return a parabola around the last accepted point, at z (n,), so high that the line search backs off."""
         step = z - self.z
         height = 10.0 * (1.0 + abs(self.value - self.offset) / self.unit)
         norm2 = max(float(step @ step), 1e-300)
         return (self.value - self.offset) / self.unit + height, (2.0 * height / norm2) * step
 
     def after_step(self, z: Array) -> None:
-        """Record the end of an iteration, and stop or go on without a margin where a rule says so."""
+        """Record the end of an iteration at z (n,); stop or go on without a margin where a rule says so."""
         if not np.array_equal(z, self.last[0]):
             self.last = (z.copy(), *self.evaluate(z))
         if not (np.isfinite(self.last[1]) and np.isfinite(self.last[2]).all()):

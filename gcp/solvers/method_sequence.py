@@ -22,7 +22,9 @@ def run_in_sequence(
     bounds: Bounds,
     observer: Observer,
 ) -> SolverOutput:
-    """The outcome of methods, given with a name and the most iterations of each, as one run within their limits.
+    """Return the outcome of methods, one after the other from `start`, shapes (I_n, R), as one run.
+
+    Each is given with a name and its most iterations; the limits are those of all together.
 
     Each begins where the one before gave up, if it did.
     """
@@ -41,7 +43,7 @@ def run_in_sequence(
 
 
 def joined(first: SolverOutput, second: SolverOutput) -> SolverOutput:
-    """The second output, with the effort of both; the start of the second is the end of the first."""
+    """Return the second output, with the effort of both; the start of the second is the end of the first."""
     spent = first.trace.seconds[-1]
     trace = Trace(
         [*first.trace.seconds, *(spent + s for s in second.trace.seconds[1:])],

@@ -1,4 +1,4 @@
-"""What sees every iteration of a solver: callback, progress, checkpoint and time limit are one thing."""
+"""Observers see every iteration of a solver: callback, progress, checkpoint and time limit are one thing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Storage:
     """The states and outputs of the stages of a fit, by name. This one holds nothing, a checkpoint does."""
 
     seconds_before = 0.0
-    """What earlier runs have taken."""
+    """Seconds that earlier runs have taken."""
 
     @property
     def state(self) -> State | None:
-        """What the solver of this stage saved last; None at the beginning."""
+        """The state that the solver of this stage saved last; None at the beginning."""
         return None
 
     def save(self, take: Callable[[], State], *, is_end: bool = False) -> None:
@@ -32,7 +32,7 @@ class Storage:
     def stage(
         self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
-        """The output of a stage: as it was stored if that is the end of this run too, or of `run`.
+        """Return the output of a stage: as stored, if that is the end of this run too, or of `run`.
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class Storage:
             Goes on from the state of the storage that it is given.
         solver : Solver
             Its limits and tolerances say whether what was stored is the end.
-        start : list of ndarray
+        start : list of ndarray, shapes (I_n, R)
             What was stored of other starts is dropped.
         about : str
             What else tells this run from others of its name.
@@ -49,13 +49,13 @@ class Storage:
         return run(self)
 
     def within(self, name: str) -> Storage:
-        """The storage of a part, whose stages have names of their own."""
+        """Return the storage of a part, whose stages have names of their own."""
         return self
 
 
 @dataclass(frozen=True)
 class Observer:
-    """What sees every iteration of a solver.
+    """An object that sees every iteration of a solver.
 
     A solver calls it with the state after each iteration and stops if it returns True. That is all that a solver has
     to do: after an interruption it is begun anew from its start, and what is over is not run again. One that can go
@@ -99,12 +99,12 @@ class Observer:
         return self.callback is not None and bool(self.callback(state))
 
     def is_late(self) -> bool:
-        """Whether the time is up."""
+        """Return whether the time is up."""
         return time.perf_counter() >= self.deadline
 
     @property
     def state(self) -> State | None:
-        """What the solver saved when it was stopped, in an earlier run; None where it begins."""
+        """The state that the solver saved when it was stopped in an earlier run; None where it begins."""
         return self.storage.state
 
     def save(self, take: Callable[[], State], *, is_end: bool = False) -> None:
@@ -122,7 +122,10 @@ class Observer:
     def stage(
         self, name: str, run: Callable[[Observer], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
-        """The output of `run` with an observer of its own, or what a checkpoint has of it; see `Storage.stage`."""
+        """Return the output of `run` with an observer of its own, or a checkpoint's; see `Storage.stage`.
+
+        `start` are factors, shapes (I_n, R).
+        """
         return self.storage.stage(
             name, lambda storage: run(replace(self, storage=storage)), solver, start, about
         )

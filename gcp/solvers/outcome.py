@@ -1,4 +1,4 @@
-"""What a solver reports: where it stands after each iteration, and how it ended."""
+"""Reports of a solver: where it stands after each iteration, and how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gcp.base.types import FloatArray
 
 @dataclass(frozen=True)
 class IterationState:
-    """Where a solver stands after an iteration.
+    """The state of a solver after an iteration.
 
     Attributes
     ----------
@@ -49,13 +49,13 @@ Callback = Callable[[IterationState], bool | None]
 
 
 def can_go_on(status: str, n_iter: int, n_iter_max: float) -> bool:
-    """Whether a run that ended so goes on when it is called again, within so many iterations in all."""
+    """Return whether a run that ended with a status goes on when called again with this many iterations in all."""
     return status in ("max_seconds", "callback") or (status == "n_iter_max" and n_iter < n_iter_max)
 
 
 @dataclass
 class Trace:
-    """What happened, iteration by iteration; the first row is the start."""
+    """A record of what happened, iteration by iteration; the first row is the start."""
 
     seconds: list[float] = field(default_factory=list)
     objective: list[float] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Trace:
         self.projected_gradient_norm.append(projected_gradient_norm)
 
     def thinned(self, most: int) -> dict[str, list[float]]:
-        """Seconds and objective of so many rows at most, the first and the last among them."""
+        """Return seconds and objective of so many rows at most, the first and the last among them."""
         n = len(self.seconds)
         at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
         return {"seconds": [self.seconds[k] for k in at], "objective": [self.objective[k] for k in at]}

@@ -24,23 +24,23 @@ from gcp.solvers.run import CONVERGED, NEAR, Run
 _FIRST_DAMPING = 0.1
 _LEAST_DAMPING = 1e-8
 _LEAST_RAISED = 1e-5
-"""Where the damping goes at once after a rejected step."""
+"""Damping, at least, after a rejected step."""
 
 _ACCEPT = 1e-4
 """Least part of the predicted decrease that a step must bring."""
 
 _MARGIN = 0.1
-"""How far from finite bounds, in units of the factor's scale, the first iterations keep."""
+"""Distance that the first iterations keep from finite bounds, in units of the factor's scale."""
 
 _LEAST_MARGIN = 1e-4
 _SETTLED = 1e-3
 """A relative decrease in an iteration below which the margin has done its work."""
 
 _SHRINK = 0.7
-"""What the margin is multiplied by after such an iteration."""
+"""Number by which the margin is multiplied after an iteration of less decrease than that."""
 
 _RAISE = 4.0
-"""What the damping is multiplied by until a step is short enough."""
+"""Number by which the damping is multiplied until a step is short enough."""
 
 _FIRST_PAIRS = 5
 _ITERATIONS_A_PAIR = 8
@@ -97,7 +97,7 @@ class PreconditionedLBFGS(Method):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         Raises
         ------
@@ -141,23 +141,26 @@ class _PreconditionedRun(Run):
         self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
-        """F and its gradient in the factors, as one vector; keeps the curvature for `build`."""
+        """Return F and its gradient in the factors (n,) at z (n,); keeps the curvature for `build`."""
         self.n_eval += 1
         value, grad, self.trial = self.objective.value_grad_and_curvature(self.factors(z))
         return value, self.packing.pack(grad)
 
     def accept(self, z: Array, value: float, grad: FloatArray) -> None:
-        """Make the point evaluated last the current one."""
+        """Make the point evaluated last, z (n,), the current one."""
         super().accept(z, value, grad)
         self.build()
 
     def build(self) -> None:
-        """The model at the current point."""
+        """Build the model at the current point."""
         scale = np.array([a[0, 0] for a in self.packing.unpack(self.scale)])
         self.model = Quadratic(self.trial, self.blocks, scale, self.unit)
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds of z at the current margin; a narrow range keeps its middle half, and no entry must move."""
+        """Return bounds (n,) of z at the current margin; no entry must move.
+
+        A narrow range keeps its middle half.
+        """
         margin = np.minimum(self.margin, 0.25 * (self.upper - self.lower))
         low, high = self.lower + margin, self.upper - margin
         return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
@@ -165,7 +168,9 @@ class _PreconditionedRun(Run):
         )
 
     def reach(self) -> tuple[FloatArray, FloatArray]:
-        """Where a step may lead: entries come to a bound step by step, so that the gradient can hold them back.
+        """Return bounds (n,) of where a step may lead.
+
+        Entries come to a bound step by step, so that the gradient can hold them back.
 
         Many that come at once would leave model entries of 0 under positive data, in a trap with walls of 1 / eps.
         """
@@ -203,7 +208,10 @@ class _PreconditionedRun(Run):
             self.damping = max(2.0 * self.damping, _LEAST_RAISED)
 
     def short_step(self, slope: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, float]:
-        """Return a step no longer than the last rejected one allows, and the model's minimum; raises the damping."""
+        """Return a step no longer than the last rejected one allows, and the model's minimum; raises the damping.
+
+        All are padded vectors, shapes (n,).
+        """
         while True:
             step, predicted = self.model.minimize(slope, low, high, self.damping, self.bounded)
             if not self.length(step) > self.longest:
@@ -211,11 +219,11 @@ class _PreconditionedRun(Run):
             self.damping *= _RAISE
 
     def length(self, step: FloatArray) -> float:
-        """Squared, in the metric of the damping."""
+        """Return the squared length of a step, a padded vector (n,), in the metric of the damping."""
         return float(step @ (self.model.diagonal * step))
 
     def advance(self, z: Array, value: float, grad: FloatArray, step: FloatArray, ratio: float) -> None:
-        """Move to an accepted point, and learn from the step: damping, pairs, margin."""
+        """Move to an accepted point z (n,), and learn from the step, a padded vector: damping, pairs, margin."""
         change = self.blocks.pad((grad - self.grad) * (self.scale / self.unit))
         if ratio < 1.5:  # beyond, the model is as wrong as below 1/2
             shrink = max(1 / 3, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
@@ -234,7 +242,10 @@ class _PreconditionedRun(Run):
             self.lift_margin()
 
     def foresight(self, step: FloatArray, change: FloatArray) -> bool:
-        """True if the corrected matrix foresaw the change of the gradient better than the uncorrected one."""
+        """True if the corrected matrix foresaw the change of the gradient better than the uncorrected one.
+
+        Both are padded vectors, shapes (n,).
+        """
         model = self.model
         with_pairs, without = change - model.product(step), change - model.gauss_newton(step)
         low, high = self.limits()
@@ -243,7 +254,7 @@ class _PreconditionedRun(Run):
         return float(with_pairs @ (weight * with_pairs)) <= float(without @ (weight * without))
 
     def give_up(self, tiny: bool) -> None:
-        """No step helps: try without margin, then without memory, then stop."""
+        """Go on where no step helps: without margin, then without memory, then stop."""
         self.damping = min(self.damping, _FIRST_DAMPING)
         if self.margin:
             self.lift_margin()
@@ -282,7 +293,7 @@ class _PreconditionedRun(Run):
 
 
 def _shortened(slope: float, rise: float) -> float:
-    """The part of a rejected step at which a parabola through its start, with its slope and rise, is lowest."""
+    """Return the part of a rejected step where a parabola through its start, with its slope and rise, is lowest."""
     if not np.isfinite(rise):
         return 0.1
     return min(max(-slope / (2.0 * (rise - slope)), 0.1), 0.5)

@@ -18,12 +18,12 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 
 def tell_of_compilation() -> None:
-    """Why nothing happens for a while."""
+    """Say why nothing happens for a while."""
     tell("compiling (at a first use only)")
 
 
 def tell(note: str) -> None:
-    """A line about what is coming, before the fit."""
+    """Print a line about what is coming, before the fit."""
     print(note, file=sys.stderr, flush=True)
 
 
@@ -79,7 +79,7 @@ class ProgressReport:
 
 @contextmanager
 def reporter(verbose: bool, n_starts: int) -> Iterator[ProgressReport]:
-    """The report of a fit."""
+    """Yield the report of a fit."""
     if verbose and sys.stderr.isatty():
         from rich.progress import BarColumn, SpinnerColumn
 
@@ -94,7 +94,7 @@ def reporter(verbose: bool, n_starts: int) -> Iterator[ProgressReport]:
 
 @contextmanager
 def series(verbose: bool, total: int) -> Iterator[ProgressReport]:
-    """The report of a series of fits."""
+    """Yield the report of a series of fits."""
     if truth("verbose", verbose) and sys.stderr.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 

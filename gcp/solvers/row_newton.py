@@ -77,7 +77,7 @@ class RowNewton(Method):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         Raises
         ------
@@ -123,7 +123,9 @@ class RowSweeps(Run):
         self.softer = list(problem.softer)
 
     def _shiftable(self, effects: MainEffects | None) -> list[tuple[int, int]]:
-        """Variables and columns of main effects whose means may move from one to the other; none if bounds forbid it.
+        """Return variables and columns of main effects whose means may move to the first; none if bounds forbid it.
+
+        The first one's mean is free of ridge, so it takes all.
 
         The first one's mean is free of ridge, so it takes all.
         """
@@ -137,7 +139,7 @@ class RowSweeps(Run):
         return found
 
     def extrapolated(self, ahead: float) -> list[FloatArray]:
-        """Return factors (of all modes) beyond the last iterate, within the bounds."""
+        """Return factors of all modes, shapes (I_n, R), beyond the last iterate, within the bounds."""
         factors = list(self.current)
         for mode, (low, high) in zip(self.problem.free, self.sides, strict=True):
             a, b = self.current[mode], self.previous[mode]
@@ -145,7 +147,7 @@ class RowSweeps(Run):
         return factors
 
     def sweep(self, problem: RowWise, factors: list[FloatArray]) -> tuple[float, float]:
-        """Update all free factors in place; the objective, and the largest gradient norm on the way."""
+        """Update all free factors (I_n, R) in place; return the objective and the largest gradient norm on the way."""
         norm, value = 0.0, np.inf
         self.n_eval += 1
         for variable, mode in enumerate(problem.free):
@@ -164,7 +166,7 @@ class RowSweeps(Run):
         return value, norm
 
     def balance(self, factors: list[FloatArray]) -> None:
-        """Give each component the same norm in all free modes: of equal models, ridge prefers this one."""
+        """Give each component of factors (I_n, R) one norm in all free modes: of equal models, ridge prefers that."""
         columns = self.components
         norms = np.array([np.linalg.norm(factors[mode][:, columns], axis=0) for mode in self.problem.free])
         with np.errstate(divide="ignore"):
@@ -183,11 +185,11 @@ class RowSweeps(Run):
         self.softer = self.softer[len(self.softer) - int(state["softer"]) :]
 
     def scaled(self, factors: list[FloatArray]) -> FloatArray:
-        """The free factors as the vector of `Run`."""
+        """Return the free ones of factors (I_n, R) as the vector (n,) of `Run`."""
         return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
     def current_factors(self) -> list[FloatArray]:
-        """The free factors at the current point."""
+        """Return the free factors at the current point, shapes (I_n, R)."""
         self.z = self.scaled(self.current)
         return super().current_factors()
 
@@ -322,5 +324,5 @@ def _one_row(side: FloatArray) -> FloatArray:
 
 
 def _is_cone(low: FloatArray, high: FloatArray) -> bool:
-    """True if multiples of a feasible factor are feasible."""
+    """True if multiples of a feasible factor are feasible under bounds (I_n, R)."""
     return bool(np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all())

@@ -1,4 +1,4 @@
-"""What the methods share: scaled variables, stopping rules, the trace and the outcome."""
+"""The run of a method, as all share it: scaled variables, stopping rules, the trace and the outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PERFECT = 1e-9
 """An excess over the saturated model, in units of the null deviance, below which the fit is as good as exact."""
 
 ESTIMATE = "; F and its gradient are estimates from a sample"
-"""What the message says where that is so."""
+"""Words that end the message where F and its gradient are estimates."""
 
 CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 
@@ -40,10 +40,10 @@ _FAR = 1e8
 """Size of components, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
 
 _FAR_AT_TOL = 1e6
-"""The same where a tolerance is met."""
+"""Size of components from which on a fit that meets a tolerance is on its way to infinity."""
 
 _ENDLESS = 1e-6
-"""The decrease per iteration, relative to the excess, that is slow there: it halves each time the model doubles."""
+"""The decrease per iteration, relative to the excess, that is slow on that way: it halves when the model doubles."""
 
 GAVE_UP = ("n_iter_max", "stalled", "line_search", "unbounded")
 """Ends from which another method may go on."""
@@ -148,7 +148,7 @@ class Run:
         return [float(self.options.tol), float(self.options.gradient_tol)]
 
     def snapshot(self) -> State:
-        """What is needed to go on from here to the same end, bit by bit."""
+        """Return what is needed to go on from here to the same end, bit by bit."""
         state: State = {name: getattr(self, name) for name in _SAVED + self.saved_names}
         own = {"seconds": time.perf_counter() - self.began, "tolerances": self.tolerances}
         return state | {"trace": vars(self.trace)} | own
@@ -162,19 +162,19 @@ class Run:
         self.n_before = self.n_iter
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
-        """F and its gradient in the factors, as one vector."""
+        """Return F and its gradient in the factors (n,) at z (n,)."""
         self.n_eval += 1
         value, grad = self.objective.value_and_grad(self.factors(z))
         return value, self.packing.pack(grad)
 
     def accept(self, z: Array, value: float, grad: FloatArray) -> None:
-        """Make a point the current one."""
+        """Make a point z (n,) the current one."""
         self.z, self.value, self.grad = z, value, grad
         self.measure()
         self.trace.add(time.perf_counter() - self.began, value, self.gradient_norm)
 
     def measure(self) -> None:
-        """The projected gradient norm at the current point and margin."""
+        """Compute the projected gradient norm at the current point and margin."""
         slope = self.grad * (self.scale / self.unit)
         projected = self.packing.unpack(self.z - np.clip(self.z - slope, *self.limits()))
         sizes = [float(np.linalg.norm(a)) for a in self.packing.unpack(self.z)]
@@ -182,7 +182,7 @@ class Run:
         self.gradient_norm = max(norms)
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds of z at the current margin; no entry must move for it."""
+        """Return bounds (n,) of z at the current margin; no entry must move for it."""
         low, high = self.lower + self.margin, self.upper - self.margin
         return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
             high, np.minimum(self.z, self.upper)
@@ -261,7 +261,7 @@ class Run:
         return self.objective.reach(self.current_factors()) > least
 
     def limit(self) -> str:
-        """The limit that is reached, if one is: of all iterations, and of the time since this run was called."""
+        """Return the limit that is reached, if one is: of all iterations, or of the time since this run was called."""
         if self.n_iter >= self.options.n_iter_max:
             return "n_iter_max"
         has_moved = self.n_iter > self.n_before  # or runs of too little time would never come to an end
@@ -272,15 +272,15 @@ class Run:
         return self.observer.is_late()
 
     def least_gradient(self) -> float:
-        """The gradient norm that counts as none."""
+        """Return the gradient norm that counts as none."""
         return max(self.options.gradient_tol, 1e-5 if self.dtype == np.float32 else 0.0)
 
     def tol(self) -> float:
-        """The decrease per iteration that counts as none, relative to the excess."""
+        """Return the decrease per iteration that counts as none, relative to the excess."""
         return max(self.options.tol, 1e-7 if self.dtype == np.float32 else 0.0)
 
     def excess(self) -> float:
-        """The distance of the objective from the saturated model's, or what is as good as nothing."""
+        """Return the distance of the objective from the saturated model's, or what is as good as nothing."""
         return max(abs(self.value - self.offset), _PERFECT * self.unit)
 
     def is_flat(self, slack: float = 1.0, least: float = 0.0) -> bool:
@@ -290,11 +290,11 @@ class Run:
         return len(recent) > WINDOW and recent[0] - recent[-1] <= decrease * (len(recent) - 1)
 
     def current_factors(self) -> list[FloatArray]:
-        """The factors at the current point."""
+        """Return the factors at the current point, shapes (I_n, R)."""
         return self.factors(self.z)
 
     def factors(self, z: Array) -> list[FloatArray]:
-        """Unscaled; the rounding of the scaling must not leave the bounds."""
+        """Return the unscaled factors (I_n, R) of z (n,); the rounding of the scaling must not leave the bounds."""
         vector = np.clip(z * self.scale, self.bounds[0], self.bounds[1])
         return [a.astype(self.dtype) for a in self.packing.unpack(vector)]
 
@@ -305,7 +305,7 @@ class Run:
         )
 
     def output(self) -> SolverOutput:
-        """The current point and the reason for stopping."""
+        """Return the current point and the reason for stopping."""
         if self.margin:
             self.margin = 0.0
             self.revise()
@@ -328,7 +328,7 @@ class Run:
 
 
 def _inward(side: FloatArray, dtype: np.dtype, inside: float) -> FloatArray:
-    """Bounds that numbers of a type can hold: the nearest that are not outside."""
+    """Return bounds (n,) that numbers of a type can hold: the nearest that are not outside."""
     held = side.astype(dtype)
     crossed = held < side if inside > 0 else held > side
     return np.where(crossed, np.nextafter(held, dtype.type(inside)), held).astype(np.float64)

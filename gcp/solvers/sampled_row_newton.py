@@ -23,7 +23,7 @@ from gcp.solvers.run import ESTIMATE
 
 _LEAST_ZEROS = 1 << 15
 _MORE = 4
-"""What the number of zeros is multiplied by after a failed sweep."""
+"""Number by which the number of zeros is multiplied after a failed sweep."""
 
 _EXACT = 16
 """A sweep over one zero in so many takes about as long as an exact gradient; then those are the better choice."""
@@ -88,7 +88,7 @@ class SampledRowNewton(Options):
         bounds: Bounds,
         observer: Observer | Callback | None = None,
     ) -> SolverOutput:
-        """Minimise from `start` within `bounds`.
+        """Minimise from `start`, shapes (I_n, R), within `bounds`.
 
         Raises
         ------
@@ -109,6 +109,7 @@ class SampledRowNewton(Options):
     def _sweeps(
         self, sampled: SampledRows, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
+        """Return the outcome of sweeps from `start`, shapes (I_n, R)."""
         run = _SampledRowsRun(self, sampled, start, bounds, observer)
         run.prepare(sampled.rows, bounds)
         run.begin()
@@ -157,7 +158,7 @@ class _SampledRowsRun(RowSweeps):
             self.stop = "max_fails"
 
     def fail(self) -> None:
-        """Other steps next time: the loss itself, or more zeros."""
+        """Take other steps next time: of the loss itself, or from more zeros."""
         if self.softer:
             self.softer = []
             return

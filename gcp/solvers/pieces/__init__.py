@@ -1,1 +1,1 @@
-"""What methods are made of: inner quadratic problems, normal equations, BFGS pairs."""
+"""Parts of which methods are made: inner quadratic problems, normal equations, BFGS pairs."""

@@ -1,4 +1,4 @@
-"""What the steps of a minimisation say of the second derivatives, and the correction that follows from it."""
+"""BFGS pairs: what steps and changes of the gradient say of second derivatives, and the correction that follows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pairs:
         self._ages = []
 
     def add(self, step: FloatArray, excess: FloatArray, room: int) -> None:
-        """Keep a pair, in place of the oldest if there are `room` pairs already."""
+        """Keep a pair of vectors (n,), in place of the oldest if there are `room` pairs already."""
         age = max(self._ages, default=0) + 1
         if len(self._ages) < min(room, len(self._steps)):
             self._ages.append(age)
@@ -51,18 +51,20 @@ class Pairs:
         self._steps[at], self._excess[at] = step, excess
 
     def snapshot(self) -> State:
-        """Those that are kept."""
+        """Return the pairs that are kept."""
         k = len(self._ages)
         return {"steps": self._steps[:k], "excess": self._excess[:k], "ages": self._ages}
 
     def restore(self, state: State) -> None:
-        """Those of a snapshot."""
+        """Take the pairs of a snapshot."""
         self._ages = [int(age) for age in state["ages"]]
         k = len(self._ages)
         self._steps[:k], self._excess[:k] = state["steps"], state["excess"]
 
     def correction(self, form: gauss_newton.GramForm) -> tuple[FloatArray, FloatArray]:
-        """The sides and the middle of the matrix to subtract, so that B agrees with the pairs; valid until the next.
+        """Return sides (K, n) and middle (K, K) of the matrix to subtract, so that B agrees with the pairs.
+
+        They are valid until the next call.
 
         The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994). Pairs of too little curvature get no weight.
         """

@@ -29,7 +29,10 @@ _SUFFICIENT = 1e-4
 
 @jit
 def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
-    """The step s that nearly minimises slope's + s' matrix s / 2 with low <= s <= high, and that minimum."""
+    """Return a step s that nearly minimises slope's + s' matrix s / 2 with low <= s <= high, and the minimum.
+
+    All vectors have the shape (n,).
+    """
     s, grad, value, reference = np.zeros_like(slope), slope.copy(), 0.0, 0.0
     direction, free = np.empty_like(slope), np.empty(slope.size, np.bool_)
     damping, diagonal = model[3], model[4]
@@ -52,7 +55,7 @@ def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def product(model, x, y):  # type: ignore[no-untyped-def]
-    """y = matrix @ x, with correction and damping."""
+    """Compute y = matrix @ x, shapes (n,), with correction and damping."""
     form, sides, middle, damping, diagonal = model[:5]
     gauss_newton.product(form, x, y)
     for k in range(x.size):
@@ -93,7 +96,7 @@ def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore
 
 @jit
 def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-untyped-def]
-    """A step x that nearly minimises the model on the free variables; whether it is not 0; the reference.
+    """Find a step x that nearly minimises the model on the free variables; return if it is not 0, and the reference.
 
     The accuracy is relative to `reference`, the squared norm of the first gradient; 0 takes this one's.
     """

@@ -19,7 +19,7 @@ from gcp.objectives.views.curvature import GaussNewton
 
 
 class Blocks(NamedTuple):
-    """Where the factors lie in a padded vector.
+    """The layout of factors in a padded vector.
 
     Attributes
     ----------
@@ -36,19 +36,19 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
-        """The layout for factors of these shapes."""
+        """Return the layout for factors of these shapes."""
         rank = -(-shapes[0][1] // 4) * 4
         lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
         return cls(np.array(shapes), np.concatenate([[0], np.cumsum(lengths)]), rank)
 
     def pad(self, vector: Array) -> FloatArray:
-        """A packed vector (factors row by row, one behind the other) in the padded form."""
+        """Return a packed vector (n,), factors row by row, one behind the other, in the padded form (starts[-1],)."""
         padded = np.zeros(self.starts[-1])
         _pad(vector, self.shapes, self.starts, self.rank, padded)
         return padded
 
     def unpad(self, padded: Array) -> FloatArray:
-        """The packed vector again."""
+        """Return the packed vector (n,) of a padded one (starts[-1],)."""
         vector = np.empty(int(self.shapes.prod(axis=1).sum()))
         _unpad(padded, self.shapes, self.starts, self.rank, vector)
         return vector
@@ -121,7 +121,9 @@ def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def
 def build(
     curvature: GaussNewton, scale: FloatArray, blocks: Blocks
 ) -> tuple[GramForm, FloatArray, FloatArray, FloatArray]:
-    """The matrix in scaled variables; its diagonal blocks; their diagonal; 1 / their row weights.
+    """Return the matrix in scaled variables, its diagonal blocks, their diagonal, and 1 / their row weights.
+
+    `scale` (B,) is each variable's; the blocks are (B, R, R), the others padded vectors (starts[-1],).
 
     A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and
     the matrices' sum.
@@ -144,7 +146,7 @@ def build(
 
 
 def _off_diagonals(matrices: list[Any]) -> tuple[Array, Array, Array, FloatArray]:
-    """What matrices (K, K) have beside their diagonals, rows under each other; None has nothing."""
+    """Return what matrices (K, K) have beside their diagonals, rows under each other; None has nothing."""
     at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
     for matrix in matrices:
         if matrix is not None:
@@ -214,7 +216,7 @@ def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
 
 @jit
 def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
-    """Elementwise, of all but the k-th and l-th, times a factor."""
+    """Write to `out` (R, R) the elementwise product of all Gram matrices but the k-th and l-th, times a factor."""
     for r in range(out.shape[0]):
         for s in range(out.shape[1]):
             out[r, s] = factor
@@ -252,7 +254,7 @@ def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
 
 @jit
 def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
-    """Add the ridge, and as much that the diagonal is nowhere negligible, so that h has an inverse."""
+    """Add to h (R, R) the ridge, and as much that the diagonal is nowhere negligible, so that it has an inverse."""
     floor = 0.0
     for r in range(n_components):
         h[r, r] += ridge
@@ -264,7 +266,7 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
-    """y = matrix @ x."""
+    """Compute y = matrix @ x, padded vectors (starts[-1],)."""
     starts, block_of, at, rows, weighted, within, across, ridge = form[:8]
     off_at, off_ends, off_columns, off_values = form[8:]
     n_terms, rank = within.shape[0], within.shape[1]
@@ -297,21 +299,21 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
 
 @jit
 def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
-    """y[i, 0] = matrix @ x[i], for all i."""
+    """Compute y[i, 0] = matrix @ x[i], padded vectors (starts[-1],), for all i."""
     for i in range(x.shape[0]):
         product(form, x[i], y[i, 0])
 
 
 @jit(fastmath=products.FASTMATH)
 def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
-    """target += weights * source."""
+    """Compute target += weights * source, shapes (n,)."""
     for k in range(source.size):
         target[k] += weights[k] * source[k]
 
 
 @jit(fastmath=products.FASTMATH)
 def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
-    """y = one R x R matrix per block times x, times weights."""
+    """Compute y = one R x R matrix per block times x, times weights; padded vectors (starts[-1],)."""
     rank = matrices.shape[1]
     for b in range(matrices.shape[0]):
         first, last = starts[b], starts[b + 1]

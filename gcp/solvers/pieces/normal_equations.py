@@ -14,7 +14,7 @@ from gcp.kernels.shared.products import add_scaled, dot, scale
 
 @jit
 def all_grams(factors, starts):  # type: ignore[no-untyped-def]
-    """Every mode's Gram matrix, (N, R, R)."""
+    """Return every mode's Gram matrix, (N, R, R)."""
     rank = factors.shape[0]
     grams = np.empty((starts.size - 1, rank, rank))
     for n in range(starts.size - 1):
@@ -97,7 +97,7 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
 
 @jit
 def _contracted(products, group, position, factors, starts):  # type: ignore[no-untyped-def]
-    """The products times the factors of the group's other modes: (R, size of the mode at `position`)."""
+    """Return the products times the factors of the group's other modes: (R, size of the mode at `position`)."""
     rank = products.shape[0]
     mode = group[position]
     m = np.empty((rank, starts[mode + 1] - starts[mode]))
@@ -121,7 +121,10 @@ def _contracted(products, group, position, factors, starts):  # type: ignore[no-
 
 @jit
 def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
-    """Of h + diag(ridge), with its diagonal raised by `nearness`.
+    """Return the inverse (R, R) of h + diag(ridge), with its diagonal raised by `nearness`.
+
+    It follows by Cholesky's method on the matrix scaled to a diagonal of ones, so that a component's unit is no
+    matter.
 
     By Cholesky's method on the matrix scaled to a diagonal of ones, so that the unit of a component is no matter.
     """

@@ -18,15 +18,15 @@ class Packing:
 
     @classmethod
     def of(cls, factors: Factors) -> Packing:
-        """The packing of such factors."""
+        """Return the packing of such factors, shapes (I_n, R)."""
         return cls(tuple((a.shape[0], a.shape[1]) for a in factors))
 
     def pack(self, factors: Sequence[Array]) -> FloatArray:
-        """A new float64 vector."""
+        """Return factors (I_n, R) in a new float64 vector (n,)."""
         return np.concatenate([np.ravel(a) for a in factors]).astype(np.float64)
 
     def unpack(self, vector: Array) -> list[Array]:
-        """Views into a vector, one per factor; leading axes hold several vectors."""
+        """Return views (I_n, R) into a vector (n,), one per factor; leading axes hold several vectors."""
         parts, at = [], 0
         for rows, columns in self.shapes:
             part = vector[..., at : at + rows * columns]

@@ -13,7 +13,7 @@ from gcp.solvers.pieces.bfgs_pairs import Pairs
 class Quadratic:
     """The Gauss-Newton matrix B, corrected by the BFGS formula for what it misses, damped by its diagonal D.
 
-    All vectors are padded (`gram.Blocks`).
+    All vectors are padded (`gauss_newton.Blocks`), shapes (n,).
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class Quadratic:
         self._minimized = self._no_pairs
 
     def gauss_newton(self, x: Array) -> FloatArray:
-        """B x before correction."""
+        """Return B x, shape (n,), before correction."""
         y = np.empty_like(x)
         gauss_newton.product(self.form, x, y)
         return y
 
     def product(self, x: Array) -> FloatArray:
-        """B x with the correction, without damping."""
+        """Return B x, shape (n,), with the correction, without damping."""
         y = np.empty_like(x)
         box_quadratic.product(self._model(0.0, self._small, self.correction), x, y)
         return y
@@ -57,7 +57,12 @@ class Quadratic:
     def minimize(
         self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
     ) -> tuple[FloatArray, float]:
-        """The step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box around 0, and the minimum."""
+        """Return the step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box, and that minimum.
+
+        The box lies around 0; all vectors have the shape (n,).
+
+        All vectors have the shape (n,).
+        """
         n = self._n_components
         inverses = np.zeros_like(self._small)
         damped = self._small[:, :n, :n] * (1.0 + damping * np.eye(n))

@@ -31,11 +31,11 @@ _ARRAYS = ("x", "f", "g", "wa", "iwa", "task", "lsave", "isave", "dsave", "ln_ta
 
 
 class Routine:
-    """One run of L-BFGS-B, stopped after every iteration.
+    """A run of L-BFGS-B, stopped after every iteration.
 
     Parameters
     ----------
-    start, lower, upper : ndarray
+    start, lower, upper : ndarray, shape (n,)
     memory : int
         Pairs of steps and gradient changes.
 
@@ -67,7 +67,10 @@ class Routine:
         return bool(self.task[0] == _CONVERGED)
 
     def iterate(self, value_and_grad: Callable[[Array], tuple[float, FloatArray]]) -> bool:
-        """Run until an iteration is done; False if the routine has ended instead."""
+        """Run until an iteration is done; False if the routine has ended instead.
+
+        `value_and_grad` takes and returns vectors (n,).
+        """
         while True:
             self._advance()
             if self.task[0] != _EVALUATE:

@@ -23,7 +23,7 @@ from gcp.tensors.parts.partitioned import PartitionedTensor
 def solver(
     given: str | Solver, n_iter_max: int | None, tol: float | None, max_seconds: float | None
 ) -> Solver:
-    """The solver with the options that the fit overrides."""
+    """Return the solver with the options that the fit overrides."""
     method = get_solver(given) if isinstance(given, str) else given
     if isinstance(method, type) or not (is_dataclass(method) and callable(getattr(method, "solve", None))):
         raise ParameterError(f"solver must be a name or a Solver instance: found {show(given)}.")
@@ -69,7 +69,7 @@ def _versions() -> dict[str, str]:
 
 
 def describe(value: Any) -> Any:
-    """A JSON value that says what an argument was; arrays by their shape."""
+    """Return a JSON value that says what an argument was; arrays by their shape."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, np.generic):

@@ -15,14 +15,14 @@ _TRACE = 1e-2
 """Weights below this, in the largest, are tried at 0 under a lasso."""
 
 _CHEAP = 1e-6
-"""Those whose price in the objective is below this are tried at 0 as well."""
+"""Price, in the objective, below which components are tried at 0 as well."""
 
 _BEYOND = 30.0
 """Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
 
 
 def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
-    """The outcome in all factors, as the one of all equal models that the penalty prefers.
+    """Return the outcome in all factors, as the one of all equal models that the penalty prefers.
 
     Components have equal norms in the free modes, and the means of main effects are in the first mode's, where no
     ridge is on them. Bounds may forbid either.
@@ -47,7 +47,7 @@ def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOu
 
 
 def with_advice(search: Search, found: SolverOutput) -> SolverOutput:
-    """The outcome, whose message says so where the model grows without end, as it can under a log or logit link."""
+    """Return the outcome, whose message says so if the model grows without end, as under a log or logit link."""
     is_said = found.converged or found.status == "unbounded"
     if is_said or search.objective.reach(found.factors) < _BEYOND:
         return found
@@ -56,7 +56,7 @@ def with_advice(search: Search, found: SolverOutput) -> SolverOutput:
 
 
 def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:
-    """The outcome without what approximate curvatures or rounding have moved rows of which nothing is known."""
+    """Return the outcome without moves of unknown rows that approximate curvatures or rounding have made."""
     rank = search.problem.rank
     if rank == 0 or search.objective.penalties.fill_rows:
         return found
@@ -68,7 +68,7 @@ def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverO
 
 
 def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
-    """The outcome, or these factors if their objective is lower."""
+    """Return the outcome, or the given factors (I_n, R) if their objective is lower."""
     value, _ = free.objective.value_and_grad(factors)
     if not value < found.objective:
         return found
@@ -77,7 +77,7 @@ def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) ->
 
 
 def _without_traces(search: Search, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
-    """The outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    """Return the outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
     weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
     price = search.objective.penalties.price([a[:, :rank] for a in found.factors])
     if not price.any():
@@ -92,7 +92,7 @@ def _without_traces(search: Search, free: FreeFactors, found: SolverOutput, rank
 
 
 def _balanced(search: Search, factors: list[FloatArray], rank: int) -> list[FloatArray]:
-    """Factors whose components have equal norms in all modes that are free, untied and bounded by 0 at most."""
+    """Return factors (I_n, R), components of equal norm in modes that are free, untied and bounded by 0 at most."""
     limits = zip(search.problem.bounds.lower, search.problem.bounds.upper, strict=True)
     is_cone = [
         np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all() for low, high in limits

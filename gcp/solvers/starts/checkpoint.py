@@ -74,17 +74,17 @@ class Checkpoint(Storage):
 
     @property
     def seconds(self) -> float:
-        """That the fit has taken, all runs together."""
+        """The time that the fit has taken, all runs together."""
         return self.seconds_before + time.perf_counter() - self.began
 
     def stage(
         self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
-        """The output of a stage: as it is in the file, or of `run`."""
+        """Return the output of a stage from `start`, shapes (I_n, R): as it is in the file, or of `run`."""
         return self.within("").stage(name, run, solver, start, about)
 
     def within(self, name: str) -> Storage:
-        """The storage of a part."""
+        """Return the storage of a part."""
         return _StageStorage(self, name)
 
     def save_state(self, stage: str, take: Callable[[], State]) -> None:
@@ -96,7 +96,7 @@ class Checkpoint(Storage):
         self.pending.deliver()
 
     def begin_stage(self, stage: str, origin: str, solver: Any) -> SolverOutput | None:
-        """The output of a stage, if it would end there now too; else the stage is open."""
+        """Return the output of a stage, if it would end there now too; else the stage is open."""
         own = self.stages.get(stage)
         if own is None or own["origin"] != origin:  # what led to it has gone on too
             self.stages = {name: held for name, held in self.stages.items() if not _is_within(name, stage)}
@@ -166,7 +166,7 @@ class Checkpoint(Storage):
 
 
 class _StageStorage(Storage):
-    """One stage of a checkpoint, by its path."""
+    """The storage of one stage of a checkpoint, by its path."""
 
     def __init__(self, whole: Checkpoint, path: str) -> None:
         self.whole, self.path = whole, path
@@ -190,6 +190,7 @@ class _StageStorage(Storage):
     def stage(
         self, name: str, run: Callable[[Storage], SolverOutput], solver: Any, start: Factors, about: str = ""
     ) -> SolverOutput:
+        """Return the output of a stage within this one, from `start`, shapes (I_n, R); see `Storage.stage`."""
         path, origin = f"{self.path}/{name}", fingerprint.of_factors(start, about)
         if (known := self.whole.begin_stage(path, origin, solver)) is not None:
             return known
@@ -217,7 +218,7 @@ def _is_within(name: str, stage: str) -> bool:
 
 
 def _is_end(own: State, solver: Any) -> bool:
-    """Whether a run that ended there would end there under these limits and tolerances."""
+    """Return whether a run that ended as stored would end there under these limits and tolerances."""
     most, output = getattr(solver, "n_iter_max", 0), own["output"]
     return own["tolerances"] == _tolerances(solver) and not can_go_on(
         output["status"], output["n_iter"], most
@@ -259,7 +260,7 @@ def _contents(file: BinaryIO) -> dict[str, Any]:
 
 
 def _packed(value: Any, arrays: list[Array]) -> Any:
-    """A JSON value; arrays go to the list."""
+    """Return a JSON value; arrays, of any shape, go to the list."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
@@ -273,6 +274,7 @@ def _packed(value: Any, arrays: list[Array]) -> Any:
 
 
 def _unpacked(value: Any, array: Callable[[int], Array]) -> Any:
+    """Return the value of a JSON value, with arrays of any shape by their numbers."""
     if isinstance(value, dict):
         if value.keys() == {"array"}:
             return array(value["array"])

@@ -23,7 +23,7 @@ from gcp.solvers.starts.multistart import Outcome
 from gcp.solvers.starts.search import Search
 
 _RANGE = np.log(1e-4), np.log(1e8)
-"""Of log r; at the upper end the negative binomial is Poisson."""
+"""Limits of log r; at the upper end the negative binomial is Poisson."""
 
 _ROUNDS = 30
 _TOL = 1e-3
@@ -34,7 +34,7 @@ _NEAR = 1e-2
 
 
 Run = Callable[[Search, Observer], Outcome]
-"""What runs all starts of a search."""
+"""A function that runs all starts of a search."""
 
 
 def estimate_r(run: Run, search: Search, observer: Observer) -> tuple[Outcome, Outcome, bool]:
@@ -88,7 +88,7 @@ def estimate_r(run: Run, search: Search, observer: Observer) -> tuple[Outcome, O
 
 
 def _by_moments(tensor: Any, loss: Loss) -> float:
-    """From the mean and the variance of all data: too small, for it takes the model's variation for dispersion."""
+    """Return r by the mean and the variance of all data: too small, as the model's variation counts as dispersion."""
     facts = survey(tensor, loss)
     extra = facts.std**2 - facts.mean
     return float(np.clip(facts.mean**2 / extra if extra > 0 else 1e3, 0.05, 1e3))
@@ -110,7 +110,7 @@ def _slope(model: Model, tensor: Any) -> float:
 
 
 def _likeliest(model: Model, tensor: Any, *, holds_means: bool = False) -> float:
-    """The likeliest log r if the model's entries stay as they are, or the expectations."""
+    """Return the likeliest log r if the model's entries stay as they are, or the expectations."""
     loss: Any = model.loss
     cells = known_cells(model, tensor)
     mean = loss.mean(cells.m)
@@ -137,7 +137,7 @@ class _RSearch:
         self.curvature = 0.0
 
     def is_settled(self, at: float, slope: float) -> bool:
-        """Whether this value is as good as zero, or nothing is left to look at."""
+        """Return whether this value is as good as zero, or nothing is left to look at."""
         curvature = self.curvature
         if self.seen and at != self.seen[-1][0]:
             curvature = (slope - self.seen[-1][1]) / (at - self.seen[-1][0])
@@ -147,7 +147,7 @@ class _RSearch:
         return is_beyond or abs(slope) <= _TOL * np.sqrt(max(self.curvature, 1.0))
 
     def next(self, at: float, slope: float, likeliest: Callable[..., float]) -> float:
-        """Where to look next; without a curvature, no farther than the factors as they are say."""
+        """Return the next log r; without a curvature, no farther than the factors as they are say."""
         if slope > 0:
             self.high = at
         else:
@@ -169,7 +169,7 @@ class _RSearch:
 
 
 def _rescaled(model: Model, ratio: float) -> Model:
-    """The same expectations under another r, where m is proportional to them; else the same m."""
+    """Return a model of equal expectations under another r, where m is proportional to them; else of equal m."""
     is_given = len(model.problem.fixed_modes) == len(model.shape)
     if is_given or model.loss.model_domain.low < 0:
         return model

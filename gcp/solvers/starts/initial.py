@@ -1,4 +1,4 @@
-"""Where a fit begins."""
+"""The beginning of a fit: factors that are random, singular vectors, or given."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def random_factors(
 
 
 def _spikes(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> Spikes | None:
-    """Entries that get a component each, if they are of a sign that the model may have."""
+    """Return entries that get a component each, if they are of a sign that the model may have."""
     if objective.loss.bears_outliers or not _is_identity(objective.loss):
         return None
     found = spikes(objective.tensor, objective.survey, rank - 1)
@@ -99,7 +99,10 @@ def _spikes(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> Spik
 
 
 def _spiked_factors(found: Spikes, shape: tuple[int, ...], loss: Loss) -> list[FloatArray]:
-    """A component for each spike, which has the size of the other entries where all positions but one are its own."""
+    """Return factors (I_n, K) of K spikes.
+
+    A component has the size of the other entries where all positions but one are its own.
+    """
     factors = [np.empty((size, len(found.values))) for size in shape]
     for r, (subscript, value) in enumerate(zip(found.subscripts, found.values, strict=True)):
         peak = float(loss.link(abs(value))) ** (1 / len(shape))
@@ -114,7 +117,7 @@ def _spiked_factors(found: Spikes, shape: tuple[int, ...], loss: Loss) -> list[F
 def _scaled_factors(
     sizes: list[FloatArray], mean: float, rank: int, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """Random ones under losses that know no scale."""
+    """Return random factors (I_n, R) in the scales of positions (I_n,), for losses that know no scale."""
     factors = _uniform_factors(tuple(map(len, sizes)), rank, mean, rng)
     factors = [a * size[:, None] for a, size in zip(factors, sizes, strict=True)]
     spread = np.array([np.sqrt(np.mean(np.square(a))) for a in factors])
@@ -124,6 +127,7 @@ def _scaled_factors(
 def _uniform_factors(
     shape: tuple[int, ...], rank: int, mean: float, rng: np.random.Generator
 ) -> list[FloatArray]:
+    """Return positive random factors (I_n, R) whose model has this mean; a negative one changes the first's sign."""
     factors = [rng.uniform(0.1, 1.0, (size, rank)) for size in shape]
     match_mean(factors, abs(mean))
     factors[0] *= np.sign(mean)
@@ -133,7 +137,7 @@ def _uniform_factors(
 def _small_factors(
     objective: EntrywiseObjective, rank: int, mean: float, bounds: Bounds, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """For components that explain what main effects leave over."""
+    """Return factors (I_n, R) of components that explain what main effects leave over."""
     shape = objective.tensor.shape
     if all(np.all(low >= 0) for low in bounds.lower):
         return _uniform_factors(shape, rank, _SMALL_MEAN * mean if mean > 0 else 1e-3, rng)
@@ -145,6 +149,7 @@ def _small_factors(
 def _identity_factors(
     shape: tuple[int, ...], rank: int, mean: float, std: float, rng: np.random.Generator
 ) -> list[FloatArray]:
+    """Return random factors (I_n, R) for losses whose link is the identity."""
     factors = _uniform_factors(shape, rank, mean, rng)
     spread = _SMALL_STD * std
     if abs(mean) >= spread > 0 or std == 0:
@@ -158,6 +163,7 @@ def _identity_factors(
 def _linked_factors(
     objective: EntrywiseObjective, rank: int, mean: float, rng: np.random.Generator
 ) -> list[FloatArray]:
+    """Return random factors (I_n, R) for losses with a log or logit link."""
     shape, loss, target = objective.tensor.shape, objective.loss, objective.survey.mean
     factors = [rng.standard_normal((size, rank)) for size in shape]
     values = _sampler(shape, rng)
@@ -183,7 +189,9 @@ def _linked_factors(
 
 
 def _sampler(shape: tuple[int, ...], rng: np.random.Generator) -> Callable[[list[FloatArray]], FloatArray]:
-    """A function that gives the model of factors at every entry, or at a random sample of a large tensor."""
+    """Return a function from factors (I_n, R) to their model, at all entries or a random sample (n,) if they are
+    many.
+    """
     if np.prod(shape, dtype=float) <= _SAMPLE:
         return lambda factors: model_values(factors, shape)
     rows = [rng.integers(size, size=_SAMPLE) for size in shape]
@@ -191,7 +199,7 @@ def _sampler(shape: tuple[int, ...], rng: np.random.Generator) -> Callable[[list
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float | None:
-    """A root between two points, None if the function has the same sign at both."""
+    """Return a root between two points, None if the function has the same sign at both."""
     if function(low) * function(high) > 0:
         return None
     return float(brentq(function, low, high))
@@ -200,7 +208,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float 
 def svd_factors(
     objective: EntrywiseObjective, rank: int, bounds: Bounds, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """Leading singular vectors of the unfoldings of the link-transformed data, by TensorLy.
+    """Return leading singular vectors (I_n, R) of the unfoldings of the link-transformed data, by TensorLy.
 
     Missing entries take the mean. Under a log or logit link, data are drawn halfway to their mean first, which
     keeps the transform finite. Holds the whole transformed tensor in memory.
@@ -252,7 +260,7 @@ def given_factors(
     groups: Sequence[tuple[int, ...]],
     labels: ModeLabels | None = None,
 ) -> list[FloatArray]:
-    """Factors of a CP model: (weights, factors), a `CPTensor`, a list of factors or a `FitResult`.
+    """Return the factors (I_n, R) of `init`: (weights, factors), a `CPTensor`, a list of factors or a `FitResult`.
 
     The weights are spread evenly over the free modes, given as groups of tied ones (over the first mode if none
     is free); the sign of a negative weight goes to an odd number of modes that are tied to each other.
@@ -295,6 +303,7 @@ def given_factors(
 
 
 def _as_model(init: Any) -> tuple[Array | None, list[Any]]:
+    """Return weights (R,), or None, and factors (I_n, R), neither of them checked."""
     if hasattr(init, "main_effects"):  # a FitResult: its components
         init = (init.weights, init.with_mean_rows().factors)
     if hasattr(init, "factor_matrices"):  # a pyttb ktensor
@@ -316,7 +325,7 @@ def _as_model(init: Any) -> tuple[Array | None, list[Any]]:
 
 
 def match_mean(factors: list[FloatArray], mean: float) -> None:
-    """Scale nonnegative factors in place, all modes alike, so that the mean of their model is `mean`."""
+    """Scale nonnegative factors (I_n, R) in place, all modes alike, so that the mean of their model is `mean`."""
     now = float(np.sum(np.prod([a.mean(axis=0) for a in factors], axis=0)))
     if now > 0:
         for a in factors:
@@ -324,7 +333,7 @@ def match_mean(factors: list[FloatArray], mean: float) -> None:
 
 
 def _match_projection(factors: list[FloatArray], z: Array) -> None:
-    """Least-squares weights of the components, spread over the modes."""
+    """Spread over factors (I_n, R), in place, the weights with which their components are nearest to z (I_0, ...)."""
     gram = np.prod([a.T @ a for a in factors], axis=0)
     right = np.sum(mttkrps(z, factors)[0] * factors[0], axis=0)
     weights = np.linalg.lstsq(gram, right, rcond=None)[0]

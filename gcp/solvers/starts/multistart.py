@@ -24,7 +24,7 @@ from gcp.solvers.starts.balancing import balanced, with_advice
 from gcp.solvers.starts.search import Search
 
 _CLEAR = 1e-2
-"""What components must gain, relative to main effects, before these are not fitted to the end for comparison."""
+"""Gain of components over main effects from which on the latter are not fitted to the end for comparison."""
 
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
@@ -118,14 +118,14 @@ def _from_start(
     solver: Solver,
     watch: _StartWatch,
 ) -> SolverOutput:
-    """The settled outcome of one start."""
+    """Return the settled outcome of one start, factors of shapes (I_n, R)."""
     free, bounds = search.free(start, index)
     found = balanced(search, free, _solve(solver, free, start, bounds, watch, observer))
     return with_advice(search, found)
 
 
 def _better_additive(search: Search, outputs: list[SolverOutput], observer: Observer) -> list[SolverOutput]:
-    """The additive model as one more output, if it is better than the others and components may be 0.
+    """Return the additive model's output in a list; empty unless it beats the others and components may be 0.
 
     It is fitted roughly first: mostly that shows that it is not.
     """
@@ -153,7 +153,7 @@ def _better_additive(search: Search, outputs: list[SolverOutput], observer: Obse
 
 
 def _roughly(solver: Solver) -> Solver:
-    """The solver, content with less."""
+    """Return the solver, content with less."""
     tol = getattr(solver, "tol", None)
     return solver if tol is None else replace(solver, tol=max(tol, 1e-4))  # type: ignore[type-var]
 
@@ -166,6 +166,7 @@ def _solve(
     watch: _StartWatch,
     observer: Observer,
 ) -> SolverOutput:
+    """Return the solver's outcome from one start, factors of shapes (I_n, R)."""
     if free.parametrisation.groups:
         if reason := lacking(solver, free):
             raise ParameterError(reason)
@@ -198,13 +199,13 @@ class _StartWatch:
         return self.is_asked
 
     def with_reason(self, found: SolverOutput) -> SolverOutput:
-        """The outcome with the reason for which it was asked to stop: solvers see only that they were."""
+        """Return the outcome with the reason for which it was asked to stop: solvers see only that they were."""
         if found.converged or (found.status == "callback") == self.is_asked:
             return found
         return replace(found, status="callback" if self.is_asked else "max_seconds")
 
     def interrupted(self) -> list[SolverOutput]:
-        """The latest model as the outcome of a start that was cut short."""
+        """Return the latest model as the outcome of a start that was cut short."""
         last = self.latest
         if last is None:
             return []

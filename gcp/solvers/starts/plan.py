@@ -1,4 +1,4 @@
-"""How a problem is to be minimised: the arguments of a fit that are no part of what is minimised."""
+"""The plan of a fit: the arguments that say how, and are no part of what is minimised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the minimum of a problem is looked for: where each start begins, and the model that its end makes."""
+"""The search for the minimum of a problem: where each start begins, and the model that its end makes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gcp.solvers.starts.initial import given_factors, random_factors, svd_factor
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """How the minimum of a problem is looked for.
+    """The search for the minimum of a problem.
 
     Attributes
     ----------
@@ -52,12 +52,14 @@ class Search:
 
     @property
     def parametrisation(self) -> Parametrisation:
-        """Which factors are free."""
+        """The map of free factors to all."""
         return self.problem.parametrisation
 
     @cached_property
     def known(self) -> list[Array]:
-        """Of each mode, the positions (I_n,) that data (a tied mode's too), fixed factors or a map determine."""
+        """Masks, one per mode, shape (I_n,), of positions that data (a tied mode's too), fixed factors or maps
+        determine.
+        """
         known = self.objective.survey.known or self.objective.tensor.known_positions()
         found = [np.ones_like(mask) for mask in known]
         for group in self.parametrisation.groups:
@@ -68,7 +70,7 @@ class Search:
         return found
 
     def unknown(self, labels: ModeLabels) -> dict[str, Array]:
-        """By the mode's name, positions whose rows neither the data nor a penalty that pulls them to 0 determine."""
+        """Return, by a mode's name, its positions (k,) whose rows neither data nor a penalty towards 0 determine."""
         penalties = self.objective.penalties
         if penalties.prefer_balance and not penalties.fill_rows and self.problem.allows_zeros:
             return {}
@@ -76,7 +78,7 @@ class Search:
         return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
 
     def sampling_seeds(self, index: int) -> Seeds:
-        """For stochastic solvers: the sample that judges is common to all starts, the batches are a start's own."""
+        """Return seeds for stochastic solvers: all starts share the sample that judges, batches are each one's own."""
         keys = (0, 1), (index, 2)
         fixed, batches = (np.random.SeedSequence(self.seed, spawn_key=key) for key in keys)
         return fixed, batches
@@ -87,7 +89,7 @@ class Search:
         return FreeFactors(objective, self.parametrisation, start, self.sampling_seeds(index)), bounds
 
     def additive_start(self) -> list[FloatArray]:
-        """Main effects alone, whose model is the best constant."""
+        """Return main effects alone, whose model is the best constant, as factors (I_n, effects)."""
         shape = self.objective.tensor.shape
         constant = self.objective.null_constant / len(self.problem.effect_modes)
         vectors = [
@@ -97,7 +99,7 @@ class Search:
         return self.typed(MainEffects(self.problem.effect_modes, 0).joined(none, vectors))
 
     def start(self, index: int) -> list[FloatArray]:
-        """All factors at the beginning of a start; main effects, if there are any, make the best constant."""
+        """Return all factors (I_n, R + effects) at a start; main effects, if there are any, are the best constant."""
         components = self._components(index)
         if self.problem.effects is None:
             return components
@@ -112,10 +114,11 @@ class Search:
         return self.typed(self.problem.effects.joined(components, vectors))
 
     def typed(self, factors: Factors) -> list[FloatArray]:
-        """The factors in the type of the data's arithmetic."""
+        """Return factors (I_n, R) in the type of the data's arithmetic."""
         return [np.asarray(a).astype(self.objective.tensor.dtype) for a in factors]
 
     def _components(self, index: int) -> list[FloatArray]:
+        """Return the components' factors (I_n, R) at a start."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
         is_named = isinstance(self.init, str)
         if is_named and self.init not in ("random", "svd"):
@@ -137,7 +140,7 @@ class Search:
         return self.typed(self.silenced(factors))
 
     def silenced(self, factors: list[FloatArray]) -> list[FloatArray]:
-        """Components with rows of 0, or as near as bounds allow, where nothing is known.
+        """Return factors (I_n, R) with rows of 0, or as near as bounds allow, where nothing is known.
 
         No gradient moves these, but that of a Dirichlet prior, which wants them near the mean row.
         """
@@ -150,9 +153,11 @@ class Search:
         return self.problem.bounds.project(silenced)
 
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
+        """Return the singular vectors' factors, shapes (I_n, R)."""
         return svd_factors(self.objective, self.problem.rank, self.problem.bounds, rng)
 
     def _given(self) -> list[FloatArray]:
+        """Return the factors of `init`, shapes (I_n, R), within the bounds."""
         tensor, groups = self.objective.tensor, self.parametrisation.groups
         factors = given_factors(self.init, tensor.shape, self.problem.rank, groups, tensor.labels)
         factors = self._turned(factors)
@@ -166,7 +171,9 @@ class Search:
         return inside
 
     def _turned(self, factors: list[FloatArray]) -> list[FloatArray]:
-        """The same model with signs that suit bounds at 0: columns change theirs in pairs of modes.
+        """Return factors (I_n, R) of the same model with signs that suit bounds at 0.
+
+        Columns change signs in pairs of modes.
 
         Of an odd number of columns that are negative rather than positive, the one that is so least is left.
         """
