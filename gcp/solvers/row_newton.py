@@ -147,7 +147,7 @@ class RowSweeps(Run):
         return factors
 
     def sweep(self, problem: RowWise, factors: list[FloatArray]) -> tuple[float, float]:
-        """Update all free factors (I_n, R) in place; return the objective and the largest gradient norm on the way."""
+        """Update all free factors (I_n, R) in place; return the objective and the largest gradient norm before."""
         norm, value = 0.0, np.inf
         self.n_eval += 1
         for variable, mode in enumerate(problem.free):

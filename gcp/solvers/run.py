@@ -261,7 +261,7 @@ class Run:
         return self.objective.reach(self.current_factors()) > least
 
     def limit(self) -> str:
-        """Return the limit that is reached, if one is: of all iterations, or of the time since this run was called."""
+        """Return the limit that is reached, if any: of all iterations, or of the time since this run was called."""
         if self.n_iter >= self.options.n_iter_max:
             return "n_iter_max"
         has_moved = self.n_iter > self.n_before  # or runs of too little time would never come to an end

@@ -189,9 +189,7 @@ def _linked_factors(
 
 
 def _sampler(shape: tuple[int, ...], rng: np.random.Generator) -> Callable[[list[FloatArray]], FloatArray]:
-    """Return a function from factors (I_n, R) to their model, at all entries or a random sample (n,) if they are
-    many.
-    """
+    """Return a function from factors (I_n, R) to their model, at all entries or, if these are many, a sample (n,)."""
     if np.prod(shape, dtype=float) <= _SAMPLE:
         return lambda factors: model_values(factors, shape)
     rows = [rng.integers(size, size=_SAMPLE) for size in shape]

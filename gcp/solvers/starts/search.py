@@ -57,7 +57,7 @@ class Search:
 
     @cached_property
     def known(self) -> list[Array]:
-        """Masks, one per mode, shape (I_n,), of positions that data (a tied mode's too), fixed factors or maps
+        """Masks, one per mode, shape (I_n,), of positions that data (or a tied mode's), fixed factors or maps
         determine.
         """
         known = self.objective.survey.known or self.objective.tensor.known_positions()
@@ -78,7 +78,7 @@ class Search:
         return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
 
     def sampling_seeds(self, index: int) -> Seeds:
-        """Return seeds for stochastic solvers: all starts share the sample that judges, batches are each one's own."""
+        """Return seeds for stochastic solvers: starts share the sample that judges, batches are each one's own."""
         keys = (0, 1), (index, 2)
         fixed, batches = (np.random.SeedSequence(self.seed, spawn_key=key) for key in keys)
         return fixed, batches
