@@ -1,1 +1,1 @@
-"""What every part of the package may use: errors, types, checks, labels, threads, processes, signals."""
+"""Parts that all of the package may use: errors, types, checks, labels, threads, processes, signals."""

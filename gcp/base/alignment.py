@@ -22,12 +22,12 @@ Model = TypeVar("Model")
 
 
 class NamesDiffer(Exception):
-    """What keeps two sides from being matched, in one sentence."""
+    """A fault that keeps two sides from being matched, in one sentence."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of two sides that are matched.
+    """A side of two that are matched.
 
     Attributes
     ----------
@@ -46,17 +46,17 @@ class Side:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the modes; the default ones if it has no labels."""
+        """The names of the modes; the default ones if there are no labels."""
         return (self.labels or ModeLabels.default(self.shape)).names
 
     def coords(self, mode: int) -> Array | None:
-        """Labels of the positions of a mode, if it has any."""
+        """Return labels (I_n,) of the positions of a mode, if it has any."""
         return None if self.labels is None else self.labels.coords[mode]
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """How a side is read in the order of the base.
+    """An order in which a side is read, that of the base.
 
     Attributes
     ----------
@@ -75,14 +75,14 @@ class Alignment:
         return self.modes == tuple(range(len(self.modes))) and all(p is None for p in self.positions)
 
     def inverse(self) -> Alignment:
-        """How the base is read in the order of the side, which has all of its modes."""
+        """Return the order of the side, which has all of its modes, for reading the base."""
         modes = [mode for mode in self.modes if mode is not None]
         back = [modes.index(mode) for mode in range(len(modes))]
         positions = [None if (p := self.positions[n]) is None else np.argsort(p) for n in back]
         return Alignment(tuple(back), tuple(positions))
 
     def of_array(self, values: Any) -> Any:
-        """An array of the side's shape, NumPy's or Dask's, so that it broadcasts to the base's."""
+        """Return an array of the side's shape, NumPy's or Dask's, so that it broadcasts to the base's."""
         own = [mode for mode in self.modes if mode is not None]
         if own != list(range(len(own))):
             values = values.transpose(own)
@@ -100,14 +100,14 @@ class Alignment:
         return values
 
     def of_labels(self, labels: ModeLabels) -> ModeLabels:
-        """The side's labels, in the base's order."""
+        """Return the side's labels, in the base's order."""
         there = [(mode, p) for mode, p in zip(self.modes, self.positions, strict=True) if mode is not None]
         # Without labels, positions are counted: those that are taken keep their numbers.
         coords = [p if labels.coords[mode] is None else _taken(labels.coords[mode], p) for mode, p in there]
         return ModeLabels([labels.names[mode] for mode, _ in there], coords)
 
     def of_model(self, model: Model) -> Model:
-        """A fitted model in the base's order; its settings remain those of the fit."""
+        """Return a fitted model in the base's order; its settings remain those of the fit."""
         if self.is_identity:
             return model
         own: Any = model
@@ -140,7 +140,7 @@ def align(
     broadcast: bool = False,
     error: type[GcpError] = DataError,
 ) -> Alignment:
-    """How to read one side in the order of another.
+    """Return the order in which one side is read as the other.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def check_tied(labels: ModeLabels, modes: Sequence[int]) -> None:
 
 
 def _modes(side: Side, base: Side, broadcast: bool) -> tuple[int | None, ...]:
-    """By mode of the base, the side's own: by name, and in order those that one of them does not name."""
+    """Return the side's own mode for each of the base: by name, and in order those that one does not name."""
     n_own, n_base = len(side.shape), len(base.shape)
     own, names = side.names, base.names
     is_short = broadcast and n_own < n_base
@@ -233,7 +233,7 @@ def _shapes_differ(side: Side, base: Side) -> NamesDiffer:
 
 
 def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Array | None:
-    """The side's positions of a mode in the base's order; None if they stand in it."""
+    """Return the side's positions (I_n,) of a mode in the base's order; None if they stand in it."""
     own, labels = side.coords(mode), base.coords(n)
     if own is None or labels is None:
         is_constant = broadcast and own is None and side.shape[mode] == 1
@@ -259,7 +259,7 @@ def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Ar
 def _check_within(
     keys: list[Any], others: Collection[Any], name: str, labels: tuple[Array, Array], sides: tuple[str, str]
 ) -> None:
-    """Raise unless all labels of one side are among the other's."""
+    """Raise unless all labels of one side are among the other's, arrays (I_n,)."""
     lacking = [k for k, key in enumerate(keys) if key not in others]
     if not lacking:
         return
@@ -273,12 +273,12 @@ def _check_within(
 
 
 def _equal(a: Array, b: Array) -> bool:
-    """Whether labels are the same, one by one, as they are in nearly all cases."""
+    """Return whether labels, arrays (I_n,), are the same, one by one, as they are in nearly all cases."""
     return a.dtype.kind == b.dtype.kind and np.array_equal(a, b)
 
 
 def _keys(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
-    """What two arrays of labels are compared by: as numbers if both are numbers, else as text.
+    """Return what arrays of labels (I_n,) are compared by: as numbers if both are numbers, else as text.
 
     So 1 is 1.0, and is "1" too, but not "01"; a date is the text that ISO 8601 has for it.
     """
@@ -290,10 +290,12 @@ def _keys(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
 
 
 def _numbers(labels: Array) -> list[Any]:
+    """Return labels (I_n,) as numbers, with a text for NaN, which equals nothing."""
     return ["nan" if key != key else key for key in labels.tolist()]
 
 
 def _texts(labels: Array) -> list[str]:
+    """Return labels (I_n,) as texts."""
     if labels.dtype.kind == "M":
         return np.datetime_as_string(labels, unit="auto").tolist()
     if labels.dtype.kind == "m":
@@ -310,4 +312,5 @@ def _shown(label: Any) -> str:
 
 
 def _taken(rows: Any, positions: Array | None) -> Any:
+    """Return the rows at positions (I_n,); all for None."""
     return rows if positions is None else rows[positions]

@@ -38,7 +38,7 @@ def is_real(value: object) -> TypeGuard[float]:
 
 
 def show(value: object) -> str:
-    """A value for a message: short, and never an error of its own."""
+    """Return a value for a message: short, and never an error of its own."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     try:
@@ -48,12 +48,12 @@ def show(value: object) -> str:
 
 
 def and_more(n: int) -> str:
-    """How many more offenders there are than the one that a message names, if any."""
+    """Return words for how many more offenders there are than the one that a message names, if any."""
     return f", and {n} more" if n else ""
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = _LARGEST) -> int:
-    """A whole number of Python or NumPy, as an int; no boolean.
+    """Return a whole number of Python or NumPy as an int; booleans are refused.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def whole(name: str, value: Any, least: int = 1, most: int = _LARGEST) -> int:
 def real(
     name: str, value: Any, *, least: float = -np.inf, above: float = -np.inf, below: float = np.inf
 ) -> float:
-    """A finite real number of Python or NumPy, as a float; no boolean.
+    """Return a finite real number of Python or NumPy as a float; booleans are refused.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def truth(name: str, value: Any) -> bool:
 
 
 def text(name: str, value: Any, choices: Iterable[str] = ()) -> str:
-    """A text, one of the choices if there are any.
+    """Return a text, one of the choices if there are any.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def text(name: str, value: Any, choices: Iterable[str] = ()) -> str:
 
 
 def path(name: str, value: Any) -> Path:
-    """A path of a file or folder.
+    """Return a path of a file or folder.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def path(name: str, value: Any) -> Path:
 
 
 def function(name: str, value: Any, n_arguments: int) -> Callable[..., Any]:
-    """A function that takes so many arguments, as far as can be seen.
+    """Return a function that takes so many arguments, as far as can be seen.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def function(name: str, value: Any, n_arguments: int) -> Callable[..., Any]:
 
 
 def instance(name: str, value: Any, cls: type[T], expected: str) -> T:
-    """An object of a class.
+    """Return an object of a class.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def instance(name: str, value: Any, cls: type[T], expected: str) -> T:
 
 
 def items(name: str, value: Any, expected: str, kind: Kind = ParameterError) -> list[Any]:
-    """The items of a list, tuple, range or array; texts, sets and mappings have no items in an order.
+    """Return the items of a list, tuple, range or array; texts, sets and mappings have no items in an order.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def items(name: str, value: Any, expected: str, kind: Kind = ParameterError) -> 
 
 
 def array(name: str, value: Any, kind: Kind = ParameterError) -> Array:
-    """Anything that NumPy reads as an array.
+    """Return anything that NumPy reads as an array, of any shape.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def array(name: str, value: Any, kind: Kind = ParameterError) -> Array:
 
 
 def _has_masked_arrays(value: Any) -> bool:
-    """Whether masked arrays with masked entries lie in a list, or in lists of lists, which may hold themselves."""
+    """Return whether masked entries lie in arrays of a list, or of lists of lists, which may hold themselves."""
     waiting, seen = [value], set()
     while waiting:
         item = waiting.pop()
@@ -215,7 +215,7 @@ def _has_masked_arrays(value: Any) -> bool:
 
 
 def numbers(name: str, value: Any, kind: Kind = ParameterError) -> Array:
-    """An array of real numbers, integers or booleans.
+    """Return an array of real numbers, integers or booleans, of any shape.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def numbers(name: str, value: Any, kind: Kind = ParameterError) -> Array:
 
 
 def floats(name: str, value: Any, kind: Kind = ParameterError) -> FloatArray:
-    """The same as float64; NaN and infinities are numbers too.
+    """Return real numbers as an array of float64, of any shape; NaN and infinities are numbers too.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def floats(name: str, value: Any, kind: Kind = ParameterError) -> FloatArray:
 
 
 def pair(x: Any, m: Any) -> tuple[FloatArray, FloatArray]:
-    """Data and model entries as float64, of shapes that go together.
+    """Return data and model entries as float64, of shapes that go together.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def pair(x: Any, m: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def matrices(factors: Any, shape: tuple[int, ...]) -> list[FloatArray]:
-    """Factor matrices of floats: one for each mode, with a row for each position, and all with as many columns.
+    """Return factor matrices of floats, one for each mode, shapes (I_n, R).
 
     Raises
     ------
@@ -280,7 +280,7 @@ def matrices(factors: Any, shape: tuple[int, ...]) -> list[FloatArray]:
 
 
 def seed(random_state: Any) -> int:
-    """A whole number that decides all that is random; None draws one.
+    """Return a whole number that decides all that is random; None draws one.
 
     Raises
     ------
@@ -300,7 +300,7 @@ def seed(random_state: Any) -> int:
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """What `random_state` stands for: itself, or a new one.
+    """Return the generator that `random_state` stands for: itself, or a new one.
 
     Raises
     ------

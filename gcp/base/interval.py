@@ -46,7 +46,7 @@ class Interval:
                 )
 
     def contains(self, values: ArrayLike) -> Array:
-        """Elementwise membership; NaN and infinities are outside.
+        """Return, elementwise, whether values belong; NaN and infinities are outside.
 
         Parameters
         ----------
@@ -68,11 +68,11 @@ class Interval:
         return np.asarray(inside)
 
     def clip(self, values: ArrayLike) -> Array:
-        """The nearest values of the closed interval (integrality is not enforced)."""
+        """Return the nearest values of the closed interval, elementwise (integrality is not enforced)."""
         return np.clip(numbers("values", values), self.low, self.high)
 
     def __str__(self) -> str:
-        """For messages: `whole numbers in [0, inf)`."""
+        """Return words for messages: `whole numbers in [0, inf)`."""
         left = "(" if self.open_low or np.isinf(self.low) else "["
         right = ")" if np.isinf(self.high) else "]"
         text = f"{left}{self.low:g}, {self.high:g}{right}"

@@ -63,12 +63,12 @@ class ModeLabels:
                 )
 
     def values(self, mode: int, size: int) -> Array:
-        """Coordinates of a mode; the positions 0 ... size - 1 where it has none."""
+        """Return coordinates (size,) of a mode; the positions 0 ... size - 1 where it has none."""
         coord = self.coords[self.number(mode)]
         return np.arange(size) if coord is None else coord
 
     def number(self, mode: int | str) -> int:
-        """The number of a mode given by number or name; `ParameterError` if there is none."""
+        """Return the number of a mode given by number or name; `ParameterError` if there is none."""
         if isinstance(mode, str) and mode in self.names:
             return self.names.index(mode)
         is_whole = isinstance(mode, int | np.integer) and not isinstance(mode, bool)
@@ -89,7 +89,7 @@ class ModeLabels:
 
 
 def is_unnamed(name: str) -> bool:
-    """Whether this is what gcp or xarray call a mode that nobody named."""
+    """Return whether this is what gcp or xarray call a mode that nobody named."""
     return re.fullmatch(r"(mode|dim)_\d+", name) is not None
 
 
@@ -100,7 +100,7 @@ def check_labels(labels: object) -> None:
 
 
 def whole_numbers(labels: Array) -> Array:
-    """Python's integers as those of 64 bits or, beyond these, as text; other labels as they are."""
+    """Return labels (I_n,), Python's integers as those of 64 bits or, beyond these, as text."""
     if labels.dtype.kind != "O" or not all(type(label) is int for label in labels):
         return labels
     for kind in (np.int64, np.uint64):
@@ -110,6 +110,7 @@ def whole_numbers(labels: Array) -> Array:
 
 
 def _array(coord: Any) -> Array:
+    """Return coordinates as an array (I_n,), Python's integers of many bits as objects."""
     found = array("coords", coord, DataError)
     if found.dtype.kind == "f" and isinstance(coord, Sequence) and all(type(label) is int for label in coord):
         return np.array(coord, dtype=object)  # of more bits than NumPy's integers have in common
@@ -117,7 +118,7 @@ def _array(coord: Any) -> Array:
 
 
 def _plain(coord: Array) -> Array:
-    """Strings as fixed-width text, so that files need no pickle; anything else that is an object as text too."""
+    """Return labels (I_n,), strings as fixed-width text, so that files need no pickle, other objects as text too."""
     coord = whole_numbers(coord)
     if coord.dtype.kind == "O":
         try:  # a column of Python ints or dates keeps its type

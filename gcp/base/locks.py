@@ -30,7 +30,7 @@ def take(descriptor: int) -> bool | None:
 
 @contextmanager
 def locked(target: Path, what: str) -> Iterator[None]:
-    """Meanwhile nobody else has the lock of this file, which is a file beside it; without one where none can be made.
+    """Hold the lock of a file, which is a file beside it, against others; without one where none can be made.
 
     Raises
     ------

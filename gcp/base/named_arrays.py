@@ -1,4 +1,4 @@
-"""What pandas and xarray call the modes and positions of their arrays, read without importing either."""
+"""Names that pandas and xarray give to the modes and positions of arrays, read without importing either."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
 
 
 def library_of(data: Any) -> str | None:
-    """The library that a labelled or sparse class comes from, told without importing it."""
+    """Return the library that a labelled or sparse class comes from, told without importing it."""
     for base in type(data).__mro__:
         name = base.__module__
         if name.startswith("scipy.sparse"):
@@ -41,7 +41,7 @@ def library_of(data: Any) -> str | None:
 
 
 def labelled(given: Any, what: str) -> Labelled | None:
-    """The array and the labels of a DataArray, Series or DataFrame; None of anything else.
+    """Return the array and the labels of a DataArray, Series or DataFrame; None of anything else.
 
     A Series has a mode for each level of its index, and must list every combination.
 
@@ -82,7 +82,7 @@ def labelled(given: Any, what: str) -> Labelled | None:
 
 
 def labels_of_xarray(data: Any, what: str) -> ModeLabels:
-    """Dimensions and their coordinates; the tuples of a stacked dimension as text.
+    """Return dimensions and their coordinates; the tuples of a stacked dimension as text.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def labels_of_xarray(data: Any, what: str) -> ModeLabels:
 def factor_by_name(
     what: str, given: Any, shape: tuple[int, int], labels: ModeLabels | None, mode: int
 ) -> Any:
-    """A factor, or numbers shaped like one, in the order of the mode's labels; what has no names as it is.
+    """Return a factor, or numbers shaped like one, in the order of the mode's labels; without names as it is.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def factor_by_name(
 
 
 def columns_by_name(table: Any, names: Sequence[str]) -> Any:
-    """The columns of a DataFrame in the order of these names; anything else, and columns without names, as it is.
+    """Return the columns of a DataFrame in the order of these names; anything else, or without names, as it is.
 
     Raises
     ------
@@ -163,12 +163,12 @@ def _names(indexes: Sequence[Any]) -> list[str]:
 
 
 def _plain(values: Array) -> Array:
-    """Values of pandas' own types as NumPy's where these can hold them."""
+    """Return values (n,) of pandas' own types as NumPy's where these can hold them."""
     return array("values", values.tolist(), DataError) if values.dtype.kind == "O" else values
 
 
 def _cells(series: Any, what: str) -> Labelled:
-    """A Series as an array with a mode for each level of its index."""
+    """Return a Series as an array with a mode for each level of its index."""
     index = series.index.remove_unused_levels()
     shape = tuple(len(level) for level in index.levels)
     if any((codes < 0).any() for codes in index.codes):

@@ -14,7 +14,7 @@ _MOST_JOBS = 10_000
 
 
 def jobs(n_jobs: int | None) -> int:
-    """How many processes: None is 1, and -1 as many as this process may use cores.
+    """Return the number of processes: None is 1, and -1 as many as this process may use cores.
 
     Raises
     ------
@@ -34,14 +34,14 @@ def jobs(n_jobs: int | None) -> int:
 
 
 def threads_of_each(n_jobs: int, n_threads: int | None) -> int | None:
-    """How many threads a fit takes, so that all together take the cores once."""
+    """Return the number of threads that a fit takes, so that all together take the cores once."""
     if n_threads is not None or n_jobs == 1:
         return n_threads
     return max(1, threads.resolve(None) // n_jobs)
 
 
 def each(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs: int) -> Iterator[Any]:
-    """The function's values for each task, in their order, as soon as they are there."""
+    """Yield the function's values for each task, in their order, as soon as they are there."""
     if n_jobs == 1:
         for task in tasks:
             yield function(*task)
@@ -58,6 +58,6 @@ def each(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs:
 
 
 def _undisturbed(function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
-    """The function's value in a process that leaves Ctrl-C to the first one, which ends the others."""
+    """Return the function's value in a process that leaves Ctrl-C to the first one, which ends the others."""
     signals.ignore_interrupts()
     return function(*task)

@@ -33,7 +33,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Ending:
-    """Which signal came."""
+    """The status with which a process ends, by the signal that came."""
 
     status = INTERRUPTED
 
@@ -78,7 +78,7 @@ class PendingSignal:
         self.before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
-        """Whether one waits."""
+        """Return whether a signal waits."""
         return self.number is not None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
@@ -123,7 +123,7 @@ def _handled(
     before: dict[int, Any],
     replaces: Callable[[Any], bool],
 ) -> Iterator[None]:
-    """Within, signals go to a handler if it replaces the one before, which goes to a dictionary, by number."""
+    """Send signals to a handler where it replaces the one before, which goes to a dictionary, by number."""
     if threading.current_thread() is threading.main_thread():
         found = {int(number): signal.getsignal(number) for number in numbers}
         before |= {number: own for number, own in found.items() if replaces(own)}
@@ -137,7 +137,7 @@ def _handled(
 
 
 def _send_to_main_thread(number: int) -> None:
-    """So that it wakes from whatever it waits for."""
+    """Send a signal to the main thread, so that it wakes from whatever it waits for."""
     if os.name == "posix":
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"([0-9]{1,99}(?:\.[0-9]*)?|\.[0-9]+) *(?:([kmgt])(i?))?b?", 
 
 
 def parse_bytes(given: Any, name: str = "memory") -> int:
-    """Bytes, from a number or a text such as 500MB, 2GB (2 * 10**9 bytes) or 1.5GiB (1.5 * 2**30).
+    """Return bytes, from a number or a text such as 500MB, 2GB (2 * 10**9 bytes) or 1.5GiB (1.5 * 2**30).
 
     Raises
     ------
@@ -37,7 +37,7 @@ def parse_bytes(given: Any, name: str = "memory") -> int:
 
 
 def available_memory() -> float:
-    """Bytes that this process may have at most: the machine's memory, or a limit set to less; infinite if unknown."""
+    """Return the bytes that this process may have: the machine's memory, or a limit set to less; inf if unknown."""
     found = [math.inf]
     with contextlib.suppress(AttributeError, ValueError, OSError):  # not on every system
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -82,7 +82,7 @@ def check_factors(rank: int, shape: tuple[int, ...]) -> None:
 
 
 def show_bytes(n: float) -> str:
-    """A size with a unit, to three digits."""
+    """Return a size with a unit, to three digits."""
     units = ["bytes", "kB", "MB", "GB", "TB"]
     power = next((k for k in range(len(units)) if n < 999.5 * 1000**k), len(units) - 1)
     return f"{n / 1000**power:.3g} {units[power]}"

@@ -24,14 +24,14 @@ A = TypeVar("A")
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def resolve(n_threads: int | None) -> int:
-    """The number of threads that `n_threads` asks for; None means all cores of the process."""
+    """Return the number of threads that `n_threads` asks for; None means all cores of the process."""
     if n_threads is None:
         return available_cores()
     if isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer) or n_threads < 1:
@@ -46,7 +46,7 @@ def split_range(n: int, parts: int) -> list[tuple[int, int]]:
 
 
 class _Limit:
-    """On the threads of the BLAS libraries, which all threads of the process have in common.
+    """A limit on the threads of the BLAS libraries, which all threads of the process have in common.
 
     The first who asks for it sets it, the last who leaves takes it back: fits overlap where they run in several
     threads.
@@ -73,7 +73,10 @@ class _Limit:
 
 
 def _set_threads(numbers: Sequence[int]) -> None:
-    """Of the BLAS libraries, whichever thread set them before: threadpoolctl, from 3.8, would let that one alone."""
+    """Set the threads of the BLAS libraries, whichever thread set them before.
+
+    threadpoolctl, from 3.8, would let that one alone.
+    """
     for library, number in zip(_blas(), numbers, strict=True):
         release = getattr(library, "clear_controlling_thread", lambda force: None)
         release(force=True)
@@ -85,12 +88,12 @@ _LIMIT = _Limit()
 
 
 def single_threaded_blas() -> AbstractContextManager[None]:
-    """Meanwhile the BLAS libraries use one thread: vector work between evaluations is too small for more."""
+    """Limit the BLAS libraries to one thread: vector work between evaluations is too small for more."""
     return _LIMIT.held()
 
 
 def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
-    """`work` of every item, one thread an item, results in the items' order."""
+    """Return `work` of every item, one thread an item, in the items' order."""
     if len(items) == 1:
         return [work(items[0])]
     others = [_pool(os.getpid(), len(items) - 1).submit(work, item) for item in items[1:]]
@@ -110,5 +113,5 @@ def _blas() -> list[Any]:
 
 @lru_cache(maxsize=4)
 def _pool(pid: int, size: int) -> ThreadPoolExecutor:
-    """Threads kept between evaluations; a forked process gets its own."""
+    """Return threads kept between evaluations; a forked process gets its own."""
     return ThreadPoolExecutor(size, thread_name_prefix="gcp")

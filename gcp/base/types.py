@@ -17,4 +17,4 @@ Factors = Sequence[FloatArray]
 """Factor matrices, one per mode, each of shape (I_n, R)."""
 
 State = dict[str, Any]
-"""Where a run stands: numbers, texts, None and arrays, in lists and dicts with text as keys."""
+"""State of a run: numbers, texts, None and arrays, in lists and dicts with text as keys."""

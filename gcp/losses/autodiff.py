@@ -57,7 +57,7 @@ class UntraceableError(Exception):
 
 
 class Node:
-    """One operation of an expression graph."""
+    """An operation of an expression graph."""
 
     __slots__ = ("args", "op")
     __array_priority__ = 1000
@@ -131,7 +131,7 @@ for _dunder, _name in {
 
 
 def _apply(name: str, inputs: Sequence[Any]) -> Any:
-    """A node for a NumPy function, in terms of the few operations that are differentiated."""
+    """Return a node for a NumPy function, in terms of the few operations that are differentiated."""
     a = inputs[0]
     if name in _BINARY or name in _COMPARE or name in _CALLS:
         return _make(name, *inputs)
@@ -158,7 +158,7 @@ def _apply(name: str, inputs: Sequence[Any]) -> Any:
 
 
 def _make(op: str, *args: Any) -> Any:
-    """A node, or a number where all arguments are numbers, with the trivial identities of 0 and 1 applied."""
+    """Return a node, or a number where all arguments are numbers, with the trivial identities of 0 and 1 applied."""
     args = tuple(_constant(a) for a in args)
     a, b = args[0], args[-1]
     if op == "where" and args[1] is args[2]:
@@ -169,7 +169,7 @@ def _make(op: str, *args: Any) -> Any:
 
 
 def _identity(op: str, a: Any, b: Any) -> Any:
-    """A binary operation, simplified where one side is 0 or 1."""
+    """Return a binary operation, simplified where one side is 0 or 1."""
     if op == "add" and (_is(a, 0.0) or _is(b, 0.0)):
         return b if _is(a, 0.0) else a
     if op == "subtract" and _is(b, 0.0):
@@ -209,7 +209,7 @@ def _fold(op: str, args: tuple[Any, ...]) -> Any:
 
 
 def _derivative(node: Any, wrt: Node, memo: dict[int, Any]) -> Any:
-    """d node / d wrt by the chain rule."""
+    """Return d node / d wrt by the chain rule."""
     if not isinstance(node, Node):
         return 0.0
     if id(node) not in memo:
@@ -285,7 +285,7 @@ def _outer_derivative(node: Node) -> Any:
 
 
 def _write(output: Any) -> Function:
-    """A Python function of (x, m) that evaluates the graph, one line an operation."""
+    """Return a Python function of (x, m) that evaluates the graph, one line an operation."""
     lines: list[str] = []
     names: dict[int, str] = {}
     seen: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What every loss gives: its formulas, its domains, and the distribution that they come from."""
+"""Losses: their formulas, their domains, and the distributions that they come from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
 
 ESTIMATE = "estimate"
-"""In place of a parameter that a fit is to estimate."""
+"""Text that stands for a parameter which a fit is to estimate."""
 
 WEIGHT_FLOOR = 1e8
 """Curvature weights see no model value below this many eps: by default one percent of the model's scale."""
@@ -43,27 +43,27 @@ class Loss(ABC):
     model_domain: Interval = REAL
     deviance_factor: ClassVar[float] = 2.0
     advice: ClassVar[str] = ""
-    """What to do with data outside the domain; ends the error message."""
+    """Words on what to do with data outside the domain, which end the error message."""
 
     @staticmethod
     @abstractmethod
     def f(x: Any, m: Any, *params: Any) -> Any:
-        """Value."""
+        """Return the value."""
 
     @staticmethod
     @abstractmethod
     def df(x: Any, m: Any, *params: Any) -> Any:
-        """Derivative in m."""
+        """Return the derivative in m."""
 
     @staticmethod
     @abstractmethod
     def d2f(x: Any, m: Any, *params: Any) -> Any:
-        """Second derivative in m."""
+        """Return the second derivative in m."""
 
     @staticmethod
     @abstractmethod
     def weight(x: Any, m: Any, *params: Any) -> Any:
-        """A curvature >= 0 in m, for the quadratic models that solvers build.
+        """Return a curvature >= 0 in m, for the quadratic models that solvers build.
 
         The Fisher information of m where f is a negative log-likelihood (in expectation over x, if not at every
         x), for f itself need not be convex in m. It need not be exact, so it may be bounded where the true one
@@ -72,33 +72,33 @@ class Loss(ABC):
 
     @abstractmethod
     def mean(self, m: ArrayLike) -> FloatArray:
-        """Expected datum at model value m."""
+        """Return the expected datum at model value m, elementwise."""
 
     @abstractmethod
     def link(self, mean: ArrayLike) -> FloatArray:
-        """The model value whose expected datum is `mean`: the inverse of `mean`."""
+        """Return the model value whose expected datum is `mean`, elementwise: the inverse of `mean`."""
 
     @abstractmethod
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """The least value of f(x, .), reached by a model free at every entry."""
+        """Return the least value of f(x, .), reached by a model free at every entry, elementwise."""
 
     @abstractmethod
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, one per entry of m, from the distribution that the loss comes from."""
 
     def saturated(self, x: ArrayLike) -> FloatArray:
-        """The model value that minimises f(x, .); may be infinite."""
+        """Return the model value that minimises f(x, .), elementwise; may be infinite."""
         return self.link(x)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """The terms in x alone that f drops: -log p(x | m) = f(x, m) + log_normalizer(x)."""
+        """Return the terms in x alone that f drops, elementwise: -log p(x | m) = f(x, m) + log_normalizer(x)."""
         raise ParameterError(
             f"The {self.name} loss is no negative log-density, so it has no likelihood; use deviance(x, m)."
         )
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Instances on which checks are run: one with the default parameters, unless a class says otherwise."""
+        """Return instances on which checks are run: that with default parameters, unless a class says otherwise."""
         return (cls(),)
 
     @property
@@ -157,13 +157,13 @@ class Loss(ABC):
         return None
 
     def with_scale(self, scale: float) -> Self:
-        """The same loss with an unset `eps` fixed for models of this scale."""
+        """Return the same loss with an unset `eps` fixed for models of this scale."""
         if getattr(self, "eps", 0.0) is not None or not np.isfinite(scale) or scale <= 0:
             return self
         return replace(self, eps=DEFAULT_EPS * scale)  # type: ignore[type-var]
 
     def softened(self, level: float) -> Self | None:
-        """The same loss with `eps` at `level` times the model's scale, instead of 1e-10 times; None without `eps`.
+        """Return the loss with `eps` at `level` times the model's scale, not 1e-10 times; None without `eps`.
 
         Nearly as good a loss where models are far above `eps`, and much easier to minimise where they are near 0.
         """
@@ -171,26 +171,26 @@ class Loss(ABC):
         return None if eps is None else replace(self, eps=eps / DEFAULT_EPS * level)  # type: ignore[type-var]
 
     def constant(self, mean: float, mean_square: float) -> float | None:
-        """The constant model that minimises the weighted sum of f, from the data's weighted moments.
+        """Return the constant model that minimises the weighted sum of f, from the data's weighted moments.
 
         None where the moments do not determine it.
         """
         return float(self.link(mean))
 
     def value(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        """f(x, m), elementwise."""
+        """Return f(x, m), elementwise."""
         return self._evaluate(self.formula.f, x, m)
 
     def deriv(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        """df/dm, elementwise."""
+        """Return df/dm, elementwise."""
         return self._evaluate(self.formula.df, x, m)
 
     def curvature(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        """The second derivative of f in m, elementwise; not every loss is convex in m."""
+        """Return the second derivative of f in m, elementwise; not every loss is convex in m."""
         return self._evaluate(self.formula.d2f, x, m)
 
     def deviance(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        """Distance of m from the saturated model: factor * (f(x, m) - min f(x, .)), elementwise, >= 0.
+        """Return the distance of m from the saturated model, factor * (f(x, m) - min f(x, .)) >= 0, elementwise.
 
         The factor is 2, but 1 for the Gaussian and Huber losses, whose f already is a full squared error.
         """
@@ -199,7 +199,7 @@ class Loss(ABC):
             return np.maximum(self.deviance_factor * (self.value(x, m) - self.saturated_value(x)), 0.0)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """Log-density (or log-probability) of x at model m, elementwise, with every constant.
+        """Return the log-density (or log-probability) of x at model m, elementwise, with every constant.
 
         Parameters
         ----------
@@ -214,14 +214,20 @@ class Loss(ABC):
             return -(self.value(x, m) + self.log_normalizer(x))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """Expected second derivative in m: the Fisher information of a datum, at the dispersion that f implies.
+        """Return the expected second derivative in m, elementwise.
+
+        It is the Fisher information of a datum, at the dispersion that f implies.
 
         Here at the expected datum, which is the same for losses whose second derivative is linear in the datum.
         """
         return self.curvature(self.mean(m), m)
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """Half the expected third derivative, less the covariance of the first two: how variance of m biases it.
+        """Return, elementwise, half the expected third derivative, less the covariance of the first two.
+
+        Times the variance of m, that enters the bias of a fit.
+
+        That is how variance of m biases the information.
 
         Half of fisher(m) mu'' / mu', with mu(m) the expectation of the sufficient statistic: here 0, of losses whose
         model is proportional to that.
@@ -229,39 +235,42 @@ class Loss(ABC):
         return np.zeros(checks.floats("m", m).shape)
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
+        """Return P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
         with np.errstate(all="ignore"):
             return self._tails(*checks.pair(x, m), dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
+        """Return P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
         with np.errstate(all="ignore"):
             return self._tails(*checks.pair(x, m), dispersion)[1]
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
-        """P(X <= x) and P(X > x)."""
+        """Return P(X <= x) and P(X > x), elementwise."""
         raise ParameterError(f"The {self.name} loss has no distribution, so it has no tail probabilities.")
 
     def estimate_dispersion(
         self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
     ) -> float | None:
-        """Maximum-likelihood dispersion for `log_likelihood`; None for losses that have none."""
+        """Return the maximum-likelihood dispersion for `log_likelihood` from x and m; None for losses that have none.
+
+        `weights` has the shape of the deviance of x and m.
+        """
         mean = weighted_mean(self.deviance(x, m), weights)
         if not np.isfinite(mean):
             raise ParameterError(f"The {self.name} loss has no dispersion at a mean deviance of {mean}.")
         return self.dispersion_from(mean)
 
     def density_scale(self, dispersion: float | None = None) -> float:
-        """By what f is divided in the log-density; `dispersion` as for `log_likelihood`."""
+        """Return the number by which f is divided in the log-density; `dispersion` as for `log_likelihood`."""
         self._no_dispersion(dispersion)
         return 1.0
 
     def dispersion_from(self, mean_deviance: float) -> float | None:
-        """The same from the weighted mean of the deviance, which is all that it depends on."""
+        """Return the dispersion, as `estimate_dispersion` does, from the weighted mean of the deviance."""
         return None
 
     def _model(self, m: ArrayLike, rng: np.random.Generator) -> FloatArray:
-        """Model values to draw data from; refuses those outside the domain, and what is no generator."""
+        """Return values m to draw data from, elementwise; refuses those outside the domain, and no generator."""
         checks.instance("rng", rng, np.random.Generator, "a numpy.random.Generator")
         m = checks.floats("m", m)
         if not (inside := self.model_domain.contains(m)).all():
@@ -275,6 +284,7 @@ class Loss(ABC):
             raise ParameterError(f"The {self.name} loss has no free dispersion.")
 
     def _evaluate(self, function: Any, x: ArrayLike, m: ArrayLike) -> FloatArray:
+        """Return a function's values, elementwise, in the shape that x and m broadcast to."""
         x, m = checks.pair(x, m)
         with np.errstate(all="ignore"):
             value = np.asarray(function(x, m, *self.params), dtype=float)
@@ -292,7 +302,7 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
 
 
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:
-    """Mean under weights; None means equal ones."""
+    """Return the mean of values under weights of the same shape; None means equal ones."""
     if weights is None:
         with np.errstate(over="ignore", invalid="ignore"):
             return float(values.mean()) if values.size else np.nan

@@ -18,17 +18,17 @@ from gcp.losses.registry import register
 
 
 class _Bernoulli(Loss):
-    """What the three links share: the distribution of x."""
+    """The base of the three links: the distribution of x."""
 
     data_domain = BINARY
     advice = 'Turn the data into 0 and 1 (e.g. data > 0), or use loss="poisson" for counts.'
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """0: a model free at every entry predicts each with certainty."""
+        """Return 0, elementwise: a model free at every entry predicts each with certainty."""
         return np.zeros(floats("x", x).shape)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """0: f is the whole negative log-probability."""
+        """Return 0, elementwise: f is the whole negative log-probability."""
         return np.zeros(floats("x", x).shape)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
@@ -38,7 +38,7 @@ class _Bernoulli(Loss):
         return below, np.where(x < 0, 1.0, np.where(x < 1, p, 0.0))
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Bernoulli draws, 0 or 1."""
+        """Return Bernoulli draws, 0 or 1, of the shape of m (elementwise)."""
         m = self._model(m, rng)
         return np.asarray(rng.random(m.shape) < self.mean(m)).astype(np.int8)
 
@@ -59,17 +59,17 @@ class BernoulliLogit(_Bernoulli):
 
     @staticmethod
     def f(x: Any, m: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return softplus(m) - x * m
 
     @staticmethod
     def df(x: Any, m: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return sigmoid(m) - x
 
     @staticmethod
     def d2f(x: Any, m: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return sigmoid(m) * sigmoid(-m)
 
     @staticmethod
@@ -79,15 +79,15 @@ class BernoulliLogit(_Bernoulli):
         return 0.5 * (p * sigmoid(-m) + (x - p) * (x - p))
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """p = 1 / (1 + exp(-m))."""
+        """Return p = 1 / (1 + exp(-m)), elementwise."""
         return np.asarray(expit(floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = log(p / (1 - p)); infinite at 0 and 1."""
+        """Return m = log(p / (1 - p)), elementwise; infinite at 0 and 1."""
         return np.asarray(logit(floats("mean", mean)))
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """p (1 - p) (1 - 2 p) / 2."""
+        """Return p (1 - p) (1 - 2 p) / 2, elementwise."""
         return self.fisher(m) * (expit(-floats("m", m)) - expit(floats("m", m))) / 2
 
 
@@ -112,45 +112,45 @@ class BernoulliOdds(_Bernoulli):
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return log1p(m) - x * log(m + eps)
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return 1.0 / (1.0 + m) - x / (m + eps)
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return x / ((m + eps) * (m + eps)) - 1.0 / ((1.0 + m) * (1.0 + m))
 
     @staticmethod
     def weight(x: Any, m: Any, eps: Any) -> Any:
-        """Fisher information."""
+        """Return the Fisher information of m."""
         v = maximum(m, WEIGHT_FLOOR * eps)
         return 1.0 / (v * (1.0 + v) * (1.0 + v))
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """p = m / (1 + m)."""
+        """Return p = m / (1 + m), elementwise."""
         m = floats("m", m)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(m / (1 + m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = p / (1 - p); infinite at 1."""
+        """Return m = p / (1 - p), elementwise; infinite at 1."""
         mean = floats("mean", mean)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(mean / (1 - mean))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """1 / (m (1 + m)**2)."""
+        """Return 1 / (m (1 + m)**2), elementwise."""
         m = floats("m", m)
         with np.errstate(divide="ignore", over="ignore"):
             return 1 / m / (1 + m) / (1 + m)
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """-1 / (m (1 + m)**3)."""
+        """Return -1 / (m (1 + m)**3), elementwise."""
         return -self.fisher(m) / (1 + floats("m", m))
 
 
@@ -175,22 +175,22 @@ class BernoulliPoisson(_Bernoulli):
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return (1.0 - x) * m - x * log1mexp(m + eps)
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return (1.0 - x) + x * exp(-(m + eps)) / expm1(-(m + eps))  # compiled, they share most of their work
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return -x / (expm1(m + eps) * expm1(-(m + eps)))
 
     @staticmethod
     def weight(x: Any, m: Any, eps: Any) -> Any:
-        """Fisher information."""
+        """Return the Fisher information of m."""
         return 1.0 / expm1(maximum(m, WEIGHT_FLOOR * eps))
 
     @property
@@ -199,19 +199,19 @@ class BernoulliPoisson(_Bernoulli):
         return 1.0, 0.0
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """p = 1 - exp(-m)."""
+        """Return p = 1 - exp(-m), elementwise."""
         return -np.expm1(-floats("m", m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = -log(1 - p); infinite at 1."""
+        """Return m = -log(1 - p), elementwise; infinite at 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return -np.log1p(-floats("mean", mean))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """1 / (exp(m) - 1)."""
+        """Return 1 / (exp(m) - 1), elementwise."""
         with np.errstate(divide="ignore", over="ignore"):
             return 1 / np.expm1(floats("m", m))
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """-1 / (2 (exp(m) - 1))."""
+        """Return -1 / (2 (exp(m) - 1)), elementwise."""
         return -self.fisher(m) / 2

@@ -51,7 +51,7 @@ class BetaDivergence(Loss):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """The limits, the powers that others know, and those between."""
+        """Return the limits, the powers that others know, and those between."""
         return tuple(cls(beta=beta) for beta in (-1.0, -0.5, 0, 0.5, 1, 1.5, 2, 3))
 
     @property
@@ -66,17 +66,17 @@ class BetaDivergence(Loss):
 
     @staticmethod
     def f(x: Any, m: Any, beta: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return power(m + eps, beta) / beta - x * power(m + eps, beta - 1.0) / (beta - 1.0)
 
     @staticmethod
     def df(x: Any, m: Any, beta: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return power(m + eps, beta - 1.0) * (1.0 - x / (m + eps))
 
     @staticmethod
     def d2f(x: Any, m: Any, beta: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return power(m + eps, beta - 2.0) * ((beta - 1.0) - (beta - 2.0) * x / (m + eps))
 
     @staticmethod
@@ -105,15 +105,15 @@ class BetaDivergence(Loss):
         return super().params[1:] if self.beta in (0.0, 1.0, 2.0) else super().params
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """-x**beta / (beta (beta - 1)), with its limits."""
+        """Return -x**beta / (beta (beta - 1)), elementwise, with its limits."""
         x = floats("x", x)
         if self.beta == 0:
             return Gamma().saturated_value(x)
@@ -128,7 +128,7 @@ class BetaDivergence(Loss):
         return self.beta == 1
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """For beta = 0 and 2, and of counts 1, where a density exists; `ParameterError` otherwise."""
+        """Return it, elementwise, where a density exists: for beta = 0, 2, and 1 of counts; else `ParameterError`."""
         x = floats("x", x)
         same = self._same(x)
         if self.beta == 2:
@@ -136,14 +136,17 @@ class BetaDivergence(Loss):
         return super().log_normalizer(x) if same is None else same.log_normalizer(x)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """Log-density; `dispersion` is that of the gamma (beta = 0) or the variance (beta = 2), 1 by default."""
+        """Return the log-density, elementwise.
+
+        `dispersion` is that of the gamma (beta = 0) or the variance (beta = 2), 1 by default.
+        """
         same = self._same(floats("x", x))
         if same is None or self.beta == 1:
             return super().log_likelihood(x, m, dispersion)
         return same.log_likelihood(x, m, self.density_scale(dispersion))
 
     def density_scale(self, dispersion: float | None = None) -> float:
-        """The dispersion, where there is a free one."""
+        """Return the dispersion, where there is a free one."""
         if self.beta not in (0.0, 2.0):
             return super().density_scale(dispersion)
         phi = 1.0 if dispersion is None else dispersion
@@ -151,17 +154,17 @@ class BetaDivergence(Loss):
         return float(phi)
 
     def dispersion_from(self, mean_deviance: float) -> float | None:
-        """Of the gamma or normal distribution."""
+        """Return the dispersion of the gamma or normal distribution; None for other beta."""
         same = {0.0: Gamma(), 2.0: Gaussian()}.get(self.beta)
         return None if same is None else same.dispersion_from(mean_deviance)
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """m**(beta - 2)."""
+        """Return m**(beta - 2), elementwise."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.asarray(floats("m", m) ** (self.beta - 2))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
-        """Where there is a density; `ParameterError` otherwise."""
+        """Return P(X <= x) and P(X > x), elementwise, where there is a density; raise `ParameterError` otherwise."""
         same = self._same(x)
         if same is None:
             return super()._tails(x, m, dispersion)
@@ -169,7 +172,7 @@ class BetaDivergence(Loss):
         return same.cdf(x, m, own), same.sf(x, m, own)
 
     def _same(self, x: FloatArray) -> Loss | None:
-        """A loss of the same density.
+        """Return a loss of the same density for data x of any shape; None if there is none.
 
         Raises
         ------
@@ -186,7 +189,7 @@ class BetaDivergence(Loss):
         return same.get(self.beta)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Poisson at beta = 1, else gamma, of mean m and variance m**(2 - beta).
+        """Draw data, elementwise: Poisson at beta = 1, else gamma, of mean m and variance m**(2 - beta).
 
         At beta = 2 too, where the normal density would give negative data, which the loss does not admit.
         """

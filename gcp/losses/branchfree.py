@@ -27,7 +27,7 @@ _INF, _NAN = math.inf, math.nan  # as attributes of a module they would stay flo
 
 
 def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function with its numbers in float32, for compiling: to Numba, float32 * 2.0 is a float64.
+    """Return a function with its numbers in float32, for compiling: to Numba, float32 * 2.0 is a float64.
 
     Literals, global numbers, defaults and numbers of a closure change, but for those outside float32's range.
     """
@@ -73,7 +73,7 @@ def _parts(x):
 
 @intrinsic
 def _nearest(ctx, x):
-    """The nearest integer, as a float: one instruction, which no reordering of sums can spoil."""
+    """Return the nearest integer, as a float: one instruction, which no reordering of sums can spoil."""
 
     def build(context, builder, signature, args):
         return builder.call(builder.module.declare_intrinsic("llvm.rint", [args[0].type]), args)
@@ -120,7 +120,7 @@ def _split(ctx, x):
 
 @intrinsic
 def _upper_half(ctx, x):
-    """A float32 without the last 12 bits of its mantissa: the product of two such numbers is exact."""
+    """Return a float32 without the last 12 bits of its mantissa: the product of two such numbers is exact."""
 
     def build(context, builder, signature, args):
         integer = ir.IntType(32)
@@ -134,7 +134,7 @@ def _upper_half(ctx, x):
 
 
 def _expm1_double(r):
-    """expm1 on [-log(2)/2, log(2)/2]: Taylor to degree 13."""
+    """Return expm1 on [-log(2)/2, log(2)/2]: Taylor to degree 13."""
     p = 1.6059043836821613e-10
     p = p * r + 2.08767569878681e-09
     p = p * r + 2.505210838544172e-08
@@ -160,7 +160,7 @@ def _expm1_single(r):
 
 
 def _log_double(f, low):
-    """log(1 + f) - f + low."""
+    """Return log(1 + f) - f + low."""
     s = f / (2.0 + f)
     z = s * s
     w = z * z
@@ -174,7 +174,7 @@ def _log_double(f, low):
 
 
 def _log_single(f, low):
-    """The same without a division, which would cost more than the longer polynomial."""
+    """Return log(1 + f) - f + low without a division, which would cost more than the longer polynomial."""
     p = -0.07636399567127228
     p = p * f + 0.12762199342250824
     p = p * f - 0.1315961331129074
@@ -191,7 +191,7 @@ def _log_single(f, low):
 
 
 class _Precision(NamedTuple):
-    """What sets one type apart: numbers of its range, and polynomials.
+    """A type's own numbers, of its range, and polynomials.
 
     Attributes
     ----------
@@ -217,7 +217,7 @@ class _Precision(NamedTuple):
     lift: float
 
     def compiled(self, function):
-        """The function with numbers of this type, inlined wherever it is called."""
+        """Return the function with numbers of this type, inlined wherever it is called."""
         return register_jitable(forceinline=True)(self.convert(function))
 
 
@@ -248,20 +248,20 @@ _SINGLE = _Precision(
 
 
 def _exponentials(precision):
-    """Of a type: (exp(x), expm1(x)); x pulled into their range; exp(x + rest) for small `rest`."""
+    """Return for a type: (exp(x), expm1(x)); x pulled into their range; exp(x + rest) for small `rest`."""
     ln2_high, ln2_low, exact = precision.ln2_high, precision.ln2_low, precision.exact
     lowest, highest, compiled = precision.lowest, precision.highest, precision.compiled
     polynomial = compiled(precision.expm1)
 
     @compiled
     def reduced(x, rest):
-        """Integral n, and expm1(r) where x + rest = n log 2 + r, |r| <= log(2) / 2."""
+        """Return an integral n, and expm1(r) where x + rest = n log 2 + r, |r| <= log(2) / 2."""
         n = _nearest(x * 1.4426950408889634)
         return n, polynomial(((x - n * ln2_high) - n * ln2_low) + rest)
 
     @compiled
     def powers(n):
-        """Two factors of 2**n, which cover gradual underflow and the last binade before overflow."""
+        """Return two factors of 2**n, which cover gradual underflow and the last binade before overflow."""
         half = _nearest(n * 0.5)
         return _two_to(half), _two_to(n - half)
 
@@ -288,7 +288,7 @@ def _exponentials(precision):
 
 
 def _logarithms(precision, pair):
-    """Of a type: log(x), log1p(x), log(1 - exp(-x)), and log(x) in two parts."""
+    """Return for a type: log(x), log1p(x), log(1 - exp(-x)), and log(x) in two parts."""
     ln2, ln2_high, ln2_low, tiny = _LN2, precision.ln2_high, precision.ln2_low, precision.tiny
     lift, lift_factor, compiled = precision.lift, 2.0**precision.lift, precision.compiled
     polynomial = compiled(precision.log)
@@ -305,7 +305,7 @@ def _logarithms(precision, pair):
 
     @compiled
     def checked(x, v):
-        """v = log(x), but for zero, infinity, and what has no logarithm."""
+        """Return v = log(x), but for zero, infinity, and what has no logarithm."""
         v = v if x > 0.0 else (-_INF if x == 0.0 else _NAN)
         return x if x == _INF else v
 
@@ -367,7 +367,7 @@ def _functions(precision):
 
     @compiled
     def power_single(x, p):
-        """The logarithm and the product in two parts each, since exp makes absolute errors relative."""
+        """Take the logarithm and the product in two parts each, since exp makes absolute errors relative."""
         high, low = log_in_parts(x)
         a, b = _upper_half(high), _upper_half(p)
         product = clamped(a * b)

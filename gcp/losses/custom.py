@@ -109,7 +109,10 @@ class CustomLoss(Loss):
 
     @property
     def wants_infinity(self) -> bool:
-        """As of any loss; a link that fails at an end of its domain, as `math.log` does, is infinite there."""
+        """Whether some data are best met by an infinite model.
+
+        A link that fails at an end of its domain, as `math.log` does, is infinite there.
+        """
         try:
             return super().wants_infinity
         except (ArithmeticError, ValueError):
@@ -120,7 +123,7 @@ class CustomLoss(Loss):
 
     @property
     def params(self) -> tuple[float, ...]:
-        """None: numbers that the formula uses are part of it."""
+        """The empty tuple: numbers that the formula uses are part of it."""
         return ()
 
     @property
@@ -129,18 +132,18 @@ class CustomLoss(Loss):
         return self._formula
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """As given; the identity by default."""
+        """Return the mean as given, elementwise; the identity by default."""
         return np.asarray(self._mean(checks.floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """As given; the identity by default."""
+        """Return the link as given, elementwise; the identity by default."""
         return np.asarray(self._link(checks.floats("mean", mean)))
 
     def constant(self, mean: float, mean_square: float) -> None:
-        """Unknown without a search."""
+        """Return None: it is unknown without a search."""
 
     def saturated(self, x: ArrayLike) -> FloatArray:
-        """By a bracketed search from link(x), once per distinct datum."""
+        """Find it, elementwise, by a bracketed search from link(x), once per distinct datum."""
         from scipy.optimize import elementwise  # slow to import, needed by custom losses only
 
         distinct, back = np.unique(checks.floats("x", x), return_inverse=True)
@@ -159,11 +162,11 @@ class CustomLoss(Loss):
         return np.asarray(best[back].reshape(checks.floats("x", x).shape))
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """f at `saturated`; at the datum itself where the search fails."""
+        """Return f at `saturated`, elementwise; at the datum itself where the search fails."""
         return self.value(x, self.saturated(x))
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Not available: a formula is not a distribution."""
+        """Raise `ParameterError` whatever the shape of m: a formula is not a distribution."""
         raise ParameterError(f"The {self.name} loss is no distribution to draw from.")
 
 
@@ -218,7 +221,7 @@ def _check_derivative(loss: CustomLoss) -> None:
 
 
 def _interior(domain: Interval) -> Array:
-    """Points well inside a domain."""
+    """Return points well inside a domain, shape (n,)."""
     points = np.array([0.37, 0.71, 1.3, 2.9, 5.3])
     if np.isfinite(domain.low) and np.isfinite(domain.high):
         points = domain.low + (domain.high - domain.low) * np.array([0.15, 0.35, 0.5, 0.65, 0.85])

@@ -23,67 +23,70 @@ _INLINE = {"forceinline": True}  # a call that LLVM leaves in a loop keeps the l
 
 
 def exp(x: Any) -> Any:
-    """e**x; inf above 709.78, 0 far below."""
+    """Return e**x; inf above 709.78, 0 far below."""
     return np.exp(x)
 
 
 def expm1(x: Any) -> Any:
-    """exp(x) - 1 without cancellation near 0."""
+    """Return exp(x) - 1 without cancellation near 0."""
     return np.expm1(x)
 
 
 def log(x: Any) -> Any:
-    """Natural logarithm; -inf at 0, NaN below."""
+    """Return the natural logarithm; -inf at 0, NaN below."""
     return np.log(x)
 
 
 def log1p(x: Any) -> Any:
-    """log(1 + x) without cancellation near 0."""
+    """Return log(1 + x) without cancellation near 0."""
     return np.log1p(x)
 
 
 def power(x: Any, p: Any) -> Any:
-    """x**p for x > 0 and real p."""
+    """Return x**p for x > 0 and real p."""
     return np.power(x, p)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """`a` where the condition holds, else `b`; both are evaluated."""
+    """Return `a` where the condition holds, else `b`; both are evaluated."""
     return np.where(condition, a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of the two."""
+    """Return the larger of the two."""
     return np.maximum(a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of the two."""
+    """Return the smaller of the two."""
     return np.minimum(a, b)
 
 
 def both(a: Any, b: Any) -> Any:
-    """True where both conditions hold."""
+    """Return True where both conditions hold."""
     return np.logical_and(a, b)
 
 
 def either(a: Any, b: Any) -> Any:
-    """True where at least one condition holds."""
+    """Return True where at least one condition holds."""
     return np.logical_or(a, b)
 
 
 def softplus(x: Any) -> Any:
-    """log(1 + e**x), overflow-free."""
+    """Return log(1 + e**x), overflow-free."""
     return np.logaddexp(x, 0.0)
 
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e**-x), overflow-free."""
+    """Return 1 / (1 + e**-x), overflow-free."""
     return expit(x)
 
 
 def log1mexp(x: Any) -> Any:
-    """log(1 - e**-x) for x > 0, by cases: no digits lost near 0 or far from it (Maechler, 2012)."""
+    """Return log(1 - e**-x) for x > 0, by cases.
+
+    No digits are lost near 0 or far from it (Maechler, 2012).
+    """
     return where(x < _LN2, log(-expm1(-minimum(x, _LN2))), log1p(-exp(-x)))
 
 

@@ -49,44 +49,44 @@ class Gamma(Loss):
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return x / (m + eps) + log(m + eps)
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return (1.0 - x / (m + eps)) / (m + eps)
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return (2.0 * x / (m + eps) - 1.0) / ((m + eps) * (m + eps))
 
     @staticmethod
     def weight(x: Any, m: Any, eps: Any) -> Any:
-        """Fisher information."""
+        """Return the Fisher information of m."""
         v = maximum(m, WEIGHT_FLOOR * eps)
         return 1.0 / (v * v)
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """1 + log x."""
+        """Return 1 + log x, elementwise."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return 1 + np.log(floats("x", x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """0 for shape 1."""
+        """Return 0 for shape 1, elementwise."""
         return np.zeros(floats("x", x).shape)
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """1 / m**2."""
+        """Return 1 / m**2, elementwise."""
         with np.errstate(divide="ignore", over="ignore"):
             return np.asarray((1 / floats("m", m)) ** 2)
 

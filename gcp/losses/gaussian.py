@@ -35,22 +35,22 @@ class Gaussian(Loss):
 
     @staticmethod
     def f(x: Any, m: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return (x - m) * (x - m)
 
     @staticmethod
     def df(x: Any, m: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return 2.0 * (m - x)
 
     @staticmethod
     def d2f(x: Any, m: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return 2.0 + 0.0 * m
 
     @staticmethod
     def weight(x: Any, m: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return 2.0 + 0.0 * m
 
     @property
@@ -59,23 +59,26 @@ class Gaussian(Loss):
         return 0.0, 1.0
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """0."""
+        """Return 0, elementwise."""
         return np.zeros(floats("x", x).shape)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """log(pi) / 2."""
+        """Return log(pi) / 2, elementwise."""
         return np.full(floats("x", x).shape, 0.5 * np.log(np.pi))
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """Normal log-density with mean m; `dispersion` is the variance (default 1/2, as f implies)."""
+        """Return the normal log-density with mean m, elementwise.
+
+        `dispersion` is the variance (default 1/2, as f implies).
+        """
         scale = self.density_scale(dispersion)
         with np.errstate(over="ignore"):
             return -self.value(x, m) / scale - 0.5 * np.log(np.pi * scale)
@@ -87,7 +90,7 @@ class Gaussian(Loss):
         return 2 * float(variance)
 
     def dispersion_from(self, mean_deviance: float) -> float:
-        """The mean deviance: that of the squared residuals."""
+        """Return the mean deviance: that of the squared residuals."""
         return mean_deviance
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
@@ -95,6 +98,6 @@ class Gaussian(Loss):
         return ndtr(z), ndtr(-z)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Normal with mean m and variance 1/2."""
+        """Draw from normal distributions with mean m and variance 1/2, elementwise."""
         m = self._model(m, rng)
         return rng.normal(m, np.sqrt(0.5))

@@ -52,47 +52,47 @@ class Huber(Loss):
 
     @staticmethod
     def f(x: Any, m: Any, delta: Any) -> Any:
-        """Value."""
+        """Return the value."""
         near = minimum(abs(x - m), delta)
         return near * (2.0 * abs(x - m) - near)
 
     @staticmethod
     def df(x: Any, m: Any, delta: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return 2.0 * maximum(minimum(m - x, delta), -delta)
 
     @staticmethod
     def d2f(x: Any, m: Any, delta: Any) -> Any:
-        """Second derivative (0 in the linear part)."""
+        """Return the second derivative in m (0 in the linear part)."""
         return where(abs(x - m) <= delta, 2.0, 0.0)
 
     @staticmethod
     def weight(x: Any, m: Any, delta: Any) -> Any:
-        """Curvature of the parabola that touches f at m from above, centred on x."""
+        """Return the curvature of the parabola that touches f at m from above, centred on x."""
         return 2.0 * delta / maximum(abs(x - m), delta)
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """0."""
+        """Return 0, elementwise."""
         return np.zeros(floats("x", x).shape)
 
     def constant(self, mean: float, mean_square: float) -> None:
-        """Moments do not determine the best constant."""
+        """Return None: moments do not determine the best constant."""
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """log(sqrt(pi) erf(delta) + exp(-delta**2) / delta)."""
+        """Return log(sqrt(pi) erf(delta) + exp(-delta**2) / delta), elementwise."""
         d = self.delta
         return np.full(floats("x", x).shape, np.log(np.sqrt(np.pi) * erf(d) + np.exp(-d * d) / d))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """2 P(abs(x - m) < delta)."""
+        """Return 2 P(abs(x - m) < delta), elementwise."""
         return np.full(floats("m", m).shape, 2 * (1 - 2 * float(self.sf(self.delta, 0.0))))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
@@ -104,7 +104,7 @@ class Huber(Loss):
         return np.where(x < m, beyond, 1 - beyond), np.where(x < m, 1 - beyond, beyond)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draws from the density proportional to exp(-f)."""
+        """Draw from the density proportional to exp(-f), elementwise."""
         m = self._model(m, rng)
         d, shape = self.delta, m.shape
         centre = np.sqrt(np.pi) * erf(d)

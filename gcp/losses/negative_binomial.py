@@ -24,7 +24,7 @@ def _number(r: Any) -> Any:
 
 
 class ShapeTerms(NamedTuple):
-    """What a datum says about r, beside the model entry m; each shaped like m.
+    """Facts that a datum tells about r, beside the model entry m; each shaped like m.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ShapeTerms(NamedTuple):
 
 
 class _NegativeBinomial(Loss):
-    """What the two links share: x counts successes before r failures at odds theta of success."""
+    """The base of the two links: x counts successes before r failures at odds theta of success."""
 
     r: Any  # a number, or "estimate" until a fit has found it
 
@@ -64,13 +64,13 @@ class _NegativeBinomial(Loss):
         return self.params[0]
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """(r + x) log(1 + x / r) - x log(x / r), without their cancellation at large x."""
+        """Return (r + x) log(1 + x / r) - x log(x / r), elementwise, without their cancellation at large x."""
         x = floats("x", x)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.asarray(self._r * np.log1p(x / self._r) + xlog1py(x, self._r / x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """Minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r."""
+        """Return minus the logarithm of the binomial coefficient of (x + r - 1, x), for real r, elementwise."""
         x = floats("x", x)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(betaln(x + 1, self._r) + np.log(x + self._r))
@@ -83,12 +83,12 @@ class _NegativeBinomial(Loss):
         return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)
 
     def shape_score(self, x: ArrayLike, m: ArrayLike) -> FloatArray:
-        """Derivative of the log-probability in r, at a given m."""
+        """Return the derivative of the log-probability in r, at a given m, elementwise."""
         x, odds = floats("x", x), self.mean(m) / self._r
         return digamma(x + self._r) - digamma(self._r) - np.log1p(odds)
 
     def shape_terms(self, m: ArrayLike) -> ShapeTerms:
-        """Expectations of products and derivatives of the log-probability's derivatives in m and r."""
+        """Return expectations of products and derivatives of the log-probability's derivatives in m and r."""
         first, second, mixed, growth = self._log_derivatives(floats("m", m))
         own, own_by_odds, own_by_r, third = _information_of_r(self._r, self.mean(m) / self._r)
         return ShapeTerms(
@@ -96,11 +96,14 @@ class _NegativeBinomial(Loss):
         )
 
     def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Of log(1 + odds), first and second; the covariance of the second and x's share; d log odds / dm."""
+        """Return, elementwise, the first and second derivatives of log(1 + odds), a covariance, and d log odds / dm.
+
+        The covariance is that of the second and x's share.
+        """
         raise NotImplementedError
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Poisson draws whose rates are gamma with shape r."""
+        """Draw Poisson counts whose rates are gamma with shape r, elementwise."""
         m = self._model(m, rng)
         return draw(rng.gamma(self._r, self.mean(m) / self._r), rng)
 
@@ -126,42 +129,45 @@ class NegativeBinomial(_NegativeBinomial):
         require_positive(self, r=_number(self.r), eps=self.eps)
 
     def with_scale(self, scale: float) -> Self:
-        """With `eps` small beside 1, too: the loss knows m and 1 + m apart, and an eps of 1 would make them one."""
+        """Return the loss with `eps` small beside 1, too.
+
+        It knows m and 1 + m apart, and an eps of 1 would make them one.
+        """
         return super().with_scale(min(scale, 1.0))
 
     @staticmethod
     def f(x: Any, m: Any, r: Any, eps: Any) -> Any:
-        """Value; the logarithms of m and 1 + m in one, for they cancel at large m."""
+        """Return the value; the logarithms of m and 1 + m are taken in one, for they cancel at large m."""
         return r * log1p(m) + x * log1p((1.0 - eps) / (m + eps))
 
     @staticmethod
     def df(x: Any, m: Any, r: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return (r - x * ((1.0 - eps) / (m + eps))) / (1.0 + m)
 
     @staticmethod
     def d2f(x: Any, m: Any, r: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         a = 1.0 / (m + eps)
         b = 1.0 / (1.0 + m)
         return b * (x * (1.0 - eps) * a * (a + b) - r * b)
 
     @staticmethod
     def weight(x: Any, m: Any, r: Any, eps: Any) -> Any:
-        """Fisher information."""
+        """Return the Fisher information of m."""
         v = maximum(m, WEIGHT_FLOOR * eps)
         return r / (v * (1.0 + v))
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = r m."""
+        """Return E[x] = r m, elementwise."""
         return self._r * floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x] / r."""
+        """Return m = E[x] / r, elementwise."""
         return floats("mean", mean) / self._r
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """r / (m (1 + m))."""
+        """Return r / (m (1 + m)), elementwise."""
         m = floats("m", m)
         with np.errstate(divide="ignore", over="ignore"):
             return self._r / m / (1 + m)
@@ -193,17 +199,17 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
     @staticmethod
     def f(x: Any, m: Any, r: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return r * softplus(m) + x * softplus(-m)
 
     @staticmethod
     def df(x: Any, m: Any, r: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return r * sigmoid(m) - x * sigmoid(-m)
 
     @staticmethod
     def d2f(x: Any, m: Any, r: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return (r + x) * sigmoid(m) * sigmoid(-m)
 
     @staticmethod
@@ -212,21 +218,21 @@ class NegativeBinomialLogit(_NegativeBinomial):
         return 0.5 * (r * sigmoid(m) + x * sigmoid(-m))
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = r exp(m)."""
+        """Return E[x] = r exp(m), elementwise."""
         with np.errstate(over="ignore"):
             return self._r * np.exp(floats("m", m))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = log(E[x] / r); -inf at 0."""
+        """Return m = log(E[x] / r), elementwise; -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(floats("mean", mean) / self._r))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """r / (1 + exp(-m))."""
+        """Return r / (1 + exp(-m)), elementwise."""
         return np.asarray(self._r * expit(floats("m", m)))
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """Half the Fisher information."""
+        """Return half the Fisher information, elementwise."""
         return self.fisher(m) / 2
 
     def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -235,7 +241,9 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
 
 def _information_of_r(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Information of r in a count, its derivatives in log odds and in r, and the expected third derivative in r.
+    """Return the information of r in a count, its derivatives in log odds and in r, and a third one, elementwise.
+
+    That one is the expected third derivative in r.
 
     The information is the sum over k >= 0 of P(x > k) / (r + k)**2. Smooth in the odds, it is summed at some of them
     and interpolated.
@@ -256,7 +264,10 @@ def _information_of_r(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def _sums_of_tails(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sums over k >= 0 of P(x > k) / (r + k)**2 and of 2 P(x > k) / (r + k)**3, from some hundred k."""
+    """Return sums over k >= 0 of P(x > k) / (r + k)**2 and of 2 P(x > k) / (r + k)**3, elementwise.
+
+    They begin at some hundred k.
+    """
     largest = float(odds.max())
     last = r * largest + 40 * (1 + largest) + 12 * np.sqrt(r * largest * (1 + largest))
     k = np.unique(np.concatenate([np.arange(128), np.floor(np.geomspace(128, max(last, 129), 800))]))

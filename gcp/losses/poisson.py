@@ -49,17 +49,17 @@ class Poisson(Loss):
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return m - x * log(m + eps)
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return 1.0 - x / (m + eps)
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return x / ((m + eps) * (m + eps))
 
     @staticmethod
@@ -74,25 +74,25 @@ class Poisson(Loss):
         return 1.0, 0.0
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """x - x log x."""
+        """Return x - x log x, elementwise."""
         x = floats("x", x)
         with np.errstate(invalid="ignore"):
             return np.asarray(x - xlogy(x, x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """log(x!)."""
+        """Return log(x!), elementwise."""
         return np.asarray(gammaln(floats("x", x) + 1))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """1 / m."""
+        """Return 1 / m, elementwise."""
         with np.errstate(divide="ignore", over="ignore"):
             return 1 / floats("m", m)
 
@@ -101,7 +101,7 @@ class Poisson(Loss):
         return tails(x, self.mean(m))
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Poisson with mean m."""
+        """Draw Poisson counts with mean m, elementwise."""
         m = self._model(m, rng)
         return draw(m, rng)
 
@@ -124,17 +124,17 @@ class PoissonLog(Loss):
 
     @staticmethod
     def f(x: Any, m: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return exp(m) - x * m
 
     @staticmethod
     def df(x: Any, m: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return exp(m) - x
 
     @staticmethod
     def d2f(x: Any, m: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return exp(m)
 
     @staticmethod
@@ -143,27 +143,27 @@ class PoissonLog(Loss):
         return 0.5 * (exp(m) + x)
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = exp(m)."""
+        """Return E[x] = exp(m), elementwise."""
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(floats("m", m)))
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = log E[x]; -inf at 0."""
+        """Return m = log E[x], elementwise; -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(floats("mean", mean)))
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """x - x log x."""
+        """Return x - x log x, elementwise."""
         x = floats("x", x)
         with np.errstate(invalid="ignore"):
             return np.asarray(x - xlogy(x, x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """log(x!)."""
+        """Return log(x!), elementwise."""
         return np.asarray(gammaln(floats("x", x) + 1))
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """exp(m) / 2."""
+        """Return exp(m) / 2, elementwise."""
         return self.mean(m) / 2
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
@@ -171,13 +171,13 @@ class PoissonLog(Loss):
         return tails(x, self.mean(m))
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Poisson with mean exp(m)."""
+        """Draw Poisson counts with mean exp(m), elementwise."""
         m = self._model(m, rng)
         return draw(self.mean(m), rng)
 
 
 def draw(mean: FloatArray, rng: np.random.Generator) -> Array:
-    """Poisson counts; `ParameterError` of means whose counts 64 bits do not hold."""
+    """Draw Poisson counts, elementwise; raise `ParameterError` for means whose counts 64 bits do not hold."""
     if np.any(mean > _LARGEST_MEAN):
         raise ParameterError(
             f"Counts of mean {np.max(mean):g} are too large to draw: at most {_LARGEST_MEAN:g}."
@@ -186,7 +186,7 @@ def draw(mean: FloatArray, rng: np.random.Generator) -> Array:
 
 
 def tails(x: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """P(X <= x) and P(X > x) of Poisson counts."""
+    """Return P(X <= x) and P(X > x) of Poisson counts, elementwise."""
     k = np.maximum(np.floor(x), 0.0) + 1
     below, above = gammaincc(k, mean), gammainc(k, mean)
     return np.where(x < 0, 0.0, below), np.where(x < 0, 1.0, above)

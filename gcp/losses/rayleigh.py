@@ -48,39 +48,39 @@ class Rayleigh(Loss):
 
     @staticmethod
     def f(x: Any, m: Any, eps: Any) -> Any:
-        """Value."""
+        """Return the value."""
         return 2.0 * log(m + eps) + (pi / 4.0) * (x / (m + eps)) * (x / (m + eps))
 
     @staticmethod
     def df(x: Any, m: Any, eps: Any) -> Any:
-        """Derivative."""
+        """Return the derivative in m."""
         return (2.0 - (pi / 2.0) * (x / (m + eps)) * (x / (m + eps))) / (m + eps)
 
     @staticmethod
     def d2f(x: Any, m: Any, eps: Any) -> Any:
-        """Second derivative."""
+        """Return the second derivative in m."""
         return ((1.5 * pi) * (x / (m + eps)) * (x / (m + eps)) - 2.0) / ((m + eps) * (m + eps))
 
     @staticmethod
     def weight(x: Any, m: Any, eps: Any) -> Any:
-        """Fisher information."""
+        """Return the Fisher information of m."""
         v = maximum(m, WEIGHT_FLOOR * eps)
         return 4.0 / (v * v)
 
     def mean(self, m: ArrayLike) -> FloatArray:
-        """E[x] = m."""
+        """Return E[x] = m, elementwise."""
         return floats("m", m)
 
     def link(self, mean: ArrayLike) -> FloatArray:
-        """m = E[x]."""
+        """Return m = E[x], elementwise."""
         return floats("mean", mean)
 
     def saturated(self, x: ArrayLike) -> FloatArray:
-        """sqrt(pi) / 2 * x: the most likely model is not the datum itself."""
+        """Return sqrt(pi) / 2 * x, elementwise: the most likely model is not the datum itself."""
         return np.sqrt(pi) / 2 * floats("x", x)
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """1 + 2 log(sqrt(pi) x / 2)."""
+        """Return 1 + 2 log(sqrt(pi) x / 2), elementwise."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return 1 + 2 * np.log(self.saturated(x))
 
@@ -89,17 +89,17 @@ class Rayleigh(Loss):
         return float(np.sqrt(pi * mean_square) / 2)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """log(2 / pi) - log x."""
+        """Return log(2 / pi) - log x, elementwise."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(2 / pi) - np.log(floats("x", x))
 
     def fisher(self, m: ArrayLike) -> FloatArray:
-        """4 / m**2."""
+        """Return 4 / m**2, elementwise."""
         with np.errstate(divide="ignore", over="ignore"):
             return np.asarray((2 / floats("m", m)) ** 2)
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
-        """2 / m**3: the statistic is x**2, and its expectation grows like m**2."""
+        """Return 2 / m**3, elementwise: the statistic is x**2, and its expectation grows like m**2."""
         with np.errstate(divide="ignore", over="ignore"):
             return 2 / floats("m", m) ** 3
 
@@ -109,6 +109,6 @@ class Rayleigh(Loss):
         return -np.expm1(-t), np.exp(-t)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Rayleigh with mean m."""
+        """Draw from Rayleigh distributions with mean m, elementwise."""
         m = self._model(m, rng)
         return np.asarray(rng.rayleigh(m * np.sqrt(2 / pi)))

@@ -35,7 +35,7 @@ _ELSEWHERE = {
     "l1": ["huber"],
     "robust": ["huber"],
 }
-"""What other packages (the Tensor Toolbox, GenTen, scikit-learn) and people call them."""
+"""Names that other packages (the Tensor Toolbox, GenTen, scikit-learn) and people use, with those of gcp."""
 
 L = TypeVar("L", bound=Loss)
 
@@ -106,12 +106,12 @@ def _check_class(name: str, cls: Any) -> None:
 
 
 def available_losses() -> list[str]:
-    """Names of all registered losses, sorted."""
+    """Return names of all registered losses, sorted."""
     return sorted(_LOSSES)
 
 
 def example_losses() -> list[Loss]:
-    """The examples of all registered losses, on which checks are run."""
+    """Return the examples of all registered losses, on which checks are run."""
     return [loss for name in available_losses() for loss in _LOSSES[name].examples()]
 
 
@@ -139,7 +139,7 @@ def get_loss(name: str, **params: Any) -> Loss:
 
 
 def as_loss(given: Any) -> Loss:
-    """A loss, or the one of a name; `ParameterError` of anything else."""
+    """Return a loss, or the one of a name; `ParameterError` of anything else."""
     if isinstance(given, str):
         return get_loss(given)
     if not isinstance(given, Loss):
@@ -148,7 +148,7 @@ def as_loss(given: Any) -> Loss:
 
 
 def loss_class(name: str) -> type[Loss]:
-    """The class registered under a name; `ParameterError` if there is none."""
+    """Return the class registered under a name; `ParameterError` if there is none."""
     if isinstance(name, str) and name in _LOSSES:
         return _LOSSES[name]
     known = f"Known: {', '.join(available_losses())}."
