@@ -7,5 +7,6 @@ finite differences, sums by einsum and other solvers, never the code under test.
 from gcp.losses.registry import example_losses
 from gcp.testing.loss_checks import check_loss
 from gcp.testing.penalty_checks import check_penalty
+from gcp.testing.solver_checks import check_solver
 
-__all__ = ["check_loss", "check_penalty", "example_losses"]
+__all__ = ["check_loss", "check_penalty", "check_solver", "example_losses"]

@@ -54,7 +54,7 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
     rng = np.random.default_rng(checks.seed(random_state))
     for shape in shapes:
         for rank in _RANKS:
-            signs = (False,) if penalty.needs_nonnegative else (False, True)
+            signs = (False,) if penalty.needs_nonnegative else (True, False)
             for has_signs in signs:
                 factors = [rng.uniform(0.2, 1.5, (size, rank)) for size in shape]
                 if has_signs:
