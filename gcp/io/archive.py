@@ -22,12 +22,12 @@ _LONGEST_LABEL = 1 << 20
 """Bytes of one text among several."""
 
 _SLACK = 1000
-"""So many numbers more than fit are no bomb, but a mistake, which is told by who reads them."""
+"""Numbers by which an array may exceed what fits: that is no bomb, but a mistake, which is told by who reads it."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an array is, before it is read."""
+    """The name, shape and type of an array, before it is read."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,19 +73,19 @@ class Archive(Mapping[str, Array]):
         self._known = frozenset(self._names)
 
     def __len__(self) -> int:
-        """Number of arrays."""
+        """Return the number of arrays."""
         return len(self._known)
 
     def __iter__(self) -> Iterator[str]:
-        """Their names, in the order of the file."""
+        """Iterate over the names of the arrays, in the order of the file."""
         return iter(dict.fromkeys(self._names))
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is an array of this name."""
+        """Return whether there is an array of this name."""
         return name in self._known
 
     def header(self, name: str) -> Header:
-        """Shape and type of an array.
+        """Return shape and type of an array.
 
         Raises
         ------
@@ -109,13 +109,13 @@ class Archive(Mapping[str, Array]):
         return header
 
     def __getitem__(self, name: str) -> Array:
-        """The array; errors as of `header`, and `DataError` for one of Python objects."""
+        """Return the array, of any shape; errors as of `header`, and `DataError` for one of Python objects."""
         self.header(name)
         with self._opened(name) as entry:
             return read_array(entry)
 
     def wanted(self, name: str) -> Array:
-        """The array; one that is not there is a `FormatError`."""
+        """Return the array, of any shape; one that is not there is a `FormatError`."""
         self.check(name)
         return self[name]
 
@@ -125,7 +125,7 @@ class Archive(Mapping[str, Array]):
             raise FormatError(f"the archive has no entry {name!r}: it is incomplete.")
 
     def text(self, name: str) -> str:
-        """The one short text that an entry is; empty if it is none."""
+        """Return the one short text that an entry is; empty if it is none."""
         if name not in self._known:
             return ""
         header = self.header(name)

@@ -1,4 +1,4 @@
-"""From a text listing of any size to the compact binary form, in bounded memory.
+"""Conversion of a text listing of any size to the compact binary form, in bounded memory.
 
 The rows are read part by part and put on disk as numbers: their order depends on the shape, which the last row may
 tell. Sorted, they give the columns of the result, which are packed last. All that is on disk meanwhile lies in
@@ -32,7 +32,7 @@ _LEAST = 64_000_000
 
 @dataclass(frozen=True)
 class ConversionSummary:
-    """What was written.
+    """A summary of what was written.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class ConversionSummary:
     n_missing: int
 
     def __str__(self) -> str:
-        """As the tensor shows itself."""
+        """Return the words with which the tensor shows itself."""
         shape = " x ".join(map(str, self.shape))
         if self.kind == "observed":
             return f"ObservedTensor({shape}, float64, {self.n_listed:,} known)"
@@ -136,7 +136,7 @@ def _is_gzipped(path: Path) -> bool:
 
 
 def _stored(path: Path, folder: Path, stack: ExitStack, *, numbered: bool) -> tuple[Spool, tuple[int, ...]]:
-    """All rows of a file, on disk; and the shape."""
+    """Return all rows of a file, on disk, and the shape."""
     with reading(path, _is_gzipped(path)) as file:
         shape = shape_in_header(file)
     sizes = shape or ()
@@ -153,7 +153,7 @@ def _stored(path: Path, folder: Path, stack: ExitStack, *, numbered: bool) -> tu
 
 
 def _with(part: Part, stored: Spool, stack: ExitStack) -> Spool:
-    """Rows on disk with more of them, which may have more modes than none or need more bits."""
+    """Return rows on disk with more of them, which may have more modes than none or need more bits."""
     index = np.uint32 if part.subs.dtype == np.uint32 else np.uint64
     rows = np.empty(
         len(part.values), row_type(part.subs.shape[1], index, numbered="number" in stored.dtype.names)
@@ -171,7 +171,10 @@ def _with(part: Part, stored: Spool, stack: ExitStack) -> Spool:
 
 
 def _parts(path: Path, shape: tuple[int, ...] | None) -> Generator[Part, None, None]:
-    """The rows of a file; errors name it. Those of the caller, who gets them, do not come by here."""
+    """Yield the rows of a file; errors name it.
+
+    Errors of the caller, who gets them, do not come by here.
+    """
     with reading(path, _is_gzipped(path)) as file:
         yield from read_parts(file, shape)
 

@@ -21,7 +21,7 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 _LEADING_ZERO = re.compile(rb"(?:^|[^0-9A-Za-z.:-])[+-]?0[0-9]")
 _BLOCK = 2**31 - 1
 _EXACT_DIGITS = 15
-"""So many digits a float can tell apart."""
+"""Number of digits that a float can tell apart."""
 
 
 class CsvText:
@@ -83,7 +83,7 @@ class CsvText:
         )
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The fields of all lines that are not empty, and the lines' numbers."""
+        """Yield the fields of all lines that are not empty, and the lines' numbers."""
         text = io.TextIOWrapper(io.BytesIO(self.content), "utf-8", "replace", newline="")
         reader = csv.reader(text, delimiter=self.separator)
         for fields in reader:
@@ -99,7 +99,7 @@ class CsvText:
         return f"line {self.n_blank + number}"
 
     def table(self, texts: Sequence[str] = ()) -> Any:
-        """The columns as a PyArrow table, of the types that they seem to have; or columns `texts` alone, as text.
+        """Return the columns as a PyArrow table, of the types they seem to have; or columns `texts` alone, as text.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class CsvText:
         return table.select(range(self.n_columns - 1))
 
     def with_labels(self, table: Any, modes: Sequence[str]) -> Any:
-        """The table with columns of labels as text where their numbers say less: with leading zeros, or too long."""
+        """Return the table with labels as text where their numbers say less: with leading zeros, or too long."""
         arrow, compute = import_module("pyarrow"), import_module("pyarrow.compute")
         types = {name: table.schema.field(name).type for name in modes if table.column_names.count(name) == 1}
         floats = [name for name, kind in types.items() if arrow.types.is_floating(kind)]
@@ -189,7 +189,7 @@ def read(
     separator: str = ",",
     **options: Any,
 ) -> Tensor:
-    """The tensor of a .csv file; options as in `read_tensor`."""
+    """Return the tensor of a .csv file; options as in `read_tensor`."""
     text = CsvText(file.read(), separator, header)
     chosen = modes
     if wide is None:  # before anything is read: the columns may be very many
@@ -205,5 +205,5 @@ def read(
 
 
 def frame_of(table: Any) -> pd.DataFrame:
-    """The pandas table of a PyArrow table."""
+    """Return the pandas table of a PyArrow table."""
     return table.to_pandas(ignore_metadata=True, date_as_object=False)

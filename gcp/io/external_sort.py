@@ -29,13 +29,13 @@ _SAMPLE = 1 << 14
 
 
 def row_type(ndim: int, index: Any, *, numbered: bool = False) -> np.dtype[Any]:
-    """The dtype of a row on disk: `subs`, `value` and, if it matters, its `number` in the listing."""
+    """Return the dtype of a row on disk: `subs`, `value` and, if it matters, its `number` in the listing."""
     number = [("number", np.int64)] if numbered else []
     return np.dtype([("subs", index, (ndim,)), ("value", np.float64), *number])
 
 
 def in_order(rows: Spool, shape: Sequence[int], memory: int) -> Iterator[Rows]:
-    """The rows sorted, block by block.
+    """Yield the rows sorted, block by block.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def in_order(rows: Spool, shape: Sequence[int], memory: int) -> Iterator[Rows]:
 
 
 def _words(shape: Sequence[int]) -> list[list[int]]:
-    """The modes in `sorting_order`, in groups whose subscripts fit into 64 bits together."""
+    """Return the modes in `sorting_order`, in groups whose subscripts fit into 64 bits together."""
     words: list[list[int]] = []
     room = 0
     for mode in sorting_order(shape):
@@ -69,7 +69,7 @@ def _words(shape: Sequence[int]) -> list[list[int]]:
 
 
 def _sorted(rows: Spool, shape: Sequence[int], words: Sequence[Sequence[int]], most: int) -> Iterator[Rows]:
-    """Rows that differ in these words alone, sorted in parts of at most so many."""
+    """Yield rows that differ in these words alone, sorted in parts of at most so many."""
     if words and len(rows) > most:
         for part, rest in _split(rows, shape, words, 2 * len(rows) // most):
             yield from _sorted(part, shape, rest, most)
@@ -82,7 +82,7 @@ def _sorted(rows: Spool, shape: Sequence[int], words: Sequence[Sequence[int]], m
 def _split(
     rows: Spool, shape: Sequence[int], words: Sequence[Sequence[int]], n_parts: int
 ) -> list[tuple[Spool, Sequence[Sequence[int]]]]:
-    """The rows by the ranges of the first word, and the words that the rows of each range differ in.
+    """Return the rows by the ranges of the first word, and the words that the rows of each range differ in.
 
     Splitters come from a sample. Rows with just a splitter's word are a range of their own, so that every range is
     less than the whole.
@@ -103,7 +103,7 @@ def _split(
 
 
 def _keys(block: Array, shape: Sequence[int], word: Sequence[int]) -> Array:
-    """Numbers of 64 bits that are ordered as the subscripts of these modes."""
+    """Return numbers (rows,) of 64 bits that are ordered as the subscripts of these modes."""
     keys = np.zeros(len(block), np.uint64)
     for mode in word:
         keys <<= np.uint64((shape[mode] - 1).bit_length())
@@ -112,6 +112,7 @@ def _keys(block: Array, shape: Sequence[int], word: Sequence[int]) -> Array:
 
 
 def _sorted_block(block: Array, shape: Sequence[int]) -> Rows:
+    """Return the rows of a block (rows,) in order, as parallel arrays."""
     n_threads = threads.available_cores()
     subs = np.ascontiguousarray(block["subs"])
     subs, permutation = radix.sorted_rows(subs, shape, sorting_order(shape), n_threads)
@@ -141,7 +142,7 @@ def cells(blocks: Iterator[Rows], aggregate: str) -> Iterator[Rows]:
 def without_repetitions(
     blocks: Iterator[Rows], shape: Sequence[int], place: Callable[[int], str]
 ) -> Iterator[Rows]:
-    """The same sorted rows; `place` names a row in messages, given its number.
+    """Return the sorted rows with those of one cell as one; `place` names a row in messages, given its number.
 
     Raises
     ------

@@ -18,13 +18,13 @@ from gcp.base import locks
 from gcp.base.errors import DataError, FormatError, GcpError
 
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
-"""What Python's archives raise over damaged ones; the last, over features that it lacks."""
+"""Exceptions that Python's archives raise over damaged ones; the last, over features that it lacks."""
 
 _PACKED = 1 << 18
 """Bytes that are unpacked at a time."""
 
 _GZIP = 31
-"""What zlib calls its own largest window in gzip's wrapping."""
+"""The number that zlib has for its own largest window in gzip's wrapping."""
 
 _LONG = 60
 """Characters of a file's name that its parts' names repeat."""
@@ -32,7 +32,7 @@ _LONG = 60
 
 @contextmanager
 def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]:
-    """A binary file, unpacked or packed on the way; packed files carry no name and no time."""
+    """Open a binary file, unpacked or packed on the way; packed files carry no name and no time."""
     if mode == "rb":
         check_file(path)
     with open(path, mode) as raw:
@@ -45,7 +45,7 @@ def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of `gcp` begin with the name of this file."""
+    """Let errors of `gcp` begin with the name of this file."""
     try:
         yield
     except GcpError as error:
@@ -54,7 +54,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
-    """A file opened for reading, and `telling`."""
+    """Open a file for reading, and `telling`."""
     with telling(path), opened(path, is_gzipped) as file:
         yield file
 
@@ -96,7 +96,7 @@ def check_file(path: Path) -> None:
 
 
 def contents(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """All that a file holds, from its beginning, in runs of bytes of about this size.
+    """Yield all that a file holds, from its beginning, in runs of bytes of about this size.
 
     What `opened` unpacks comes faster from here than from the file's own `read`.
     """
@@ -124,7 +124,7 @@ def contents(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`; the file there takes the place of `path` on success.
+    """Yield a temporary name in the folder of `path`; the file there takes the place of `path` on success.
 
     On failure it is removed, and whatever `path` was before is untouched. What processes left that were killed
     meanwhile is removed too: the file is locked as long as the process lives.
@@ -144,7 +144,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _stem(name: str) -> str:
-    """What the names of a file's parts begin with: of no other file's, and short enough for any file system."""
+    """Return the beginning of the names of a file's parts: no other file's, and short enough for any file system."""
     if len(name) > _LONG:
         name = f"{name[:_LONG]}.{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
     return f".{name}."
@@ -161,7 +161,7 @@ def _clear(folder: Path, stem: str) -> None:
 
 
 def target_of(path: Path) -> Path:
-    """The file to write: a link keeps pointing where it does.
+    """Return the file to write: a link keeps pointing where it does.
 
     Raises
     ------

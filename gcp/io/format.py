@@ -1,4 +1,4 @@
-"""What a file format is, and what the formats share."""
+"""File formats: what one is, and what they share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Format:
 
 
 def observed(tensor: DenseTensor, form: str) -> Array | None:
-    """True where a tensor is observed, None if everywhere; refuses weights, which only .npz keeps."""
+    """Return a mask of the tensor's shape, True where observed; None if everywhere.
+
+    Refuses weights, which only .npz keeps.
+    """
     weights = tensor.entry_weights
     if weights is None or weights.dtype.kind == "b":
         return weights
@@ -57,7 +60,7 @@ def refuse_weights(tensor: SparseTensor | ObservedTensor, form: str) -> None:
 
 
 def values_with_nan(tensor: Tensor, form: str) -> Array:
-    """The values of all cells, with NaN for missing ones (integers then become float64)."""
+    """Return all cells, shape (I_0, ...), with NaN for missing ones (integers then become float64)."""
     tensor = tensor if isinstance(tensor, DenseTensor) else tensor.to_dense()
     mask = observed(tensor, form)
     if mask is None:
@@ -68,12 +71,12 @@ def values_with_nan(tensor: Tensor, form: str) -> Array:
 
 
 def native(values: Array) -> Array:
-    """The array in this machine's byte order."""
+    """Return the array, of any shape, in this machine's byte order."""
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def choose_variable(found: Mapping[str, Any], others: dict[str, str], variable: str | None) -> Any:
-    """The one array of a file that holds several things, or the one that `variable` names.
+    """Return the one array of a file that holds several things, or the one that `variable` names.
 
     Parameters
     ----------

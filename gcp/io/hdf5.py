@@ -20,7 +20,7 @@ _MOST_LINKS = 32
 
 
 def imported(name: str) -> ModuleType:
-    """An optional package, imported when a file needs it."""
+    """Return an optional package, imported when a file needs it."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -28,7 +28,7 @@ def imported(name: str) -> ModuleType:
 
 
 def source(path: Path, variable: str | None = None) -> Source:
-    """The array that `variable` names, or the only one of numbers.
+    """Return the array that `variable` names, or the only one of numbers.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _damage_told() -> Iterator[None]:
 
 
 def choose_array(items: dict[str, Any], variable: str | None) -> Any:
-    """The one array of numbers among named items, or the one that `variable` names."""
+    """Return the one array of numbers among named items, or the one that `variable` names."""
     found, others = {}, {}
     for name, item in items.items():
         shape, dtype = getattr(item, "shape", None), getattr(item, "dtype", None)
@@ -106,7 +106,7 @@ class _Folder:
         self.known: set[tuple[Path, str]] = set()
 
     def located(self, path: Path, name: str) -> tuple[Path, str]:
-        """The file that holds an object, and the object's name there without links.
+        """Return the file that holds an object, and the object's name there without links.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class _Folder:
                 self.located(other, part.dset_name)
 
     def _inside(self, path: Path, name: str, what: str) -> Path:
-        """Another file that this one names."""
+        """Return another file that this one names."""
         found = (path.resolve().parent / name).resolve()
         if not found.is_relative_to(self.folder):
             raise DataError(

@@ -40,7 +40,7 @@ def _read(file: BinaryIO, variable: str | None = None) -> DenseTensor:
 
 
 def _tensor_object(item: Any) -> Any:
-    """The data of a `tensor` object or struct in its true shape (MATLAB drops sizes of 1); else the item."""
+    """Return the data of a `tensor` object or struct in its true shape (MATLAB drops sizes of 1); else the item."""
     names = getattr(getattr(item, "dtype", None), "names", None) or ()
     if "data" not in names or item.size != 1:
         return item

@@ -22,7 +22,7 @@ _MAGIC = b"\x93NUMPY"
 
 
 def read_array(file: BinaryIO) -> Array:
-    """One array in .npy form; arrays of objects (pickles) are refused.
+    """Return one array in .npy form, of any shape; arrays of objects (pickles) are refused.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read_array(file: BinaryIO) -> Array:
 
 
 def read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array in .npy form; its numbers follow.
+    """Return shape and type of an array in .npy form; its numbers follow.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _read(file: BinaryIO) -> DenseTensor:
 
 
 def _source(path: Path) -> Source:
-    """The array where it lies in the file."""
+    """Return the array where it lies in the file."""
     check_file(path)
     with open(path, "rb") as file:
         _check_magic(file)

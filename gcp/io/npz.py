@@ -91,6 +91,7 @@ def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> No
 
 
 def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
+    """Return the labels among the arrays, coordinates of shapes (I_n,); None without names of the modes."""
     if "mode_names" not in found:
         return None
     coords = [found.get(f"coords_{n}") for n in range(n_modes)]
@@ -151,7 +152,7 @@ class Stream:
     blocks: Iterable[Array]
 
     def write(self, file: IO[bytes]) -> None:
-        """In .npy form, as `write_array` would."""
+        """Write the array in .npy form, as `write_array` would."""
         by_columns = sum(size > 1 for size in self.shape) > 1
         descr = np.lib.format.dtype_to_descr(self.dtype)
         header = {"descr": descr, "fortran_order": by_columns, "shape": self.shape}
@@ -172,7 +173,7 @@ def write_listing(
 
 
 def write_archive(file: BinaryIO, arrays: Mapping[str, Array | Stream], *, is_packed: bool = True) -> None:
-    """Write arrays as an .npz archive without pickle and without times: equal arrays, equal bytes."""
+    """Write arrays of any shape as an .npz archive without pickle and without times: equal arrays, equal bytes."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
@@ -186,7 +187,7 @@ def write_archive(file: BinaryIO, arrays: Mapping[str, Array | Stream], *, is_pa
 
 
 def _told_by_nan(values: Array, mask: Array) -> bool:
-    """Whether the missing entries are just the NaN ones, so that no mask need be stored."""
+    """Return whether the missing entries are just the NaN ones of a like shape, so that no mask need be stored."""
     return values.dtype.kind == "f" and np.array_equal(mask, ~np.isnan(values))
 
 

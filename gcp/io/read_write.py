@@ -137,7 +137,7 @@ def read_tensor(
 
 
 def array_source(path: str | os.PathLike[str], **options: Any) -> Source:
-    """The array of a file, to be read in slabs.
+    """Return the array of a file, to be read in slabs.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
 
 
 def _format(path: Path) -> tuple[Format, bool]:
-    """The format of a file name, and whether it is compressed on top."""
+    """Return the format of a file name, and whether it is compressed on top."""
     name = path.name.lower()
     ending = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
     if ending not in _FORMATS:

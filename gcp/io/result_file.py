@@ -25,7 +25,7 @@ from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
 _VERSION = 3
-"""Of files with unknown positions; with main effects alone 2, others 1: what older readers understand."""
+"""The version of files with unknown positions; with main effects alone 2, others 1, for older readers."""
 
 _MOST_NUMBERS = 10**7
 """Numbers in a column of the trace, or in an array of a penalty."""
@@ -144,7 +144,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
 
 
 def _problem_of_old(settings: dict[str, Any]) -> dict[str, Any]:
-    """The description of the problem from the settings, where files of older versions have it."""
+    """Return the description of the problem from the settings, where files of older versions have it."""
     ridge = settings["l2_reg"]
     parts = ridge if isinstance(ridge, dict) else {"factors": ridge, "main_effects": ridge}
     strengths = {

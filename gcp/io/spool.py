@@ -41,7 +41,7 @@ class Spool:
         return self._length
 
     def another(self, dtype: Any) -> Spool:
-        """An empty one, in the same folder and closed by the same stack."""
+        """Return an empty spool, in the same folder and closed by the same stack."""
         return Spool(self.folder, dtype, self._stack)
 
     def append(self, rows: Array) -> None:
@@ -56,7 +56,7 @@ class Spool:
         self._length += len(rows)
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Array]:
-        """All rows, `size` at a time."""
+        """Yield all rows, arrays (size,) or less at the end."""
         for first in range(0, len(self), size):
             rows = np.empty(min(size, len(self) - first), self.dtype)
             self._file.seek(first * self.dtype.itemsize)

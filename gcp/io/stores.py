@@ -38,7 +38,7 @@ def _arrays_of(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _chosen(items: dict[str, Any], store: Any, variable: str | None) -> Any:
-    """The array that `variable` names, or the only one of numbers."""
+    """Return the array that `variable` names, or the only one of numbers."""
     if variable is not None:
         variable = variable.strip("/")
         if variable not in items and variable in store:  # a group

@@ -1,4 +1,4 @@
-"""What the columns of a table in a file are: modes, values, or the positions of one mode beside each other (wide)."""
+"""The columns of a table in a file: modes, values, or the positions of one mode beside each other (wide)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tensor_of(
     aggregate: str | None = None,
     wide: str | None = None,
 ) -> Tensor:
-    """The tensor of a table, with the defaults for the columns.
+    """Return the tensor of a table, with the defaults for the columns.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def tensor_of(
 def choose_columns(
     names: Sequence[str], modes: Sequence[Any] | None, value: Any, header: bool | None = None
 ) -> tuple[list[str], str]:
-    """The names of the columns that give the modes, and of that of the values.
+    """Return the names of the columns that give the modes, and of that of the values.
 
     `header` is None where a table has names for certain, and whether one is read from the first line of a text.
 
@@ -135,7 +135,7 @@ def _refuse_positions(names: Sequence[str], least: int, headless: str | None = N
 
 
 def positions(names: Sequence[str]) -> list[str]:
-    """The names that are numbers or dates, as positions of a mode are called; several months or days are, too."""
+    """Return the names that are numbers or dates, as positions of a mode are called; several months or days too."""
     months = {name for name in names if _MONTH.fullmatch(name)}
     is_year = len(months) > 1
     return [
@@ -146,7 +146,7 @@ def positions(names: Sequence[str]) -> list[str]:
 
 
 def check_fractions(frame: pd.DataFrame, modes: Sequence[str]) -> None:
-    """Two columns of measured numbers, no two alike, are not modes."""
+    """Raise unless modes are labels: two columns of measured numbers, no two alike, are none."""
     found = []
     for name in modes:
         column = frame[name]
@@ -170,7 +170,7 @@ def _wide_tensor(
     unlisted: str | None,
     aggregate: str | None,
 ) -> Tensor:
-    """Of a table with a column for each position of the mode `wide`."""
+    """Return the tensor of a table with a column for each position of the mode `wide`."""
     import pandas as pd
 
     own = wide_modes(frame, modes)
@@ -201,7 +201,10 @@ def _wide_tensor(
 
 
 def wide_modes(frame: pd.DataFrame, modes: Sequence[Any] | None) -> list[str]:
-    """The columns of labels of a wide table: those asked for, those not called by a number or date, or the first."""
+    """Return the label columns of a wide table: those asked for, those not called by numbers or dates, or one.
+
+    That one is the first.
+    """
     names = list(frame.columns)
     if modes is not None:
         own = _as_names(modes)
@@ -224,7 +227,7 @@ def wide_modes(frame: pd.DataFrame, modes: Sequence[Any] | None) -> list[str]:
 
 
 def _coordinates(names: Sequence[str]) -> Array:
-    """Labels as numbers or days if all are, and lose nothing; else as they stand."""
+    """Return labels (I_n,) as numbers or days if all are, and lose nothing; else as they stand."""
     texts = [name.strip() for name in names]
     for kind in (int, float):
         try:

@@ -59,7 +59,7 @@ def _no_parquet(error: Exception) -> FormatError:
 
 
 def _frame(tensor: Tensor, form: str, keep_order: bool) -> pd.DataFrame:
-    """One row per cell that `_cells` lists; `keep_order` stores text labels as categories in their order."""
+    """Return a row per cell that `_cells` lists; `keep_order` stores text labels as categories in their order."""
     pandas: Any = _imported("pandas")[0]
     labels = tensor.labels or ModeLabels.default(tensor.shape)
     if "value" in labels.names:
@@ -84,7 +84,10 @@ def _frame(tensor: Tensor, form: str, keep_order: bool) -> pd.DataFrame:
 
 
 def _cells(tensor: Tensor, form: str) -> tuple[Sequence[Array], Array]:
-    """Subscripts and values of all observed cells; of a sparse tensor the nonzeros, and the missing cells as NaN."""
+    """Return subscripts, N arrays (n,), and values (n,) of all observed cells.
+
+    Of a sparse tensor these are the nonzeros, and the missing cells as NaN.
+    """
     if isinstance(tensor, DenseTensor):
         mask = observed(tensor, form)
         size, shape = tensor.values.size, tensor.shape

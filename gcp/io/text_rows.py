@@ -37,7 +37,7 @@ _FILLED = re.compile(rb"(?:^|[\r\n])[ \t]*([^\s#][^\r\n]*)")
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _TABS = bytes.maketrans(b"\t", b" ")
 _MARK = b"\xef\xbb\xbf"
-"""What some programs begin UTF-8 text with."""
+"""Bytes with which some programs begin UTF-8 text."""
 
 
 def read_listing(
@@ -49,7 +49,7 @@ def read_listing(
     unlisted: str = "zero",
     aggregate: str | None = None,
 ) -> Tensor:
-    """The tensor that the rows of a text file list.
+    """Return the tensor that the rows of a text file list.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def read_listing(
 
 @dataclass(frozen=True)
 class Part:
-    """What a piece of text holds.
+    """The rows of a piece of text.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class _BadLine(Exception):
 def _rows(
     file: BinaryIO, skip: int, shape: tuple[int, ...] | None
 ) -> tuple[Array, FloatArray, tuple[int, ...]]:
-    """All rows: 0-based subscripts, in 32 bits if they fit, and values; and the shape."""
+    """Return all rows, 0-based subscripts (rows, N), in 32 bits if they fit, and values (rows,), and the shape."""
     subs: list[Array] = []
     values: list[Array] = []
     largest: list[Array] = []
@@ -134,7 +134,7 @@ def _rows(
 
 
 def read_parts(file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0) -> Iterator[Part]:
-    """The rows of a text file, some 10,000 at a time, in the order of the file.
+    """Yield the rows of a text file, some 10,000 at a time, in the order of the file.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def read_parts(file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: in
 
 
 def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
-    """All lines but the first ones, in pieces that end with a line break."""
+    """Yield all lines but the first ones, in pieces that end with a line break."""
     begun: list[bytes] = []
     size = 0
     blocks = contents(file, _PIECE)
@@ -179,7 +179,7 @@ def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
 
 
 def _limits(piece: bytes) -> list[int] | None:
-    """The largest subscripts, one for each that the first row of this piece has; None if it has no row.
+    """Return the largest subscripts, one for each that the first row of a piece has; None if it has no row.
 
     Raises
     ------
@@ -216,14 +216,17 @@ def _parsed(piece: bytes, limits: list[int] | None) -> Part:
 
 
 def _fast(piece: bytes, limits: list[int]) -> list[FloatArray] | None:
-    """The columns of a piece, through PyArrow; None if it cannot tell, or the piece is too small to load it."""
+    """Return the columns (rows,) of a piece through PyArrow; None if it cannot tell, or the piece is small.
+
+    Small pieces are not worth the loading of PyArrow.
+    """
     if not limits or len(piece) <= _SMALL or (arrow := _arrow()) is None:
         return None
     return _columns(arrow, piece, limits) or _columns(arrow, _plain(piece), limits)
 
 
 def _arrow() -> Any:
-    """PyArrow, None where it is not installed."""
+    """Return PyArrow, None where it is not installed."""
     try:
         import_module("pyarrow.csv")
     except ImportError:
@@ -232,7 +235,7 @@ def _arrow() -> Any:
 
 
 def _plain(piece: bytes) -> bytes:
-    """The rows of a piece with one blank between fields, and nothing else."""
+    """Return the rows of a piece with one blank between fields, and nothing else."""
     if b"#" in piece:
         piece = _COMMENT.sub(b"", piece)
     piece = piece.translate(_TABS)
@@ -244,7 +247,10 @@ def _plain(piece: bytes) -> bytes:
 
 
 def _columns(arrow: Any, text: bytes, limits: list[int]) -> list[FloatArray] | None:
-    """The columns of plain rows, None if any is not plain; as floats, which tell apart what a subscript may be."""
+    """Return the columns (rows,) of plain rows, None if any is not plain.
+
+    They are floats, which tell apart what a subscript may be.
+    """
     if not text:
         return [np.empty(0)] * (len(limits) + 1)
     names = [str(k) for k in range(len(limits) + 1)]
@@ -266,7 +272,7 @@ def _columns(arrow: Any, text: bytes, limits: list[int]) -> list[FloatArray] | N
 
 
 def _by_line(piece: bytes, limits: list[int]) -> list[FloatArray]:
-    """The fields of all rows, one by one.
+    """Return the columns (rows,) of all rows' fields, read one by one.
 
     Raises
     ------
@@ -289,7 +295,7 @@ def _fields(line: bytes) -> list[str]:
 
 
 def _row(fields: list[str], limits: list[int]) -> list[float] | None:
-    """1-based subscripts and the value of a line, None if it has none.
+    """Return 1-based subscripts and the value of a line, None if it has none.
 
     Raises
     ------
@@ -324,7 +330,7 @@ def _number(field: str) -> float:
 
 
 def cut_short(found: int, expected: int) -> str:
-    """What another number than the promised one may mean."""
+    """Return words on what another number than the promised one may mean."""
     return (
         ", less: the file may be cut short"
         if found < expected
@@ -333,7 +339,7 @@ def cut_short(found: int, expected: int) -> str:
 
 
 def _joined(parts: list[Array]) -> Array:
-    """Arrays one after the other; each is dropped when it is copied."""
+    """Return arrays (rows, ...) one after the other; each is dropped when it is copied."""
     dtype = np.result_type(*{part.dtype for part in parts})
     total = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype)
     first = 0
@@ -345,7 +351,7 @@ def _joined(parts: list[Array]) -> Array:
 
 
 def line_of(file: BinaryIO, skip: int, row: int) -> str:
-    """`line 7`, the line that holds a row."""
+    """Return `line 7`, the line that holds a row."""
     before = skip
     for piece in _pieces(file, skip):
         if piece.strip():

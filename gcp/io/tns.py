@@ -34,7 +34,7 @@ def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) 
 
 
 def shape_in_header(file: BinaryIO) -> tuple[int, ...] | None:
-    """The shape that the first line gives, if it does.
+    """Return the shape that the first line gives, if it does.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
 
 
 def _nonzeros(tensor: Tensor) -> tuple[Array, Array]:
-    """Subscripts and values; refuses what the format cannot say."""
+    """Return subscripts (nnz, N) and values (nnz,); refuses what the format cannot say."""
     if isinstance(tensor, DenseTensor):
         is_partial = observed(tensor, ".tns") is not None
     else:

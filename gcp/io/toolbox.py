@@ -47,7 +47,7 @@ def _whole_numbers(file: BinaryIO, line: int, count: int, least: int = 1) -> tup
 
 
 def _values(file: BinaryIO, expected: int) -> Array:
-    """The rest of the file as float64."""
+    """Return the rest of the file as float64, shape (expected,)."""
     text = file.read()
     try:
         values = np.fromstring(text, sep=" ") if text.strip() else np.empty(0)
