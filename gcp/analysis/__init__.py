@@ -1,4 +1,4 @@
-"""How good a fitted model is, where it fails, and what to believe of it."""
+"""Analysis of fitted models: how good one is, where it fails, and what to believe of it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def anomalies(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> Anomalies:
-    """The cells that are least probable under the fitted distribution.
+    """Return the cells that are least probable under the fitted distribution.
 
     Parameters
     ----------
@@ -94,7 +94,10 @@ def anomalies(
 
 
 def _extreme(cells: KnownCells, n: int) -> KnownCells:
-    """Of equal data, zeros mostly, only those where the model is largest and smallest: no others are surprising."""
+    """Return, where data are equal, mostly zeros, only cells of the largest and the smallest model.
+
+    No others are surprising.
+    """
     if len(cells.x) <= 4 * n or (cells.x != cells.x[0]).any():
         return cells
     order = np.argpartition(cells.m, (n, len(cells.m) - n))
@@ -104,7 +107,7 @@ def _extreme(cells: KnownCells, n: int) -> KnownCells:
 def tail_probability(
     loss: Loss, x: FloatArray, m: FloatArray, side: str, dispersion: float | None
 ) -> FloatArray:
-    """Probability of data as far out as x or farther, on a side or on both."""
+    """Return, elementwise, the probability of data as far out as x or farther, on a side or on both."""
     low = loss.cdf(x, m, dispersion)
     high = loss.sf(x - 1 if loss.is_discrete else x, m, dispersion)
     if side == "both":
@@ -115,7 +118,7 @@ def tail_probability(
 def _first(
     n: int, cells: KnownCells, p: FloatArray, surprise: FloatArray
 ) -> tuple[KnownCells, FloatArray, FloatArray]:
-    """The n most surprising of some cells, in order."""
+    """Return the n most surprising of some cells, in order, with p and surprise, shapes (cells,) and then (n,)."""
     order = np.lexsort((-surprise, p))[:n]
     return KnownCells(*(column[order] for column in cells)), p[order], surprise[order]
 
@@ -123,5 +126,6 @@ def _first(
 def _joined(
     parts: list[tuple[KnownCells, FloatArray, FloatArray]],
 ) -> tuple[KnownCells, FloatArray, FloatArray]:
+    """Return the parts as one: cells, and two arrays of shape (cells,)."""
     cells = KnownCells(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
     return cells, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])

@@ -16,7 +16,7 @@ from gcp.result import FitResult
 
 
 class BinaryScores(NamedTuple):
-    """How well a model tells ones from zeros.
+    """Measures of how well a model tells ones from zeros.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def binary_scores(
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
 ) -> BinaryScores:
-    """Scores of a model of 0/1 data, over the known cells with their weights.
+    """Return scores of a model of 0/1 data, over the known cells with their weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far the factors may be off: a parametric bootstrap."""
+"""A parametric bootstrap, which shows how far the factors may be off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LEAST_MEAN = 1e-100
-"""Of a gamma draw, which is positive."""
+"""Least mean of a gamma draw, which is positive."""
 
 
 class Bootstrap(NamedTuple):
@@ -51,7 +51,9 @@ class Bootstrap(NamedTuple):
     fitted_factors: list[FloatArray]
 
     def interval(self, level: float = 0.95) -> Intervals:
-        """Intervals (low, high) of the weights, and of each factor: normal, without the bias that the draws show.
+        """Return intervals (low, high) of the weights, and of each factor.
+
+        They are normal, without the bias that the draws show.
 
         Parameters
         ----------
@@ -158,7 +160,7 @@ def bootstrap(
 
 
 def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with those of the fit where they are not given."""
+    """Return the options, with those of the fit where they are not given."""
     problem, loss = result.problem, result.loss
     if "bounds" not in options and problem.has_array_bounds:
         raise ParameterError("The fit had arrays as bounds, which its result does not keep: give bounds=...")
@@ -181,7 +183,7 @@ def _refitted(
     dispersion: float | None,
     seed: np.random.SeedSequence,
 ) -> FitResult:
-    """A fit of data drawn from the model, its components matched to the model's."""
+    """Return a fit of data drawn from the model, its components matched to the model's."""
     tensor = problem.tensor
     subs = tensor.subs if isinstance(tensor, ObservedTensor) else None
     x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
@@ -190,7 +192,7 @@ def _refitted(
 
 
 def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Generator) -> FloatArray:
-    """Data from the distribution of the loss, with the dispersion that the data have."""
+    """Draw data, elementwise, from the distribution of the loss, with the dispersion that the data have."""
     if dispersion is None:
         return loss.sample(m, rng).astype(float)
     if loss.data_domain == REAL:
@@ -202,7 +204,7 @@ def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Ge
 
 
 def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | SparseTensor:
-    """Other data in the same cells."""
+    """Return other data in the same cells, values of the shape that `model_values` gives there."""
     if not isinstance(tensor, SparseTensor):
         found: DenseTensor | ObservedTensor = tensor.with_values(values)
         return found

@@ -1,4 +1,4 @@
-"""Whether data are on average what the model expects, at every level of its expectation."""
+"""Calibration: whether data are on average what the model expects, at every level of its expectation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From parameters to what scaling does not change: weights and columns of unit norm, their variances and biases."""
+"""Weights and columns of unit norm, which scaling does not change: their variances and biases, from parameters."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def component(layout: ParameterLayout, estimate: Estimate, r: int) -> Component 
 
 
 def _column(theta: FloatArray, covariance: FloatArray, biases: FloatArray) -> Column:
-    """Of its entries, their covariance and biases."""
+    """Return the column of entries (I_n,), with their covariance (I_n, I_n) and biases (I_n,)."""
     norm = float(np.linalg.norm(theta))
     unit, own = theta / norm, covariance / norm**2
     turn = np.eye(len(unit)) - np.outer(unit, unit)
@@ -105,7 +105,7 @@ def confusion(components: list[Component | None]) -> FloatArray:
 def determined(
     layout: ParameterLayout, section: FixedScale, theta: FloatArray, r: int
 ) -> tuple[bool, list[Array]]:
-    """Whether all models of equal entries have the same weight of a component, and entries of its columns."""
+    """Return whether models of equal entries agree on a component's weight, and on its columns' entries (I_n,)."""
     gradient, entries = np.zeros(len(theta)), []
     for n in range(len(layout.shape)):
         at = layout.columns(n, r)

@@ -107,7 +107,7 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
 
 
 def align(model: M, to: Any) -> M:
-    """The same model with components in the order of another, and signs like there.
+    """Return the model with components in the order of another, and signs like there.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def align(model: M, to: Any) -> M:
 
 
 class Degeneracy(NamedTuple):
-    """Two components that nearly cancel.
+    """A pair of components that nearly cancel.
 
     Attributes
     ----------
@@ -163,7 +163,9 @@ class Degeneracy(NamedTuple):
 
 
 def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
-    """Pairs of components that nearly cancel: a sign of too many components, or of a model that has no best fit.
+    """Return pairs of components that nearly cancel.
+
+    They are a sign of too many components, or of a model that has no best fit.
 
     Parameters
     ----------
@@ -192,7 +194,7 @@ def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
 
 
 def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
-    """Weights and factors."""
+    """Return weights (R,) and factors (I_n, R)."""
     try:
         if isinstance(model, FitResult):
             weights, factors = model.weights, model.factors
@@ -214,7 +216,7 @@ def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
 
 
 def _like(second: Any, first: Any, modes: Sequence[int] | None = None) -> Any:
-    """The second model in the order of the first's modes and positions, if both have names to go by."""
+    """Return the second model in the order of the first's modes and positions, if both have names to go by."""
     if not (isinstance(first, FitResult) and isinstance(second, FitResult)):
         return second
     free = [] if modes is None else [n for n in range(len(first.shape)) if n not in modes]
@@ -237,7 +239,7 @@ def _numbers(model: Any, modes: Any) -> list[int]:
 
 
 def _unit(model: Any, modes: Sequence[int] | None = None) -> tuple[FloatArray, list[FloatArray]]:
-    """Absolute weights, norms of the factors included, and factors with columns of norm 1 (or 0)."""
+    """Return absolute weights (R,), factors' norms included, and factors (I_n, R) with columns of norm 1 (or 0)."""
     weights, factors = _arrays(model)
     norms = [np.linalg.norm(a.astype(float), axis=0) for a in factors]
     unit = [a / np.where(norm > 0, norm, 1.0) for a, norm in zip(factors, norms, strict=True)]
@@ -249,7 +251,10 @@ def _unit(model: Any, modes: Sequence[int] | None = None) -> tuple[FloatArray, l
 def _cosines(
     one: tuple[FloatArray, list[FloatArray]], other: tuple[FloatArray, list[FloatArray]]
 ) -> FloatArray:
-    """Of all pairs of components, in each mode: shape (modes, R, S). Rounding never exceeds 1."""
+    """Return cosines of all pairs of components in each mode, shape (modes, R, S).
+
+    Rounding never makes them exceed 1.
+    """
     shapes = [[len(a) for a in factors] for _, factors in (one, other)]
     if shapes[0] != shapes[1]:
         raise ParameterError(f"The models have shapes {tuple(shapes[0])} and {tuple(shapes[1])}.")

@@ -71,7 +71,7 @@ def core_consistency(
 
 
 def _working_response(result: FitResult, x: FloatArray, m: FloatArray) -> FloatArray:
-    """m + (x - mean) * dm / dmean: what iteratively reweighted least squares regresses on."""
+    """Return m + (x - mean) * dm / dmean, elementwise, on which iteratively reweighted least squares regresses."""
     step = 1e-6 * (1 + np.abs(m))
     with np.errstate(all="ignore"):
         mean = result.loss.mean(m)

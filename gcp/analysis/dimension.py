@@ -11,7 +11,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.result import FitResult
 
 _MOST_COLUMNS = 600
-"""Of a Jacobian whose rank is looked for; of larger ones it is taken to be as large as the count allows."""
+"""Columns, at most, of a Jacobian whose rank is looked for; that of a larger one is taken to be the count."""
 
 _SPARE = 8
 """Rows of the Jacobian beyond its columns."""
@@ -22,7 +22,7 @@ _ZERO = 1e-9
 
 @dataclass(frozen=True)
 class Structure:
-    """What the parameters of a model are.
+    """The structure of a model's parameters.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Structure:
 
     @classmethod
     def of(cls, result: FitResult) -> Structure:
-        """Of a fitted model."""
+        """Return the structure of a fitted model."""
         fixed, tied = result.problem.fixed_modes, result.problem.tied_modes
         in_ties = {mode for group in tied for mode in group}
         alone = [(n,) for n in range(len(result.shape)) if n not in in_ties and n not in fixed]
@@ -64,12 +64,12 @@ class Structure:
         return self.rank * sum(self.sizes) + effects
 
     def resized(self, group: tuple[int, ...], size: int) -> Structure:
-        """With another number of positions in these modes."""
+        """Return the structure with another number of positions in these modes."""
         return replace(self, shape=tuple(size if n in group else k for n, k in enumerate(self.shape)))
 
 
 def counted(structure: Structure) -> int:
-    """Parameters without the freedom of scaling, or all cells if they are fewer.
+    """Return the number of parameters without the freedom of scaling, or of all cells if they are fewer.
 
     Without, of each component, all scales of free factors but one, which only matter as a product; and without the
     mean of each main effect.
@@ -79,7 +79,7 @@ def counted(structure: Structure) -> int:
 
 
 def dimension(structure: Structure) -> int:
-    """The rank of the Jacobian of the model's entries in its parameters, at a point that nothing is special about.
+    """Return the rank of the Jacobian of the model's entries in its parameters at a generic point.
 
     It is less than `counted` where more than scaling leaves the model as it is: of matrices, R x R transformations
     of the components; of three modes, in high ranks of some shapes (secant varieties of less than their expected
@@ -127,7 +127,7 @@ def _of_matrices(structure: Structure) -> int:
 
 
 def _numeric(structure: Structure) -> int:
-    """The rank of the Jacobian of random linear combinations of the entries, as many as there are parameters.
+    """Return the rank of the Jacobian of random combinations of the entries, as many as there are parameters.
 
     The combinations are products of one vector per mode, so that no entry is looked at.
     """
@@ -141,6 +141,7 @@ def _numeric(structure: Structure) -> int:
 
 
 def _random_jacobian(structure: Structure, rows: int) -> FloatArray:
+    """Return the Jacobian of random combinations of the entries, shape (rows, columns)."""
     rng = np.random.default_rng(0)
     vectors = [rng.standard_normal((rows, size)) for size in structure.shape]
     sums = [v.sum(axis=1) for v in vectors]  # what a vector makes of a column of ones
@@ -162,6 +163,7 @@ def _random_jacobian(structure: Structure, rows: int) -> FloatArray:
 
 
 def _product(arrays: list[FloatArray], without: int | None, shape: tuple[int, ...]) -> FloatArray:
+    """Return the elementwise product of arrays of one shape, without one of them."""
     found = np.ones(shape)
     for n, a in enumerate(arrays):
         if n != without:

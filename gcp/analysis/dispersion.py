@@ -1,4 +1,4 @@
-"""Whether counts vary more than a Poisson model allows."""
+"""Overdispersion: whether counts vary more than a Poisson model allows."""
 
 from __future__ import annotations
 

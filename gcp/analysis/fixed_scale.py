@@ -39,7 +39,10 @@ class FixedScale(NamedTuple):
 
     @classmethod
     def of(cls, information: FloatArray, free: Array) -> FixedScale:
-        """The complement of the directions without information, parameters in units of their own."""
+        """Return the complement of the directions without information (P, P), parameters in units of their own.
+
+        `free` has the shape (P,).
+        """
         from scipy.linalg import eigh
 
         known = free & (np.diag(information) > 0)
@@ -52,7 +55,7 @@ class FixedScale(NamedTuple):
         return cls(whole[:, good], whole[:, ~good], known)
 
     def covariance(self, information: FloatArray) -> FloatArray | None:
-        """The inverse of the information within the section, as a matrix of all parameters; None if there is none."""
+        """Return the inverse of the information within the section, shape (P, P); None if there is none."""
         from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
         try:
@@ -62,9 +65,9 @@ class FixedScale(NamedTuple):
         return self.basis @ cho_solve(factor, self.basis.T)
 
     def determines(self, at: Array, gradients: FloatArray) -> Array:
-        """Whether functions of the parameters at some places are the same in all models of equal entries.
+        """Return whether functions of the parameters at some places agree in all models of equal entries, shape (n,).
 
-        By their gradients there, shape (n, places).
+        Their gradients there, shape (n, places), tell it.
         """
         if not self.null.size:
             return np.ones(len(gradients), bool)
@@ -75,7 +78,7 @@ class FixedScale(NamedTuple):
 def bias_reduced(
     likelihood: Likelihood, section: FixedScale, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Parameters without the bias that the likelihood has as a function of the entries, and their covariance.
+    """Return parameters (P,) without the bias of the likelihood as a function of entries, and a covariance (P, P).
 
     The root of the score, less what it is at the estimate (nothing at a maximum, a penalty's part else), less the
     information times the bias; bounds hold nothing on the way. None if it does not end.
@@ -104,7 +107,10 @@ def bias_reduced(
 
 
 def _share(likelihood: Likelihood, theta: FloatArray, step: FloatArray) -> float:
-    """How much of a step is taken: no entry of the model more than doubles, or halves if it is positive; nor r."""
+    """Return the share of a step (P,) that is taken from theta (P,).
+
+    No entry of the model more than doubles, or halves if it is positive; nor r.
+    """
     most = 0.5 if likelihood.loss.model_domain.low >= 0 else 1.0
     share = min(1.0, most / max(likelihood.change(theta, step), 1e-300))
     r = likelihood.layout.r

@@ -110,7 +110,7 @@ def _of_observed(tensor: ObservedTensor, fraction: float, keep: float, rng: np.r
 
 
 def _spared(subs: Array, held: Array, shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> Array:
-    """Held-out cells, fewer where a position would lose too many; which of them stay is random."""
+    """Return a mask (nnz,) of held-out cells, fewer where a position would lose too many; which stay is random."""
     held = held.copy()
     for n, size in enumerate(shape):
         most = np.floor((1 - keep) * np.bincount(subs[:, n], minlength=size)).astype(int)
@@ -148,6 +148,7 @@ def _of_sparse(tensor: SparseTensor, fraction: float, rng: np.random.Generator) 
 
 
 def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
+    """Return the products (n,) of the positions' weights at subs (n, N)."""
     total = np.ones(len(subs))
     for mode, weights in enumerate(tensor.mode_weights or ()):
         total *= weights[subs[:, mode]]
@@ -155,7 +156,7 @@ def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
 
 
 class HeldOut(NamedTuple):
-    """How a model does on held-out cells, as estimates for all known cells of the data.
+    """A model's scores on held-out cells, as estimates for all known cells of the data.
 
     Attributes
     ----------

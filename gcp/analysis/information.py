@@ -1,4 +1,4 @@
-"""What data say about the parameters of a model: the Fisher information, and the first-order bias of estimates."""
+"""The Fisher information of data about a model's parameters, and the first-order bias of estimates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HUGE = 1e200
 
 
 class ParameterLayout(NamedTuple):
-    """Where the parameters stand in one vector: factors mode by mode, entries of a row together; main effects; r.
+    """The places of parameters in one vector: factors mode by mode, entries of a row together; main effects; r.
 
     Components have their whole size in each mode in turn: factors are unit-norm columns times weight**(1 / N). Tied
     modes share their place.
@@ -54,11 +54,11 @@ class ParameterLayout(NamedTuple):
     bound: Array
 
     def columns(self, mode: int, r: int) -> Array:
-        """Places of a component's entries in a mode."""
+        """Return the places (I_n,) of a component's entries in a mode."""
         return self.first[mode] + np.arange(self.shape[mode]) * self.rank + r
 
     def factors(self, theta: FloatArray) -> list[FloatArray]:
-        """The factors, whose columns have their whole size."""
+        """Return the factors (I_n, R), whose columns have their whole size, from theta (P,)."""
         return [
             theta[k : k + size * self.rank].reshape(size, self.rank) * sign
             for k, size, sign in zip(self.first, self.shape, self.signs, strict=True)
@@ -66,7 +66,7 @@ class ParameterLayout(NamedTuple):
 
 
 def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
-    """The layout of a model's parameters, and their values."""
+    """Return the layout of a model's parameters, and their values (P,)."""
     root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
     factors = [np.nan_to_num(np.asarray(a, dtype=float)) * root for a in result.factors]
     leaders = list(range(len(factors)))
@@ -101,7 +101,7 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
 
 
 def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
-    """Entries of a factor at a bound of the loss or of the fit; of bounds that differ by position, the widest."""
+    """Return a mask (I_n, R) of entries at a bound of the loss or of the fit; of differing bounds, the widest."""
     ends = (result.loss.model_domain.low >= 0) & (a <= _AT_BOUND * a.max(axis=0))
     if result.row_bounds:
         fitted, (low, high) = result.fitted_factors[mode], result.row_bounds[mode]
@@ -122,7 +122,7 @@ class EntryRun(NamedTuple):
     column: Array
 
     def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
-        """Sparse, shape (cells, size); its rows times weights."""
+        """Return the sparse Jacobian, shape (cells, size), with its rows times weights (cells,)."""
         from scipy import sparse
 
         value = self.value if weights is None else self.value * weights[:, None]
@@ -150,7 +150,7 @@ class Likelihood:
     layout: ParameterLayout
 
     def information(self, theta: FloatArray) -> FloatArray:
-        """Expected, J' W J with the entries' Fisher information W; and that of r."""
+        """Return the expected information (P, P), J' W J with the entries' Fisher information W; and that of r."""
         layout, loss = self.layout, self._loss(theta)
         (total,) = self.products(theta, lambda run: (self._fisher(loss, run),))
         if layout.r is not None:
@@ -165,7 +165,7 @@ class Likelihood:
     def products(
         self, theta: FloatArray, weigh: Callable[[EntryRun], tuple[FloatArray, ...]]
     ) -> list[FloatArray]:
-        """J' diag(w) J of each of some weights w of the cells."""
+        """Return J' diag(w) J, shape (P, P), for each of some weights w (cells,)."""
         found: dict[int, FloatArray] = {}
         for run in self.runs(theta):
             jacobian = run.jacobian(self.layout.size)
@@ -175,7 +175,7 @@ class Likelihood:
         return list(found.values())
 
     def score(self, theta: FloatArray) -> FloatArray:
-        """Derivatives of the log-likelihood."""
+        """Return the derivatives (P,) of the log-likelihood."""
         layout, loss = self.layout, self._loss(theta)
         total = np.zeros(layout.size)
         for run in self.runs(theta):
@@ -185,7 +185,10 @@ class Likelihood:
         return total
 
     def change(self, theta: FloatArray, step: FloatArray) -> float:
-        """Largest change of an entry along a step, in units of the entry; of 1, if that is more and it has a sign."""
+        """Return the largest change of an entry along a step (P,), in units of the entry.
+
+        The unit is 1 if that is more and the entry has a sign.
+        """
         signed = self.loss.model_domain.low < 0
         largest = 0.0
         for run in self.runs(theta):
@@ -195,14 +198,17 @@ class Likelihood:
         return largest
 
     def is_near_bound(self, theta: FloatArray, other: FloatArray) -> bool:
-        """Whether entries of the model that are off their bound come ten times nearer, or beyond, on the way."""
+        """Return whether entries of the model come ten times nearer to their bound, or beyond, on the way.
+
+        `theta` and `other` are of shape (P,); entries at their bound do not count.
+        """
         if self.loss.model_domain.low < 0:
             return False
         runs = zip(self.runs(theta), self.runs(other), strict=True)
         return any(bool(np.any((there.m < 0.1 * here.m) & (here.m > _TINY))) for here, there in runs)
 
     def at_bound(self, theta: FloatArray) -> Array:
-        """Parameters at a bound that keep entries of the model there."""
+        """Return a mask (P,) of parameters at a bound that keep entries of the model there."""
         held = np.zeros(self.layout.size, bool)
         if self.loss.model_domain.low >= 0 and self.layout.bound.any():
             for run in self.runs(theta):
@@ -211,7 +217,7 @@ class Likelihood:
         return held & self.layout.bound
 
     def biases(self, theta: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The information times the first-order bias of the parameters' maximum-likelihood estimates.
+        """Return the information times the first-order bias of maximum-likelihood estimates, two vectors (P,).
 
         In two parts: of the likelihood as a function of the entries (and r), and of their curvature in the
         parameters. Only the first does not depend on how the freedom of scaling is taken away.
@@ -240,15 +246,16 @@ class Likelihood:
         return entries, curved
 
     def _fisher(self, loss: Any, run: EntryRun) -> FloatArray:
+        """Return the entries' information (cells,) times their weights."""
         fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
         return np.where(np.isfinite(fisher), np.minimum(fisher, _HUGE), 0.0) * run.w / self.scale
 
     def _loss(self, theta: FloatArray) -> Any:
-        """With its estimated parameter at theta."""
+        """Return the loss with its estimated parameter as in theta (P,)."""
         return self.loss if self.layout.r is None else replace(self.loss, r=float(theta[self.layout.r]))
 
     def runs(self, theta: FloatArray) -> Iterator[EntryRun]:
-        """The cells, some at a time."""
+        """Yield the cells, some at a time, with the model of theta (P,)."""
         layout, cells = self.layout, self.cells
         factors = layout.factors(theta)
         low = _TINY if self.loss.model_domain.low >= 0 else -np.inf
@@ -272,7 +279,7 @@ class Likelihood:
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
-    """Elementwise, of any number of arrays."""
+    """Return the elementwise product (size, R) of any number of arrays of that shape."""
     total = np.ones((size, rank))
     for row in rows:
         total *= row
@@ -280,7 +287,7 @@ def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
 
 
 def _spread(run: EntryRun, covariance: FloatArray) -> FloatArray:
-    """Variances of the entries: j' C j."""
+    """Return variances of the entries, j' C j, shape (cells,)."""
     total = np.zeros(len(run.m))
     for k in range(run.value.shape[1]):
         with_k = covariance[run.column[:, k, None], run.column]
@@ -289,7 +296,7 @@ def _spread(run: EntryRun, covariance: FloatArray) -> FloatArray:
 
 
 def _turn(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> FloatArray:
-    """Trace of the covariance times the second derivatives of an entry in the parameters."""
+    """Return the trace of a covariance (P, P) times an entry's second derivatives in parameters, shape (cells,)."""
     total = np.zeros(len(run.m))
     at = [k + run.subs[:, n, None] * layout.rank + np.arange(layout.rank) for n, k in enumerate(layout.first)]
     for n in range(len(at)):

@@ -1,4 +1,4 @@
-"""What intervals of a model's weights and factors have in common."""
+"""Intervals of a model's weights and factors: what their kinds have in common."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Interval = tuple[FloatArray, FloatArray]
 """Low and high ends."""
 
 Intervals = tuple[Interval, list[Interval]]
-"""Of the weights, and of each factor."""
+"""Intervals of the weights, and of each factor."""
 
 
 def quantile(level: float) -> float:

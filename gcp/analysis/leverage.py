@@ -1,4 +1,4 @@
-"""How much of the variation of counts a fitted Poisson model takes along."""
+"""Leverage: how much of the variation of counts a fitted Poisson model takes along."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gcp.objectives.known_cells import KnownCells
 from gcp.result import FitResult
 
 _MOST_PARAMETERS = 1500
-"""Of the whole information; of more, each row of a factor is looked at by itself."""
+"""Parameters, at most, of the whole information; of more, each row of a factor is looked at by itself."""
 
 _NULL = 1e-10
 """Eigenvalues of the information of a row, in the largest, that are none."""
@@ -48,7 +48,7 @@ class Leverages(NamedTuple):
 
 
 def leverages(result: FitResult, cells: KnownCells, means2: float) -> Leverages:
-    """Of a Poisson model; `means2` is the sum of w mu**2 over all cells."""
+    """Return the leverages of a Poisson model; `means2` is the sum of w mu**2 over all cells."""
     layout, theta = parameters(result)
     likelihood = Likelihood(cells, result.loss, 1.0, layout)
     if layout.size > _MOST_PARAMETERS:
@@ -72,9 +72,9 @@ def leverages(result: FitResult, cells: KnownCells, means2: float) -> Leverages:
 
 
 def _weights(loss: Any, run: EntryRun) -> tuple[FloatArray, ...]:
-    """Of products of the model's derivatives, to make them those of the means: w / mu, w, w mu.
+    """Return weights (cells,) that make products of the model's derivatives those of the means: w / mu, w, w mu.
 
-    And of those in the objective's second derivatives, but for the model's own.
+    The last is that of those in the objective's second derivatives, but for the model's own.
     """
     mu = np.maximum(loss.mean(run.m), _TINY)
     if isinstance(loss, PoissonLog):
@@ -83,7 +83,7 @@ def _weights(loss: Any, run: EntryRun) -> tuple[FloatArray, ...]:
 
 
 def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
-    """What the second derivatives of the model add to those of the objective."""
+    """Return what the model's second derivatives add to those of the objective, shape (P, P)."""
     layout, loss = likelihood.layout, likelihood.loss
     total = np.zeros((layout.size, layout.size))
     for run in likelihood.runs(theta):
@@ -104,7 +104,10 @@ def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
 
 
 def _by_rows(likelihood: Likelihood, theta: FloatArray, means2: float, n_parameters: int) -> Leverages:
-    """As if every row of a factor were estimated by itself; what they have in common is taken off in proportion."""
+    """Return the leverages as if every row of a factor, in theta (P,), were estimated by itself.
+
+    What rows have in common is taken off in proportion.
+    """
     layout, rank = likelihood.layout, likelihood.layout.rank
     sizes = dict(zip(layout.first, layout.shape, strict=True))
     blocks = {place: np.zeros((3, size, rank, rank)) for place, size in sizes.items()}

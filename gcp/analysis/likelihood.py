@@ -16,7 +16,7 @@ from gcp.tensors.intake.coerce import in_one_piece
 
 
 class InformationCriteria(NamedTuple):
-    """What a model costs and what it buys; of two models of the same data the one with the lower criterion is better.
+    """Criteria of what a model costs and buys; of two models of the same data the one with the lower is better.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def n_parameters(result: FitResult) -> int:
 
 
 def saturation(result: FitResult, data: Any) -> str:
-    """A sentence if a model has as many parameters as the data have known cells, else nothing."""
+    """Return a sentence if a model has as many parameters as the data have known cells, else nothing."""
     tensor = tensor_of(result, data)
     count, cells = n_parameters(result), tensor.n_known
     if count < cells:
@@ -114,7 +114,7 @@ def saturation(result: FitResult, data: Any) -> str:
 
 
 def dispersion_of(result: FitResult, tensor: TensorData) -> float | None:
-    """The maximum-likelihood dispersion on all known cells, zeros of sparse data too; None if the loss has none."""
+    """Return the maximum-likelihood dispersion on all known cells, zeros of sparse data too; None if none exists."""
     return None if result.loss.dispersion_from(1.0) is None else _likeliest(result, evaluate(result, tensor))
 
 

@@ -10,7 +10,7 @@ from gcp.base.types import FloatArray
 
 
 class Curves(NamedTuple):
-    """From the highest threshold down; the first point has none above it.
+    """Rates by threshold, from the highest down; the first point has none above it.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Curves(NamedTuple):
 
 
 def curves(x: FloatArray, prediction: FloatArray, w: FloatArray) -> Curves:
-    """Of data that are 0 and 1, and hold both, with weights."""
+    """Return the curves of data x, 0 and 1 and some of both, predictions and weights w, shapes (n,)."""
     ones, total = float(w @ x), float(w.sum())
     order = np.argsort(-prediction, kind="stable")
     last = np.append(np.diff(prediction[order]) != 0, True)  # of each group of equal predictions

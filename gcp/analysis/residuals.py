@@ -31,7 +31,7 @@ def residuals(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> FloatArray:
-    """Residuals at the entries of a tensor.
+    """Return residuals at the entries of a tensor.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def residuals(
 def quantile(
     loss: Loss, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
 ) -> FloatArray:
-    """Randomised quantile residuals; from whichever tail is the smaller, so that far ones keep their digits."""
+    """Return randomised quantile residuals, elementwise, from the smaller tail, where far ones keep digits."""
     below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
     if loss.is_discrete:
         v = rng.random(np.shape(x))

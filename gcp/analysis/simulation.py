@@ -84,6 +84,7 @@ def simulate(
 def _factors(
     shape: tuple[int, ...], rank: int, loss: Loss, scale: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
+    """Return random factors (I_n, R) in the domain of the loss, of this scale."""
     if loss.model_domain.low >= 0:
         factors = [rng.exponential(size=(size, rank)) for size in shape]
         match_mean(factors, scale)

@@ -1,4 +1,4 @@
-"""Which loss do the data call for?"""
+"""Suggestions of the loss that data call for."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gcp.tensors.sparse import SparseTensor
 
 _GROUPS = 20
 _RANKS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 17, 22, 30)
-"""Of the rough models, as far as the caller lets them grow."""
+"""Ranks of the rough models, as far as the caller lets them grow."""
 
 _FEW = 10
 """Cells for each parameter of the main effects, below which their residuals say little."""
 
 _FEWEST = 4
-"""The same of the models with components."""
+"""Cells for each parameter of models with components, below which their residuals say little."""
 
 _GAIN = 0.03
 """Share of the deviance for each degree of freedom, below which one more step of the rank brings nothing."""
@@ -62,7 +62,7 @@ class Suggestion(NamedTuple):
 
 
 class LossSuggestions(NamedTuple):
-    """What `suggest_loss` found.
+    """The findings of `suggest_loss`.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def suggest_loss(
 
 
 def _refusal(tensor: Any, name: str) -> str:
-    """Why the data are outside a loss's domain; empty if they are not."""
+    """Return why the data are outside a loss's domain; empty if they are not."""
     try:
         survey(tensor, get_loss(name))
     except DomainError as error:
@@ -245,14 +245,14 @@ def _quiet(tensor: Any, rank: int, seed: int, loss: Any) -> FitResult:
 
 
 def _residuals(result: FitResult, tensor: Any) -> tuple[KnownCells, FloatArray, FloatArray]:
-    """Cells, their expectations and residuals."""
+    """Return cells, and their expectations and residuals, shapes (cells,)."""
     cells = known_cells(result, tensor)
     mean = result.loss.mean(cells.m)
     return cells, mean, cells.x - mean
 
 
 def _power(mean: FloatArray, residual: FloatArray, w: FloatArray) -> tuple[float, float]:
-    """Slope of log variance in log mean over groups, and its standard error."""
+    """Return the slope of log variance in log mean over groups of cells (n,), and its standard error."""
     keep = mean > 0
     order = np.argsort(mean[keep], kind="stable")
     mean, square, w = mean[keep][order], residual[keep][order] ** 2, w[keep][order]

@@ -1,4 +1,4 @@
-"""How far the factors may be off: standard errors and intervals from the information matrix."""
+"""Standard errors and intervals from the information matrix, which say how far the factors may be off."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _MOST_CONFUSION = 0.2
 """Sum over modes of `confusion` from which on intervals of a nominal 95 % hold the truth in less than 90 %."""
 
 _POWER = 3
-"""Of what widens errors of columns, for weights: they turn on what sets columns apart, beyond linear theory too."""
+"""Power of the widening of columns' errors for weights, which follow the differences of columns, beyond linear
+theory.
+"""
 
 _MOST_ERROR = 0.5
-"""Of a weight, in the weight: intervals of a positive number that reach below 0."""
+"""Error of a weight, in the weight, at most: else intervals of a positive number reach below 0."""
 
 _MIXED = (
     "Not determined by the data, and without standard errors: {}; other values give the same entries of the model "
@@ -77,7 +79,7 @@ class StandardErrors(NamedTuple):
     message: str
 
     def interval(self, level: float = 0.95) -> Intervals:
-        """Intervals (low, high) of the weights, and of each factor: corrected estimates with normal errors.
+        """Return intervals (low, high) of the weights, and of each factor: corrected estimates with normal errors.
 
         Parameters
         ----------
@@ -198,7 +200,10 @@ def standard_errors(
 def _estimate(
     likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray, corrects: bool
 ) -> Estimate | None:
-    """At the fitted model, or at the bias-reduced one; None if there is none."""
+    """Return the estimate at the fitted theta (P,), or at the bias-reduced one; None if there is none.
+
+    The information is (P, P).
+    """
     if not corrects:
         covariance = section.covariance(information)
         return None if covariance is None else Estimate(theta, covariance, None)
@@ -217,7 +222,7 @@ def _shaped(
     estimate: Estimate | None,
     dispersion: float | None,
 ) -> StandardErrors:
-    """Errors and corrected estimates in the shapes of the model; the message says which there are not."""
+    """Return errors and corrected estimates in the shapes of the model; the message says which there are not."""
     errors, factors = np.full(result.rank, np.nan), [np.full(a.shape, np.nan) for a in result.factors]
     weights = np.array(result.weights, dtype=float)
     columns = [np.array(a, dtype=float) for a in result.factors]
@@ -256,7 +261,9 @@ def _shaped(
 
 
 def _widening(components: list[Component | None], converged: bool, corrects: bool) -> FloatArray:
-    """By what errors are multiplied for what components look more different than they are; NaN: beyond normal theory.
+    """Return numbers (R,) that errors are multiplied by, for components look more different than they are.
+
+    NaN stands for what is beyond normal theory.
 
     So are all components of a fit that is on its way to infinity.
     """
@@ -277,7 +284,7 @@ def _effects(
     covariance: FloatArray,
     effects: dict[str, FloatArray],
 ) -> float:
-    """Standard errors of centred main effects, filled in where there are any; that of the intercept."""
+    """Fill in standard errors (I_n,) of centred main effects from a covariance (P, P); return the intercept's."""
     if not effects:
         return 0.0
     mean = np.zeros(layout.size)
@@ -294,7 +301,7 @@ def _effects(
 
 
 def _dispersion(result: FitResult, cells: KnownCells, n_parameters: int) -> float | None:
-    """The maximum-likelihood one, made larger by what the parameters have taken; NaN if they have taken all."""
+    """Return the maximum-likelihood dispersion, made larger by what parameters have taken; NaN if they took all."""
     found = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if found is None:
         return None

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    """One line on stderr."""
+    """Print one line on stderr; return the status."""
     print("gcp: error:", " ".join(message.split()), file=sys.stderr)
     return status
 

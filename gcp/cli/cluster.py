@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Parser, at_least: Any) -> None:
-    """The options that say where a fit is computed."""
+    """Add the options that say where a fit is computed."""
     group = parser.add_argument_group("several processes or machines")
     some = group.add_mutually_exclusive_group()
     some.add_argument(
@@ -37,7 +37,7 @@ def add_options(parser: Parser, at_least: Any) -> None:
 def spread(
     args: argparse.Namespace, tensor: Tensor | PartitionedTensor, cells: dict[str, Any]
 ) -> Iterator[Any]:
-    """The data, in parts on workers if the options ask for it; `cells` are then done with."""
+    """Yield the data, in parts on workers if the options ask for it; `cells` are then done with."""
     if args.scheduler is None and args.workers is None:
         yield tensor
         return
@@ -65,7 +65,7 @@ def spread(
 
 @contextmanager
 def _in_process(n_workers: int) -> Iterator[Any]:
-    """Workers of one thread each in this process, who talk through its memory.
+    """Start workers of one thread each in this process, who talk through its memory.
 
     A scheduler that listens lets in everyone who reaches it, who then runs code as the one who fits: any user of this
     machine. Dask's HTTP servers cannot be switched off; they listen to this machine alone, and have no pages.

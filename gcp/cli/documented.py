@@ -27,11 +27,11 @@ class Documented:
                     self._choices[name] = re.findall(r'"(\w+)"', kind.partition("}")[0])
 
     def default(self, name: str) -> Any:
-        """The default of a parameter."""
+        """Return the default of a parameter."""
         return self._parameters[name].default
 
     def text(self, name: str, sentences: int | None = None) -> str:
-        """The description of a parameter as help: without its default, all of it or its first sentences."""
+        """Return the description of a parameter as help: without its default, all of it or its first sentences."""
         text = re.split(r"(?<=[a-z0-9)]\.) (?=[A-Z])", _DEFAULT.sub("", self._texts.get(name, "")))
         found = " ".join(text[:sentences]).removesuffix(".")
         return found if found[1:2].isupper() else found[:1].lower() + found[1:]

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 def _data(
     args: argparse.Namespace,
 ) -> tuple[Tensor | PartitionedTensor, dict[str, Any], gcp.ObservedTensor | None]:
-    """What is fitted, the mask and the weights beside it, and cells that are held out."""
+    """Return what is fitted, the mask and the weights beside it, and cells that are held out."""
     tensor = read_input_or_parts(args)
     if isinstance(tensor, gcp.PartitionedTensor):
         for name in ("exclude_zeros", "test_fraction"):
@@ -110,15 +110,17 @@ def _slab_cells(args: argparse.Namespace) -> dict[str, Source]:
 
 
 def _is_observed(values: Array) -> Array:
+    """Return, elementwise, whether values are neither 0 nor NaN."""
     return (values != 0) & (values == values)  # neither 0 nor NaN
 
 
 def _without_nan(values: Array) -> Array:
+    """Return values with 0 for NaN, elementwise."""
     return np.where(values == values, values, np.zeros((), values.dtype))
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Nothing should be lost after an hour's fit."""
+    """Raise where nothing could be written: no hour's fit should be lost."""
     if args.out:
         others = (args.input, args.mask, args.entry_weights, args.checkpoint)
         check_target("--out", args.out, (".npz",), others)
@@ -169,7 +171,7 @@ def _fit(
 
 
 def _without_zeros(tensor: Tensor) -> Tensor:
-    """The tensor with the cells that are 0 unknown."""
+    """Return the tensor with the cells that are 0 unknown."""
     if isinstance(tensor, gcp.SparseTensor):
         return tensor.nonzeros()
     keep = tensor.values != 0
@@ -182,7 +184,7 @@ def _without_zeros(tensor: Tensor) -> Tensor:
 
 
 def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
-    """One number per cell of the data, in their order, from a file; 0 where the file has none."""
+    """Return a number per cell of the data, shape (I_0, ...), from a file; 0 where the file has none."""
     from gcp.tensors.intake.coerce import in_one_piece
     from gcp.tensors.masks import beside, listed_companion
 
@@ -199,7 +201,7 @@ def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor
 
 
 def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> bool | list[int]:
-    """All modes, or those that the option names or numbers."""
+    """Return all modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None
     names = list(mode_labels(tensor).names)
@@ -214,7 +216,10 @@ def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -
 
 
 def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """The data, and the mask and weights that the command names; all cells stored if one of these stores them."""
+    """Return the data, and the mask and weights that the command names.
+
+    All cells are stored if one of these stores them.
+    """
     found: dict[str, Any] = {}
     for name in ("mask", "entry_weights"):
         if (path := getattr(args, name)) is None:
@@ -231,7 +236,7 @@ def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, 
 
 
 def _init(given: str) -> Any:
-    """A name, or the model of a saved result."""
+    """Return a name, or the model of a saved result."""
     if given in ("random", "svd"):
         return given
     if not Path(given).exists():

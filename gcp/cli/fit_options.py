@@ -14,7 +14,7 @@ from gcp.cli.reading import add_memory_option, add_reading_options, input_help
 
 
 def add_options(parser: Parser) -> None:
-    """All of them, in groups."""
+    """Add all options, in groups."""
     parser.add_argument("input", metavar="INPUT", help=input_help())
     fit = Documented(gcp.fit_gcp)
     _add_model(parser, fit)
@@ -160,7 +160,7 @@ def _add_output(parser: Parser, fit: Documented) -> None:
 
 
 def at_least(low: int | float) -> Callable[[str], int | float]:
-    """A converter to numbers of the type of `low`, and not below it."""
+    """Return a converter to numbers of the type of `low`, and not below it."""
 
     def convert(text: str) -> int | float:
         try:
@@ -176,7 +176,7 @@ def at_least(low: int | float) -> Callable[[str], int | float]:
 
 
 def param(text: str) -> tuple[str, float | str]:
-    """A parameter of a loss: its name, and a number or "estimate"."""
+    """Return a parameter of a loss: its name, and a number or "estimate"."""
     from gcp.losses.base import ESTIMATE
 
     name, equals, value = text.partition("=")

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(tensor: Tensor) -> dict[str, Any]:
-    """Sizes, and unweighted moments of the observed cells."""
+    """Return sizes, and unweighted moments of the observed cells."""
     cells = math.prod(tensor.shape)
     moments = _stored_moments(tensor) if isinstance(tensor, gcp.DenseTensor) else _listed_moments(tensor)
     observed = moments.pop("observed")
@@ -79,7 +79,7 @@ def _facts(tensor: Tensor) -> dict[str, Any]:
 
 
 def _stored_moments(tensor: gcp.DenseTensor) -> dict[str, Any]:
-    """From two passes over all cells."""
+    """Return moments from two passes over all cells."""
     count, zeros, total, squares = 0, 0, 0.0, 0.0
     low, high = np.inf, -np.inf
     with np.errstate(invalid="ignore", over="ignore"):  # infinite data are reported, not refused
@@ -103,7 +103,7 @@ def _stored_moments(tensor: gcp.DenseTensor) -> dict[str, Any]:
 
 
 def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, Any]:
-    """From the listed entries; of a sparse tensor all others that are known count as zeros."""
+    """Return moments from listed entries; all other known cells of a sparse tensor count as zeros."""
     known = tensor.nonzeros() if isinstance(tensor, gcp.SparseTensor) else tensor
     x = known.values.astype(np.float64)
     count = tensor.n_known
@@ -123,7 +123,7 @@ def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, 
 
 
 def _refusals(tensor: Tensor) -> dict[str, str | None]:
-    """Per loss: None if it admits the data, else the reason."""
+    """Return, for each loss, None if it admits the data, else the reason."""
     found: dict[str, str | None] = {}
     admitted = set()
     for name in gcp.available_losses():

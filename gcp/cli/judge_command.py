@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
-    """Numbers by name, as far as the loss has them."""
+    """Return numbers by name, as far as the loss has them."""
     from gcp.analysis import binary_scores, deviance, dispersion_test, information_criteria
     from gcp.analysis.likelihood import saturation
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe(loss: gcp.Loss) -> dict[str, Any]:
-    """What the class and its docstring say; None stands for a parameter that the data set."""
+    """Return what the class and its docstring say; None stands for a parameter that the data set."""
     text = {name: " ".join(said.split()) for name, said in _SECTION.findall(getdoc(type(loss)) or "")}
     return {
         "name": loss.name,
@@ -53,7 +53,7 @@ def _describe(loss: gcp.Loss) -> dict[str, Any]:
 
 
 def _rows(loss: dict[str, Any]) -> list[tuple[str, str]]:
-    """A block of lines per loss: no table of six columns fits a terminal."""
+    """Return a block of lines per loss: no table of six columns fits a terminal."""
     params = [f"{k}={'automatic' if v is None else f'{v:g}'}" for k, v in loss["parameters"].items()]
     lines = [
         loss["formula"],

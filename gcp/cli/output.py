@@ -19,7 +19,7 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 def print_json(value: Any) -> None:
-    """One strict JSON object: numbers that JSON lacks (NaN, infinities) become null."""
+    """Print one strict JSON object: numbers that JSON lacks (NaN, infinities) become null."""
     print(json.dumps(_strict(value), indent=2, allow_nan=False))
 
 
@@ -34,7 +34,7 @@ def _strict(value: Any) -> Any:
 
 
 def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Names and what they are, in two columns."""
+    """Print names and what they are, in two columns."""
     from rich.table import Table
     from rich.text import Text
 
@@ -47,7 +47,7 @@ def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], fixed: Sequence[int] = (0,)) -> None:
-    """A table; the columns `fixed` never wrap."""
+    """Print a table; the columns `fixed` never wrap."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -61,7 +61,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], fixed: Seq
 
 
 def _print(table: Table) -> None:
-    """On stdout; without a terminal 120 columns wide, and never with blanks at the end of a line."""
+    """Print on stdout; without a terminal 120 columns wide, and never with blanks at the end of a line."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -121,7 +121,7 @@ def save_figure(figure: Any, path: str) -> None:
 
 
 def number(value: float) -> str:
-    """For reading: six digits, thousands separated where that is shorter than an exponent."""
+    """Return a number for reading: six digits, thousands separated where that is shorter than an exponent."""
     if 1e4 <= abs(value) < 1e15:
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
     return f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""What the parsers of all commands share."""
+"""Parsers: what those of all commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 Commands = Any
-"""What `add_subparsers` returns; argparse names its type privately."""
+"""Type of what `add_subparsers` returns, which argparse names privately."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         self._fill = fill
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The same, with the options that are not there yet."""
+        """Parse the arguments, with the options that are not there yet."""
         if self._fill is not None:
             fill, self._fill = self._fill, None
             fill(self)
@@ -80,7 +80,7 @@ def command(
 
 
 def memory_size(text: str) -> int:
-    """Bytes, from a size such as 500MB or 2GB."""
+    """Return bytes, from a size such as 500MB or 2GB."""
     from gcp.base.errors import ParameterError
     from gcp.base.sizes import parse_bytes
 

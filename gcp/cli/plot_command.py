@@ -40,7 +40,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_model(path: str) -> gcp.FitResult:
-    """A saved result of which only the model matters: a custom loss, whose formula no file holds, is let go."""
+    """Return a saved result of which only the model matters.
+
+    A custom loss, whose formula no file holds, is let go.
+    """
     return gcp.FitResult.load(path, loss=gcp.Gaussian())
 
 

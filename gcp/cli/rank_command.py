@@ -59,7 +59,7 @@ def add_parser(parser: Parser) -> None:
 
 
 def _add_penalties(parser: Parser, select: Documented) -> None:
-    """Which strengths to try."""
+    """Add options for the strengths to try."""
     for flag, what, default in (
         ("--l2-reg", "ridges", "none, but the next two"),
         (

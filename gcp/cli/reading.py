@@ -1,4 +1,4 @@
-"""From the command line to a tensor."""
+"""Reading a tensor that the command line names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPTIONS = ("modes", "value", "wide", "header", "separator", "unlisted", "aggreg
 
 
 def input_help() -> str:
-    """What may stand for a tensor."""
+    """Return what may stand for a tensor."""
     return (
         f"a tensor: {Documented(gcp.read_tensor).text('path')}; or the name of a bundled data set, such as "
         "nyc_flights (a file of that name wins; an unknown name lists them all)"
@@ -27,7 +27,7 @@ def input_help() -> str:
 
 
 def add_reading_options(parser: Parser) -> None:
-    """The options of `gcp.read_tensor`."""
+    """Add the options of `gcp.read_tensor`."""
     group = parser.add_argument_group("reading options")
     read = Documented(gcp.read_tensor)
     read.add(group, "--modes", metavar="A,B,C", type=lambda text: [name.strip() for name in text.split(",")])
@@ -47,24 +47,24 @@ def add_reading_options(parser: Parser) -> None:
 
 
 def add_memory_option(parser: Parser) -> None:
-    """The option of commands that take tensors in parts."""
+    """Add the option of commands that take tensors in parts."""
     Documented(gcp.read_tensor).add(parser, "--memory", metavar="SIZE", type=memory_size)
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The reading options that the command line has."""
+    """Return the reading options that the command line has."""
     return {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
 
 
 def read_input(args: argparse.Namespace) -> Tensor:
-    """The tensor that INPUT names, in one piece."""
+    """Return the tensor that INPUT names, in one piece."""
     from gcp.tensors.intake.coerce import in_one_piece
 
     return in_one_piece(read_input_or_parts(args))
 
 
 def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
-    """The tensor that INPUT names, read with the reading options."""
+    """Return the tensor that INPUT names, read with the reading options."""
     options = given_options(args)
     if getattr(args, "memory", None) is not None:
         options["memory"] = args.memory
@@ -85,5 +85,5 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
 
 
 def mode_labels(tensor: Tensor | PartitionedTensor) -> gcp.ModeLabels:
-    """The tensor's labels, or the default ones."""
+    """Return the tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)

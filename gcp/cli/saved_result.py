@@ -1,4 +1,4 @@
-"""From the command line to a saved result and its data."""
+"""Loading a saved result that the command line names, and its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: Parser, *, json: bool = True) -> None:
 
 
 def load(args: argparse.Namespace) -> tuple[gcp.FitResult, Any]:
-    """The result and its data, in the result's order; names and labels that both have must be the same.
+    """Return the result and its data, in the result's order; names and labels that both have must be the same.
 
     Raises
     ------

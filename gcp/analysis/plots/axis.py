@@ -1,4 +1,4 @@
-"""How a mode is laid out along the horizontal axis: as ordered positions or as named categories."""
+"""The layout of a mode along the horizontal axis: as ordered positions or as named categories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?)
 
 @dataclass(frozen=True)
 class ModeAxis:
-    """One column of the picture.
+    """A column of the picture.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ModeAxis:
 
     @classmethod
     def of(cls, labels: ModeLabels, mode: int, size: int) -> ModeAxis:
-        """The axis that suits a mode's coordinates."""
+        """Return the axis that suits a mode's coordinates."""
         coord = _dates(labels.values(mode, size))
         if _is_ordered(coord):
             return cls(plain(labels.names[mode]), coord, None)
@@ -82,7 +82,7 @@ class ModeAxis:
 
 
 def text_width(text: str) -> float:
-    """Inches that a label takes, on the generous side."""
+    """Return the inches that a label takes, on the generous side."""
     ems = sum(
         1.0 if c in "mwMW@%" or ord(c) > 0x2E80 else 0.35 if c in " ijlt.,:;'|I-()" else 0.68 for c in text
     )
@@ -99,7 +99,7 @@ def _shortened(text: str) -> str:
 
 
 def _dates(coord: Array) -> Array:
-    """ISO dates written as text become dates."""
+    """Return coordinates (I_n,), ISO dates written as text as dates."""
     if coord.dtype.kind == "U" and all(_ISO_DATE.fullmatch(text) for text in coord.tolist()):
         try:
             return coord.astype("datetime64")
@@ -109,7 +109,7 @@ def _dates(coord: Array) -> Array:
 
 
 def _is_ordered(coord: Array) -> bool:
-    """True for rising or falling numbers and dates; whole numbers with irregular gaps are identifiers."""
+    """True for rising or falling numbers and dates (I_n,); whole numbers with irregular gaps are identifiers."""
     if coord.dtype.kind not in "iufM" or (coord.dtype.kind in "fM" and not np.isfinite(coord).all()):
         return False
     steps = np.diff(coord if coord.dtype.kind in "fM" else coord.astype(float))

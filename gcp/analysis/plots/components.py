@@ -1,4 +1,4 @@
-"""All components of a model in one picture: a row per component, a column per mode."""
+"""A picture of all components of a model: a row per component, a column per mode."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _size(columns: list[ModeAxis], n_rows: int) -> tuple[float, float]:
 
 
 def _scale(ax: Axes, factor: FloatArray, column: ModeAxis) -> None:
-    """The vertical scale of a column: zero is in it, and names have room above."""
+    """Set the vertical scale of a column by the factor (I_n, R): zero is in it, and names have room above."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = min(float(np.nanmin(factor)), 0.0), max(float(np.nanmax(factor)), 0.0)
@@ -122,7 +122,7 @@ def _scale(ax: Axes, factor: FloatArray, column: ModeAxis) -> None:
 
 
 def _draw(ax: Axes, column: ModeAxis, values: FloatArray, color: str) -> None:
-    """One component in one mode."""
+    """Draw one component in one mode, values (I_n,)."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=TEXT_SIZE, length=2.5, width=0.6)
     if column.names is None:
@@ -151,7 +151,7 @@ def _draw(ax: Axes, column: ModeAxis, values: FloatArray, color: str) -> None:
 
 
 def _name_largest(ax: Axes, column: ModeAxis, names: list[str], values: FloatArray) -> None:
-    """Names of the largest entries in a line above the bars, each led to its bar."""
+    """Write the names of the largest of values (I_n,) in a line above the bars, each led to its bar."""
     size = np.abs(values)
     largest = [int(i) for i in np.argsort(-size, kind="stable")[:_NAMED] if size[i] > 0]
     widths = {i: (text_width(names[i]) + 0.1) / column.width * column.size for i in largest}
@@ -173,7 +173,7 @@ def _name_largest(ax: Axes, column: ModeAxis, names: list[str], values: FloatArr
 
 
 def _apart(wanted: FloatArray, widths: FloatArray, low: float, high: float) -> FloatArray:
-    """Centres nearest to the wanted ones for intervals that neither overlap nor leave [low, high]."""
+    """Return centres (k,) nearest to the wanted ones for intervals that neither overlap nor leave [low, high]."""
     from scipy.optimize import isotonic_regression
 
     offsets = np.cumsum(widths) - widths / 2  # places less offsets must rise, and fit between the ends

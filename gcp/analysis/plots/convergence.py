@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
-    """How far the objective of every start is above the lowest, as time goes by.
+    """Draw how far the objective of every start is above the lowest, as time goes by.
 
     Parameters
     ----------

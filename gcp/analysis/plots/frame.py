@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def axes_or_new(ax: Axes | None, width: float = 4.0) -> Axes:
-    """The given axes, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is None:
         return figure_or_new(None, (width, 3.6)).subplots()
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ def axes_or_new(ax: Axes | None, width: float = 4.0) -> Axes:
 
 
 def figure_or_new(figure: Figure | None, size: tuple[float, float]) -> Figure:
-    """The given figure, or a new one of a size in inches, without pyplot.
+    """Return the given figure, or a new one of a size in inches, without pyplot.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def figure_or_new(figure: Figure | None, size: tuple[float, float]) -> Figure:
 
 
 def labelled(ax: Axes, x: str, y: str, title: str) -> Axes:
-    """The axes in the style of all these pictures."""
+    """Return the axes in the style of all these pictures."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=TEXT_SIZE, length=2.5, width=0.6)
     ax.set_xlabel(x, fontsize=TEXT_SIZE + 1)

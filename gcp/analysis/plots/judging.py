@@ -55,7 +55,7 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
 
 
 def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: Axes | None = None) -> Axes:
-    """Quantiles of the quantile residuals against normal ones; those of a right model lie on the line.
+    """Draw quantiles of the quantile residuals against normal ones; those of a right model lie on the line.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: A
 
 
 def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
-    """The ROC curve of a model of 0/1 data.
+    """Draw the ROC curve of a model of 0/1 data.
 
     Parameters
     ----------

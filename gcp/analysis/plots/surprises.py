@@ -1,4 +1,4 @@
-"""Where data are not what a model expects: by position, and cell by cell."""
+"""Pictures of where data are not what a model expects: by position, and cell by cell."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAMED = 5
 def plot_observed(
     result: FitResult, data: Any, modes: Sequence[int | str] | None = None, *, figure: Figure | None = None
 ) -> list[Axes]:
-    """Means of the data against means of the model's expectation, a point for every position of a mode.
+    """Draw means of the data against those of the model's expectation, a point for every position of a mode.
 
     The positions that are farthest from the line, in standard errors, are named if that is more than 3.
 
@@ -79,7 +79,7 @@ def _numbers(labels: ModeLabels, modes: Any, expected: str) -> list[int]:
 
 
 def _observed(ax: Axes, sums: FloatArray, names: list[str]) -> None:
-    """One panel, from sums over the slices of a mode: data, expectations, squared differences, weights."""
+    """Draw a panel from sums (4, I_n) over a mode's slices: data, expectations, squared differences, weights."""
     known = np.flatnonzero(sums[3])
     observed, expected = sums[0, known] / sums[3, known], sums[1, known] / sums[3, known]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -113,7 +113,7 @@ def plot_surprises(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """A map of the most surprising cells in two modes.
+    """Draw a map of the most surprising cells in two modes.
 
     Parameters
     ----------

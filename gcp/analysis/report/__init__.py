@@ -1,4 +1,4 @@
-"""One page about a fitted model: `write_report`."""
+"""A page about a fitted model: `write_report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a model is, where it fails, and how to read that."""
+"""Sections on how good a model is, where it fails, and how to read that."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ON_MAP = 150
 
 
 def quality(result: FitResult, tensor: Any) -> str:
-    """Numbers, each with what it says."""
+    """Return numbers, each with what it says."""
     rows = []
     try:
         of = deviance(result, tensor)
@@ -69,7 +69,7 @@ def quality(result: FitResult, tensor: Any) -> str:
 
 
 def _warnings(result: FitResult, tensor: Any) -> list[str]:
-    """What a reader has to know before the components are believed."""
+    """Return what a reader has to know before the components are believed."""
     found = [paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
     if result.loss.name in ("poisson", "poisson-log"):
         try:
@@ -93,7 +93,7 @@ def _warnings(result: FitResult, tensor: Any) -> list[str]:
 
 
 def pictures(result: FitResult, tensor: Any) -> str:
-    """Pictures, each with a sentence on how to read it."""
+    """Return pictures, each with a sentence on how to read it."""
     shown = [
         _drawn(
             lambda: plot_convergence(result),
@@ -143,7 +143,7 @@ def pictures(result: FitResult, tensor: Any) -> str:
 
 
 def _drawn(draw: Callable[[], Any], words: str, caption: str) -> str:
-    """A picture, or why there is none."""
+    """Return a picture, or why there is none."""
     try:
         return picture(draw().figure, words, caption)
     except GcpError as error:
@@ -151,7 +151,7 @@ def _drawn(draw: Callable[[], Any], words: str, caption: str) -> str:
 
 
 def surprises(result: FitResult, tensor: Any, n: int) -> str:
-    """A table of the most surprising cells, and a map of more."""
+    """Return a table of the most surprising cells, and a map of more."""
     try:
         found = anomalies(result, tensor, max(n, _ON_MAP))
     except GcpError as error:

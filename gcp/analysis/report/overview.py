@@ -1,4 +1,4 @@
-"""What was fitted, its components and their labels, and how to fit it again."""
+"""Sections on what was fitted, its components and their labels, and how to fit it again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def number(value: float) -> str:
 
 
 def in_words(result: FitResult, tensor: Any) -> str:
-    """One paragraph about data and model."""
+    """Return a paragraph about data and model."""
     sizes = " x ".join(
         f"{size:,} {name}" for size, name in zip(result.shape, result.labels.names, strict=True)
     )
@@ -50,7 +50,7 @@ def in_words(result: FitResult, tensor: Any) -> str:
 
 
 def components(result: FitResult) -> str:
-    """A picture of the heaviest components, and a table of the largest entries of all."""
+    """Return a picture of the heaviest components, and a table of the largest entries of all."""
     if result.rank == 0:
         return paragraph("None: main effects alone.")
     drawn = list(range(min(result.rank, _MOST_DRAWN)))
@@ -79,7 +79,7 @@ def components(result: FitResult) -> str:
 
 
 def _fitted(result: FitResult) -> str:
-    """Where bounds other than 0 hold: what the solver left of the factors, to which they apply."""
+    """Return words on where bounds other than 0 hold: for what the solver left of the factors."""
     if not any(np.any(np.isfinite(sides) & (sides != 0)) for sides in result.row_bounds):
         return ""
     rows = []
@@ -96,7 +96,7 @@ def _fitted(result: FitResult) -> str:
 
 
 def main_effects(result: FitResult) -> str:
-    """The intercept, and of each mode the largest and smallest effects."""
+    """Return the intercept, and of each mode the largest and smallest effects."""
     rows = []
     for name, vector in result.main_effects.items():
         n = result.labels.number(name)
@@ -114,7 +114,7 @@ def main_effects(result: FitResult) -> str:
 
 
 def largest(result: FitResult, mode: int, column: FloatArray) -> str:
-    """The largest entries of a column of a factor, with their labels."""
+    """Return the largest entries of a column (I_n,) of a factor, with their labels."""
     axis = ModeAxis.of(result.labels, mode, len(column))
     order = np.argsort(-np.abs(column), kind="stable")
     order = order[np.abs(column[order]) > 0]
@@ -124,6 +124,7 @@ def largest(result: FitResult, mode: int, column: FloatArray) -> str:
 
 
 def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
+    """Return the entries at positions (k,), values (k,), with their labels."""
     labels = result.labels.values(mode, len(values))
     return ", ".join(f"{labels[k]} ({values[k]:.2g})" for k in at)
 
@@ -145,7 +146,7 @@ def settings(result: FitResult) -> str:
 
 
 def _unsaid(result: FitResult) -> list[str]:
-    """Arguments of which the settings hold a description alone."""
+    """Return arguments of which the settings hold a description alone."""
     own = result.settings
     found = ["the custom loss"] if isinstance(result.loss, CustomLoss) else []
     if own["init"] not in ("random", "svd"):

@@ -70,7 +70,7 @@ class Section(NamedTuple):
 
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """The whole page; `lead` is HTML."""
+    """Return the whole page; `lead` is HTML."""
     links = "".join(f'<a href="#{section.name}">{escape(section.title)}</a>' for section in sections)
     parts = "\n".join(
         f'<section id="{section.name}">\n<h2>{escape(section.title)}</h2>\n{section.body}\n</section>'
@@ -91,7 +91,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and what they are."""
+    """Return names and what they are."""
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in rows
     )
@@ -99,7 +99,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Rows of plain text; the columns `numbers` are flush right."""
+    """Return rows of plain text; the columns `numbers` are flush right."""
 
     def cell(tag: str, column: int, text: str) -> str:
         kind = ' class="number"' if column in numbers else ""
@@ -113,7 +113,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequenc
 
 
 def picture(figure: Figure, words: str, caption: str = "") -> str:
-    """A figure within the page; `words` are for those who cannot see it."""
+    """Return a figure within the page; `words` are for those who cannot see it."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=170, bbox_inches="tight", pad_inches=0.04)
     data = base64.b64encode(file.getvalue()).decode("ascii")
@@ -124,7 +124,7 @@ def picture(figure: Figure, words: str, caption: str = "") -> str:
 
 
 def grid(items: Iterable[str]) -> str:
-    """Pictures side by side, as many as there is room for."""
+    """Return pictures side by side, as many as there is room for."""
     return f'<div class="grid">{"".join(items)}</div>'
 
 

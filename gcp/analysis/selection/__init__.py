@@ -1,4 +1,4 @@
-"""How many components, and how much of a penalty: by what cells that a fit has not seen say."""
+"""Selection of the rank, and of penalties, by what cells that a fit has not seen say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which penalties `select_rank` tries."""
+"""The grid of penalties that `select_rank` tries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gcp.solvers import Solver
 from gcp.solvers.base import lacking
 
 _WEIGHT_GRID = (0.0, 0.1, 0.4)
-"""In units of how large a component of pure noise may be."""
+"""Strengths in units of how large a component of pure noise may be."""
 
 _DIRICHLET_GRID = (0.0, 0.1, 1.0)
-"""In observations."""
+"""Strengths in observations."""
 
 _RIDGE_GRID = (0.0, 0.1, 1.0)
 
@@ -90,7 +90,7 @@ def alternatives_of(given: Any) -> list[tuple[Penalty, ...]]:
 
 
 def effects_strength(objective: EntrywiseObjective) -> float:
-    """A ridge on main effects that is worth one cell, of models of any sign; else none."""
+    """Return a ridge on main effects that is worth one cell, of models of any sign; else none."""
     if objective.loss.model_domain.low >= 0:
         return 0.0
     curvature = float(objective.loss.fisher(np.array([objective.null_constant]))[0])
@@ -98,7 +98,7 @@ def effects_strength(objective: EntrywiseObjective) -> float:
 
 
 def _units(objective: EntrywiseObjective) -> tuple[float, float]:
-    """How large the loss's derivatives are about the best constant: along a component of noise, and per curvature.
+    """Return sizes of the loss's derivatives about the best constant: along a component of noise, and per curvature.
 
     A tensor of independent derivatives of standard deviation s has a spectral norm of about s times the sum of the
     roots of its sizes: at a lasso of that strength such noise has no components.

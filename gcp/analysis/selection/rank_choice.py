@@ -1,4 +1,4 @@
-"""What `select_rank` returns."""
+"""The result of `select_rank`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NEGLIGIBLE = 1e-3
-"""Of what the best candidate gains on rank 0."""
+"""Share that is negligible of what the best candidate gains on rank 0."""
 
 
 class Strengths(NamedTuple):
@@ -27,7 +27,7 @@ class Strengths(NamedTuple):
     penalties: tuple[Penalty, ...] = ()
 
     def __str__(self) -> str:
-        """Those that are there."""
+        """Return the strengths that are there."""
         parts = [
             f"{name} {value:.3g}" for name, value in zip(self._fields[:3], self[:3], strict=True) if value
         ]
@@ -66,7 +66,7 @@ class Candidate(NamedTuple):
 
     @property
     def strengths(self) -> Strengths:
-        """Of the penalties."""
+        """The strengths of the penalties."""
         return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg, self.penalties)
 
 
@@ -110,7 +110,7 @@ class RankChoice:
         return next(row for row in self.table if (row.rank, row.strengths) == (self.rank, own))
 
     def summary(self) -> str:
-        """A table to read."""
+        """Return a table to read."""
         texts = [str(row.strengths) for row in self.table]
         width = max(map(len, texts))
         lines = [f"rank  {'penalty':{width}}    held-out loss    +- s.e. to the best    stability"]
@@ -126,7 +126,7 @@ class RankChoice:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        """The summary."""
+        """Return the summary."""
         return self.summary()
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -147,7 +147,7 @@ class RankChoice:
 
 
 def chosen(table: list[Candidate]) -> Candidate:
-    """The smallest rank within a standard error of the best, or negligibly worse, at its best penalty.
+    """Return the smallest rank within a standard error of the best, or negligibly worse, at its best penalty.
 
     Under a penalty, models with a component too many can be so nearly the same that differences of no account are
     large in their standard errors.

@@ -189,7 +189,7 @@ def _compare(
     n_jobs: int,
     steps: ProgressReport,
 ) -> tuple[list[Candidate], bool]:
-    """Every rank and penalty, judged by every split; after an interrupt by those that are done, and False."""
+    """Return every rank and penalty, judged by every split; after an interrupt by those that are done, and False."""
     losses: dict[tuple[int, Strengths], list[float]] = {}
     models: dict[tuple[int, Strengths], list[FitResult]] = {}
     tasks = [(search, n, seed, s, ranks) for n, seed in enumerate(search.splits(n_splits)) for s in grid]
@@ -231,7 +231,7 @@ def _curve(
 
 
 def _constant_loss(split: ValidationSplit, loss: Loss) -> float:
-    """The judge on the best constant of the training data: a model of rank 1 that is kept as it is."""
+    """Return the judge's loss on the best constant of the training data: a model of rank 1 that is kept as it is."""
     objective = build_objective(split.train, loss)
     ones = [np.ones((size, 1)) for size in split.train.shape]
     ones[0] = ones[0] * objective.null_constant
@@ -244,7 +244,7 @@ def _table(
     models: dict[tuple[int, Strengths], list[FitResult]],
     grid: list[Strengths],
 ) -> list[Candidate]:
-    """A row for each rank and penalty, by rank and then in the order of the grid."""
+    """Return a row for each rank and penalty, by rank and then in the order of the grid."""
     arrays = {key: np.array(values) for key, values in losses.items()}
     best = min(arrays.values(), key=lambda values: float(values.mean()))
     rows = []
@@ -278,13 +278,13 @@ class _Search:
     folder: Path | None
 
     def splits(self, n: int) -> list[int]:
-        """Their seeds."""
+        """Return the seeds of the splits."""
         return np.random.SeedSequence(self.seed).generate_state(n, np.uint32).tolist()
 
     def fits(
         self, tensor: Any, ranks: list[int], strengths: Strengths, name: str
     ) -> list[tuple[int, FitResult | None]]:
-        """Models of growing ranks; None is the best constant.
+        """Return models of growing ranks; None is the best constant.
 
         Each is begun from the one before; then, downwards, from the next larger one without its least components,
         where that ends lower: a model with room to spare finds its way round local minima.
@@ -313,11 +313,11 @@ class _Search:
         return list(zip(ranks, models, strict=True))
 
     def last_model(self, ranks: list[int], rank: int, strengths: Strengths) -> FitResult | None:
-        """The model of all data of one of these ranks."""
+        """Return the model of all data of one of these ranks."""
         return dict(self.fits(self.problem.tensor, ranks, strengths, f"all_upto{ranks[-1]}"))[rank]
 
     def _fit(self, tensor: Any, rank: int, strengths: Strengths, start: Start | None, name: str) -> FitResult:
-        """A fit that is read, or done and saved; one start is from another model if there is one."""
+        """Return a fit that is read, or done and saved; one start is from another model if there is one."""
         words = _words(name, rank, strengths)
         path = None if self.folder is None else self._path(name, rank, strengths)
         if path is not None and path.exists():
@@ -347,7 +347,7 @@ class _Search:
 
 
 def _words(name: str, rank: int, strengths: Strengths) -> str:
-    """What a fit is called."""
+    """Return what a fit is called."""
     words = f"{name}_rank{rank}_l2_{strengths.l2_reg!r}"
     if rank:
         words += f"_weight_{strengths.weight_reg!r}_dirichlet_{strengths.dirichlet_reg!r}"

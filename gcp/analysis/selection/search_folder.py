@@ -18,7 +18,7 @@ from gcp.solvers.outcome import can_go_on
 
 
 def reopen(paths: Sequence[Path], loss: Loss, most_iterations: float) -> None:
-    """Of fits that were begun one from the other, let the first that can go on now do so, and forget those after it.
+    """Let the first of fits begun one from the other that can go on do so, and forget those after it.
 
     Begun from where it ended, they are no more what they would be without that end.
     """

@@ -29,7 +29,7 @@ class ValidationSplit(NamedTuple):
 
 
 def make_split(tensor: Tensor, loss: Loss, method: str, fraction: float, seed: int) -> ValidationSplit:
-    """One random split.
+    """Return a random split.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def make_split(tensor: Tensor, loss: Loss, method: str, fraction: float, seed: i
 
 
 def _thinned(tensor: Tensor, fraction: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Each count cut in two by the toss of a coin: independent Poisson counts of proportional means."""
+    """Return each count cut in two by the toss of a coin: independent Poisson counts of proportional means."""
     values = np.asarray(tensor.values)
     known = (
         np.ones(values.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
@@ -58,7 +58,7 @@ def _thinned(tensor: Tensor, fraction: float, rng: np.random.Generator) -> tuple
 
 
 def _scaled(result: FitResult, ratio: float) -> FitResult:
-    """The model of counts whose means are in this ratio to those of the fit."""
+    """Return the model of counts whose means are in this ratio to those of the fit."""
     if isinstance(result.loss, PoissonLog):
         weight = np.log(ratio) * np.sqrt(np.prod(result.shape, dtype=float))  # of a constant component
         factors = [np.column_stack([a, np.full(len(a), len(a) ** -0.5)]) for a in result.factors]

@@ -20,7 +20,7 @@ _NEW_SHARE = 0.1
 
 
 def grown(model: FitResult, rank: int) -> Start:
-    """A model with random components added that are small beside it."""
+    """Return a model with random components added that are small beside it."""
 
     def start(rng: np.random.Generator) -> FitResult:
         alive = np.flatnonzero(model.weights)  # a component of weight 0 has no gradient to come back by
@@ -38,7 +38,7 @@ def grown(model: FitResult, rank: int) -> Start:
 
 
 def reduced(model: FitResult, rank: int, tensor: Any) -> Start:
-    """A model without the components that are missed least, one after the other."""
+    """Return a model without the components that are missed least, one after the other."""
 
     def start(_: np.random.Generator) -> FitResult:
         smaller = model
