@@ -27,7 +27,7 @@ COLUMNS = 512
 def contract(
     layout: Layout, slow: bool, factors: Factors, dtype: np.dtype[Any], n_threads: int, out: FloatArray
 ) -> None:
-    """The data matrix times the fast side's Khatri-Rao product, or its transpose times the slow side's.
+    """Multiply the data matrix with the fast side's Khatri-Rao product, or its transpose with the slow side's.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def contract(
 
 
 def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pass.Part) -> FloatArray:
+    """Return a part's sums for its rows, shape (padded rows, R), by the transposed stack (R, sum of sizes)."""
     (r0, r1), (c0, c1) = part
     data, step = flat(layout.matrix)
     dtype, even = turned[0].dtype, len(turned[0])
@@ -76,6 +77,7 @@ def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pas
 
 
 def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: FloatArray) -> None:
+    """Write a part's columns of `out` (R, n_fast), by the slow side's rows of the product (n_slow + 8, R)."""
     (r0, r1), (c0, c1) = part
     data, step = flat(layout.matrix)
     _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
@@ -83,7 +85,7 @@ def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: Flo
 
 @jit
 def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
-    """sums (padded rows, R) += columns first ... last - 1 of the matrix times those rows of the product."""
+    """Add columns first ... last - 1 of the matrix times those rows of the product to sums (padded rows, R)."""
     spare = np.zeros(4 * COLUMNS, sums.dtype)
     while first < last:
         n = _width(last - first)
@@ -101,7 +103,7 @@ def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums): 
 
 @jit
 def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: ignore[no-untyped-def]
-    """Columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
+    """Write columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
     spare = np.zeros(8 * COLUMNS, rows.dtype)
     while first < last:
         n = _width(last - first)
@@ -120,13 +122,13 @@ def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: igno
 
 @jit
 def _width(left):  # type: ignore[no-untyped-def]
-    """Columns of the next tile: a multiple of 32, or all that are left if fewer."""
+    """Return the columns of the next tile: a multiple of 32, or all that are left if fewer."""
     return left if left < 32 else min(left // 32 * 32, COLUMNS)
 
 
 @jit
 def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
-    """A block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
+    """Copy a block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
     if n % 32 or n_rows * COLUMNS < spare.size:
         spare[:] = 0
     for i in range(n_rows):
@@ -135,7 +137,7 @@ def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=products.FASTMATH)
 def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
-    """As `products.add_row_sums`, of four rows of `y` that begin at `at`, `step` apart."""
+    """Do what `products.add_row_sums` does, for four rows of `y` that begin at `at`, `step` apart."""
     n = c.shape[1] & -32
     zero = c.dtype.type(0)
     y0, y1 = y[at : at + n], y[at + step : at + step + n]
@@ -164,7 +166,7 @@ def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=products.FASTMATH)
 def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
-    """As `products.add_column_sums`, of eight rows of `y` that begin at `at`, `step` apart."""
+    """Do what `products.add_column_sums` does, for eight rows of `y` that begin at `at`, `step` apart."""
     n = g.shape[1] & -32
     y0, y1 = y[at : at + n], y[at + step : at + step + n]
     y2, y3 = y[at + 2 * step : at + 2 * step + n], y[at + 3 * step : at + 3 * step + n]

@@ -29,7 +29,7 @@ Part = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Sums(NamedTuple):
-    """What passes over the entries add up, beside the value.
+    """Sums over the entries that passes add up, beside the value.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def loss_mttkrps_and_marginals(
     n_threads: int,
     effects: Factors = (),
 ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-    """As `loss_and_mttkrps`, with the sums over each slice of each mode of the curvature weights of entries.
+    """Return what `loss_and_mttkrps` does, and sums (I_n,) over slices of the entries' curvature weights.
 
     That is w s**2 times the formula's curvature weight.
     """
@@ -115,6 +115,7 @@ def _evaluate(
     effects: Factors,
     curved: bool,
 ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """Return the value, gradients (I_n, R) and (I_n,), and if `curved` sums (I_n,) of the curvature weights."""
     rank = factors[0].shape[1]
     even = max(2, rank + rank % 2)  # for the products' loops
     slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], even, dtype)
@@ -154,7 +155,7 @@ def _evaluate(
 
 
 def _shifts(layout: Layout, effects: Factors, dtype: np.dtype[Any]) -> tuple[FloatArray, FloatArray]:
-    """What the main effects of the slow modes add to each row, and those of the fast ones to each column."""
+    """Return what main effects (I_n,) of slow modes add to each row (n_slow,), and of fast ones to each column."""
     if not effects:
         return np.empty(0, dtype), np.empty(0, dtype)
     sides = []
@@ -167,7 +168,7 @@ def _shifts(layout: Layout, effects: Factors, dtype: np.dtype[Any]) -> tuple[Flo
 
 
 def _sums_beside(sums: Sums, part: Part, layout: Layout, compiled: bool) -> Sums:
-    """Where a part adds up while another uses `sums`: the same arrays where it only touches places of its own."""
+    """Return sums for a part while another uses `sums`: the same arrays where it only touches places of its own."""
     has_own_rows = part[0] != (0, layout.matrix.shape[0])
     # The plain pass adds to the whole array, also where it adds nothing.
     has_own_fast = compiled and not has_own_rows and len(layout.order) - layout.split == 1
@@ -182,7 +183,7 @@ def _sums_beside(sums: Sums, part: Part, layout: Layout, compiled: bool) -> Sums
 
 
 def thread_parts(shape: tuple[int, ...], n_threads: int, tile: int) -> list[Part]:
-    """Ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
+    """Return ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
     n_rows, n_columns = shape
     useful = max(1, min(n_threads, n_rows * n_columns // THREAD_ENTRIES))
     if n_columns >= 2 * useful * tile or n_rows < 4 * useful:
@@ -203,7 +204,10 @@ def _fused_pass(
     curved: bool,
     sums: Sums,
 ) -> float:
-    """The value of one thread's part, by the compiled pass, which adds to `sums`."""
+    """Return the value of a part, by the compiled pass, which adds to `sums`.
+
+    The slow side has its Khatri-Rao rows (padded n_slow, R), the fast one its transposed stack (R, sum of sizes).
+    """
     (r0, r1), (c0, c1) = part
     dtype = k_slow.dtype
     rows = slice(r0, -(-r1 // 4) * 4)
@@ -251,7 +255,10 @@ def _plain_pass(
     curved: bool,
     sums: Sums,
 ) -> float:
-    """As `_fused_pass`, by NumPy, for formulas that do not compile."""
+    """Return what `_fused_pass` does, by NumPy, for formulas that do not compile.
+
+    The arguments have the same shapes.
+    """
     (r0, r1), (c0, c1) = part
     rows, rank = k_slow[r0:r1], k_slow.shape[1]
     stacked, sizes = np.ascontiguousarray(fast[0].T), fast[1]
@@ -279,7 +286,7 @@ def _plain_pass(
 
 
 def _marginals(layout: Layout, row_weights: FloatArray, column_weights: FloatArray) -> list[FloatArray]:
-    """Sums over the slices of each mode, from the sums over rows and columns."""
+    """Return sums (I_n,) over the slices of each mode, from those over rows (n_slow,) and columns (n_fast,)."""
     found = {}
     for modes, sums in (
         (layout.order[: layout.split], row_weights),
@@ -292,7 +299,7 @@ def _marginals(layout: Layout, row_weights: FloatArray, column_weights: FloatArr
 
 
 def model_values(factors: Factors, shape: tuple[int, ...]) -> FloatArray:
-    """The whole model tensor, C-ordered: the outer products of the columns, summed."""
+    """Return the whole model tensor (I_0, ...), C-ordered: the outer products of factors' columns, summed."""
     rank, dtype = factors[0].shape[1], np.result_type(*factors)
     split = max(1, len(shape) - 1)
     left = khatri_rao.stack(factors[:split], rank, dtype)
@@ -303,7 +310,10 @@ def model_values(factors: Factors, shape: tuple[int, ...]) -> FloatArray:
 
 
 def mttkrps(y: FloatArray, factors: Factors) -> list[FloatArray]:
-    """Matricised tensor times Khatri-Rao product in every mode, by the two-sided split of the fused pass."""
+    """Return the matricised y (I_0, ...) times Khatri-Rao product in every mode, shapes (I_n, R).
+
+    That is by the two-sided split of the fused pass.
+    """
     rank, dtype = factors[0].shape[1], np.result_type(y, *factors)
     layout = Layout.of(EntryColumns(y))
     slow = khatri_rao.stack([factors[n] for n in layout.order[: layout.split]], rank, dtype)
@@ -319,7 +329,7 @@ def mttkrps(y: FloatArray, factors: Factors) -> list[FloatArray]:
 
 
 def _unstack(layout: Layout, grad_slow: FloatArray, grad_fast: FloatArray) -> list[FloatArray]:
-    """Gradients mode by mode, in the tensor's own order."""
+    """Return gradients (I_n, R) mode by mode, in the tensor's own order, from both sides' stacks."""
     found = {}
     for modes, grad in ((layout.order[: layout.split], grad_slow), (layout.order[layout.split :], grad_fast)):
         first = 0

@@ -36,7 +36,7 @@ def compiled_pass(
     curved: bool,
     direct: bool,
 ) -> Function:
-    """The compiled pass of a formula: it holds no lock of the interpreter, so that threads run side by side.
+    """Return the compiled pass of a formula, which holds no lock of the interpreter: threads run side by side.
 
     Its arguments: `linked.addresses`; (data and weights, each as a flat array and the distance between its rows, the
     same of scales and offsets as a tuple, numbers added to the model of each row, and of each column: no numbers at
@@ -83,7 +83,7 @@ def _compiled(
 
 
 def _row_function(value: Function, deriv: Function, curvature: Function | None, weighted: bool) -> Function:
-    """The loop over one row: y becomes the weighted derivative, v the loss, u the curvature weight.
+    """Return the loop over one row: y becomes the weighted derivative, v the loss, u the curvature weight.
 
     Rows are arrays of `products.blank`.
     """
@@ -126,7 +126,7 @@ def _row_function(value: Function, deriv: Function, curvature: Function | None, 
 
 
 def _of_affine(row_function: Function, curved: bool, scaled: bool, shifted: bool) -> Function:
-    """The loop over a row whose loss is of s m + o; what it gives are derivatives in m.
+    """Return the loop over a row whose loss is of s m + o; what it gives are derivatives in m.
 
     `place` holds the scales and offsets, the row's number, its first column and how many there are.
     """
@@ -149,7 +149,7 @@ def _of_affine(row_function: Function, curved: bool, scaled: bool, shifted: bool
 
 
 def _pass_function(row_function: Function, curved: bool, weighted: bool, direct: bool) -> Function:
-    """The loops over tiles of columns and blocks of rows around the loop over a row."""
+    """Return the loops over tiles of columns and blocks of rows around the loop over a row."""
     call, prefetch_run = linked.call, prefetch.run_of
     blank, copied, add, total = products.blank, products.copied, products.add, products.total
 

@@ -59,7 +59,7 @@ class Layout:
 
     @classmethod
     def of_zeros(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
-        """Of a tensor of zeros, without memory for it but for one row."""
+        """Make the layout of a tensor of zeros, without memory for it but for one row."""
         order = tuple(sorted(range(len(shape)), key=lambda n: (shape[n], n)))
         sizes = [shape[n] for n in order]
         sides = [(int(np.prod(sizes[:k])), int(np.prod(sizes[k:]))) for k in range(len(sizes))]
@@ -70,16 +70,16 @@ class Layout:
 
     @property
     def matrix(self) -> Array:
-        """The data."""
+        """The data, shape (n_slow, n_fast)."""
         return self.columns.x
 
     @property
     def weights(self) -> Array | None:
-        """Entry weights; None means all 1."""
+        """The entry weights, shape (n_slow, n_fast); None means all 1."""
         return self.columns.weight
 
     def chunks(self) -> Iterator[tuple[int, FloatArray, FloatArray | None]]:
-        """All entries, row by row: (first position, data, weights), as float64 vectors."""
+        """Yield all entries, row by row: (first position, data, weights), as float64 vectors (n,)."""
         n_rows, n_columns = self.matrix.shape
         width = min(n_columns, CHUNK_ENTRIES)
         height = max(1, CHUNK_ENTRIES // width)
@@ -93,7 +93,7 @@ class Layout:
             yield r0 * n_columns + c0, x, w
 
     def in_own_order(self, matrix: Array) -> Array:
-        """A matrix of this shape as a tensor, with the modes in the tensor's own order."""
+        """Return a matrix (n_slow, n_fast) as a tensor (I_0, ...), the modes in the tensor's own order."""
         return matrix.reshape([self.shape[n] for n in self.order]).transpose(np.argsort(self.order))
 
     def subscript(self, position: int) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class Layout:
 
 
 def flat(matrix: Array) -> tuple[Array, int]:
-    """The memory of a matrix with dense rows as a vector, and the distance between rows in it."""
+    """Return the memory of a matrix (n, k) with dense rows as a vector, and the distance between rows in it."""
     n_rows, n_columns = matrix.shape
     step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns
     size = (n_rows - 1) * step + n_columns
@@ -112,7 +112,7 @@ def flat(matrix: Array) -> tuple[Array, int]:
 
 
 def _with_dense_rows(matrix: Array) -> Array:
-    """The matrix itself if its rows are contiguous and follow each other forwards, else a copy."""
+    """Return the matrix (n, k) itself if its rows are contiguous and follow each other forwards, else a copy."""
     n_rows, n_columns = matrix.shape
     dense = n_columns == 1 or matrix.strides[1] == matrix.itemsize
     forwards = n_rows == 1 or (matrix.strides[0] >= 0 and matrix.strides[0] % matrix.itemsize == 0)
@@ -120,14 +120,17 @@ def _with_dense_rows(matrix: Array) -> Array:
 
 
 def readable(array: Array) -> Array:
-    """The array in a type that compiled code reads; half precision, long doubles and foreign bytes are copied."""
+    """Return the array, of any shape, in a type that compiled code reads.
+
+    Half precision, long doubles and foreign bytes are copied.
+    """
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="K")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="K")
 
 
 def _choose_split(columns: list[Array]) -> int:
-    """The split of least cost among those that give views of the data, the first of the columns.
+    """Return the split of least cost among those that give views of the data, the first of `columns` (I_0, ...).
 
     Views of other columns come second: those that broadcast along the middle of the modes have none.
     """
@@ -141,7 +144,7 @@ def _choose_split(columns: list[Array]) -> int:
 
 
 def _choose_turn(shape: tuple[int, ...], split: int) -> int:
-    """How many of the modes had better come last, so that rows are long; 0 if that gains too little for a copy."""
+    """Return how many modes had better come last, so that rows are long; 0 if that gains too little for a copy."""
     turns = range(1, len(shape))
 
     def cost(turn: int) -> float:
@@ -152,7 +155,7 @@ def _choose_turn(shape: tuple[int, ...], split: int) -> int:
 
 
 def _cost(shape: tuple[int, ...], split: int) -> float:
-    """Of a pass, relative to a large tensor's.
+    """Return the cost of a pass, relative to a large tensor's.
 
     Rows are padded to a multiple of 4 and columns to one of 32. Each column costs some work of its own, and each row
     more: its sums come down from a vector to a number.
@@ -162,6 +165,7 @@ def _cost(shape: tuple[int, ...], split: int) -> float:
 
 
 def _has_view(array: Array, split: int) -> bool:
+    """Return whether an array (I_0, ...) has a view as the matrix of a split."""
     try:
         array.reshape(int(np.prod(array.shape[:split], dtype=np.int64)), -1, copy=False)
     except ValueError:

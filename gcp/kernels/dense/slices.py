@@ -11,19 +11,19 @@ from gcp.kernels.listed.row_steps import Group
 from gcp.kernels.shared.columns import EntryColumns
 
 _ENTRIES = 1 << 19
-"""So many at a time, or one slice: some 12 MB beside the data."""
+"""Number of entries at a time, if that is more than one slice: some 12 MB beside the data."""
 
 _LARGEST = 2**24
 """Cells of a slice, at most: a list of it takes some 400 MB."""
 
 
 def fits(shape: tuple[int, ...]) -> bool:
-    """Whether every slice of a tensor of this shape can be listed."""
+    """Return whether every slice of a tensor of this shape can be listed."""
     return math.prod(shape) <= _LARGEST * min(shape)
 
 
 def grouped(columns: EntryColumns, mode: int) -> Iterator[tuple[int, Group]]:
-    """Slices of a mode as lists of entries, and the position of each list's first slice.
+    """Yield slices of a mode as lists of entries, and the position of each list's first slice.
 
     Parameters
     ----------

@@ -55,27 +55,27 @@ class Listing:
 
     @property
     def x(self) -> FloatArray:
-        """Data."""
+        """The data, shape (entries,)."""
         return self.columns.x
 
     @property
     def w(self) -> FloatArray | None:
-        """Entry weights; None means all 1."""
+        """The entry weights, shape (entries,); None means all 1."""
         return self.columns.weight
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Where the modes begin in `head` and `tail` (see `vector`)."""
+        """The rows at which the modes begin in `head` and `tail` (see `vector`)."""
         sizes = [self.shape[n] for n in self.order]
         return (0, *(sum(sizes[1:n]) for n in range(1, len(sizes))))
 
     def arrays(self) -> tuple[Array, ...]:
-        """Subscripts, x, w and z as the passes take them: empty arrays for what is absent."""
+        """Return subscripts (entries, N), x, w and z (entries,) for the passes: empty arrays for what is absent."""
         none, w = np.empty(0), self.columns.weight
         return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
     def at(self, index: Any) -> Listing:
-        """Some of the entries, or the same in another order."""
+        """Return some of the entries, or all in another order."""
         z = None if self.z is None else self.z[index]
         return replace(self, subs=self.subs[index], columns=self.columns.at(index), z=z)
 
@@ -95,12 +95,12 @@ class Stack(NamedTuple):
     effects: FloatArray
 
     def flat(self) -> tuple[FloatArray, ...]:
-        """Matrices as flat arrays."""
+        """Return head, tail and effects as flat arrays, shapes (n,)."""
         return self.head.reshape(-1), self.tail.reshape(-1), self.effects
 
 
 def stacked(listing: Listing, factors: Factors, effects: Factors, dtype: np.dtype[Any]) -> Stack:
-    """Factors and main effects (one vector per mode, or none at all) side by side in the listing's order of modes."""
+    """Return factors (I_n, R) and main effects (I_n,), or none, side by side in the listing's order of modes."""
     rank = factors[0].shape[1]
     first, *others = listing.order
     stack = _blank(listing, vector.padded(rank, dtype), bool(effects), dtype)
@@ -120,7 +120,7 @@ def _blank(listing: Listing, width: int, has_effects: bool, dtype: np.dtype[Any]
 
 
 def _unstacked(listing: Listing, stack: Stack, rank: int) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Matrices and effects mode by mode, in the tensor's own order."""
+    """Return matrices (I_n, R) and effects (I_n,) mode by mode, in the tensor's own order."""
     matrices, effects = {}, {}
     for position, mode in enumerate(listing.order):
         size, first = listing.shape[mode], listing.offsets[position]
@@ -208,7 +208,7 @@ def loss_and_mttkrps(
 
 
 def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], bool]:
-    """Ranges of entries, one for each thread; and whether no two of them have a row of the first mode in common."""
+    """Return ranges of entries, one for each thread, and whether no two share a row of the first mode."""
     n = len(listing.x)
     useful = max(1, min(n_threads, n // THREAD_ENTRIES))
     parts = threads.split_range(n, useful)
@@ -222,7 +222,7 @@ def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], boo
 
 @jit(fastmath=FASTMATH)
 def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
-    """The value of a part of the entries; adds to the gradients in `sums`."""
+    """Return the value of a part of the entries; adds to the gradients in `sums`, flat arrays."""
     subs, x, w, z = entries
     head, tail, effects = stack
     head_grad, tail_grad, effect_grad = sums
@@ -278,7 +278,7 @@ def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # typ
 
 @jit
 def vector_lanes(like):  # type: ignore[no-untyped-def]
-    """Numbers in a vector."""
+    """Return the number of numbers in a vector."""
     return 32 // like.itemsize
 
 
@@ -304,7 +304,7 @@ def _spread_effects(subs, first, n, offsets, head_size, y, grad):  # type: ignor
 def model_values(
     listing: Listing, factors: Factors, effects: Factors, dtype: np.dtype[Any], part: slice = slice(None)
 ) -> FloatArray:
-    """The model at the listed entries."""
+    """Return the model of factors (I_n, R) and effects (I_n,) at the listed entries, shape (entries,)."""
     stack, subs = stacked(listing, factors, effects, dtype), listing.subs[part]
     found = np.zeros(len(subs), dtype)
     _models(subs, stack.flat(), (listing.offsets, stack.head.shape[1]), found)
@@ -334,7 +334,7 @@ def mttkrps(
     dtype: np.dtype[Any],
     part: slice = slice(None),
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """One number for each entry back to every factor and main effect."""
+    """Carry one number for each entry, y (entries,), back to every factor (I_n, R) and main effect (I_n,)."""
     stack, subs = stacked(listing, factors, effects, dtype), listing.subs[part]
     sums = _blank(listing, stack.head.shape[1], bool(effects), dtype)
     numbers = np.ascontiguousarray(y, dtype)
@@ -363,7 +363,10 @@ def _plain_pass(
     zero: tuple[float, float],
     dtype: np.dtype[Any],
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """As `loss_and_mttkrps`, by NumPy, for formulas that do not compile."""
+    """Return what `loss_and_mttkrps` does, by NumPy, for formulas that do not compile.
+
+    Factors and gradients have shapes (I_n, R), effects (I_n,).
+    """
     value = 0.0
     gradients = [np.zeros(a.shape, dtype) for a in factors]
     effect_gradients = [np.zeros(len(e), dtype) for e in effects]

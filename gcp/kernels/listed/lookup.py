@@ -1,4 +1,4 @@
-"""Where given cells stand in a sorted list of cells."""
+"""Search for given cells in a sorted list of cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from gcp.kernels.shared.jit import jit
 
 
 def first_of_slices(subs: Array, size: int) -> Array:
-    """Where the entries of each position of the first column begin; empty if that would outgrow the list itself.
+    """Return where the entries of each position of the first column begin, shape (size + 1,).
+
+    The array is empty if it would outgrow the list itself.
 
     A search then looks through one slice, a few neighbouring cache lines, instead of the whole list.
     """
@@ -21,7 +23,7 @@ def first_of_slices(subs: Array, size: int) -> Array:
 
 
 def positions(subs: Array, first: Array, cells: Array) -> Array:
-    """The position in a sorted list of each of some cells, -1 for those that are not in it.
+    """Return the position in a sorted list of each of some cells, shape (n,), -1 for those that are not in it.
 
     Parameters
     ----------

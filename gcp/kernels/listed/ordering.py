@@ -9,7 +9,7 @@ from gcp.kernels.shared.jit import jit
 
 
 def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
-    """The stable permutation that sorts entries by one mode, and where each position's entries begin."""
+    """Return the stable permutation (nnz,) that sorts entries by one mode, and where positions begin (size + 1,)."""
     first = np.zeros(size + 1, np.int64)
     np.cumsum(np.bincount(subs[:, mode], minlength=size), out=first[1:])
     before = np.arange(len(subs), dtype=np.uint32 if len(subs) <= 2**32 else np.int64)
@@ -17,6 +17,7 @@ def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
 
 
 def _sorted_by(subs: Array, mode: int, size: int, before: Array) -> Array:
+    """Return a permutation (nnz,), as it was before, sorted by one mode of subs (nnz, N)."""
     if size > 4 * len(subs) + 65536:  # counts would take more room than entries
         return before[np.argsort(subs[before, mode], kind="stable")]
     after = np.empty_like(before)
@@ -52,7 +53,7 @@ def is_sorted(subs, order):  # type: ignore[no-untyped-def]
 
 @jit
 def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
-    """target[k, n] = source[order[k], columns[n]]."""
+    """Compute target[k, n] = source[order[k], columns[n]]."""
     for k in range(target.shape[0]):
         e = order[k]
         for n in range(columns.size):
@@ -84,7 +85,7 @@ def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
 
 @jit
 def add_runs(values, first):  # type: ignore[no-untyped-def]
-    """Sums of runs of values to the front, in place; a run begins where `first` is true."""
+    """Move sums of runs of values (n,) to the front, in place; a run begins where `first` is true."""
     k = -1
     for e in range(first.size):
         if first[e]:
@@ -96,7 +97,7 @@ def add_runs(values, first):  # type: ignore[no-untyped-def]
 
 @jit
 def places(rows, wanted):  # type: ignore[no-untyped-def]
-    """Where each wanted row stands among rows, -1 where it does not; both are sorted, without repetitions."""
+    """Return each wanted row's place among rows (n, N), -1 if it has none; both are sorted, without repetitions."""
     found = np.full(wanted.shape[0], -1)
     e = 0
     for k in range(wanted.shape[0]):

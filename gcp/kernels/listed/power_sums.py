@@ -23,7 +23,9 @@ def polynomial(
     effects: Factors = (),
     cells: CellColumns = _PLAIN,
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """Weighted sum of a M + b M**2 over all cells, M = s m + o, and its gradient in every factor and main effect.
+    """Return the weighted sum of a M + b M**2 over all cells, M = s m + o, and its gradient.
+
+    The gradient is in every factor, shapes (I_n, R), and main effect, shapes (I_n,).
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def polynomial(
 
 
 class RowSums(NamedTuple):
-    """The same sum over the slices of one mode, as quadratic functions of the rows of its factor.
+    """The sum of `polynomial` over the slices of one mode, as quadratic functions of the rows of its factor.
 
     In row i, with its main effect behind if there are effects, it is c'a + a'Pa / 2 and what does not depend on the
     row, where c is the sum of the vectors of `linear` with the weights scales[i], and P is `quadratic` with the
@@ -88,7 +90,7 @@ def of_rows(
     mode: int,
     cells: CellColumns = _PLAIN,
 ) -> RowSums:
-    """Sums over the slices of one mode; `polynomial` has the arguments."""
+    """Return sums over the slices of one mode, of factors (I_n, R); `polynomial` has the arguments."""
     wide = augmented(factors, effects, cells)
     columns = wide[0].shape[1]
     linear, quadratic = np.full(columns, coefficients[0]), np.full((columns, columns), 2.0 * coefficients[1])
@@ -126,7 +128,7 @@ def of_rows(
 
 
 def augmented(factors: Factors, effects: Factors, cells: CellColumns) -> list[FloatArray]:
-    """Factors of the model s m + o, without main effects."""
+    """Return factors of the model s m + o, without main effects, shapes (I_n, R + effects + 1 or 0)."""
     wide = _multiplied(with_effects(factors, effects), cells.scale)
     if cells.offset is None:
         return list(wide)
@@ -136,7 +138,7 @@ def augmented(factors: Factors, effects: Factors, cells: CellColumns) -> list[Fl
 def narrowed(
     gradients: Sequence[FloatArray], factors: Factors, effects: Factors, cells: CellColumns
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """The gradients in factors and main effects, from those in the factors of `augmented`."""
+    """Return gradients in factors (I_n, R) and effects (I_n,), from those in the factors of `augmented`."""
     rank, dtype = factors[0].shape[1], np.asarray(factors[0]).dtype
     own: Any = _multiplied(gradients, cells.scale)
     effect_grad = [g[:, rank + n].astype(dtype) for n, g in enumerate(own)] if effects else []
@@ -144,7 +146,10 @@ def narrowed(
 
 
 def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
-    """The same model without main effects: a mode's are a further component, whose other columns are ones."""
+    """Return factors (I_n, R + effects) of the same model without main effects (I_n,).
+
+    A mode's effects are a further component, whose other columns are ones.
+    """
     rank = factors[0].shape[1]
     found = []
     for n, a in enumerate(factors):
@@ -157,7 +162,7 @@ def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
 
 
 def _multiplied(factors: Sequence[FloatArray], vectors: Sequence[FloatArray] | None) -> Sequence[FloatArray]:
-    """Every row times its position's number."""
+    """Return factors (I_n, R), every row times its position's number in a vector (I_n,)."""
     if vectors is None:
         return factors
     return [u[:, None] * a for u, a in zip(vectors, factors, strict=True)]

@@ -26,7 +26,7 @@ _THREAD_ROWS = 1 << 16
 def sorted_rows(
     subs: Array, shape: Sequence[int], order: Sequence[int], n_threads: int
 ) -> tuple[Array, Array | None]:
-    """Rows sorted by the mode order[0], then order[1] and so on, in as few bytes as hold them.
+    """Return rows sorted by the mode order[0], then order[1] and so on, in as few bytes as hold them.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def sorted_rows(
 
 
 def taken(values: Array, permutation: Array, n_threads: int) -> Array:
-    """values[permutation]."""
+    """Return values[permutation], shape (n,)."""
     found = np.empty_like(values)
 
     def take(part: _Part) -> None:
@@ -86,7 +86,7 @@ def _parts(n: int, n_threads: int) -> list[_Part]:
 
 
 def _words(shape: Sequence[int], order: Sequence[int]) -> list[list[int]]:
-    """The modes, fastest first, in groups whose subscripts fit into one word together."""
+    """Return the modes, fastest first, in groups whose subscripts fit into one word together."""
     words: list[list[int]] = [[]]
     room = _WORD
     for mode in reversed(order):
@@ -100,7 +100,7 @@ def _words(shape: Sequence[int], order: Sequence[int]) -> list[list[int]]:
 
 
 def _sorted(keys: Array, bits: int, rows: Array, n_threads: int) -> tuple[Array, Array]:
-    """Keys sorted, and rows along with them; what is given is overwritten."""
+    """Return keys (n,) sorted, and rows (n,) along with them; what is given is overwritten."""
     now, spare = (keys, rows), (np.empty_like(keys), np.empty_like(rows))
     parts = _parts(len(keys), n_threads)
     for shift in range(0, bits, _DIGIT):
@@ -110,7 +110,10 @@ def _sorted(keys: Array, bits: int, rows: Array, n_threads: int) -> tuple[Array,
 
 
 def _pass(keys: Array, rows: Array, shift: Any, parts: list[_Part], new_keys: Array, new_rows: Array) -> bool:
-    """Sort by one digit, all threads at once; False if it is the same in all keys, and nothing was done."""
+    """Sort keys and rows (n,) by one digit, all threads at once; False if that is one in all keys.
+
+    Then nothing was done.
+    """
     counts = np.zeros((len(parts), 1 << _DIGIT), np.int64)
 
     def count(part: _Part) -> None:
@@ -140,7 +143,7 @@ def _pack(subs, modes, shifts, rows, keys):  # type: ignore[no-untyped-def]
 
 @jit
 def _unpack(keys, shifts, target):  # type: ignore[no-untyped-def]
-    """Subscripts, slowest mode first, whose bits lie from shifts[j + 1] up to shifts[j]."""
+    """Write to target (n, N) the subscripts, slowest mode first, with bits from shifts[j + 1] up to shifts[j]."""
     masks = (np.uint64(1) << (shifts[:-1] - shifts[1:])) - np.uint64(1)
     for k in range(keys.size):
         for j in range(masks.size):

@@ -1,4 +1,4 @@
-"""What a Newton step for one row of a factor is made of: sums over runs of entries, and a small system of equations.
+"""Parts of a Newton step for one row of a factor: sums over runs of entries, and a small system of equations.
 
 Entries have rows z of padded width, one behind the other in a flat array.
 """
@@ -15,7 +15,7 @@ from gcp.kernels.shared.products import FASTMATH
 
 @jit(fastmath=FASTMATH)
 def products(subs, start, n, stack, offsets, width, products):  # type: ignore[no-untyped-def]
-    """The product of the other modes' rows, for each entry of a run."""
+    """Compute the product of the other modes' rows, for each entry of a run, into a flat array (n * width,)."""
     for k in range(n):
         rows = vector.rows_of(subs, start + k, offsets, width)
         for r in range(0, width, vector_lanes(stack)):
@@ -33,7 +33,7 @@ def add_effects(subs, start, n, offsets, effects, m):  # type: ignore[no-untyped
 
 @jit(fastmath=FASTMATH)
 def models(products, n, width, a, m):  # type: ignore[no-untyped-def]
-    """m = products @ a."""
+    """Compute m = products @ a, shape (n,)."""
     for k in range(n):
         sums = vector.zero(a)
         for r in range(0, width, vector_lanes(a)):
@@ -43,7 +43,7 @@ def models(products, n, width, a, m):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def add_gradient(products, n, width, y, g):  # type: ignore[no-untyped-def]
-    """g += products' y."""
+    """Add products' y to g (width,)."""
     for r in range(0, width, vector_lanes(g)):
         sums = vector.load(g, r)
         for k in range(n):
@@ -53,7 +53,7 @@ def add_gradient(products, n, width, y, g):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def add_gram(products, scaled, n, width, u, h):  # type: ignore[no-untyped-def]
-    """h += products' diag(u) products, at least its lower triangle, in tiles of 4 x 8 that stay in registers."""
+    """Add products' diag(u) products to h, at least its lower triangle, in tiles of 4 x 8 that stay in registers."""
     for k in range(n):
         here = vector.fill(u[k])
         for r in range(0, width, 4):
@@ -114,7 +114,7 @@ def _narrow_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untype
 
 @jit(fastmath=FASTMATH)
 def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ignore[no-untyped-def]
-    """d = Newton's step over the unknowns that no bound holds; false if there is nothing to gain.
+    """Compute d, Newton's step over the unknowns that no bound holds; false if there is nothing to gain.
 
     Those within a small distance of a bound that the gradient pushes them to are held, and their step is 0. h is
     kept; its lower triangle counts, and `system` is of its size. `damping` times its trace is added to its diagonal.

@@ -36,8 +36,8 @@ _PARTS = 8
 
 _SEARCHES = 4
 _DAMPING, _MORE_DAMPING, _DAMPINGS = 1e-9, 1e3, 4
-"""Of the equations of a row, relative to their trace: rows of few entries leave directions open, where steps may be
-far too long; then more of it is tried.
+"""Damping of the equations of a row, relative to their trace, and how it grows: rows of few entries leave directions
+open, where steps may be far too long; then more of it is tried.
 """
 
 _SUFFICIENT = 1e-4
@@ -71,13 +71,13 @@ class Group(NamedTuple):
     offsets: tuple[int, ...]
 
     def arrays(self) -> tuple[Array, ...]:
-        """Subscripts, x, w and z as the steps take them: empty arrays for what is absent."""
+        """Return subscripts (entries, N - 1), x, w and z (entries,) for the steps: empty arrays for absent ones."""
         none, w = np.empty(0), self.columns.weight
         return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
 
 def grouped(listing: Listing, mode: int) -> Group:
-    """The entries in the order of a mode; a copy of all but the subscripts of the mode itself."""
+    """Return the entries in the order of a mode; a copy of all but the subscripts of the mode itself."""
     column, n = listing.order.index(mode), len(listing.x)
     columns = np.array([k for k in range(len(listing.order)) if k != column], np.int64)
     others = tuple(listing.order[k] for k in columns)
@@ -91,7 +91,7 @@ def grouped(listing: Listing, mode: int) -> Group:
 
 
 class RowProblem(NamedTuple):
-    """What is common to all rows of a mode.
+    """The numbers that are common to all rows of a mode.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class RowProblem(NamedTuple):
 
 
 class RowUpdate(NamedTuple):
-    """What an update of all rows of a mode brought.
+    """The result of an update of all rows of a mode.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ def update(
     step: float,
     n_threads: int,
 ) -> RowUpdate:
-    """One step for every row of a mode, in place.
+    """Take one step for every row of a mode, in place.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
 
 @jit(fastmath=FASTMATH)
 def _search(function, entries, affine, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
-    """A step that lowers a row's objective to `new`: whether there is one, whether none can be, and the objective."""
+    """Find a step `new` that lowers a row's objective; return whether it is one, none can be, and the objective."""
     a, g, d, new, low, high = vectors
     linear, quadratic, scale, ridge, centre, size = row
     h, system = matrices
@@ -313,7 +313,7 @@ def _search(function, entries, affine, span, others, row, numbers, buffers, matr
 
 @jit(fastmath=FASTMATH)
 def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
-    """Value, gradient and curvature of what does not depend on the entries."""
+    """Return value, and write gradient and curvature, of what does not depend on the entries."""
     width, value = a.size, 0.0
     for r in range(width):
         row, away = 0.0, a[r] - centre[r]
@@ -340,7 +340,7 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
 
 @jit(fastmath=FASTMATH)
 def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
-    """Value of the entries of a row; if `fresh`, their gradient and curvature too, added to g and h.
+    """Return the value of the entries of a row; if `fresh`, add their gradient and curvature to g and h.
 
     The first call for a row must be fresh: it leaves the rows z behind for the next.
     """

@@ -16,7 +16,7 @@ from gcp.base.types import Array, FloatArray
 
 
 class EntryColumns(NamedTuple):
-    """What each stored entry carries; all arrays have the same shape.
+    """The columns that each stored entry carries; all arrays have the same shape.
 
     Attributes
     ----------
@@ -39,16 +39,16 @@ class EntryColumns(NamedTuple):
     group: Array | None = None
 
     def map(self, function: Callable[[Array], Array]) -> EntryColumns:
-        """The same function of every column that is there."""
+        """Return a function of every column that is there, arrays of one shape."""
         return EntryColumns(function(self.x), *(None if a is None else function(a) for a in self[1:]))
 
     def at(self, index: Any) -> EntryColumns:
-        """The columns of some entries."""
+        """Return the columns of some entries."""
         return self.map(lambda column: column[index])
 
     @property
     def is_affine(self) -> bool:
-        """Whether entries have a scale or an offset."""
+        """True if entries have a scale or an offset."""
         return self.scale is not None or self.offset is not None
 
     @property
@@ -57,13 +57,13 @@ class EntryColumns(NamedTuple):
         return sum(column.nbytes for column in self if column is not None)
 
     def argument(self, m: FloatArray) -> FloatArray:
-        """The argument s m + o of the loss, in the type of m."""
+        """Return the argument s m + o of the loss, elementwise, in the type of m."""
         m = m if self.scale is None else self.scale.astype(m.dtype) * m
         return m if self.offset is None else m + self.offset.astype(m.dtype)
 
     @property
     def affine(self) -> tuple[Array, Array] | None:
-        """Scales and offsets as passes over lists take them: None, for which no code is compiled, if both are absent.
+        """Scales and offsets (n,) for passes over lists; None, for which no code is compiled, if both are absent.
 
         One of them may be an empty array.
         """
@@ -78,7 +78,7 @@ _MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0)))
 
 
 def joined(parts: Sequence[EntryColumns]) -> EntryColumns:
-    """Columns (n,) of several lists as those of one, with what an absent column means where another list has it."""
+    """Return columns (n,) of several lists as those of one; absent columns keep their meaning."""
     found: list[Array | None] = []
     for k, columns in enumerate(zip(*parts, strict=True)):
         if all(column is None for column in columns):
@@ -93,7 +93,7 @@ def joined(parts: Sequence[EntryColumns]) -> EntryColumns:
 
 
 class CellColumns(NamedTuple):
-    """What every cell carries, listed or not, as the product of one number for each of its positions.
+    """The columns that every cell carries, listed or not, products of one number for each of its positions.
 
     Attributes
     ----------
@@ -107,15 +107,15 @@ class CellColumns(NamedTuple):
 
     @property
     def is_affine(self) -> bool:
-        """Whether cells have a scale or an offset."""
+        """True if cells have a scale or an offset."""
         return self.scale is not None or self.offset is not None
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> CellColumns:
-        """The same function of every vector that is there."""
+        """Return a function of every vector (I_n,) that is there."""
         return CellColumns(*(None if vectors is None else [function(v) for v in vectors] for vectors in self))
 
     def at(self, places: Sequence[tuple[int, Any]]) -> CellColumns:
-        """The columns of some cells, with the modes in another order.
+        """Return the columns of some cells, with the modes in another order.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class CellColumns(NamedTuple):
         return CellColumns(*(None if v is None else [v[mode][index] for mode, index in places] for v in self))
 
     def entries(self, x: Array, weight: Array | None, subs: Array, order: Sequence[int]) -> EntryColumns:
-        """Columns of some cells: their data and weights, with the scales and offsets of their positions.
+        """Return columns of some cells: data and weights, with the scales and offsets of their positions.
 
         Parameters
         ----------
@@ -138,14 +138,14 @@ class CellColumns(NamedTuple):
         return EntryColumns(x, weight, scale, offset)
 
     def everywhere(self) -> list[FloatArray | None]:
-        """Weights, scales and offsets of all cells, each an array (I_0, ..., I_{N-1})."""
+        """Return weights, scales and offsets of all cells, each an array (I_0, ..., I_{N-1})."""
         return [None if v is None else _outer(v) for v in self]
 
 
 def of_positions(
     vectors: Sequence[FloatArray] | None, subs: Array, order: Sequence[int]
 ) -> FloatArray | None:
-    """Products (n,) of the numbers of the positions of cells; None without vectors."""
+    """Return products (n,) of the numbers of the positions of cells; None without vectors."""
     if vectors is None:
         return None
     total = np.ones(len(subs))
@@ -155,6 +155,7 @@ def of_positions(
 
 
 def _outer(vectors: Sequence[FloatArray]) -> FloatArray:
+    """Return the outer product (I_0, ...) of vectors (I_n,)."""
     product = np.ones(())
     for vector in vectors:
         product = np.multiply.outer(product, vector)

@@ -35,7 +35,7 @@ def inlined(function: Function, single: bool) -> Function:
 
 
 def identity(functions: Sequence[Function | None], **options: Any) -> str:
-    """A text that is equal for equal formulas and options, in any process; empty if there is no such text."""
+    """Return a text that is equal for equal formulas and options, in any process; empty if there is no such text."""
     try:
         texts = [_fingerprint(part) for part in functions if part is not None]
     except _UnknownCodeError:

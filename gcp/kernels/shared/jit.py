@@ -31,7 +31,7 @@ from gcp.kernels.shared.numba_private import Intrinsic, keep_in_files
 Function = Callable[..., Any]
 
 DISABLED = bool(config.DISABLE_JIT)
-"""Whether NUMBA_DISABLE_JIT is set: functions then run as Python, for debuggers."""
+"""True if NUMBA_DISABLE_JIT is set: functions then run as Python, for debuggers."""
 
 _PACKAGE = __name__.partition(".")[0]
 _ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def jit(function: Function | None = None, *, fastmath: Any = False) -> Any:
 
 
 def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
-    """As `jit`, of a function made at run time.
+    """Compile a function made at run time, as `jit` does.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class _CacheFiles:
         self._function, self._identity = function, identity
 
     def read(self, signature: Any, processor: str) -> Iterator[bytes]:
-        """What sound files hold for a signature."""
+        """Yield the content of sound files for a signature."""
         place, text = self._names(signature, processor)
         for folder in filter(_is_trusted, _folders() if text else ()):
             with suppress(OSError, ValueError):
@@ -114,7 +114,7 @@ class _CacheFiles:
                 return
 
     def _names(self, signature: Any, processor: str) -> tuple[str, str]:
-        """Where a signature's code belongs, and which text it was compiled from; "" if that is not known."""
+        """Return the place of a signature's code, and the text it was compiled from; "" if that is not known."""
         function = self._function
         source = f"{function.__module__}.{function.__qualname__}"
         place = _digest(f"{source} {signature} {processor} {_VERSIONS} {self._identity}")
@@ -126,7 +126,7 @@ def _digest(text: str) -> str:
 
 
 def _verified(found: bytes) -> bytes:
-    """What follows a checksum.
+    """Return the bytes that follow a checksum.
 
     Raises
     ------
@@ -151,14 +151,14 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_earlier(folder: Path, place: str, text: str) -> None:
-    """The same function, signature and processor as compiled from other texts."""
+    """Remove the code of a function, signature and processor as compiled from other texts."""
     for path in folder.iterdir():
         if path.name.startswith(f"{place}-") and path.name != f"{place}-{text}{_SUFFIX}":
             path.unlink(missing_ok=True)
 
 
 def _folders() -> Iterator[Path]:
-    """Where compiled code may lie: beside the package, in the user's cache, among temporary files."""
+    """Yield folders for compiled code: beside the package, in the user's cache, among temporary files."""
     installation = f"{_PACKAGE}-{_digest(str(_ROOT))[:12]}"
     if config.CACHE_DIR:
         yield Path(config.CACHE_DIR) / installation
@@ -171,7 +171,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Whether nobody can put code there who could not change the package, or as this user anything else."""
+    """Return whether nobody can put code there who could not change the package, or as this user anything else."""
     if folder == _BESIDE or config.CACHE_DIR or not hasattr(os, "geteuid"):
         return True
     try:
@@ -182,7 +182,7 @@ def _is_trusted(folder: Path) -> bool:
 
 
 def text_of(modules: Iterable[str]) -> str:
-    """A digest of the files of modules, as these were imported; "" if that cannot be known any more."""
+    """Return a digest of the files of modules, as these were imported; "" if that cannot be known any more."""
     digests = [_file_digest(str(sys.modules[name].__file__)) for name in sorted(modules)]
     return _digest(" ".join(digests)) if all(digests) else ""
 
@@ -195,7 +195,7 @@ def _file_digest(path: str) -> str:
 
 
 def _reached(module: str) -> set[str]:
-    """A module, and all modules whose compiled functions it may call."""
+    """Return a module, and all modules whose compiled functions it may call."""
     reached, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
@@ -206,7 +206,7 @@ def _reached(module: str) -> set[str]:
 
 
 def _used(module: str) -> set[str]:
-    """Modules of this package that a module's names come from."""
+    """Return modules of this package that a module's names come from."""
     owners = set()
     for value in vars(sys.modules[module]).values():
         owner = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
@@ -218,6 +218,6 @@ def _used(module: str) -> set[str]:
 
 
 def _is_compiled(module: str) -> bool:
-    """Whether a module holds functions that are compiled into others."""
+    """Return whether a module holds functions that are compiled into others."""
     values = vars(sys.modules[module]).values()
     return any(is_jitted(value) or isinstance(value, Intrinsic) for value in values)

@@ -14,7 +14,7 @@ from gcp.kernels.shared.jit import jit
 
 
 def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
-    """Factors of some modes under each other, padded with zero columns to `width`, and the sizes of the modes.
+    """Return factors (I_n, R) under each other, (sum of sizes, width) with zero columns behind, and the modes' sizes.
 
     No modes at all make one row of ones: the empty product.
     """
@@ -126,7 +126,7 @@ def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
 
 @jit
 def _start(sizes, first):  # type: ignore[no-untyped-def]
-    """Multi-index of a row, and where each mode starts in the stack."""
+    """Return the multi-index of a row, and where each mode starts in the stack."""
     index, offset = np.empty(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
     for k in range(1, sizes.size):
         offset[k] = offset[k - 1] + sizes[k - 1]
@@ -138,7 +138,7 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
 
 @jit
 def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
-    """prefix[k] = product of the entries of modes 0 ... k - 1; modes before `changed` are as they were."""
+    """Set prefix[k] to the product of the entries of modes 0 ... k - 1; modes before `changed` are as they were."""
     for k in range(changed, at.size - 1):
         for r in range(prefix.shape[1]):
             prefix[k + 1, r] = prefix[k, r] * turned[r, at[k]]
@@ -160,7 +160,7 @@ def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-unt
 
 @jit
 def _next_change(index, sizes):  # type: ignore[no-untyped-def]
-    """The slowest mode whose index changes on the way to the next row."""
+    """Return the slowest mode whose index changes on the way to the next row."""
     k = sizes.size - 1
     while k > 0 and index[k] + 1 == sizes[k]:
         k -= 1

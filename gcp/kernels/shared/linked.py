@@ -25,12 +25,12 @@ _FUNCTIONS = {
     khatri_rao.add_columns_adjoint: (_M, _V, _N, _N, _M, _M),
 }
 ENTRYWISE = (_R,) * 8
-"""The arguments of `entrywise.compiled`'s functions: runs of numbers, all of one type."""
+"""The arguments of the functions of `per_entry`: runs of numbers, all of one type."""
 
 
 @lru_cache(maxsize=2)
 def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Where the functions lie in this process, compiled for matrices of one type.
+    """Return the addresses of the functions in this process, compiled for matrices of one type.
 
     In this order: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
     `add_columns_adjoint`.
@@ -49,7 +49,7 @@ def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]
 
 
 def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
-    """Where a function lies in this process, compiled for arguments of these kinds and numbers of one type.
+    """Return a function's address in this process, compiled for arguments of these kinds and one type of numbers.
 
     The function itself where compiling is disabled.
     """

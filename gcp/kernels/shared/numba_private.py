@@ -1,4 +1,4 @@
-"""What the package takes of Numba beside its public names: here alone, behind functions of ours.
+"""Numba's private names that the package uses: here alone, behind functions of ours.
 
 pyproject.toml names the newest version that the tests have passed with. Under one that lacks a name, compiled code is
 not kept on disk, and nobody is told of compilations; everything else goes on.
@@ -20,7 +20,7 @@ try:
     from numba.core.serialize import dumps
 except ImportError as error:
     MISSING = str(error)
-    """Which private name this Numba lacks; empty if none."""
+    """The private name that this Numba lacks; empty if none."""
     NullCache = Listener = object
 else:
     MISSING = ""
@@ -30,10 +30,10 @@ Intrinsic = type(intrinsic(lambda context: None))
 
 
 class CompiledFiles(Protocol):
-    """Where the compiled code of one function is kept."""
+    """The files that keep the compiled code of one function."""
 
     def read(self, signature: Any, processor: str) -> Iterator[bytes]:
-        """What may hold the code for a signature and a processor, the most trusted first."""
+        """Return what may hold the code for a signature and a processor, the most trusted first."""
 
     def write(self, signature: Any, processor: str, payload: bytes) -> None:
         """Keep the code, if there is a place for it."""
@@ -46,13 +46,13 @@ def keep_in_files(dispatcher: Any, files: CompiledFiles) -> None:
 
 
 class _FileCache(NullCache):  # type: ignore[misc]
-    """What Numba asks before it compiles, and tells afterwards."""
+    """A cache that Numba asks before it compiles, and tells afterwards."""
 
     def __init__(self, files: CompiledFiles) -> None:
         self._files = files
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The function compiled for a signature, if a sound file holds it."""
+        """Return the function compiled for a signature, if a sound file holds it."""
         target_context.refresh()
         for payload in self._files.read(sig, _processor(target_context.codegen())):
             with suppress(Exception):  # whatever is wrong with a file: compile again, and replace it

@@ -18,7 +18,7 @@ RUN = 256
 
 
 def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None = None) -> Any:
-    """Where the compiled function lies, for `linked.call`.
+    """Return the address of the compiled function, for `linked.call`.
 
     Its arguments: data x, entry weights w, weights z of the zero part, model values, and as outputs: the model values
     again, which become derivatives; losses; curvatures; then the formula's parameters, and the coefficients (a, b) of

@@ -33,6 +33,6 @@ def _line(context, array, index):  # type: ignore[no-untyped-def]
 
 @jit
 def run_of(array, first, count):  # type: ignore[no-untyped-def]
-    """Elements first ... first + count - 1 of a vector."""
+    """Ask for elements first ... first + count - 1 of a vector."""
     for k in range(first, first + count, _LINE // array.itemsize):
         _line(array, k)

@@ -25,7 +25,7 @@ _GAP = 16  # unused columns at the end of each row
 
 @jit
 def blank(rows, columns, like):  # type: ignore[no-untyped-def]
-    """An uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
+    """Return an uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
     size = rows * (columns + _GAP)
     flat = np.empty(size + _GAP, like.dtype)
     first = -flat.ctypes.data % 64 // flat.itemsize
@@ -34,7 +34,7 @@ def blank(rows, columns, like):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def model(p, c, y):  # type: ignore[no-untyped-def]
-    """y = p @ c."""
+    """Compute y = p @ c."""
     n, rank = y.shape[1] & -32, p.shape[1]
     for b in range(0, y.shape[0], 4):
         y0, y1, y2, y3 = y[b], y[b + 1], y[b + 2], y[b + 3]
@@ -81,7 +81,7 @@ def model(p, c, y):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
-    """s += y @ c.T, with s (n, R)."""
+    """Add y @ c.T to s (n, R)."""
     n = y.shape[1] & -32
     zero = y.dtype.type(0)
     for b in range(0, y.shape[0], 4):
@@ -110,7 +110,7 @@ def add_row_sums(y, c, s):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
-    """g += p.T @ y, with g (R, k)."""
+    """Add p.T @ y to g (R, k)."""
     rows = y.shape[0]
     for b in range(0, rows - 7, 8):
         _add_columns_of_eight(y[b : b + 8], p[b : b + 8], g)
@@ -150,7 +150,7 @@ def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
 
 @jit(fastmath=FASTMATH)
 def total(v):  # type: ignore[no-untyped-def]
-    """Sum in float64 of a row of `blank`."""
+    """Return the sum in float64 of a row of `blank`."""
     s = 0.0
     for k in range(v.size & -32):
         s += v[k]
@@ -159,7 +159,7 @@ def total(v):  # type: ignore[no-untyped-def]
 
 @jit
 def copied(source, target):  # type: ignore[no-untyped-def]
-    """`target`, with `source` in its first places; three times faster than Numba's slice assignment."""
+    """Return `target`, with `source` in its first places; three times faster than Numba's slice assignment."""
     for k in range(source.size):
         target[k] = source[k]
     return target
@@ -167,28 +167,28 @@ def copied(source, target):  # type: ignore[no-untyped-def]
 
 @jit
 def add(source, target):  # type: ignore[no-untyped-def]
-    """target += source."""
+    """Add source to target, shapes (n,)."""
     for k in range(source.size):
         target[k] += source[k]
 
 
 @jit(fastmath=FASTMATH)
 def scale(source, factor, target):  # type: ignore[no-untyped-def]
-    """target = factor * source."""
+    """Set target to factor * source, shapes (n,)."""
     for k in range(source.size):
         target[k] = factor * source[k]
 
 
 @jit(fastmath=FASTMATH)
 def add_scaled(source, factor, target):  # type: ignore[no-untyped-def]
-    """target += factor * source."""
+    """Add factor * source to target, shapes (n,)."""
     for k in range(source.size):
         target[k] += factor * source[k]
 
 
 @jit(fastmath=FASTMATH)
 def dot(a, b):  # type: ignore[no-untyped-def]
-    """Sum of products."""
+    """Return the sum of products of vectors (n,)."""
     s = a.dtype.type(0)
     for k in range(a.size):
         s += a[k] * b[k]

@@ -10,13 +10,13 @@ from gcp.base.types import Array, Factors, FloatArray
 
 
 def model_values(factors: Factors) -> FloatArray:
-    """The whole model tensor, sum over r of the outer products of the columns."""
+    """Return the whole model tensor (I_0, ...), sum over r of the outer products of the columns."""
     modes = ascii_letters[: len(factors)]
     return np.asarray(np.einsum(",".join(c + "Z" for c in modes) + "->" + modes, *factors))
 
 
 def mttkrp(y: Array, factors: Factors, mode: int) -> FloatArray:
-    """Mode-n unfolding of y times the Khatri-Rao product of the other factors."""
+    """Return the mode-n unfolding of y (I_0, ...) times the other factors' Khatri-Rao product, shape (I_mode, R)."""
     modes = ascii_letters[: len(factors)]
     others = [n for n in range(len(factors)) if n != mode]
     if not others:  # a vector: each component's derivative is y itself
@@ -26,5 +26,5 @@ def mttkrp(y: Array, factors: Factors, mode: int) -> FloatArray:
 
 
 def mttkrps(y: Array, factors: Factors) -> list[FloatArray]:
-    """`mttkrp` of every mode."""
+    """Return `mttkrp` of every mode, shapes (I_n, R)."""
     return [mttkrp(y, factors, mode) for mode in range(len(factors))]

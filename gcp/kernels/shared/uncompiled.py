@@ -12,7 +12,7 @@ from gcp.losses.formula import Formula
 def evaluate(
     formula: Formula, columns: EntryColumns, m: FloatArray, curved: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-    """Weighted loss, its derivative in m and, if asked for, curvature weight in m of each entry.
+    """Return the entries' weighted loss, its derivative in m and, if asked for, curvature weight, shaped like m.
 
     Under weight 0 neither x nor m matters, not even if they are NaN. The arithmetic is in the type of m.
     """

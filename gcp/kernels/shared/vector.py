@@ -23,12 +23,12 @@ _FUSED = ("contract",)
 
 
 def elements(builder: Any, aggregate: Any) -> list[Any]:
-    """The values in a tuple, for the body of an instruction."""
+    """Return the values in a tuple, for the body of an instruction."""
     return [builder.extract_value(aggregate, k) for k in range(len(aggregate.type.elements))]
 
 
 def first_numbers(n: int) -> Any:
-    """An instruction that makes a tuple of the first n numbers of a contiguous vector."""
+    """Return an instruction that makes a tuple of the first n numbers of a contiguous vector."""
 
     @instruction(lambda vector: tuple(vector[:n]))
     def take(context, vector):
@@ -43,17 +43,17 @@ def first_numbers(n: int) -> Any:
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
-    """Numbers in a vector."""
+    """Return the number of numbers in a vector."""
     return _BYTES // dtype.itemsize
 
 
 def padded(width: int, dtype: np.dtype[Any]) -> int:
-    """The least number of numbers in whole vectors, at least one, that holds so many."""
+    """Return the least number of numbers in whole vectors, at least one, that holds so many."""
     return -(-max(width, 1) // lanes(dtype)) * lanes(dtype)
 
 
 def zeros(rows: int, width: int, dtype: np.dtype[Any]) -> FloatArray:
-    """An array of zeros that begins at a vector's boundary; so does each row of padded width."""
+    """Return zeros (rows, width) that begin at a vector's boundary; so does each row of padded width."""
     flat = np.zeros(rows * width + lanes(dtype), dtype)
     first = -flat.ctypes.data % _BYTES // dtype.itemsize
     return flat[first : first + rows * width].reshape(rows, width)
@@ -94,7 +94,7 @@ def _multiply_add(builder, a, b, c):
 
 @instruction(lambda like: np.zeros(lanes(like.dtype), like.dtype))
 def zero(context, like):
-    """A vector of zeros, of the type of an array."""
+    """Return a vector of zeros, of the type of an array."""
 
     def build(context, builder, signature, args):
         return ir.Constant(context.get_value_type(signature.return_type), None)
@@ -104,7 +104,7 @@ def zero(context, like):
 
 @instruction(lambda number: np.full(lanes(number.dtype), number))
 def fill(context, number):
-    """A vector whose numbers are all the same."""
+    """Return a vector whose numbers are all the same."""
 
     def build(context, builder, signature, args):
         vector, index = context.get_value_type(signature.return_type), ir.IntType(32)
@@ -117,7 +117,7 @@ def fill(context, number):
 
 @instruction(lambda array, index: array[index : index + lanes(array.dtype)].copy())
 def load(context, array, index):
-    """The vector at a place of a flat array."""
+    """Return the vector at a place of a flat array."""
 
     def build(context, builder, signature, args):
         vector = context.get_value_type(signature.return_type)
@@ -141,7 +141,7 @@ def store(context, vector, array, index):
 
 @instruction(lambda a, b, c: a * b + c)
 def multiply_add(context, a, b, c):
-    """a * b + c."""
+    """Return a * b + c."""
 
     def build(context, builder, signature, args):
         return _multiply_add(builder, *args)
@@ -151,7 +151,7 @@ def multiply_add(context, a, b, c):
 
 @instruction(np.sum)
 def total(context, vector):
-    """The sum of its numbers."""
+    """Return the sum of a vector's numbers."""
 
     def build(context, builder, signature, args):
         parts = [
@@ -177,7 +177,7 @@ def total(context, vector):
     )
 )
 def rows_of(context, subs, entry, offsets, width):
-    """Where the rows of an entry begin: (offset + subscript) * width for every column of a matrix of subscripts."""
+    """Return where the rows of an entry begin: (offset + subscript) * width for every column of the subscripts."""
     n_modes = len(offsets)
 
     def build(context, builder, signature, args):
@@ -194,7 +194,7 @@ def rows_of(context, subs, entry, offsets, width):
 
 
 def _vectors(context, builder, signature, args, head, rows, vector):
-    """The vectors at `rows`, the first in the array at position `head` of the arguments, the others in the next."""
+    """Return the vectors at `rows`, the first in the array at `head` of the arguments, the others in the next."""
     found = []
     for n, row in enumerate(rows):
         where = head + (n > 0)
@@ -203,14 +203,14 @@ def _vectors(context, builder, signature, args, head, rows, vector):
 
 
 def _at(head: FloatArray, tail: FloatArray, rows: tuple[int, ...], column: int) -> list[FloatArray]:
-    """As Python: the vectors at `rows`, the first in `head`, the others in `tail`."""
+    """Return, in Python, the vectors (lanes,) at `rows`, the first in the flat array `head`, the others in `tail`."""
     places = [(tail if n else head, row + column) for n, row in enumerate(rows)]
     return [array[place : place + lanes(array.dtype)] for array, place in places]
 
 
 @instruction(lambda sums, *place: sums + np.prod(_at(*place), axis=0))
 def add_product(context, sums, head, tail, rows, column):
-    """sums + the product of all modes' vectors."""
+    """Return sums + the product of all modes' vectors."""
 
     def build(context, builder, signature, args):
         at = [builder.add(row, args[4]) for row in elements(builder, args[3])]
@@ -230,7 +230,7 @@ def add_product(context, sums, head, tail, rows, column):
     )
 )
 def product(context, stack, rows, column):
-    """The product of the vectors at all rows of one flat array; ones if there are none."""
+    """Return the product of the vectors at all rows of one flat array; ones if there are none."""
 
     def build(context, builder, signature, args):
         vector = context.get_value_type(signature.return_type)
@@ -244,7 +244,7 @@ def product(context, stack, rows, column):
 
 
 def _spread(y: FloatArray, factors: Any, gradients: Any, rows: tuple[int, ...], column: int) -> None:
-    """As Python: `spread`."""
+    """Do in Python what `spread` does, with a vector y (lanes,)."""
     (head, tail), (head_sums, tail_sums) = factors, gradients
     values, sums = _at(head, tail, rows, column), _at(head_sums, tail_sums, rows, column)
     for n, total_ in enumerate(sums):
