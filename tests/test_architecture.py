@@ -268,6 +268,7 @@ def test_examples_in_docstrings_run():
         "gcp.testing.loss_checks",
         "gcp.testing.penalty_checks",
         "gcp.testing.solver_checks",
+        "gcp.testing.tensor_checks",
     ):
         outcome = doctest.testmod(importlib.import_module(module))
         assert outcome.attempted > 0, module

@@ -8,5 +8,6 @@ from gcp.losses.registry import example_losses
 from gcp.testing.loss_checks import check_loss
 from gcp.testing.penalty_checks import check_penalty
 from gcp.testing.solver_checks import check_solver
+from gcp.testing.tensor_checks import check_tensor
 
-__all__ = ["check_loss", "check_penalty", "check_solver", "example_losses"]
+__all__ = ["check_loss", "check_penalty", "check_solver", "check_tensor", "example_losses"]
