@@ -1,4 +1,4 @@
-"""What every data kind offers. A data kind never reads a loss; it carries numbers there and back."""
+"""The protocol of data kinds. A data kind never reads a loss; it carries numbers there and back."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class TensorData(Protocol):
 
     @property
     def values(self) -> Array:
-        """The data at the entries that the kind covers."""
+        """The data at the entries that the kind covers, shape (I_0, ...) or (entries,)."""
 
     @property
     def entry_weights(self) -> Array | None:
-        """Weights of those entries (0 = missing); None means all 1."""
+        """Weights of those entries (0 = missing), shaped like `values`; None means all 1."""
 
     @property
     def kind(self) -> str:
-        """What is stored: "dense", "sparse" (other cells are zeros) or "observed" (they are unknown)."""
+        """The kind of what is stored: "dense", "sparse" (other cells are zeros) or "observed" (they are unknown)."""
 
     @property
     def n_counted_cells(self) -> float:
@@ -60,7 +60,7 @@ class TensorData(Protocol):
 
     @property
     def is_affine(self) -> bool:
-        """Whether entries have scales or offsets: the argument of the loss is then s m + o, not m."""
+        """True if entries have scales or offsets: the argument of the loss is then s m + o, not m."""
 
     @property
     def labels(self) -> ModeLabels | None:
@@ -71,18 +71,20 @@ class TensorData(Protocol):
         """float32 or float64: the arithmetic of models and gradients."""
 
     def blocks(self) -> Iterator[Block]:
-        """All entries once, in runs of bounded size."""
+        """Yield all entries once, in runs of bounded size."""
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """The subscript of an entry that `blocks` numbered."""
+        """Return the subscript of an entry that `blocks` numbered."""
 
     def known_positions(self) -> list[Array]:
-        """For each mode, a boolean vector (I_n,): at which positions there is an entry of positive weight."""
+        """Return for each mode a boolean vector (I_n,): where there is an entry of positive weight."""
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted sum of the loss and its gradient in every factor and main effect, in one pass over the entries.
+        """Return the weighted sum of the loss, and its gradient, from one pass over the entries.
+
+        The gradient is in every factor, shapes (I_n, R), and main effect, shapes (I_n,).
 
         `effects` holds one vector (I_n,) per mode, added to the model; none by default.
         """
@@ -90,18 +92,18 @@ class TensorData(Protocol):
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """The same, and the sums of the loss's curvature weights over the slices of every mode."""
+        """Return what `loss_and_mttkrps` does, and sums (I_n,) of the curvature weights over slices."""
 
     @property
     def has_marginals(self) -> bool:
-        """Whether `loss_mttkrps_and_marginals` can be had."""
+        """True if `loss_mttkrps_and_marginals` can be had."""
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
         """All modes, in groups that `contract` takes."""
 
     def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
-        """The data, whatever their weights, times the factors of the modes outside a side.
+        """Multiply the data, whatever their weights, with the factors of the modes outside a side.
 
         `out` is a float64 array (R, product of the side's sizes), the side's last mode fastest.
         """

@@ -70,7 +70,7 @@ class DenseTensor:
         entry_weights: ArrayLike | None = None,
         columns: Mapping[str, ArrayLike] | None = None,
     ) -> Self:
-        """A part of a larger tensor, which may be wholly missing; `columns` are those of `with_columns`."""
+        """Make a part of a larger tensor, which may be wholly missing; `columns` are those of `with_columns`."""
         made = cls.__new__(cls)
         made._hold(values, mask, entry_weights, None)
         if columns:
@@ -79,14 +79,14 @@ class DenseTensor:
 
     @classmethod
     def of(cls, columns: EntryColumns, labels: ModeLabels | None = None) -> Self:
-        """The tensor of columns (I_0, ..., I_{N-1}) that were checked before."""
+        """Make the tensor of columns (I_0, ..., I_{N-1}) that were checked before."""
         made = cls.__new__(cls)
         made._set(columns._replace(weight=_combine(columns.x, [], columns.weight)), labels)
         made._check_known()
         return made
 
     def with_values(self, values: Array) -> Self:
-        """Other data in the same cells (NaN is missing), which carry what they do."""
+        """Return a tensor of other data (I_0, ...) in the same cells, which carry what they do; NaN is missing."""
         return self.of(self.columns._replace(x=values), self.labels)
 
     def with_columns(
@@ -96,7 +96,7 @@ class DenseTensor:
         offset: ArrayLike | None = None,
         group: ArrayLike | None = None,
     ) -> Self:
-        """The same tensor, whose entries have scales, offsets and groups (see `EntryColumns`).
+        """Return the tensor with scales, offsets and groups of the entries (see `EntryColumns`).
 
         Each is an array that broadcasts to (I_0, ..., I_{N-1}). None leaves what there was.
         """
@@ -129,17 +129,17 @@ class DenseTensor:
 
     @property
     def values(self) -> Array:
-        """The data."""
+        """The data, shape (I_0, ..., I_{N-1})."""
         return self.columns.x
 
     @property
     def entry_weights(self) -> Array | None:
-        """Weights of the entries (0 = missing); None means all 1."""
+        """Weights of the entries (0 = missing), shape (I_0, ...); None means all 1."""
         return self.columns.weight
 
     @property
     def is_affine(self) -> bool:
-        """Whether entries have scales or offsets."""
+        """True if entries have scales or offsets."""
         return self.columns.is_affine
 
     @property
@@ -148,21 +148,21 @@ class DenseTensor:
         return None
 
     def __sizeof__(self) -> int:
-        """Bytes, of the columns too: what moves tensors between processes should know."""
+        """Return bytes, of the columns too: what moves tensors between processes should know."""
         return object.__sizeof__(self) + self.columns.n_bytes
 
     def __getstate__(self) -> dict[str, Any]:
-        """The data once, in the layout that decides the order of sums."""
+        """Return the data once, in the layout that decides the order of sums."""
         return {"labels": self.labels, "layout": self._layout}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """The columns are views of the layout."""
+        """Make the columns views of the layout."""
         self.labels, self._layout = state["labels"], state["layout"]
         self.columns = self._layout.columns.map(self._layout.in_own_order)
 
     @cached_property
     def made_here(self) -> dict[str, Any]:
-        """What others make of the tensor in this process, by name: kept with it, gone with it, and never pickled."""
+        """Things that others make of the tensor in this process, by name: kept with it, and never pickled."""
         return {}
 
     @property
@@ -181,7 +181,7 @@ class DenseTensor:
         return arithmetic(self.values.dtype)
 
     def in_double(self) -> DenseTensor:
-        """The same data for arithmetic in float64."""
+        """Return the same data for arithmetic in float64."""
         return self.with_values(self.values.astype(np.float64))
 
     @property
@@ -197,16 +197,16 @@ class DenseTensor:
         return f"DenseTensor({shape}, {self.values.dtype}, {self.values.size - self.n_known} missing)"
 
     def blocks(self) -> Iterator[Block]:
-        """All entries once, in the order of the layout, at most about 65,000 at a time."""
+        """Yield all entries once, in the order of the layout, at most about 65,000 at a time."""
         for first, x, w in self._layout.chunks():
             yield Block(x, w, first)
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """The subscript of the entry at a position of `blocks`."""
+        """Return the subscript of the entry at a position of `blocks`."""
         return self._layout.subscript(position)
 
     def known_positions(self) -> list[Array]:
-        """For each mode, where there is an entry of positive weight."""
+        """Return for each mode a mask (I_n,) of positions with an entry of positive weight."""
         if self.entry_weights is None:
             return [np.ones(size, bool) for size in self.shape]
         modes = range(self.ndim)
@@ -216,19 +216,19 @@ class DenseTensor:
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted loss and its gradient in every factor and main effect, from one blockwise pass."""
+        """Return the weighted loss and its gradient in factors (I_n, R) and effects (I_n,), by a blockwise pass."""
         return dense_pass.loss_and_mttkrps(self._layout, formula, factors, self.dtype, n_threads, effects)
 
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """Also the sums of the curvature weights of entries over every slice: one (I_n,) vector per mode."""
+        """Return also the sums of the entries' curvature weights over slices, one vector (I_n,) per mode."""
         return dense_pass.loss_mttkrps_and_marginals(
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
 
     def slab(self, mode: int, first: int, end: int) -> DenseTensor:
-        """The part of some positions of a mode, without labels; a view where memory allows."""
+        """Return the part of some positions of a mode, without labels; a view where memory allows."""
         return DenseTensor.of(self.columns.at((slice(None),) * mode + (slice(first, end),)))
 
     def slice_costs(self, mode: int) -> FloatArray:
@@ -237,11 +237,11 @@ class DenseTensor:
 
     @property
     def has_groups(self) -> bool:
-        """Whether `groups` can be had: slices must not be too large."""
+        """True if `groups` can be had: slices must not be too large."""
         return slices.fits(self.shape)
 
     def groups(self, mode: int) -> Iterator[tuple[int, Group]]:
-        """The entries in the order of a mode, a bounded number at a time, each group with its first position."""
+        """Yield the entries in the order of a mode, a bounded number at a time, with each group's first position."""
         return slices.grouped(self.columns, mode)
 
     @property
@@ -256,13 +256,13 @@ class DenseTensor:
         return (order[:split], order[split:]) if split else (order,)
 
     def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int = 1) -> None:
-        """The data times the factors of the modes outside a side, to `out` (R, positions), its last mode fastest."""
+        """Multiply the data with factors outside a side, into `out` (R, positions), its last mode fastest."""
         slow = side == self._layout.order[: self._layout.split]
         contract.contract(self._layout, slow, factors, self.dtype, n_threads, out)
 
 
 def arithmetic(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of models and gradients of such data: float32 for float32 and float16, else float64."""
+    """Return the type of models and gradients of such data: float32 for float32 and float16, else float64."""
     return np.dtype(np.float32 if dtype in (np.dtype(np.float32), np.dtype(np.float16)) else np.float64)
 
 
@@ -290,12 +290,14 @@ def check_mask(dtype: np.dtype[Any]) -> None:
 
 
 def _checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Return a mask of the data's shape, to which what is given broadcasts."""
     mask = array("mask", mask, DataError)
     check_mask(mask.dtype)
     return _broadcast("mask", mask, shape)
 
 
 def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Return weights of the data's shape, to which what is given broadcasts."""
     weights = array("entry_weights", weights, DataError)
     found = _broadcast("entry_weights", weights, shape)
     check_weights(weights)
@@ -303,6 +305,7 @@ def _checked_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 
 def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array broadcast to the shape of the data."""
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -313,7 +316,7 @@ def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _combine(data: Array, observed: list[Array], weights: Array | None) -> Array | None:
-    """One array of weights (boolean where only missing entries matter), or None if all are 1."""
+    """Return one array of weights of the data's shape, boolean if only missing entries matter; None if all are 1."""
     if data.dtype.kind == "f" and np.isnan(data.min()):  # min propagates NaN without a temporary array
         observed = [*observed, ~np.isnan(data)]
     if weights is not None and weights.dtype.kind == "b":

@@ -18,7 +18,7 @@ MAX_CELLS = 2**31
 
 
 def positions(shape: tuple[int, ...], order: Sequence[int], subs: Array) -> Array:
-    """Where cells lie in a C-ordered array of this shape; the columns of `subs` are the modes of `order`.
+    """Return where cells (n, N) lie in a C-ordered array of this shape; columns of `subs` are the modes of `order`.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def positions(shape: tuple[int, ...], order: Sequence[int], subs: Array) -> Arra
 
 
 def tensor(columns: EntryColumns, labels: ModeLabels | None) -> DenseTensor:
-    """A dense tensor, with a mask where that says it all; unknown floats become NaN, to be seen.
+    """Return a dense tensor, with a mask where that says it all; unknown floats become NaN, to be seen.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _LARGEST = 2**53
 """Largest size of a mode: up to here every whole number is also a float."""
 
 MOST_MODES = 64
-"""As NumPy's arrays have."""
+"""Number of modes, at most, as NumPy's arrays have."""
 
 _MOST_CELLS = 300
 """Largest power of ten of the number of cells, which is a weight as well."""
@@ -58,7 +58,7 @@ def checked(
     entry_weights: ArrayLike | None,
     place: Callable[[int], str] = "entry {}".format,
 ) -> Entries:
-    """Entries as arrays of the right types and sizes, with subscripts inside the shape.
+    """Return entries as arrays of the right types and sizes, with subscripts inside the shape.
 
     Raises
     ------
@@ -74,6 +74,7 @@ def checked(
 
 
 def _values(values: ArrayLike) -> Array:
+    """Return values as an array (entries,) of numbers, NaN where they are masked."""
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "buif":
         values = np.ma.filled(values.astype(float), np.nan)
     found = array("values", values, DataError)
@@ -85,6 +86,7 @@ def _values(values: ArrayLike) -> Array:
 
 
 def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[int], str]) -> Array:
+    """Return subscripts as an array (entries, N) of whole numbers."""
     rows = array("subs", subs, DataError)
     if rows.ndim != 2 or rows.shape[0] != n or rows.shape[1] == 0:
         raise DataError(
@@ -105,6 +107,7 @@ def _subscripts(subs: ArrayLike | Sequence[ArrayLike], n: int, place: Callable[[
 
 
 def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
+    """Return the shape as given, or the least that holds subscripts (entries, N)."""
     n_modes = rows.shape[1]
     if shape is None:
         if len(rows) == 0:
@@ -118,7 +121,7 @@ def _shape(shape: Sequence[int] | None, rows: Array) -> tuple[int, ...]:
 
 
 def check_shape(sizes: Sequence[Any]) -> tuple[int, ...]:
-    """The sizes as integers.
+    """Return the sizes as integers.
 
     Raises
     ------
@@ -138,6 +141,7 @@ def check_shape(sizes: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str], *, is_given: bool) -> None:
+    """Raise `DataError` unless subscripts (entries, N) lie inside the shape."""
     for mode, size in enumerate(shape):
         column = rows[:, mode]
         if len(column) == 0 or (column.min() >= 0 and column.max() < size):
@@ -151,7 +155,7 @@ def _check_range(rows: Array, shape: tuple[int, ...], place: Callable[[int], str
 
 
 def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
-    """One weight for each of n entries; a single number stands for all.
+    """Return a weight for each of n entries, shape (n,); a single number stands for all.
 
     Raises
     ------
@@ -179,24 +183,27 @@ class SortedEntries:
 
     @property
     def values(self) -> Array:
-        """Data."""
+        """The data, shape (entries,)."""
         return self.columns.x
 
     @property
     def weights(self) -> FloatArray | None:
-        """Entry weights; None means all 1."""
+        """The entry weights, shape (entries,); None means all 1."""
         return self.columns.weight
 
     def select(self, keep: Array) -> SortedEntries:
-        """The entries where `keep` is true."""
+        """Return the entries where `keep` (entries,) is true."""
         return replace(self, subs=self.subs[keep], columns=self.columns.at(keep))
 
     def having(self, **columns: Any) -> SortedEntries:
-        """The same entries with other columns in the place of those that are named."""
+        """Return the entries with other columns in the place of those that are named."""
         return replace(self, columns=self.columns._replace(**columns))
 
     def listing(self, x: Array, w: FloatArray | None, z: FloatArray | None) -> Listing:
-        """For the kernels, with other data and weights, numbers stored in as few bytes as hold them exactly."""
+        """Return a listing for the kernels, with other data, weights w and z (entries,).
+
+        Numbers are stored in as few bytes as hold them exactly.
+        """
         columns = self.columns._replace(x=_compact(x), weight=w)
         return Listing(self.shape, self.order, self.subs, columns, z)
 
@@ -236,12 +243,15 @@ def check_aggregate(aggregate: str) -> None:
 
 
 def sorting_order(shape: Sequence[int]) -> tuple[int, ...]:
-    """The modes in the order that entries are sorted by: the longest is slowest."""
+    """Return the modes in the order that entries are sorted by: the longest is slowest."""
     return tuple(sorted(range(len(shape)), key=lambda n: (-shape[n], n)))
 
 
 def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries:
-    """Entries with the runs of one cell as one; what `found` holds is overwritten."""
+    """Return entries with runs of one cell as one, `first` (entries,) being true where one begins.
+
+    What `found` holds is overwritten.
+    """
     values, weights = found.values, found.weights
     if found.columns[2:] != (None, None, None):
         raise ParameterError(
@@ -270,7 +280,7 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
 
 
 def _fitting(part: Array) -> Array:
-    """The front of an array, copied if much would lie idle behind it."""
+    """Return the front of an array (n, ...), copied if much would lie idle behind it."""
     whole: Array | None = part.base
     return part if whole is not None and part.size > 0.9 * whole.size else part.copy()
 
@@ -289,12 +299,12 @@ def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
 
 
 def is_nan(values: Array) -> Array:
-    """True where a value is NaN; of integers, none is."""
+    """Return a mask (n,), True where a value is NaN; of integers, none is."""
     return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
 
 
 def _repetition(entries: Entries, first: Array, permutation: Array | None) -> str:
-    """The message about the earliest entry whose cell was listed before."""
+    """Return the message about the earliest entry, of `first` (entries,), whose cell was listed before."""
     source = np.arange(len(first)) if permutation is None else permutation
     again = np.flatnonzero(~first)
     k = int(again[np.argmin(source[again])])
@@ -306,7 +316,7 @@ def _repetition(entries: Entries, first: Array, permutation: Array | None) -> st
 
 
 def repetition(one: str, other: str, cell: tuple[int, ...], number: int) -> str:
-    """The message about two places that list the same cell, the first of a number of repetitions."""
+    """Return a message on two places that list the same cell, the first of a number of repetitions."""
     return (
         f"{one} and {other} list the same cell {cell} "
         f'({number} such {"repetition" if number == 1 else "repetitions"} in all). Choose aggregate="sum" or "mean", '
@@ -315,7 +325,7 @@ def repetition(one: str, other: str, cell: tuple[int, ...], number: int) -> str:
 
 
 def _compact(values: Array) -> FloatArray:
-    """As float32 where this loses nothing: counts, ratings, zeros and ones; else float64."""
+    """Return values (n,) as float32 if this loses nothing: counts, ratings, zeros and ones; else float64."""
     if values.dtype == np.float32:
         return values
     if values.dtype.kind in "bui" and values.dtype.itemsize <= 2:

@@ -50,7 +50,7 @@ class EveryCell:
 
     @classmethod
     def of(cls, listing: Listing, cells: CellColumns, dtype: np.dtype[Any]) -> EveryCell:
-        """The cells of the tensor that lists these.
+        """Make the cells of the tensor that lists these.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class EveryCell:
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int, effects: Factors
     ) -> Evaluated:
-        """Weighted loss over all cells and its gradient in every factor and main effect."""
+        """Return the weighted loss over all cells and its gradient in factors (I_n, R) and effects (I_n,)."""
         inside, shifts = (
             [a[i] for a, i in zip(arrays, self.rows, strict=False)] for arrays in (factors, effects)
         )
@@ -93,7 +93,10 @@ class EveryCell:
     def _zeros(
         self, formula: Formula, factors: Factors, dtype: np.dtype[Any], n_threads: int, effects: Factors
     ) -> Evaluated:
-        """All cells as zeros; with scales and offsets, their model has factors of its own."""
+        """Return what `loss_and_mttkrps` does of all cells as zeros, shapes (counted positions, R).
+
+        With scales and offsets, their model has factors of its own.
+        """
         if not self.cells.is_affine:
             return dense_pass.loss_and_mttkrps(self.layout, formula, factors, dtype, n_threads, effects)
         cells = self.cells.at(list(enumerate(self.rows)))
@@ -103,7 +106,7 @@ class EveryCell:
 
 
 def added(found: Evaluated, more: Evaluated) -> Evaluated:
-    """Values and gradients of two parts of an objective; the first one's arrays are reused."""
+    """Return values and gradients of two parts of an objective together; the first one's arrays are reused."""
     for arrays, addends in zip(found[1:], more[1:], strict=True):
         for g, h in zip(arrays, addends, strict=True):
             g += h
@@ -111,7 +114,7 @@ def added(found: Evaluated, more: Evaluated) -> Evaluated:
 
 
 def _counted_rows(shape: tuple[int, ...], mode_weights: Sequence[FloatArray] | None) -> list[Array]:
-    """The positions of each mode whose cells count."""
+    """Return the positions (k,) of each mode whose cells count."""
     if mode_weights is None:
         return [np.arange(size) for size in shape]
     if not all(np.isin(u, (0.0, 1.0)).all() for u in mode_weights):

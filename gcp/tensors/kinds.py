@@ -1,4 +1,4 @@
-"""From a table of cells (subscripts and values) to the kind of tensor that suits it."""
+"""The choice of the kind of tensor that suits a table of cells (subscripts and values)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gcp.tensors.sparse import SparseTensor
 Tensor: TypeAlias = DenseTensor | SparseTensor | ObservedTensor
 
 _SMALL = 2**20
-"""So many cells are always stored."""
+"""Number of cells that are always stored."""
 
 _THIN = 10
 """Passes over listed cells cost more for each of them than passes over all cells; this is about where they meet."""
@@ -35,7 +35,7 @@ def tensor_from_listing(
     labels: ModeLabels | None = None,
     place: Callable[[int], str] = "row {}".format,
 ) -> Tensor:
-    """The tensor that a table of cells describes, of the kind that is fitted faster.
+    """Return the tensor that a table of cells describes, of the kind that is fitted faster.
 
     A DenseTensor if it has at most 2**20 cells, or at most 10 for each cell that the table lists (and at most 2**31
     in all); else a SparseTensor if unlisted cells are zero, and an ObservedTensor if they are missing. What a fit
@@ -83,7 +83,7 @@ def tensor_from_listing(
 
 
 def default_aggregate(unlisted: str | None) -> str:
-    """Amounts and counts are added; but of cells of which nothing is known otherwise, a row is a measurement."""
+    """Return "sum" for amounts and counts; but where else nothing is known of a cell, a row is a measurement."""
     return "error" if unlisted == "missing" else "sum"
 
 

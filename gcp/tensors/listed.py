@@ -1,4 +1,4 @@
-"""What tensors given by a list of entries have in common, whatever the other entries mean."""
+"""The base of tensors given by a list of entries, whatever the other entries mean."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ class ListedTensor:
     kind: str
     n_counted_cells: float = 0.0
     zeros: CellColumns | None = None
-    """What all cells carry, if those that are not listed are zeros; None if nothing is known of these."""
+    """The columns of all cells, if those that are not listed are zeros; None if nothing is known of these."""
     _state: ClassVar[tuple[str, ...]] = ("entries", "listing", "labels")
     """The attributes that make a tensor what it is."""
 
     def __sizeof__(self) -> int:
-        """Bytes, of the lists too: what moves tensors between processes should know."""
+        """Return bytes, of the lists too: what moves tensors between processes should know."""
         listing = self.listing
         of_zeros = 0 if listing.z is None else listing.z.nbytes
         lists = listing.subs.nbytes + listing.columns.n_bytes + of_zeros
         return object.__sizeof__(self) + self.values.nbytes + lists
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what was made from the entries since, whoever made it."""
+        """Return the state without what was made from the entries since, whoever made it."""
         return {name: getattr(self, name) for name in self._state}
 
     @cached_property
     def made_here(self) -> dict[str, Any]:
-        """What others make of the tensor in this process, by name: kept with it, gone with it, and never pickled."""
+        """Things that others make of the tensor in this process, by name: kept with it, and never pickled."""
         return {}
 
     @property
@@ -72,7 +72,7 @@ class ListedTensor:
         return arithmetic(self.values.dtype)
 
     def in_double(self) -> Self:
-        """The same data for arithmetic in float64."""
+        """Return the same data for arithmetic in float64."""
         made = self._copy()
         made.entries = self.entries.having(x=self.values.astype(np.float64))
         return made
@@ -84,12 +84,12 @@ class ListedTensor:
 
     @property
     def columns(self) -> EntryColumns:
-        """What the listed entries carry."""
+        """The columns of the listed entries."""
         return self.entries.columns
 
     @property
     def is_affine(self) -> bool:
-        """Whether entries have scales or offsets."""
+        """True if entries have scales or offsets."""
         return self.columns.is_affine
 
     def remapped(
@@ -98,7 +98,7 @@ class ListedTensor:
         moved: Callable[[Array], tuple[Array, Array]],
         labels: ModeLabels | None = None,
     ) -> Self:
-        """A part of the tensor, or the same with its modes and positions in another order.
+        """Return a part of the tensor, or the same with its modes and positions in another order.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class ListedTensor:
         raise NotImplementedError
 
     def slab(self, mode: int, first: int, end: int) -> Self:
-        """The part of some positions of a mode, without labels."""
+        """Return the part of some positions of a mode, without labels."""
 
         def moved(subs: Array) -> tuple[Array, Array]:
             inside = (subs[:, mode] >= first) & (subs[:, mode] < end)
@@ -131,6 +131,7 @@ class ListedTensor:
     def _moved_entries(
         self, places: Sequence[tuple[int, Any]], moved: Callable[[Array], tuple[Array, Array]]
     ) -> SortedEntries:
+        """Return entries whose subscripts (n, N) are moved, and which keep what they carry."""
         subs, keep = moved(self.subs)
         sizes = [(range(self.shape[mode]), index) for mode, index in places]
         shape = tuple(len(every[i] if isinstance(i, slice) else i) for every, i in sizes)
@@ -138,12 +139,12 @@ class ListedTensor:
 
     @property
     def values(self) -> Array:
-        """Values of the listed entries."""
+        """Values of the listed entries, shape (entries,)."""
         return self.entries.values
 
     @property
     def entry_weights(self) -> FloatArray | None:
-        """Weights of the listed entries; None means all 1."""
+        """Weights of the listed entries, shape (entries,); None means all 1."""
         return self.entries.weights
 
     @cached_property
@@ -152,7 +153,7 @@ class ListedTensor:
         return self.entries.subs[:, np.argsort(self.entries.order)]
 
     def blocks(self) -> Iterator[Block]:
-        """All listed entries once, in runs of bounded size."""
+        """Yield all listed entries once, in runs of bounded size."""
         x, w = self.listing.x, self.listing.w
         for first in range(0, len(x), _BLOCK):
             part = slice(first, first + _BLOCK)
@@ -163,12 +164,12 @@ class ListedTensor:
             yield Block(numbers, weights, first)
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """The subscript of an entry that `blocks` numbered."""
+        """Return the subscript of an entry that `blocks` numbered."""
         row = self.listing.subs[position].tolist()
         return tuple(row[self.listing.order.index(n)] for n in range(self.ndim))
 
     def known_positions(self) -> list[Array]:
-        """For each mode, where there is a listed entry."""
+        """Return for each mode a mask (I_n,) of positions with a listed entry."""
         found = [np.zeros(size, bool) for size in self.shape]
         for column, mode in enumerate(self.listing.order):
             found[mode][self.listing.subs[:, column]] = True
@@ -181,21 +182,21 @@ class ListedTensor:
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
-        """None: products with Khatri-Rao rows of many modes are for dense data."""
+        """The empty tuple: products with Khatri-Rao rows of many modes are for dense data."""
         return ()
 
     def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
-        """Not for listed data; see `sides`."""
+        """Raise `ParameterError`, whatever the factors (I_n, R); see `sides`."""
         raise ParameterError(_DENSE_ONLY)
 
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """Not for listed data."""
+        """Raise `ParameterError`, whatever the factors (I_n, R): listed data have none."""
         raise ParameterError(_DENSE_ONLY)
 
     def groups(self, mode: int) -> list[tuple[int, row_steps.Group]]:
-        """All listed entries in the order of a mode, and the position of the first slice; made at first use."""
+        """Return all listed entries in the order of a mode, with the first slice's position; made at first use."""
         return [(0, self._grouped[mode])]
 
     @cached_property

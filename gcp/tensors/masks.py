@@ -19,7 +19,7 @@ from gcp.tensors.weights import in_order_of_mode
 
 
 def beside(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Any:
-    """An array that broadcasts to the data's shape, if what is given has names; anything else as it is.
+    """Return an array that broadcasts to the data's shape, if what is given has names; anything else as it is.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def beside(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, .
 
 
 def beside_mode(name: str, given: Any, labels: ModeLabels | None, mode: int, size: int) -> Any:
-    """A vector in the order of a mode's positions, if it has labels; anything else as it is."""
+    """Return a vector in the order of a mode's positions, if it has labels; anything else as it is."""
     own = named(name, given)
     return given if own is None else in_order_of_mode(f"the {name} of mode {mode}", own, labels, mode, size)
 
 
 def named(name: str, given: Any) -> Labelled | None:
-    """The array and its labels, if it is of a kind that has some."""
+    """Return the array and its labels, if it is of a kind that has some."""
     if isinstance(given, DenseTensor):
         values = given.values != 0 if name == "mask" else given.values
         if given.entry_weights is not None:
@@ -63,7 +63,7 @@ def named(name: str, given: Any) -> Labelled | None:
 
 
 def is_named(given: Any) -> bool:
-    """Whether something has names to go by, and needs no order of entries."""
+    """Return whether something has names to go by, and needs no order of entries."""
     return isinstance(given, SparseTensor) or named("entry_weights", given) is not None
 
 
@@ -79,7 +79,7 @@ def check_names(name: str, own: Labelled, n_modes: int) -> None:
 def listed_companion(
     name: str, given: ListedTensor, labels: ModeLabels | None, shape: tuple[int, ...]
 ) -> SparseTensor:
-    """A listed mask or listed weights in the data's order, checked to say one thing about every cell.
+    """Return a listed mask or listed weights in the data's order, checked to say one thing about every cell.
 
     Raises
     ------

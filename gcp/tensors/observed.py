@@ -73,7 +73,7 @@ class ObservedTensor(ListedTensor):
 
     @classmethod
     def of(cls, found: entries.SortedEntries, labels: ModeLabels | None = None) -> ObservedTensor:
-        """From entries that are sorted already."""
+        """Make the tensor of entries that are sorted already."""
         tensor = cls.__new__(cls)
         tensor._set(found, labels)
         return tensor
@@ -82,13 +82,13 @@ class ObservedTensor(ListedTensor):
     def of_rows(
         cls, subs: Array, columns: EntryColumns, shape: Sequence[int], labels: ModeLabels | None = None
     ) -> ObservedTensor:
-        """From checked entries in any order: subscripts (entries, N) and columns (entries,)."""
+        """Make the tensor of checked entries in any order: subscripts (entries, N) and columns (entries,)."""
         given = entries.Entries(subs, columns, tuple(shape), "entry {}".format)
         return cls.of(entries.sorted_entries(given), labels)
 
     @classmethod
     def of_dense(cls, tensor: DenseTensor, where: Array) -> ObservedTensor:
-        """Some of the entries of a dense tensor: those where `where`, of its shape, is true."""
+        """Make the tensor of some entries of a dense one: those where `where`, of its shape, is true."""
         columns = tensor.columns.at(where)
         if columns.weight is not None:
             columns = columns._replace(weight=columns.weight.astype(np.float64))
@@ -107,7 +107,7 @@ class ObservedTensor(ListedTensor):
         self.listing = found.listing(found.values, found.weights, None)
 
     def with_values(self, values: Array) -> ObservedTensor:
-        """Other data at the same entries (NaN leaves one out), which carry what they do."""
+        """Return a tensor of other data (entries,) at the same entries, which carry what they do; NaN is left out."""
         return ObservedTensor.of(self.entries.having(x=values), self.labels)
 
     def with_columns(
@@ -117,7 +117,7 @@ class ObservedTensor(ListedTensor):
         offset: ArrayLike | None = None,
         group: ArrayLike | None = None,
     ) -> ObservedTensor:
-        """The same tensor, whose entries have scales, offsets and groups (see `EntryColumns`).
+        """Return the tensor with scales, offsets and groups of the entries (see `EntryColumns`).
 
         Each is an array (entries,), in the order of `subs`, or one number for all. None leaves what there was.
         """
@@ -130,7 +130,7 @@ class ObservedTensor(ListedTensor):
         moved: Callable[[Array], tuple[Array, Array]],
         labels: ModeLabels | None = None,
     ) -> ObservedTensor:
-        """A part of the tensor, or the same in another order; see `ListedTensor`."""
+        """Return a part of the tensor, or the same in another order of subs (n, N); see `ListedTensor`."""
         return ObservedTensor.of(self._moved_entries(places, moved), labels)
 
     @property
@@ -144,7 +144,7 @@ class ObservedTensor(ListedTensor):
         return f"ObservedTensor({shape}, {self.values.dtype}, {self.n_known:,} known)"
 
     def to_dense(self) -> DenseTensor:
-        """Every cell stored, with the unknown ones missing (NaN among floats).
+        """Return the tensor with every cell stored, the unknown ones missing (NaN among floats).
 
         Raises
         ------
@@ -167,7 +167,7 @@ class ObservedTensor(ListedTensor):
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted loss and its gradient in every factor and main effect, from one pass over the known entries."""
+        """Return the weighted loss and its gradient in factors (I_n, R) and effects (I_n,), from one pass."""
         return listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, n_threads, effects=effects
         )

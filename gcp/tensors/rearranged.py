@@ -14,7 +14,7 @@ from gcp.tensors.sparse import SparseTensor
 
 
 def aligned(tensor: Tensor, base: Side, what: str = "the data") -> Tensor:
-    """A tensor in the order of the base: itself, if it stands in it or has no labels.
+    """Return a tensor in the order of the base: itself, if it stands in it or has no labels.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def aligned(tensor: Tensor, base: Side, what: str = "the data") -> Tensor:
 
 
 def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
-    """A tensor of the same kind as an alignment reads it; positions that it leaves out are not there."""
+    """Return a tensor of the same kind as an alignment reads it; positions that it leaves out are not there."""
     if alignment.is_identity:
         return tensor
     labels = None if tensor.labels is None else alignment.of_labels(tensor.labels)
@@ -53,7 +53,7 @@ def _listed(
     places = [None if p is None else _inverse(p, tensor.shape[mode]) for mode, p in columns]
 
     def moved(subs: Array) -> tuple[Array, Array]:
-        """Subscripts, and which of them are kept."""
+        """Return subscripts (kept, N), and a mask (n,) of those that are kept."""
         found = subs[:, modes].astype(np.int64)
         for n, place in enumerate(places):
             if place is not None:
@@ -66,7 +66,7 @@ def _listed(
 
 
 def _inverse(positions: Array, size: int) -> Array:
-    """Where each position goes; -1 where it is left out."""
+    """Return where each position goes, shape (size,); -1 where it is left out."""
     place = np.full(size, -1)
     place[positions] = np.arange(len(positions))
     return place

@@ -98,19 +98,22 @@ class SparseTensor(ListedTensor):
 
     @classmethod
     def of(cls, found: entries.SortedEntries, labels: ModeLabels | None = None) -> SparseTensor:
-        """From entries that are sorted already."""
+        """Make the tensor of entries that are sorted already."""
         tensor = cls.__new__(cls)
         tensor._set(found, None, CellColumns(), labels)
         return tensor
 
     def with_values(self, values: Array) -> SparseTensor:
-        """Other data at the listed entries (NaN makes a cell a missing one); all cells carry what they do."""
+        """Return a tensor of other data (entries,) at the listed entries; NaN makes a cell a missing one.
+
+        All cells carry what they do.
+        """
         return self._again(self.entries.having(x=values), self.missing, self.zeros, self.labels)
 
     def weighted(
         self, entry_weights: FloatArray | None, mode_weights: Sequence[FloatArray] | None
     ) -> SparseTensor:
-        """The same tensor with other weights of the listed entries and of the positions of each mode."""
+        """Return the tensor with other weights of listed entries (entries,) and of each mode's positions (I_n,)."""
         modes = checked_mode_weights(mode_weights, self.shape, None)
         found = self.entries.having(weight=entry_weights)
         return self._again(found, self.missing, self.zeros._replace(weight=modes), self.labels)
@@ -121,7 +124,7 @@ class SparseTensor(ListedTensor):
         scale: Sequence[ArrayLike | None] | None = None,
         offset: Sequence[ArrayLike | None] | None = None,
     ) -> SparseTensor:
-        """The same tensor, whose cells have scales and offsets, listed or not.
+        """Return the tensor with scales and offsets of the cells, listed or not.
 
         Each is a list of vectors (I_n,), None for ones: what a cell has is the product of the numbers of its
         positions. None leaves what there was.
@@ -138,13 +141,14 @@ class SparseTensor(ListedTensor):
         moved: Callable[[Array], tuple[Array, Array]],
         labels: ModeLabels | None = None,
     ) -> SparseTensor:
-        """A part of the tensor, or the same in another order; see `ListedTensor`."""
+        """Return a part of the tensor, or the same in another order of subs (n, N); see `ListedTensor`."""
         hidden, _ = moved(self.missing)
         return self._again(self._moved_entries(places, moved), hidden, self.zeros.at(places), labels)
 
     def _again(
         self, found: entries.SortedEntries, missing: Array, cells: CellColumns, labels: ModeLabels | None
     ) -> SparseTensor:
+        """Return the tensor of other entries, missing cells (n, N), columns of cells and labels."""
         unknown = None
         if len(missing):
             values = EntryColumns(np.zeros(len(missing)))
@@ -190,7 +194,7 @@ class SparseTensor(ListedTensor):
             raise DataError("The data have no observed entry: every cell is missing or of weight 0.")
 
     def without(self, cells: Array, times: float = 1.0) -> SparseTensor:
-        """The same tensor, with further cells missing: subscripts of shape (cells, N), listed or not.
+        """Return the tensor with further cells missing, subscripts of shape (cells, N), listed or not.
 
         The listed entries that stay weigh so many times as much beside zeros.
         """
@@ -210,12 +214,12 @@ class SparseTensor(ListedTensor):
 
     @property
     def mode_weights(self) -> Sequence[FloatArray] | None:
-        """Weights of the positions of each mode; None means all 1."""
+        """Weights of the positions of each mode, shapes (I_n,); None means all 1."""
         return self.zeros.weight
 
     @property
     def is_affine(self) -> bool:
-        """Whether cells have scales or offsets."""
+        """True if cells have scales or offsets."""
         return self.zeros.is_affine
 
     @property
@@ -225,7 +229,7 @@ class SparseTensor(ListedTensor):
         return listing.subs[self._hidden][:, np.argsort(listing.order)]
 
     def to_dense(self) -> DenseTensor:
-        """Every cell stored, with the weights of entries and modes; missing cells are NaN among floats.
+        """Return the tensor with every cell stored, weighted as here; missing cells are NaN among floats.
 
         Raises
         ------
@@ -243,13 +247,13 @@ class SparseTensor(ListedTensor):
         return dense_form.tensor(EntryColumns(values, weights, scales, offsets), self.labels)
 
     def nonzeros(self) -> ObservedTensor:
-        """The nonzero entries alone, with their weights: nothing is known of any other."""
+        """Return the nonzero entries alone, with their weights: nothing is known of any other."""
         found, w = self.entries, self.listing.w
         weights = None if w is None else w[~self._hidden]
         return ObservedTensor.of(found.having(weight=weights).select(found.values != 0), self.labels)
 
     def weights_at(self, cells: entries.SortedEntries) -> FloatArray:
-        """Weights of some cells, listed or not; 0 where nothing is known."""
+        """Return weights (n,) of some cells, listed or not; 0 where nothing is known."""
         of_modes = of_positions(self.zeros.weight, cells.subs, cells.order)
         weights = np.ones(len(cells.subs)) if of_modes is None else of_modes
         if self.listing.w is not None:
@@ -263,7 +267,7 @@ class SparseTensor(ListedTensor):
         return entries.cells_of(self.shape)
 
     def slice_costs(self, mode: int) -> FloatArray:
-        """As of listed entries; a slice of zeros costs little, yet not nothing."""
+        """Return costs (I_mode,) as of listed entries; a slice of zeros costs little, yet not nothing."""
         listed = super().slice_costs(mode)
         return listed + 0.01 * (listed.mean() + 1.0)
 
@@ -301,7 +305,10 @@ class SparseTensor(ListedTensor):
         return self.unlisted_weight() + (len(self.listing.x) if w is None else float(w.sum()))
 
     def known_positions(self) -> list[Array]:
-        """For each mode, where there is a cell of positive weight: where not all of the slice is missing."""
+        """Return for each mode a mask (I_n,) of positions with a cell of positive weight.
+
+        These are slices of which not all is missing.
+        """
         inside = [np.ones(size, bool) for size in self.shape]
         if self.mode_weights is not None:
             inside = [u > 0 for u in self.mode_weights]
@@ -316,7 +323,7 @@ class SparseTensor(ListedTensor):
         return inside
 
     def blocks(self) -> Iterator[Block]:
-        """All listed entries in runs of bounded size, then all zeros as one entry of their weight."""
+        """Yield all listed entries in runs of bounded size, then all zeros as one entry of their weight."""
         yield from super().blocks()
         if (weight := self.unlisted_weight()) > 0:
             w = self.listing.w
@@ -324,7 +331,7 @@ class SparseTensor(ListedTensor):
             yield Block(np.zeros(1), np.array([weight]), len(self.listing.x), times)
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """The subscript of an entry that `blocks` numbered; of the zeros, the first."""
+        """Return the subscript of an entry that `blocks` numbered; of the zeros, the first."""
         if position < len(self.listing.x):
             return super().subscript(position)
         # In a full list, entry k would be cell k; at the first that is not, a cell is missing from the list.
@@ -343,7 +350,7 @@ class SparseTensor(ListedTensor):
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted loss over all cells and its gradient in every factor and main effect, exactly.
+        """Return the weighted loss over all cells and its gradient in factors (I_n, R) and effects (I_n,), exactly.
 
         Where the loss of a zero is a polynomial in m (`formula.zero`), from one pass over the listed entries; else
         from a pass over all cells as well, which costs as much as that over a dense tensor, but no memory for it (a

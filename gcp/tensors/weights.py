@@ -21,7 +21,7 @@ LARGEST = 1e100
 
 
 def in_order_of_mode(what: str, own: Labelled, labels: ModeLabels | None, mode: int, size: int) -> Any:
-    """A vector in the order of a mode's positions, if these have labels too.
+    """Return a vector (I_n,) in the order of a mode's positions, if these have labels too.
 
     Raises
     ------
@@ -36,12 +36,12 @@ def in_order_of_mode(what: str, own: Labelled, labels: ModeLabels | None, mode: 
 
 
 def checked_columns(given: Mapping[str, ArrayLike | None], shape: tuple[int, ...]) -> dict[str, Array]:
-    """Those columns that are given, as `checked_column` has them."""
+    """Return those columns that are given, of this shape, as `checked_column` has them."""
     return {name: checked_column(name, a, shape) for name, a in given.items() if a is not None}
 
 
 def checked_column(name: str, given: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Scales, offsets or groups of entries as an array of this shape, to which what is given broadcasts.
+    """Return scales, offsets or groups as an array of this shape, to which what is given broadcasts.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def checked_column(name: str, given: ArrayLike, shape: tuple[int, ...]) -> Array
 def checked_mode_weights(
     given: Sequence[ArrayLike | None] | None, shape: tuple[int, ...], labels: ModeLabels | None
 ) -> list[FloatArray] | None:
-    """One vector of weights for each mode, in the order of its positions; None where none are given.
+    """Return a vector of weights (I_n,) for each mode, in the order of its positions; None where none are given.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def checked_mode_weights(
 
 
 def checked_vectors(name: str, given: Sequence[ArrayLike | None], shape: tuple[int, ...]) -> list[FloatArray]:
-    """One vector of finite numbers for each mode; ones where None is given.
+    """Return a vector of finite numbers (I_n,) for each mode; ones where None is given.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_weights_dtype(dtype: np.dtype[Any], name: str = "entry_weights") -> No
 
 
 def check_weights(weights: Array, name: str = "entry_weights", largest: float = LARGEST) -> None:
-    """Raise `DataError` with the first weight that is neither 0 nor from 1 / `largest` to `largest`."""
+    """Raise `DataError` with the first weight, in any shape, that is not 0 nor from 1 / `largest` to `largest`."""
     check_weights_dtype(weights.dtype, name)
     if weights.dtype.kind == "b" or not weights.size:
         return

@@ -1,1 +1,1 @@
-"""From what a user calls a tensor to a data kind."""
+"""Intake: the way from what a user calls a tensor to a data kind."""

@@ -1,4 +1,4 @@
-"""From anything a user calls a tensor to a data kind; labels are picked up here."""
+"""Conversion of anything a user calls a tensor to a data kind; labels are picked up here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor | PartitionedTensor:
-    """The data as a tensor that `gcp` can fit, with the labels that came along.
+    """Return the data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
 
 
 def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
-    """As `as_tensor`, for what needs single entries.
+    """Return the data as `as_tensor` does, for what needs single entries.
 
     Raises
     ------
@@ -119,7 +119,10 @@ def from_source(
     entry_weights: Any = None,
     labels: ModeLabels | None = None,
 ) -> Tensor | PartitionedTensor:
-    """The tensor of an array that is not in memory: read whole if it fits (or `memory` is None), else in slabs."""
+    """Return the tensor of an array that is not in memory.
+
+    The array is read whole if it fits or `memory` is None, else in slabs.
+    """
     if memory is None or streamed.fits(source, memory):
         with told(source.name):
             check_numbers(source.dtype, source.shape)
@@ -141,6 +144,7 @@ def _source(data: Any) -> Source:
 
 
 def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: Any) -> DenseTensor:
+    """Return the tensor of an array (I_0, ...), with its mask and weights."""
     found: list[Any] = []
     for name, given in (("mask", mask), ("entry_weights", entry_weights)):
         if isinstance(given, ListedTensor):
@@ -155,7 +159,10 @@ def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: A
 def _from_dask(
     data: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None
 ) -> Tensor | PartitionedTensor:
-    """On the workers of Dask's current client; without one, computed here, in slabs if the array is large."""
+    """Return the tensor on the workers of Dask's current client.
+
+    Without one, it is computed here, in slabs if the array is large.
+    """
     import dask.array as da
 
     if not isinstance(data, da.Array):
@@ -195,7 +202,7 @@ def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> Tensor | Partition
 def _combined(
     tensor: Tensor | PartitionedTensor, mask: Any, entry_weights: Any
 ) -> Tensor | PartitionedTensor:
-    """A tensor with a further mask and further weights."""
+    """Return a tensor with a further mask and further weights."""
     if isinstance(tensor, PartitionedTensor):
         return streamed.restricted(tensor, mask, entry_weights)
     if not isinstance(tensor, DenseTensor):
@@ -219,7 +226,7 @@ def _from_pandas(data: Any) -> Tensor:
 
 
 def _from_series(series: pd.Series[Any]) -> Tensor:
-    """One mode per index level."""
+    """Return a tensor with one mode per index level."""
     values = _numeric(series, "the Series")
     index: Any = series.index
     names = [f"mode_{n}" if name is None else str(name) for n, name in enumerate(index.names)]
@@ -255,7 +262,7 @@ def _from_series(series: pd.Series[Any]) -> Tensor:
 
 
 def _from_wide(frame: pd.DataFrame) -> DenseTensor:
-    """A matrix: the index and the columns are its two modes."""
+    """Return a matrix: the index and the columns are its two modes."""
     if frame.index.nlevels + frame.columns.nlevels > 2:
         raise DataError(
             "The DataFrame has a MultiIndex. As a tensor with one mode per level pass frame.stack(...), a "
@@ -276,7 +283,7 @@ def _from_wide(frame: pd.DataFrame) -> DenseTensor:
 
 
 def _numeric(data: pd.Series[Any] | pd.DataFrame, what: str) -> Array:
-    """Values as a plain array; pandas' own NA becomes NaN."""
+    """Return values as a plain array, shaped like the data; pandas' own NA becomes NaN."""
     values = np.asarray(data.to_numpy())
     if values.dtype.kind in "buif":
         return values

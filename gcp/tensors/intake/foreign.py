@@ -13,13 +13,15 @@ from gcp.tensors.sparse import SparseTensor
 
 
 def from_scipy(data: Any) -> SparseTensor:
-    """Of any format; entries listed more than once are added, as SciPy does."""
+    """Return the tensor of a SciPy array of any format; entries listed more than once are added, as SciPy does."""
     coo = data.tocoo()
     return SparseTensor.of(_sorted(coo.coords, coo.data, coo.shape, type(data).__name__, "sum"))
 
 
 def from_pydata(data: Any) -> SparseTensor | ObservedTensor:
-    """Of any format; the fill value 0 says that other entries are zero, and NaN that they are unknown.
+    """Return the tensor of a sparse array of any format.
+
+    The fill value 0 says that other entries are zero, and NaN that they are unknown.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a pandas long table to a labelled tensor."""
+"""Conversion of a pandas long table to a labelled tensor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def from_frame(
     unlisted: str | None = None,
     aggregate: str | None = None,
 ) -> Tensor | PartitionedTensor:
-    """A labelled tensor from a long table: one row per cell or per event.
+    """Return a labelled tensor from a long table: one row per cell or per event.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def from_frame(
 
 
 def _as_pandas(table: Any) -> pd.DataFrame:
-    """The table itself, or what PyArrow makes of one that speaks its protocol."""
+    """Return the table itself, or what PyArrow makes of one that speaks its protocol."""
     if hasattr(table, "columns") and hasattr(table, "iloc"):
         return cast("pd.DataFrame", table)
     if columns_of(table) is None:
@@ -119,7 +119,7 @@ def _from_dask(
 def _coded_rows(
     modes: Sequence[Hashable], value: Hashable | None, table: pd.DataFrame, k: int
 ) -> tuple[Array, Array, list[Array]]:
-    """Codes, values and labels of one pandas table of a Dask table."""
+    """Return codes (rows, N), values (rows,) and labels (I_n,) of one pandas table of a Dask table."""
     place = (f"row {{}} of partition {k} (counting from 0)").format
     values = np.ones(len(table), np.int64) if value is None else numbers_of(table[value], place)
     coded = [_coded(table[mode], place) for mode in modes]
@@ -134,7 +134,10 @@ def tensor_from_table(
     aggregate: str | None,
     place: Callable[[int], str],
 ) -> Tensor:
-    """`from_frame`, with a function that names a row in messages (the line of a file, say)."""
+    """Return the tensor as `from_frame` does, with a function that names a row in messages.
+
+    A row may be the line of a file, say.
+    """
     _check_columns(frame, modes, value)
     if len(frame) == 0:
         raise DataError("The table has no rows.")
@@ -181,7 +184,7 @@ def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashab
 
 
 def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, Array]:
-    """Positions of the rows, and the sorted distinct labels."""
+    """Return positions (rows,), and the sorted distinct labels (I_n,)."""
     import pandas as pd
 
     try:
@@ -201,7 +204,7 @@ def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, 
 
 
 def exact(labels: Array, where: str) -> Array:
-    """Whole numbers as integers of 64 bits or, beyond these, as text.
+    """Return labels (I_n,), whole numbers as integers of 64 bits or, beyond these, as text.
 
     Raises
     ------
@@ -233,7 +236,7 @@ def exact(labels: Array, where: str) -> Array:
 
 
 def _whole_days(labels: Array) -> Array:
-    """Dates without a time of day as dates."""
+    """Return labels (I_n,), dates without a time of day as dates."""
     if labels.dtype.kind == "M":
         days = labels.astype("M8[D]")
         return days if np.array_equal(days, labels) else labels
@@ -241,7 +244,7 @@ def _whole_days(labels: Array) -> Array:
 
 
 def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
-    """The column as a NumPy array of numbers, NaN where it is empty."""
+    """Return the column as an array (rows,) of numbers, NaN where it is empty."""
     import pandas as pd
 
     kind = getattr(column.dtype, "kind", "O")
@@ -264,6 +267,6 @@ def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
 
 
 def _places(bad: Array, place: Callable[[int], str]) -> str:
-    """The first bad row, and how many more there are."""
+    """Return the first bad row of a mask (rows,), and how many more there are."""
     rows = np.flatnonzero(bad)
     return place(int(rows[0])) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")

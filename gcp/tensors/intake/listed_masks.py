@@ -23,13 +23,13 @@ from gcp.tensors.sparse import SparseTensor
 from gcp.tensors.weights import check_weights_dtype
 
 _MOST_CELLS = 2**26
-"""Of a mask or weights of every cell of a SparseTensor."""
+"""Cells, at most, of a mask or weights of every cell of a SparseTensor."""
 
 
 def restricted(
     tensor: SparseTensor | ObservedTensor, mask: Any = None, entry_weights: Any = None
 ) -> SparseTensor | ObservedTensor:
-    """A listed tensor under a mask and weights, on top of its own.
+    """Return a listed tensor under a mask and weights, on top of its own.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def restricted(
 def _by_name(
     tensor: SparseTensor | ObservedTensor, name: str, own: Labelled
 ) -> SparseTensor | ObservedTensor:
-    """The tensor under an array with names: of one mode, of some, or of every cell."""
+    """Return the tensor under an array with names: of one mode, of some, or of every cell."""
     check_names(name, own, tensor.ndim)
     side = Side(f"the {name}", own.labels, own.values.shape)
     numbers = np.asarray(
@@ -105,6 +105,7 @@ def _by_name(
 
 
 def _masks(mask: Any, shape: tuple[int, ...], labels: ModeLabels | None) -> list[Array | None]:
+    """Return a mask (I_n,) for each mode, or None."""
     expected = (
         f"expected a list of {len(shape)} boolean vectors or None, one for each mode, or a SparseTensor"
     )
@@ -129,6 +130,7 @@ def _masks(mask: Any, shape: tuple[int, ...], labels: ModeLabels | None) -> list
 def _weighted(
     tensor: SparseTensor | ObservedTensor, masks: list[Array | None] | None, weights: FloatArray | None
 ) -> SparseTensor | ObservedTensor:
+    """Return the tensor under masks (I_n,) of the modes and weights (entries,)."""
     if isinstance(tensor, SparseTensor):
         modes = tensor.mode_weights
         if masks is not None:
@@ -143,7 +145,7 @@ def _weighted(
 
 
 def _at(tensor: SparseTensor | ObservedTensor, cells: SparseTensor, weights: FloatArray) -> ObservedTensor:
-    """The tensor at some cells, with more weights: nothing is known of any other."""
+    """Return the tensor at some cells, with more weights (cells,): nothing is known of any other."""
     place = ordering.places(tensor.entries.subs, cells.entries.subs)
     is_listed = place >= 0
     values = np.zeros(len(place), tensor.values.dtype)

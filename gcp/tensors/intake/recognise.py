@@ -1,4 +1,4 @@
-"""Which objects are arrays: what NumPy would make of others, and of tables with a row for each cell, is no tensor."""
+"""Recognition of arrays: what NumPy would make of others, and of tables with a row for each cell, is no tensor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
 _FEW_COLUMNS = 12
 _SAMPLE = 100_000
 _SURE = 12.0
-"""So many repetitions are expected of columns that are not keys: without one by chance in 1 of 160,000 frames."""
+"""Repetitions that are expected of columns that are not keys: without one by chance in 1 of 160,000 frames."""
 
 _MODES = re.compile(
     "(id|idx|index|key|code|user|item|movie|film|book|product|customer|store|shop|station|sensor|subject|patient|gene|"
@@ -39,7 +39,7 @@ _HINTS = {
 
 
 def array_of(data: Any) -> Array:
-    """The array that an object is or offers; masked arrays stay masked.
+    """Return the array that an object is or offers, of any shape; masked arrays stay masked.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def array_of(data: Any) -> Array:
 
 
 def columns_of(data: Any) -> list[str] | None:
-    """The names of the columns of a table of another library than pandas, such as Polars or PyArrow; else None."""
+    """Return the names of the columns of a table that is not pandas', such as Polars' or PyArrow's; else None."""
     if _offers(data, ("__dataframe__", "__arrow_c_stream__")):
         for name in ("column_names", "columns"):
             found = getattr(data, name, None)
@@ -88,7 +88,7 @@ def _offers(data: Any, protocols: tuple[str, ...]) -> bool:
 
 
 def _strangers(data: Any, depth: int) -> Iterator[Any]:
-    """What is neither number, text nor array, inside lists and tuples."""
+    """Yield what is neither number, text nor array, inside lists and tuples."""
     if isinstance(data, list | tuple) and depth < MOST_MODES:
         for item in data:
             if type(item) is not float and type(item) is not int:
@@ -137,7 +137,7 @@ def refuse_long(frame: pd.DataFrame) -> None:
 
 
 def _by_names(columns: list[str]) -> tuple[list[str], str | None]:
-    """The columns of labels and of values that the usual names tell, if they do."""
+    """Return the columns of labels and of values that the usual names tell, if they do."""
     words = {name: re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name)[-1].lower() for name in columns}
     values = [name for name in columns if _VALUES.fullmatch(words[name])]
     modes = [name for name in columns if _MODES.fullmatch(words[name])]
@@ -150,7 +150,7 @@ def _by_names(columns: list[str]) -> tuple[list[str], str | None]:
 
 
 def _by_cells(frame: pd.DataFrame) -> int:
-    """How many of the first columns are the subscripts of cells; 0 if none are.
+    """Return how many of the first columns are the subscripts of cells; 0 if none are.
 
     Unrelated columns of few different numbers would have rows that are alike; keys have none.
     """

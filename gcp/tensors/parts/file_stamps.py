@@ -1,4 +1,4 @@
-"""Whether the files that an array is read from have stayed as they were."""
+"""Stamps of files that an array is read from, which tell whether they have stayed as they were."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Stamp = dict[str, tuple[int, int, int]]
 
 
 def places_of(array: Any) -> tuple[str, ...]:
-    """The files and folders of an array of h5py or zarr; none of one in memory or in a cloud."""
+    """Return the files and folders of an array of h5py or zarr; none of one in memory or in a cloud."""
     file = getattr(array, "file", None)
     if file is not None and hasattr(file, "filename"):
         if file.mode != "r":
@@ -30,7 +30,7 @@ def places_of(array: Any) -> tuple[str, ...]:
 
 
 def stamp_of(places: tuple[str, ...]) -> Stamp:
-    """As they are now."""
+    """Return the stamp of places as they are now."""
     return {path: _facts(path) for place in places for path in _files(place)}
 
 

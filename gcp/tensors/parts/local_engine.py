@@ -11,14 +11,14 @@ from gcp.tensors.base import TensorData
 
 Arrays = list[FloatArray]
 Partial = tuple[list[FloatArray], list[FloatArray]]
-"""What a part gives to a sum: arrays that are added over the parts, and rows that are this part's alone."""
+"""A part's contribution to a sum: arrays that are added over the parts, and rows that are this part's alone."""
 
 FAN = 8
 """Sums that are added one after the other; more of them in a tree."""
 
 
 class Crew(Protocol):
-    """Who holds the parts of a tensor and evaluates functions of them.
+    """A holder of the parts of a tensor, which evaluates functions of them.
 
     Functions and their fixed arguments must be picklable where parts are in other processes.
     """
@@ -29,19 +29,19 @@ class Crew(Protocol):
 
     @property
     def is_resident(self) -> bool:
-        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+        """True if parts are in someone's memory, so that a few of their entries can be had quickly."""
 
     def start_account(self) -> None:
         """Begin to count what evaluations move."""
 
     def account(self) -> dict[str, Any]:
-        """What they have moved since then, if anything."""
+        """Return what evaluations have moved since then, if anything."""
 
     def facts(self) -> list[Facts]:
-        """What there is to know of the parts without looking at their entries."""
+        """Return what there is to know of the parts without looking at their entries."""
 
     def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
-        """``function(part, *fixed, own[k])`` of each part k."""
+        """Return ``function(part, *fixed, own[k])`` of each part k."""
 
     def total(
         self,
@@ -51,7 +51,9 @@ class Crew(Protocol):
         own: Sequence[Any],
         threads: int,
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """The sum over the parts, in an order that depends on nothing but their number, and every part's own rows.
+        """Return the sum over the parts, arrays of one shape each, and every part's own rows.
+
+        The order of the sum depends on nothing but the number of parts.
 
         ``function(part, *fixed, shared, own[k], threads)`` is a `Partial`.
         """
@@ -75,18 +77,18 @@ class Here:
         self.n_parts = len(self._facts)
 
     def start_account(self) -> None:
-        """Nothing moves."""
+        """Do nothing: nothing moves."""
 
     def account(self) -> dict[str, Any]:
-        """Nothing has moved."""
+        """Return an empty account: nothing has moved."""
         return {}
 
     def facts(self) -> list[Facts]:
-        """As told, or found."""
+        """Return the facts as told, or found."""
         return self._facts
 
     def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
-        """One after the other."""
+        """Evaluate one part after the other."""
         with _gone_through(self.parts) as parts:
             return [function(part, *fixed, mine) for part, mine in zip(parts, own, strict=True)]
 
@@ -98,7 +100,7 @@ class Here:
         own: Sequence[Any],
         threads: int,
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """One after the other, added up in the order that other crews have."""
+        """Evaluate one part after the other; add arrays of one shape each in the order that other crews have."""
         tree, rows = _Tree(), []
         with _gone_through(self.parts) as parts:
             for part, mine in zip(parts, own, strict=True):
@@ -116,6 +118,7 @@ class _Tree:
         self.counts: list[int] = []
 
     def add(self, term: list[FloatArray], level: int = 0) -> None:
+        """Add a term, arrays of one shape each, at a level."""
         if level == len(self.sums):
             self.sums.append([])
             self.counts.append(0)
@@ -126,6 +129,7 @@ class _Tree:
             self.add(full, level + 1)
 
     def total(self) -> list[FloatArray]:
+        """Return the sum, arrays of one shape each."""
         last: list[FloatArray] = []
         for sums in self.sums:
             last = added(sums, last) if sums and last else sums or last
@@ -134,7 +138,7 @@ class _Tree:
 
 @contextmanager
 def _gone_through(parts: Iterable[TensorData]) -> Iterator[Iterator[TensorData]]:
-    """An iterator over the parts that is closed whatever happens: it may hold files and threads."""
+    """Yield an iterator over the parts that is closed whatever happens: it may hold files and threads."""
     iterator = iter(parts)
     try:
         yield iterator
@@ -144,7 +148,7 @@ def _gone_through(parts: Iterable[TensorData]) -> Iterator[Iterator[TensorData]]
 
 
 def added(sums: list[FloatArray], more: list[FloatArray]) -> list[FloatArray]:
-    """Two sums as one, in new arrays."""
+    """Return two sums as one, in new arrays of the same shapes."""
     return [a + b for a, b in zip(sums, more, strict=True)]
 
 
@@ -175,7 +179,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(part: TensorData, _: None = None) -> Facts:
-    """What a crew tells of a part."""
+    """Return what a crew tells of a part."""
     return Facts(
         part.kind, part.shape, str(part.dtype), part.values.size, part.n_counted_cells, part.is_affine
     )

@@ -22,7 +22,7 @@ _IN_PARTS = "The data are in parts, and this needs them in one piece."
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where the parts of a tensor lie.
+    """The cuts between the parts of a tensor.
 
     Attributes
     ----------
@@ -41,18 +41,21 @@ class Cuts:
         return list(pairwise([0, *accumulate(self.sizes)]))
 
     def split(self, arrays: Factors) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """Arrays by mode as those that all parts share, and each part's own rows (none of no arrays)."""
+        """Return arrays (I_n, ...) by mode as those that all parts share, and each part's own rows.
+
+        Of no arrays these are none.
+        """
         if not len(arrays):
             return [], [[] for _ in self.sizes]
         shared = [a for n, a in enumerate(arrays) if n != self.mode]
         return shared, [[arrays[self.mode][a:b]] for a, b in self.ranges]
 
     def joined(self, shared: Arrays, own: Sequence[FloatArray]) -> Arrays:
-        """The inverse of `split`."""
+        """Return the inverse of `split`, arrays (I_n, ...) by mode."""
         return [*shared[: self.mode], np.concatenate(list(own)), *shared[self.mode :]]
 
     def joined_known(self, parts: Sequence[Sequence[Array]]) -> list[Array]:
-        """What the parts' `known_positions` say of the whole."""
+        """Return what the parts' `known_positions` say of the whole, masks (I_n,)."""
         merge = [np.concatenate if n == self.mode else np.logical_or.reduce for n in range(len(parts[0]))]
         return [join(column) for join, column in zip(merge, zip(*parts, strict=True), strict=True)]
 
@@ -114,28 +117,28 @@ class PartitionedTensor:
         self.crew.start_account()
 
     def account(self) -> dict[str, Any]:
-        """How the tensor is cut, and what evaluations have moved since then; for the settings of a result."""
+        """Return how the tensor is cut, and what evaluations moved since then; for the settings of a result."""
         how = {"mode": self.cuts.mode, "sizes": list(self.cuts.sizes), "kind": self.kind}
         return how | self.crew.account()
 
     @property
     def is_resident(self) -> bool:
-        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+        """True if parts are in someone's memory, so that a few of their entries can be had quickly."""
         return self.crew.is_resident
 
     @property
     def values(self) -> Array:
-        """Not for data in parts."""
+        """Unavailable in any shape: raises `DataError`, as the data are in parts."""
         raise DataError(_IN_PARTS)
 
     @property
     def entry_weights(self) -> None:
-        """Not for data in parts, where parts have them."""
+        """None: the parts have them."""
         return
 
     @property
     def is_affine(self) -> bool:
-        """Whether entries have scales or offsets."""
+        """True if entries have scales or offsets."""
         return any(facts.is_affine for facts in self.facts)
 
     def __repr__(self) -> str:
@@ -151,32 +154,36 @@ class PartitionedTensor:
         return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
 
     def known_positions(self) -> list[Array]:
-        """For each mode, where any part has an entry of positive weight; a pass over the data."""
+        """Return for each mode a mask (I_n,): where any part has an entry of positive weight.
+
+        That is a pass over the data.
+        """
         return self.cuts.joined_known(self.map(_known_positions))
 
     def blocks(self) -> Iterator[Block]:
-        """Not for data in parts, which are examined part by part."""
+        """Raise: data in parts are examined part by part."""
         raise DataError(_IN_PARTS)
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """Not for data in parts."""
+        """Raise: data in parts have no entries with numbers."""
         raise DataError(_IN_PARTS)
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted loss and its gradient in every factor and main effect, summed over the parts."""
+        """Return the weighted loss and its gradient in factors (I_n, R) and effects (I_n,), summed over the parts."""
         return self._evaluated(formula, factors, n_threads, effects, curved=False)[:3]
 
     def loss_mttkrps_and_marginals(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """Also the sums of entry weight * curvature weight over every slice: one (I_n,) vector per mode."""
+        """Return also the sums of entry weight * curvature weight over slices, a vector (I_n,) per mode."""
         return self._evaluated(formula, factors, n_threads, effects, curved=True)
 
     def _evaluated(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors, *, curved: bool
     ) -> tuple[float, Arrays, Arrays, Arrays]:
+        """Return the value, gradients (I_n, R) and (I_n,), and if `curved` marginals (I_n,)."""
         return self.summed(evaluated, (formula, curved), factors, n_threads, effects, curved=curved)
 
     def summed(
@@ -190,7 +197,7 @@ class PartitionedTensor:
         curved: bool = False,
         own: Sequence[Any] | None = None,
     ) -> tuple[float, Arrays, Arrays, Arrays]:
-        """The value, gradients, gradients of effects, and marginals (if `curved`) that a function of parts adds up.
+        """Return value, gradients (I_n, R) and (I_n,), and marginals (if `curved`), added up by a function of parts.
 
         ``function(part, *fixed, mode, shared, own, n_threads)`` gives a `Partial`, as `evaluated` does; `own` tells
         each part something more.
@@ -215,16 +222,16 @@ class PartitionedTensor:
 
     @property
     def has_marginals(self) -> bool:
-        """Whether `loss_mttkrps_and_marginals` can be had."""
+        """True if `loss_mttkrps_and_marginals` can be had."""
         return self.kind == "dense"
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
-        """None: products of the data alone with Khatri-Rao rows are for data in one piece."""
+        """The empty tuple: products of the data alone with Khatri-Rao rows are for data in one piece."""
         return ()
 
     def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
-        """Not for data in parts; see `sides`."""
+        """Raise `ParameterError`, whatever the factors (I_n, R); see `sides`."""
         raise ParameterError('The solver "als" is for data in one piece. Use solver="auto".')
 
 
@@ -236,19 +243,19 @@ Own = tuple[Arrays, Arrays, Any]
 def evaluated(
     part: TensorData, formula: Formula, curved: bool, mode: int, shared: Shared, own: Own, n_threads: int
 ) -> Partial:
-    """The loss of a part, and its gradients."""
+    """Return the loss of a part, and its gradients."""
     evaluate = part.loss_mttkrps_and_marginals if curved else part.loss_and_mttkrps
     return partial(mode, *evaluate(formula, *whole(mode, shared, own, n_threads)))
 
 
 def whole(mode: int, shared: Shared, own: Own, n_threads: int) -> tuple[Arrays, int, Arrays]:
-    """Factors, threads and effects of a part, as data kinds take them."""
+    """Return factors, threads and effects of a part, as data kinds take them."""
     factors, effects = ([*a[:mode], *b, *a[mode:]] for a, b in zip(shared, own[:2], strict=True))
     return factors, n_threads, effects
 
 
 def partial(mode: int, value: float, *groups: Arrays) -> Partial:
-    """A value and arrays by mode as sums over the parts, and rows of the mode that is cut."""
+    """Return a value and arrays by mode as sums over the parts, and rows of the mode that is cut."""
     sums, rows = [np.array([value])], []
     for arrays in groups:
         sums += [a for n, a in enumerate(arrays) if n != mode]
@@ -257,4 +264,5 @@ def partial(mode: int, value: float, *groups: Arrays) -> Partial:
 
 
 def _known_positions(part: TensorData, _: None = None) -> list[Array]:
+    """Return a mask (I_n,) for each mode of a part."""
     return part.known_positions()

@@ -54,7 +54,7 @@ class Source(ABC):
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Read]:
-        """What reads, for one thread at a time, as long as the context lasts."""
+        """Return what reads, for one thread at a time, as long as the context lasts."""
 
     def check(self) -> None:
         """Raise unless the array is what it was when it was opened; of arrays in memory nothing is known.
@@ -67,11 +67,11 @@ class Source(ABC):
 
     @property
     def n_bytes(self) -> int:
-        """Of the whole array."""
+        """The bytes of the whole array."""
         return cells_of(self.shape) * self.dtype.itemsize
 
     def whole(self) -> Array:
-        """The array, in memory."""
+        """Return the array (I_0, ...), in memory."""
         with self.opened() as read:
             found = read(self.order[0], 0, self.shape[self.order[0]])
         self.check()
@@ -114,7 +114,10 @@ class FileSource(Source):
 
     @classmethod
     def of(cls, mapping: Any) -> Self | None:
-        """Where a memmap, or a contiguous part of one, lies; None of other parts, and of changes that no file has."""
+        """Make the source of a memmap, or a contiguous part of one.
+
+        None stands for other parts, and for changes that no file has.
+        """
         flags = mapping.flags
         if mapping.mode == "c" or mapping.filename is None or not (flags.c_contiguous or flags.f_contiguous):
             return None
@@ -139,13 +142,13 @@ class FileSource(Source):
 
     @contextmanager
     def opened(self) -> Iterator[Read]:
-        """A handle of its own: what is read through a mapping stays in the process's memory."""
+        """Open a handle of its own: what is read through a mapping stays in the process's memory."""
         self.check()
         with open(self.name, "rb", buffering=0) as file:
             yield _FileReader(self, cast(BinaryIO, file)).read
 
     def check(self) -> None:
-        """By size and time."""
+        """Check by size and time."""
         with open(self.name, "rb") as file:
             if self.stamp not in (None, stamp_of(file)):
                 raise DataError("the file has changed since it was opened.")
@@ -165,6 +168,7 @@ class _FileReader:
         self.buffers = [np.empty(0, source.stored), np.empty(0, source.stored)]
 
     def read(self, mode: int, first: int, end: int) -> Array:
+        """Return a slab (I_0, ..., end - first, ...) of positions first ... end - 1 of a mode, in a buffer."""
         source = self.source
         sizes = [source.shape[n] for n in source.order]
         axis = source.order.index(mode)
@@ -181,7 +185,7 @@ class _FileReader:
         return found.reshape(sizes).transpose(np.argsort(source.order))
 
     def _buffer(self, size: int) -> Array:
-        """The one that was filled longer ago, of this size."""
+        """Return the buffer that was filled longer ago, shape (size,)."""
         self.buffers.reverse()
         if self.buffers[0].size < size:
             self.buffers[0] = np.empty(0, self.source.stored)  # gone before its successor comes
@@ -221,7 +225,7 @@ class ArraySource(Source):
 
     @classmethod
     def of(cls, array: Any, name: str | None = None, access: Access | None = None) -> Self:
-        """With the chunks that the array has: of one shape, or by mode a tuple of sizes as in Dask's arrays.
+        """Make the source with the array's chunks: of one shape, or by mode a tuple of sizes as in Dask's arrays.
 
         Parameters
         ----------
@@ -249,7 +253,7 @@ class ArraySource(Source):
 
     @contextmanager
     def opened(self) -> Iterator[Read]:
-        """Slices of the array; copies of those of mapped files."""
+        """Yield what reads slices of the array; copies of those of mapped files."""
         self.check()
         with self.access() as array:
 
@@ -265,7 +269,7 @@ class ArraySource(Source):
             yield read
 
     def check(self) -> None:
-        """By sizes and times of all files: libraries read chunks that are gone as fill values."""
+        """Check by sizes and times of all files: libraries read chunks that are gone as fill values."""
         file_stamps.check(self.places, self.stamp)
 
 
@@ -276,7 +280,7 @@ def _forget(mapping: Any) -> None:
 
 
 def _map_of(array: Any) -> Any:
-    """The map of a file that an array lies in; None if it lies in none."""
+    """Return the map of a file that an array lies in; None if it lies in none."""
     while array is not None and not isinstance(array, mmap.mmap):
         array = getattr(array, "base", None)
     return array
@@ -284,14 +288,14 @@ def _map_of(array: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Converted(Source):
-    """An elementwise function of what a source reads."""
+    """A source that applies an elementwise function to what another one reads."""
 
     source: Source
     function: Callable[[Array], Array]
 
     @classmethod
     def of(cls, source: Source, function: Callable[[Array], Array], dtype: Any) -> Self:
-        """With the type of the function's values."""
+        """Make the source of a function, elementwise, with the type of its values."""
         return cls(
             name=source.name,
             shape=source.shape,
@@ -304,18 +308,18 @@ class Converted(Source):
         )
 
     def check(self) -> None:
-        """What is read."""
+        """Check what is read."""
         self.source.check()
 
     @contextmanager
     def opened(self) -> Iterator[Read]:
-        """The function of slabs."""
+        """Yield what reads the function of slabs."""
         with self.source.opened() as read:
             yield lambda mode, first, end: self.function(read(mode, first, end))
 
 
 def source_of(data: Any) -> Source:
-    """The source of an array: a mapped file itself where its bytes are there one after the other."""
+    """Return the source of an array: a mapped file itself where its bytes are there one after the other."""
     if isinstance(data, Source):
         return data
     if is_mapped(data):
@@ -324,12 +328,12 @@ def source_of(data: Any) -> Source:
 
 
 def is_mapped(data: Any) -> bool:
-    """Whether this is a memmap; what is computed from one has its class, but lies in memory."""
+    """Return whether this is a memmap; what is computed from one has its class, but lies in memory."""
     return isinstance(data, np.memmap) and _map_of(data) is not None
 
 
 def name_of(array: Any) -> str:
-    """Where an array of h5py or zarr lies, if it tells; else its class."""
+    """Return where an array of h5py or zarr lies, if it tells; else its class."""
     place = getattr(getattr(array, "file", None), "filename", None) or getattr(array, "store_path", None)
     if place is None:
         return type(array).__name__

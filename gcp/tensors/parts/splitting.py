@@ -11,12 +11,12 @@ from gcp.tensors.parts.partitioned import Cuts
 
 
 def longest_mode(shape: tuple[int, ...]) -> int:
-    """The mode whose factor is best kept apart: its rows then travel only where they are needed."""
+    """Return the mode whose factor is best kept apart: its rows then travel only where they are needed."""
     return max(range(len(shape)), key=lambda n: (shape[n], -n))
 
 
 def cuts_of(tensor: Tensor, parts: int, mode: int, *, or_fewer: bool = False) -> Cuts:
-    """Cuts of about equal work, with a known entry in every part; fewer, if allowed, where there are not so many.
+    """Return cuts of about equal work, with a known entry in every part; fewer, if allowed, where these lack.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def cuts_of(tensor: Tensor, parts: int, mode: int, *, or_fewer: bool = False) ->
 
 
 def balanced(known: Array, work: FloatArray, parts: int) -> tuple[int, ...]:
-    """Sizes of runs of slices, of about equal work, each with a known entry.
+    """Return sizes of runs of slices, of about equal work (I_n,), each with a known entry, in a mask (I_n,).
 
     Parameters
     ----------
@@ -60,5 +60,5 @@ def balanced(known: Array, work: FloatArray, parts: int) -> tuple[int, ...]:
 
 
 def split(tensor: Tensor, cuts: Cuts) -> list[Tensor]:
-    """The parts, without labels; dense ones are views where memory allows."""
+    """Return the parts, without labels; dense ones are views where memory allows."""
     return [tensor.slab(cuts.mode, a, b) for a, b in cuts.ranges]

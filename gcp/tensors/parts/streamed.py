@@ -28,14 +28,14 @@ DEFAULT_MEMORY = 2_000_000_000
 """Bytes. No share of the machine's: the slabs, and with them the last digits, are the same everywhere."""
 
 _SLAB_BYTES = 1 << 26
-"""Of data in a slab where positions are small enough: longer reads are no faster."""
+"""Bytes of data in a slab where positions are small enough: longer reads are no faster."""
 
 _ROW_BYTES = 2048
-"""What evaluations may need for each position of the mode that is cut."""
+"""Bytes that evaluations may need for each position of the mode that is cut."""
 
 
 def fits(source: Source, memory: int) -> bool:
-    """Whether an array can be in memory whole: it takes half of that at most, for weights may come beside it."""
+    """Return whether an array can be in memory whole: it takes half of it at most, as weights may come beside it."""
     return 2 * source.n_bytes <= memory
 
 
@@ -48,7 +48,7 @@ def streamed(
     columns: Mapping[str, Any] | None = None,
     labels: ModeLabels | None = None,
 ) -> PartitionedTensor:
-    """A tensor that is read in slabs, once in every pass over its entries.
+    """Return a tensor that is read in slabs, once in every pass over its entries.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def streamed(
 
 
 def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> PartitionedTensor:
-    """A tensor that is read in slabs, with a further mask and further weights.
+    """Return a tensor that is read in slabs, with a further mask and further weights.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[in
 
 
 def slabs_of(source: Source, memory: int, n_masks: int = 0, n_weights: int = 0) -> Cuts:
-    """The mode that is cut, and how: into slabs of equal thickness that are whole layers of chunks.
+    """Return the mode that is cut, and how: into slabs of equal thickness that are whole layers of chunks.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def slabs_of(source: Source, memory: int, n_masks: int = 0, n_weights: int = 0) 
 
 
 def _entry_bytes(source: Source, n_masks: int, n_weights: int) -> int:
-    """For each entry of a slab: two slabs, one read and one evaluated, and all that belongs to them."""
+    """Return bytes for each entry of a slab: two slabs, one read and one evaluated, and all that belongs to them."""
     size, is_float = source.dtype.itemsize, source.dtype.kind == "f"
     read = source.copies * size
     if (is_float and size not in (4, 8)) or not source.dtype.isnative:  # evaluations take a copy
@@ -194,14 +194,17 @@ class Slabs:
     columns: Mapping[str, Source] = field(default_factory=dict)
 
     def facts(self) -> list[Facts]:
-        """Without reading."""
+        """Return the facts without reading."""
         shape, mode, dtype = self.source.shape, self.cuts.mode, str(arithmetic(self.source.dtype))
         shapes = [(*shape[:mode], size, *shape[mode + 1 :]) for size in self.cuts.sizes]
         is_affine = not {"scale", "offset"}.isdisjoint(self.columns)
         return [Facts("dense", shape, dtype, cells_of(shape), 0.0, is_affine) for shape in shapes]
 
     def __iter__(self) -> Iterator[DenseTensor]:
-        """From first to last. Whoever stops before the end closes the iterator, and with it files and thread."""
+        """Yield slabs from first to last.
+
+        Whoever stops before the end closes the iterator, and with it files and thread.
+        """
         with ExitStack() as files, ThreadPoolExecutor(1, thread_name_prefix="gcp-read") as thread:
             with told(self.source.name):
                 values = files.enter_context(self.source.opened())
@@ -225,7 +228,7 @@ class Slabs:
         return _Companion(own, read, self.cuts.mode - len(self.source.shape) + len(own.shape))
 
     def _part(self, values: Read, beside: _Beside, first: int, end: int) -> DenseTensor:
-        """In the reading thread: a slab with its mask, weights and other columns, examined for NaN."""
+        """Return a slab with its mask, weights and other columns, examined for NaN, in the reading thread."""
         with told(self.source.name):
             x = values(self.cuts.mode, first, end)
             expected = (
@@ -259,7 +262,7 @@ class _Companion:
         self.kept: Array | None = None
 
     def slab(self, first: int, end: int) -> Array:
-        """At these positions of the data's mode."""
+        """Return the array at these positions of the data's mode, of a shape that broadcasts to the slab's."""
         with told(self.source.name):
             if self.is_cut:
                 return self.read(self.mode, first, end)
@@ -274,8 +277,10 @@ _Beside = tuple[list[_Companion], list[_Companion], dict[str, _Companion]]
 
 
 def _joined(function: Any, arrays: list[Array]) -> Array | None:
+    """Return arrays joined by a function, elementwise; None of none."""
     return reduce(function, arrays) if arrays else None
 
 
 def _product(a: Array, b: Array) -> Array:
+    """Return the product, elementwise, in float64."""
     return np.multiply(a, b, dtype=np.float64)

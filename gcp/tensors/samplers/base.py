@@ -1,4 +1,4 @@
-"""What samplers give: mini-batches, which are lists of weighted entries like any other."""
+"""The base of samplers: they give mini-batches, which are lists of weighted entries like any other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SampledEntries(NamedTuple):
 
     @classmethod
     def of(cls, listing: Listing, at: Array, times: float) -> SampledEntries:
-        """Listed entries, each of which stands for so many."""
+        """Make them of listed entries at positions (n,), each of which stands for so many."""
         columns = listing.columns.at(at)
         weight = np.full(len(at), times) if columns.weight is None else times * columns.weight
         return cls(listing.subs[at], columns._replace(weight=weight))
@@ -58,18 +58,21 @@ class Batch:
         dtype: np.dtype[Any],
         parts: Sequence[SampledEntries],
     ) -> Batch:
-        """From entries in one or more parts."""
+        """Make the batch of entries in one or more parts."""
         columns = joined([part.columns for part in parts])
         return cls(Listing(shape, order, np.concatenate([part.subs for part in parts]), columns), dtype)
 
     def sorted(self) -> Batch:
-        """The same entries, sorted: for a batch that is evaluated often, and by several threads."""
+        """Return the same entries, sorted: for a batch that is evaluated often, and by several threads."""
         return replace(self, listing=sorted_listing(self.listing), is_sorted=True)
 
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """Weighted loss of the entries and its gradient in every factor and main effect; one thread unless sorted."""
+        """Return the weighted loss of the entries and its gradient in factors (I_n, R) and effects (I_n,).
+
+        One thread works unless the entries are sorted.
+        """
         useful = n_threads if self.is_sorted else 1
         return listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, useful, effects=effects
@@ -77,7 +80,7 @@ class Batch:
 
 
 def sorted_listing(listing: Listing) -> Listing:
-    """The same entries, sorted by their subscripts."""
+    """Return the same entries, sorted by their subscripts."""
     sizes = [listing.shape[n] for n in listing.order]
     subs, permutation = radix.sorted_rows(listing.subs, sizes, range(len(sizes)), 1)
     if permutation is None:
@@ -102,21 +105,21 @@ class Sampler(Protocol):
         """Entries of the sample that estimates the objective, by default."""
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of about n entries; all that there are, once each, if they are fewer."""
+        """Draw a batch of about n entries; all that there are, once each, if they are fewer."""
 
 
 def subs_dtype(shape: Sequence[int]) -> np.dtype[Any]:
-    """The type of subscripts that listings have."""
+    """Return the type of subscripts that listings have."""
     return np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)
 
 
 def default_samples(size: int) -> int:
-    """Entries of a batch that is to represent so many: 3 in 1000, 1000 at least."""
+    """Return the number of entries of a batch that is to represent so many: 3 in 1000, 1000 at least."""
     return max(1000, math.ceil(3 * size / 1000))
 
 
 def chosen(n: int, size: int, rng: np.random.Generator) -> tuple[Array, float]:
-    """n positions of so many, drawn with replacement, and how many each stands for; if n suffices, all once."""
+    """Draw n positions (n,) of so many with replacement, and how many each stands for; if n suffices, all once."""
     if n >= size:
         return np.arange(size), 1.0
     return rng.integers(size, size=n), size / n

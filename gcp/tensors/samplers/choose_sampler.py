@@ -17,16 +17,16 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], Sampler]]] = {
     "observed": {"uniform": UniformKnown},
     "dense": {"uniform": UniformDense},
 }
-"""By kind of tensor; the first one is the default."""
+"""Samplers by kind of tensor; the first one is the default."""
 
 
 def available_samplers() -> list[str]:
-    """Names of the samplers."""
+    """Return the names of the samplers."""
     return sorted(_OF_KIND["sparse"])
 
 
 def sampler_for(tensor: TensorData, name: str = "auto") -> Sampler:
-    """A sampler of this tensor.
+    """Return a sampler of this tensor.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""All listed entries and random zeros, with a polynomial that takes most of the zeros' variance away."""
+"""Samples of all listed entries and random zeros, with a polynomial that takes most of the zeros' variance away."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PROBES = 20_000
 """Cells at which the polynomial is fitted to the loss of a zero."""
 
 _LEAST_SHARE = 0.1
-"""Of the probes, whose second derivatives may lie below that of the polynomial."""
+"""Share of the probes whose second derivatives may lie below that of the polynomial."""
 
 _SPREAD = 0.5
-"""Of the greatest second derivative; where that quantile is less, the loss is no parabola there."""
+"""Share of the greatest second derivative; where that quantile is less, the loss is no parabola there."""
 
 
 class Controlled:
@@ -48,11 +48,11 @@ class Controlled:
 
     @property
     def n_zeros(self) -> int:
-        """How many zeros there are to draw from."""
+        """The number of zeros that there are to draw from."""
         return self.zeros.count
 
     def draw(self, n: int, rng: np.random.Generator) -> Listing:
-        """All listed entries, then n zeros or all there are; not sorted."""
+        """Draw all listed entries, then n zeros or all there are; not sorted."""
         known, ones = self.tensor.listing, np.ones(len(self.tensor.listing.x))
         subs, weights = self.zeros.draw(n, rng) if self.zeros.weight > 0 else (known.subs[:0], ones[:0])
         zeros = np.zeros(len(subs), known.x.dtype)
@@ -66,7 +66,7 @@ class Controlled:
         )
 
     def sample(self, n: int, slope: float, rng: np.random.Generator) -> ControlledSample:
-        """A draw to be evaluated often, controlled by slope * m."""
+        """Return a draw to be evaluated often, controlled by slope * m."""
         return ControlledSample(
             sorted_listing(self.draw(n, rng)), slope, self.tensor.zeros, self.tensor.dtype
         )
@@ -74,7 +74,9 @@ class Controlled:
     def polynomial(
         self, formula: Formula, factors: Factors, effects: Factors, rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Coefficients (a, b) close to the loss of a zero at its arguments s m + o in random cells.
+        """Return coefficients (a, b) close to the loss of a zero at its arguments s m + o in random cells.
+
+        Factors have the shapes (I_n, R), effects (I_n,).
 
         2 b is a low quantile of the second derivatives, so that the rest stays convex if the loss is, or 0 where they
         differ much; a the mean of the rest's derivatives, those of large model values counting most. Models of any
@@ -119,7 +121,7 @@ class ControlledSample:
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int = 1, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-        """The estimate and its gradient in every factor and main effect."""
+        """Return the estimate and its gradient in every factor (I_n, R) and main effect (I_n,)."""
         zero = self.slope, 0.0
         value, *grads = listed_pass.loss_and_mttkrps(
             self.listing, formula, factors, self.dtype, n_threads, effects=effects, zero=zero

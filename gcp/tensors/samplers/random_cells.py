@@ -17,7 +17,7 @@ _LEAST_RATE = 0.5
 """Cells are drawn until enough are wanted only where this share of them is."""
 
 _SMALL = 1 << 17
-"""So few cells may always be listed."""
+"""Number of cells that may always be listed."""
 
 
 class RandomCells:
@@ -57,14 +57,14 @@ class RandomCells:
         return cells_of([mode.count for mode in self.modes])
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """Subscripts of n independent cells, shape (n, N)."""
+        """Draw subscripts of n independent cells, shape (n, N)."""
         subs = np.empty((n, len(self.modes)), self.dtype)
         for column, mode in enumerate(self.modes):
             subs[:, column] = mode.draw(n, rng)
         return subs
 
     def every(self) -> Array:
-        """Subscripts of all cells of positive weight, in order."""
+        """Return subscripts of all cells of positive weight, in order, shape (cells, N)."""
         grids = np.meshgrid(*(mode.all() for mode in self.modes), indexing="ij")
         return np.stack([grid.ravel() for grid in grids], axis=1).astype(self.dtype)
 
@@ -86,6 +86,7 @@ class _Positions:
             self.cumulative = np.cumsum(weights)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n positions, shape (n,)."""
         if self.cumulative is None:
             found = rng.integers(self.count, size=n)
         else:
@@ -94,6 +95,7 @@ class _Positions:
         return found if self.support is None else self.support[found]
 
     def all(self) -> Array:
+        """Return all positions of positive weight, shape (count,)."""
         return np.arange(self.count) if self.support is None else self.support
 
 
@@ -105,7 +107,7 @@ class Finder:
         self.first = lookup.first_of_slices(self.subs, listing.shape[listing.order[0]])
 
     def positions(self, cells: Array) -> Array:
-        """Their positions; -1 for those that are not listed."""
+        """Return the positions (n,) of cells (n, N); -1 for those that are not listed."""
         return lookup.positions(self.subs, self.first, cells)
 
 
@@ -136,7 +138,7 @@ class Zeros:
             self.list = every[self.finder.positions(every) < 0]
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Array, FloatArray]:
-        """Subscripts of n cells, or all of them if they are listed and no more than that; and their weights."""
+        """Draw subscripts (n, N) of cells, or of all if these are listed and at most n, and their weights (n,)."""
         if self.list is not None:
             taken, times = chosen(n, len(self.list), rng)
             subs = self.list[taken]
@@ -149,6 +151,7 @@ class Zeros:
         return subs, np.full(n, self.weight / n)
 
     def _own_weights(self, subs: Array) -> FloatArray:
+        """Return the products (n,) of the weights of the positions of cells (n, N)."""
         total = np.ones(len(subs))
         for column, mode in enumerate(self.order if self.mode_weights is not None else ()):
             assert self.mode_weights is not None
@@ -157,7 +160,7 @@ class Zeros:
 
 
 def accepted(n: int, draw: Callable[[int], Array], is_wanted: Callable[[Array], Array], rate: float) -> Array:
-    """The first n wanted ones among independent random cells, of which about a share `rate` is wanted."""
+    """Draw random cells until n are wanted, shape (n, N), of which about a share `rate` is."""
     found: list[Array] = []
     left = n
     while left > 0:

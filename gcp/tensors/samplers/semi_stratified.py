@@ -25,7 +25,7 @@ class SemiStratified:
         self.samples, self.value_samples = defaults(len(tensor.listing.x))
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of n cells, at least one of each kind."""
+        """Draw a batch of n cells, at least one of each kind."""
         listing = self.tensor.listing
         n_listed, n_cells = split(n, len(listing.x), self.has_zeros)
         parts = []

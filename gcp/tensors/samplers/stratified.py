@@ -27,7 +27,7 @@ class Stratified:
         self.samples, self.value_samples = defaults(len(listing.x))
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of n cells, at least one of each kind."""
+        """Draw a batch of n cells, at least one of each kind."""
         listing = self.tensor.listing
         n_listed, n_zeros = split(n, self.count, self.zeros.weight > 0)
         parts = []
@@ -44,7 +44,7 @@ class Stratified:
 
 
 def split(n: int, n_listed: int, has_zeros: bool) -> tuple[int, int]:
-    """How many listed entries and how many zeros make a batch of n, or of 2 if there must be one of each."""
+    """Return how many listed entries and how many zeros make a batch of n, or of 2 if there must be one of each."""
     if not has_zeros:
         return min(n, n_listed), 0
     first = min(max(n // 2, 1), n_listed)
@@ -52,5 +52,5 @@ def split(n: int, n_listed: int, has_zeros: bool) -> tuple[int, int]:
 
 
 def defaults(n_listed: int) -> tuple[int, int]:
-    """Entries for a gradient, and for the estimate of the objective, of data with so many listed entries."""
+    """Return how many entries make a gradient, and the estimate of the objective, of so many listed ones."""
     return 2 * default_samples(n_listed), 2 * max(_VALUE_SAMPLES, math.ceil(n_listed / 100))

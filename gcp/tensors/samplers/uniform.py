@@ -27,7 +27,7 @@ class UniformKnown:
         self.samples, self.value_samples = _defaults(len(tensor.listing.x))
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of n entries."""
+        """Draw a batch of n entries."""
         listing = self.tensor.listing
         taken, times = chosen(n, len(listing.x), rng)
         entries = SampledEntries.of(listing, taken, times)
@@ -48,7 +48,7 @@ class UniformDense:
         self.samples, self.value_samples = _defaults(self.count)
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of n cells."""
+        """Draw a batch of n cells."""
         times = 1.0 if n >= self.count else self.count / n
         if n >= self.count or self.list is not None:
             known = self._known() if self.list is None else self.list
@@ -65,20 +65,22 @@ class UniformDense:
         return Batch.of(self.tensor.shape, self.order, self.tensor.dtype, [entries])
 
     def _known(self) -> Array:
-        """Numbers of the cells that are not missing, counted in C order."""
+        """Return the numbers (n,) of the cells that are not missing, counted in C order."""
         if self.weights is None:
             return np.arange(self.count)
         return np.flatnonzero(self.weights)
 
     def _subs(self, numbers: Array) -> Array:
+        """Return subscripts (n, N) of numbers (n,), in the order of the modes."""
         columns = np.unravel_index(numbers, self.tensor.shape)
         return np.stack([columns[n] for n in self.order], axis=1).astype(subs_dtype(self.tensor.shape))
 
     def _cells(self, subs: Array) -> tuple[Array, ...]:
-        """Subscripts as an index of arrays of the tensor's shape."""
+        """Return subscripts as an index of arrays of the tensor's shape."""
         return tuple(subs[:, self.order.index(n)] for n in range(self.tensor.ndim))
 
     def _is_known(self, subs: Array) -> Array:
+        """Return a mask (n,) of cells (n, N) that are not missing."""
         assert self.weights is not None
         return self.weights[self._cells(subs)] != 0
 
@@ -93,7 +95,7 @@ class UniformCells:
         self.samples, self.value_samples = _defaults(2 * len(tensor.listing.x))
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
-        """A batch of n cells."""
+        """Draw a batch of n cells."""
         listing = self.tensor.listing
         subs = self.cells.draw(n, rng)
         at = self.finder.positions(subs)

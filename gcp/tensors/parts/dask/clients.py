@@ -1,4 +1,4 @@
-"""What is asked of a Dask client and its workers before they are given data."""
+"""Checks of a Dask client and its workers before they are given data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE = 60.0
 
 
 def check_connected(client: Any) -> None:
-    """A client that can be asked.
+    """Return a client that can be asked.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def check_connected(client: Any) -> None:
 
 
 def check_client(client: Any) -> None:
-    """A client that can be asked, with workers that have this version of gcp.
+    """Return a client that can be asked, with workers that have this version of gcp.
 
     Raises
     ------
@@ -52,15 +52,15 @@ def check_client(client: Any) -> None:
 
 
 def _version() -> str:
-    """Workers without gcp cannot even find this function."""
+    """Return the version; workers without gcp cannot even find this function."""
     return version("gcp-tensor")
 
 
 def threads_of(client: Client) -> dict[str, int]:
-    """Threads by worker, in the order of addresses."""
+    """Return the number of threads by worker, in the order of addresses."""
     return dict(sorted(client.nthreads().items()))
 
 
 def n_threads(client: Client) -> int:
-    """Threads of all workers, at least 1."""
+    """Return the number of threads of all workers, at least 1."""
     return max(1, sum(threads_of(client).values()))

@@ -27,7 +27,7 @@ from gcp.tensors.sparse import SparseTensor
 
 
 def current_client() -> Client | None:
-    """The client that Dask would use, if there is one; else the data are computed in this process."""
+    """Return the client that Dask would use, if there is one; else the data are computed in this process."""
     try:
         return default_client()
     except ValueError:
@@ -37,7 +37,7 @@ def current_client() -> Client | None:
 def from_array(
     client: Client, array: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None
 ) -> PartitionedTensor:
-    """A Dask array (masked entries and NaN are missing) in as many slabs as there are threads.
+    """Return a Dask array (masked entries and NaN are missing) in as many slabs as there are threads.
 
     Each is put together on a worker, and stays there; should it be lost, Dask computes it again.
     """
@@ -81,7 +81,9 @@ def from_table(
     aggregate: str,
     coded: Callable[[Any, int], tuple[Array, Array, list[Array]]],
 ) -> PartitionedTensor:
-    """A Dask DataFrame of events or ratings: rows are coded where they are, and each goes to the part it belongs to.
+    """Return the tensor of a Dask DataFrame of events or ratings.
+
+    Rows are coded where they are, shapes (rows, N) and (rows,), and each goes to the part it belongs to.
 
     Parameters
     ----------
@@ -126,16 +128,17 @@ def from_table(
 
 
 def _crew(client: Client, makers: Sequence[Any]) -> DaskCrew:
-    """Of parts that Dask computes."""
+    """Return the crew of parts that Dask computes."""
     return DaskCrew(client, len(makers), lambda numbers: client.compute([makers[k] for k in numbers]))
 
 
 def _labels(table: tuple[Array, Array, list[Array]]) -> list[Array]:
+    """Return the labels (I_n,) of a table."""
     return table[2]
 
 
 def _union(labels: Sequence[Array]) -> Array:
-    """Of the labels of all tables, sorted; labels of text of different lengths are alike."""
+    """Return the labels (I_n,) of all tables, sorted; labels of text of different lengths are alike."""
     try:
         return np.unique(np.concatenate([own for own in labels if len(own)] or labels[:1]))
     except TypeError as error:
@@ -143,7 +146,7 @@ def _union(labels: Sequence[Array]) -> Array:
 
 
 def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tuple[Array, Array]:
-    """Rows with codes that hold for all tables."""
+    """Return rows, (rows, N) and (rows,), with codes that hold for all tables."""
     codes, values, own = table
     columns = [
         np.searchsorted(whole, part)[codes[:, n]]
@@ -153,12 +156,13 @@ def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tup
 
 
 def _counts(rows: tuple[Array, Array], mode: int, size: int) -> Array:
+    """Return the number of known rows at each position of a mode, shape (size,)."""
     subs, values = rows
     return np.bincount(subs[~np.isnan(values), mode], minlength=size)
 
 
 def _cut(rows: tuple[Array, Array], cuts: Cuts) -> list[tuple[Array, Array]]:
-    """Rows by part, with subscripts that count from the part's first position."""
+    """Return rows, (rows, N) and (rows,), by part, with subscripts that count from the part's first position."""
     subs, values = rows
     pieces = []
     for a, b in cuts.ranges:
@@ -175,5 +179,6 @@ def _tensor(
     pieces: list[tuple[Array, Array]],
     shape: tuple[int, ...],
 ) -> Tensor:
+    """Return the tensor of pieces of rows, each (rows, N) and (rows,)."""
     subs, values = (np.concatenate(column) for column in zip(*pieces, strict=True))
     return kind(subs, values, shape, aggregate=aggregate)

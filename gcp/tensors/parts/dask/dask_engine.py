@@ -83,7 +83,7 @@ class DaskCrew:
 
     @classmethod
     def sent(cls, client: Client, parts: Sequence[TensorData]) -> Self:
-        """From parts in this process, which keeps them."""
+        """Make the crew of parts in this process, which keeps them."""
 
         def publish(numbers: Sequence[int]) -> list[Future]:
             slots = [worker for worker, n in threads_of(client).items() for _ in range(n)]
@@ -97,7 +97,7 @@ class DaskCrew:
         return cls(client, len(parts), publish)
 
     def account(self) -> dict[str, Any]:
-        """Evaluations, and the bytes of arrays that each moved on average: to workers, among them, and back."""
+        """Return evaluations, and bytes of arrays that each moved on average: to workers, among them, and back."""
         n = max(1, self.n_evaluations)
         moved = {"out": self.bytes_out, "between": self.bytes_between, "back": self.bytes_back}
         return {"workers": len(set(self.homes)), "evaluations": self.n_evaluations} | {
@@ -105,11 +105,11 @@ class DaskCrew:
         }
 
     def facts(self) -> list[Facts]:
-        """From the workers."""
+        """Return the facts from the workers."""
         return self.map(facts_of, (), [None] * self.n_parts)
 
     def map(self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any]) -> list[Any]:
-        """On the workers, each where its part is."""
+        """Evaluate on the workers, each where its part is."""
         text = cloudpickle.dumps((function, fixed))
 
         def submit() -> list[Future]:
@@ -128,7 +128,10 @@ class DaskCrew:
         own: Sequence[Any],
         threads: int,
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """On the workers; sums are added up there as well. Each part has one thread, whatever `threads`."""
+        """Evaluate on the workers, and add the arrays, each of one shape, up there as well.
+
+        Each part has one thread, whatever `threads`.
+        """
         text = cloudpickle.dumps((function, fixed))
 
         def submit() -> list[Future]:
@@ -155,14 +158,14 @@ class DaskCrew:
         return _added(*tops), rows
 
     def _numbers(self) -> dict[str | None, list[int]]:
-        """Parts by worker."""
+        """Return the numbers of the parts by worker."""
         held: dict[str | None, list[int]] = {}
         for k, home in enumerate(self.homes):
             held.setdefault(home, []).append(k)
         return held
 
     def _tree(self, found: list[Future]) -> list[Future]:
-        """Sums over the parts, at most `FAN`, and behind them, by worker, the rows that are the parts' own."""
+        """Return sums over the parts, at most `FAN`, and behind them, by worker, the rows that are the parts' own."""
         ask, homes = partial(self.client.submit, pure=False), self.homes
         rows = [ask(_rows, *[found[k] for k in own], workers=home) for home, own in self._numbers().items()]
         # What goes to another worker goes without rows.
@@ -177,7 +180,7 @@ class DaskCrew:
         return [*level, *rows]
 
     def _gathered(self, submit: Callable[[], list[Future]], n_sent: int) -> list[Any]:
-        """The results of what is submitted; again, with lost parts published anew, if workers were lost."""
+        """Return the results of what is submitted; again, with lost parts published anew, if workers were lost."""
         if not self.n_evaluations:  # there is no fit yet that could not be continued
             check_connected(self.client)
         self._check_scheduler()
@@ -194,7 +197,7 @@ class DaskCrew:
         raise FitError(_LOST)
 
     def _results(self, futures: list[Future]) -> list[Any]:
-        """What they give; if a part's home has gone, a TimeoutError, for its task runs nowhere else."""
+        """Return what futures give; if a part's home has gone, raise TimeoutError: its task runs nowhere else."""
         patience = _WATCH
         while True:
             try:
@@ -230,12 +233,12 @@ class DaskCrew:
         self.homes, self._settled = self._found(), time.monotonic()
 
     def _found(self) -> list[str | None]:
-        """A worker of each part; None of those that are nowhere."""
+        """Return a worker of each part; None for those that are nowhere."""
         held = self.client.who_has([part for part in self.parts if not part.cancelled()])
         return [next(iter(held.get(part.key, ())), None) for part in self.parts]
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
-        """What is asked of the cluster, where workers may be lost, and come back, in the meantime."""
+        """Return what is asked of the cluster, where workers may be lost, and come back, in the meantime."""
         for pause in _PAUSES:
             try:
                 return ask()
@@ -252,14 +255,14 @@ class DaskCrew:
         raise FitError(_LOST)
 
     def _wait_for_workers(self) -> None:
-        """For one, and say so if there is none."""
+        """Wait for a worker, and say so if there is none."""
         if not threads_of(self.client):
             text = f"All workers have gone; the fit waits {_PATIENCE:.0f} s for one to come."
             warnings.warn(text, UserWarning, stacklevel=2)
         self.client.wait_for_workers(1, timeout=_PATIENCE)
 
     def _check_scheduler(self) -> None:
-        """Parts are gone with it.
+        """Raise if the scheduler is gone: the parts are gone with it.
 
         Raises
         ------
@@ -279,14 +282,14 @@ class DaskCrew:
 
 @contextmanager
 def _unadvised() -> Iterator[None]:
-    """Without Dask's advice on large graphs: large factors are no mistake of the user."""
+    """Leave out Dask's advice on large graphs: large factors are no mistake of the user."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
         yield
 
 
 def n_bytes(arrays: Any) -> int:
-    """Of all arrays in nested lists and tuples."""
+    """Return the bytes of all arrays in nested lists and tuples."""
     if isinstance(arrays, np.ndarray):
         return arrays.nbytes
     return sum(n_bytes(item) for item in arrays) if isinstance(arrays, list | tuple) else 0
@@ -294,7 +297,7 @@ def n_bytes(arrays: Any) -> int:
 
 @lru_cache(maxsize=64)
 def _loaded(text: bytes) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """A function and its arguments; the same objects for the same text, so that formulas are compiled once."""
+    """Return a function and its arguments; the same for the same text, so that formulas are compiled once."""
     function, fixed = pickle.loads(text)
     return function, fixed
 
@@ -315,14 +318,17 @@ def _same(arrays: Any) -> Any:
 
 
 def _rows(*found: Partial) -> list[list[Array]]:
+    """Return the parts' own rows, arrays (I_part, ...)."""
     return [own for _, own in found]
 
 
 def _sums(found: Partial | list[FloatArray]) -> list[FloatArray]:
+    """Return the arrays that are added over the parts, of a `Partial` or as they are, each of one shape."""
     return found[0] if isinstance(found, tuple) else found
 
 
 def _added(*terms: Partial | list[FloatArray]) -> list[FloatArray]:
+    """Return terms added up, arrays of one shape each."""
     total = _sums(terms[0])
     for more in terms[1:]:
         total = added(total, _sums(more))

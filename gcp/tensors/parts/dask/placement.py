@@ -1,4 +1,4 @@
-"""Which worker does what: moves of parts that make shares even, and a tree of sums."""
+"""Placement of work on workers: moves of parts that make shares even, and a tree of sums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gcp.tensors.parts.local_engine import FAN
 
 
 def sums_of(homes: Sequence[str | None]) -> list[list[tuple[range, str | None]]]:
-    """A tree of sums, level by level: which of the level below are added, and where most of them are."""
+    """Return a tree of sums, level by level: which of the level below are added, and where most of them are."""
     levels: list[list[tuple[range, str | None]]] = []
     while len(homes) > FAN:
         ranges = [range(k, min(k + FAN, len(homes))) for k in range(0, len(homes), FAN)]
@@ -20,7 +20,7 @@ def sums_of(homes: Sequence[str | None]) -> list[list[tuple[range, str | None]]]
 
 
 def crossings(homes: Sequence[str | None]) -> int:
-    """Sums that go from one worker to another in the tree."""
+    """Return the number of sums that go from one worker to another in the tree."""
     n_crossings = 0
     for groups in sums_of(homes):
         n_crossings += sum(homes[k] != place for numbers, place in groups for k in numbers)
@@ -29,7 +29,7 @@ def crossings(homes: Sequence[str | None]) -> int:
 
 
 def fairer(homes: Sequence[str | None], threads: dict[str, int]) -> dict[int, str]:
-    """Moves, by part: to whom it leaves least per thread from who has most, as long as that lowers the most."""
+    """Return moves, by part: to whom it leaves least per thread from who has most, if that lowers the most."""
     held = {worker: [k for k, home in enumerate(homes) if home == worker] for worker in threads}
     moves: dict[int, str] = {}
     while threads:
