@@ -9,7 +9,10 @@ from typing import Any as _Any
 
 
 def _listed() -> dict[str, str]:
-    """The module of each public name: "from .fit import fit_gcp as fit_gcp", "from . import plots as plots"."""
+    """Return the module of each public name.
+
+    The stub has "from .fit import fit_gcp as fit_gcp", "from . import plots as plots".
+    """
     with open(f"{__path__[0]}/__init__.pyi", encoding="utf-8") as stub:
         lines = [line.split() for line in stub]
     return {words[-1]: words[1] for words in lines if words[:1] == ["from"]}

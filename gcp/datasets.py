@@ -32,7 +32,7 @@ _NAMES = (
 
 
 def available_datasets() -> list[str]:
-    """Names of the data sets; each has a function `load_<name>`.
+    """Return names of the data sets; each has a function `load_<name>`.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def available_datasets() -> list[str]:
 
 
 def load_nyc_flights() -> DenseTensor:
-    """Departures from the airports of New York City in 2013: origin x destination x month x hour.
+    """Load departures from the airports of New York City in 2013: origin x destination x month x hour.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def load_nyc_flights() -> DenseTensor:
 
 
 def load_nyc_aircraft() -> SparseTensor:
-    """Departures from New York City in 2013, sparse: aircraft x destination x date.
+    """Load departures from New York City in 2013, sparse: aircraft x destination x date.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def load_nyc_aircraft() -> SparseTensor:
 
 
 def load_nyc_wind() -> DenseTensor:
-    """Hourly wind speed at the airports of New York City in 2013: airport x day_of_year x hour.
+    """Load hourly wind speed at the airports of New York City in 2013: airport x day_of_year x hour.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def load_nyc_wind() -> DenseTensor:
 
 
 def load_trondheim_bikes() -> DenseTensor:
-    """Arrivals at the city bike stations of Trondheim in 2021: station x date x hour.
+    """Load arrivals at the city bike stations of Trondheim in 2021: station x date x hour.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def load_trondheim_bikes() -> DenseTensor:
 
 
 def load_india_rainfall() -> DenseTensor:
-    """Monthly rainfall in India, 1901 to 2015: subdivision x month x year.
+    """Load monthly rainfall in India, 1901 to 2015: subdivision x month x year.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def load_india_rainfall() -> DenseTensor:
 
 
 def load_nations() -> DenseTensor:
-    """Relations between nations around 1960: subject x object x relation.
+    """Load relations between nations around 1960: subject x object x relation.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def load_nations() -> DenseTensor:
 
 
 def load_kinships() -> DenseTensor:
-    """Kinship terms in an Alyawarra community: subject x object x relation.
+    """Load kinship terms in an Alyawarra community: subject x object x relation.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def load_kinships() -> DenseTensor:
 
 
 def load_ucb_admissions() -> DenseTensor:
-    """Applications to graduate school at Berkeley in 1973: admission x gender x department.
+    """Load applications to graduate school at Berkeley in 1973: admission x gender x department.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def load_ucb_admissions() -> DenseTensor:
 
 
 def load_hair_eye_color() -> DenseTensor:
-    """Students by hair color, eye color and sex: hair x eye x sex.
+    """Load students by hair color, eye color and sex: hair x eye x sex.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def load_hair_eye_color() -> DenseTensor:
 
 
 def load_titanic() -> DenseTensor:
-    """People aboard the Titanic: class x sex x age x survived.
+    """Load people aboard the Titanic: class x sex x age x survived.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def load_titanic() -> DenseTensor:
 
 
 def load_accident() -> DenseTensor:
-    """Traffic accident victims in France in 1958: age x result x transport x gender.
+    """Load traffic accident victims in France in 1958: age x result x transport x gender.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def load_accident() -> DenseTensor:
 
 
 def load_yamaguchi() -> DenseTensor:
-    """Occupations of sons and fathers in three countries: son x father x country.
+    """Load occupations of sons and fathers in three countries: son x father x country.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def load_yamaguchi() -> DenseTensor:
 
 
 def load_tv_viewing() -> DenseTensor:
-    """Television audiences of three networks in a week of 1995: day x time x network.
+    """Load television audiences of three networks in a week of 1995: day x time x network.
 
     Returns
     -------

@@ -120,7 +120,7 @@ class GCP:
     def transform(
         self, X: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> FloatArray:
-        """Rows of samples under the fitted factors of the other modes; see `FitResult.transform`.
+        """Return rows of samples under the other modes' fitted factors, shape (n, R); see `FitResult.transform`.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class GCP:
     def fit_transform(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> FloatArray:
-        """Fit, and the rows of the samples of the fit.
+        """Fit, and return the rows of the samples of the fit.
 
         Returns
         -------
@@ -147,7 +147,7 @@ class GCP:
     def score(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> float:
-        """Minus the mean loss of samples whose rows are fitted to them: higher is better.
+        """Return minus the mean loss of samples whose rows are fitted to them: higher is better.
 
         Hold out cells, not samples, to compare ranks: `gcp.hold_out`.
         """
@@ -165,7 +165,7 @@ class GCP:
         return replace(result, factors=factors, main_effects=effects, labels=labels).score(tensor)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name."""
+        """Return the parameters by name."""
         names = list(inspect.signature(type(self)).parameters)
         return {name: getattr(self, name) for name in names}
 
@@ -179,7 +179,7 @@ class GCP:
         return self
 
     def __repr__(self) -> str:
-        """The parameters that differ from their defaults."""
+        """Return the parameters that differ from their defaults."""
         defaults = inspect.signature(type(self)).parameters
         changed = {
             name: value
@@ -189,7 +189,7 @@ class GCP:
         return f"GCP({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks for: an unsupervised transformer of dense or sparse tensors, with missing cells."""
+        """Return tags of an unsupervised transformer of dense or sparse tensors, with missing cells."""
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
@@ -200,7 +200,7 @@ class GCP:
         )
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` has been called."""
+        """Return whether `fit` has been called."""
         return hasattr(self, "result_")
 
     def _fitted(self) -> FitResult:

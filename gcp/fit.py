@@ -40,7 +40,7 @@ from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _MOST_POINTS = 100
-"""Of the course of each start that is kept."""
+"""Points, at most, of the course of each start that is kept."""
 
 
 def fit_gcp(
@@ -298,11 +298,11 @@ _GOES_ON = {
     "callback": "{} goes on from there",
     "n_iter_max": "with a larger n_iter_max, {} goes on from there",
 }
-"""What to do about an end that is none, by status, with a checkpoint."""
+"""Advice about an end that is none, by status, with a checkpoint."""
 
 
 def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
-    """The result of a search, whose loss may have parameters to be estimated."""
+    """Return the result of a search, whose loss may have parameters to be estimated."""
     began = time.perf_counter() - storage.seconds_before
     is_known = not search.problem.loss.unknowns
     if is_known:
@@ -325,7 +325,7 @@ def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
 
 
 def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
-    """All starts, with progress on stderr if that is asked for."""
+    """Run all starts, with progress on stderr if that is asked for."""
     if verbose and search.objective.zeros.note:
         tell(search.objective.zeros.note)
     if isinstance(search.objective.tensor, PartitionedTensor):
@@ -339,7 +339,7 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
 
 
 def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitResult:
-    """The result: the model of the last round, and the starts of the first."""
+    """Return the result: the model of the last round, and the starts of the first."""
     search, best, objective = last.search, last.best, last.search.objective
     estimated = () if first is last else ("r",)
     model = search.model(best.factors, estimated)
@@ -373,7 +373,7 @@ def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitR
 
 
 def _start(number: int, output: SolverOutput) -> dict[str, Any]:
-    """One start, for the list of all."""
+    """Return one start, for the list of all."""
     return {
         "start": number,
         "objective": output.objective,

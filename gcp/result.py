@@ -110,7 +110,7 @@ class FitResult(Model):
     def score(
         self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> float:
-        """Minus the weighted mean loss on data of this shape: higher is better.
+        """Return minus the weighted mean loss on data of this shape: higher is better.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class FitResult(Model):
     def deviance_explained(
         self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> float:
-        """Share of the deviance from the best constant model to a perfect one that this model explains.
+        """Return the share of the deviance from the best constant to a perfect model that this model explains.
 
         1 is a perfect fit, 0 no better than the best constant on the same entries, negative worse. Of constant data,
         which the best constant leaves nothing of: 1 for a perfect model, else NaN.
@@ -210,7 +210,7 @@ class FitResult(Model):
         return FitResult(**result_file.read(path, loss))
 
     def to_frames(self, *, fitted: bool = False) -> dict[str, pd.DataFrame]:
-        """Each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
+        """Return each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
 
         With `fitted`, those of `fitted_factors`, within their bounds, instead of columns of norm 1.
 
@@ -220,7 +220,7 @@ class FitResult(Model):
         return export.to_frames(self, checks.truth("fitted", fitted))
 
     def to_xarray(self) -> dict[str, xr.DataArray]:
-        """Each factor as an xarray DataArray: the mode's coordinates by component.
+        """Return each factor as an xarray DataArray: the mode's coordinates by component.
 
         Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
         the model. Positions that nothing determines are NaN, as in `to_frames`.
@@ -228,14 +228,14 @@ class FitResult(Model):
         return export.to_xarray(self)
 
     def to_pyttb(self) -> Any:
-        """The model as a pyttb ktensor; main effects and the intercept as further components.
+        """Return the model as a pyttb ktensor; main effects and the intercept as further components.
 
         The other way, a ktensor is taken wherever a model is: ``fit_gcp(init=...)``, `gcp.analysis`.
         """
         return export.to_pyttb(self)
 
     def summary(self) -> str:
-        """A few lines to read."""
+        """Return a few lines to read."""
         shape = " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))
         weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
         stopped = "converged" if self.converged else f"not converged ({self.status})"
@@ -262,11 +262,11 @@ class FitResult(Model):
         return [f"  main effects        intercept {self.intercept:.4g}; {spreads}"]
 
     def __repr__(self) -> str:
-        """The summary."""
+        """Return the summary."""
         return self.summary()
 
     def __eq__(self, other: object) -> bool:
-        """Equal in every field, bit for bit."""
+        """Return whether all fields are equal, bit for bit."""
         if not isinstance(other, FitResult):
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))

@@ -101,7 +101,7 @@ def bootstrap(
     verbose: bool = False,
     **options: Any,
 ) -> Bootstrap:
-    """Parametric bootstrap: draw data from the fitted model where data are known, fit, match, and collect.
+    """Draw data from the fitted model where data are known, fit, match, and collect: a parametric bootstrap.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def calibration(
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
 ) -> Calibration:
-    """Observed means against expected ones.
+    """Return observed means against expected ones.
 
     Parameters
     ----------

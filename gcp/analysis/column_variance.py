@@ -48,7 +48,7 @@ class Component(NamedTuple):
 
 
 def component(layout: ParameterLayout, estimate: Estimate, r: int) -> Component | None:
-    """Weight and columns of a component by the delta method, to second order for the biases; None if it is off."""
+    """Return weight and columns of a component by the delta method, biases to second order; None if it is off."""
     theta, covariance = estimate.theta, estimate.covariance
     biases = np.zeros(len(theta)) if estimate.biases is None else estimate.biases
     places = [layout.columns(n, r) for n in range(len(layout.shape))]
@@ -83,7 +83,7 @@ def _column(theta: FloatArray, covariance: FloatArray, biases: FloatArray) -> Co
 
 
 def confusion(components: list[Component | None]) -> FloatArray:
-    """Variance of each component's columns in what sets them apart from the nearest other's; shape (R, modes).
+    """Return the variance (R, modes) of each component's columns in what sets them apart from the nearest other's.
 
     The part of a column that is orthogonal to another one looks larger than it is by the columns' errors, and what
     only it tells apart looks that much surer.

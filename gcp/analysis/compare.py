@@ -37,7 +37,7 @@ class Match(NamedTuple):
 
 
 def congruence(first: Any, second: Any) -> FloatArray:
-    """Tucker's congruence of all pairs of components: the cosine of their tensors.
+    """Return Tucker's congruence of all pairs of components: the cosine of their tensors.
 
     It is the product over modes of their factors' cosines, with the signs of their weights.
 
@@ -58,7 +58,7 @@ def congruence(first: Any, second: Any) -> FloatArray:
 
 
 def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: Any = None) -> Match:
-    """Factor match score: how similar the best-matching components are.
+    """Return the factor match score: how similar the best-matching components are.
 
     Parameters
     ----------

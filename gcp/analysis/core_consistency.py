@@ -20,7 +20,7 @@ _MOST_CELLS = 2**26
 def core_consistency(
     result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
 ) -> float:
-    """Core consistency in percent, under the loss of the model: a heuristic.
+    """Return the core consistency in percent, under the loss of the model: a heuristic.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Deviance(NamedTuple):
 def deviance(
     result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
 ) -> Deviance:
-    """Deviance of a fitted model, and of the best constant, on data of its shape.
+    """Return the deviance of a fitted model, and of the best constant, on data of its shape.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def slice_deviance(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> SliceDeviance:
-    """Deviance of every slice of a mode: which of its positions the model fits badly.
+    """Return the deviance of every slice of a mode: which of its positions the model fits badly.
 
     Parameters
     ----------

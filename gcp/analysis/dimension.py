@@ -107,7 +107,7 @@ def dimension(structure: Structure) -> int:
 
 
 def _has_unique_components(structure: Structure) -> bool:
-    """Jennrich's condition: two modes with as many positions as components, and a third one of two."""
+    """Return if Jennrich's condition holds: two modes with as many positions as components, and a third of two."""
     sizes = sorted(structure.shape, reverse=True)
     is_plain = not (structure.effects or structure.fixed) and len(structure.groups) == len(sizes)
     return is_plain and len(sizes) > 2 and sizes[1] >= structure.rank and sizes[2] > 1

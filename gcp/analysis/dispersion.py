@@ -89,7 +89,7 @@ def dispersion_test(
 
 
 def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
-    """Weighted sums of (x - mu)**2, x and mu**2 over the known cells."""
+    """Return weighted sums of (x - mu)**2, x and mu**2 over the known cells."""
     if isinstance(tensor, SparseTensor):
         if not isinstance(result.loss, Poisson):
             raise ParameterError(

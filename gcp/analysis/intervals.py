@@ -13,7 +13,7 @@ Intervals = tuple[Interval, list[Interval]]
 
 
 def quantile(level: float) -> float:
-    """Standard normal errors that an interval reaches to each side; `ParameterError` unless 0 < level < 1."""
+    """Return the standard normal errors of an interval to each side; `ParameterError` unless 0 < level < 1."""
     from scipy.special import ndtri
 
     return float(ndtri((1 + checks.real("level", level, above=0, below=1)) / 2))

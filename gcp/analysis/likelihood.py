@@ -46,7 +46,7 @@ def log_likelihood(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> float:
-    """Log-likelihood of data under a fitted model, with every constant that the loss drops.
+    """Return the log-likelihood of data under a fitted model, with every constant that the loss drops.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def log_likelihood(
 def information_criteria(
     result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
 ) -> InformationCriteria:
-    """Log-likelihood, AIC and BIC of a model on the data that it was fitted to.
+    """Return log-likelihood, AIC and BIC of a model on the data that it was fitted to.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def information_criteria(
 
 
 def n_parameters(result: FitResult) -> int:
-    """Free parameters of a fitted model: how many numbers the cells of its tensor, all known, determine.
+    """Return the number of free parameters of a model that the cells of its tensor, all known, determine.
 
     The dimension of the set of all models of its rank, modes (free, tied or fixed) and main effects, and the
     parameters of the loss that the fit estimated. Of three and more modes that is mostly the number of entries of
@@ -126,7 +126,7 @@ def _likeliest(result: FitResult, found: Evaluation) -> float | None:
 def _likelihood(
     result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
 ) -> tuple[float, float | None, float]:
-    """Log-likelihood, dispersion and total weight; from sums, so that zeros need not be looked at one by one."""
+    """Return log-likelihood, dispersion and total weight, from sums: zeros need not be looked at one by one."""
     check_result(result)
     tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     found = evaluate(result, tensor)

@@ -212,7 +212,7 @@ def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossS
 
 
 def _models(tensor: Any, most: int, seed: int, loss: Any) -> Iterator[FitResult]:
-    """Main effects, and more and more components beside them, until these bring nothing or cells are too few."""
+    """Fit main effects, and more and more components, until these bring nothing or cells are too few."""
     last = np.inf
     for rank in _RANKS:
         if rank > most:

@@ -111,7 +111,7 @@ def standard_errors(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> StandardErrors:
-    """Standard errors and bias-corrected estimates from the Fisher information.
+    """Return standard errors and bias-corrected estimates from the Fisher information.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _brief.maxstring = _brief.maxother = _brief.maxlong = 60
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """True for a finite real number of Python or NumPy (not a boolean)."""
+    """Return whether this is a finite real number of Python or NumPy (not a boolean)."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -91,7 +91,7 @@ def real(
 
 
 def truth(name: str, value: Any) -> bool:
-    """True or False, or a whole number, of which 0 is False.
+    """Return True or False, also for a whole number, of which 0 is False.
 
     Raises
     ------

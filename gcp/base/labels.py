@@ -47,7 +47,7 @@ class ModeLabels:
 
     @classmethod
     def default(cls, shape: Sequence[int]) -> ModeLabels:
-        """`mode_0`, `mode_1`, ... with positions as coordinates."""
+        """Return `mode_0`, `mode_1`, ... with positions as coordinates."""
         n_modes = len(items("shape", shape, "a list of sizes"))
         return cls([f"mode_{n}" for n in range(n_modes)], [None] * n_modes)
 
@@ -79,7 +79,7 @@ class ModeLabels:
         )
 
     def __eq__(self, other: object) -> bool:
-        """Equal names and equal coordinates."""
+        """Return whether names and coordinates are equal."""
         if not isinstance(other, ModeLabels):
             return NotImplemented
         return self.names == other.names and all(

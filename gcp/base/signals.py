@@ -40,7 +40,7 @@ class Ending:
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[Ending]:
-    """SIGTERM ends a fit as Ctrl-C does, with a status of its own."""
+    """Let SIGTERM end a fit as Ctrl-C does, with a status of its own."""
     ending = Ending()
 
     def end(*_: Any) -> None:
@@ -102,7 +102,7 @@ class PendingSignal:
 
 @contextmanager
 def uninterrupted_iterations() -> Iterator[PendingSignal]:
-    """SIGINT and SIGTERM wait until they are delivered, at the end at the latest; ignored ones stay ignored."""
+    """Let SIGINT and SIGTERM wait until they are delivered, at the end at the latest; ignored ones stay ignored."""
     pending = PendingSignal()
     try:
         with _handled(_BOTH, pending.receive, pending.before, lambda own: own not in (signal.SIG_IGN, None)):

@@ -96,7 +96,7 @@ def _data(
 
 
 def _slab_cells(args: argparse.Namespace) -> dict[str, Source]:
-    """Mask and weights that are read in slabs, as the data are."""
+    """Return mask and weights that are read in slabs, as the data are."""
     from gcp.io import array_source
     from gcp.tensors.parts.sources import Converted
 

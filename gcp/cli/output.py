@@ -97,7 +97,7 @@ def check_target(option: str, path: str, endings: Sequence[str], others: Iterabl
 
 
 def check_picture(option: str, path: str) -> None:
-    """`check_target`, and that matplotlib is installed."""
+    """Do what `check_target` does, and check that matplotlib is installed."""
     import importlib.util
 
     check_target(option, path, PICTURES)

@@ -11,7 +11,7 @@ from gcp.cli.reading import add_reading_options, input_help, read_input
 
 
 def add_arguments(parser: Parser, *, json: bool = True) -> None:
-    """RESULT, --data, the reading options, and --json."""
+    """Add RESULT, --data, the reading options, and --json."""
     parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
     parser.add_argument("--data", dest="input", metavar="INPUT", required=True, help=input_help())
     if json:

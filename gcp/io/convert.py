@@ -180,7 +180,7 @@ def _parts(path: Path, shape: tuple[int, ...] | None) -> Generator[Part, None, N
 
 
 def _line(path: Path, row: int) -> str:
-    """`line 7`, the line that holds a row."""
+    """Return `line 7`, the line that holds a row."""
     with reading(path, _is_gzipped(path)) as file:
         return line_of(file, 0, row)
 

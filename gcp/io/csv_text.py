@@ -91,7 +91,7 @@ class CsvText:
                 yield reader.line_num, fields
 
     def line(self, row: int) -> str:
-        """`line 7`, the line that holds a row."""
+        """Return `line 7`, the line that holds a row."""
         try:
             number, _ = next(islice(self._rows(), row + self.has_header, None))
         except (csv.Error, StopIteration):

@@ -61,7 +61,7 @@ def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with reading is told as an error of `gcp` that names the file."""
+    """Tell whatever goes wrong with reading as an error of `gcp` that names the file."""
     try:
         with naming(path):
             yield
@@ -77,7 +77,7 @@ def telling(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Whatever goes wrong meanwhile is told as an error of `gcp` that names this file."""
+    """Tell whatever goes wrong meanwhile as an error of `gcp` that names this file."""
     try:
         with naming(path):
             yield

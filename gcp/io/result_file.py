@@ -191,7 +191,7 @@ def _check(arrays: Archive, n_modes: int) -> None:
 
 
 def _number(value: Any) -> Any:
-    """NumPy numbers as Python's, for JSON."""
+    """Return NumPy numbers as Python's, for JSON."""
     return value.item()
 
 

@@ -37,7 +37,7 @@ class Spool:
         self._length = 0
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self._length
 
     def another(self, dtype: Any) -> Spool:

@@ -27,7 +27,7 @@ _OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate", "wide"})
 
 
 def _imported(*names: str) -> list[ModuleType]:
-    """Optional packages, imported when a table is read or written."""
+    """Return optional packages, imported when a table is read or written."""
     try:
         return [import_module(name) for name in names]
     except ImportError as error:

@@ -74,7 +74,7 @@ class BernoulliLogit(_Bernoulli):
 
     @staticmethod
     def weight(x: Any, m: Any) -> Any:
-        """Midway between the second derivative and the squared first, which has the same expectation."""
+        """Return the mean of the second derivative and the squared first, which has the same expectation."""
         p = sigmoid(m)
         return 0.5 * (p * sigmoid(-m) + (x - p) * (x - p))
 

@@ -65,7 +65,7 @@ class Functions(NamedTuple):
 
 
 def _parts(x):
-    """LLVM's types for a number and its bits, the length of the mantissa, the exponent's bias, bits of sqrt(1/2)."""
+    """Return LLVM's types for a number and its bits, mantissa's length, exponent's bias, and bits of sqrt(1/2)."""
     if x == types.float32:
         return ir.FloatType(), ir.IntType(32), 23, 127, 0x3F3504F3
     return ir.DoubleType(), ir.IntType(64), 52, 1023, 0x3FE6A09E667F3BCD
@@ -83,7 +83,7 @@ def _nearest(ctx, x):
 
 @intrinsic
 def _two_to(ctx, n):
-    """2**n for integral n, if it is a normal number."""
+    """Return 2**n for integral n, if it is a normal number."""
 
     def build(context, builder, signature, args):
         real, integer, mantissa, bias, _ = _parts(n)
@@ -98,7 +98,7 @@ def _two_to(ctx, n):
 
 @intrinsic
 def _split(ctx, x):
-    """k, f and 2**-k of a normal x > 0: x = 2**k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2)."""
+    """Return k, f and 2**-k of a normal x > 0: x = 2**k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2)."""
 
     def build(context, builder, signature, args):
         real, integer, mantissa, bias, root = _parts(x)

@@ -104,7 +104,7 @@ class CustomLoss(Loss):
     _link: Callable[[Any], Any] = _identity
 
     def __repr__(self) -> str:
-        """Name and domains."""
+        """Return name and domains."""
         return f"custom_loss(name={self.name!r}, data_domain={self.data_domain}, model_domain={self.model_domain})"
 
     @property
@@ -187,7 +187,7 @@ def _formulas(f: Function, df: Function | None) -> Formula:
 
 
 def _numeric_derivative(function: Function) -> Function:
-    """Fourth-order central difference in m."""
+    """Return the fourth-order central difference in m."""
 
     def derivative(x: Any, m: Any) -> Any:
         h = 1e-3 * np.maximum(np.abs(m), 1.0)

@@ -94,7 +94,7 @@ def log1mexp(x: Any) -> Any:
 
 
 def _one(single, double):
-    """Overload for one argument: float32 stays so, all else is computed in float64."""
+    """Return an overload for one argument: float32 stays so, all else is computed in float64."""
 
     def choose(x):
         if x == types.float32:

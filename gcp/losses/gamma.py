@@ -91,14 +91,14 @@ class Gamma(Loss):
             return np.asarray((1 / floats("m", m)) ** 2)
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
-        """Gamma log-density with mean m; `dispersion` is 1 / shape (default 1, the exponential)."""
+        """Return the gamma log-density with mean m, elementwise; `dispersion` is 1 / shape (default 1)."""
         k = 1.0 / self.density_scale(dispersion)
         x = floats("x", x)
         with np.errstate(all="ignore"):
             return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
     def density_scale(self, dispersion: float | None = None) -> float:
-        """1 / shape."""
+        """Return 1 / shape."""
         phi = 1.0 if dispersion is None else dispersion
         require_positive(self, dispersion=phi)
         return float(phi)
@@ -109,7 +109,7 @@ class Gamma(Loss):
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
     def dispersion_from(self, mean_deviance: float) -> float:
-        """Maximum likelihood: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
+        """Return the maximum-likelihood one: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
         from scipy.optimize import brentq  # slow to import, rarely needed
 
         excess = mean_deviance / 2
@@ -119,6 +119,6 @@ class Gamma(Loss):
         return 1.0 / float(brentq(lambda k: np.log(k) - digamma(k) - excess, 0.4 / excess, 1.1 / excess))
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Exponential with mean m (shape 1)."""
+        """Draw from exponential distributions with mean m (shape 1), elementwise."""
         m = self._model(m, rng)
         return np.asarray(rng.exponential(m))

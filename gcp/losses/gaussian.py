@@ -84,7 +84,7 @@ class Gaussian(Loss):
             return -self.value(x, m) / scale - 0.5 * np.log(np.pi * scale)
 
     def density_scale(self, dispersion: float | None = None) -> float:
-        """2 * variance."""
+        """Return 2 * variance."""
         variance = 0.5 if dispersion is None else dispersion
         require_positive(self, dispersion=variance)
         return 2 * float(variance)

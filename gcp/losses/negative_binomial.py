@@ -19,7 +19,7 @@ from gcp.losses.registry import register
 
 
 def _number(r: Any) -> Any:
-    """r, or a number in its place while it is to be estimated."""
+    """Return r, or a number in its place while it is to be estimated."""
     return 1.0 if isinstance(r, str) and r == ESTIMATE else r
 
 
@@ -214,7 +214,10 @@ class NegativeBinomialLogit(_NegativeBinomial):
 
     @staticmethod
     def weight(x: Any, m: Any, r: Any) -> Any:
-        """Midway between two with the second derivative's expectation, r p and x (1 - p); its own step overshoots."""
+        """Return the mean of two with the second derivative's expectation, r p and x (1 - p).
+
+        Its own step overshoots.
+        """
         return 0.5 * (r * sigmoid(m) + x * sigmoid(-m))
 
     def mean(self, m: ArrayLike) -> FloatArray:

@@ -64,7 +64,7 @@ class Poisson(Loss):
 
     @staticmethod
     def weight(x: Any, m: Any, eps: Any) -> Any:
-        """Midway between the second derivative, x / m**2, and its expectation, 1 / m."""
+        """Return the mean of the second derivative, x / m**2, and its expectation, 1 / m."""
         v = maximum(m, WEIGHT_FLOOR * eps)
         return 0.5 * (x / v + 1.0) / v
 
@@ -139,7 +139,7 @@ class PoissonLog(Loss):
 
     @staticmethod
     def weight(x: Any, m: Any) -> Any:
-        """Midway between the second derivative and the datum: Newton's step from far below x would overshoot."""
+        """Return the mean of the second derivative and the datum: Newton's step from far below x would overshoot."""
         return 0.5 * (exp(m) + x)
 
     def mean(self, m: ArrayLike) -> FloatArray:

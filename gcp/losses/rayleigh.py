@@ -85,7 +85,7 @@ class Rayleigh(Loss):
             return 1 + 2 * np.log(self.saturated(x))
 
     def constant(self, mean: float, mean_square: float) -> float:
-        """sqrt(pi * mean square) / 2."""
+        """Return sqrt(pi * mean square) / 2."""
         return float(np.sqrt(pi * mean_square) / 2)
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:

@@ -68,7 +68,7 @@ def finite(m: float) -> float:
 def share_explained(
     values: tuple[float, float, float], facts: Survey, dtype: np.dtype[Any], price: Callable[[], float]
 ) -> float:
-    """1 - the part of the best constant's deviance that a model leaves: 1 or NaN where that deviance is rounding.
+    """Return 1 - the part of the best constant's deviance that a model leaves; 1 or NaN if that is rounding.
 
     Of the objective of the model, of the best constant and of the saturated model; `price` is the deviance of a
     constant that is clearly wrong.

@@ -327,7 +327,9 @@ class EntrywiseObjective:
         return float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))
 
     def share_explained(self, value: float) -> float:
-        """1 - share of the best constant's deviance that a model with this value (without penalty) leaves.
+        """Return 1 - the share of the best constant's deviance that a model of this value leaves.
+
+        The value is without penalty.
 
         Where the best constant is perfect, as far as rounding shows: 1 if the model is too, else NaN.
         """

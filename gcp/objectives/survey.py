@@ -115,7 +115,7 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
 
 
 def _sum(column: tuple[float, ...]) -> float:
-    """Exact, or infinite where that is out of range."""
+    """Return the sum, exact, or infinite where that is out of range."""
     try:
         return math.fsum(column)
     except (OverflowError, ValueError):

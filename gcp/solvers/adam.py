@@ -183,7 +183,7 @@ class _AdamRun(Run):
         self.cut: State | None = None
 
     def epoch(self) -> None:
-        """Some steps from the current point, taken back if they do not lower the estimate."""
+        """Take some steps from the current point, and take them back if they do not lower the estimate."""
         if self.ahead is None:
             self.ahead, self.n_ahead = self.z.copy(), 0
             first, second = (moment.copy() for moment in self.moments)

@@ -99,7 +99,7 @@ class ALS(Method):
 
 
 def suits(objective: Objective, bounds: Bounds) -> bool:
-    """True if `ALS` can minimise this objective within these bounds."""
+    """Return whether `ALS` can minimise this objective within these bounds."""
     return not lacking(ALS, objective) and not any(map(_is_bounded, bounds.lower, bounds.upper))
 
 
@@ -116,7 +116,7 @@ def _least_squares(objective: Objective, bounds: Bounds) -> LeastSquares:
 
 
 def _is_bounded(lower: FloatArray, upper: FloatArray) -> bool:
-    """True if any bound of a factor, shapes (I_n, R), is finite."""
+    """Return whether any bound of a factor, shapes (I_n, R), is finite."""
     return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
 
 

@@ -93,7 +93,7 @@ class Observer:
         return is_asked or self.is_late()
 
     def asks(self, state: IterationState) -> bool:
-        """See an iteration; True if the callback asks to stop. The clock is left to the solver."""
+        """See an iteration; return whether the callback asks to stop. The clock is left to the solver."""
         if self.report is not None:
             self.report(state)
         return self.callback is not None and bool(self.callback(state))

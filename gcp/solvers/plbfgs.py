@@ -242,7 +242,7 @@ class _PreconditionedRun(Run):
             self.lift_margin()
 
     def foresight(self, step: FloatArray, change: FloatArray) -> bool:
-        """True if the corrected matrix foresaw the change of the gradient better than the uncorrected one.
+        """Return whether the corrected matrix foresaw the change of the gradient better than the uncorrected one.
 
         Both are padded vectors, shapes (n,).
         """

@@ -324,5 +324,5 @@ def _one_row(side: FloatArray) -> FloatArray:
 
 
 def _is_cone(low: FloatArray, high: FloatArray) -> bool:
-    """True if multiples of a feasible factor are feasible under bounds (I_n, R)."""
+    """Return whether multiples of a feasible factor are feasible under bounds (I_n, R)."""
     return bool(np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all())

@@ -134,7 +134,9 @@ class Run:
                 self.stop = ""
 
     def is_over(self) -> bool:
-        """True if a rule, a limit or the callback ends the run here. Whichever does, another run can go on.
+        """Return whether a rule, a limit or the callback ends the run here.
+
+        Whichever does, another run can go on.
 
         Limits are looked at here alone, between two iterations, so that they have no part in what an iteration does.
         """
@@ -189,7 +191,7 @@ class Run:
         )
 
     def has_room(self, margin: float) -> bool:
-        """True if there are finite bounds, and the current point keeps the margin from all of them.
+        """Return whether there are finite bounds, and the current point keeps the margin from all of them.
 
         Entries that may move but that the objective does not see (nothing is known of their position) do not count.
         """
@@ -213,7 +215,7 @@ class Run:
         return True
 
     def is_steep(self) -> bool:
-        """True if the gradient says that a flat point is no minimum; it must be that of the current point.
+        """Return whether the gradient says that a flat point is no minimum; it must be that of the current point.
 
         The gradient of every row counts times the size of the row, so that rows of different scales count alike. The
         decrease that a gradient promises goes with its square.
@@ -257,7 +259,7 @@ class Run:
         return "unbounded" if self.is_far(_FAR_AT_TOL) else end
 
     def is_far(self, least: float) -> bool:
-        """True if the model is on its way to infinity."""
+        """Return whether the model is on its way to infinity."""
         return self.objective.reach(self.current_factors()) > least
 
     def limit(self) -> str:
@@ -268,7 +270,7 @@ class Run:
         return "max_seconds" if has_moved and self.is_late() else ""
 
     def is_late(self) -> bool:
-        """True if this run has had its time."""
+        """Return whether this run has had its time."""
         return self.observer.is_late()
 
     def least_gradient(self) -> float:
@@ -284,7 +286,7 @@ class Run:
         return max(abs(self.value - self.offset), _PERFECT * self.unit)
 
     def is_flat(self, slack: float = 1.0, least: float = 0.0) -> bool:
-        """True if the mean decrease over the window is below `slack` tolerances, or this part of the excess."""
+        """Return whether the mean decrease over the window is below `slack` tolerances or this part of the excess."""
         recent = self.trace.objective[max(self.since, len(self.trace.objective) - WINDOW - 1) :]
         decrease = max(slack * self.tol(), least) * self.excess()
         return len(recent) > WINDOW and recent[0] - recent[-1] <= decrease * (len(recent) - 1)

@@ -190,7 +190,7 @@ class DenseTensor:
         return self.values.size if self.entry_weights is None else int(np.count_nonzero(self.entry_weights))
 
     def __repr__(self) -> str:
-        """Shape, type and number of missing entries."""
+        """Return shape, type and number of missing entries."""
         shape = " x ".join(map(str, self.shape))
         if self.entry_weights is None:
             return f"DenseTensor({shape}, {self.values.dtype}, fully observed)"
@@ -232,7 +232,7 @@ class DenseTensor:
         return DenseTensor.of(self.columns.at((slice(None),) * mode + (slice(first, end),)))
 
     def slice_costs(self, mode: int) -> FloatArray:
-        """Work that an evaluation has with each slice of a mode (I_mode,), relative to the others."""
+        """Return the work (I_mode,) that an evaluation has with each slice of a mode, relative to the others."""
         return np.ones(self.shape[mode])
 
     @property

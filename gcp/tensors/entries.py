@@ -286,7 +286,7 @@ def _fitting(part: Array) -> Array:
 
 
 def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
-    """Sorted entries and further cells, those of the latter with the value NaN; their data and weights alone."""
+    """Return sorted entries and further cells, the latter with the value NaN; their data and weights alone."""
     back = np.argsort(found.order)
     n = len(unknown.subs)
     subs = np.concatenate([found.subs[:, back], unknown.subs.astype(found.subs.dtype)])
@@ -336,5 +336,5 @@ def _compact(values: Array) -> FloatArray:
 
 
 def cells_of(shape: Sequence[int]) -> int:
-    """Number of cells of a tensor, exactly."""
+    """Return the number of cells of a tensor, exactly."""
     return math.prod(shape)

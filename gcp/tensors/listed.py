@@ -125,7 +125,7 @@ class ListedTensor:
         )
 
     def slice_costs(self, mode: int) -> FloatArray:
-        """Work that an evaluation has with each slice of a mode (I_mode,), relative to the others."""
+        """Return the work (I_mode,) that an evaluation has with each slice of a mode, relative to the others."""
         return np.bincount(self.subs[:, mode], minlength=self.shape[mode]).astype(float)
 
     def _moved_entries(

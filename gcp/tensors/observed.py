@@ -139,7 +139,7 @@ class ObservedTensor(ListedTensor):
         return len(self.values)
 
     def __repr__(self) -> str:
-        """Shape, type and number of entries."""
+        """Return shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
         return f"ObservedTensor({shape}, {self.values.dtype}, {self.n_known:,} known)"
 

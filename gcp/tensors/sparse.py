@@ -206,7 +206,7 @@ class SparseTensor(ListedTensor):
         return self._again(found, subs, self.zeros, self.labels)
 
     def __repr__(self) -> str:
-        """Shape, type and number of entries."""
+        """Return shape, type and number of entries."""
         shape = " x ".join(map(str, self.shape))
         missing = f", {self.n_missing:,} missing" if self.n_missing else ""
         masked = ", weighted modes" if self.mode_weights else ""
@@ -290,7 +290,7 @@ class SparseTensor(ListedTensor):
         return entries.cells_of(inside) - (0 if w is None else int(np.count_nonzero(w == 0)))
 
     def unlisted_weight(self) -> float:
-        """Sum of the weights of all cells that are not listed: of the zeros, that is."""
+        """Return the sum of the weights of all cells that are not listed: of the zeros, that is."""
         z = self.listing.z
         if self.mode_weights is None:
             return float(self.n_cells - len(self.listing.x))
@@ -300,7 +300,7 @@ class SparseTensor(ListedTensor):
         return left if left > 1e-12 * everything else 0.0
 
     def total_weight(self) -> float:
-        """Sum of the weights of all known cells."""
+        """Return the sum of the weights of all known cells."""
         w = self.listing.w
         return self.unlisted_weight() + (len(self.listing.x) if w is None else float(w.sum()))
 

@@ -1,4 +1,4 @@
-"""What all checks share: sentences about numbers that differ, points inside domains, and finite differences."""
+"""Parts that all checks share: sentences about numbers that differ, points inside domains, finite differences."""
 
 from __future__ import annotations
 

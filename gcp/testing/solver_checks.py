@@ -215,7 +215,7 @@ def _check_modes(solver: Solver, case: _Case, rng: np.random.Generator) -> None:
 
 
 def _check_minimum(solver: Solver, case: _Case) -> None:
-    """On a matrix (I, J) whose rows' factor is fixed: ridge regressions, one for each column."""
+    """Check a matrix (I, J) whose rows' factor is fixed: ridge regressions, one for each column."""
     x, rows, strength = case.data[:, :, 0], case.start[0], 0.5
     columns = np.linalg.solve(2 * rows.T @ rows + strength * np.eye(2), 2 * rows.T @ x).T
     fixed = build_objective(x, "gaussian", l2_reg=strength, n_threads=1)

@@ -90,7 +90,7 @@ def text_width(text: str) -> float:
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib does not take for mathematics."""
+    """Return text that matplotlib does not take for mathematics."""
     return text.replace("$", r"\$")
 
 

@@ -87,7 +87,7 @@ def plot_components(
 
 
 def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
-    """Component numbers, checked."""
+    """Return component numbers, checked."""
     if rank == 0:
         raise ParameterError("There are no components to draw: the model has main effects alone (rank 0).")
     if components is None:
@@ -104,7 +104,7 @@ def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
 
 
 def _size(columns: list[ModeAxis], n_rows: int) -> tuple[float, float]:
-    """Width and height in inches: rows get flatter as there are more of them."""
+    """Return width and height in inches: rows get flatter as there are more of them."""
     row = float(np.clip(8.0 / n_rows, 0.75, 1.3))
     below = max(column.label_height for column in columns) + 0.3
     width = sum(column.width + 0.5 for column in columns) + 1.0
@@ -182,7 +182,7 @@ def _apart(wanted: FloatArray, widths: FloatArray, low: float, high: float) -> F
 
 
 def _label_positions(ax: Axes, column: ModeAxis) -> None:
-    """Tick labels of the lowest row, which the rows above share."""
+    """Label the ticks of the lowest row, which the rows above share."""
     from matplotlib import dates
     from matplotlib.ticker import MaxNLocator
 
@@ -204,7 +204,7 @@ def _label_positions(ax: Axes, column: ModeAxis) -> None:
 
 
 def _label_component(ax: Axes, number: int, weight: float) -> None:
-    """Number and weight, upright at the left of a row."""
+    """Write number and weight, upright at the left of a row."""
     amount = f"{weight:,.0f}" if 1e3 <= weight < 1e6 else f"{weight:.4g}"
     label = f"component {number}\nweight {amount}"
     ax.set_ylabel(label, fontsize=TEXT_SIZE, rotation=0, ha="right", va="center")

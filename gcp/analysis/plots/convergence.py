@@ -77,7 +77,7 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_similarity(found: StartStability, *, ax: Axes | None = None) -> Axes:
-    """Factor match scores of the models of all pairs of starts, the best start first.
+    """Draw factor match scores of the models of all pairs of starts, the best start first.
 
     Parameters
     ----------

@@ -24,7 +24,9 @@ _MOST_POINTS = 2000
 
 
 def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes | None = None) -> Axes:
-    """Observed means against expected ones, with two standard errors; a calibrated model lies on the line.
+    """Draw observed means against expected ones, with two standard errors.
+
+    A calibrated model lies on the line.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | None = None) -> Axes:
-    """Mean deviance of every position of a mode, beside that of the best constant.
+    """Draw the mean deviance of every position of a mode, beside that of the best constant.
 
     Parameters
     ----------
@@ -155,7 +157,7 @@ def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | Non
 
 
 def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
-    """Similarity of the models of all starts to the best one, against how much worse their objective is.
+    """Draw the similarity of all starts' models to the best one, against how much worse their objective is.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _MOST_DRAWN = 12
 
 
 def number(value: float) -> str:
-    """Four digits, thousands separated."""
+    """Return four digits, thousands separated."""
     if 1e4 <= abs(value) < 1e12:
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -130,7 +130,7 @@ def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
 
 
 def settings(result: FitResult) -> str:
-    """Everything that decided the fit, and the call that repeats it."""
+    """Return everything that decided the fit, and the call that repeats it."""
     told = {name: value for name, value in result.settings.items() if name != "versions"}
     versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
     text = "This call, on the same data and with the same versions, repeats the fit."
@@ -159,7 +159,7 @@ def _unsaid(result: FitResult) -> list[str]:
 
 
 def _call(result: FitResult) -> str:
-    """`fit_gcp` with the arguments that are not at their defaults."""
+    """Return `fit_gcp` with the arguments that are not at their defaults."""
     own = result.settings
     given = [f"    data,\n    {result.rank},\n    loss={_loss_text(result)},"]
     plain: dict[str, Any] = {

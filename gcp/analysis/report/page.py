@@ -85,7 +85,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """Plain text as a paragraph."""
+    """Return plain text as a paragraph."""
     attribute = f' class="{kind}"' if kind else ""
     return f"<p{attribute}>{escape(text)}</p>"
 
@@ -129,5 +129,5 @@ def grid(items: Iterable[str]) -> str:
 
 
 def code(text: str) -> str:
-    """Verbatim."""
+    """Return text verbatim."""
     return f"<pre>{escape(text)}</pre>"

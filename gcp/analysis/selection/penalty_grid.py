@@ -118,7 +118,7 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
 
 
 def _rounded(strength: float) -> float:
-    """Three digits: to be read, and the same where rounding errors differ."""
+    """Return three digits: to be read, and the same where rounding errors differ."""
     return float(f"{strength:.3g}")
 
 

@@ -130,7 +130,7 @@ class RankChoice:
         return self.summary()
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
+        """Draw held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
         from gcp.analysis.plots.rank_plot import LossLine, plot_losses
 
         zeros = [row for row in self.table if row.rank == 0]

@@ -220,7 +220,7 @@ def _compare(
 def _curve(
     search: _Search, number: int, split_seed: int, strengths: Strengths, ranks: list[int]
 ) -> list[tuple[int, float, FitResult | None]]:
-    """Held-out losses and models of all ranks, of one split and one penalty."""
+    """Return held-out losses and models of all ranks, of one split and one penalty."""
     tensor: Any = search.problem.tensor
     loss = search.problem.loss
     split = make_split(tensor, loss, *search.splitting, split_seed)

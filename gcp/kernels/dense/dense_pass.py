@@ -59,7 +59,7 @@ def loss_and_mttkrps(
     n_threads: int,
     effects: Factors = (),
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """Weighted sum of the loss over all entries, and its gradient in every factor and main effect.
+    """Return the weighted sum of the loss over all entries, and its gradient in every factor and main effect.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ class Layout:
         return matrix.reshape([self.shape[n] for n in self.order]).transpose(np.argsort(self.order))
 
     def subscript(self, position: int) -> tuple[int, ...]:
-        """Subscript, in the tensor's own modes, of an entry of `matrix` counted row by row."""
+        """Return the subscript, in the tensor's own modes, of an entry of `matrix` counted row by row."""
         ordered = np.unravel_index(position, [self.shape[n] for n in self.order])
         found = dict(zip(self.order, ordered, strict=True))
         return tuple(int(found[n]) for n in range(len(self.shape)))

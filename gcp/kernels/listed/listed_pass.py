@@ -142,7 +142,7 @@ def loss_and_mttkrps(
     effects: Factors = (),
     zero: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float, list[FloatArray], list[FloatArray]]:
-    """Sum over the entries of w f(x, s m + o) - z q(s m + o), and its gradient in every factor and main effect.
+    """Return the sum over entries of w f(x, s m + o) - z q(s m + o), and its gradient in factors and effects.
 
     Parameters
     ----------

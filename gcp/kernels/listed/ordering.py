@@ -40,7 +40,7 @@ def _count_sort(subs, mode, places, before, after):  # type: ignore[no-untyped-d
 
 @jit
 def is_sorted(subs, order):  # type: ignore[no-untyped-def]
-    """True if no entry comes before the one before it, the first mode of `order` slowest."""
+    """Return whether no entry comes before the one before it, the first mode of `order` slowest."""
     for e in range(1, subs.shape[0]):
         rises = np.int64(0)  # whether the slowest mode that differs rises or falls, found without a jump
         for k in range(order.size - 1, -1, -1):
@@ -62,7 +62,7 @@ def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
 
 @jit
 def first_of_runs(subs):  # type: ignore[no-untyped-def]
-    """True for each entry of a sorted list whose subscripts differ from those of the entry before."""
+    """Return a mask: whether an entry of a sorted list has other subscripts than the one before."""
     new = np.ones(subs.shape[0], np.bool_)
     for e in range(1, subs.shape[0]):
         same = True

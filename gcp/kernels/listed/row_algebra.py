@@ -146,7 +146,7 @@ def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ign
 
 @jit(fastmath=FASTMATH)
 def _solve(h, d, size, width, trace):  # type: ignore[no-untyped-def]
-    """d = h**-1 d by Cholesky's method in the lower triangle of h."""
+    """Compute d = h**-1 d by Cholesky's method in the lower triangle of h."""
     least = 1e-12 * trace + 1e-300
     for r in range(size):
         for q in range(r):

@@ -27,7 +27,7 @@ _LIBRARIES = (elementary.__name__, np.__name__, "math")
 
 
 def inlined(function: Function, single: bool) -> Function:
-    """Compiled into whatever calls it, with float32 numbers if all is computed in float32."""
+    """Return a function compiled into whatever calls it, with float32 numbers if all is computed in float32."""
     inlined: Function = njit(error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
         branchfree.in_single(function) if single else function
     )
@@ -53,7 +53,7 @@ class _UnknownCodeError(Exception):
 
 
 def _fingerprint(function: Function) -> str:
-    """Equal for equal code, helpers and numbers, in any process.
+    """Return what is equal for equal code, helpers and numbers, in any process.
 
     Raises
     ------

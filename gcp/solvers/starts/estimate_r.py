@@ -95,7 +95,7 @@ def _by_moments(tensor: Any, loss: Loss) -> float:
 
 
 def _slope(model: Model, tensor: Any) -> float:
-    """Derivative of minus the log-likelihood in log r, the factors as they are."""
+    """Return the derivative of minus the log-likelihood in log r, the factors as they are."""
     loss: Any = model.loss
     twice = replace(loss, r=2 * loss.r)
     if build_objective(tensor, loss).is_exact_affordable:  # the sum of f is linear in r

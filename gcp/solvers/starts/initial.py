@@ -41,7 +41,7 @@ def random_factors(
     *,
     beside_effects: bool = False,
 ) -> list[FloatArray]:
-    """Random factors whose model has the mean that the data have under the loss's link.
+    """Return random factors whose model has the mean that the data have under the loss's link.
 
     - Nonnegative models, and data whose mean stands out from their spread under an identity link: uniform
       factors, scaled alike in every mode.
@@ -341,19 +341,19 @@ def _match_projection(factors: list[FloatArray], z: Array) -> None:
 
 
 def _finite_mean(objective: EntrywiseObjective) -> float:
-    """link(mean of the data), held within reach where the link is infinite."""
+    """Return link(mean of the data), held within reach where the link is infinite."""
     return float(np.clip(objective.loss.link(objective.bulk.mean), *_reach(objective.loss)))
 
 
 def _reach(loss: Loss) -> tuple[float, float]:
-    """Model values that a start may have: none where a link is infinite."""
+    """Return model values that a start may have: none where a link is infinite."""
     if _is_identity(loss):
         return -np.inf, np.inf
     return (0.0, 1e3) if loss.model_domain.low >= 0 else (-20.0, 20.0)
 
 
 def _is_identity(loss: Loss) -> bool:
-    """True if m is the mean itself, up to a factor."""
+    """Return whether m is the mean itself, up to a factor."""
     points = np.array([0.2, 0.4, 0.8])
     ratio = loss.mean(points) / points
     return bool(np.allclose(ratio, ratio[0]))

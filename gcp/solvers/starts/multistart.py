@@ -99,7 +99,7 @@ def run_starts(search: Search, observer: Observer) -> Outcome:
 
 @contextmanager
 def _memory_reported(search: Search) -> Iterator[None]:
-    """`FitError` in place of what Python raises where memory ends."""
+    """Raise `FitError` in place of what Python raises where memory ends."""
     try:
         yield
     except MemoryError as error:

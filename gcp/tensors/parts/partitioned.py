@@ -142,7 +142,7 @@ class PartitionedTensor:
         return any(facts.is_affine for facts in self.facts)
 
     def __repr__(self) -> str:
-        """Shape, type, and how it is cut."""
+        """Return shape, type, and how the tensor is cut."""
         shape = " x ".join(map(str, self.shape))
         return (
             f"PartitionedTensor({shape}, {self.dtype}, {self.crew.n_parts} {self.kind} parts along mode "
@@ -150,7 +150,7 @@ class PartitionedTensor:
         )
 
     def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
-        """``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
+        """Return ``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
         return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
 
     def known_positions(self) -> list[Array]:

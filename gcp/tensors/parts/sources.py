@@ -80,7 +80,7 @@ class Source(ABC):
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """Whatever goes wrong meanwhile is told as an error of `gcp` that names the source."""
+    """Tell whatever goes wrong meanwhile as an error of `gcp` that names the source."""
     try:
         yield
     except GcpError as error:
@@ -155,7 +155,7 @@ class FileSource(Source):
 
 
 def stamp_of(file: Any) -> tuple[int, int]:
-    """Size and time of an open file."""
+    """Return size and time of an open file."""
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns
 
