@@ -212,7 +212,7 @@ class FitResult(Model):
     def to_frames(self, *, fitted: bool = False) -> dict[str, pd.DataFrame]:
         """Return each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
 
-        With `fitted`, those of `fitted_factors`, within their bounds, instead of columns of norm 1.
+        With `fitted`, they are those of `fitted_factors`, within their bounds, instead of columns of norm 1.
 
         A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
         `unknown`) are NaN.

@@ -219,7 +219,7 @@ class Likelihood:
     def biases(self, theta: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the information times the first-order bias of maximum-likelihood estimates, two vectors (P,).
 
-        In two parts: of the likelihood as a function of the entries (and r), and of their curvature in the
+        The two are of the likelihood as a function of the entries (and r), and of their curvature in the
         parameters. Only the first does not depend on how the freedom of scaling is taken away.
 
         References

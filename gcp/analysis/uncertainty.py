@@ -263,9 +263,7 @@ def _shaped(
 def _widening(components: list[Component | None], converged: bool, corrects: bool) -> FloatArray:
     """Return numbers (R,) that errors are multiplied by, for components look more different than they are.
 
-    NaN stands for what is beyond normal theory.
-
-    So are all components of a fit that is on its way to infinity.
+    NaN stands for what is beyond normal theory, as all components of a fit that is on its way to infinity are.
     """
     noise = confusion(components)
     unsure = np.array([c is not None and not c.error <= _MOST_ERROR * c.weight for c in components], bool)

@@ -173,7 +173,7 @@ class Loss(ABC):
     def constant(self, mean: float, mean_square: float) -> float | None:
         """Return the constant model that minimises the weighted sum of f, from the data's weighted moments.
 
-        None where the moments do not determine it.
+        It is None where the moments do not determine it.
         """
         return float(self.link(mean))
 
@@ -216,21 +216,16 @@ class Loss(ABC):
     def fisher(self, m: ArrayLike) -> FloatArray:
         """Return the expected second derivative in m, elementwise.
 
-        It is the Fisher information of a datum, at the dispersion that f implies.
-
-        Here at the expected datum, which is the same for losses whose second derivative is linear in the datum.
+        It is the Fisher information of a datum, at the dispersion that f implies. Here it is taken at the expected
+        datum, which is the same for losses whose second derivative is linear in the datum.
         """
         return self.curvature(self.mean(m), m)
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
         """Return, elementwise, half the expected third derivative, less the covariance of the first two.
 
-        Times the variance of m, that enters the bias of a fit.
-
-        That is how variance of m biases the information.
-
-        Half of fisher(m) mu'' / mu', with mu(m) the expectation of the sufficient statistic: here 0, of losses whose
-        model is proportional to that.
+        Times the variance of m, that enters the bias of a fit. It is half of fisher(m) mu'' / mu', with mu(m) the
+        expectation of the sufficient statistic: here 0, of losses whose model is proportional to that.
         """
         return np.zeros(checks.floats("m", m).shape)
 

@@ -191,7 +191,7 @@ class BetaDivergence(Loss):
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, elementwise: Poisson at beta = 1, else gamma, of mean m and variance m**(2 - beta).
 
-        At beta = 2 too, where the normal density would give negative data, which the loss does not admit.
+        They are gamma at beta = 2 too: the normal density would give negative data, which the loss does not admit.
         """
         m = self._model(m, rng)
         if self.beta == 1:

@@ -246,10 +246,8 @@ class NegativeBinomialLogit(_NegativeBinomial):
 def _information_of_r(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return the information of r in a count, its derivatives in log odds and in r, and a third one, elementwise.
 
-    That one is the expected third derivative in r.
-
-    The information is the sum over k >= 0 of P(x > k) / (r + k)**2. Smooth in the odds, it is summed at some of them
-    and interpolated.
+    The last one is the expected third derivative in r. The information is the sum over k >= 0 of P(x > k) / (r +
+    k)**2. Smooth in the odds, it is summed at some of them and interpolated.
     """
     from scipy.interpolate import CubicSpline
 

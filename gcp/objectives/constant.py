@@ -70,8 +70,8 @@ def share_explained(
 ) -> float:
     """Return 1 - the part of the best constant's deviance that a model leaves; 1 or NaN if that is rounding.
 
-    Of the objective of the model, of the best constant and of the saturated model; `price` is the deviance of a
-    constant that is clearly wrong.
+    The values are the objective of the model, of the best constant and of the saturated model; `price` is the
+    deviance of a constant that is clearly wrong.
     """
     value, null, saturated = values
     left, whole = value - saturated, null - saturated

@@ -329,9 +329,8 @@ class EntrywiseObjective:
     def share_explained(self, value: float) -> float:
         """Return 1 - the share of the best constant's deviance that a model of this value leaves.
 
-        The value is without penalty.
-
-        Where the best constant is perfect, as far as rounding shows: 1 if the model is too, else NaN.
+        The value is without penalty. Where the best constant is perfect, as far as rounding shows: 1 if the model is
+        too, else NaN.
         """
         values = value, self.null_value, self.saturated_value
         return constant.share_explained(values, self.survey, self.tensor.dtype, self._price_of_a_tenth)

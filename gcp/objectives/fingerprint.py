@@ -24,7 +24,7 @@ LIMITS = ("n_iter_max", "max_seconds")
 def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
     """Return digests of all entries and labels, and of the loss by its name and its values.
 
-    Of a tensor in parts: of each part where it is, and of the cuts, which decide the last bits of every sum.
+    A tensor in parts has digests of each part, made where it is, and of the cuts, which decide the last bits of sums.
     """
     if not isinstance(tensor, PartitionedTensor):
         data, values = _of_part(tensor, loss)

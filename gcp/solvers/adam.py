@@ -27,7 +27,7 @@ from gcp.solvers.run import ESTIMATE, Run
 class Adam(Options):
     """Adam (Kingma and Ba, 2015) on gradients of mini-batches, with the epochs of Kolda and Hong (2020).
 
-    For every kind of data, with missing entries, weights, bounds, fixed and tied modes; worth its while only where
+    It takes every kind of data, with missing entries, weights, bounds, fixed and tied modes; it pays only where
     exact evaluations are out of reach and `SampledRowNewton` has nothing to steady its samples: sparse data of more
     than 2**28 cells under a logit or log link, or with tied modes under a loss without a closed form for zeros.
 

@@ -24,9 +24,8 @@ def run_in_sequence(
 ) -> SolverOutput:
     """Return the outcome of methods, one after the other from `start`, shapes (I_n, R), as one run.
 
-    Each is given with a name and its most iterations; the limits are those of all together.
-
-    Each begins where the one before gave up, if it did.
+    Each is given with a name and its most iterations; the limits are those of all together. Each begins where the one
+    before gave up, if it did.
     """
     found = None
     for name, method, most in methods:

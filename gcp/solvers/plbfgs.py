@@ -170,9 +170,8 @@ class _PreconditionedRun(Run):
     def reach(self) -> tuple[FloatArray, FloatArray]:
         """Return bounds (n,) of where a step may lead.
 
-        Entries come to a bound step by step, so that the gradient can hold them back.
-
-        Many that come at once would leave model entries of 0 under positive data, in a trap with walls of 1 / eps.
+        Entries come to a bound step by step, so that the gradient can hold them back. Many that come at once would
+        leave model entries of 0 under positive data, in a trap with walls of 1 / eps.
         """
         low, high = self.limits()
         below, above = self.z - self.lower, self.upper - self.z

@@ -126,8 +126,6 @@ class RowSweeps(Run):
         """Return variables and columns of main effects whose means may move to the first; none if bounds forbid it.
 
         The first one's mean is free of ridge, so it takes all.
-
-        The first one's mean is free of ridge, so it takes all.
         """
         found: list[tuple[int, int]] = []
         for k, mode in enumerate(effects.modes if effects else ()):

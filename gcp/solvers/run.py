@@ -136,9 +136,8 @@ class Run:
     def is_over(self) -> bool:
         """Return whether a rule, a limit or the callback ends the run here.
 
-        Whichever does, another run can go on.
-
-        Limits are looked at here alone, between two iterations, so that they have no part in what an iteration does.
+        Whichever does, another run can go on. Limits are looked at here alone, between two iterations, so that they
+        have no part in what an iteration does.
         """
         self.end = "callback" if self.is_asked else self.stop or self.limit()
         self.observer.save(self.snapshot, is_end=bool(self.end))

@@ -33,7 +33,7 @@ _EXACT = 16
 class SampledRowNewton(Options):
     """Newton's method on the rows of one factor after the other, with fresh zeros for every sweep.
 
-    For a `SparseTensor` under a loss whose zeros have no closed form: bernoulli-odds, negative-binomial, the logit
+    It is for a `SparseTensor` under a loss whose zeros have no closed form: bernoulli-odds, negative-binomial, logit
     and log links, Huber. Ridge, bounds, fixed modes and main effects are possible, tied modes are not.
 
     Parameters

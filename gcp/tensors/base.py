@@ -84,9 +84,8 @@ class TensorData(Protocol):
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
         """Return the weighted sum of the loss, and its gradient, from one pass over the entries.
 
-        The gradient is in every factor, shapes (I_n, R), and main effect, shapes (I_n,).
-
-        `effects` holds one vector (I_n,) per mode, added to the model; none by default.
+        The gradient is in every factor, shapes (I_n, R), and main effect, shapes (I_n,). `effects` holds one vector
+        (I_n,) per mode, added to the model; none by default.
         """
 
     def loss_mttkrps_and_marginals(

@@ -11,9 +11,8 @@ from gcp.kernels.shared.jit import jit
 def first_of_slices(subs: Array, size: int) -> Array:
     """Return where the entries of each position of the first column begin, shape (size + 1,).
 
-    The array is empty if it would outgrow the list itself.
-
-    A search then looks through one slice, a few neighbouring cache lines, instead of the whole list.
+    The array is empty if it would outgrow the list itself. A search then looks through one slice, a few neighbouring
+    cache lines, instead of the whole list.
     """
     if size > 4 * len(subs) + 65536:
         return np.empty(0, np.int64)

@@ -116,7 +116,7 @@ def _narrow_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untype
 def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ignore[no-untyped-def]
     """Compute d, Newton's step over the unknowns that no bound holds; false if there is nothing to gain.
 
-    Those within a small distance of a bound that the gradient pushes them to are held, and their step is 0. h is
+    Unknowns within a small distance of a bound that the gradient pushes them to are held, and their step is 0. h is
     kept; its lower triangle counts, and `system` is of its size. `damping` times its trace is added to its diagonal.
     """
     width, trace, any_free = a.size, 0.0, False

@@ -32,7 +32,7 @@ ENTRYWISE = (_R,) * 8
 def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """Return the addresses of the functions in this process, compiled for matrices of one type.
 
-    In this order: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
+    Their order is: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
     `add_columns_adjoint`.
     """
     return tuple(address(function, kinds, dtype) for function, kinds in _FUNCTIONS.items())

@@ -130,7 +130,7 @@ class RowWise:
     def rounding(self, factors: Factors) -> float:
         """Return the objective's rounding error at factors (I_n, R): that of sums over zeros, if components run off.
 
-        Those sums, of large numbers that cancel, then hide the loss itself.
+        Such sums, of large numbers that cancel, then hide the loss itself.
         """
         if self.zero == (0.0, 0.0):
             return 0.0

@@ -64,9 +64,8 @@ class Pairs:
     def correction(self, form: gauss_newton.GramForm) -> tuple[FloatArray, FloatArray]:
         """Return sides (K, n) and middle (K, K) of the matrix to subtract, so that B agrees with the pairs.
 
-        They are valid until the next call.
-
-        The compact form of BFGS (Byrd, Nocedal and Schnabel, 1994). Pairs of too little curvature get no weight.
+        They are valid until the next call. The form is the compact one of BFGS (Byrd, Nocedal and Schnabel, 1994).
+        Pairs of too little curvature get no weight.
         """
         k = len(self._ages)
         steps, sides = self._steps[:k], self._sides[:k]

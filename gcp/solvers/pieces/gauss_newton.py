@@ -123,10 +123,9 @@ def build(
 ) -> tuple[GramForm, FloatArray, FloatArray, FloatArray]:
     """Return the matrix in scaled variables, its diagonal blocks, their diagonal, and 1 / their row weights.
 
-    `scale` (B,) is each variable's; the blocks are (B, R, R), the others padded vectors (starts[-1],).
-
-    A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and
-    the matrices' sum.
+    `scale` (B,) is each variable's; the blocks are (B, R, R), the others padded vectors (starts[-1],). A diagonal
+    block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and the
+    matrices' sum.
     """
     parts = curvature.in_variables()
     form, *rest = _build(

@@ -125,8 +125,6 @@ def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
 
     It follows by Cholesky's method on the matrix scaled to a diagonal of ones, so that a component's unit is no
     matter.
-
-    By Cholesky's method on the matrix scaled to a diagonal of ones, so that the unit of a component is no matter.
     """
     rank = h.shape[0]
     unit = np.ones(rank)

@@ -60,8 +60,6 @@ class Quadratic:
         """Return the step s that nearly minimises slope's + s'(B + damping D)s / 2 in a box, and that minimum.
 
         The box lies around 0; all vectors have the shape (n,).
-
-        All vectors have the shape (n,).
         """
         n = self._n_components
         inverses = np.zeros_like(self._small)

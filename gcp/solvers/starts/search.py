@@ -173,9 +173,8 @@ class Search:
     def _turned(self, factors: list[FloatArray]) -> list[FloatArray]:
         """Return factors (I_n, R) of the same model with signs that suit bounds at 0.
 
-        Columns change signs in pairs of modes.
-
-        Of an odd number of columns that are negative rather than positive, the one that is so least is left.
+        Columns change signs in pairs of modes. If columns that are negative rather than positive are odd in number,
+        the one that is so least is left.
         """
         own = [group[0] for group in self.parametrisation.groups if len(group) == 1]
         lower, upper = self.problem.bounds.lower, self.problem.bounds.upper

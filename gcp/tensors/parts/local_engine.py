@@ -53,9 +53,8 @@ class Crew(Protocol):
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
         """Return the sum over the parts, arrays of one shape each, and every part's own rows.
 
-        The order of the sum depends on nothing but the number of parts.
-
-        ``function(part, *fixed, shared, own[k], threads)`` is a `Partial`.
+        The order of the sum depends on nothing but the number of parts. ``function(part, *fixed, shared, own[k],
+        threads)`` is a `Partial`.
         """
 
 

@@ -76,11 +76,10 @@ class Controlled:
     ) -> tuple[float, float]:
         """Return coefficients (a, b) close to the loss of a zero at its arguments s m + o in random cells.
 
-        Factors have the shapes (I_n, R), effects (I_n,).
-
-        2 b is a low quantile of the second derivatives, so that the rest stays convex if the loss is, or 0 where they
-        differ much; a the mean of the rest's derivatives, those of large model values counting most. Models of any
-        sign take none without b: a m has no lower bound, and a sample may miss the cells where the loss has one.
+        Factors have the shapes (I_n, R), effects (I_n,). 2 b is a low quantile of the second derivatives, so that the
+        rest stays convex if the loss is, or 0 where they differ much; a the mean of the rest's derivatives, those of
+        large model values counting most. Models of any sign take none without b: a m has no lower bound, and a sample
+        may miss the cells where the loss has one.
         """
         if self.zeros.weight <= 0:
             return 0.0, 0.0
