@@ -59,7 +59,9 @@ def central_difference(function: Callable[[Any], Any], at: Any) -> FloatArray:
 
 
 def smooth_difference(what: str, function: Callable[[Any], Any], at: FloatArray) -> tuple[FloatArray, Array]:
-    """Return the same, and where it is to be trusted: next to a kink two lengths of steps disagree.
+    """Return `central_difference` at points (n,), and where it is to be trusted, both of that shape.
+
+    Next to a kink two lengths of steps disagree.
 
     Raises
     ------

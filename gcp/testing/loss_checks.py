@@ -113,7 +113,7 @@ def _check_shapes(loss: Loss) -> None:
 
 
 def _ends(domain: Interval, inside: tuple[float, ...]) -> FloatArray:
-    """Return the ends of a domain that belong to it, and those of some numbers that do."""
+    """Return the ends of a domain that belong to it, and those of some numbers that do, shape (n,)."""
     found = np.array([domain.low, domain.high, *inside])
     return np.unique(found[domain.contains(found)])
 
@@ -172,7 +172,7 @@ def _check_domain(loss: Loss, x: FloatArray) -> None:
 
 
 def _one_pass(loss: Loss, x: FloatArray, m: FloatArray, weights: Any = None) -> tuple[float, FloatArray]:
-    """Return the compiled sum and the derivatives: a vector of one component is a tensor that is its own model."""
+    """Return the compiled sum and the derivatives (n,): a vector of one component is its own model."""
     tensor = DenseTensor(x, entry_weights=weights)
     total, (deriv,), _ = tensor.loss_and_mttkrps(loss.formula, [m[:, None]], 1)
     return total, deriv[:, 0]

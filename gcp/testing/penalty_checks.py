@@ -91,7 +91,7 @@ def _with_factor(factors: Factors, mode: int, a: FloatArray) -> list[FloatArray]
 
 
 def _numeric(function: Callable[[FloatArray], float], at: FloatArray) -> FloatArray:
-    """Return fourth-order central differences of a function of an array in each of its numbers."""
+    """Return fourth-order central differences of a function of an array in each of its numbers, in its shape."""
     found, h = np.empty(at.shape), 1e-3
     for index in np.ndindex(*at.shape):
 

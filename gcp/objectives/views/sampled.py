@@ -75,7 +75,7 @@ class Sampled:
     null_value: float
 
     def reach(self, factors: Factors) -> float:
-        """Return 0: estimates do not tell how fast an objective falls."""
+        """Return 0 for any factors (I_n, R): estimates do not tell how fast an objective falls."""
         return 0.0
 
 
@@ -111,9 +111,10 @@ LossOfParts = Callable[
 def sample_parts(
     tensor: PartitionedTensor, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
-    """Return what `sample` does, for data in parts, each of which draws its share with a seed of its own.
+    """Return what `sample` does, functions of factors (I_n, R), for data in parts.
 
-    So what is drawn depends neither on who holds a part nor on the order in which they are evaluated.
+    Each part draws its share with a seed of its own. So what is drawn depends neither on who holds a part nor on the
+    order in which they are evaluated.
     """
     known = [facts.n_stored for facts in tensor.facts]
     fixed, rng = seeds[0], np.random.default_rng(seeds[1])

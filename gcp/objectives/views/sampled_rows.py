@@ -45,5 +45,5 @@ class SampledRows:
     null_value: float
 
     def reach(self, factors: Factors) -> float:
-        """Return 0: estimates do not tell how fast an objective falls."""
+        """Return 0 for any factors (I_n, R): estimates do not tell how fast an objective falls."""
         return 0.0

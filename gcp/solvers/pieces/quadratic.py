@@ -73,5 +73,5 @@ class Quadratic:
     def _model(
         self, damping: float, inverses: FloatArray, correction: tuple[FloatArray, FloatArray]
     ) -> tuple[object, ...]:
-        """Return the model as `box_quadratic` takes it."""
+        """Return the model as `box_quadratic` takes it, with `inverses` (B, R, R) for the preconditioner."""
         return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)
