@@ -27,7 +27,7 @@ class NamesDiffer(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A side of two that are matched.
+    """A side, of two that are matched.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Alignment:
         return self.modes == tuple(range(len(self.modes))) and all(p is None for p in self.positions)
 
     def inverse(self) -> Alignment:
-        """Return the order of the side, which has all of its modes, for reading the base."""
+        """Return the alignment that reads the base in the order of the side, which has all of its modes."""
         modes = [mode for mode in self.modes if mode is not None]
         back = [modes.index(mode) for mode in range(len(modes))]
         positions = [None if (p := self.positions[n]) is None else np.argsort(p) for n in back]

@@ -54,7 +54,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
-    """Open a file for reading, and `telling`."""
+    """Open a file for reading, with errors that name it (see `telling`)."""
     with telling(path), opened(path, is_gzipped) as file:
         yield file
 

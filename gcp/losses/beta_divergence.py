@@ -128,7 +128,10 @@ class BetaDivergence(Loss):
         return self.beta == 1
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
-        """Return it, elementwise, where a density exists: for beta = 0, 2, and 1 of counts; else `ParameterError`."""
+        """Return the terms that f drops, elementwise, if a density exists: for beta = 0, 2, and 1 of counts.
+
+        Raises `ParameterError` otherwise.
+        """
         x = floats("x", x)
         same = self._same(x)
         if self.beta == 2:

@@ -140,10 +140,12 @@ class CustomLoss(Loss):
         return np.asarray(self._link(checks.floats("mean", mean)))
 
     def constant(self, mean: float, mean_square: float) -> None:
-        """Return None: it is unknown without a search."""
+        """Return None: the best constant is unknown without a search."""
 
     def saturated(self, x: ArrayLike) -> FloatArray:
-        """Find it, elementwise, by a bracketed search from link(x), once per distinct datum."""
+        """Find the m that minimises f(x, .), elementwise, by a bracketed search from link(x), once per distinct
+        datum.
+        """
         from scipy.optimize import elementwise  # slow to import, needed by custom losses only
 
         distinct, back = np.unique(checks.floats("x", x), return_inverse=True)

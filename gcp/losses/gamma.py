@@ -109,7 +109,7 @@ class Gamma(Loss):
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
     def dispersion_from(self, mean_deviance: float) -> float:
-        """Return the maximum-likelihood one: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
+        """Return the likeliest dispersion: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
         from scipy.optimize import brentq  # slow to import, rarely needed
 
         excess = mean_deviance / 2

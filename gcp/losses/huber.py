@@ -42,7 +42,7 @@ class Huber(Loss):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return a narrow and a wide one."""
+        """Return a narrow and a wide loss."""
         return cls(delta=0.25), cls(delta=2.0)
 
     @property

@@ -39,7 +39,7 @@ class EntryColumns(NamedTuple):
     group: Array | None = None
 
     def map(self, function: Callable[[Array], Array]) -> EntryColumns:
-        """Return a function of every column that is there, arrays of one shape."""
+        """Return the columns, arrays of one shape, with a function applied to each that is there."""
         return EntryColumns(function(self.x), *(None if a is None else function(a) for a in self[1:]))
 
     def at(self, index: Any) -> EntryColumns:
@@ -111,7 +111,7 @@ class CellColumns(NamedTuple):
         return self.scale is not None or self.offset is not None
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> CellColumns:
-        """Return a function of every vector (I_n,) that is there."""
+        """Return the columns with a function applied to each vector (I_n,) that is there."""
         return CellColumns(*(None if vectors is None else [function(v) for v in vectors] for vectors in self))
 
     def at(self, places: Sequence[tuple[int, Any]]) -> CellColumns:

@@ -27,7 +27,7 @@ class SampledEntries(NamedTuple):
 
     @classmethod
     def of(cls, listing: Listing, at: Array, times: float) -> SampledEntries:
-        """Make them of listed entries at positions (n,), each of which stands for so many."""
+        """Make the columns of listed entries at positions (n,), each of which stands for so many."""
         columns = listing.columns.at(at)
         weight = np.full(len(at), times) if columns.weight is None else times * columns.weight
         return cls(listing.subs[at], columns._replace(weight=weight))
