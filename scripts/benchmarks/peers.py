@@ -114,7 +114,7 @@ def race(workers, data, loss, rank, arguments):
 def random_start(data, loss, rank, seed):
     """Where gcp would begin, with the norms of a component spread evenly over the modes, as pyttb has it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", gcp.base.errors.ConvergenceWarning)
+        warnings.simplefilter("ignore", gcp.ConvergenceWarning)
         begun = gcp.fit_gcp(data, rank, loss=loss_of(loss), n_iter_max=0, random_state=seed)
     norms = begun.weights ** (1 / data.ndim)
     return [np.ascontiguousarray(a * norms) for a in begun.factors]
