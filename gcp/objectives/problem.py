@@ -20,6 +20,7 @@ from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.parametrisation import Parametrisation, modes_of
+from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.terms.main_effects import MainEffects
@@ -201,8 +202,11 @@ def _effect_modes(given: bool | Sequence[int], parametrisation: Parametrisation)
 
 def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
     is_free = any(np.any(low < 0) for low in bounds.lower)
-    if is_free and any(penalty.needs_nonnegative for penalty in penalties.of_components):
-        raise ParameterError("dirichlet_reg is for nonnegative factors: use bounds=(0, None), or weight_reg.")
+    for penalty in penalties.of_components if is_free else ():
+        if penalty.needs_nonnegative:
+            is_prior = isinstance(penalty, DirichletPrior)
+            name = "dirichlet_reg" if is_prior else f"The penalty {type(penalty).__name__}"
+            raise ParameterError(f"{name} is for nonnegative factors: use bounds=(0, None), or weight_reg.")
 
 
 def _described(bounds: Any) -> Any:

@@ -70,9 +70,9 @@ def transform(
     objective = build_objective(tensor, model.loss, n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
-    # Balanced factors, as penalties have them at the end of a fit.
-    size = model.weights.astype(float) ** (1 / len(names))
-    components = [np.asarray(a, dtype=float) * size for a in model.with_mean_rows().factors]
+    sizes = _sizes(model)  # as penalties and bounds of the fit have them
+    units = (np.asarray(a, dtype=float) for a in model.with_mean_rows().factors)
+    components, size = [a * s for a, s in zip(units, sizes, strict=True)], sizes[mode]
     fitted = list(components)
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
     factors, anchor = components, model.intercept
@@ -101,7 +101,7 @@ def transform(
             _minimize(problem, mode, other, low, high)
             is_better = own_rows.values(other) < own_rows.values(factors)
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
-    rows = factors[mode][:, :rank] / np.where(size > 0, size, 1.0)
+    rows = factors[mode][:, :rank] / np.where(size != 0, size, 1.0)
     if bounds is not None:
         rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
     if effects is None or not has_own:
@@ -135,7 +135,7 @@ def _limits(
     size: FloatArray,
     bounds: tuple[float | None, float | None] | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return bounds of a row, shapes (1, R + effects), in balanced units.
+    """Return bounds of a row, shapes (1, R + effects), in the units of the fit.
 
     Other modes' effects stay at 1, the own one at `held` if that is given.
     """
@@ -145,14 +145,29 @@ def _limits(
     else:
         sides = _pair((None, None) if bounds is None else bounds, floor)
         low, high = (np.full(model.rank, side) for side in sides)
-    low, high = low * np.where(size > 0, size, 1.0), high * np.where(size > 0, size, 1.0)
-    low[size == 0] = high[size == 0] = 0.0  # a component that is switched off
+    by, is_off = np.where(size != 0, size, 1.0), (size == 0) | (model.weights == 0)
+    low, high = np.where(by > 0, low, high) * by, np.where(by > 0, high, low) * by
+    low[is_off] = high[is_off] = 0.0  # components that are switched off
     if effects is None:
         return low[None], high[None]
     lows, highs = np.ones(len(effects.modes)), np.ones(len(effects.modes))
     k = effects.modes.index(mode)
     lows[k], highs[k] = (floor, np.inf) if held is None else (held, held)
     return np.append(low, lows)[None], np.append(high, highs)[None]
+
+
+def _sizes(model: Model) -> list[FloatArray]:
+    """Return, for each mode, what its unit columns are multiplied by in the fitted factor, shapes (R,).
+
+    Columns of models whose fitted factors are not known, or belong to other weights, have equal sizes in all modes.
+    """
+    n_modes, weights = len(model.factors), model.weights.astype(float)
+    if model.fitted_factors:
+        pairs = zip(model.fitted_factors, model.factors, strict=True)
+        sizes = [np.sum(np.asarray(a, dtype=float) * b, axis=0) for a, b in pairs]
+        if np.allclose(np.prod(sizes, axis=0), weights, rtol=1e-3):
+            return sizes
+    return [weights ** (1 / n_modes)] * n_modes
 
 
 def _limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:

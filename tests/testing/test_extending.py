@@ -60,6 +60,19 @@ def test_smoothness_along_one_mode_is_whittakers(page, solver):
     assert_allclose(result.model_values(), expected, atol=1e-4)
 
 
+def test_the_penalty_is_saved_chosen_and_counts_for_new_rows(page, tmp_path):
+    noisy, fitted = page["noisy"], page["smooth"]
+    fitted.save(tmp_path / "a.npz")
+    again = gcp.FitResult.load(tmp_path / "a.npz")
+    assert again == fitted
+    assert again.problem.penalties.of_components[1] == page["Smooth"](0, 20.0)
+    assert_allclose(again.transform(noisy, 1).rows, fitted.factors[1], atol=1e-3)
+    sets = [(), (page["Smooth"](0, 20.0),)]
+    choice = gcp.select_rank(noisy, [1], penalties=sets, l2_reg=0.1, n_splits=2, n_starts=1, random_state=0)
+    assert {row.penalties for row in choice.table if row.rank} == set(sets)
+    assert choice.chosen.loss == min(row.loss for row in choice.table if row.rank == choice.rank)
+
+
 def test_the_solver_finds_the_singular_vectors(page):
     u, s, v = np.linalg.svd(page["noisy"], full_matrices=False)
     assert_allclose(page["found"].model_values(), s[0] * np.outer(u[:, 0], v[0]), atol=1e-3)
