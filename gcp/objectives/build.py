@@ -18,9 +18,7 @@ from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import as_tensor
-from gcp.tensors.listed import ListedTensor
 
 _FAR = 1e6
 """The scale of models, in units of the least datum, at most: then eps is a ten-thousandth of that datum.
@@ -93,7 +91,7 @@ def objective_of(
     """
     facts = survey(tensor, loss)
     if not loss.data_domain.integer:
-        if not facts.suits(tensor.dtype, loss.degree) and isinstance(tensor, DenseTensor | ListedTensor):
+        if not facts.suits(tensor.dtype, loss.degree):
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))

@@ -11,7 +11,6 @@ from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _FAR = 1e4
 """Loss of an outlier under the best constant, in the geometric mean of that of all data."""
@@ -29,7 +28,7 @@ class Bulk:
 def bulk(tensor: TensorData, loss: Loss, facts: Survey, constant: float) -> Bulk:
     """Return the bulk of data under a loss that bears outliers; else, or of data in parts, all data are the bulk."""
     everything = Bulk(facts.mean, facts.std)
-    if not loss.bears_outliers or isinstance(tensor, PartitionedTensor):
+    if not loss.bears_outliers or tensor.parts is not None:
         return everything
     logs = weight = 0.0
     for block in tensor.blocks():

@@ -12,7 +12,6 @@ from scipy.optimize import minimize_scalar
 from gcp.losses.base import Loss
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.sparse import SparseTensor
 
 _LARGEST_CONSTANT = 1e10
 
@@ -45,9 +44,9 @@ def _power(number: float) -> float:
     return math.ldexp(1.0, min(max(exponent, -1000), 1000))
 
 
-def value(tensor: TensorData, loss: Loss, n_threads: int, m: float) -> float:
+def value(tensor: TensorData, loss: Loss, n_threads: int, m: float, _: None = None) -> float:
     """Return the loss of a constant model, over a tensor or a part of one."""
-    if isinstance(tensor, SparseTensor):  # all its zeros are one block
+    if tensor.zeros is not None:  # all its zeros are one block
         with np.errstate(all="ignore"):
             return math.fsum(_sum(block, loss, m) for block in tensor.blocks())
     ones = [np.ones((size, 1)) for size in tensor.shape]

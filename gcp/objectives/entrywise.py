@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,9 @@ from gcp.objectives.views.sampled import (
 )
 from gcp.objectives.views.sampled_rows import SampledRows
 from gcp.objectives.zero_policy import ZeroPolicy
-from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.listed import ListedTensor
+from gcp.tensors.base import Parts, TensorData
 from gcp.tensors.parts.local_engine import Partial
-from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.samplers import Batch, Controlled, ControlledSample
-from gcp.tensors.sparse import SparseTensor
 
 _ZERO_SAMPLES = 1 << 20
 """Zeros, at least, in the sample that estimates an objective that is out of reach."""
@@ -131,13 +127,17 @@ class EntrywiseObjective:
         return value, self._joined(*parts)
 
     def _loss_of_parts(
-        self, function: Callable[..., Partial], fixed: tuple[Any, ...], own: list[Any], factors: Factors
+        self,
+        parts: Parts,
+        function: Callable[..., Partial],
+        fixed: tuple[Any, ...],
+        own: list[Any],
+        factors: Factors,
     ) -> tuple[float, list[FloatArray]]:
         """Return loss and gradient, shapes (I_n, R), from a function of a part, which has its own arguments."""
-        assert isinstance(self.tensor, PartitionedTensor)
         (components, effects), fixed = self._split(factors), (*fixed, self.loss.formula)
-        value, *parts, _ = self.tensor.summed(function, fixed, components, self.n_threads, effects, own=own)
-        return value, self._joined(*parts)
+        value, *found, _ = parts.summed(function, fixed, components, self.n_threads, effects, own=own)
+        return value, self._joined(*found)
 
     def _split(self, factors: Factors) -> tuple[Factors, Factors]:
         """Return components, shapes (I_n, R), and main effects, shapes (I_n,), or none."""
@@ -174,8 +174,10 @@ class EntrywiseObjective:
         """
         check_has(self, Feature.SAMPLES)
         seeds = seeds or DEFAULT_SEEDS
-        if isinstance(self.tensor, PartitionedTensor):
-            functions = sample_parts(self.tensor, self._loss_of_parts, self.penalties, sampling, seeds)
+        if (parts := self.tensor.parts) is not None:
+            functions = sample_parts(
+                parts, partial(self._loss_of_parts, parts), self.penalties, sampling, seeds
+            )
         else:
             functions = sample(self.tensor, self._pass, self.penalties, self.n_threads, sampling, seeds)
         return Sampled(*functions, self.saturated_value, self.null_value)
@@ -208,8 +210,7 @@ class EntrywiseObjective:
         check_has(self, Feature.ROWS)
         tensor, zero = self.tensor, self.loss.formula.zero
         rows = self._rows()
-        assert isinstance(tensor, ListedTensor | DenseTensor)
-        has_zeros = isinstance(tensor, SparseTensor)
+        has_zeros = tensor.zeros is not None
         return replace(rows, groups=tensor.groups, zero=(has_zeros and zero) or (0.0, 0.0))
 
     def _rows(self) -> RowWise:
@@ -218,7 +219,7 @@ class EntrywiseObjective:
             lambda mode: (),
             self.loss.formula,
             (0.0, 0.0),
-            getattr(self.tensor, "zeros", None) or CellColumns(),
+            self.tensor.zeros or CellColumns(),
             self.penalties,
             self.n_threads,
             tuple(range(len(self.tensor.shape))),
@@ -234,7 +235,6 @@ class EntrywiseObjective:
             Other data or another loss, one mode, or a formula that does not compile.
         """
         check_has(self, Feature.SAMPLED_ROWS)
-        assert isinstance(self.tensor, SparseTensor)
         formula = self.loss.formula
         controlled, rows = self._controlled, self._rows()
         fixed, fresh = seeds or DEFAULT_SEEDS
@@ -254,7 +254,7 @@ class EntrywiseObjective:
             draw,
             rng,
             rows,
-            len(self.tensor.listing.x),
+            controlled.n_listed,
             controlled.n_zeros,
             self.saturated_value,
             self.null_value,
@@ -263,12 +263,12 @@ class EntrywiseObjective:
     @cached_property
     def _controlled(self) -> Controlled:
         """Made once for all starts."""
-        assert isinstance(self.tensor, SparseTensor)
-        return Controlled(self.tensor, self.loss.model_domain.low >= 0)
+        assert self.tensor.sparse is not None
+        return Controlled(self.tensor.sparse, self.loss.model_domain.low >= 0)
 
     def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
         """Return the value and the gradient with the zeros' part from one sample, drawn at the first call."""
-        formula, tensor = self.loss.formula, controlled.tensor
+        formula = self.loss.formula
         slope = 0.0
         if controlled.is_nonnegative:
             slope = float(formula.df(0.0, self.null_constant, *formula.params))
@@ -276,7 +276,7 @@ class EntrywiseObjective:
 
         def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
             if not drawn:
-                n = max(_ZERO_SAMPLES, 2 * len(tensor.listing.x))
+                n = max(_ZERO_SAMPLES, 2 * controlled.n_listed)
                 drawn.append(controlled.sample(n, slope, rng))
             value, grad = self._pass(drawn[0], factors, self.n_threads)
             return self.penalties.add_to(value, grad, factors), grad
@@ -311,10 +311,7 @@ class EntrywiseObjective:
         return self._constant_value(self.null_constant)
 
     def _constant_value(self, m: float) -> float:
-        if isinstance(self.tensor, PartitionedTensor):
-            own = [m] * self.tensor.crew.n_parts
-            return math.fsum(self.tensor.map(constant.value, self.loss, self.n_threads, own=own))
-        return constant.value(self.tensor, self.loss, self.n_threads, m)
+        return math.fsum(self.tensor.map(constant.value, self.loss, self.n_threads, m))
 
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.

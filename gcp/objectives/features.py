@@ -11,9 +11,6 @@ from gcp.losses.gaussian import Gaussian
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.zero_policy import ZeroPolicy
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.parts.partitioned import PartitionedTensor
-from gcp.tensors.sparse import SparseTensor
 
 
 class Feature(Enum):
@@ -77,7 +74,7 @@ def reason_to_lack(
                 return ""
             return f"Samples of zeros vary too much where models may be negative: found the {loss.name} loss."
         case Feature.SAMPLES:
-            if not isinstance(tensor, PartitionedTensor) or tensor.is_resident:
+            if tensor.parts is None or tensor.parts.is_resident:
                 return ""
             return (
                 'The solver "adam" draws cells at random, for which data in files are too slow: use solver="auto", '
@@ -117,7 +114,7 @@ def _no_least_squares(tensor: TensorData, loss: Loss, penalties: Penalties, has_
 
 
 def _no_rows(tensor: TensorData, loss: Loss, penalties: Penalties) -> str:
-    if isinstance(tensor, SparseTensor) and loss.formula.zero is None:
+    if tensor.zeros is not None and loss.formula.zero is None:
         return (
             f"Row-wise updates need a closed form for zeros: found sparse data under the {loss.name} loss, "
             'which has none. Use solver="sampled-rows".'
@@ -127,7 +124,7 @@ def _no_rows(tensor: TensorData, loss: Loss, penalties: Penalties) -> str:
 
 def _no_sampled_rows(tensor: TensorData, loss: Loss, penalties: Penalties) -> str:
     found = ""
-    if not isinstance(tensor, SparseTensor):
+    if tensor.zeros is None:
         found = "data without unlisted zeros"
     elif loss.formula.zero is not None:
         found = f"the {loss.name} loss, whose zeros have a closed form"
@@ -138,11 +135,11 @@ def _no_sampled_rows(tensor: TensorData, loss: Loss, penalties: Penalties) -> st
 
 def _no_row_problems(tensor: TensorData, loss: Loss, penalties: Penalties) -> str:
     found = ""
-    if isinstance(tensor, PartitionedTensor):
+    if tensor.parts is not None:
         found = "a tensor in parts"
     elif len(tensor.shape) < 2:
         found = "a tensor of one mode"
-    elif isinstance(tensor, DenseTensor) and not tensor.has_groups:
+    elif not tensor.has_groups:
         found = "slices that are too large to be listed"
     elif not loss.formula.compiled:
         found = "a loss whose formula does not compile"

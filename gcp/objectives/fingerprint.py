@@ -12,7 +12,7 @@ import numpy as np
 from gcp.base.errors import ParameterError
 from gcp.base.named_arrays import labelled
 from gcp.losses.base import Loss
-from gcp.tensors.parts.partitioned import PartitionedTensor
+from gcp.tensors.base import Parts, TensorData
 
 _SAMPLE = 16
 """Data at which a loss is evaluated, to tell it from others of its name."""
@@ -21,17 +21,15 @@ LIMITS = ("n_iter_max", "max_seconds")
 """How far a fit goes, which is no part of what it is."""
 
 
-def of_data(tensor: Any, loss: Loss) -> dict[str, Any]:
+def of_data(tensor: TensorData, loss: Loss) -> dict[str, Any]:
     """Return digests of all entries and labels, and of the loss by its name and its values.
 
     A tensor in parts has digests of each part, made where it is, and of the cuts, which decide the last bits of sums.
     """
-    if not isinstance(tensor, PartitionedTensor):
-        data, values = _of_part(tensor, loss)
-    else:
-        found = tensor.map(_of_part, loss)
-        data = _digest(_data_in_parts(tensor, [data for data, _ in found]))
-        values = found[0][1]
+    found, parts = tensor.map(_of_part, loss), tensor.parts
+    data, values = found[0]
+    if parts is not None:
+        data = _digest(_data_in_parts(tensor, parts, [data for data, _ in found]))
     return {"data": data, "loss": [repr(loss), values]}
 
 
@@ -114,10 +112,10 @@ def _data(tensor: Any) -> Iterator[Any]:
     yield from _labels(tensor)
 
 
-def _data_in_parts(tensor: PartitionedTensor, parts: list[str]) -> Iterator[Any]:
+def _data_in_parts(tensor: TensorData, parts: Parts, digests: list[str]) -> Iterator[Any]:
     yield tensor.shape
-    yield [tensor.cuts.mode, *tensor.cuts.sizes]
-    yield parts
+    yield [parts.cuts.mode, *parts.cuts.sizes]
+    yield digests
     yield from _labels(tensor)
 
 

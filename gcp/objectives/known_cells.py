@@ -13,13 +13,10 @@ from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.model import Model
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import Tensor
-from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import aligned
-from gcp.tensors.samplers.random_cells import Finder, Zeros
-from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.samplers.random_cells import Zeros
 
 M = TypeVar("M", bound=Model)
 
@@ -88,25 +85,13 @@ def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
     ParameterError
         Sparse data of more than 2**28 cells.
     """
-    if isinstance(tensor, DenseTensor):
-        values, weights = tensor.values.reshape(-1), tensor.entry_weights
-        flat = None if weights is None else weights.reshape(-1)
-        for subs, part in _all_subs(tensor.shape):
-            w = np.ones(len(subs)) if flat is None else flat[part].astype(float)
-            yield _cells(model, subs, values[part], w)
-        return
-    if isinstance(tensor, SparseTensor):
-        yield from _zeros(model, tensor)
-        listing = tensor.listing
-        subs = listing.subs[:, np.argsort(listing.order)]
-        x, w = listing.x, np.ones(len(subs)) if listing.w is None else listing.w
-    else:
-        assert isinstance(tensor, ObservedTensor)
-        subs, x = tensor.subs, tensor.values
-        w = np.ones(len(x)) if tensor.entry_weights is None else tensor.entry_weights
-    for first in range(0, len(x), _CHUNK):
-        run = slice(first, first + _CHUNK)
-        yield _cells(model, subs[run].astype(np.int64), x[run], w[run])
+    if tensor.sparse is not None and tensor.sparse.n_cells > _MOST_CELLS:
+        raise ParameterError(
+            f"Sparse data of {tensor.sparse.n_cells:,} cells are too many to look at one by one: at most "
+            f"{_MOST_CELLS:,}."
+        )
+    for cells in tensor.known_cells(_CHUNK):
+        yield _cells(model, *cells)
 
 
 def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:
@@ -115,14 +100,13 @@ def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> Know
     That is where there are more than a million, and more than listed entries.
     """
     parts: Iterable[KnownCells] = ()
-    if isinstance(tensor, SparseTensor):
-        zeros = Zeros(tensor)
-        n = max(_ZEROS, len(tensor.listing.x))
+    if (sparse := tensor.sparse) is not None:
+        zeros = Zeros(sparse)
+        n = max(_ZEROS, len(sparse.listing.x))
         if zeros.count > n:
             drawn, w = zeros.draw(n, checks.generator(random_state))
-            subs = drawn[:, np.argsort(tensor.listing.order)].astype(np.int64)
-            own = tensor.weights_at(tensor.entries)
-            listed = _cells(model, tensor.subs.astype(np.int64), tensor.values, own)
+            subs = drawn[:, np.argsort(sparse.listing.order)].astype(np.int64)
+            listed = _cells(model, sparse.subs.astype(np.int64), sparse.values, sparse.known_weights())
             parts = [listed, _cells(model, subs, np.zeros(n), w)]
     return KnownCells(
         *(np.concatenate(column) for column in zip(*(parts or blocks(model, tensor)), strict=True))
@@ -134,26 +118,3 @@ def _cells(model: Model, subs: Array, x: Array, w: FloatArray) -> KnownCells:
     keep = w > 0
     subs = subs[keep]
     return KnownCells(subs, x[keep].astype(float), model.model_values(subs), w[keep].astype(float))
-
-
-def _all_subs(shape: tuple[int, ...]) -> Iterator[tuple[Array, Array]]:
-    """Yield the subscripts (n, N) of all cells, and their positions (n,), in order, by chunks."""
-    n = int(np.prod(shape))
-    for first in range(0, n, _CHUNK):
-        part = np.arange(first, min(first + _CHUNK, n))
-        yield np.stack(np.unravel_index(part, shape), axis=1), part
-
-
-def _zeros(model: Model, tensor: SparseTensor) -> Iterator[KnownCells]:
-    """Yield the cells that are not listed."""
-    if tensor.n_cells > _MOST_CELLS:
-        raise ParameterError(
-            f"Sparse data of {tensor.n_cells:,} cells are too many to look at one by one: at most {_MOST_CELLS:,}."
-        )
-    finder, order = Finder(tensor.listing), list(tensor.listing.order)
-    for subs, _ in _all_subs(tensor.shape):
-        unlisted = subs[finder.positions(subs[:, order].astype(tensor.listing.subs.dtype)) < 0]
-        w = np.ones(len(unlisted))
-        for n, u in enumerate(tensor.mode_weights or ()):
-            w *= u[unlisted[:, n]]
-        yield _cells(model, unlisted, np.zeros(len(unlisted)), w)

@@ -6,8 +6,6 @@ import numpy as np
 
 from gcp.base.types import Array, FloatArray
 from gcp.tensors.base import TensorData
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
 
 _MOST = 1 << 26
 """Entries, at most, of data that are looked at: it takes copies of them."""
@@ -32,16 +30,16 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
     list of ndarray, shapes (I_n,), and float
         None for data in parts and larger ones.
     """
-    if not isinstance(tensor, DenseTensor | ObservedTensor) or tensor.values.size > _MOST:
+    if tensor.parts is not None or tensor.zeros is not None or tensor.values.size > _MOST:
         return None
     known = np.ones(tensor.values.shape) if tensor.entry_weights is None else 1.0 * (tensor.entry_weights > 0)
     values = np.where(known > 0, tensor.values, 0.0).astype(np.float64)
     unit = float(values.sum() / known.sum())  # of which nothing but the mean shall depend
     logs = np.log(np.where(known > 0, values / unit, 1.0))
-    counts = [np.maximum(_over_slices(tensor, known, n), 1.0) for n in range(tensor.ndim)]
+    counts = [np.maximum(_over_slices(tensor, known, n), 1.0) for n in range(len(tensor.shape))]
     sizes = [np.zeros(size) for size in tensor.shape]
     rest = logs
-    is_complete = isinstance(tensor, DenseTensor) and bool(known.all())
+    is_complete = tensor.subs is None and bool(known.all())
     for _ in range(1 if is_complete else _SWEEPS):
         for mode, count in enumerate(counts):
             sizes[mode] += _over_slices(tensor, known * rest, mode) / count
@@ -53,19 +51,19 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
     return [np.exp(size) for size in sizes], mean * unit
 
 
-def _over_slices(tensor: DenseTensor | ObservedTensor, numbers: Array, mode: int) -> FloatArray:
+def _over_slices(tensor: TensorData, numbers: Array, mode: int) -> FloatArray:
     """Return sums (I_mode,) over the slices of a mode of numbers for each entry, shaped like `tensor.values`."""
-    if isinstance(tensor, DenseTensor):
-        return np.asarray(numbers.sum(axis=tuple(n for n in range(tensor.ndim) if n != mode)))
-    return np.bincount(tensor.subs[:, mode], numbers, tensor.shape[mode])
+    if (subs := tensor.subs) is None:
+        return np.asarray(numbers.sum(axis=tuple(n for n in range(numbers.ndim) if n != mode)))
+    return np.bincount(subs[:, mode], numbers, tensor.shape[mode])
 
 
-def _sums(tensor: DenseTensor | ObservedTensor, sizes: list[FloatArray]) -> FloatArray:
+def _sums(tensor: TensorData, sizes: list[FloatArray]) -> FloatArray:
     """Return the sum, at every entry of `tensor.values`, of one number for each position, shapes (I_n,)."""
-    total = np.zeros(tensor.values.shape)
+    subs, total = tensor.subs, np.zeros(tensor.values.shape)
     for mode, size in enumerate(sizes):
-        if isinstance(tensor, DenseTensor):
-            total += size.reshape([-1 if n == mode else 1 for n in range(tensor.ndim)])
+        if subs is None:
+            total += size.reshape([-1 if n == mode else 1 for n in range(total.ndim)])
         else:
-            total += size[tensor.subs[:, mode]]
+            total += size[subs[:, mode]]
     return total

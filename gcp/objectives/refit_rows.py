@@ -18,8 +18,9 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
-from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
@@ -109,22 +110,21 @@ def transform(
     return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
 
 
-def _listed(model: Model, tensor: Any, mode: int) -> ObservedTensor | SparseTensor:
+def _listed(model: Model, tensor: Tensor, mode: int) -> ObservedTensor | SparseTensor:
     """Return the new data, which fit the model but in one mode, as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
-    if isinstance(tensor, SparseTensor) and model.loss.formula.zero is None:
-        if tensor.n_cells > _MOST_CELLS:
+    if tensor.zeros is not None and model.loss.formula.zero is None:
+        if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
             raise ParameterError(
                 f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
-                f"{tensor.n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
+                f"{n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
             )
         tensor = tensor.to_dense()
-    if isinstance(tensor, DenseTensor):
+    if tensor.subs is None:
         known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
         return ObservedTensor.of_dense(tensor, known)
-    found: ObservedTensor | SparseTensor = tensor
-    return found
+    return tensor
 
 
 def _limits(

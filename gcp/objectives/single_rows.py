@@ -88,7 +88,7 @@ class OwnRows:
         Losses of sparse tensors that have a closed form for zeros are convex, and need one start.
         """
         first = factors[self.mode]
-        if isinstance(self.tensor, SparseTensor) or self.rank < 1 or self._is_convex():
+        if self.tensor.zeros is not None or self.rank < 1 or self._is_convex():
             return [first]
         if self.loss.model_domain.low >= 0:
             first = self._in_scale(factors)
@@ -104,7 +104,6 @@ class OwnRows:
 
     def values(self, factors: list[FloatArray]) -> FloatArray:
         """Return the objective of every row, shape (n,)."""
-        assert isinstance(self.tensor, ObservedTensor)
         loss = self.loss.value(self.tensor.values, self._model(factors))
         total = self._by_row(loss)
         total += self.penalties.values(factors)

@@ -11,7 +11,6 @@ import numpy as np
 from gcp.base.types import FloatArray
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _GAP = 100.0
 """Weighted square of a spike, at least, in the sum of those of all smaller entries."""
@@ -29,7 +28,7 @@ class Spikes(NamedTuple):
 def spikes(tensor: TensorData, facts: Survey, most: int) -> Spikes | None:
     """Return the spikes of data in one piece; None if there are none, or more than so many."""
     total = facts.mean_square * facts.total_weight
-    if most < 1 or isinstance(tensor, PartitionedTensor) or facts.largest_square * (most + 1) < total:
+    if most < 1 or tensor.parts is not None or facts.largest_square * (most + 1) < total:
         return None
     top: list[tuple[float, float, int]] = []  # square, value, position
     for block in tensor.blocks():

@@ -14,7 +14,6 @@ from gcp.base.errors import DataError, DomainError
 from gcp.base.types import Array
 from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 140), (-190, 280), (-290, 290))}
 """Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares
@@ -104,11 +103,8 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
     )
     if weight == 0:
         raise DataError("The data have no observed entry: every one is missing or of weight 0.")
-    known = (
-        tensor.cuts.joined_known([part.known for part in found])
-        if isinstance(tensor, PartitionedTensor)
-        else []
-    )
+    parts = tensor.parts
+    known = [] if parts is None else parts.cuts.joined_known([part.known for part in found])
     least = min(part.least for part in found)
     largest = max(part.largest_square for part in found)
     return Survey(weight, x1 / weight, x2 / weight, saturated, least, largest, tuple(known))
@@ -146,11 +142,10 @@ class _Examined:
 
 def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
     """Return the parts of a tensor, or the only one."""
-    if not isinstance(tensor, PartitionedTensor):
+    if tensor.parts is None:
         return [_examined(tensor, loss)]
-    starts = [first for first, _ in tensor.cuts.ranges]
-    found = tensor.map(_examined_part, loss)
-    return [part.moved(tensor.cuts.mode, first) for part, first in zip(found, starts, strict=True)]
+    cuts, found = tensor.parts.cuts, tensor.map(_examined_part, loss)
+    return [part.moved(cuts.mode, first) for part, (first, _) in zip(found, cuts.ranges, strict=True)]
 
 
 def _examined_part(part: TensorData, loss: Loss, _: None) -> _Examined:

@@ -8,8 +8,6 @@ import numpy as np
 
 from gcp.losses.base import Loss
 from gcp.tensors.base import TensorData
-from gcp.tensors.parts.partitioned import PartitionedTensor
-from gcp.tensors.sparse import SparseTensor
 
 _MOST_CELLS = 2**28
 """Number of zeros, at most, that are evaluated one by one where they have no closed form: about a second a time."""
@@ -31,9 +29,7 @@ class ZeroPolicy:
     @property
     def n_apart(self) -> float:
         """Cells whose loss is evaluated one by one for want of a closed form for zeros."""
-        if self.loss.formula.zero is None and isinstance(self.tensor, SparseTensor | PartitionedTensor):
-            return self.tensor.n_counted_cells
-        return 0.0
+        return self.tensor.n_counted_cells if self.loss.formula.zero is None else 0.0
 
     @property
     def are_affordable(self) -> bool:

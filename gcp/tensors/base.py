@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.listed.row_steps import Group
+from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.formula import Formula
+from gcp.tensors.cuts import Cuts
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,23 @@ class Block:
     times: int = 1
 
 
+class Cells(NamedTuple):
+    """Some cells of a tensor.
+
+    Attributes
+    ----------
+    subs : ndarray of int, shape (n, N)
+    x : ndarray, shape (n,)
+        Data.
+    weights : ndarray, shape (n,)
+        Weights; 0 where nothing is known.
+    """
+
+    subs: Array
+    x: Array
+    weights: Array
+
+
 class TensorData(Protocol):
     """A tensor as the objective sees it: what its entries carry, and the fused pass over them."""
 
@@ -47,12 +69,28 @@ class TensorData(Protocol):
         """The data at the entries that the kind covers, shape (I_0, ...) or (entries,)."""
 
     @property
+    def subs(self) -> Array | None:
+        """Subscripts of those entries, shape (entries, N), if they are listed; None if every cell is stored."""
+
+    @property
     def entry_weights(self) -> Array | None:
         """Weights of those entries (0 = missing), shaped like `values`; None means all 1."""
 
     @property
     def kind(self) -> str:
         """The kind of what is stored: "dense", "sparse" (other cells are zeros) or "observed" (they are unknown)."""
+
+    @property
+    def zeros(self) -> CellColumns | None:
+        """The columns of all cells, if those that are not listed are zeros; None if there are no such cells."""
+
+    @property
+    def sparse(self) -> SparseData | None:
+        """The tensor itself, if cells that are not listed are zeros; else None."""
+
+    @property
+    def parts(self) -> Parts | None:
+        """The tensor itself, if it is in parts; None if it is in one piece."""
 
     @property
     def n_counted_cells(self) -> float:
@@ -70,11 +108,23 @@ class TensorData(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64: the arithmetic of models and gradients."""
 
+    def in_double(self) -> TensorData:
+        """Return the same data for arithmetic in float64, where that is for the tensor to decide."""
+
+    def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
+        """Return ``function(part, *fixed, own[k])`` of each part k, the tensor itself if it is in one piece.
+
+        `own` is None for each by default.
+        """
+
     def blocks(self) -> Iterator[Block]:
         """Yield all entries once, in runs of bounded size."""
 
     def subscript(self, position: int) -> tuple[int, ...]:
         """Return the subscript of an entry that `blocks` numbered."""
+
+    def known_cells(self, most: int) -> Iterator[Cells]:
+        """Yield all known cells, zeros that are not listed too, up to so many at a time."""
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a boolean vector (I_n,): where there is an entry of positive weight."""
@@ -98,6 +148,13 @@ class TensorData(Protocol):
         """True if `loss_mttkrps_and_marginals` can be had."""
 
     @property
+    def has_groups(self) -> bool:
+        """Whether `groups` can be had."""
+
+    def groups(self, mode: int) -> Iterable[tuple[int, Group]]:
+        """Return the entries in the order of a mode, in groups, each with its first position."""
+
+    @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
         """All modes, in groups that `contract` takes."""
 
@@ -106,3 +163,119 @@ class TensorData(Protocol):
 
         `out` is a float64 array (R, product of the side's sizes), the side's last mode fastest.
         """
+
+
+class SparseData(TensorData, Protocol):
+    """A tensor that lists its nonzero entries; all other cells are zeros."""
+
+    @property
+    def subs(self) -> Array:
+        """Subscripts of the listed entries, shape (entries, N)."""
+
+    @property
+    def zeros(self) -> CellColumns:
+        """The columns of all cells."""
+
+    @property
+    def listing(self) -> Listing:
+        """The entries that are not like every other zero, and the missing cells, as kernels take them."""
+
+    @property
+    def mode_weights(self) -> Sequence[FloatArray] | None:
+        """Weights of the positions of each mode; None means all 1."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells, listed or not."""
+
+    def unlisted_weight(self) -> float:
+        """Return the sum of the weights of all cells that are not listed."""
+
+    def known_weights(self) -> FloatArray:
+        """Return weights of the listed entries, those of their positions included, shape (entries,)."""
+
+
+class Parts(Protocol):
+    """A tensor that is cut into parts along one mode."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """Where the parts lie."""
+
+    @property
+    def n_stored(self) -> list[int]:
+        """Cells of each part that are stored."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
+
+    def start_account(self) -> None:
+        """Begin to count what evaluations move."""
+
+    def account(self) -> dict[str, Any]:
+        """Return how the tensor is cut, and what evaluations have moved since then."""
+
+    def summed(
+        self,
+        function: Callable[..., tuple[list[FloatArray], list[FloatArray]]],
+        fixed: tuple[Any, ...],
+        factors: Factors,
+        n_threads: int,
+        effects: Factors = (),
+        *,
+        curved: bool = False,
+        own: Sequence[Any] | None = None,
+    ) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
+        """Return the value, gradients (I_n, R), gradients of effects (I_n,), and marginals (I_n,) if `curved`.
+
+        A function of parts and factors (I_n, R) gives what is added up.
+        """
+
+
+class InOnePiece:
+    """The plainest answers of data that are in one piece; a data kind gives its own where they differ.
+
+    A kind has to give `shape`, `values`, `entry_weights`, `kind`, `labels`, `dtype`, `blocks`, `subscript`,
+    `known_positions` and `loss_and_mttkrps`.
+    """
+
+    n_counted_cells: float = 0.0
+
+    @property
+    def parts(self) -> None:
+        """None: the tensor is in one piece."""
+        return
+
+    @property
+    def sparse(self) -> SparseData | None:
+        """None: no cell is zero that is not stored."""
+        return None
+
+    @property
+    def has_groups(self) -> bool:
+        """False: entries are not in the order of a mode."""
+        return False
+
+    @property
+    def has_marginals(self) -> bool:
+        """False: there are no sums of curvature weights over slices."""
+        return False
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """The empty tuple: there are no products of the data with Khatri-Rao rows of many modes."""
+        return ()
+
+    @cached_property
+    def made_here(self) -> dict[str, Any]:
+        """Things that others make of the tensor in this process, by name: kept with it, and never pickled."""
+        return {}
+
+    def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
+        """Return a list of one: the function's value for the tensor itself, with the only one of `own`, or None."""
+        return [function(self, *fixed, None if own is None else own[0])]
+
+    def in_double(self) -> Self:
+        """Return the tensor itself: its arithmetic is its own."""
+        return self

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +18,11 @@ from gcp.kernels.dense.layout import Layout
 from gcp.kernels.listed.row_steps import Group
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
-from gcp.tensors.base import Block
+from gcp.tensors.base import Block, Cells, InOnePiece
 from gcp.tensors.weights import check_weights, checked_columns
 
 
-class DenseTensor:
+class DenseTensor(InOnePiece):
     """A tensor with every entry stored.
 
     Parameters
@@ -46,7 +46,6 @@ class DenseTensor:
     """
 
     kind: str = "dense"
-    n_counted_cells: float = 0.0
 
     def __init__(
         self,
@@ -133,6 +132,11 @@ class DenseTensor:
         return self.columns.x
 
     @property
+    def subs(self) -> None:
+        """None: every cell is stored."""
+        return
+
+    @property
     def entry_weights(self) -> Array | None:
         """Weights of the entries (0 = missing), shape (I_0, ...); None means all 1."""
         return self.columns.weight
@@ -160,11 +164,6 @@ class DenseTensor:
         self.labels, self._layout = state["labels"], state["layout"]
         self.columns = self._layout.columns.map(self._layout.in_own_order)
 
-    @cached_property
-    def made_here(self) -> dict[str, Any]:
-        """Things that others make of the tensor in this process, by name: kept with it, and never pickled."""
-        return {}
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""
@@ -183,6 +182,10 @@ class DenseTensor:
     def in_double(self) -> DenseTensor:
         """Return the same data for arithmetic in float64."""
         return self.with_values(self.values.astype(np.float64))
+
+    def to_dense(self) -> DenseTensor:
+        """Return the tensor itself."""
+        return self
 
     @property
     def n_known(self) -> int:
@@ -204,6 +207,13 @@ class DenseTensor:
     def subscript(self, position: int) -> tuple[int, ...]:
         """Return the subscript of the entry at a position of `blocks`."""
         return self._layout.subscript(position)
+
+    def known_cells(self, most: int) -> Iterator[Cells]:
+        """Yield all cells in order, missing ones with weight 0, up to so many at a time."""
+        x, weights = self.values.reshape(-1), self.entry_weights
+        flat = None if weights is None else weights.reshape(-1)
+        for subs, run in every_cell(self.shape, most):
+            yield Cells(subs, x[run], np.ones(len(subs)) if flat is None else flat[run].astype(float))
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,) of positions with an entry of positive weight."""
@@ -259,6 +269,14 @@ class DenseTensor:
         """Multiply the data with factors outside a side, into `out` (R, positions), its last mode fastest."""
         slow = side == self._layout.order[: self._layout.split]
         contract.contract(self._layout, slow, factors, self.dtype, n_threads, out)
+
+
+def every_cell(shape: tuple[int, ...], most: int) -> Iterator[tuple[Array, slice]]:
+    """Yield subscripts (n, N) of all cells in order, up to so many at a time, and where these lie among all."""
+    for first in range(0, n_cells := math.prod(shape), most):
+        run = range(first, min(first + most, n_cells))
+        subs = np.stack(np.unravel_index(np.arange(run.start, run.stop), shape), axis=1)
+        yield subs, slice(run.start, run.stop)
 
 
 def arithmetic(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -15,7 +15,7 @@ from gcp.kernels.listed import row_steps
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared.columns import CellColumns, EntryColumns
 from gcp.losses.formula import Formula
-from gcp.tensors.base import Block
+from gcp.tensors.base import Block, Cells, InOnePiece
 from gcp.tensors.dense import arithmetic
 from gcp.tensors.entries import Entries, SortedEntries, sorted_entries
 
@@ -27,14 +27,13 @@ _DENSE_ONLY = (
 )
 
 
-class ListedTensor:
+class ListedTensor(InOnePiece):
     """A tensor with listed entries, sorted; base of `ObservedTensor` and `SparseTensor`."""
 
     entries: SortedEntries
     listing: Listing
     labels: ModeLabels | None
     kind: str
-    n_counted_cells: float = 0.0
     zeros: CellColumns | None = None
     """The columns of all cells, if those that are not listed are zeros; None if nothing is known of these."""
     _state: ClassVar[tuple[str, ...]] = ("entries", "listing", "labels")
@@ -50,11 +49,6 @@ class ListedTensor:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without what was made from the entries since, whoever made it."""
         return {name: getattr(self, name) for name in self._state}
-
-    @cached_property
-    def made_here(self) -> dict[str, Any]:
-        """Things that others make of the tensor in this process, by name: kept with it, and never pickled."""
-        return {}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -168,22 +162,16 @@ class ListedTensor:
         row = self.listing.subs[position].tolist()
         return tuple(row[self.listing.order.index(n)] for n in range(self.ndim))
 
+    def known_cells(self, most: int) -> Iterator[Cells]:
+        """Yield all listed entries, up to so many at a time."""
+        return cells_in_runs(self.subs, self.values, self.entry_weights, most)
+
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,) of positions with a listed entry."""
         found = [np.zeros(size, bool) for size in self.shape]
         for column, mode in enumerate(self.listing.order):
             found[mode][self.listing.subs[:, column]] = True
         return found
-
-    @property
-    def has_marginals(self) -> bool:
-        """False: `loss_mttkrps_and_marginals` is for dense data."""
-        return False
-
-    @property
-    def sides(self) -> tuple[tuple[int, ...], ...]:
-        """The empty tuple: products with Khatri-Rao rows of many modes are for dense data."""
-        return ()
 
     def contract(self, side: tuple[int, ...], factors: Factors, out: FloatArray, n_threads: int) -> None:
         """Raise `ParameterError`, whatever the factors (I_n, R); see `sides`."""
@@ -195,6 +183,11 @@ class ListedTensor:
         """Raise `ParameterError`, whatever the factors (I_n, R): listed data have none."""
         raise ParameterError(_DENSE_ONLY)
 
+    @property
+    def has_groups(self) -> bool:
+        """True: `groups` can be had."""
+        return True
+
     def groups(self, mode: int) -> list[tuple[int, row_steps.Group]]:
         """Return all listed entries in the order of a mode, with the first slice's position; made at first use."""
         return [(0, self._grouped[mode])]
@@ -202,3 +195,11 @@ class ListedTensor:
     @cached_property
     def _grouped(self) -> list[row_steps.Group]:
         return [row_steps.grouped(self.listing, mode) for mode in range(self.ndim)]
+
+
+def cells_in_runs(subs: Array, x: Array, weights: FloatArray | None, most: int) -> Iterator[Cells]:
+    """Yield cells with subscripts (n, N), data and weights (n,), up to so many at a time; None means weights of 1."""
+    w = np.ones(len(x)) if weights is None else weights
+    for first in range(0, len(x), most):
+        run = slice(first, first + most)
+        yield Cells(subs[run].astype(np.int64), x[run], w[run])

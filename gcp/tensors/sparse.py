@@ -14,14 +14,14 @@ from gcp.base.checks import array
 from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels, check_labels
 from gcp.base.types import Array, Factors, FloatArray
-from gcp.kernels.listed import listed_pass, ordering, power_sums
+from gcp.kernels.listed import listed_pass, lookup, ordering, power_sums
 from gcp.kernels.shared.columns import CellColumns, EntryColumns, of_positions
 from gcp.losses.formula import Formula
 from gcp.tensors import dense_form, entries
-from gcp.tensors.base import Block
-from gcp.tensors.dense import DenseTensor
+from gcp.tensors.base import Block, Cells, SparseData
+from gcp.tensors.dense import DenseTensor, every_cell
 from gcp.tensors.every_cell import EveryCell, added
-from gcp.tensors.listed import ListedTensor
+from gcp.tensors.listed import ListedTensor, cells_in_runs
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.weights import checked_mode_weights, checked_vectors
 
@@ -213,6 +213,11 @@ class SparseTensor(ListedTensor):
         return f"SparseTensor({shape}, {self.values.dtype}, {len(self.values):,} listed{missing}{masked})"
 
     @property
+    def sparse(self) -> SparseData:
+        """The tensor itself: cells that are not listed are zeros."""
+        return self
+
+    @property
     def mode_weights(self) -> Sequence[FloatArray] | None:
         """Weights of the positions of each mode, shapes (I_n,); None means all 1."""
         return self.zeros.weight
@@ -260,6 +265,23 @@ class SparseTensor(ListedTensor):
             place = ordering.places(self.listing.subs, cells.subs)
             weights[place >= 0] = self.listing.w[place[place >= 0]]
         return weights
+
+    def known_weights(self) -> FloatArray:
+        """Return weights of the listed entries, those of their positions included, shape (entries,)."""
+        return self.weights_at(self.entries)
+
+    def known_cells(self, most: int) -> Iterator[Cells]:
+        """Yield all zeros, then the listed entries, missing cells with weight 0, up to so many at a time."""
+        listing, order = self.listing, list(self.listing.order)
+        first = lookup.first_of_slices(listing.subs, self.shape[order[0]])
+        for subs, _ in every_cell(self.shape, most):
+            place = lookup.positions(listing.subs, first, subs[:, order].astype(listing.subs.dtype))
+            unlisted = subs[place < 0]
+            w = np.ones(len(unlisted))
+            for n, u in enumerate(self.mode_weights or ()):
+                w *= u[unlisted[:, n]]
+            yield Cells(unlisted, np.zeros(len(unlisted)), w)
+        yield from cells_in_runs(listing.subs[:, np.argsort(order)], listing.x, listing.w, most)
 
     @property
     def n_cells(self) -> int:

@@ -13,9 +13,9 @@ from gcp.base import checks
 from gcp.base.types import Factors, FloatArray
 from gcp.losses.formula import Formula
 from gcp.objectives.penalties.total import Penalties
-from gcp.tensors.base import TensorData
+from gcp.tensors.base import Parts, TensorData
 from gcp.tensors.parts.local_engine import Partial
-from gcp.tensors.parts.partitioned import Own, PartitionedTensor, Shared, partial, whole
+from gcp.tensors.parts.partitioned import Own, Shared, partial, whole
 from gcp.tensors.samplers import Batch, Sampler, sampler_for
 
 Seeds = tuple[np.random.SeedSequence, np.random.SeedSequence]
@@ -109,14 +109,14 @@ LossOfParts = Callable[
 
 
 def sample_parts(
-    tensor: PartitionedTensor, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
+    parts: Parts, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
 ) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
     """Return what `sample` does, functions of factors (I_n, R), for data in parts.
 
     Each part draws its share with a seed of its own. So what is drawn depends neither on who holds a part nor on the
     order in which they are evaluated.
     """
-    known = [facts.n_stored for facts in tensor.facts]
+    known = parts.n_stored
     fixed, rng = seeds[0], np.random.default_rng(seeds[1])
 
     def told(samples: int | None, entropy: Any) -> list[Any]:

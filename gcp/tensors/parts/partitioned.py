@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,51 +11,13 @@ import numpy as np
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.listed.row_steps import Group
 from gcp.losses.formula import Formula
-from gcp.tensors.base import Block, TensorData
+from gcp.tensors.base import Block, Cells, TensorData
+from gcp.tensors.cuts import Cuts
 from gcp.tensors.parts.local_engine import Arrays, Crew, Partial
 
 _IN_PARTS = "The data are in parts, and this needs them in one piece."
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """The cuts between the parts of a tensor.
-
-    Attributes
-    ----------
-    mode : int
-        The mode that is cut.
-    sizes : tuple of int
-        Positions of each part in this mode.
-    """
-
-    mode: int
-    sizes: tuple[int, ...]
-
-    @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """First position of each part, and the one past its last."""
-        return list(pairwise([0, *accumulate(self.sizes)]))
-
-    def split(self, arrays: Factors) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """Return arrays (I_n, ...) by mode as those that all parts share, and each part's own rows.
-
-        Of no arrays these are none.
-        """
-        if not len(arrays):
-            return [], [[] for _ in self.sizes]
-        shared = [a for n, a in enumerate(arrays) if n != self.mode]
-        return shared, [[arrays[self.mode][a:b]] for a, b in self.ranges]
-
-    def joined(self, shared: Arrays, own: Sequence[FloatArray]) -> Arrays:
-        """Return the inverse of `split`, arrays (I_n, ...) by mode."""
-        return [*shared[: self.mode], np.concatenate(list(own)), *shared[self.mode :]]
-
-    def joined_known(self, parts: Sequence[Sequence[Array]]) -> list[Array]:
-        """Return what the parts' `known_positions` say of the whole, masks (I_n,)."""
-        merge = [np.concatenate if n == self.mode else np.logical_or.reduce for n in range(len(parts[0]))]
-        return [join(column) for join, column in zip(merge, zip(*parts, strict=True), strict=True)]
 
 
 class PartitionedTensor:
@@ -88,6 +48,7 @@ class PartitionedTensor:
         self.facts = crew.facts()
         self.shape = self._checked_shape()
         self.kind, self.dtype = self.facts[0].kind, np.dtype(self.facts[0].dtype)
+        self.n_stored = [facts.n_stored for facts in self.facts]
         if labels is not None:
             labels.check(self.shape)
 
@@ -106,6 +67,11 @@ class PartitionedTensor:
     def ndim(self) -> int:
         """Number of modes."""
         return len(self.shape)
+
+    @property
+    def parts(self) -> PartitionedTensor:
+        """The tensor itself: it is in parts."""
+        return self
 
     @property
     def n_counted_cells(self) -> float:
@@ -132,9 +98,32 @@ class PartitionedTensor:
         raise DataError(_IN_PARTS)
 
     @property
+    def subs(self) -> Array:
+        """Unavailable in any shape: raises `DataError`, as the data are in parts."""
+        raise DataError(_IN_PARTS)
+
+    @property
     def entry_weights(self) -> None:
         """None: the parts have them."""
         return
+
+    @property
+    def zeros(self) -> None:
+        """None: parts say what their unlisted cells are."""
+        return
+
+    @property
+    def sparse(self) -> None:
+        """None; see `zeros`."""
+        return
+
+    def in_double(self) -> PartitionedTensor:
+        """Return the tensor itself: what it is evaluated in is decided where its parts are made."""
+        return self
+
+    def known_cells(self, most: int) -> Iterator[Cells]:
+        """Raise `DataError`: the data are in parts."""
+        raise DataError(_IN_PARTS)
 
     @property
     def is_affine(self) -> bool:
@@ -224,6 +213,15 @@ class PartitionedTensor:
     def has_marginals(self) -> bool:
         """True if `loss_mttkrps_and_marginals` can be had."""
         return self.kind == "dense"
+
+    @property
+    def has_groups(self) -> bool:
+        """False: entries are not in the order of a mode."""
+        return False
+
+    def groups(self, mode: int) -> Iterable[tuple[int, Group]]:
+        """Raise `DataError`: the data are in parts."""
+        raise DataError(_IN_PARTS)
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:

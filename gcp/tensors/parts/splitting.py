@@ -6,8 +6,8 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array, FloatArray
+from gcp.tensors.cuts import Cuts
 from gcp.tensors.kinds import Tensor
-from gcp.tensors.parts.partitioned import Cuts
 
 
 def longest_mode(shape: tuple[int, ...]) -> int:

@@ -15,12 +15,13 @@ from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.sizes import show_bytes
 from gcp.base.types import Array
+from gcp.tensors.cuts import Cuts
 from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import beside
 from gcp.tensors.parts.local_engine import Facts, Here
-from gcp.tensors.parts.partitioned import Cuts, PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import Read, Source, source_of, told
 from gcp.tensors.weights import check_weights_dtype
 

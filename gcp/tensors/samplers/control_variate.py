@@ -12,9 +12,9 @@ from gcp.kernels.listed import listed_pass, power_sums
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared.columns import CellColumns, joined
 from gcp.losses.formula import Formula
+from gcp.tensors.base import SparseData
 from gcp.tensors.samplers.base import sorted_listing
 from gcp.tensors.samplers.random_cells import Zeros
-from gcp.tensors.sparse import SparseTensor
 
 _PROBES = 20_000
 """Cells at which the polynomial is fitted to the loss of a zero."""
@@ -43,8 +43,13 @@ class Controlled:
         Whether the model is.
     """
 
-    def __init__(self, tensor: SparseTensor, is_nonnegative: bool) -> None:
+    def __init__(self, tensor: SparseData, is_nonnegative: bool) -> None:
         self.tensor, self.zeros, self.is_nonnegative = tensor, Zeros(tensor), is_nonnegative
+
+    @property
+    def n_listed(self) -> int:
+        """How many entries are listed, missing cells among them."""
+        return len(self.tensor.listing.x)
 
     @property
     def n_zeros(self) -> int:

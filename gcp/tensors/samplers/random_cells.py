@@ -9,9 +9,9 @@ import numpy as np
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import lookup
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.tensors.base import SparseData
 from gcp.tensors.entries import cells_of
 from gcp.tensors.samplers.base import chosen, subs_dtype
-from gcp.tensors.sparse import SparseTensor
 
 _LEAST_RATE = 0.5
 """Cells are drawn until enough are wanted only where this share of them is."""
@@ -118,7 +118,7 @@ class Zeros:
     at most as many as the listed ones, and are put in a list: drawing neither runs dry nor takes forever.
     """
 
-    def __init__(self, tensor: SparseTensor) -> None:
+    def __init__(self, tensor: SparseData) -> None:
         listing, self.mode_weights = tensor.listing, tensor.mode_weights
         self.order = listing.order
         self.weight = tensor.unlisted_weight()

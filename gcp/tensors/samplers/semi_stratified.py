@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.tensors.base import SparseData
 from gcp.tensors.samplers.base import Batch, SampledEntries, chosen
 from gcp.tensors.samplers.random_cells import RandomCells
 from gcp.tensors.samplers.stratified import defaults, split
-from gcp.tensors.sparse import SparseTensor
 
 
 class SemiStratified:
@@ -18,7 +18,7 @@ class SemiStratified:
     asked for.
     """
 
-    def __init__(self, tensor: SparseTensor) -> None:
+    def __init__(self, tensor: SparseData) -> None:
         self.tensor = tensor
         self.cells = RandomCells(tensor.shape, tensor.listing.order, tensor.mode_weights)
         self.has_zeros = tensor.unlisted_weight() > 0

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from gcp.tensors.base import SparseData
 from gcp.tensors.samplers.base import Batch, SampledEntries, chosen, default_samples
 from gcp.tensors.samplers.random_cells import Zeros
-from gcp.tensors.sparse import SparseTensor
 
 _VALUE_SAMPLES = 100_000
 
@@ -19,7 +19,7 @@ class Stratified:
     If half of a batch is more than all listed entries, these are taken once each, and the rest are zeros.
     """
 
-    def __init__(self, tensor: SparseTensor) -> None:
+    def __init__(self, tensor: SparseData) -> None:
         self.tensor, self.zeros = tensor, Zeros(tensor)
         listing = tensor.listing
         self.known = None if listing.w is None or listing.w.all() else np.flatnonzero(listing.w)

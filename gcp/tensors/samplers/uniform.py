@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from gcp.base.types import Array
+from gcp.tensors.base import SparseData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.samplers.base import Batch, SampledEntries, chosen, default_samples, subs_dtype
 from gcp.tensors.samplers.random_cells import Finder, RandomCells, accepted
-from gcp.tensors.sparse import SparseTensor
 
 _VALUE_SAMPLES = 1_000_000
 
@@ -88,7 +88,7 @@ class UniformDense:
 class UniformCells:
     """Draws from all cells of a `SparseTensor`, listed or not, as likely as their positions' weights say."""
 
-    def __init__(self, tensor: SparseTensor) -> None:
+    def __init__(self, tensor: SparseData) -> None:
         self.tensor = tensor
         self.cells = RandomCells(tensor.shape, tensor.listing.order, tensor.mode_weights)
         self.finder = Finder(tensor.listing)

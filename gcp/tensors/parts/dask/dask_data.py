@@ -14,6 +14,7 @@ from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.threads import split_range
 from gcp.base.types import Array
+from gcp.tensors.cuts import Cuts
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor
 from gcp.tensors.listed import ListedTensor
@@ -21,7 +22,7 @@ from gcp.tensors.masks import beside
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.parts.dask.clients import check_client, n_threads
 from gcp.tensors.parts.dask.dask_engine import DaskCrew
-from gcp.tensors.parts.partitioned import Cuts, PartitionedTensor
+from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.splitting import balanced, longest_mode
 from gcp.tensors.sparse import SparseTensor
 
