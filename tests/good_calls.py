@@ -37,6 +37,8 @@ INNER = {
     "blocks",
     "contract",
     "groups",
+    "known_cells",
+    "known_weights",
     "loss_and_mttkrps",
     "loss_mttkrps_and_marginals",
     "map",
