@@ -37,7 +37,6 @@ from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.search import Search
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.parts.partitioned import PartitionedTensor
 
 _MOST_POINTS = 100
 """Points, at most, of the course of each start that is kept."""
@@ -328,8 +327,8 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
     """Run all starts, with progress on stderr if that is asked for."""
     if verbose and search.objective.zeros.note:
         tell(search.objective.zeros.note)
-    if isinstance(search.objective.tensor, PartitionedTensor):
-        search.objective.tensor.start_account()
+    if (parts := search.objective.tensor.parts) is not None:
+        parts.start_account()
     with (
         reporter(verbose, search.n_starts) as progress,
         compilation.noticed(tell_of_compilation) if verbose else nullcontext(),

@@ -23,8 +23,7 @@ from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.progress import series
 from gcp.solvers.starts.plan import Plan
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.kinds import Tensor
 from gcp.tensors.sparse import SparseTensor
 
 _LEAST_MEAN = 1e-100
@@ -185,7 +184,7 @@ def _refitted(
 ) -> FitResult:
     """Return a fit of data drawn from the model, its components matched to the model's."""
     tensor = problem.tensor
-    subs = tensor.subs if isinstance(tensor, ObservedTensor) else None
+    subs = tensor.subs if tensor.zeros is None else None  # of sparse data, all cells are drawn
     x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
@@ -203,13 +202,14 @@ def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Ge
     return rng.gamma(1 / relative, relative * m)
 
 
-def _like(tensor: Any, values: FloatArray) -> DenseTensor | ObservedTensor | SparseTensor:
+def _like(tensor: Any, values: FloatArray) -> Tensor:
     """Return other data in the same cells, values of the shape that `model_values` gives there."""
-    if not isinstance(tensor, SparseTensor):
-        found: DenseTensor | ObservedTensor = tensor.with_values(values)
+    if tensor.zeros is None:
+        found: Tensor = tensor.with_values(values)
         return found
     if tensor.entry_weights is not None:
-        return tensor.to_dense().with_values(values)
+        found = tensor.to_dense().with_values(values)
+        return found
     subs = np.argwhere(values)
     plain = SparseTensor(
         subs,

@@ -12,7 +12,6 @@ from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import check_result, tensor_of
 from gcp.result import FitResult
-from gcp.tensors.dense import DenseTensor
 
 _MOST_CELLS = 2**26
 
@@ -54,7 +53,7 @@ def core_consistency(
     tensor = tensor_of(result, data, mask, entry_weights)
     if np.prod(tensor.shape, dtype=float) > _MOST_CELLS:
         raise ParameterError(f"Core consistency is for at most {_MOST_CELLS:,} cells.")
-    dense = tensor if isinstance(tensor, DenseTensor) else tensor.to_dense()
+    dense = tensor.to_dense()
     m = result.model_values()
     known = np.isfinite(dense.values) if dense.entry_weights is None else dense.entry_weights > 0
     core = _working_response(result, np.where(known, dense.values, 0.0), m)

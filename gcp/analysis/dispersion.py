@@ -15,8 +15,7 @@ from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.poisson import Poisson, PoissonLog
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.sparse import SparseTensor
+from gcp.tensors.base import TensorData
 
 _NOTHING = 1e-6
 """Share of the variation, below which the model has taken all of it along."""
@@ -88,18 +87,18 @@ def dispersion_test(
     return DispersionTest(float(statistic), p, r, advice)
 
 
-def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
+def _sums(result: FitResult, tensor: TensorData) -> tuple[float, float, float]:
     """Return weighted sums of (x - mu)**2, x and mu**2 over the known cells."""
-    if isinstance(tensor, SparseTensor):
+    if (sparse := tensor.sparse) is not None:
         if not isinstance(result.loss, Poisson):
             raise ParameterError(
                 'Sparse data have a closed form under loss="poisson" only: found "poisson-log".'
             )
         weights, factors = result.with_mean_rows().cp
         every = power_sums.polynomial(
-            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), CellColumns(tensor.mode_weights)
+            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), CellColumns(sparse.mode_weights)
         )[0]
-        listing = tensor.listing
+        listing = sparse.listing
         mu = result.model_values(listing.subs[:, np.argsort(listing.order)].astype(np.int64))
         ones = np.ones(len(mu))
         w, z = ones if listing.w is None else listing.w, ones if listing.z is None else listing.z
@@ -107,7 +106,7 @@ def _sums(result: FitResult, tensor: Any) -> tuple[float, float, float]:
         means2 = rest + float(w @ mu**2)
         return rest + float(w @ (x - mu) ** 2), float(w @ x), means2
     x = tensor.values.astype(float)
-    mu = result.predict(None if isinstance(tensor, DenseTensor) else tensor.subs)
+    mu = result.predict(tensor.subs)
     w = np.ones(x.shape) if tensor.entry_weights is None else np.asarray(tensor.entry_weights, dtype=float)
     x = np.where(w > 0, x, 0.0)
     return float(np.sum(w * (x - mu) ** 2)), float(np.sum(w * x)), float(np.sum(w * mu**2))

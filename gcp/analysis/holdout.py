@@ -77,9 +77,9 @@ def hold_out(
     keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state)
     tensor = in_one_piece(data, mask, entry_weights)
     try:
-        if isinstance(tensor, DenseTensor):
+        if tensor.subs is None:
             return _of_dense(tensor, fraction, keep, rng)
-        if isinstance(tensor, SparseTensor):
+        if tensor.zeros is not None:
             return _of_sparse(tensor, fraction, rng)
         return _of_observed(tensor, fraction, keep, rng)
     except DataError as error:
@@ -92,8 +92,7 @@ def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.
     if keep:
         known = weights != 0
         held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
-    train = in_one_piece(tensor, mask=~held)
-    assert isinstance(train, DenseTensor)
+    train = in_one_piece(tensor, mask=~held).to_dense()  # as it is
     test = ObservedTensor.of_dense(tensor, held)
     own = np.ones(len(test.values)) if test.entry_weights is None else test.entry_weights
     return Split(train, ObservedTensor.of(test.entries.having(weight=own / fraction), tensor.labels))

@@ -15,7 +15,6 @@ from gcp.losses.base import Loss
 from gcp.objectives.known_cells import check_result, matched
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.listed import ListedTensor
 
 _KINDS = ("quantile", "deviance", "response")
 _LEAST = np.finfo(float).tiny
@@ -70,7 +69,7 @@ def residuals(
     tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     result = matched(result, tensor)
     x = tensor.values.astype(float)
-    m = result.model_values(tensor.subs if isinstance(tensor, ListedTensor) else None)
+    m = result.model_values(tensor.subs)
     known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
     found = np.full(x.shape, np.nan)
     x, m = x[known], m[known]

@@ -20,7 +20,6 @@ from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.sparse import SparseTensor
 
 _GROUPS = 20
 _RANKS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 17, 22, 30)
@@ -140,8 +139,7 @@ def _has_negatives(tensor: Any) -> bool:
 
 
 def _binary(tensor: Any, refused: dict[str, str]) -> LossSuggestions:
-    is_sparse = isinstance(tensor, SparseTensor)
-    best = "bernoulli-poisson" if is_sparse else "bernoulli-logit"
+    best = "bernoulli-poisson" if tensor.zeros is not None else "bernoulli-logit"
     reasons = {
         "bernoulli-logit": "0/1 data; components of any sign add up on the log-odds",
         "bernoulli-odds": "0/1 data; nonnegative components add up to odds",

@@ -80,7 +80,7 @@ def _data(
 ) -> tuple[Tensor | PartitionedTensor, dict[str, Any], gcp.ObservedTensor | None]:
     """Return what is fitted, the mask and the weights beside it, and cells that are held out."""
     tensor = read_input_or_parts(args)
-    if isinstance(tensor, gcp.PartitionedTensor):
+    if tensor.parts is not None:
         for name in ("exclude_zeros", "test_fraction"):
             if getattr(args, name):
                 raise ParameterError(
@@ -163,19 +163,17 @@ def _fit(
             )
         except DomainError as error:
             is_zero = not (args.exclude_zeros or loss.data_domain.contains(0.0))
-            is_cured = is_zero and not (
-                isinstance(tensor, gcp.PartitionedTensor) or (tensor.values < 0).any()
-            )
+            is_cured = is_zero and not (tensor.parts is not None or (tensor.values < 0).any())
             hint = " On the command line, --exclude-zeros leaves zeros out." if is_cured else ""
             raise DomainError(f"{error}{hint}") from error
 
 
 def _without_zeros(tensor: Tensor) -> Tensor:
     """Return the tensor with the cells that are 0 unknown."""
-    if isinstance(tensor, gcp.SparseTensor):
+    if tensor.zeros is not None:
         return tensor.nonzeros()
     keep = tensor.values != 0
-    if isinstance(tensor, gcp.ObservedTensor):
+    if tensor.subs is not None:
         weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
         return gcp.ObservedTensor(
             tensor.subs[keep], tensor.values[keep], tensor.shape, weights, tensor.labels
@@ -191,7 +189,7 @@ def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor
     is_listing = path.lower().endswith(_LISTINGS)
     other = in_one_piece(gcp.read_tensor(path, unlisted="zero" if is_listing else None))
     try:
-        if isinstance(other, gcp.DenseTensor):
+        if other.subs is None:
             found: Array = beside(name, other, tensor.labels, tensor.shape)
             return found
         listed = gcp.SparseTensor(other.subs, other.values, other.shape, labels=other.labels)
@@ -225,7 +223,7 @@ def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, 
         if (path := getattr(args, name)) is None:
             continue
         found[name] = given = _companion(name, path, tensor)
-        if isinstance(given, np.ndarray) and not isinstance(tensor, gcp.DenseTensor):
+        if isinstance(given, np.ndarray) and tensor.subs is not None:
             try:
                 tensor = tensor.to_dense()
             except DataError as error:

@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 def _facts(tensor: Tensor) -> dict[str, Any]:
     """Return sizes, and unweighted moments of the observed cells."""
     cells = math.prod(tensor.shape)
-    moments = _stored_moments(tensor) if isinstance(tensor, gcp.DenseTensor) else _listed_moments(tensor)
+    moments = _stored_moments(tensor) if tensor.subs is None else _listed_moments(tensor)
     observed = moments.pop("observed")
-    listed = None if isinstance(tensor, gcp.DenseTensor) else len(tensor.values)
+    listed = None if tensor.subs is None else len(tensor.values)
     labels = mode_labels(tensor)
     sizes = list(zip(labels.names, tensor.shape, labels.coords, strict=True))
     mean, variance = moments["mean"], moments["variance"]
@@ -104,7 +104,7 @@ def _stored_moments(tensor: gcp.DenseTensor) -> dict[str, Any]:
 
 def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, Any]:
     """Return moments from listed entries; all other known cells of a sparse tensor count as zeros."""
-    known = tensor.nonzeros() if isinstance(tensor, gcp.SparseTensor) else tensor
+    known = tensor if tensor.zeros is None else tensor.nonzeros()
     x = known.values.astype(np.float64)
     count = tensor.n_known
     unlisted = count - len(x)

@@ -54,14 +54,14 @@ def observed(tensor: DenseTensor, form: str) -> Array | None:
 
 def refuse_weights(tensor: SparseTensor | ObservedTensor, form: str) -> None:
     """Raise `DataError` for a listed tensor with weights."""
-    has_modes = isinstance(tensor, SparseTensor) and tensor.mode_weights is not None
+    has_modes = tensor.zeros is not None and tensor.mode_weights is not None
     if has_modes or tensor.entry_weights is not None:
         raise DataError(f"The tensor has weights, which {form} files cannot hold. Write .npz instead.")
 
 
 def values_with_nan(tensor: Tensor, form: str) -> Array:
     """Return all cells, shape (I_0, ...), with NaN for missing ones (integers then become float64)."""
-    tensor = tensor if isinstance(tensor, DenseTensor) else tensor.to_dense()
+    tensor = tensor.to_dense()
     mask = observed(tensor, form)
     if mask is None:
         return tensor.values

@@ -112,17 +112,16 @@ def _foreign(archive: Archive, variable: str | None) -> DenseTensor:
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:
-    is_dense = isinstance(tensor, DenseTensor)
-    arrays = {"format": np.array(_NAME), "version": np.array(1 if is_dense else 2), "values": tensor.values}
+    version = 1 if tensor.subs is None else 2
+    arrays = {"format": np.array(_NAME), "version": np.array(version), "values": tensor.values}
     weights = tensor.entry_weights
     if weights is not None and weights.dtype.kind != "b":
         arrays["entry_weights"] = weights
     elif weights is not None and not _told_by_nan(tensor.values, weights):
         arrays["mask"] = weights
-    if not isinstance(tensor, DenseTensor):
-        kind = "sparse" if isinstance(tensor, SparseTensor) else "observed"
-        arrays |= {"kind": np.array(kind), "shape": np.array(tensor.shape), "subs": tensor.subs}
-    if isinstance(tensor, SparseTensor):
+    if tensor.subs is not None:
+        arrays |= {"kind": np.array(tensor.kind), "shape": np.array(tensor.shape), "subs": tensor.subs}
+    if tensor.zeros is not None:
         arrays |= {f"mode_weights_{n}": u for n, u in enumerate(tensor.mode_weights or [])}
         if tensor.n_missing:
             arrays["missing"] = tensor.missing

@@ -16,9 +16,7 @@ from gcp.base.types import Array
 from gcp.io import csv_text
 from gcp.io.format import Format, observed, refuse_weights
 from gcp.io.table_columns import tensor_of
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor
-from gcp.tensors.sparse import SparseTensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,14 +86,14 @@ def _cells(tensor: Tensor, form: str) -> tuple[Sequence[Array], Array]:
 
     Of a sparse tensor these are the nonzeros, and the missing cells as NaN.
     """
-    if isinstance(tensor, DenseTensor):
+    if tensor.subs is None:
         mask = observed(tensor, form)
         size, shape = tensor.values.size, tensor.shape
         subs = np.unravel_index(np.arange(size), shape) if mask is None else np.nonzero(mask)
         return subs, tensor.values[subs]
     refuse_weights(tensor, form)
     columns, values = tensor.subs.T, tensor.values
-    if isinstance(tensor, SparseTensor) and tensor.n_missing:
+    if tensor.zeros is not None and tensor.n_missing:
         columns = np.concatenate([columns, tensor.missing.T], axis=1)
         values = np.concatenate([values.astype(np.float64), np.full(tensor.n_missing, np.nan)])
     return list(columns), values

@@ -16,10 +16,8 @@ from gcp.base.errors import DataError, FormatError
 from gcp.base.types import Array
 from gcp.io.format import Format, observed, refuse_weights
 from gcp.io.text_rows import read_listing
-from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import check_shape
 from gcp.tensors.kinds import Tensor
-from gcp.tensors.observed import ObservedTensor
 
 _CHUNK = 1 << 16
 _LINE = 1 << 16
@@ -67,17 +65,17 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
 
 def _nonzeros(tensor: Tensor) -> tuple[Array, Array]:
     """Return subscripts (nnz, N) and values (nnz,); refuses what the format cannot say."""
-    if isinstance(tensor, DenseTensor):
+    if tensor.subs is None:
         is_partial = observed(tensor, ".tns") is not None
     else:
         refuse_weights(tensor, ".tns")
-        is_partial = isinstance(tensor, ObservedTensor) or tensor.n_missing > 0
+        is_partial = tensor.zeros is None or tensor.n_missing > 0
     if is_partial:
         raise DataError(
             "The tensor has missing entries, which .tns files cannot tell from zeros. "
             "Write .npz, .csv or .parquet instead."
         )
-    if isinstance(tensor, DenseTensor):
+    if tensor.subs is None:
         flat = np.flatnonzero(tensor.values)  # in C order
         cells = np.unravel_index(flat, tensor.shape)
         return np.stack(cells, axis=1), tensor.values[cells]

@@ -57,6 +57,7 @@ class ObservedTensor(ListedTensor):
     """
 
     kind = "observed"
+    zeros: None = None
 
     def __init__(
         self,

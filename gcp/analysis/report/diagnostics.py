@@ -31,7 +31,6 @@ from gcp.base.errors import GcpError, ParameterError
 from gcp.base.interval import BINARY
 from gcp.objectives.model import share_in_words
 from gcp.result import FitResult
-from gcp.tensors.sparse import SparseTensor
 
 _ON_MAP = 150
 
@@ -108,7 +107,7 @@ def pictures(result: FitResult, tensor: Any) -> str:
             "too little (above) or too much (below) there.",
         ),
     ]
-    if not isinstance(tensor, SparseTensor):  # whose listed entries alone are no random part of its cells
+    if tensor.zeros is None:  # else listed entries alone are no random part of the cells
         shown.append(
             _drawn(
                 lambda: plot_residuals(result, tensor),

@@ -13,7 +13,6 @@ from gcp.analysis.report.page import code, pairs, paragraph, picture, table
 from gcp.base.types import Array, FloatArray
 from gcp.losses.custom import CustomLoss
 from gcp.result import FitResult
-from gcp.tensors.sparse import SparseTensor
 
 _TOP = 5
 _MOST_DRAWN = 12
@@ -34,7 +33,7 @@ def in_words(result: FitResult, tensor: Any) -> str:
     )
     cells, n = float(np.prod(result.shape, dtype=float)), tensor.n_known
     known = "all cells are known" if n == cells else f"{n:,.0f} of {cells:,.0f} cells are known"
-    if isinstance(tensor, SparseTensor):
+    if tensor.zeros is not None:
         known += f", {len(tensor.values):,} are listed, the others are 0"
     components = "1 component" if result.rank == 1 else f"{result.rank} components"
     beside = " beside an intercept and main effects" if result.main_effects else ""

@@ -17,7 +17,6 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.solvers import Solver, get_solver
 from gcp.solvers.starts.search import Search
-from gcp.tensors.parts.partitioned import PartitionedTensor
 
 
 def solver(
@@ -57,8 +56,8 @@ def settings(search: Search, n_starts: int, init: Any, max_seconds: float | None
         "max_seconds": max_seconds,
         "versions": dict(_versions()),
     }
-    if isinstance(search.objective.tensor, PartitionedTensor):
-        found["partition"] = search.objective.tensor.account()
+    if (parts := search.objective.tensor.parts) is not None:
+        found["partition"] = parts.account()
     return found
 
 

@@ -19,7 +19,6 @@ from gcp.objectives import positions
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.spikes import Spikes, spikes
-from gcp.tensors.dense import DenseTensor
 
 _SAMPLE = 200_000
 
@@ -215,7 +214,7 @@ def svd_factors(
     from tensorly.tenalg import svd_interface
 
     tensor, loss = objective.tensor, objective.loss
-    if not isinstance(tensor, DenseTensor):
+    if tensor.parts is not None or tensor.subs is not None:
         raise ParameterError(
             f'init="svd" is for dense data in one piece: found a {type(tensor).__name__}. Use init="random", or, of '
             "listed entries whose cells all fit into memory, tensor.to_dense()."
