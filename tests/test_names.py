@@ -128,20 +128,20 @@ JUDGES = {
     "standard_errors": of("standard_errors"),
     "bootstrap": of("bootstrap", 2, random_state=0, n_iter_max=5),
     "plot_calibration": lambda result, data: [
-        line.get_xydata() for line in gcp.analysis.plots.plot_calibration(result, data, 4).lines
+        line.get_xydata() for line in gcp.plots.plot_calibration(result, data, 4).lines
     ],
     "plot_observed": lambda result, data: [
-        ax.lines[-1].get_xydata() for ax in gcp.analysis.plots.plot_observed(result, data, ["age", "year"])
+        ax.lines[-1].get_xydata() for ax in gcp.plots.plot_observed(result, data, ["age", "year"])
     ],
     "plot_slices": lambda result, data: [
-        [bar.get_height() for bar in gcp.analysis.plots.plot_slices(result, data, "region").patches]
+        [bar.get_height() for bar in gcp.plots.plot_slices(result, data, "region").patches]
     ],
     "write_report": report,
 }
 OF_SUMS = ("score", "deviance_explained")
 BINARY = {
     "binary_scores": of("binary_scores"),
-    "plot_roc": lambda r, d: gcp.analysis.plots.plot_roc(r, d).lines[1].get_xydata(),
+    "plot_roc": lambda r, d: gcp.plots.plot_roc(r, d).lines[1].get_xydata(),
 }
 
 

@@ -40,7 +40,7 @@ def test_functions_of_a_script_that_mention_the_package_can_be_sent(tmp_path):
     np.testing.assert_allclose(found, [truth, truth], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gcp", "gcp.analysis.plots", "gcp.analysis", "gcp.datasets", "gcp.losses"])
+@pytest.mark.parametrize("name", ["gcp", "gcp.plots", "gcp.analysis", "gcp.datasets", "gcp.losses"])
 def test_modules_are_sent_by_name(name):
     __import__(name)
     text = cloudpickle.dumps(sys.modules[name])

@@ -299,7 +299,7 @@ def test_saved_results_of_older_versions_have_no_traces_of_starts(flights, tmp_p
     old.save(tmp_path / "old.npz")
     again = FitResult.load(tmp_path / "old.npz")
     curves = [
-        sum(len(line.get_xdata()) > 1 for line in gcp.analysis.plots.plot_convergence(r).lines)
+        sum(len(line.get_xdata()) > 1 for line in gcp.plots.plot_convergence(r).lines)
         for r in (result, again)
     ]
     assert curves == [3, 1]

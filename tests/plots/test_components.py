@@ -200,7 +200,7 @@ def test_no_global_state():
         "settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}; "
         "before = settings(); "
         "result = gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss='poisson', random_state=0); "
-        "gcp.analysis.plots.plot_components(result).canvas.draw(); "
+        "gcp.plots.plot_components(result).canvas.draw(); "
         "assert settings() == before and 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -56,7 +56,7 @@ def plot_components(
     --------
     >>> import gcp
     >>> result = gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss="poisson", random_state=0)
-    >>> len(gcp.analysis.plots.plot_components(result).axes)
+    >>> len(gcp.plots.plot_components(result).axes)
     8
     """
     check_result(result)
