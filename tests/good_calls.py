@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 import gcp
-from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets
-from gcp.analysis import plots
+from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, plots
 from gcp.analysis.selection import RankChoice
 from gcp.objectives.entrywise import EntrywiseObjective
 
