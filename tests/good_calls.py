@@ -19,6 +19,7 @@ LOSSES = [
 ]
 
 EXEMPT = {
+    "FitResult.marked": "for exports and pictures",
     "Loss": "abstract",
     "FitResult": "made by fits",
     "PartitionedTensor": "made by `partition`",
@@ -42,16 +43,23 @@ INNER = {
     "loss_mttkrps_and_marginals",
     "map",
     "model_values",
-    "mttkrps",
     "of",
+    "of_dense",
+    "of_rows",
     "part",
+    "remapped",
     "shape_score",
     "shape_terms",
+    "slab",
+    "slice_costs",
     "solve",
     "start_account",
     "subscript",
     "summed",
+    "weighted",
     "weights_at",
+    "with_columns",
+    "with_values",
     "without",
 }
 """Methods of tensors and solvers that objectives call in every evaluation, with what they have checked."""
