@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -245,6 +246,8 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
         data = in_one_piece(data, of_problem.pop("mask", None), of_problem.pop("entry_weights", None))
+    if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
+        raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
 
 
@@ -341,7 +344,7 @@ def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitR
     """Return the result: the model of the last round, and the starts of the first."""
     search, best, objective = last.search, last.best, last.search.objective
     estimated = () if first is last else ("r",)
-    model = search.model(best.factors, estimated)
+    model = replace(last.model, problem=search.problem.describe(estimated))
     penalty = replace(objective.penalties, effects=search.problem.effects).value(best.factors)
     starts = [_start(k, output) for k, output in enumerate(first.outputs)]
     k = min(range(len(starts)), key=lambda k: first.outputs[k].objective)

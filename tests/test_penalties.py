@@ -143,3 +143,28 @@ def test_rows_are_refitted_under_the_lasso(rng):
     result = fit_gcp(x, 2, loss="bernoulli-logit", weight_reg=2.0, random_state=0, tol=1e-13, n_iter_max=5000)
     again = result.transform(x, mode=0)
     assert_allclose(again.rows, result.factors[0], atol=2e-4)
+
+
+def test_a_class_of_a_users_own_does_not_take_the_place_of_one_of_the_same_name(tmp_path, rng):
+    """Files name classes; a result with gcp's ridge must come back with it whatever else is defined."""
+    result = fit_gcp(rng.normal(size=SHAPE), 1, l2_reg=0.5, random_state=0)
+    result.save(tmp_path / "a.npz")
+
+    class Ridge(gcp.penalties.Penalty):
+        def __init__(self, strength):
+            raise AssertionError("the wrong class")
+
+        def value(self, factors):
+            return 0.0
+
+        def add_grad(self, factors, grad):
+            pass
+
+    assert Ridge.name.endswith("Ridge")
+    again = gcp.FitResult.load(tmp_path / "a.npz").problem.penalties.of_components
+    assert again == (gcp.penalties.Ridge(0.5),)
+
+
+def test_an_unknown_argument_of_many_fits_is_named(rng):
+    with pytest.raises(TypeError, match=r"fit_gcp\(\) got an unexpected keyword argument 'ridge'"):
+        gcp.select_rank(rng.normal(size=SHAPE), [1], ridge=1.0)

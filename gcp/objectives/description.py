@@ -70,7 +70,7 @@ class ProblemDescription:
                     arrays[f"penalty_{k}_{f.name}"] = value
                     value = {"array": f"penalty_{k}_{f.name}"}
                 own[f.name] = value
-            penalties.append({"class": type(penalty).__name__, "fields": own})
+            penalties.append({"class": penalty.name, "fields": own})
         return {
             "penalties": penalties,
             "effects_ridge": self.penalties.effects_ridge,

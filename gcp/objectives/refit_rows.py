@@ -165,7 +165,7 @@ def _sizes(model: Model) -> list[FloatArray]:
     if model.fitted_factors:
         pairs = zip(model.fitted_factors, model.factors, strict=True)
         sizes = [np.sum(np.asarray(a, dtype=float) * b, axis=0) for a, b in pairs]
-        if np.allclose(np.prod(sizes, axis=0), weights, rtol=1e-3):
+        if np.allclose(np.prod(sizes, axis=0), weights, rtol=1e-3, atol=0.0):
             return sizes
     return [weights ** (1 / n_modes)] * n_modes
 

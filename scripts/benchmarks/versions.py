@@ -2,11 +2,12 @@
 
     python scripts/benchmarks/versions.py OLD NEW [--task NAME ...] [--rounds 7] [--race 12] [--json FILE]
 
-Each checkout runs in a process of its own that has compiled everything before; the two take turns, and who begins
-changes from round to round. One thread. Tasks: passes over dense tensors (`pass ...`), over a sparse one with 1e6
-entries (`sparse pass`), fits (`fit ...`), ratings (`ratings 1e7`, five sweeps), and every third problem of the solver
-race (`race`, a start each, at most 10 seconds). Prints a Markdown table: medians of the ratio new / old over the
-rounds, their range, and the largest relative difference of what the tasks return (values of the objective).
+Each checkout runs in a process of its own, whose tasks another process has run before, so that nothing is compiled
+any more; the two take turns, and who begins changes from round to round. One thread. Tasks: passes over dense tensors
+(`pass ...`), over a sparse one with 1e6 entries (`sparse pass`), fits (`fit ...`), ratings (`ratings 1e7`, five
+sweeps), and every third problem of the solver race (`race`, a start each, at most 10 seconds). Prints a Markdown
+table: medians of the ratio new / old over the rounds and their range, the ratio of the processes' peak memory so far,
+and the largest relative difference of what the tasks return (values of the objective).
 """
 
 from __future__ import annotations
@@ -119,11 +120,17 @@ def main() -> None:
     parser.add_argument("--race", type=int, default=0, help="so many problems of the solver race, too")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    workers = [started(path.resolve()) for path in (arguments.old, arguments.new)]
+    tasks = [*arguments.task, *(f"race {k}" for k in range(arguments.race))]
+    checkouts = [path.resolve() for path in (arguments.old, arguments.new)]
+    for checkout in checkouts:  # compiles, whose memory would count
+        with started(checkout) as worker:
+            for task in tasks:
+                asked(worker, task)
+    workers = [started(checkout) for checkout in checkouts]
     found = {}
     print("| task | seconds, old | new / old: median (range) | peak memory, new / old | difference |")
     print("|---|---|---|---|---|", flush=True)
-    for task in [*arguments.task, *(f"race {k}" for k in range(arguments.race))]:
+    for task in tasks:
         rounds = 1 if task.startswith("race") else arguments.rounds
         runs = []
         for k in range(rounds):

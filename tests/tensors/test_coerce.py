@@ -301,7 +301,7 @@ class TestBesideListedEntries:
         )
         return a[:, None, None] & b[None, :, None] & c
 
-    def same(self, listed, dense):
+    def assert_same(self, listed, dense):
         found = listed if isinstance(listed, DenseTensor) else listed.to_dense()
         weights = [
             np.ones(t.shape) if t.entry_weights is None else t.entry_weights * 1.0 for t in (found, dense)
@@ -319,10 +319,10 @@ class TestBesideListedEntries:
         tensor = request.getfixturevalue(name)
         found = as_tensor(tensor, mask=self.masks)
         assert type(found) is type(tensor)
-        self.same(found, as_tensor(tensor.to_dense(), mask=self.product_of_masks()))
+        self.assert_same(found, as_tensor(tensor.to_dense(), mask=self.product_of_masks()))
         again = as_tensor(found, mask=[None, [True, False, True], None])
         both = self.product_of_masks() & np.array([True, False, True])[:, None]
-        self.same(again, as_tensor(tensor.to_dense(), mask=both))
+        self.assert_same(again, as_tensor(tensor.to_dense(), mask=both))
 
     @pytest.mark.parametrize("name", ["sparse", "known"])
     def test_weights_of_entries(self, name, request, rng):
@@ -331,7 +331,7 @@ class TestBesideListedEntries:
         full = np.ones(tensor.shape)
         full[tuple(tensor.subs.T)] = weights
         found = as_tensor(tensor, self.masks, weights)
-        self.same(found, as_tensor(tensor.to_dense(), self.product_of_masks(), full))
+        self.assert_same(found, as_tensor(tensor.to_dense(), self.product_of_masks(), full))
 
     @pytest.mark.parametrize("name", ["sparse", "known", "dense"])
     def test_sparse_companions(self, name, request, rng, sparse):
@@ -342,7 +342,7 @@ class TestBesideListedEntries:
         for m, w in ((1, 0), (0, 1), (1, 1)):
             found = as_tensor(tensor, given[0] if m else None, given[1] if w else None)
             assert isinstance(found, DenseTensor if name == "dense" else ObservedTensor)
-            self.same(found, as_tensor(dense, mask > 0 if m else None, weights if w else None))
+            self.assert_same(found, as_tensor(dense, mask > 0 if m else None, weights if w else None))
 
     def test_missing_cells_and_weights_stay(self, x):
         tensor = SparseTensor(
@@ -353,10 +353,10 @@ class TestBesideListedEntries:
             [[1, 2, 1, 0], None, None],
             [[0, 0, 0]],
         )
-        self.same(as_tensor(tensor, self.masks), as_tensor(tensor.to_dense(), self.product_of_masks()))
+        self.assert_same(as_tensor(tensor, self.masks), as_tensor(tensor.to_dense(), self.product_of_masks()))
         everything = SparseTensor(np.argwhere(x > -1), np.full(x.size, 2.0), x.shape)
         doubled = as_tensor(tensor.to_dense(), entry_weights=np.full(x.shape, 2.0))
-        self.same(as_tensor(tensor, entry_weights=everything), doubled)
+        self.assert_same(as_tensor(tensor, entry_weights=everything), doubled)
 
     @pytest.mark.parametrize(
         ("options", "match"),

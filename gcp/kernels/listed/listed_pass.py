@@ -298,7 +298,7 @@ def _spread_effects(subs, first, n, offsets, head_size, y, grad):  # type: ignor
             grad[rows[mode] + (head_size if mode else 0)] += y[k]
 
 
-# --- the two maps of the protocol, and the pass by NumPy made of them ------------------------------------------
+# --- the pass by NumPy, and the two maps that it is made of ------------------------------------------------------
 
 
 def model_values(

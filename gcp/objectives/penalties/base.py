@@ -54,6 +54,9 @@ class Penalty(ABC):
     and `add_grad`; the rest says what solvers may make of them, and its defaults are right for any smooth function.
     """
 
+    name: ClassVar[str]
+    """The name of the class in files; with its module, if that is not the package's."""
+
     by_name: ClassVar[dict[str, type[Penalty]]] = {}
     """Every class of penalties that is defined, for files that mention one."""
 
@@ -74,7 +77,10 @@ class Penalty(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        Penalty.by_name[cls.__name__] = cls
+        cls.name = (
+            cls.__name__ if cls.__module__.startswith("gcp.") else f"{cls.__module__}.{cls.__qualname__}"
+        )
+        Penalty.by_name[cls.name] = cls
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._key() == other._key()

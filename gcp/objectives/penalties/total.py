@@ -74,8 +74,10 @@ class Penalties:
 
     def curvature(self, factors: Factors) -> FloatArray:
         """Return the mean second derivative in an entry of each factor, shape (N,)."""
-        own = self._components(factors)
-        return np.sum([np.zeros(len(own)), *(p.curvature(own) for p in self.of_components)], axis=0)
+        own, total = self._components(factors), np.zeros(len(factors))
+        for penalty in self.of_components:
+            total += penalty.curvature(own)
+        return total
 
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), where a penalty can switch components off; else zeros."""

@@ -127,24 +127,42 @@ def build(
     block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and the
     matrices' sum.
     """
-    parts = curvature.in_variables()
+    weighted, rows, sizes, off = _mapped(curvature) if curvature.maps else _plain(curvature)
     form, *rest = _build(
         curvature.factors,
         curvature.rows,
         curvature.sizes,
-        (np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])),
-        np.array([len(p.rows) for p in parts]),
+        (weighted, rows),
+        sizes,
         curvature.variable_of,
         curvature.ridge,
         scale,
         blocks.starts,
         blocks.rank,
-        _off_diagonals([p.matrix for p, v in zip(parts, curvature.variable_of, strict=True) if v >= 0]),
+        off,
     )
     return GramForm(*form), *rest
 
 
-def _off_diagonals(matrices: list[Any]) -> tuple[Array, Array, Array, FloatArray]:
+_Off = tuple[Array, Array, Array, FloatArray]
+
+
+def _plain(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, _Off]:
+    """Return weighted factors (sum of I_n, R), row weights, sizes and no off-diagonals, where there are no maps."""
+    nothing = np.zeros(len(curvature.sizes) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int64)
+    rows = curvature.rows
+    return rows[:, None] * curvature.factors, rows, curvature.sizes, (*nothing, np.empty(0))
+
+
+def _mapped(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, _Off]:
+    """Return weighted factors (sum of K_n, R), row weights, sizes and off-diagonals in the variables."""
+    parts = curvature.in_variables()
+    free = [p.matrix for p, variable in zip(parts, curvature.variable_of, strict=True) if variable >= 0]
+    weighted, rows = np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])
+    return weighted, rows, np.array([len(p.rows) for p in parts]), _off_diagonals(free)
+
+
+def _off_diagonals(matrices: list[Any]) -> _Off:
     """Return what matrices (K, K) have beside their diagonals, rows under each other; None has nothing."""
     at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
     for matrix in matrices:

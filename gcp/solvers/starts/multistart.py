@@ -118,7 +118,7 @@ def _from_start(
     solver: Solver,
     watch: _StartWatch,
 ) -> SolverOutput:
-    """Return the settled outcome of one start, factors of shapes (I_n, R)."""
+    """Return the balanced outcome of one start, factors of shapes (I_n, R)."""
     free, bounds = search.free(start, index)
     found = balanced(search, free, _solve(solver, free, start, bounds, watch, observer))
     return with_advice(search, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -194,7 +193,7 @@ class Search:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    def model(self, factors: Factors, estimated: Sequence[str] = ()) -> Model:
+    def model(self, factors: Factors) -> Model:
         """Return the model of factors (I_n, R + effects), in its normal form."""
         problem, labels = self.problem, self.problem.labels
         components, intercept, effects = factors, 0.0, {}
@@ -220,5 +219,5 @@ class Search:
             unknown=self.unknown(labels),
             fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
             row_bounds=[side[:, order] for side in problem.bounds.of_rows()],
-            problem=problem.describe(estimated),
+            problem=problem.describe(),
         )
