@@ -148,6 +148,8 @@ def fault(call, name, value, seconds=5.0):
         except TooSlowError:
             return f"takes more than {seconds:g} s"
         except BaseException as error:
+            if isinstance(error.__cause__, TooSlowError):  # it met Numba's dispatcher, which wraps it
+                return f"takes more than {seconds:g} s"
             frame = traceback.extract_tb(error.__traceback__)[-1]
             own = [f for f in traceback.extract_tb(error.__traceback__) if "/gcp/" in f.filename]
             where = f"{own[-1].filename.rpartition('/gcp/')[2]}:{own[-1].lineno}" if own else frame.filename
