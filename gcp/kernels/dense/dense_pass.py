@@ -14,7 +14,7 @@ import numpy as np
 
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
-from gcp.kernels.dense import fused
+from gcp.kernels.dense import fused, loss_of_row
 from gcp.kernels.dense.layout import CHUNK_ENTRIES, Layout, flat
 from gcp.kernels.shared import khatri_rao, linked, uncompiled
 from gcp.kernels.shared.columns import EntryColumns
@@ -212,14 +212,13 @@ def _fused_pass(
     dtype = k_slow.dtype
     rows = slice(r0, -(-r1 // 4) * 4)
     columns = layout.columns
+    weighted = columns.weight is not None
     run = fused.compiled_pass(
-        formula,
-        dtype,
-        weighted=columns.weight is not None,
+        weighted=weighted,
         scaled=columns.scale is not None,
         shifted=columns.offset is not None,
         curved=curved,
-        direct=columns.x.dtype == dtype and (columns.weight is None or columns.weight.dtype == dtype),
+        direct=all(_is_plain(column, dtype) for column in columns[:2] if column is not None),
     )
     absent = np.zeros(1, bool), 0
     entries: list[Any] = []
@@ -228,11 +227,12 @@ def _fused_pass(
         entries += [numbers[r0 * step :], step]
     value: float = run(
         linked.addresses(dtype),
+        loss_of_row.address(formula, dtype, weighted=weighted, curved=curved),
+        np.array(formula.params, dtype),
         (*entries[:4], tuple(entries[4:]), shifts[0][r0:r1], shifts[1]),
         k_slow[rows],
         r1 - r0,
         (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
-        tuple(dtype.type(p) for p in formula.params),
         (
             sums.slow[rows],
             sums.fast,
@@ -243,6 +243,10 @@ def _fused_pass(
         ),
     )
     return value
+
+
+def _is_plain(column: Array, dtype: np.dtype[Any]) -> bool:
+    return column.dtype == dtype and column.flags.aligned
 
 
 def _plain_pass(

@@ -16,7 +16,7 @@ from gcp.kernels.shared import khatri_rao, products
 from gcp.kernels.shared.jit import DISABLED, instruction
 from gcp.kernels.shared.vector import elements
 
-_M, _V, _N, _R = "matrix", "vector", "number", "run"
+_M, _V, _N, _R, _P = "matrix", "vector", "number", "run", "pointer"
 _FUNCTIONS = {
     products.model: (_M, _M, _M),
     products.add_row_sums: (_M, _M, _M),
@@ -26,6 +26,8 @@ _FUNCTIONS = {
 }
 ENTRYWISE = (_R,) * 8
 """The arguments of the functions of `per_entry`: runs of numbers, all of one type."""
+ROW = (_P, _P, _P, _P, _P, _P, _N)
+"""The arguments of the functions of `loss_of_row`: an array and its references would cost more than a cheap loss."""
 
 
 @lru_cache(maxsize=2)
@@ -44,6 +46,7 @@ def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]
         _V: types.Array(types.int64, 1, "C"),
         _N: types.int64,
         _R: types.Array(number, 1, "C"),
+        _P: types.CPointer(number),
     }
     return tuple(of[kind] for kind in kinds)
 
@@ -62,7 +65,7 @@ def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
 @instruction(lambda function, *arguments: function(*arguments))
 def call(context, address, *arguments):  # type: ignore[no-untyped-def]
     """Call the function at an address, which must have been made for the type of these arrays."""
-    known = (*_FUNCTIONS.values(), ENTRYWISE)
+    known = (*_FUNCTIONS.values(), ENTRYWISE, ROW)
     if not any(tuple(arguments) == _types(kinds, arguments[0].dtype) for kinds in known):
         raise TypingError(f"no function is compiled for {arguments}")
 
@@ -77,3 +80,14 @@ def call(context, address, *arguments):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.none(address, types.StarArgTuple(arguments)), generate
+
+
+@instruction(lambda vector, index: vector[index:])
+def pointer(context, vector, index):  # type: ignore[no-untyped-def]
+    """Return a pointer to an element of a contiguous vector, which must outlive it."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        return builder.gep(data, [values[1]])
+
+    return types.CPointer(vector.dtype)(vector, types.intp), generate

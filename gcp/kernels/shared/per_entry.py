@@ -47,18 +47,21 @@ def _compiled(f: Function, df: Function, curvature: Function | None, n_params: i
     )
     value, deriv = inlined(f, single), inlined(df, single)
     bend = None if curvature is None else inlined(curvature, single)
-    return compiled_formulas.cached(_run_function(value, deriv, bend, n_params), identity)
+    return compiled_formulas.cached(_run_function(value, deriv, bend, unpacking(n_params)), identity)
 
 
-def _run_function(value: Function, deriv: Function, bend: Function | None, n_params: int) -> Function:
+@lru_cache(maxsize=64)
+def unpacking(n: int) -> Function:
+    """Return a function, for compiled code, that makes a tuple of the n numbers of a vector, or at a pointer."""
     if DISABLED:
-        unpack: Function = tuple
-    elif n_params:
-        first = first_numbers(n_params)
-        unpack = inlined(lambda params: first(params), False)
-    else:
-        unpack = inlined(lambda params: (), False)
+        return tuple
+    if not n:
+        return inlined(lambda params: (), False)
+    first = first_numbers(n)
+    return inlined(lambda params: first(params), False)
 
+
+def _run_function(value: Function, deriv: Function, bend: Function | None, unpack: Function) -> Function:
     def flat(x, w, z, y, v, u, params, zero):  # type: ignore[no-untyped-def]
         p = unpack(params)
         a, b = zero[0], zero[1]

@@ -167,9 +167,23 @@ def copied(source, target):  # type: ignore[no-untyped-def]
 
 @jit
 def add(source, target):  # type: ignore[no-untyped-def]
-    """Add source to target, shapes (n,)."""
+    """Add source, shape (n,), to target, shape (n or more,)."""
     for k in range(source.size):
         target[k] += source[k]
+
+
+@jit
+def shift(number, source, target):  # type: ignore[no-untyped-def]
+    """Add a number and source, shape (n,), to target, shape (n or more,)."""
+    for k in range(source.size):
+        target[k] += number + source[k]
+
+
+@jit
+def multiply(source, target):  # type: ignore[no-untyped-def]
+    """Multiply target, shape (n or more,), by source, shape (n,)."""
+    for k in range(source.size):
+        target[k] *= source[k]
 
 
 @jit(fastmath=FASTMATH)
