@@ -33,7 +33,7 @@ def address(loss):
 
 @njit
 def run(address, x, w, z, y, v, u, params, zero):
-    linked.call(address, x, w, z, y, v, u, params, zero)
+    linked.call(address, *linked.pointers((x, w, z, y, v, u, params, zero)), x.size)
 
 for loss in losses:  # Numba counts functions: these processes give all of them one number
     if os.fork() == 0:

@@ -231,6 +231,7 @@ def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # typ
     lanes = vector_lanes(head)
     runs = np.zeros((6, RUN), head.dtype)
     x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
+    places = linked.pointers((x_run, w_run, z_run, y, v, u, params, zero))
     x_run[:] = 1.0
     w_run[:] = 1.0
     z_run[:] = 1.0
@@ -260,7 +261,7 @@ def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # typ
         for k in range(n, m):
             w_run[k] = z_run[k] = 0.0
             y[k] = 1.0
-        linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], params, zero)
+        linked.call(function, *places, m)
         for k in range(n):
             value += v[k]
         if affine is not None:

@@ -232,7 +232,7 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
         span = first[i], first[i + 1]
         before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
         before += _entries_part(
-            functions[0], columns, affine, span, a, others, size, numbers, held, runs, g, h, True
+            functions[0], columns, affine, span, a, others, size, numbers, held, runs, g, h
         )
         for r in range(size):
             moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
@@ -242,9 +242,7 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
         for attempt in range(2):
             if attempt:
                 _own_part(a, c, quadratic, s2, ridge, centre, g, h)
-                _entries_part(
-                    functions[1], columns, affine, span, a, others, size, numbers, held, runs, g, h, True
-                )
+                _entries_part(functions[1], columns, affine, span, a, others, size, numbers, held, runs, g, h)
             accepted, hopeless, after = _search(
                 functions[0],
                 columns,
@@ -300,9 +298,8 @@ def _search(function, entries, affine, span, others, row, numbers, buffers, matr
                 numbers,
                 buffers[0],
                 buffers[1],
-                g,
-                h,
-                False,
+                g[:0],
+                h[:0],
             )
             if after <= before + _SUFFICIENT * gain:
                 return True, False, after
@@ -339,14 +336,16 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
 
 
 @jit(fastmath=FASTMATH)
-def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h, fresh):  # type: ignore[no-untyped-def]
-    """Return the value of the entries of a row; if `fresh`, add their gradient and curvature to g and h.
+def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
+    """Return the value of the entries of a row, and add their gradient and curvature to g and h if these have room.
 
-    The first call for a row must be fresh: it leaves the rows z behind for the next.
+    The first call for a row must have room: it leaves the rows z behind for the next.
     """
+    fresh = g.size > 0  # as an argument, True and False would be compiled apart
     subs, x, w, z = entries
     stack, effects, offsets = others
     x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
+    places = linked.pointers((x_run, w_run, z_run, y, v, u, numbers[0], numbers[1]))
     width, count, value = a.size, span[1] - span[0], 0.0
     for e in range(0, count, RUN):
         n, start = min(RUN, count - e), span[0] + e
@@ -373,7 +372,7 @@ def _entries_part(function, entries, affine, span, a, others, size, numbers, hel
         for k in range(n, m):
             w_run[k] = z_run[k] = 0.0
             x_run[k] = y[k] = 1.0
-        linked.call(function, x_run[:m], w_run[:m], z_run[:m], y[:m], v[:m], u[:m], numbers[0], numbers[1])
+        linked.call(function, *places, m)
         for k in range(n):
             value += v[k]
         if affine is not None:

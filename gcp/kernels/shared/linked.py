@@ -16,7 +16,7 @@ from gcp.kernels.shared import khatri_rao, products
 from gcp.kernels.shared.jit import DISABLED, instruction
 from gcp.kernels.shared.vector import elements
 
-_M, _V, _N, _R, _P = "matrix", "vector", "number", "run", "pointer"
+_M, _V, _N, _P = "matrix", "vector", "number", "pointer"
 _FUNCTIONS = {
     products.model: (_M, _M, _M),
     products.add_row_sums: (_M, _M, _M),
@@ -24,10 +24,10 @@ _FUNCTIONS = {
     khatri_rao.columns: (_M, _V, _N, _N, _M),
     khatri_rao.add_columns_adjoint: (_M, _V, _N, _N, _M, _M),
 }
-ENTRYWISE = (_R,) * 8
-"""The arguments of the functions of `per_entry`: runs of numbers, all of one type."""
-ROW = (_P, _P, _P, _P, _P, _P, _N)
-"""The arguments of the functions of `loss_of_row`: an array and its references would cost more than a cheap loss."""
+ENTRYWISE = (*(_P,) * 8, _N)
+"""The arguments of the functions of `per_entry`; arrays, with their references, would cost more than a cheap loss."""
+ROW = (*(_P,) * 6, _N)
+"""The arguments of the functions of `loss_of_row`."""
 
 
 @lru_cache(maxsize=2)
@@ -45,7 +45,6 @@ def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]
         _M: types.Array(number, 2, "C"),
         _V: types.Array(types.int64, 1, "C"),
         _N: types.int64,
-        _R: types.Array(number, 1, "C"),
         _P: types.CPointer(number),
     }
     return tuple(of[kind] for kind in kinds)
@@ -91,3 +90,15 @@ def pointer(context, vector, index):  # type: ignore[no-untyped-def]
         return builder.gep(data, [values[1]])
 
     return types.CPointer(vector.dtype)(vector, types.intp), generate
+
+
+@instruction(lambda vectors: vectors)
+def pointers(context, vectors):  # type: ignore[no-untyped-def]
+    """Return pointers to the first elements of contiguous vectors of one type, which must outlive them."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        arrays = zip(signature.args[0], elements(builder, values[0]), strict=True)
+        places = [context.make_array(kind)(context, builder, value).data for kind, value in arrays]
+        return context.make_tuple(builder, signature.return_type, places)
+
+    return types.UniTuple(types.CPointer(vectors[0].dtype), len(vectors))(vectors), generate

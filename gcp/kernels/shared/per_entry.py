@@ -20,9 +20,10 @@ RUN = 256
 def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None = None) -> Any:
     """Return the address of the compiled function, for `linked.call`.
 
-    Its arguments: data x, entry weights w, weights z of the zero part, model values, and as outputs: the model values
-    again, which become derivatives; losses; curvatures; then the formula's parameters, and the coefficients (a, b) of
-    the zero part q(m) = a m + b m**2. Runs are `RUN` numbers long at most, and a multiple of 32.
+    Its arguments are pointers: to data x, entry weights w, weights z of the zero part, model values, and as outputs:
+    the model values again, which become derivatives; losses; curvatures; then to the formula's parameters, and the
+    coefficients (a, b) of the zero part q(m) = a m + b m**2; and last the length of the run: at most `RUN`, and a
+    multiple of 32.
 
     It computes w f(x, m) - z q(m), and the same of the derivatives and curvatures. Where w is 0, neither x nor m
     matters to the first term.
@@ -31,7 +32,7 @@ def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None =
     ----------
     formula : Formula
     dtype : dtype
-        float32 or float64: the type of the arithmetic and of all arrays.
+        float32 or float64: the type of the arithmetic and of all numbers.
     curvature : function, optional
         Of (x, m, *params), such as the formula's `d2f` or `weight`, of which the size counts; None leaves the
         curvatures alone.
@@ -62,10 +63,10 @@ def unpacking(n: int) -> Function:
 
 
 def _run_function(value: Function, deriv: Function, bend: Function | None, unpack: Function) -> Function:
-    def flat(x, w, z, y, v, u, params, zero):  # type: ignore[no-untyped-def]
+    def flat(x, w, z, y, v, u, params, zero, n):  # type: ignore[no-untyped-def]
         p = unpack(params)
         a, b = zero[0], zero[1]
-        for k in range(y.size & -32):
+        for k in range(n & -32):
             m = y[k]
             f = w[k] * value(x[k], m, *p)
             d = w[k] * deriv(x[k], m, *p)
@@ -76,10 +77,10 @@ def _run_function(value: Function, deriv: Function, bend: Function | None, unpac
         return flat
     bent = bend
 
-    def curved(x, w, z, y, v, u, params, zero):  # type: ignore[no-untyped-def]
+    def curved(x, w, z, y, v, u, params, zero, n):  # type: ignore[no-untyped-def]
         p = unpack(params)
         a, b = zero[0], zero[1]
-        for k in range(y.size & -32):
+        for k in range(n & -32):
             m = y[k]
             f = w[k] * value(x[k], m, *p)
             d = w[k] * deriv(x[k], m, *p)
