@@ -9,6 +9,7 @@ from gcp.base.errors import DataError
 from gcp.io import read_tensor
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import stored
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
@@ -264,7 +265,7 @@ def _load(name: str) -> DenseTensor:
 def _read(name: str) -> DenseTensor | SparseTensor | ObservedTensor:
     for folder in _FOLDERS:
         if (path := folder / f"{name}.npz").is_file():
-            return in_one_piece(read_tensor(path))
+            return stored(in_one_piece(read_tensor(path)))
     raise DataError(
         f"The data set {name!r} is not part of this installation: looked for {name}.npz in "
         f"{' and '.join(map(str, _FOLDERS))}. Install gcp-tensor again."

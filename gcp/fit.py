@@ -84,8 +84,8 @@ def fit_gcp(
         DataArrays, pandas Series; see also `from_frame`. A `numpy.memmap`, `h5py.Dataset` or `zarr.Array` of more
         than 1 GB, and what ``read_tensor(path, memory=...)`` gives, is read in slabs, in every pass. `SparseTensor`
         and SciPy sparse matrices: entries that are not listed are 0. `ObservedTensor`: nothing is known of them.
-        Never modified. float32 data are fitted in float32 arithmetic, with the objective summed in float64 (wholly in
-        float64 if their root mean square is below 1e-15 or above 1e15).
+        A kind of your own: docs/extending.md. Never modified. float32 data are fitted in float32 arithmetic, with the
+        objective summed in float64 (wholly in float64 if their root mean square is below 1e-15 or above 1e15).
     rank : int
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str or Loss

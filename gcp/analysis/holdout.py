@@ -13,8 +13,10 @@ from gcp.base.interval import BINARY
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.known_cells import matched
 from gcp.result import FitResult
+from gcp.tensors.base import WholeData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import as_listed, stored
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.samplers.random_cells import Zeros
 from gcp.tensors.sparse import SparseTensor
@@ -25,7 +27,7 @@ class Split(NamedTuple):
 
     Attributes
     ----------
-    train : DenseTensor, ObservedTensor or SparseTensor
+    train : DenseTensor, ObservedTensor, SparseTensor or a kind of the user's
         Of the kind of the data; held-out cells are missing. Of a `SparseTensor`, the listed entries that stay have
         larger entry weights, in place of those that were held out.
     test : ObservedTensor
@@ -79,21 +81,22 @@ def hold_out(
     try:
         if tensor.subs is None:
             return _of_dense(tensor, fraction, keep, rng)
-        if tensor.zeros is not None:
-            return _of_sparse(tensor, fraction, rng)
-        return _of_observed(tensor, fraction, keep, rng)
+        listed = as_listed(tensor)
+        if listed.zeros is not None:
+            return _of_sparse(listed, fraction, rng)
+        return _of_observed(listed, fraction, keep, rng)
     except DataError as error:
         raise ParameterError(f"The held-out fraction {fraction:g} leaves one part empty: {error}") from None
 
 
-def _of_dense(tensor: DenseTensor, fraction: float, keep: float, rng: np.random.Generator) -> Split:
+def _of_dense(tensor: WholeData, fraction: float, keep: float, rng: np.random.Generator) -> Split:
     weights = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
     held = (rng.random(tensor.shape) < fraction) & (weights != 0)
     if keep:
         known = weights != 0
         held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
-    train = in_one_piece(tensor, mask=~held).to_dense()  # as it is
-    test = ObservedTensor.of_dense(tensor, held)
+    train: Any = tensor.with_weights(np.where(held, np.zeros((), weights.dtype), weights))
+    test = ObservedTensor.of_dense(stored(tensor).to_dense(), held)
     own = np.ones(len(test.values)) if test.entry_weights is None else test.entry_weights
     return Split(train, ObservedTensor.of(test.entries.having(weight=own / fraction), tensor.labels))
 

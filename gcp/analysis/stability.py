@@ -17,7 +17,7 @@ from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
-from gcp.tensors.kinds import Tensor
+from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import rearranged
 
 _NEAR = 1e-3
@@ -125,7 +125,7 @@ def split_half(
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
     checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
-    tensor = in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None))
+    tensor = stored(in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None)))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]
     if size < 2 or len(tensor.shape) < 2:

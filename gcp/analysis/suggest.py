@@ -20,6 +20,7 @@ from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import stored
 
 _GROUPS = 20
 _RANKS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 17, 22, 30)
@@ -113,7 +114,7 @@ def suggest_loss(
     model of this kind has looks like variation.
     """
     rank = checks.whole("rank", rank)
-    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = stored(in_one_piece(data, mask, entry_weights))
     refused = {name: _refusal(tensor, name) for name in available_losses()}
     if not refused["bernoulli-logit"]:
         return _binary(tensor, refused)

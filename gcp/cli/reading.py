@@ -59,8 +59,9 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
 def read_input(args: argparse.Namespace) -> Tensor:
     """Return the tensor that INPUT names, in one piece."""
     from gcp.tensors.intake.coerce import in_one_piece
+    from gcp.tensors.kinds import stored
 
-    return in_one_piece(read_input_or_parts(args))
+    return stored(in_one_piece(read_input_or_parts(args)))
 
 
 def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:

@@ -14,7 +14,7 @@ from gcp.io import mat, npy, npz, stores, tables, tns, toolbox
 from gcp.io.files import opened, reading, replacing, telling, writing
 from gcp.io.format import Format
 from gcp.tensors.intake.coerce import from_source, in_one_piece
-from gcp.tensors.kinds import Tensor
+from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import Source
 
@@ -188,7 +188,7 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
         fitting = ", ".join(ending for ending, other in _FORMATS.items() if other.write is not None)
         raise ParameterError(f"{path}: such files are read, but not written; written are {fitting}.")
     with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
-        whole = in_one_piece(tensor)
+        whole = stored(in_one_piece(tensor))
         if whole.is_affine or whole.columns.group is not None:
             raise DataError("The tensor has scales, offsets or groups of entries, which no file holds yet.")
         form.write(file, whole)

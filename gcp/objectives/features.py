@@ -85,8 +85,8 @@ def reason_to_lack(
 def _no_curvature(tensor: TensorData, penalties: Penalties, *, is_full: bool) -> str:
     if not tensor.has_marginals:
         return (
-            'The solvers "plbfgs" and "als" are for dense tensors: found a tensor of listed entries. '
-            'Use solver="auto" or "lbfgsb".'
+            'The solvers "plbfgs" and "als" are for dense tensors: found a tensor of listed entries, or of a kind '
+            'that has no sums of curvature weights. Use solver="auto" or "lbfgsb".'
         )
     if is_full and penalties.are_steep:
         return (
@@ -98,7 +98,7 @@ def _no_curvature(tensor: TensorData, penalties: Penalties, *, is_full: bool) ->
 def _no_least_squares(tensor: TensorData, loss: Loss, penalties: Penalties, has_effects: bool) -> str:
     found = "" if type(loss) is Gaussian else f"the {loss.name} loss"
     if not tensor.sides:
-        found = found or "a list of entries, or data in parts"
+        found = found or "a list of entries, data in parts, or a kind of tensor without products with factors"
     if has_effects:
         found = found or "main effects"
     if tensor.entry_weights is not None:
@@ -140,7 +140,7 @@ def _no_row_problems(tensor: TensorData, loss: Loss, penalties: Penalties) -> st
     elif len(tensor.shape) < 2:
         found = "a tensor of one mode"
     elif not tensor.has_groups:
-        found = "slices that are too large to be listed"
+        found = "slices that are too large to be listed, or a kind of tensor that does not list them"
     elif not loss.formula.compiled:
         found = "a loss whose formula does not compile"
     elif not penalties.are_row_wise:

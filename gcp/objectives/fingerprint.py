@@ -11,6 +11,7 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.named_arrays import labelled
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.base import Loss
 from gcp.tensors.base import Parts, TensorData
 
@@ -103,13 +104,27 @@ def _data(tensor: Any) -> Iterator[Any]:
         yield tensor.listing.subs
     for weights in getattr(tensor, "mode_weights", None) or ():
         yield [] if weights is None else weights
-    for name, column in zip(tensor.columns._fields[2:], tensor.columns[2:], strict=True):
+    columns = getattr(tensor, "columns", None)
+    if columns is None:  # a kind of a user's own
+        yield from _subs_of_own_kind(tensor)
+        columns = EntryColumns(tensor.values)
+    for name, column in zip(columns._fields[2:], columns[2:], strict=True):
         if column is not None:
             yield [name]
             yield column
     for vectors in (tensor.zeros or ())[1:]:
         yield from [] if vectors is None else vectors
     yield from _labels(tensor)
+
+
+def _subs_of_own_kind(tensor: TensorData) -> Iterator[Any]:
+    if tensor.is_affine:
+        raise ParameterError(
+            f"A checkpoint or a folder knows data by what their entries carry: found a {type(tensor).__name__}, a "
+            "kind of tensor with scales or offsets. Give it the attribute `columns`, an EntryColumns."
+        )
+    if tensor.subs is not None:
+        yield tensor.subs
 
 
 def _data_in_parts(tensor: TensorData, parts: Parts, digests: list[str]) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.model import Model
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.kinds import Tensor
+from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.samplers.random_cells import Zeros
 
@@ -51,7 +51,7 @@ def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = No
     DataError
         Unusable data, or another shape, other names or labels than the model's.
     """
-    return aligned(in_one_piece(data, mask, entry_weights), side_of(model))
+    return aligned(stored(in_one_piece(data, mask, entry_weights)), side_of(model))
 
 
 def matched(model: M, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError) -> M:

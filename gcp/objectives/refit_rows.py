@@ -20,7 +20,7 @@ from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.kinds import Tensor
+from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import aligned
 from gcp.tensors.sparse import SparseTensor
@@ -65,7 +65,7 @@ def transform(
     n_threads: int | None = None,
 ) -> NewRows:
     """See `FitResult.transform`."""
-    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = stored(in_one_piece(data, mask, entry_weights))
     tensor = _listed(model, aligned(tensor, side_of(model, free=(mode,)), "the new data"), mode)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.loss, n_threads=n_threads)

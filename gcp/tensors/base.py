@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.listed.listed_pass import Listing
@@ -165,6 +166,16 @@ class TensorData(Protocol):
         """
 
 
+class WholeData(TensorData, Protocol):
+    """A tensor in one piece, of which others of its kind can be made."""
+
+    def with_values(self, values: Array) -> WholeData:
+        """Return the tensor of other data, shaped like `values`."""
+
+    def with_weights(self, weights: Array) -> WholeData:
+        """Return the tensor under other entry weights, shaped like `values`; 0 is missing."""
+
+
 class SparseData(TensorData, Protocol):
     """A tensor that lists its nonzero entries; all other cells are zeros."""
 
@@ -236,11 +247,34 @@ class Parts(Protocol):
 class InOnePiece:
     """The plainest answers of data that are in one piece; a data kind gives its own where they differ.
 
-    A kind has to give `shape`, `values`, `entry_weights`, `kind`, `labels`, `dtype`, `blocks`, `subscript`,
-    `known_positions` and `loss_and_mttkrps`.
+    A kind has to give `shape`, `values`, `dtype`, `blocks`, `subscript`, `known_positions` and `loss_and_mttkrps`. It
+    gives `with_weights` if it takes masks, entry weights and held-out cells, and `with_values` if data can be drawn
+    in its place.
     """
 
     n_counted_cells: float = 0.0
+    kind: str = "dense"
+    labels: ModeLabels | None = None
+
+    @property
+    def subs(self) -> Array | None:
+        """None: every cell is stored."""
+        return None
+
+    @property
+    def zeros(self) -> CellColumns | None:
+        """None: no cell is zero that is not stored."""
+        return None
+
+    @property
+    def entry_weights(self) -> Array | None:
+        """None: all weights are 1."""
+        return None
+
+    @property
+    def is_affine(self) -> bool:
+        """False: entries have neither scales nor offsets."""
+        return False
 
     @property
     def parts(self) -> None:
@@ -279,3 +313,17 @@ class InOnePiece:
     def in_double(self) -> Self:
         """Return the tensor itself: its arithmetic is its own."""
         return self
+
+    def with_values(self, values: Array) -> Self:
+        """Raise `ParameterError`, whatever the values, shaped like those of the tensor."""
+        raise ParameterError(
+            f"Other data were to take the place of those of a {type(self).__name__}, a kind of tensor without "
+            "`with_values`: give it that method, or pass the data as an array."
+        )
+
+    def with_weights(self, weights: Array) -> Self:
+        """Raise `ParameterError`, whatever the weights, shaped like the values of the tensor."""
+        raise ParameterError(
+            f"A mask, entry_weights or held-out cells were to weight a {type(self).__name__}, a kind of tensor "
+            "without `with_weights`: give it that method, or pass the data as an array."
+        )

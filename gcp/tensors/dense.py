@@ -88,6 +88,10 @@ class DenseTensor(InOnePiece):
         """Return a tensor of other data (I_0, ...) in the same cells, which carry what they do; NaN is missing."""
         return self.of(self.columns._replace(x=values), self.labels)
 
+    def with_weights(self, weights: Array) -> Self:
+        """Return the tensor under other entry weights (I_0, ...), booleans or numbers; 0 is missing."""
+        return self.of(self.columns._replace(weight=weights), self.labels)
+
     def with_columns(
         self,
         *,

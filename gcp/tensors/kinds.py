@@ -10,6 +10,7 @@ from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.kernels.shared.columns import EntryColumns
+from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.dense_form import MAX_CELLS
 from gcp.tensors.entries import Entries, cells_of, check_shape, sorted_entries
@@ -17,6 +18,43 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 Tensor: TypeAlias = DenseTensor | SparseTensor | ObservedTensor
+
+
+def stored(tensor: TensorData) -> Tensor:
+    """Return the entries of a tensor in one piece as one of the package's kinds: itself, if it is one.
+
+    Raises
+    ------
+    DataError
+        A kind of a user's own with unlisted zeros, scales or offsets.
+    """
+    if isinstance(tensor, DenseTensor | SparseTensor | ObservedTensor):
+        return tensor
+    if tensor.zeros is not None or tensor.is_affine:
+        raise DataError(
+            f"This looks at single entries, which a {type(tensor).__name__} does not show whole: found a kind of "
+            "tensor with unlisted zeros, scales or offsets. Pass the data as an array or a gcp.SparseTensor."
+        )
+    if tensor.subs is None:
+        return DenseTensor(tensor.values, entry_weights=tensor.entry_weights, labels=tensor.labels)
+    return ObservedTensor(tensor.subs, tensor.values, tensor.shape, tensor.entry_weights, tensor.labels)
+
+
+def as_listed(tensor: TensorData) -> SparseTensor | ObservedTensor:
+    """Return a tensor of listed entries, some of which a mask, weights or a hold-out leaves out.
+
+    Raises
+    ------
+    ParameterError
+        A kind of a user's own.
+    """
+    if isinstance(tensor, SparseTensor | ObservedTensor):
+        return tensor
+    raise ParameterError(
+        f"A mask, entry_weights or held-out cells were to weight a {type(tensor).__name__}, a kind of tensor that "
+        "lists entries: pass the data as a gcp.SparseTensor or gcp.ObservedTensor."
+    )
+
 
 _SMALL = 2**20
 """Number of cells that are always stored."""

@@ -111,6 +111,10 @@ class ObservedTensor(ListedTensor):
         """Return a tensor of other data (entries,) at the same entries, which carry what they do; NaN is left out."""
         return ObservedTensor.of(self.entries.having(x=values), self.labels)
 
+    def with_weights(self, weights: Array) -> ObservedTensor:
+        """Return the tensor under other entry weights (entries,); entries of weight 0 are left out."""
+        return ObservedTensor.of(self.entries.having(weight=weights), self.labels)
+
     def with_columns(
         self,
         *,

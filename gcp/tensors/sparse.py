@@ -110,6 +110,10 @@ class SparseTensor(ListedTensor):
         """
         return self._again(self.entries.having(x=values), self.missing, self.zeros, self.labels)
 
+    def with_weights(self, weights: Array) -> SparseTensor:
+        """Return the tensor under other weights of the listed entries (entries,), beside those of its positions."""
+        return self.weighted(weights, self.mode_weights)
+
     def weighted(
         self, entry_weights: FloatArray | None, mode_weights: Sequence[FloatArray] | None
     ) -> SparseTensor:

@@ -1,7 +1,9 @@
-"""A loss, a penalty along one mode and a solver from outside the package, as docs/extending.md defines them."""
+"""A loss, a penalty, a solver and a kind of tensor from outside the package, as docs/extending.md defines them."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ def page():
     """What the page's blocks define, run from top to bottom."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "_LOSSES", dict(registry._LOSSES))
-        scope = {"__name__": "page"}
+        module = ModuleType("page")  # of which pickle finds the classes
+        patch.setitem(sys.modules, "page", module)
+        scope = vars(module)
         blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        assert len(blocks) == 3
+        assert len(blocks) == 4
         for block in blocks:
             exec(compile(block, "extending.md", "exec"), scope)
         yield scope
@@ -77,3 +81,16 @@ def test_the_solver_finds_the_singular_vectors(page):
     u, s, v = np.linalg.svd(page["noisy"], full_matrices=False)
     assert_allclose(page["found"].model_values(), s[0] * np.outer(u[:, 0], v[0]), atol=1e-3)
     assert page["found"].settings["solver"]["name"] == "Descent"
+
+
+def test_the_kind_is_fitted_and_judged_by_held_out_cells(page):
+    held, result = page["held"], page["of_cube"]
+    assert type(held.train) is page["Cube"]
+    x, m = held.test.values, result.model_values(held.test.subs)
+    assert page["score"] == pytest.approx(-np.mean(m + x * np.exp(-m)))
+    logs = page["Cube"](
+        np.log(page["cube"])
+    )  # under the Gaussian loss, rank 1 in one mode: means of the others
+    ones = [np.ones((size, 1)) for size in logs.shape]
+    means = gcp.fit_gcp(logs, 1, init=ones, fixed_modes=[1, 2], random_state=0, tol=1e-13).predict()
+    assert_allclose(means[:, 0, 0], logs.values.mean(axis=(1, 2)), atol=1e-6)

@@ -14,21 +14,17 @@ from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.poisson import Poisson, PoissonLog
 from gcp.result import FitResult
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.sparse import SparseTensor
-
-Tensor = DenseTensor | ObservedTensor | SparseTensor
+from gcp.tensors.base import WholeData
 
 
 class ValidationSplit(NamedTuple):
     """Data to fit, and the mean held-out loss of what was fitted."""
 
-    train: Tensor
+    train: WholeData
     judge: Callable[[FitResult], float]
 
 
-def make_split(tensor: Tensor, loss: Loss, method: str, fraction: float, seed: int) -> ValidationSplit:
+def make_split(tensor: WholeData, loss: Loss, method: str, fraction: float, seed: int) -> ValidationSplit:
     """Return a random split.
 
     Raises
@@ -45,7 +41,7 @@ def make_split(tensor: Tensor, loss: Loss, method: str, fraction: float, seed: i
     return ValidationSplit(train, lambda result: -_scaled(result, fraction / (1 - fraction)).score(test))
 
 
-def _thinned(tensor: Tensor, fraction: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _thinned(tensor: WholeData, fraction: float, rng: np.random.Generator) -> tuple[WholeData, WholeData]:
     """Return each count cut in two by the toss of a coin: independent Poisson counts of proportional means."""
     values = np.asarray(tensor.values)
     known = (

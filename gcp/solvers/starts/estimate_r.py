@@ -21,6 +21,7 @@ from gcp.objectives.survey import survey
 from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.starts.multistart import Outcome
 from gcp.solvers.starts.search import Search
+from gcp.tensors.kinds import stored
 
 _RANGE = np.log(1e-4), np.log(1e8)
 """Limits of log r; at the upper end the negative binomial is Poisson."""
@@ -101,7 +102,7 @@ def _slope(model: Model, tensor: Any) -> float:
     if build_objective(tensor, loss).is_exact_affordable:  # the sum of f is linear in r
         change = evaluate(replace(model, loss=twice), tensor).value - evaluate(model, tensor).value
     else:
-        cells = known_cells(model, tensor)
+        cells = known_cells(model, stored(tensor))
         change = float(cells.w @ (twice.value(cells.x, cells.m) - loss.value(cells.x, cells.m)))
     for block in tensor.blocks():
         terms = loss.r * (digamma(loss.r) - digamma(block.x + loss.r))
@@ -112,7 +113,7 @@ def _slope(model: Model, tensor: Any) -> float:
 def _likeliest(model: Model, tensor: Any, *, holds_means: bool = False) -> float:
     """Return the likeliest log r if the model's entries stay as they are, or the expectations."""
     loss: Any = model.loss
-    cells = known_cells(model, tensor)
+    cells = known_cells(model, stored(tensor))
     mean = loss.mean(cells.m)
 
     def minus(log_r: float) -> float:

@@ -11,32 +11,32 @@ from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import labels_of_xarray, library_of
 from gcp.base.types import Array
+from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.foreign import from_pydata, from_scipy
 from gcp.tensors.intake.frames import exact
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.recognise import array_of, refuse_long
-from gcp.tensors.kinds import Tensor, tensor_from_listing
+from gcp.tensors.kinds import Tensor, as_listed, tensor_from_listing
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import beside, is_named, listed_companion
-from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.parts import streamed
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import Source, is_mapped, source_of, told
-from gcp.tensors.sparse import SparseTensor
 from gcp.tensors.weights import check_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor | PartitionedTensor:
+def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorData:
     """Return the data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
     ----------
     data : tensor of gcp, array_like, masked array, sparse array, xarray.DataArray, pandas.Series or pandas.DataFrame
+        A tensor of a kind of one's own derives from `gcp.tensors.base.InOnePiece` (docs/extending.md).
         NaN and masked entries are missing. Arrays of other libraries are accepted if NumPy can read them. Of more
         than 1 GB, a `numpy.memmap`, `h5py.Dataset` or `zarr.Array` stays where it is and is read in slabs.
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
@@ -58,7 +58,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
 
     Returns
     -------
-    DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
+    DenseTensor, SparseTensor, ObservedTensor, PartitionedTensor or a kind of the user's
         `data` itself if it is one and nothing else is given; in parts if it is read in slabs. Given a tensor and a
         mask or weights: a new one, observed where both say so, with the product of both weights. A SparseTensor of
         which a SparseTensor says what is observed becomes an ObservedTensor.
@@ -69,8 +69,9 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
         Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
         fit.
     """
-    if isinstance(data, PartitionedTensor | SparseTensor | ObservedTensor | DenseTensor):
-        return data if mask is None and entry_weights is None else _combined(data, mask, entry_weights)
+    if isinstance(data, PartitionedTensor | InOnePiece):
+        tensor: Any = data
+        return tensor if mask is None and entry_weights is None else _combined(tensor, mask, entry_weights)
     library = library_of(data)
     if library == "dask":
         return _from_dask(data, mask, entry_weights)
@@ -94,7 +95,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor 
     return as_tensor(tensor, mask, entry_weights)
 
 
-def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> WholeData:
     """Return the data as `as_tensor` does, for what needs single entries.
 
     Raises
@@ -104,12 +105,13 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Tens
     """
     if _is_large_file(data):
         data = np.asarray(data)  # what is not touched takes no memory
-    tensor = as_tensor(data, mask, entry_weights)
+    tensor: Any = as_tensor(data, mask, entry_weights)
     if isinstance(tensor, PartitionedTensor):
         raise DataError(
             f"This needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."
         )
-    return tensor
+    whole: WholeData = tensor
+    return whole
 
 
 def from_source(
@@ -186,27 +188,26 @@ def _from_dask(
     return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights, labels)
 
 
-def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> Tensor | PartitionedTensor:
+def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> TensorData:
     labels = labels_of_xarray(data, "data")
     if data.chunks is not None:
         return _from_dask(data.data, mask, entry_weights, labels)
     if library_of(data.data) == "sparse":
-        tensor = from_pydata(data.data)
-        tensor.labels = labels
-        return as_tensor(tensor, mask, entry_weights)
+        listed = from_pydata(data.data)
+        listed.labels = labels
+        return as_tensor(listed, mask, entry_weights)
     with told("The data (a DataArray)"):
         values = data.values
     return _dense(values, labels, mask, entry_weights)
 
 
-def _combined(
-    tensor: Tensor | PartitionedTensor, mask: Any, entry_weights: Any
-) -> Tensor | PartitionedTensor:
+def _combined(tensor: Any, mask: Any, entry_weights: Any) -> TensorData:
     """Return a tensor with a further mask and further weights."""
     if isinstance(tensor, PartitionedTensor):
         return streamed.restricted(tensor, mask, entry_weights)
-    if not isinstance(tensor, DenseTensor):
-        return restricted(tensor, mask, entry_weights)
+    if tensor.subs is not None:
+        return restricted(as_listed(tensor), mask, entry_weights)
+    whole: WholeData = tensor
     weights = _dense(tensor.values, tensor.labels, mask, entry_weights).entry_weights
     own = tensor.entry_weights
     if own is not None and weights is not None:
@@ -216,7 +217,7 @@ def _combined(
         weights = own
     if weights is not None:
         check_weights(weights)
-    return DenseTensor.of(tensor.columns._replace(weight=weights), tensor.labels)
+    return whole if weights is None else whole.with_weights(weights)
 
 
 def _from_pandas(data: Any) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.tensors.intake.coerce import as_tensor
+from gcp.tensors.kinds import stored
 from gcp.tensors.parts.local_engine import Here
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import is_mapped
@@ -54,9 +55,10 @@ def partition(
     """
     if is_mapped(data):
         data = np.asarray(data)  # of any size: parts are views of the mapping
-    tensor = as_tensor(data)
-    if isinstance(tensor, PartitionedTensor):
-        raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {tensor!r}.")
+    given = as_tensor(data)
+    if isinstance(given, PartitionedTensor):
+        raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {given!r}.")
+    tensor = stored(given)
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
     number = 0 if parts is None else checks.whole("parts", parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gcp.base.errors import ParameterError
 from gcp.tensors.base import TensorData
+from gcp.tensors.kinds import stored
 from gcp.tensors.samplers.base import Sampler
 from gcp.tensors.samplers.semi_stratified import SemiStratified
 from gcp.tensors.samplers.stratified import Stratified
@@ -30,7 +31,8 @@ def sampler_for(tensor: TensorData, name: str = "auto") -> Sampler:
 
     Parameters
     ----------
-    tensor : DenseTensor, ObservedTensor or SparseTensor
+    tensor : TensorData
+        In one piece; a kind of a user's own is sampled as a DenseTensor or an ObservedTensor.
     name : str
         "uniform", and for a SparseTensor also "stratified" or "semi-stratified"; "auto" is "stratified" for a
         SparseTensor, and "uniform" for the others.
@@ -43,6 +45,7 @@ def sampler_for(tensor: TensorData, name: str = "auto") -> Sampler:
     if name not in ("auto", *available_samplers()):
         known = ", ".join(["auto", *available_samplers()])
         raise ParameterError(f"Unknown sampler {name!r}. Known: {known}.")
+    tensor = stored(tensor)
     of_kind = _OF_KIND[tensor.kind]
     name = next(iter(of_kind)) if name == "auto" else name
     if name not in of_kind:
