@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
-from gcp.fit import fit_gcp
+from gcp.fit import fit_problem, problem_and_plan, warn_unless_converged
 from gcp.losses.base import Loss
 from gcp.result import FitResult
 from gcp.solvers import Solver
@@ -111,7 +111,8 @@ class GCP:
         rank, mode = options.pop("rank"), options.pop("mode")
         tensor = as_tensor(X, mask, entry_weights)
         mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
-        self.result_: FitResult = fit_gcp(tensor, rank, **options)
+        self.result_: FitResult = fit_problem(*problem_and_plan(tensor, rank, options))
+        warn_unless_converged(self.result_, stacklevel=2)
         self.weights_, self.factors_ = self.result_.weights, self.result_.factors
         self.n_iter_ = self.result_.n_iter
         self.n_features_in_ = math.prod(size for n, size in enumerate(tensor.shape) if n != mode)

@@ -227,9 +227,16 @@ def fit_gcp(
         verbose=verbose,
     )
     result = fit_problem(problem, plan)
-    if not result.converged:
-        warnings.warn(f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=2)
+    warn_unless_converged(result, stacklevel=3)
     return result
+
+
+def warn_unless_converged(result: FitResult, stacklevel: int) -> None:
+    """Warn of a fit that stopped before it met a tolerance."""
+    if not result.converged:
+        warnings.warn(
+            f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=stacklevel
+        )
 
 
 def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[Problem, Plan]:

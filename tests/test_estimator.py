@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gcp import GCP, ParameterError, SparseTensor, fit_gcp, simulate
+from gcp import GCP, ConvergenceWarning, ParameterError, SparseTensor, fit_gcp, simulate
 
 
 @pytest.fixture
@@ -19,6 +19,16 @@ def test_it_is_fit_gcp(counts):
     assert_allclose(rows, expected.factors[0], rtol=0)
     assert_allclose(model.weights_, expected.weights, rtol=0)
     assert model.n_iter_ == expected.n_iter
+
+
+def test_a_fit_that_is_cut_short_warns_once(counts):
+    with pytest.warns(ConvergenceWarning, match="^fit_gcp did not converge: .*n_iter_max") as seen:
+        model = GCP(2, loss="poisson", random_state=0, n_iter_max=1).fit(counts)
+    assert len(seen) == 1
+    assert not model.result_.converged
+    with pytest.warns(ConvergenceWarning, match="^fit_gcp did not converge: ") as seen:
+        fit_gcp(counts, 2, loss="poisson", random_state=0, n_iter_max=1)
+    assert [found.filename for found in seen] == [__file__]
 
 
 def test_new_samples(counts):
