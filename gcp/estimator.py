@@ -49,7 +49,7 @@ class GCP:
     ----------
     result_ : FitResult
     weights_ : ndarray, shape (rank,)
-    factors_ : list of ndarray
+    factors_ : list of ndarray, shapes (I_n, rank)
         Of the fit; that of the samples has a row for each.
     n_iter_ : int
     n_features_in_ : int

@@ -62,7 +62,7 @@ class FitResult(Model):
         without end (status "unbounded").
     seconds : float
         Of the whole fit, all starts included.
-    trace : dict of str to ndarray
+    trace : dict of str to ndarray, shapes (points,)
         "seconds", "objective" and "projected_gradient_norm" at the start (not if the fit was interrupted) and after
         each iteration.
     starts : list of dict
@@ -75,9 +75,9 @@ class FitResult(Model):
         Names and coordinates of the modes.
     intercept : float
         Added to every entry of the model; 0 without main effects.
-    main_effects : dict of str to ndarray
-        By the mode's name, a vector (I_n,) of mean 0 that is added to the model; empty without main effects.
-    unknown : dict of str to ndarray of int
+    main_effects : dict of str to ndarray, shapes (I_n,)
+        By the mode's name, a vector of mean 0 that is added to the model; empty without main effects.
+    unknown : dict of str to ndarray of int, shapes (positions,)
         By the mode's name, the positions whose rows nothing determines: neither an entry nor a penalty that pulls
         them to 0. Predictions take the mean row of the others for them. Empty if there is none.
     fitted_factors : list of ndarray, shapes (I_n, R)

@@ -31,7 +31,7 @@ class BinaryScores(NamedTuple):
         Mean of minus the log-probability of the data.
     base_rate : float
         Share of ones: the average precision of guessing.
-    false_positive_rate, true_positive_rate, precision, thresholds : ndarray
+    false_positive_rate, true_positive_rate, precision, thresholds : ndarray, shape (points,)
         The ROC curve and the precision, from the highest threshold down; a cell counts as a one if its probability
         is at least the threshold. The first point, of threshold infinity, is (0, 0) with precision 1.
     """

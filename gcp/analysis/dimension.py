@@ -32,7 +32,7 @@ class Structure:
         Free modes; those that share one factor are in one group.
     effects : tuple of int
         Modes with main effects, beside which there is an intercept.
-    fixed : dict of int to ndarray
+    fixed : dict of int to ndarray, shapes (I_n, R)
         Factors that are given.
     """
 

@@ -37,9 +37,9 @@ class ParameterLayout(NamedTuple):
         Place of the first main effect of a mode.
     r : int or None
         Place of the estimated parameter of a negative binomial.
-    free : ndarray of bool
+    free : ndarray of bool, shape (P,)
         Not fixed.
-    bound : ndarray of bool
+    bound : ndarray of bool, shape (P,)
         At a bound.
     """
 

@@ -14,7 +14,7 @@ class Curves(NamedTuple):
 
     Attributes
     ----------
-    false, recall, precision, thresholds : ndarray
+    false, recall, precision, thresholds : ndarray, shape (points,)
         False and true positive rate, precision, and the least prediction that counts as a one.
     """
 

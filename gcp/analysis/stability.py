@@ -148,7 +148,7 @@ def split_half(
 
 
 def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
-    """Some slices of a tensor."""
+    """Return some slices of a tensor: those at positions (k,) of a mode."""
     chosen = [np.asarray(positions) if n == mode else None for n in range(tensor.ndim)]
     return rearranged(tensor, Alignment(tuple(range(tensor.ndim)), tuple(chosen)))
 

@@ -58,7 +58,7 @@ class StandardErrors(NamedTuple):
     factors : list of ndarray, shapes (I_n, R)
         Of columns of unit norm; 0 in fixed modes.
     intercept : float
-    main_effects : dict of str to ndarray
+    main_effects : dict of str to ndarray, shapes (I_n,)
     dispersion : float or None
         That was assumed.
     corrected_weights : ndarray, shape (R,)

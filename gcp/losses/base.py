@@ -84,7 +84,7 @@ class Loss(ABC):
 
     @abstractmethod
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw data, one per entry of m, from the distribution that the loss comes from."""
+        """Draw data, shaped like m, from the distribution that the loss comes from."""
 
     def saturated(self, x: ArrayLike) -> FloatArray:
         """Return the model value that minimises f(x, .), elementwise; may be infinite."""

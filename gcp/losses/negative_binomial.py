@@ -88,7 +88,7 @@ class _NegativeBinomial(Loss):
         return digamma(x + self._r) - digamma(self._r) - np.log1p(odds)
 
     def shape_terms(self, m: ArrayLike) -> ShapeTerms:
-        """Return expectations of products and derivatives of the log-probability's derivatives in m and r."""
+        """Return expectations of products and derivatives of the log-probability's derivatives, shaped like m."""
         first, second, mixed, growth = self._log_derivatives(floats("m", m))
         own, own_by_odds, own_by_r, third = _information_of_r(self._r, self.mean(m) / self._r)
         return ShapeTerms(

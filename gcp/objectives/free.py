@@ -32,7 +32,7 @@ class FreeFactors:
     objective : Objective
         Of all factors.
     parametrisation : Parametrisation
-    template : sequence of ndarray
+    template : sequence of ndarray, shapes (I_n, R)
         All factors; the fixed ones are taken from here.
     seeds : pair of SeedSequence
         What `sampled` draws from.

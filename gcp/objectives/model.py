@@ -33,7 +33,7 @@ class Model:
     labels : ModeLabels
     intercept : float
     main_effects : dict of str to ndarray, shapes (I_n,)
-    unknown : dict of str to ndarray of int
+    unknown : dict of str to ndarray of int, shapes (positions,)
         Positions whose rows nothing determines, by the mode's name.
     fitted_factors : list of ndarray, shapes (I_n, R)
         The factors within their bounds, from which `factors` differ by scale and sign; empty if they are not known.

@@ -24,7 +24,7 @@ class IterationState:
         Scale-free; see `FitResult`.
     seconds : float
         Since the solver started.
-    factors : list of ndarray
+    factors : list of ndarray, shapes (I_n, R)
         The current factors; a copy.
     n_eval : int
         Evaluations of the objective so far.
@@ -80,7 +80,7 @@ class SolverOutput:
 
     Attributes
     ----------
-    factors : list of ndarray
+    factors : list of ndarray, shapes (I_n, R)
         The best factors found.
     objective, projected_gradient_norm : float
         At these factors.

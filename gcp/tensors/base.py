@@ -193,7 +193,7 @@ class SparseData(TensorData, Protocol):
 
     @property
     def mode_weights(self) -> Sequence[FloatArray] | None:
-        """Weights of the positions of each mode; None means all 1."""
+        """Weights of the positions of each mode, shapes (I_n,); None means all 1."""
 
     @property
     def n_cells(self) -> int:
@@ -258,7 +258,7 @@ class InOnePiece:
 
     @property
     def subs(self) -> Array | None:
-        """None: every cell is stored."""
+        """None: every cell is stored, so that `values` has the shape of the tensor."""
         return None
 
     @property

@@ -33,7 +33,7 @@ class EveryCell:
 
     Attributes
     ----------
-    rows : list of ndarray of int
+    rows : list of ndarray of int, shapes (counted positions,)
         The positions of each mode that count.
     layout : Layout
         All their cells, as zeros.

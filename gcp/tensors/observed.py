@@ -42,7 +42,7 @@ class ObservedTensor(ListedTensor):
 
     Attributes
     ----------
-    subs, values, entry_weights : ndarray
+    subs, values, entry_weights : ndarray, shapes (entries, N), (entries,), (entries,)
         Of the entries, sorted.
 
     Raises

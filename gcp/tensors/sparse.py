@@ -53,7 +53,7 @@ class SparseTensor(ListedTensor):
 
     Attributes
     ----------
-    subs, values, entry_weights : ndarray
+    subs, values, entry_weights : ndarray, shapes (entries, N), (entries,), (entries,)
         Of the nonzero entries, sorted.
 
     Raises

@@ -86,7 +86,7 @@ class Stack(NamedTuple):
     Attributes
     ----------
     head, tail : ndarray, shapes (I_first, width), (sum of the other sizes, width)
-    effects : ndarray
+    effects : ndarray, shape (sum of the sizes,) or (0,)
         One number for each row of both, added to the model; empty if there are none.
     """
 

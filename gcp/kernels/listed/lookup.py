@@ -28,7 +28,7 @@ def positions(subs: Array, first: Array, cells: Array) -> Array:
     ----------
     subs : ndarray of uint32 or uint64, shape (entries, N)
         Sorted, the first column slowest.
-    first : ndarray of int64
+    first : ndarray of int64, shape (size of the first mode + 1,)
         Of `first_of_slices`.
     cells : ndarray of the same type, shape (n, N)
     """

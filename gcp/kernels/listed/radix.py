@@ -38,7 +38,7 @@ def sorted_rows(
     -------
     sorted : ndarray of uint32 or uint64, shape (rows, N)
         With the modes of `order` as columns; `subs` itself if it is that already.
-    permutation : ndarray of int, or None
+    permutation : ndarray of int, shape (rows,), or None
         The rows' old positions; None if they were sorted.
     """
     dtype = np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)

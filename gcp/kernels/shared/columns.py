@@ -20,8 +20,8 @@ class EntryColumns(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray
-        Data.
+    x : ndarray, shape (entries,) or (I_0, ..., I_{N-1})
+        Data; all others are shaped like them.
     weight : ndarray or None
         Entry weights; None means all 1.
     scale : ndarray or None

@@ -31,11 +31,11 @@ class GaussNewton:
         Of all modes, under each other.
     rows : ndarray, shape (sum of sizes,)
         The vectors whose outer product is W, one behind the other.
-    sizes : ndarray of int
+    sizes : ndarray of int, shape (N,)
         Of the modes.
     ridge : ndarray, shape (N,)
         What penalties add to the diagonal in the rows of each mode's factor.
-    variable_of : ndarray of int
+    variable_of : ndarray of int, shape (N,)
         The variable of each mode: tied modes share one, a fixed mode has -1.
     maps : tuple of (int, array_like of shape (I_n, K_n))
         Z_n of the modes whose factor is A_n = Z_n C_n, with C_n the variable.

@@ -25,7 +25,7 @@ class LeastSquares:
         array (R, product of the group's sizes), the group's last mode fastest. It reads no factor of the group.
     free : tuple of int
         The mode of each variable.
-    template : sequence of ndarray
+    template : sequence of ndarray, shapes (I_n, R)
         The factors of all modes; those of free modes mean nothing.
     """
 

@@ -39,7 +39,7 @@ class RowWise:
     n_threads : int
     free : tuple of int
         The mode of each variable.
-    template : sequence of ndarray
+    template : sequence of ndarray, shapes (I_n, R)
         The factors of all modes; those of free modes mean nothing.
     softer : tuple of Formula
         Similar losses that are easier to minimise, the easiest first.

@@ -65,7 +65,7 @@ class GramForm(NamedTuple):
         Each term's block.
     at : ndarray, shape (T + 1,)
         Where each term's weighted factor starts in `weighted`.
-    rows : ndarray
+    rows : ndarray, shape (rows of all terms,)
         Row weights of all terms, each as long as a row of its block.
     weighted : ndarray
         Row weights times factors, transposed and padded.
@@ -74,7 +74,7 @@ class GramForm(NamedTuple):
         Elementwise products of Gram matrices of the other modes; zero for a term with itself.
     ridge : ndarray, shape (B,)
         Added to each block's diagonal.
-    off_at, off_ends, off_columns, off_values : ndarray
+    off_at, off_ends, off_columns, off_values : ndarray, shapes (T + 1,), (rows,), (entries,), (entries,)
         Of terms whose factor is a linear map of the variable, row weights are a matrix: what it has beside its
         diagonal, in compressed rows; term t has the rows off_at[t] ... off_at[t + 1] - 1, row i of all the entries
         off_ends[i] ... off_ends[i + 1] - 1. Without entries where no term has any.

@@ -31,11 +31,10 @@ def update(products, group, free, factors, starts, grams, ridges, pulls, nearnes
     ----------
     products : ndarray, shape (R, product of the group's sizes)
         The data times the factors of the modes outside the group.
-    group : ndarray of int
+    group : ndarray of int, shape (modes of the group,)
         Its modes, the last one fastest in `products`.
-    free : ndarray of bool
-        For all modes.
-    factors, starts, grams : ndarray
+    free : ndarray of bool, shape (N,)
+    factors, starts, grams : ndarray, shapes (R, sum of the sizes), (N + 1,), (N, R, R)
         See above; `grams` is kept up to date.
     ridges : ndarray, shape (N, R)
         Added to the diagonal of each mode's equations.

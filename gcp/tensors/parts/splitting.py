@@ -32,10 +32,9 @@ def balanced(known: Array, work: FloatArray, parts: int) -> tuple[int, ...]:
 
     Parameters
     ----------
-    known : ndarray of bool
-        By slice, whether it has a known entry.
-    work : ndarray
-        By slice.
+    known : ndarray of bool, shape (slices,)
+        Whether it has a known entry.
+    work : ndarray, shape (slices,)
     parts : int
 
     Raises

@@ -30,7 +30,7 @@ class RandomCells:
     shape : tuple of int
     order : tuple of int
         The modes in the order of the columns that `draw` returns.
-    mode_weights : sequence of ndarray, optional
+    mode_weights : sequence of ndarray, shapes (I_n,), optional
         Weights of the positions of each mode; a cell is as likely as its product of them. By default all alike.
     """
 
