@@ -69,7 +69,7 @@ class DenseTensor(InOnePiece):
         entry_weights: ArrayLike | None = None,
         columns: Mapping[str, ArrayLike] | None = None,
     ) -> Self:
-        """Make a part (I_0, ...) of a larger tensor, perhaps wholly missing; `columns` are those of `with_columns`."""
+        """Make a part (I_0, ...) of a larger tensor, maybe wholly missing; `columns` are those of `with_columns`."""
         made = cls.__new__(cls)
         made._hold(values, mask, entry_weights, None)
         if columns:
