@@ -116,7 +116,7 @@ class EntrywiseObjective:
         )
         grad = self._joined(*parts)
         value = self.penalties.add_to(value, grad, factors)
-        return value, grad, GaussNewton.of(factors, marginals, self.penalties.curvature(factors))
+        return value, grad, GaussNewton.of(factors, marginals, *self.penalties.curvature(factors))
 
     def _pass(
         self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int

@@ -17,6 +17,7 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.problem import Problem
 from gcp.objectives.views.curvature import GaussNewton
+from gcp.penalties import FactorQuadratic
 from gcp.solvers.pieces.gauss_newton import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
@@ -80,33 +81,62 @@ def test_gradients_are_differences(loss, parametrisation, rng):
             assert_allclose(grad[k][at], (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-7)
 
 
+def dense_model(curvature, c):
+    """The matrix of a model in the variables, from its products with all unit vectors."""
+    blocks = Blocks.of(Packing.of(c).shapes)
+    model = Quadratic(curvature, blocks, np.ones(len(c)), 1.0)
+    return np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(sum(a.size for a in c))])
+
+
+def moves(parametrisation, factors):
+    """The changes of all modes' factors, one list of arrays for each number in the variables."""
+    c, zeros = parametrisation.reduce(factors), [np.zeros_like(a) for a in factors]
+    units = [[np.zeros_like(b) for b in c] for _ in range(sum(a.size for a in c))]
+    for k, at in enumerate((n, i) for n, a in enumerate(c) for i in np.ndindex(*a.shape)):
+        units[k][at[0]][at[1]] = 1.0
+    return [parametrisation.expand(unit, zeros) for unit in units]
+
+
 def test_curvature_is_that_of_the_gauss_newton_matrix(parametrisation, rng):
     factors = random_factors(SHAPE, RANK, rng)
     c = parametrisation.reduce(factors)
     factors = parametrisation.expand(c, factors)
     weights = full([rng.uniform(0.5, 2.0, (n, 1)) for n in SHAPE])
     marginals = [weights.sum(axis=tuple({0, 1, 2} - {n})) for n in range(3)]
-    columns = []
-    zeros = [np.zeros_like(a) for a in factors]
-    for k, a in enumerate(c):
-        for at in np.ndindex(*a.shape):
-            unit = [np.zeros_like(b) for b in c]
-            unit[k][at] = 1.0
-            moved = parametrisation.expand(unit, zeros)
-            each = [
-                full([moved[m] if m == n else factors[m] for m in range(3)])
-                for n in range(3)
-                if n in {m for group in parametrisation.groups for m in group}
-            ]
-            columns.append(sum(each).ravel())
+    columns = [
+        sum(full([moved[m] if m == n else factors[m] for m in range(3)]) for n in range(3)).ravel()
+        for moved in moves(parametrisation, factors)
+    ]
     j = np.array(columns).T
     expected = j.T @ (weights.ravel()[:, None] * j)
     curvature = GaussNewton.of(factors, marginals).restricted(parametrisation.groups, parametrisation.maps)
-    blocks = Blocks.of(Packing.of(c).shapes)
-    model = Quadratic(curvature, blocks, np.ones(len(c)), 1.0)
-    size = sum(a.size for a in c)
-    found = np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(size)])
-    assert_allclose(found, expected, atol=1e-9)
+    assert_allclose(dense_model(curvature, c), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_penalties_are_in_the_curvature_as_they_are(kind, parametrisation, rng):
+    """Second derivatives of ridges and of matrices along modes, by NumPy, beside what the curvature is without."""
+    factors = random_factors(SHAPE, RANK, rng)
+    c = parametrisation.reduce(factors)
+    factors = parametrisation.expand(c, factors)
+    marginals = [np.full(n, 7.0 / n) for n in SHAPE]
+    strengths, ridge = rng.uniform(0.5, 2.0, (3, RANK)), np.array([0.3, 0.2, 0.1])
+    roots = [rng.normal(size=(n, n)) * (rng.random((n, n)) < 0.5) for n in SHAPE]
+    along = [(n, FactorQuadratic(strengths[n], matrix=kind(roots[n].T @ roots[n]))) for n in (0, 1, 2)]
+    along.append((0, FactorQuadratic(strengths[1], matrix=kind(np.eye(SHAPE[0])))))  # two of one mode
+    columns = moves(parametrisation, factors)
+    slopes = [[ridge[n] * a for n, a in enumerate(moved)] for moved in columns]
+    for moved, slope in zip(columns, slopes, strict=True):
+        for n, own in along:
+            slope[n] = slope[n] + own.strengths * (own.matrix @ moved[n])
+    expected = [[sum(np.sum(a * b) for a, b in zip(x, y, strict=True)) for y in slopes] for x in columns]
+    with_penalties, without = (
+        GaussNewton.of(factors, marginals, *penalties).restricted(
+            parametrisation.groups, parametrisation.maps
+        )
+        for penalties in ((ridge, tuple(along)), ())
+    )
+    assert_allclose(dense_model(with_penalties, c), dense_model(without, c) + expected, atol=1e-9)
 
 
 def problem_with(z, x, loss="gaussian", *, rank=RANK, **options):

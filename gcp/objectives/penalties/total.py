@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
-from gcp.objectives.penalties.base import Penalty, RowPart
+from gcp.objectives.penalties.base import FactorQuadratic, Penalty, RowPart
 from gcp.objectives.terms.main_effects import MainEffects
 
 
@@ -72,12 +72,23 @@ class Penalties:
         """Whether one draws rows of which nothing is known to the mean row, not to 0."""
         return any(penalty.fills_rows for penalty in self.of_components)
 
-    def curvature(self, factors: Factors) -> FloatArray:
-        """Return the mean second derivative in an entry of each factor, shape (N,)."""
+    def curvature(self, factors: Factors) -> tuple[FloatArray, tuple[tuple[int, FactorQuadratic], ...]]:
+        """Return the mean second derivative in an entry of each factor, shape (N,), and what is no multiple of 1.
+
+        The latter are the quadratics that have a matrix along their mode, each with the number of that; the means
+        are those of the rest.
+        """
         own, total = self._components(factors), np.zeros(len(factors))
+        along = []
         for penalty in self.of_components:
-            total += penalty.curvature(own)
-        return total
+            mean = penalty.curvature(own)
+            for n in () if penalty.is_row_wise else range(len(factors)):
+                part = penalty.quadratic(n, own)
+                if part is not None and part.matrix is not None:
+                    along.append((n, part))
+                    mean[n] = 0.0
+            total += mean
+        return total, tuple(along)
 
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), where a penalty can switch components off; else zeros."""

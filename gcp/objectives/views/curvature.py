@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from gcp.base.types import Array, Factors, FloatArray
+from gcp.objectives.penalties.base import FactorQuadratic
 
 _LEAST_TOTAL = 1e-300
 """Least total of all curvatures, so that shares of it are numbers."""
@@ -35,6 +36,8 @@ class GaussNewton:
         Of the modes.
     ridge : ndarray, shape (N,)
         What penalties add to the diagonal in the rows of each mode's factor.
+    quadratics : tuple of (int, FactorQuadratic)
+        Modes, and penalties with a matrix along them, which add strengths[r] * M in column r.
     variable_of : ndarray of int, shape (N,)
         The variable of each mode: tied modes share one, a fixed mode has -1.
     maps : tuple of (int, array_like of shape (I_n, K_n))
@@ -47,14 +50,22 @@ class GaussNewton:
     ridge: FloatArray
     variable_of: Array
     maps: tuple[tuple[int, Any], ...] = ()
+    quadratics: tuple[tuple[int, FactorQuadratic], ...] = ()
 
     @classmethod
-    def of(cls, factors: Factors, marginals: Sequence[Array], ridge: FloatArray | float = 0.0) -> GaussNewton:
+    def of(
+        cls,
+        factors: Factors,
+        marginals: Sequence[Array],
+        ridge: FloatArray | float = 0.0,
+        quadratics: tuple[tuple[int, FactorQuadratic], ...] = (),
+    ) -> GaussNewton:
         """Make the matrix from factors (I_n, R) and the entries' curvatures summed over slices, shapes (I_n,)."""
         sizes = np.array([len(a) for a in factors])
         stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
         ridges = np.broadcast_to(np.asarray(ridge, dtype=float), sizes.shape).copy()
-        return cls(stacked, _outer_product(marginals, sizes), sizes, ridges, np.arange(len(sizes)))
+        rows = _outer_product(marginals, sizes)
+        return cls(stacked, rows, sizes, ridges, np.arange(len(sizes)), quadratics=quadratics)
 
     def restricted(
         self, groups: Sequence[tuple[int, ...]], maps: tuple[tuple[int, Any], ...] = ()
@@ -80,6 +91,29 @@ class GaussNewton:
             parts.append(VariablePart(np.asarray(weighted.T @ (d[:, None] * a)), own, matrix))
         return parts
 
+    def penalties_in_variables(self) -> tuple[FloatArray, list[PenaltyPart]]:
+        """Return the ridge (N,) of modes without a map, and the other penalties of free modes in their variables."""
+        if not (self.maps or self.quadratics):
+            return self.ridge, []
+        maps, ridge, parts = dict(self.maps), self.ridge.copy(), []
+        for mode, own in self.quadratics:
+            if self.variable_of[mode] >= 0:
+                matrix = sparse.csr_array(own.matrix, dtype=float)
+                parts.append(self._part(mode, own.strengths, _between(maps.get(mode), matrix)))
+        for mode, z in self.maps:
+            if self.variable_of[mode] >= 0 and ridge[mode]:
+                identity = sparse.eye_array(z.shape[0], format="csr")
+                strengths = np.full(self.factors.shape[1], ridge[mode])
+                parts.append(self._part(mode, strengths, _between(z, identity)))
+                ridge[mode] = 0.0
+        return ridge, parts
+
+    def _part(self, mode: int, strengths: FloatArray, matrix: sparse.csr_array) -> PenaltyPart:
+        """Return a penalty's part, with strengths of 0 for columns that are no components; `strengths` (<= R,)."""
+        wide = np.zeros(self.factors.shape[1])
+        wide[: len(strengths)] = strengths
+        return PenaltyPart(int(self.variable_of[mode]), wide, matrix)
+
 
 class VariablePart(NamedTuple):
     """One mode's part of a Gauss-Newton matrix, in its variable.
@@ -97,6 +131,29 @@ class VariablePart(NamedTuple):
     weighted: FloatArray
     rows: FloatArray
     matrix: sparse.csr_array | None
+
+
+class PenaltyPart(NamedTuple):
+    """What a penalty adds to a Gauss-Newton matrix: strengths[r] * matrix, in column r of one variable.
+
+    Attributes
+    ----------
+    variable : int
+    strengths : ndarray, shape (R,)
+    matrix : sparse array, shape (K, K)
+    """
+
+    variable: int
+    strengths: FloatArray
+    matrix: sparse.csr_array
+
+
+def _between(z: Any, matrix: sparse.csr_array) -> sparse.csr_array:
+    """Return Z' M Z of a map (I, K), and of M (I, I); M itself where there is no map."""
+    if z is None:
+        return matrix
+    own = sparse.csr_array(z) if sparse.issparse(z) else np.asarray(z)
+    return sparse.csr_array(own.T @ (matrix @ own))
 
 
 def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:

@@ -17,6 +17,10 @@ from gcp.solvers.pieces import gauss_newton
 
 _CG_STEPS = 30
 _CG_TOLERANCE = 0.2
+_CG_STEPS_OF_MATRICES = 120
+_CG_TOLERANCE_OF_MATRICES = 0.05
+"""Where penalties have a matrix along a mode, of which the preconditioner knows the diagonal alone."""
+
 _FACES = 8
 """Most sets of active bounds to try in one minimisation."""
 
@@ -100,7 +104,10 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
 
     The accuracy is relative to `reference`, the squared norm of the first gradient; 0 takes this one's.
     """
-    starts, matrices, weights = model[0][0], model[5], model[6]
+    starts, matrices, weights = model[0].starts, model[5], model[6]
+    most, tolerance = _CG_STEPS, _CG_TOLERANCE
+    if model[0].penalised.size:
+        most, tolerance = _CG_STEPS_OF_MATRICES, _CG_TOLERANCE_OF_MATRICES
     r, z, h = np.empty_like(grad), np.empty_like(grad), np.empty_like(grad)
     for k in range(grad.size):
         x[k] = 0.0
@@ -111,8 +118,8 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
     if reference == 0.0:
         reference = size
     moved = False
-    for _ in range(_CG_STEPS):
-        if not size > _CG_TOLERANCE**2 * reference:
+    for _ in range(most):
+        if not size > tolerance**2 * reference:
             break
         product(model, q, h)
         _zero_where_not(free, h)

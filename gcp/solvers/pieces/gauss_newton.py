@@ -15,7 +15,9 @@ from scipy import sparse
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import products
 from gcp.kernels.shared.jit import jit
-from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
+
+_NOTHING = np.empty(0, np.int64), np.empty(0)
 
 
 class Blocks(NamedTuple):
@@ -74,10 +76,15 @@ class GramForm(NamedTuple):
         Elementwise products of Gram matrices of the other modes; zero for a term with itself.
     ridge : ndarray, shape (B,)
         Added to each block's diagonal.
-    off_at, off_ends, off_columns, off_values : ndarray, shapes (T + 1,), (rows,), (entries,), (entries,)
+    off_at, off_ends, off_columns, off_values : ndarray, shapes (T + P + 1,), (rows + 1,), (entries,), (entries,)
         Of terms whose factor is a linear map of the variable, row weights are a matrix: what it has beside its
         diagonal, in compressed rows; term t has the rows off_at[t] ... off_at[t + 1] - 1, row i of all the entries
-        off_ends[i] ... off_ends[i + 1] - 1. Without entries where no term has any.
+        off_ends[i] ... off_ends[i + 1] - 1. Without entries where no term has any. After the T terms, the whole
+        matrices of P penalties.
+    penalised : ndarray, shape (P,)
+        The block of each penalty with a matrix.
+    strengths : ndarray, shape (P, R)
+        What its matrix is multiplied by in each row of the block.
     """
 
     starts: Array
@@ -92,6 +99,8 @@ class GramForm(NamedTuple):
     off_ends: Array
     off_columns: Array
     off_values: FloatArray
+    penalised: Array
+    strengths: FloatArray
 
 
 @jit
@@ -127,7 +136,8 @@ def build(
     block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and the
     matrices' sum.
     """
-    weighted, rows, sizes, off = _mapped(curvature) if curvature.maps else _plain(curvature)
+    ridge, penalties = curvature.penalties_in_variables()
+    weighted, rows, sizes, matrices = _mapped(curvature) if curvature.maps else _plain(curvature)
     form, *rest = _build(
         curvature.factors,
         curvature.rows,
@@ -135,48 +145,62 @@ def build(
         (weighted, rows),
         sizes,
         curvature.variable_of,
-        curvature.ridge,
         scale,
         blocks.starts,
         blocks.rank,
-        off,
+        _compressed([*matrices, *(part.matrix for part in penalties)]),
+        (ridge, *_strengths(penalties, scale, blocks.rank)),
     )
     return GramForm(*form), *rest
 
 
-_Off = tuple[Array, Array, Array, FloatArray]
+_Compressed = tuple[Array, Array, Array, FloatArray]
 
 
-def _plain(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, _Off]:
+def _plain(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, list[Any]]:
     """Return weighted factors (sum of I_n, R), row weights, sizes and no off-diagonals, where there are no maps."""
-    nothing = np.zeros(len(curvature.sizes) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int64)
     rows = curvature.rows
-    return rows[:, None] * curvature.factors, rows, curvature.sizes, (*nothing, np.empty(0))
+    none = [None] * int(np.count_nonzero(curvature.variable_of >= 0))
+    return rows[:, None] * curvature.factors, rows, curvature.sizes, none
 
 
-def _mapped(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, _Off]:
+def _mapped(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, list[Any]]:
     """Return weighted factors (sum of K_n, R), row weights, sizes and off-diagonals in the variables."""
     parts = curvature.in_variables()
     free = [p.matrix for p, variable in zip(parts, curvature.variable_of, strict=True) if variable >= 0]
+    off = [None if m is None else m - sparse.diags_array(m.diagonal()) for m in free]
     weighted, rows = np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])
-    return weighted, rows, np.array([len(p.rows) for p in parts]), _off_diagonals(free)
+    return weighted, rows, np.array([len(p.rows) for p in parts]), off
 
 
-def _off_diagonals(matrices: list[Any]) -> _Off:
-    """Return what matrices (K, K) have beside their diagonals, rows under each other; None has nothing."""
+def _compressed(matrices: list[Any]) -> _Compressed:
+    """Return sparse matrices (K, K) in compressed rows, under each other; None has no rows."""
+    if not any(matrix is not None for matrix in matrices):
+        return np.zeros(len(matrices) + 1, np.int64), np.zeros(1, np.int64), *_NOTHING
     at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
     for matrix in matrices:
         if matrix is not None:
-            off = sparse.csr_array(matrix - sparse.diags_array(matrix.diagonal()))
-            ends += (ends[-1] + off.indptr[1:]).tolist()
-            columns.append(off.indices.astype(np.int64))
-            values.append(off.data)
+            own = sparse.csr_array(matrix)
+            ends += (ends[-1] + own.indptr[1:]).tolist()
+            columns.append(own.indices.astype(np.int64))
+            values.append(own.data)
         at.append(len(ends) - 1)
     return np.array(at), np.array(ends), np.concatenate(columns), np.concatenate(values)
 
 
+def _strengths(
+    penalties: list[PenaltyPart], scale: FloatArray, rank: int
+) -> tuple[Array, FloatArray, FloatArray]:
+    """Return the block of each of P penalties, its strengths (P, R) when scaled, and the mean of its diagonal."""
+    blocks = np.array([part.variable for part in penalties], np.int64)
+    strengths = np.zeros((len(penalties), rank))
+    for one, part in zip(strengths, penalties, strict=True):
+        one[: len(part.strengths)] = part.strengths * scale[part.variable] ** 2
+    return blocks, strengths, np.array([part.matrix.diagonal().mean() for part in penalties], float)
+
+
 @jit(fastmath=products.FASTMATH)
-def _build(factors, rows, sizes, own, own_sizes, variable_of, ridge, scale, starts, rank, off):  # type: ignore[no-untyped-def]
+def _build(factors, rows, sizes, own, own_sizes, variable_of, scale, starts, rank, matrices, penalties):  # type: ignore[no-untyped-def]
     own_weighted, own_rows = own
     grams = _gram_matrices(factors, rows, sizes, rank)
     n_terms = 0
@@ -210,11 +234,25 @@ def _build(factors, rows, sizes, own, own_sizes, variable_of, ridge, scale, star
             if u != t:
                 other = scale[variable_of[modes[u]]]
                 _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
+    ridge, penalised, strengths, means = penalties
     ridges = np.zeros(starts.size - 1)
     for t in range(n_terms):
         ridges[block_of[t]] += ridge[modes[t]] * scale[block_of[t]] ** 2
-    form = (starts, block_of, at, term_rows, weighted, within, across, ridges, *off)
-    return form, *_diagonal_blocks(form, factors.shape[1])
+    own_form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
+    on_diagonal = _in_the_mean(ridges, penalised, strengths, means)
+    blocks = _diagonal_blocks(own_form, on_diagonal, factors.shape[1])
+    return (*own_form, *matrices, penalised, strengths), *blocks
+
+
+@jit
+def _in_the_mean(ridges, penalised, strengths, means):  # type: ignore[no-untyped-def]
+    """Return what penalties add to the diagonal of each block in the mean over its rows, shape (B, R)."""
+    found = np.zeros((ridges.size, strengths.shape[1]))
+    for b in range(ridges.size):
+        found[b] = ridges[b]
+    for p in range(penalised.size):
+        products.add_scaled(strengths[p], means[p], found[penalised[p]])
+    return found
 
 
 @jit(fastmath=products.FASTMATH)
@@ -243,9 +281,10 @@ def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def
 
 
 @jit
-def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
-    starts, block_of, at, rows, _, within, _, ridge = form[:8]
-    rank, n_blocks = within.shape[1], ridge.size
+def _diagonal_blocks(form, ridge, n_components):  # type: ignore[no-untyped-def]
+    """Return the diagonal blocks, with what penalties add in the mean over the rows, `ridge` (B, R)."""
+    starts, block_of, at, rows, _, within, _, _ = form
+    n_blocks, rank = ridge.shape
     small = np.zeros((n_blocks, rank, rank))
     diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
     for b in range(n_blocks):
@@ -271,10 +310,10 @@ def _diagonal_blocks(form, n_components):  # type: ignore[no-untyped-def]
 
 @jit
 def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
-    """Add to h (R, R) the ridge, and as much that the diagonal is nowhere negligible, so that it has an inverse."""
+    """Add to h (R, R) the ridge (R,), and what makes its diagonal nowhere negligible, so that it has an inverse."""
     floor = 0.0
     for r in range(n_components):
-        h[r, r] += ridge
+        h[r, r] += ridge[r]
         floor += 1e-3 * h[r, r] / n_components
     floor += 1e-300
     for r in range(n_components):
@@ -285,7 +324,7 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, padded vectors (starts[-1],)."""
     starts, block_of, at, rows, weighted, within, across, ridge = form[:8]
-    off_at, off_ends, off_columns, off_values = form[8:]
+    off_at, off_ends, off_columns, off_values, penalised, strengths = form[8:]
     n_terms, rank = within.shape[0], within.shape[1]
     for b in range(ridge.size):
         for k in range(starts[b], starts[b + 1]):
@@ -312,6 +351,16 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
                 for s in range(rank):
                     coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
         products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
+    for p in range(penalised.size):
+        first, last = starts[penalised[p]], starts[penalised[p] + 1]
+        v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
+        for r in range(rank):
+            if strengths[p, r] != 0.0:
+                for i in range(off_at[n_terms + p + 1] - off_at[n_terms + p]):
+                    row, total = off_at[n_terms + p] + i, 0.0
+                    for k in range(off_ends[row], off_ends[row + 1]):
+                        total += off_values[k] * v[r, off_columns[k]]
+                    out[r, i] += strengths[p, r] * total
 
 
 @jit
