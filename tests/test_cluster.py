@@ -29,10 +29,10 @@ def test_nobody_can_reach_the_workers_of_a_fit(rng):
     before = listening()
     args = argparse.Namespace(scheduler=None, workers=2)
     with spread(args, gcp.DenseTensor(x), {}) as data:
-        assert data.crew.n_parts == 2
-        assert set(data.crew.client.nthreads().values()) == {1}
-        assert data.crew.client.scheduler.address.startswith("inproc://")
-        assert set(data.crew.client.run(os.getpid).values()) == {os.getpid()}
+        assert data.engine.n_parts == 2
+        assert set(data.engine.client.nthreads().values()) == {1}
+        assert data.engine.client.scheduler.address.startswith("inproc://")
+        assert set(data.engine.client.run(os.getpid).values()) == {os.getpid()}
         found = gcp.fit_gcp(data, 2, loss="poisson", random_state=0, n_threads=1)
         opened = listening() - before
         assert {ip for ip, _ in opened} <= {"127.0.0.1"}

@@ -21,7 +21,7 @@ dd = pytest.importorskip("dask.dataframe")
 import dask  # noqa: E402
 from distributed import Client, LocalCluster, get_worker, wait  # noqa: E402
 
-from gcp.tensors.parts.dask.placement import fairer  # noqa: E402
+from gcp.tensors.parts.dask.placement import rebalanced  # noqa: E402
 
 SHAPE = (30, 12, 8)
 
@@ -255,7 +255,7 @@ def test_workers_know_how_large_a_part_is(client, counts):
     tensor = gcp.partition(counts, client=client)
     told = client.run_on_scheduler(
         lambda dask_scheduler, keys: [dask_scheduler.tasks[key].nbytes for key in keys],
-        keys=[part.key for part in tensor.crew.parts],
+        keys=[part.key for part in tensor.engine.parts],
     )
     assert min(told) >= counts.nbytes / 2
 
@@ -269,12 +269,12 @@ def arrivals(client):
 def test_parts_stay_where_they_are(client, counts):
     """Dask would hand a part to the worker that has nothing to do."""
     tensor = gcp.partition(counts, 24, client=client)
-    workers = sorted(set(tensor.crew.homes))
-    naps = [0.1 if home == workers[0] else 0.0 for home in tensor.crew.homes]
+    workers = sorted(set(tensor.engine.homes))
+    naps = [0.1 if home == workers[0] else 0.0 for home in tensor.engine.homes]
     for _ in range(3):  # when it knows how long they take
         places = tensor.map(lambda part, nap: (time.sleep(nap), get_worker().address)[1], own=naps)
-        assert places == tensor.crew.homes
-    assert not arrivals(client) & {part.key for part in tensor.crew.parts}
+        assert places == tensor.engine.homes
+    assert not arrivals(client) & {part.key for part in tensor.engine.parts}
     assert len(workers) == 2
 
 
@@ -313,7 +313,7 @@ def test_workers_that_come_get_their_share(counts, monkeypatch):
 )
 def test_shares_go_by_threads(homes, threads, expected):
     moved = list(homes)
-    for k, worker in fairer(homes, threads).items():
+    for k, worker in rebalanced(homes, threads).items():
         moved[k] = worker
     assert Counter(moved) == expected
 
@@ -490,9 +490,9 @@ def test_rows_of_a_table_go_once_the_parts_are_there(client, rng):
         }
 
     patience = time.monotonic() + 10
-    while len(held()) > tensor.crew.n_parts and time.monotonic() < patience:
+    while len(held()) > tensor.engine.n_parts and time.monotonic() < patience:
         time.sleep(0.05)
-    assert held() == {part.key for part in tensor.crew.parts}
+    assert held() == {part.key for part in tensor.engine.parts}
 
 
 def test_rows_of_a_table_without_values_make_no_part(client):

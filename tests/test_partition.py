@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp.kernels.shared import reference
-from gcp.tensors.parts.local_engine import Here
+from gcp.tensors.parts.local_engine import LocalEngine
 from gcp.tensors.parts.splitting import balanced
 
 SHAPE = (13, 7, 9)
@@ -176,7 +176,7 @@ def test_cuts_share_the_work():
     rng = np.random.default_rng(0)
     subs = np.stack([np.minimum(rng.geometric(0.05, 20_000) - 1, 199), rng.integers(0, 50, 20_000)], axis=1)
     tensor = gcp.SparseTensor(subs, np.ones(20_000), (200, 50), aggregate="sum")
-    sizes = gcp.partition(tensor, 4).crew.facts()
+    sizes = gcp.partition(tensor, 4).engine.facts()
     listed = [facts.n_stored for facts in sizes]
     assert max(listed) < 1.4 * min(listed)
 
@@ -249,7 +249,7 @@ def test_a_tensor_that_has_travelled_gives_the_same_bits_and_is_sent_once(kind, 
 
 def test_parts_go_when_their_tensor_goes():
     tensor = gcp.partition(KINDS["sparse"], 3)
-    parts = [weakref.ref(part) for part in tensor.crew.parts]
+    parts = [weakref.ref(part) for part in tensor.engine.parts]
     solver = gcp.Adam(epoch_iters=5, n_iter_max=2, polish=False)
     gcp.fit_gcp(tensor, 2, loss="poisson", random_state=0, solver=solver)
     del tensor
@@ -259,13 +259,13 @@ def test_parts_go_when_their_tensor_goes():
 
 @pytest.mark.parametrize("parts", [2, 8, 9, 20, 70])
 def test_sums_have_the_order_of_a_tree(parts, rng):
-    """That of a crew of workers: eight terms one after the other, then as many of these sums."""
+    """That of an engine of workers: eight terms one after the other, then as many of these sums."""
     terms = [[10.0 ** rng.uniform(-8, 8, 3)] for _ in range(parts)]
     level = [term[0] for term in terms]
     while len(level) > 1:
         level = [functools.reduce(np.add, level[k : k + 8]) for k in range(0, len(level), 8)]
-    crew = Here([gcp.DenseTensor(np.ones((1, 1)))] * parts)
-    sums, _ = crew.total(lambda part, shared, own, threads: (own, []), (), None, terms, 1)
+    engine = LocalEngine([gcp.DenseTensor(np.ones((1, 1)))] * parts)
+    sums, _ = engine.total(lambda part, shared, own, threads: (own, []), (), None, terms, 1)
     assert np.array_equal(sums[0], level[0])
 
 

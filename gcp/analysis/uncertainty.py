@@ -241,11 +241,11 @@ def _shaped(
         elif np.isnan(wider[r]):
             weak.append(f"component {r}")
         errors[r] = found.error * wider[r] ** _POWER if weight else np.nan
-        for n, (column, told) in enumerate(zip(found.columns, entries, strict=True)):
+        for n, (column, is_determined) in enumerate(zip(found.columns, entries, strict=True)):
             fixed = n in result.problem.fixed_modes
             at = layout.columns(n, r)
-            told = told & section.known[at] & ~layout.bound[at]
-            factors[n][:, r] = 0.0 if fixed else np.where(told, column.error * wider[r], np.nan)
+            is_determined = is_determined & section.known[at] & ~layout.bound[at]
+            factors[n][:, r] = 0.0 if fixed else np.where(is_determined, column.error * wider[r], np.nan)
             if estimate.biases is not None:
                 own = layout.signs[n][r] * columns[n][:, r]
                 unit = np.where(layout.bound[at], own, column.unit - column.bias)

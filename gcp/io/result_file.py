@@ -124,7 +124,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
     factors = [arrays[f"factor_{n}"] for n in range(len(names))]
     effects = {names[n]: arrays[f"effect_{n}"] for n in range(len(names)) if f"effect_{n}" in arrays}
     trace = {name.removeprefix("trace_"): arrays[name] for name in arrays if name.startswith("trace_")}
-    kept: dict[str, Any] = {
+    lists: dict[str, Any] = {
         field: [arrays[f"{stem}_{n}"] for n in range(len(names)) if f"{stem}_{n}" in arrays]
         for field, stem in (("fitted_factors", "fitted"), ("row_bounds", "bounds"))
     }
@@ -138,7 +138,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
         unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
         labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
         problem=ProblemDescription.from_json(problem, arrays),
-        **kept,
+        **lists,
         **{name: meta[name] for name in _SCALARS},
     )
 

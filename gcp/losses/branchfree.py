@@ -44,8 +44,8 @@ def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
 def _single(value: Any) -> Any:
     if not isinstance(value, float):
         return value
-    kept = value == 0 or not math.isfinite(value) or _RANGE.tiny <= abs(value) <= _RANGE.max
-    return np.float32(value) if kept else value
+    is_in_range = value == 0 or not math.isfinite(value) or _RANGE.tiny <= abs(value) <= _RANGE.max
+    return np.float32(value) if is_in_range else value
 
 
 class Functions(NamedTuple):

@@ -8,7 +8,7 @@ cells are zeros or unknown. All offer `TensorData` (`base`): blocks for a look a
 `loss_and_mttkrps(formula, factors)`, which a kind hands to its kernels (`gcp.kernels`): both know formulas, but no
 losses.
 
-A `PartitionedTensor` (`parts`) is the same in pieces: its crew evaluates a function of every part, in this process,
+A `PartitionedTensor` (`parts`) is the same in pieces: its engine evaluates a function of every part, in this process,
 by reading slabs of files, or on Dask's workers, and adds up the results. A sampler (`samplers`) draws batches of a
 tensor, which are lists of entries with a `loss_and_mttkrps` of their own.
 """

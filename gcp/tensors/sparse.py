@@ -187,8 +187,8 @@ class SparseTensor(ListedTensor):
             every, hidden = every.select(keep), hidden[keep]
             w, z = (None if weights is None else weights[keep] for weights in (w, z))
         self.labels, self.zeros = labels, cells
-        kept = every.select(~hidden) if hidden.any() else every
-        self.entries = kept.having(x=kept.values.astype(found.values.dtype, copy=False))
+        visible = every.select(~hidden) if hidden.any() else every
+        self.entries = visible.having(x=visible.values.astype(found.values.dtype, copy=False))
         self.n_missing = int(np.count_nonzero(hidden))
         self._hidden = hidden
         self.listing = every.listing(

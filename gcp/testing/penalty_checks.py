@@ -76,8 +76,8 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
                         f"{penalty!r} of factors of shape {tuple(shape)} and rank {rank}",
                         rng,
                     )
-                    kept = all(np.array_equal(a, b) for a, b in zip(factors, before, strict=True))
-                    demand(kept, f"{penalty!r} modifies its factors.")
+                    is_unchanged = all(np.array_equal(a, b) for a, b in zip(factors, before, strict=True))
+                    demand(is_unchanged, f"{penalty!r} modifies its factors.")
 
 
 def _gradient(penalty: Penalty, factors: Factors) -> list[FloatArray]:

@@ -181,8 +181,8 @@ def _check_repeats(solver: Solver, case: _Case) -> None:
     demand(_bits(_fit(solver, case)) == first, f"{solver!r} gives another result at the second fit.")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "fit.npz")
-        kept = _bits(_fit(solver, case, checkpoint=path))
-        demand(kept == first, f"{solver!r} gives another result with a checkpoint.")
+        resumable = _bits(_fit(solver, case, checkpoint=path))
+        demand(resumable == first, f"{solver!r} gives another result with a checkpoint.")
 
 
 def _check_single(solver: Solver, case: _Case) -> None:

@@ -390,12 +390,12 @@ def test_what_is_made_of_a_tensor_is_not_pickled_with_it(kind, rng):
         "sparse": lambda: SparseTensor(np.argwhere(x), x[x > 0], x.shape),
     }[kind]()
     parts = gcp.partition(tensor, 2)
-    fresh = [pickle.dumps(part) for part in parts.crew.parts]
+    fresh = [pickle.dumps(part) for part in parts.engine.parts]
     sampled = gcp.build_objective(parts, "poisson").sampled(Sampling())
     factors = random_factors(x.shape, 2, rng, positive=True)
     sampled.value_and_grad(factors)
     sampled.gradient(factors)
-    for part, before in zip(parts.crew.parts, fresh, strict=True):
+    for part, before in zip(parts.engine.parts, fresh, strict=True):
         assert part.made_here  # samplers and a sample, kept
         assert pickle.dumps(part) == before
         vars(part)["of_another_name"] = np.ones(1000)  # whatever hangs on it

@@ -402,7 +402,7 @@ def test_columns_move_with_modes_and_positions(kind):
 def test_columns_are_cut_with_their_entries(kind, mode):
     tensor = numbered(kind)
     parted = gcp.partition(tensor, 3, mode=mode)
-    for part, (a, _) in zip(parted.crew.parts, parted.cuts.ranges, strict=True):
+    for part, (a, _) in zip(parted.engine.parts, parted.cuts.ranges, strict=True):
         check_numbers(part, [a if n == mode else 0 for n in range(3)])
     for first, group in tensor.groups(mode):
         rows = np.repeat(np.arange(len(group.first) - 1), np.diff(group.first)) + first
@@ -429,9 +429,9 @@ def test_columns_are_read_with_their_slabs():
     columns = {"scale": NUMBERS + 1.0, "offset": NUMBERS / 2, "group": NUMBERS}
     tensor = streamed(source_of(x), 9000, columns=columns)
     tensor = as_tensor(tensor, mask=NUMBERS != 7)
-    assert tensor.crew.n_parts > 1
+    assert tensor.engine.n_parts > 1
     assert tensor.is_affine
-    for part, (a, _) in zip(tensor.crew.parts, tensor.cuts.ranges, strict=True):
+    for part, (a, _) in zip(tensor.engine.parts, tensor.cuts.ranges, strict=True):
         check_numbers(part, [a if n == tensor.cuts.mode else 0 for n in range(3)])
 
 
@@ -462,7 +462,7 @@ def test_sparse_data_keep_the_columns_of_positions(rng):
     ):
         check(found)
     parted = gcp.partition(tensor, 2, mode=1)
-    for part, (a, b) in zip(parted.crew.parts, parted.cuts.ranges, strict=True):
+    for part, (a, b) in zip(parted.engine.parts, parted.cuts.ranges, strict=True):
         check(part, ((0, slice(None)), (1, slice(a, b)), (2, slice(None))))
     known = tensor.nonzeros()
     assert_allclose(known.columns.scale, outer(scale)[tuple(known.subs.T)], rtol=1e-14)

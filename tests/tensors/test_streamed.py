@@ -34,7 +34,7 @@ def counts(rng, shape=SHAPE, dtype=float):
 
 def in_slabs(data, memory=MEMORY, **cells):
     tensor = streamed.streamed(source_of(data), memory, **cells)
-    assert tensor.crew.n_parts > 1
+    assert tensor.engine.n_parts > 1
     return tensor
 
 
@@ -268,7 +268,7 @@ class TestMappedFiles:
         tensor = as_tensor(mapped)
         assert isinstance(tensor, PartitionedTensor)
         is_run = part(x).flags.forc
-        assert isinstance(tensor.crew.parts.source, FileSource if is_run else ArraySource)
+        assert isinstance(tensor.engine.parts.source, FileSource if is_run else ArraySource)
         assert_same_objective(tensor, DenseTensor(part(x)), rng)
 
     @pytest.mark.parametrize("mode", ["r+", "c"])
@@ -509,7 +509,7 @@ class TestReading:
     def test_the_next_slab_is_read_while_the_last_is_in_use_and_no_further_one(self, rng):
         source = Recording.of(counts(rng))
         tensor = streamed.streamed(source, 12_000)
-        n, parts = tensor.crew.n_parts, iter(tensor.crew.parts)
+        n, parts = tensor.engine.n_parts, iter(tensor.engine.parts)
         for k in range(n):
             next(parts)
             deadline = time.monotonic() + 10
@@ -528,7 +528,7 @@ class TestReading:
                 raise error
 
         with pytest.raises(error) as kept:  # whose traceback keeps all frames alive
-            tensor.map(stop, own=list(range(tensor.crew.n_parts)))
+            tensor.map(stop, own=list(range(tensor.engine.n_parts)))
         assert source.seen[-1] == "closed"
         assert not reading_threads()
         del kept
@@ -679,7 +679,7 @@ rng = np.random.default_rng(0)
 fit(rng.poisson(2.0, (9, 8, 7)).astype(float))
 if sys.argv[1:]:
     tensor = gcp.read_tensor(sys.argv[1], memory=sys.argv[2])
-    assert tensor.crew.n_parts > 1
+    assert tensor.engine.n_parts > 1
     fit(tensor)
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """

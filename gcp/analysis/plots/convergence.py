@@ -38,30 +38,30 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     """
     check_result(result)
     ax = axes_or_new(ax)
-    kept = next(start for start in result.starts if start["objective"] == result.objective)
-    starts = [kept] if result.problem.estimated else result.starts
-    best = kept["objective"]
+    best_start = next(start for start in result.starts if start["objective"] == result.objective)
+    starts = [best_start] if result.problem.estimated else result.starts
+    best = best_start["objective"]
     explained = max(abs(result.null_objective - best), 1e-300)
     floor = 1e-7
     for start in sorted(starts, key=lambda start: -start["objective"]):
-        is_kept = start is kept
-        trace = result.trace if is_kept else start.get("trace")
+        is_best = start is best_start
+        trace = result.trace if is_best else start.get("trace")
         if trace is None:  # files of older versions have the kept start's alone
             continue
         above = (np.asarray(trace["objective"], dtype=float) - best) / explained
         ax.plot(
             trace["seconds"],
             np.maximum(above, floor),
-            color=COLORS[0] if is_kept else "0.65",
-            lw=1.6 if is_kept else 0.9,
-            zorder=3 if is_kept else 2,
+            color=COLORS[0] if is_best else "0.65",
+            lw=1.6 if is_best else 0.9,
+            zorder=3 if is_best else 2,
         )
         ax.plot(
             trace["seconds"][-1:],
             np.maximum(above[-1:], floor),
             "o" if start["converged"] else "x",
             ms=4,
-            color=COLORS[0] if is_kept else "0.45",
+            color=COLORS[0] if is_best else "0.45",
             zorder=4,
         )
     ax.set_yscale("log")

@@ -94,13 +94,13 @@ def _warnings(result: FitResult, tensor: Any) -> list[str]:
 def pictures(result: FitResult, tensor: Any) -> str:
     """Return pictures, each with a sentence on how to read it."""
     shown = [
-        _drawn(
+        _picture_or_note(
             lambda: plot_convergence(result),
             "Objective of every start as time goes by",
             "Lines that end on the same level found the same minimum. A line that ends higher is another, worse one: "
             "more starts are worth their time then.",
         ),
-        _drawn(
+        _picture_or_note(
             lambda: plot_calibration(result, tensor),
             "Observed means against expected ones",
             "Cells in groups of like expectation, with two standard errors. Points off the line: the model expects "
@@ -109,7 +109,7 @@ def pictures(result: FitResult, tensor: Any) -> str:
     ]
     if tensor.zeros is None:  # else listed entries alone are no random part of the cells
         shown.append(
-            _drawn(
+            _picture_or_note(
                 lambda: plot_residuals(result, tensor),
                 "Quantiles of the residuals against normal ones",
                 "On the line, the data scatter about the model as the loss says. Steeper ends: more extreme data "
@@ -118,13 +118,13 @@ def pictures(result: FitResult, tensor: Any) -> str:
         )
     if result.loss.data_domain == BINARY:
         shown.append(
-            _drawn(
+            _picture_or_note(
                 lambda: plot_roc(result, tensor),
                 "ROC curve",
                 "The farther to the upper left, the better the model tells ones from zeros.",
             )
         )
-    by_mode = _drawn(
+    by_mode = _picture_or_note(
         lambda: plot_observed(result, tensor)[0],
         "Observed against expected means by position, for every mode",
         "",
@@ -141,7 +141,7 @@ def pictures(result: FitResult, tensor: Any) -> str:
     return grid(shown) + "<h3>Observed against expected, by mode</h3>" + text + by_mode
 
 
-def _drawn(draw: Callable[[], Any], words: str, caption: str) -> str:
+def _picture_or_note(draw: Callable[[], Any], words: str, caption: str) -> str:
     """Return a picture, or why there is none."""
     try:
         return picture(draw().figure, words, caption)
@@ -176,5 +176,7 @@ def surprises(result: FitResult, tensor: Any, n: int) -> str:
     )
     if len(result.shape) > 1:
         caption = f"The {len(found.observed)} most surprising cells; larger is more surprising."
-        shown += _drawn(lambda: plot_surprises(result, found), "A map of the most surprising cells", caption)
+        shown += _picture_or_note(
+            lambda: plot_surprises(result, found), "A map of the most surprising cells", caption
+        )
     return shown

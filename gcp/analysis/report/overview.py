@@ -130,7 +130,7 @@ def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
 
 def settings(result: FitResult) -> str:
     """Return everything that decided the fit, and the call that repeats it."""
-    told = {name: value for name, value in result.settings.items() if name != "versions"}
+    settings = {name: value for name, value in result.settings.items() if name != "versions"}
     versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
     text = "This call, on the same data and with the same versions, repeats the fit."
     if unsaid := _unsaid(result):
@@ -140,7 +140,7 @@ def settings(result: FitResult) -> str:
         + code(_call(result))
         + pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")])
         + "<h3>All settings</h3>"
-        + code(json.dumps(told, indent=1, default=str))
+        + code(json.dumps(settings, indent=1, default=str))
     )
 
 

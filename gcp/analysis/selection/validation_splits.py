@@ -48,9 +48,9 @@ def _thinned(tensor: WholeData, fraction: float, rng: np.random.Generator) -> tu
         np.ones(values.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
     )
     counts = np.where(known, values, 0).astype(np.int64)
-    kept = rng.binomial(counts, 1 - fraction)
+    training = rng.binomial(counts, 1 - fraction)
     dtype = np.float32 if tensor.dtype == np.float32 else np.float64
-    return tensor.with_values(kept.astype(dtype)), tensor.with_values((counts - kept).astype(dtype))
+    return tensor.with_values(training.astype(dtype)), tensor.with_values((counts - training).astype(dtype))
 
 
 def _scaled(result: FitResult, ratio: float) -> FitResult:

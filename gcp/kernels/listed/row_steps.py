@@ -161,7 +161,7 @@ def update(
         much larger at small data and models near 0, and steps would be too short. Where a step of either size fails,
         `weight` serves.
     zero : (float, float)
-        See `listed.loss_and_mttkrps`.
+        The loss of a zero is zero[0] * m + zero[1] * m**2; see `listed_pass.loss_and_mttkrps`.
     step : float
         t of `RowUpdate.slope`.
     n_threads : int

@@ -119,17 +119,17 @@ def sample_parts(
     known = parts.n_stored
     fixed, rng = seeds[0], np.random.default_rng(seeds[1])
 
-    def told(samples: int | None, entropy: Any) -> list[Any]:
+    def shares_of(samples: int | None, entropy: Any) -> list[Any]:
         shares = [None if samples is None else math.ceil(samples * n / sum(known)) for n in known]
         return [(share, entropy, k) for k, share in enumerate(shares)]
 
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
-        own = told(sampling.value_samples, (fixed.entropy, fixed.spawn_key))
+        own = shares_of(sampling.value_samples, (fixed.entropy, fixed.spawn_key))
         value, grad = loss(_of_fixed_sample, (sampling.sampler,), own, factors)
         return penalties.add_to(value, grad, factors), grad
 
     def gradient(factors: Factors) -> list[FloatArray]:
-        own = told(sampling.samples, (int(rng.integers(1 << 62)), ()))
+        own = shares_of(sampling.samples, (int(rng.integers(1 << 62)), ()))
         _, grad = loss(_of_batch, (sampling.sampler,), own, factors)
         penalties.add_to(0.0, grad, factors)
         return grad
@@ -137,34 +137,34 @@ def sample_parts(
     return value_and_grad, gradient, rng
 
 
-def _drawn(part: Any) -> dict[str, Any]:
+def _sampling_state(part: Any) -> dict[str, Any]:
     """Return the samplers of a part in this process, and its newest fixed sample: kept with it, and gone with it."""
-    kept: dict[str, Any] = part.made_here
-    return kept
+    state: dict[str, Any] = part.made_here
+    return state
 
 
 def _sampler(part: TensorData, name: str) -> Sampler:
-    kept = _drawn(part)
-    if name not in kept:
-        kept[name] = sampler_for(part, name)
-    sampler: Sampler = kept[name]
+    state = _sampling_state(part)
+    if name not in state:
+        state[name] = sampler_for(part, name)
+    sampler: Sampler = state[name]
     return sampler
 
 
-def _generator(told: tuple[int | None, tuple[int, tuple[int, ...]], int]) -> np.random.Generator:
-    _, (entropy, spawn_key), k = told
+def _generator(share: tuple[int | None, tuple[int, tuple[int, ...]], int]) -> np.random.Generator:
+    _, (entropy, spawn_key), k = share
     return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(*spawn_key, k)))
 
 
 def _of_fixed_sample(
     part: TensorData, name: str, formula: Formula, mode: int, shared: Shared, own: Own, n_threads: int
 ) -> Partial:
-    told, kept = own[2], _drawn(part)
-    if kept.get("told") != (name, told):
+    share, state = own[2], _sampling_state(part)
+    if state.get("fixed_share") != (name, share):
         sampler = _sampler(part, name)
-        sample = sampler.draw(told[0] or sampler.value_samples, _generator(told)).sorted()
-        kept |= {"told": (name, told), "sample": sample}
-    batch: Batch = kept["sample"]
+        sample = sampler.draw(share[0] or sampler.value_samples, _generator(share)).sorted()
+        state |= {"fixed_share": (name, share), "fixed_sample": sample}
+    batch: Batch = state["fixed_sample"]
     return partial(mode, *batch.loss_and_mttkrps(formula, *whole(mode, shared, own, n_threads)))
 
 

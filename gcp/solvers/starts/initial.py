@@ -17,8 +17,8 @@ from gcp.kernels.dense.dense_pass import model_values, mttkrps
 from gcp.losses.base import Loss
 from gcp.objectives import positions
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.dominant_entries import DominantEntries, dominant_entries
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.spikes import Spikes, spikes
 
 _SAMPLE = 200_000
 
@@ -72,7 +72,7 @@ def random_factors(
     if beside_effects:
         return bounds.project(_small_factors(objective, rank, mean, bounds, rng))
     nonnegative = all(low.min() >= 0 for low in bounds.lower)
-    found = None if objective.loss.knows_no_scale else _spikes(objective, rank, nonnegative)
+    found = None if objective.loss.knows_no_scale else _dominant_entries(objective, rank, nonnegative)
     if found:
         rank, mean, std = rank - len(found.values), float(objective.loss.link(found.mean)), found.std
     if objective.loss.knows_no_scale and (scales := positions.scales(objective.tensor)):
@@ -84,21 +84,21 @@ def random_factors(
     else:
         factors = _linked_factors(objective, rank, mean, rng)
     if found:
-        own = _spiked_factors(found, shape, objective.loss)
+        own = _peaked_factors(found, shape, objective.loss)
         factors = [np.hstack(pair) for pair in zip(own, factors, strict=True)]
     return bounds.project(factors)
 
 
-def _spikes(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> Spikes | None:
+def _dominant_entries(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> DominantEntries | None:
     """Return entries that get a component each, if they are of a sign that the model may have."""
     if objective.loss.bears_outliers or not _is_identity(objective.loss):
         return None
-    found = spikes(objective.tensor, objective.survey, rank - 1)
+    found = dominant_entries(objective.tensor, objective.survey, rank - 1)
     return None if found is None or (nonnegative and min(found.values) < 0) else found
 
 
-def _spiked_factors(found: Spikes, shape: tuple[int, ...], loss: Loss) -> list[FloatArray]:
-    """Return factors (I_n, K) of K spikes.
+def _peaked_factors(found: DominantEntries, shape: tuple[int, ...], loss: Loss) -> list[FloatArray]:
+    """Return factors (I_n, K) of K components, each with its peak at a dominant entry.
 
     A component has the size of the other entries where all positions but one are its own.
     """

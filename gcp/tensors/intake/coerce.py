@@ -23,7 +23,7 @@ from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import beside, is_named, listed_companion
 from gcp.tensors.parts import streamed
 from gcp.tensors.parts.partitioned import PartitionedTensor
-from gcp.tensors.parts.sources import Source, is_mapped, source_of, told
+from gcp.tensors.parts.sources import Source, is_mapped, naming_source, source_of
 from gcp.tensors.weights import check_weights
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def from_source(
     The array is read whole if it fits or `memory` is None, else in slabs.
     """
     if memory is None or streamed.fits(source, memory):
-        with told(source.name):
+        with naming_source(source.name):
             check_numbers(source.dtype, source.shape)
             values = source.whole()
         return _dense(values, labels, mask, entry_weights)
@@ -139,7 +139,7 @@ def _is_large_file(data: Any) -> bool:
 
 
 def _source(data: Any) -> Source:
-    with told(f"The data ({type(data).__name__})"):  # its file may be closed
+    with naming_source(f"The data ({type(data).__name__})"):  # its file may be closed
         if getattr(data, "shape", None) is None:
             raise DataError("expected one array, e.g. file['name'].")
         return source_of(data)
@@ -196,7 +196,7 @@ def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> TensorData:
         listed = from_pydata(data.data)
         listed.labels = labels
         return as_tensor(listed, mask, entry_weights)
-    with told("The data (a DataArray)"):
+    with naming_source("The data (a DataArray)"):
         values = data.values
     return _dense(values, labels, mask, entry_weights)
 

@@ -10,7 +10,7 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.kinds import stored
-from gcp.tensors.parts.local_engine import Here
+from gcp.tensors.parts.local_engine import LocalEngine
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import is_mapped
 from gcp.tensors.parts.splitting import cuts_of, longest_mode, split
@@ -68,12 +68,12 @@ def partition(
         raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
     if client is None:
         cuts = cuts_of(tensor, number, mode)
-        return PartitionedTensor(Here(split(tensor, cuts)), cuts, tensor.labels)
+        return PartitionedTensor(LocalEngine(split(tensor, cuts)), cuts, tensor.labels)
     try:
         from gcp.tensors.parts.dask.clients import check_client, n_threads
-        from gcp.tensors.parts.dask.dask_engine import DaskCrew
+        from gcp.tensors.parts.dask.dask_engine import DaskEngine
     except ImportError as error:
         raise ParameterError("client needs Dask: pip install 'gcp-tensor[dask]'.") from error
     check_client(client)
     cuts = cuts_of(tensor, number or n_threads(client), mode, or_fewer=not number)
-    return PartitionedTensor(DaskCrew.sent(client, split(tensor, cuts)), cuts, tensor.labels)
+    return PartitionedTensor(DaskEngine.sent(client, split(tensor, cuts)), cuts, tensor.labels)

@@ -17,7 +17,7 @@ FAN = 8
 """Sums that are added one after the other; more of them in a tree."""
 
 
-class Crew(Protocol):
+class Engine(Protocol):
     """A holder of the parts of a tensor, which evaluates functions of them.
 
     Functions and their fixed arguments must be picklable where parts are in other processes.
@@ -58,7 +58,7 @@ class Crew(Protocol):
         """
 
 
-class Here:
+class LocalEngine:
     """Parts in this process, evaluated one after the other.
 
     Parameters
@@ -99,7 +99,7 @@ class Here:
         own: Sequence[Any],
         threads: int,
     ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
-        """Evaluate one part after the other; add arrays of one shape each in the order that other crews have."""
+        """Evaluate one part after the other; add arrays of one shape each in the order that other engines have."""
         tree, rows = _Tree(), []
         with _gone_through(self.parts) as parts:
             for part, mine in zip(parts, own, strict=True):
@@ -178,7 +178,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(part: TensorData, _: None = None) -> Facts:
-    """Return what a crew tells of a part."""
+    """Return what an engine tells of a part."""
     return Facts(
         part.kind, part.shape, str(part.dtype), part.values.size, part.n_counted_cells, part.is_affine
     )

@@ -15,7 +15,7 @@ from gcp.kernels.listed.row_steps import Group
 from gcp.losses.formula import Formula
 from gcp.tensors.base import Block, Cells, TensorData
 from gcp.tensors.cuts import Cuts
-from gcp.tensors.parts.local_engine import Arrays, Crew, Partial
+from gcp.tensors.parts.local_engine import Arrays, Engine, Partial
 
 _IN_PARTS = "The data are in parts, and this needs them in one piece."
 
@@ -27,7 +27,7 @@ class PartitionedTensor:
 
     Parameters
     ----------
-    crew : Crew
+    engine : Engine
         Holds the parts.
     cuts : Cuts
     labels : ModeLabels, optional
@@ -43,9 +43,9 @@ class PartitionedTensor:
     are. For an evaluation, a part needs the rows of the cut mode that are its own, and all rows of the others.
     """
 
-    def __init__(self, crew: Crew, cuts: Cuts, labels: ModeLabels | None = None) -> None:
-        self.crew, self.cuts, self.labels = crew, cuts, labels
-        self.facts = crew.facts()
+    def __init__(self, engine: Engine, cuts: Cuts, labels: ModeLabels | None = None) -> None:
+        self.engine, self.cuts, self.labels = engine, cuts, labels
+        self.facts = engine.facts()
         self.shape = self._checked_shape()
         self.kind, self.dtype = self.facts[0].kind, np.dtype(self.facts[0].dtype)
         self.n_stored = [facts.n_stored for facts in self.facts]
@@ -80,17 +80,17 @@ class PartitionedTensor:
 
     def start_account(self) -> None:
         """Begin to count what evaluations move."""
-        self.crew.start_account()
+        self.engine.start_account()
 
     def account(self) -> dict[str, Any]:
         """Return how the tensor is cut, and what evaluations moved since then; for the settings of a result."""
         how = {"mode": self.cuts.mode, "sizes": list(self.cuts.sizes), "kind": self.kind}
-        return how | self.crew.account()
+        return how | self.engine.account()
 
     @property
     def is_resident(self) -> bool:
         """True if parts are in someone's memory, so that a few of their entries can be had quickly."""
-        return self.crew.is_resident
+        return self.engine.is_resident
 
     @property
     def values(self) -> Array:
@@ -134,13 +134,13 @@ class PartitionedTensor:
         """Return shape, type, and how the tensor is cut."""
         shape = " x ".join(map(str, self.shape))
         return (
-            f"PartitionedTensor({shape}, {self.dtype}, {self.crew.n_parts} {self.kind} parts along mode "
+            f"PartitionedTensor({shape}, {self.dtype}, {self.engine.n_parts} {self.kind} parts along mode "
             f"{self.cuts.mode})"
         )
 
     def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
         """Return ``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
-        return self.crew.map(function, fixed, [None] * self.crew.n_parts if own is None else own)
+        return self.engine.map(function, fixed, [None] * self.engine.n_parts if own is None else own)
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,): where any part has an entry of positive weight.
@@ -192,9 +192,9 @@ class PartitionedTensor:
         each part something more.
         """
         (shared, rows), (shifts, own_shifts) = self.cuts.split(factors), self.cuts.split(effects)
-        extra = [None] * self.crew.n_parts if own is None else own
+        extra = [None] * self.engine.n_parts if own is None else own
         mine = list(zip(rows, own_shifts, extra, strict=True))
-        sums, alone = self.crew.total(function, (*fixed, self.cuts.mode), (shared, shifts), mine, n_threads)
+        sums, alone = self.engine.total(function, (*fixed, self.cuts.mode), (shared, shifts), mine, n_threads)
         return self._assembled(sums, alone, bool(len(effects)), curved)
 
     def _assembled(

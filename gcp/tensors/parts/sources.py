@@ -79,7 +79,7 @@ class Source(ABC):
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def naming_source(name: str) -> Iterator[None]:
     """Tell whatever goes wrong meanwhile as an error of `gcp` that names the source."""
     try:
         yield

@@ -20,9 +20,9 @@ from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import beside
-from gcp.tensors.parts.local_engine import Facts, Here
+from gcp.tensors.parts.local_engine import Facts, LocalEngine
 from gcp.tensors.parts.partitioned import PartitionedTensor
-from gcp.tensors.parts.sources import Read, Source, source_of, told
+from gcp.tensors.parts.sources import Read, Source, naming_source, source_of
 from gcp.tensors.weights import check_weights_dtype
 
 DEFAULT_MEMORY = 2_000_000_000
@@ -69,7 +69,7 @@ def streamed(
     DataError
         No numbers; masks or weights of another type or shape; slabs that cannot be made small enough.
     """
-    with told(source.name):
+    with naming_source(source.name):
         check_numbers(source.dtype, source.shape)
         found = [
             [_companion(name, given, labels, source.shape) for given in group]
@@ -82,7 +82,7 @@ def streamed(
             check_weights_dtype(own.dtype)
         cuts = slabs_of(source, memory, len(found[0]), len(found[1]) + len(more))
     slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]), more)
-    return PartitionedTensor(Here(slabs, slabs.facts()), cuts, labels)
+    return PartitionedTensor(LocalEngine(slabs, slabs.facts()), cuts, labels)
 
 
 def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> PartitionedTensor:
@@ -93,7 +93,7 @@ def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> Part
     DataError
         Of other tensors in parts, too.
     """
-    slabs = tensor.crew.parts if isinstance(tensor.crew, Here) else None
+    slabs = tensor.engine.parts if isinstance(tensor.engine, LocalEngine) else None
     if not isinstance(slabs, Slabs):
         raise DataError("The data are in parts: give mask and weights to the tensor that is cut into them.")
     masks = [*slabs.masks, *([] if mask is None else [mask])]
@@ -207,7 +207,7 @@ class Slabs:
         Whoever stops before the end closes the iterator, and with it files and thread.
         """
         with ExitStack() as files, ThreadPoolExecutor(1, thread_name_prefix="gcp-read") as thread:
-            with told(self.source.name):
+            with naming_source(self.source.name):
                 values = files.enter_context(self.source.opened())
             masks, weights = ([self._opened(files, s) for s in group] for group in (self.masks, self.weights))
             columns = {name: self._opened(files, s) for name, s in self.columns.items()}
@@ -219,18 +219,18 @@ class Slabs:
                     ahead = thread.submit(self._part, values, beside, *ranges[k + 1])
                 yield part
         for source in (self.source, *self.masks, *self.weights, *self.columns.values()):
-            with told(source.name):
+            with naming_source(source.name):
                 source.check()
 
     def _opened(self, files: ExitStack, own: Source) -> _Companion:
-        with told(own.name):
+        with naming_source(own.name):
             read = files.enter_context(own.opened())
         # Shapes broadcast from their last mode on.
         return _Companion(own, read, self.cuts.mode - len(self.source.shape) + len(own.shape))
 
     def _part(self, values: Read, beside: _Beside, first: int, end: int) -> DenseTensor:
         """Return a slab with its mask, weights and other columns, examined for NaN, in the reading thread."""
-        with told(self.source.name):
+        with naming_source(self.source.name):
             x = values(self.cuts.mode, first, end)
             expected = (
                 *self.source.shape[: self.cuts.mode],
@@ -260,17 +260,17 @@ class _Companion:
     def __init__(self, source: Source, read: Read, mode: int) -> None:
         self.source, self.read, self.mode = source, read, mode
         self.is_cut = mode >= 0 and source.shape[mode] > 1
-        self.kept: Array | None = None
+        self.whole: Array | None = None
 
     def slab(self, first: int, end: int) -> Array:
         """Return the array at these positions of the data's mode, of a shape that broadcasts to the slab's."""
-        with told(self.source.name):
+        with naming_source(self.source.name):
             if self.is_cut:
                 return self.read(self.mode, first, end)
-            if self.kept is None:
+            if self.whole is None:
                 mode = self.source.order[0]
-                self.kept = self.read(mode, 0, self.source.shape[mode])
-            return self.kept
+                self.whole = self.read(mode, 0, self.source.shape[mode])
+            return self.whole
 
 
 _Beside = tuple[list[_Companion], list[_Companion], dict[str, _Companion]]

@@ -21,7 +21,7 @@ from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import beside
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.parts.dask.clients import check_client, n_threads
-from gcp.tensors.parts.dask.dask_engine import DaskCrew
+from gcp.tensors.parts.dask.dask_engine import DaskEngine
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.splitting import balanced, longest_mode
 from gcp.tensors.sparse import SparseTensor
@@ -70,7 +70,7 @@ def from_array(
         pieces("data", array), pieces("mask", mask), pieces("entry_weights", entry_weights), strict=True
     )
     makers = [delayed(DenseTensor.part)(*own) for own in columns]
-    return PartitionedTensor(_crew(client, makers), Cuts(mode, sizes), labels)
+    return PartitionedTensor(_engine(client, makers), Cuts(mode, sizes), labels)
 
 
 def from_table(
@@ -123,14 +123,14 @@ def from_table(
         own = (*shape[:mode], size, *shape[mode + 1 :])
         makers.append(delayed(make)([one[k] for one in cut], own))
     labels = ModeLabels([str(name) for name in modes], levels)
-    crew = _crew(client, makers)
+    engine = _engine(client, makers)
     del held
-    return PartitionedTensor(crew, cuts, labels)
+    return PartitionedTensor(engine, cuts, labels)
 
 
-def _crew(client: Client, makers: Sequence[Any]) -> DaskCrew:
-    """Return the crew of parts that Dask computes."""
-    return DaskCrew(client, len(makers), lambda numbers: client.compute([makers[k] for k in numbers]))
+def _engine(client: Client, makers: Sequence[Any]) -> DaskEngine:
+    """Return the engine of parts that Dask computes."""
+    return DaskEngine(client, len(makers), lambda numbers: client.compute([makers[k] for k in numbers]))
 
 
 def _labels(table: tuple[Array, Array, list[Array]]) -> list[Array]:

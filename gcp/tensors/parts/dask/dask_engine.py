@@ -20,7 +20,7 @@ from gcp.base.errors import FitError
 from gcp.base.types import Array, FloatArray
 from gcp.tensors.base import TensorData
 from gcp.tensors.parts.dask.clients import check_connected, threads_of
-from gcp.tensors.parts.dask.placement import crossings, fairer, sums_of
+from gcp.tensors.parts.dask.placement import crossings, rebalanced, sums_of
 from gcp.tensors.parts.local_engine import FAN, Facts, Partial, added, facts_of
 
 _ATTEMPTS = 5
@@ -49,7 +49,7 @@ _LARGE = 1 << 20
 """Bytes of factors of which Dask might warn."""
 
 
-class DaskCrew:
+class DaskEngine:
     """Workers that hold the parts of a tensor.
 
     Parameters
@@ -83,7 +83,7 @@ class DaskCrew:
 
     @classmethod
     def sent(cls, client: Client, parts: Sequence[TensorData]) -> Self:
-        """Make the crew of parts in this process, which keeps them."""
+        """Make the engine of parts in this process, which keeps them."""
 
         def publish(numbers: Sequence[int]) -> list[Future]:
             slots = [worker for worker, n in threads_of(client).items() for _ in range(n)]
@@ -225,7 +225,7 @@ class DaskCrew:
         for k, part in zip(lost, self.publish(lost) if lost else [], strict=True):
             self.parts[k] = part
         self._finish(self.parts)
-        moves = fairer(self._found(), threads_of(self.client))
+        moves = rebalanced(self._found(), threads_of(self.client))
         for k, worker in moves.items():
             place = {"workers": worker, "allow_other_workers": True}  # it may go before the part has come
             self.parts[k] = self.client.submit(_same, self.parts[k], pure=False, **place)

@@ -28,7 +28,7 @@ def crossings(homes: Sequence[str | None]) -> int:
     return n_crossings
 
 
-def fairer(homes: Sequence[str | None], threads: dict[str, int]) -> dict[int, str]:
+def rebalanced(homes: Sequence[str | None], threads: dict[str, int]) -> dict[int, str]:
     """Return moves, by part: to whom it leaves least per thread from who has most, if that lowers the most."""
     held = {worker: [k for k, home in enumerate(homes) if home == worker] for worker in threads}
     moves: dict[int, str] = {}

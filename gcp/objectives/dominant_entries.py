@@ -13,11 +13,11 @@ from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
 
 _GAP = 100.0
-"""Weighted square of a spike, at least, in the sum of those of all smaller entries."""
+"""Weighted square of a dominant entry, at least, in the sum of those of all smaller entries."""
 
 
-class Spikes(NamedTuple):
-    """Outlying entries, the largest first, and the mean and standard deviation of the others."""
+class DominantEntries(NamedTuple):
+    """Dominant entries, the largest first, and the mean and standard deviation of the others."""
 
     subscripts: list[tuple[int, ...]]
     values: list[float]
@@ -25,8 +25,8 @@ class Spikes(NamedTuple):
     std: float
 
 
-def spikes(tensor: TensorData, facts: Survey, most: int) -> Spikes | None:
-    """Return the spikes of data in one piece; None if there are none, or more than so many."""
+def dominant_entries(tensor: TensorData, facts: Survey, most: int) -> DominantEntries | None:
+    """Return the dominant entries of data in one piece; None if there are none, or more than so many."""
     total = facts.mean_square * facts.total_weight
     if most < 1 or tensor.parts is not None or facts.largest_square * (most + 1) < total:
         return None
@@ -50,7 +50,7 @@ def spikes(tensor: TensorData, facts: Survey, most: int) -> Spikes | None:
         share = square / value**2 if value else 0.0
         weight, x1, x2 = weight + share, x1 + share * value, x2 + square
     mean = x1 / weight
-    return Spikes(
+    return DominantEntries(
         [tensor.subscript(position) for *_, position in found],
         [value for _, value, _ in found],
         mean,

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gcp import ObservedTensor, SparseTensor, build_objective, fit_gcp, get_loss
-from gcp.objectives.spikes import spikes
+from gcp.objectives.dominant_entries import dominant_entries
 
 SHAPE = (12, 10, 8)
 LOSSES = ("gaussian", "poisson", "negative-binomial", "beta-divergence")
@@ -53,25 +53,25 @@ def test_two_huge_entries_get_two_components(sign):
 
 
 @pytest.mark.parametrize("kind", ["dense", "listed", "sparse"])
-def test_spikes_are_the_entries_that_outweigh_all_smaller_ones(kind):
+def test_dominant_entries_are_those_that_outweigh_all_smaller_ones(kind):
     x = drawn("poisson")
     others = x.copy()
     x[3, 2, 1], x[5, 5, 5], others[3, 2, 1], others[5, 5, 5] = 1e8, 1e5, np.nan, np.nan
     objective = build_objective(formed(kind, x), "poisson")
-    assert spikes(objective.tensor, objective.survey, 0) is None
-    found = spikes(objective.tensor, objective.survey, 4)
+    assert dominant_entries(objective.tensor, objective.survey, 0) is None
+    found = dominant_entries(objective.tensor, objective.survey, 4)
     assert found.subscripts == [(3, 2, 1), (5, 5, 5)]
     assert found.values == [1e8, 1e5]
     assert_allclose([found.mean, found.std], [np.nanmean(others), np.nanstd(others)], rtol=1e-9)
 
 
-def test_weights_count_in_spikes():
+def test_weights_count_in_dominant_entries():
     x, w = drawn("gaussian"), np.ones(SHAPE)
     x[3, 2, 1], x[5, 5, 5] = 1e6, 1e8
     w[5, 5, 5] = 0.0
     w[0] = 2.0
     objective = build_objective(x, "gaussian", entry_weights=w)
-    found = spikes(objective.tensor, objective.survey, 1)
+    found = dominant_entries(objective.tensor, objective.survey, 1)
     assert found.subscripts == [(3, 2, 1)]
     w[3, 2, 1] = 0.0
     mean = np.average(x, weights=w)
@@ -81,8 +81,8 @@ def test_weights_count_in_spikes():
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
-def test_ordinary_data_have_no_spikes(rank):
+def test_ordinary_data_have_no_dominant_entries(rank):
     rng = np.random.default_rng(1)
     for x in (drawn("gaussian"), drawn("poisson"), rng.pareto(1.5, SHAPE), rng.lognormal(0, 2, SHAPE)):
         objective = build_objective(x, "gaussian")
-        assert spikes(objective.tensor, objective.survey, rank - 1) is None
+        assert dominant_entries(objective.tensor, objective.survey, rank - 1) is None
