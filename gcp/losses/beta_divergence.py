@@ -29,7 +29,7 @@ class BetaDivergence(Loss):
     - **Distribution:** mean m, variance m**(2 - beta) times a dispersion; as densities here beta = 0 (gamma), 1
       (Poisson, of counts only) and 2 (normal)
     - **Link:** m is the mean (identity)
-    - **Loss:** f(x, m) = m**beta / beta - x m**(beta - 1) / (beta - 1), m shifted by eps, with the limits
+    - **Loss:** f(x, m) = m**beta / beta - x m**(beta - 1) / (beta - 1); m is shifted by eps, with the limits
       log(m) + x / m at beta = 0 and m - x log(m) at beta = 1
     - **Domain:** x >= 0 (x > 0 if beta <= 0); m >= 0, so the factors get the lower bound 0; beta real
     - **Dropped constant:** the terms of the divergence in x alone
