@@ -292,6 +292,14 @@ def test_what_it_cannot_give_is_said_in_a_sentence(array):
             ask()
 
 
+def test_a_kind_that_derives_from_nothing_is_refused(array):
+    class Bare:
+        loss_and_mttkrps = Plain.loss_and_mttkrps
+
+    with pytest.raises(gcp.DataError, match=r"a Bare, a kind of tensor: derive .*InOnePiece"):
+        fitted(Bare())
+
+
 def test_a_kind_that_lists_entries(array):
     order = np.random.default_rng(4).permutation(array.size)[: int(0.9 * array.size)]
     subs = np.stack(np.unravel_index(order, array.shape), axis=1)

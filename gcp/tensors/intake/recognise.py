@@ -60,6 +60,11 @@ def array_of(data: Any) -> Array:
         )
     if (columns := columns_of(data)) is not None:
         raise DataError(_long(data, columns, *_by_names(columns)))
+    if callable(getattr(data, "loss_and_mttkrps", None)):
+        raise DataError(
+            f"The data are a {type(data).__name__}, a kind of tensor: derive its class from "
+            "gcp.tensors.base.InOnePiece, which answers what most kinds answer alike."
+        )
     if callable(getattr(data, "detach", None)):  # PyTorch refuses to convert what tracks gradients
         data = data.detach().cpu()
     for found in _strangers(data, 0):
