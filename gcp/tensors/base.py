@@ -249,8 +249,8 @@ class InOnePiece:
 
     A kind has to give `shape`, `values`, `dtype`, `blocks`, `subscript`, `known_positions` and `loss_and_mttkrps`. It
     gives `with_weights` if it takes masks, entry weights and held-out cells, and `with_values` if data can be drawn
-    in its place. Those properties that its instances are to have as attributes (``self.entry_weights = w``), its class
-    has as attributes first (``entry_weights = None``).
+    in its place. Of properties that its instances are to set (``self.entry_weights = w``), its class has attributes
+    (``entry_weights = None``).
     """
 
     n_counted_cells: float = 0.0
