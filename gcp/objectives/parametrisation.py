@@ -89,28 +89,28 @@ class Parametrisation:
 
     def expand(self, variables: Factors, template: Factors) -> list[FloatArray]:
         """Return the factors of all modes, shapes (I_n, R); those of fixed modes are the template's."""
-        factors = list(template)
+        factors, maps = list(template), dict(self.maps)
         for group, c in zip(self.groups, variables, strict=True):
             for mode in group:
-                z = self.map_of(mode)
+                z = maps.get(mode)
                 factors[mode] = c if z is None else np.asarray(z @ c)
         return factors
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """Return the transpose of `expand` on one array (I_n, R) per mode: of a variable, the sum over its modes."""
-        found = []
+        found, maps = [], dict(self.maps)
         for group in self.groups:
             parts = [
-                vectors[mode] if (z := self.map_of(mode)) is None else z.T @ vectors[mode] for mode in group
+                vectors[mode] if (z := maps.get(mode)) is None else z.T @ vectors[mode] for mode in group
             ]
-            found.append(np.asarray(sum(parts[1:], parts[0])))
+            found.append(parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0])))
         return found
 
     def reduce(self, factors: Factors) -> list[FloatArray]:
         """Return the variables that make these factors, shapes (I_n, R), or with maps come nearest to them."""
-        found = []
+        found, maps = [], dict(self.maps)
         for group in self.groups:
-            a, z = factors[group[0]], self.map_of(group[0])
+            a, z = factors[group[0]], maps.get(group[0])
             if z is not None:
                 dense = np.asarray(z.toarray() if hasattr(z, "toarray") else z, dtype=float)
                 a = np.linalg.lstsq(dense, a, rcond=None)[0].astype(a.dtype)

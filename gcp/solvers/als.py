@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from gcp.base.errors import ParameterError
-from gcp.base.types import Factors, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.features import Feature
@@ -163,23 +163,19 @@ class _AlsRun(Run):
         problem, penalties = self.problem, self.problem.penalties
         self.n_eval += 1
         modes = self.modes(factors)
-        parts = [penalties.least_squares(n, modes) for n in range(len(modes))]
-        halves = 0.5 * np.array([strengths for strengths, _ in parts])
-        pulls = np.zeros((len(factors), 0))
-        if any(pull is not None for _, pull in parts):
-            every = (
-                np.zeros_like(a) if pull is None else pull for a, (_, pull) in zip(modes, parts, strict=True)
-            )
-            pulls = 0.5 * np.ascontiguousarray(np.concatenate(list(every)).T)
+        halves, pulls = np.zeros((len(modes), len(factors))), np.zeros((len(factors), 0))
         grams = normal_equations.all_grams(factors, self.starts)
         slope = fit = 0.0
         nearness = _NEARNESS[self.dtype.name]
         for group, products in zip(self.groups, self.products, strict=True):
             problem.contract(group, modes, products)
-            steepest, fit = normal_equations.update(
-                products, np.array(group), self.free, factors, self.starts, grams, halves, pulls, nearness
-            )
-            slope = max(slope, steepest)
+            for mode, chosen in self.turns(group):
+                if mode is not None:
+                    pulls = self.take_penalties(mode, modes, halves, pulls)
+                steepest, fit = normal_equations.update(
+                    products, np.array(group), chosen, factors, self.starts, grams, halves, pulls, nearness
+                )
+                slope = max(slope, steepest)
         if penalties.prefer_balance or not penalties.of_components:
             normal_equations.balance(factors, self.starts, self.free, grams)
         value = problem.norm2 + fit + penalties.value(modes)
@@ -189,6 +185,31 @@ class _AlsRun(Run):
             value, grad = self.evaluate(self.scaled(factors))
             return value, norm, grad
         return value, norm, None
+
+    def turns(self, group: tuple[int, ...]) -> list[tuple[int | None, Array]]:
+        """Return the modes of a group to update at a time, masks (N,); under penalties one, with its number.
+
+        A penalty's strengths may depend on the factors that were updated before.
+        """
+        if not self.problem.penalties.of_components:
+            return [(None, self.free)]
+        every = np.arange(len(self.free))
+        return [(n, every == n) for n in group if self.free[n]]
+
+    def take_penalties(
+        self, mode: int, modes: list[FloatArray], halves: FloatArray, pulls: FloatArray
+    ) -> FloatArray:
+        """Write half the strengths on a mode to `halves` (N, R), given factors (I_n, R); returns the pulls.
+
+        These are of shape (R, sum of sizes), or (R, 0) as long as nothing pulls.
+        """
+        strengths, pull = self.problem.penalties.least_squares(mode, modes)
+        halves[mode] = 0.5 * strengths
+        if pull is not None:
+            if not pulls.shape[1]:
+                pulls = np.zeros((len(pulls), self.starts[-1]))
+            pulls[:, self.starts[mode] : self.starts[mode + 1]] = 0.5 * pull.T
+        return pulls
 
     def begin_anew(self) -> None:
         """Give up extrapolation after a rise; if there was none, mistrust the sweeps' values; then stop."""

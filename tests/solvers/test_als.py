@@ -1,5 +1,6 @@
 """Rung 5: alternating least squares. Truths: einsum, the SVD, L-BFGS-B's minimum, exact low rank."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_letters
 
@@ -8,6 +9,7 @@ import pytest
 from helpers import falls, full, match_score, random_factors
 from numpy.testing import assert_allclose
 
+import gcp
 from gcp import ALS, LBFGSB, DenseTensor, ParameterError, build_objective, fit_gcp
 from gcp.objectives.bounds import resolve
 from gcp.objectives.free import FreeFactors
@@ -329,3 +331,63 @@ def test_free_factors_pass_on_what_is_free(rng):
     problem = FreeFactors(objective, Parametrisation(3, ((0,), (2,))), template).least_squares()
     assert problem.free == (0, 2)
     assert problem.expand([template[0], template[2]])[1] is template[1]
+
+
+# --- penalties of a user's own -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredWeights(gcp.penalties.Penalty):
+    """(strength / 2) * sum of the components' squared weights: of a factor, its strengths follow from the others."""
+
+    strength: float
+
+    is_row_wise = True
+
+    def value(self, factors):
+        squares = [np.sum(np.square(a, dtype=float), axis=0) for a in factors]
+        return 0.5 * self.strength * float(np.sum(np.prod(squares, axis=0)))
+
+    def of_others(self, mode, factors):
+        squares = [np.sum(a**2, axis=0) for n, a in enumerate(factors) if n != mode]
+        return self.strength * np.prod(squares, axis=0) * np.ones(factors[mode].shape[1])
+
+    def add_grad(self, factors, grad):
+        for n, (a, g) in enumerate(zip(factors, grad, strict=True)):
+            g += self.of_others(n, factors) * a
+
+    def quadratic(self, mode, factors):
+        return gcp.penalties.FactorQuadratic(self.of_others(mode, factors))
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0, 8.0])
+def test_strengths_follow_from_factors_that_were_updated_before(strength, rng):
+    """Of one component of weight 10 in three equal parts: (10 - w)**2 + strength / 2 * w**2 / 3, the least over w."""
+    a, b, c = (np.linalg.qr(rng.normal(size=(n, 1)))[0] for n in (8, 7, 6))
+    result = fit_gcp(
+        full([10.0 * a, b, c]),
+        3,
+        penalties=[SquaredWeights(strength)],
+        solver="als",
+        random_state=0,
+        tol=1e-13,
+    )
+    assert result.converged
+    assert_allclose(result.objective, 100.0 * strength / (6.0 + strength))
+    assert_allclose(result.weights.sum(), 60.0 / (6.0 + strength), rtol=1e-5)
+
+
+class Along(SquaredWeights):
+    """A matrix along each mode, whether it says so or not."""
+
+    def quadratic(self, mode, factors):
+        return super().quadratic(mode, factors)._replace(matrix=np.eye(len(factors[mode])))
+
+
+def test_a_matrix_along_a_mode_is_refused(rng):
+    x = rng.normal(size=(5, 4, 3))
+    with pytest.raises(ParameterError, match="Along says is_row_wise, but has a matrix along mode"):
+        fit_gcp(x, 2, penalties=[Along(1.0)], solver="als", random_state=0)
+    honest = type("Honest", (Along,), {"is_row_wise": False})
+    with pytest.raises(ParameterError, match="found a penalty other than a ridge"):
+        fit_gcp(x, 2, penalties=[honest(1.0)], solver="als", random_state=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.penalties.base import FactorQuadratic, Penalty, RowPart
 from gcp.objectives.terms.main_effects import MainEffects
@@ -34,6 +35,8 @@ class Penalties:
 
     def value(self, factors: Factors) -> float:
         """Return the sum of the penalties of factors (I_n, R + effects)."""
+        if not self.of_components and self.effects is None:
+            return 0.0
         own = self._components(factors)
         total = sum(penalty.value(own) for penalty in self.of_components)
         return total + sum(self._of_effects(n, a) for n, a in enumerate(factors))
@@ -78,8 +81,10 @@ class Penalties:
         The latter are the quadratics that have a matrix along their mode, each with the number of that; the means
         are those of the rest.
         """
-        own, total = self._components(factors), np.zeros(len(factors))
-        along = []
+        total = np.zeros(len(factors))
+        if not self.of_components:
+            return total, ()
+        own, along = self._components(factors), []
         for penalty in self.of_components:
             mean = penalty.curvature(own)
             for n in () if penalty.is_row_wise else range(len(factors)):
@@ -105,8 +110,12 @@ class Penalties:
         strengths, pulls = np.zeros((1, rank)), np.zeros((1, rank))
         for penalty in self.of_components:
             part = penalty.quadratic(mode, own)
-            assert part is not None
-            assert part.matrix is None
+            if part is None or part.matrix is not None:
+                found = "no quadratic" if part is None else "a matrix"
+                raise ParameterError(
+                    f"The penalty {penalty.name} says is_row_wise, but has {found} along mode {mode}; "
+                    "gcp.testing.check_penalty tells more."
+                )
             strengths = strengths + part.strengths
             if part.centre is not None:
                 pulls = pulls + part.strengths * part.centre
@@ -134,6 +143,8 @@ class Penalties:
 
     def least_squares(self, mode: int, factors: Factors) -> tuple[FloatArray, FloatArray | None]:
         """Return the strengths (R,) of the quadratic on a mode's factor, and its pull (I_n, R), None for 0."""
+        if not self.of_components and self.effects is None:
+            return np.zeros(factors[mode].shape[1]), None
         strengths, centres = self.of_rows(mode, factors)
         return strengths[0], strengths * centres if centres.any() else None
 

@@ -63,7 +63,7 @@ class GaussNewton:
         """Make the matrix from factors (I_n, R) and the entries' curvatures summed over slices, shapes (I_n,)."""
         sizes = np.array([len(a) for a in factors])
         stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
-        ridges = np.broadcast_to(np.asarray(ridge, dtype=float), sizes.shape).copy()
+        ridges = np.full(len(sizes), ridge, dtype=float)
         rows = _outer_product(marginals, sizes)
         return cls(stacked, rows, sizes, ridges, np.arange(len(sizes)), quadratics=quadratics)
 
