@@ -1,14 +1,16 @@
 """Penalties on components as wholes. Truths: soft thresholds, Laplace smoothing, sums by hand, differences."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import xarray
 from helpers import full, random_factors
 from numpy.testing import assert_allclose
 
 import gcp
 from gcp import ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp
+from gcp.base.alignment import Alignment
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.terms.main_effects import MainEffects
 
@@ -32,10 +34,9 @@ def test_the_least_price_of_a_model_is_its_weights(shape, rng):
 
 
 @pytest.mark.parametrize("effects", [None, MainEffects((0, 2), 2)])
-@pytest.mark.parametrize("strengths", [(0.0, 0.7, 0.0), (0.0, 0.0, 0.4), (0.3, 0.7, 0.4)])
-def test_gradients_are_differences(strengths, effects, rng):
-    l2, weights, dirichlet = strengths
-    penalty = replace(as_penalties({"factors": l2, "main_effects": 0.2}, weights, dirichlet), effects=effects)
+def test_the_gradient_of_a_sum_is_its_difference(effects, rng):
+    """Of all penalties together, with main effects; each alone is for `check_penalty`."""
+    penalty = replace(as_penalties({"factors": 0.3, "main_effects": 0.2}, 0.7, 0.4), effects=effects)
     width = 2 if effects is None else 4
     factors = [rng.uniform(0.1, 2.0, (size, width)) for size in SHAPE]
     factors[1][:, 1] = 0.0  # a component that is switched off
@@ -163,6 +164,43 @@ def test_a_class_of_a_users_own_does_not_take_the_place_of_one_of_the_same_name(
     assert Ridge.name.endswith("Ridge")
     again = gcp.FitResult.load(tmp_path / "a.npz").problem.penalties.of_components
     assert again == (gcp.penalties.Ridge(0.5),)
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeOfMode(gcp.penalties.Penalty):
+    """(strength / 2) * sum of squared entries of one mode's factor."""
+
+    mode: int
+    strength: float
+
+    is_row_wise = True
+
+    def value(self, factors):
+        return 0.5 * self.strength * float(np.sum(factors[self.mode] ** 2, dtype=float))
+
+    def add_grad(self, factors, grad):
+        grad[self.mode] += self.strength * factors[self.mode]
+
+    def quadratic(self, mode, factors):
+        strength = self.strength if mode == self.mode else 0.0
+        return gcp.penalties.FactorQuadratic(np.full(factors[mode].shape[1], strength))
+
+
+def test_a_penalty_of_one_mode_goes_with_its_mode(rng):
+    """New rows of data in another order, and of the model read in that order, beside those of the fit's own order."""
+    x = full(random_factors(SHAPE, 2, rng)) + 0.1 * rng.normal(size=SHAPE)
+    data = xarray.DataArray(x, dims=("time", "site", "species"))
+    own = fit_gcp(data, 2, penalties=[RidgeOfMode(0, 3.0)], l2_reg=0.1, random_state=0)
+    moved = Alignment((2, 0, 1), (None,) * 3).of_model(own)
+    assert moved.labels.names == ("species", "time", "site")
+    assert moved.problem.penalties.of_components[1].mode == 1
+    assert RidgeOfMode(-1, 3.0).rearranged((2, 0, 1)).mode == 0
+    new = data[:3]
+    rows = own.transform(new, "time").rows
+    assert_allclose(own.transform(new.transpose("species", "time", "site"), "time").rows, rows, rtol=1e-6)
+    assert_allclose(moved.transform(new, "time").rows, rows, rtol=1e-6)
+    free = replace(own, problem=replace(own.problem, penalties=as_penalties(0.1)))
+    assert np.abs(free.transform(new, "time").rows - rows).max() > 1e-3
 
 
 def test_an_unknown_argument_of_many_fits_is_named(rng):

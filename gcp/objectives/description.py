@@ -44,8 +44,10 @@ class ProblemDescription:
         bounds = self.bounds
         if isinstance(bounds, list) and len(bounds) == len(modes) != 2:
             bounds = [bounds[mode] for mode in modes]
+        of_components = tuple(penalty.rearranged(modes) for penalty in self.penalties.of_components)
         return replace(
             self,
+            penalties=replace(self.penalties, of_components=of_components),
             fixed_modes=tuple(sorted(at[n] for n in self.fixed_modes)),
             tied_modes=tuple(tuple(sorted(at[n] for n in group)) for group in self.tied_modes),
             effect_modes=tuple(sorted(at[n] for n in self.effect_modes)),

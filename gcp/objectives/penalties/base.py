@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -135,6 +136,17 @@ class Penalty(ABC):
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), if the penalty can switch components off; else zeros."""
         return np.zeros(factors[0].shape[1])
+
+    def rearranged(self, modes: Sequence[int]) -> Penalty:
+        """Return the penalty for factors whose k-th mode was the modes[k]-th.
+
+        A field `mode`, if there is one, is taken for the number of a mode; penalties that say otherwise of which mode
+        they are override this.
+        """
+        if not any(f.name == "mode" for f in fields(self)):  # type: ignore[arg-type]
+            return self
+        mode = operator.index(self.mode) % len(modes)  # type: ignore[attr-defined]
+        return replace(self, mode=list(modes).index(mode))  # type: ignore[type-var]
 
 
 def column_norms(factor: FloatArray) -> FloatArray:
