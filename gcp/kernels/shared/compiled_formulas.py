@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -26,6 +27,7 @@ _LIBRARIES = (elementary.__name__, np.__name__, "math")
 """Modules whose functions are known by their names."""
 
 
+@lru_cache(maxsize=512)
 def inlined(function: Function, single: bool) -> Function:
     """Return a function compiled into whatever calls it, with float32 numbers if all is computed in float32."""
     inlined: Function = njit(error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
