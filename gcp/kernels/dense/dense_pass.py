@@ -15,7 +15,8 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import fused, loss_of_row
-from gcp.kernels.dense.layout import CHUNK_ENTRIES, Layout, flat
+from gcp.kernels.dense.columns_by_address import column
+from gcp.kernels.dense.layout import CHUNK_ENTRIES, Layout
 from gcp.kernels.shared import khatri_rao, linked, uncompiled
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.formula import Formula
@@ -212,24 +213,12 @@ def _fused_pass(
     dtype = k_slow.dtype
     rows = slice(r0, -(-r1 // 4) * 4)
     columns = layout.columns
-    weighted = columns.weight is not None
-    run = fused.compiled_pass(
-        weighted=weighted,
-        scaled=columns.scale is not None,
-        shifted=columns.offset is not None,
-        curved=curved,
-        direct=all(_is_plain(column, dtype) for column in columns[:2] if column is not None),
-    )
-    absent = np.zeros(1, bool), 0
-    entries: list[Any] = []
-    for column in columns[:4]:
-        numbers, step = absent if column is None else flat(column)
-        entries += [numbers[r0 * step :], step]
-    value: float = run(
+    value: float = fused.run(
         linked.addresses(dtype),
-        loss_of_row.address(formula, dtype, weighted=weighted, curved=curved),
+        loss_of_row.address(formula, dtype, weighted=columns.weight is not None, curved=curved),
         np.array(formula.params, dtype),
-        (*entries[:4], tuple(entries[4:]), shifts[0][r0:r1], shifts[1]),
+        tuple(column(own, r0, dtype) for own in columns[:4]),
+        (shifts[0][r0:r1], shifts[1]),
         k_slow[rows],
         r1 - r0,
         (*fast, c0, c1, fused.ROW_BYTES // dtype.itemsize),
@@ -241,12 +230,9 @@ def _fused_pass(
             sums.row_derivs[r0:r1],
             sums.column_derivs,
         ),
+        curved,
     )
     return value
-
-
-def _is_plain(column: Array, dtype: np.dtype[Any]) -> bool:
-    return column.dtype == dtype and column.flags.aligned
 
 
 def _plain_pass(

@@ -41,7 +41,7 @@ _BEGAN = time.time()
 _VERSIONS = f"python {sys.version_info[:2]} numba {numba.__version__}"
 
 
-def jit(function: Function | None = None, *, fastmath: Any = False) -> Any:
+def jit(function: Function | None = None, *, fastmath: Any = False, forceinline: bool = False) -> Any:
     """Compile a function of a module, or take it from disk where this very text was compiled before.
 
     Parameters
@@ -50,10 +50,13 @@ def jit(function: Function | None = None, *, fastmath: Any = False) -> Any:
         Holds no lock of the interpreter while it runs.
     fastmath : bool or set of str
         Liberties with floating-point arithmetic, as Numba takes them.
+    forceinline : bool
+        Compile it into whatever calls it.
     """
     if function is None:
-        return lambda function: jit(function, fastmath=fastmath)
-    dispatcher = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        return lambda function: jit(function, fastmath=fastmath, forceinline=forceinline)
+    options = {"fastmath": fastmath, "forceinline": forceinline}
+    dispatcher = njit(nogil=True, error_model="numpy", **options)(function)
     if not DISABLED:
         keep_in_files(dispatcher, _CacheFiles(function, f"{fastmath and sorted(fastmath)}"))
     return dispatcher

@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import TypingError, from_dtype, types
 
+from gcp.base.types import Array
 from gcp.kernels.shared import khatri_rao, products
 from gcp.kernels.shared.jit import DISABLED, instruction
 from gcp.kernels.shared.vector import elements
@@ -28,6 +29,8 @@ ENTRYWISE = (*(_P,) * 8, _N)
 """The arguments of the functions of `per_entry`; arrays, with their references, would cost more than a cheap loss."""
 ROW = (*(_P,) * 6, _N)
 """The arguments of the functions of `loss_of_row`."""
+COPY = (_N, _N, _N, _P)
+"""The arguments of the functions of `columns_by_address`."""
 
 
 @lru_cache(maxsize=2)
@@ -64,8 +67,9 @@ def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
 @instruction(lambda function, *arguments: function(*arguments))
 def call(context, address, *arguments):  # type: ignore[no-untyped-def]
     """Call the function at an address, which must have been made for the type of these arrays."""
-    known = (*_FUNCTIONS.values(), ENTRYWISE, ROW)
-    if not any(tuple(arguments) == _types(kinds, arguments[0].dtype) for kinds in known):
+    known = (*_FUNCTIONS.values(), ENTRYWISE, ROW, COPY)
+    number = next(kind.dtype for kind in arguments if isinstance(kind, types.Array | types.CPointer))
+    if not any(tuple(arguments) == _types(kinds, number) for kinds in known):
         raise TypingError(f"no function is compiled for {arguments}")
 
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
@@ -102,3 +106,36 @@ def pointers(context, vectors):  # type: ignore[no-untyped-def]
         return context.make_tuple(builder, signature.return_type, places)
 
     return types.UniTuple(types.CPointer(vectors[0].dtype), len(vectors))(vectors), generate
+
+
+def address_of(vector: Array) -> Any:
+    """Return the address of a contiguous vector's numbers; the vector itself where compiling is disabled."""
+    return vector if DISABLED else vector.ctypes.data
+
+
+def number_at(kind: types.Type) -> Any:
+    """Return an instruction that gives a number of one type, behind an address of such numbers."""
+
+    @instruction(lambda numbers, index: numbers[index])
+    def read(context, numbers, index):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            place = context.get_value_type(kind)
+            data = builder.inttoptr(values[0], place.as_pointer())
+            found = builder.load(builder.gep(data, [values[1]]))
+            found.align = 1  # it need not begin at a boundary
+            return found
+
+        return kind(types.int64, types.int64), generate
+
+    return read
+
+
+@instruction(lambda numbers, index, like: numbers[index:])
+def pointer_into(context, numbers, index, like):  # type: ignore[no-untyped-def]
+    """Return a pointer to a number behind an address, of numbers of the type of an array."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        place = context.get_value_type(like.dtype).as_pointer()
+        return builder.gep(builder.inttoptr(values[0], place), [values[1]])
+
+    return types.CPointer(like.dtype)(types.int64, types.int64, like), generate

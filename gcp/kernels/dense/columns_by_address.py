@@ -1,0 +1,91 @@
+"""Columns of a dense tensor's entries, of any type, as the fused pass reads them: by the address of their memory.
+
+So the pass is not compiled anew for data of another type; of each type only the loop that copies a row is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import from_dtype
+
+from gcp.base.types import Array
+from gcp.kernels.dense.layout import flat
+from gcp.kernels.shared import linked, prefetch
+from gcp.kernels.shared.jit import jit, jit_closure
+
+AHEAD = 8
+"""Rows between what is computed and what is fetched from memory."""
+
+
+class AddressedColumn(NamedTuple):
+    """Where a column's numbers are; of one that is absent, all is 0.
+
+    Attributes
+    ----------
+    numbers : int
+        The address of its first number (see `linked.address_of`), which must outlive it.
+    step : int
+        Numbers between the beginnings of rows.
+    size : int
+        Bytes of a number.
+    is_direct : int
+        1 if numbers have the type of the arithmetic, so that whole tiles need no copy; else 0.
+    copy : int
+        The address of the function that copies some, as numbers of the arithmetic's type.
+    """
+
+    numbers: Any
+    step: int
+    size: int
+    is_direct: int
+    copy: Any
+
+
+def column(matrix: Array | None, first_row: int, dtype: np.dtype[Any]) -> AddressedColumn:
+    """Return the rows of a matrix (n, k), which may be absent, from some row on, for arithmetic of a type."""
+    if matrix is None:
+        return AddressedColumn(0, 0, 0, 0, 0)
+    numbers, step = flat(matrix)
+    is_direct = matrix.dtype == dtype and matrix.flags.aligned
+    source = np.dtype(np.uint8) if matrix.dtype == bool else matrix.dtype
+    numbers = numbers[first_row * step :].view(source)
+    return AddressedColumn(
+        linked.address_of(numbers), step, source.itemsize, int(is_direct), _copying(source, dtype)
+    )
+
+
+@lru_cache(maxsize=64)
+def _copying(source: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
+    """Return the address of a function that copies numbers of one type to a row of another."""
+    number_at = linked.number_at(from_dtype(source))
+
+    def copy(numbers, first, n, row):  # type: ignore[no-untyped-def]
+        for k in range(n):
+            row[k] = number_at(numbers, first + k)
+
+    return linked.address(jit_closure(copy, f"{source}", fastmath=set()), linked.COPY, dtype)
+
+
+@jit(forceinline=True)
+def entries_at(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
+    """Return a pointer to n entries of a row of the matrix, in whole vectors: in memory, or copied to `buffer`.
+
+    Those of a later row are asked for.
+    """
+    numbers, step, size, is_direct, copy = column
+    if is_direct and n == buffer.size:
+        prefetch.bytes_at(numbers, ((row + AHEAD) * step + first) * size, n * size)
+        return linked.pointer_into(numbers, row * step + first, buffer)
+    if size:
+        prefetch.bytes_at(numbers, ((row + AHEAD) * step + first) * size, n * size)
+        linked.call(copy, numbers, row * step + first, n, linked.pointer(buffer, 0))
+    return linked.pointer(buffer, 0)
+
+
+@jit
+def copy_entries(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
+    """Copy n entries of a row of the matrix to `buffer`."""
+    linked.call(column[4], column[0], row * column[1] + first, n, linked.pointer(buffer, 0))
