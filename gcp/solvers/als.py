@@ -138,6 +138,10 @@ class _AlsRun(Run):
         ]
         self.current = np.ascontiguousarray(np.concatenate(factors).T, dtype=np.float64)
         self.previous = self.current
+        self.changing = not all(p.has_fixed_strengths for p in problem.penalties.of_components)
+        self.halves, self.pulls = np.zeros((len(factors), rank)), np.zeros((rank, 0))
+        for n in range(len(factors)):
+            self.pulls = self.take_penalties(n, factors, self.halves, self.pulls)
         self.age = 0  # accepted sweeps since extrapolation began anew
         self.evaluated, self.always_evaluate = True, False
 
@@ -163,15 +167,15 @@ class _AlsRun(Run):
         problem, penalties = self.problem, self.problem.penalties
         self.n_eval += 1
         modes = self.modes(factors)
-        halves, pulls = np.zeros((len(modes), len(factors))), np.zeros((len(factors), 0))
+        halves, pulls = self.halves, self.pulls
         grams = normal_equations.all_grams(factors, self.starts)
         slope = fit = 0.0
         nearness = _NEARNESS[self.dtype.name]
         for group, products in zip(self.groups, self.products, strict=True):
             problem.contract(group, modes, products)
-            for mode, chosen in self.turns(group):
-                if mode is not None:
-                    pulls = self.take_penalties(mode, modes, halves, pulls)
+            for chosen in self.turns(group):
+                if self.changing:
+                    pulls = self.take_penalties(int(np.argmax(chosen)), modes, halves, pulls)
                 steepest, fit = normal_equations.update(
                     products, np.array(group), chosen, factors, self.starts, grams, halves, pulls, nearness
                 )
@@ -186,29 +190,29 @@ class _AlsRun(Run):
             return value, norm, grad
         return value, norm, None
 
-    def turns(self, group: tuple[int, ...]) -> list[tuple[int | None, Array]]:
-        """Return the modes of a group to update at a time, masks (N,); under penalties one, with its number.
+    def turns(self, group: tuple[int, ...]) -> list[Array]:
+        """Return which modes of a group to update at a time, as masks (N,).
 
-        A penalty's strengths may depend on the factors that were updated before.
+        It is one mode where a penalty's strengths depend on the factors that were updated before.
         """
-        if not self.problem.penalties.of_components:
-            return [(None, self.free)]
+        if not self.changing:
+            return [self.free]
         every = np.arange(len(self.free))
-        return [(n, every == n) for n in group if self.free[n]]
+        return [every == n for n in group if self.free[n]]
 
     def take_penalties(
         self, mode: int, modes: list[FloatArray], halves: FloatArray, pulls: FloatArray
     ) -> FloatArray:
         """Write half the strengths on a mode to `halves` (N, R), given factors (I_n, R); returns the pulls.
 
-        These are of shape (R, sum of sizes), or (R, 0) as long as nothing pulls.
+        These are of shape (R, sum of sizes), or (R, 0) as long as nothing pulls. A mode that nothing pulls has zeros.
         """
         strengths, pull = self.problem.penalties.least_squares(mode, modes)
         halves[mode] = 0.5 * strengths
-        if pull is not None:
+        if pull is not None or pulls.shape[1]:
             if not pulls.shape[1]:
                 pulls = np.zeros((len(pulls), self.starts[-1]))
-            pulls[:, self.starts[mode] : self.starts[mode + 1]] = 0.5 * pull.T
+            pulls[:, self.starts[mode] : self.starts[mode + 1]] = 0.0 if pull is None else 0.5 * pull.T
         return pulls
 
     def begin_anew(self) -> None:

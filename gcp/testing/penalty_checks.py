@@ -24,6 +24,7 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
     - ``quadratic`` of each mode, where there is one, against differences of ``value`` between random factors of that
       mode; its matrix is symmetric and has no negative eigenvalues, its strengths are not negative
     - ``is_row_wise`` only where every mode has a quadratic without a matrix
+    - ``has_fixed_strengths`` only where these do not change with the factors
     - ``ridge``, where it is not 0, times the factor against the gradient
     - ``curvature`` against the mean of second differences of ``value``, for those that are quadratic in each factor
     - ``of_new_rows``: the gradient of its ridge against differences of its values
@@ -158,6 +159,12 @@ def _check_quadratic(penalty: Penalty, factors: Factors, what: str, rng: np.rand
         demand(
             np.shape(own.strengths) == (a.shape[1],),
             f"{what}: strengths of mode {mode} have shape {np.shape(own.strengths)}, not {(a.shape[1],)}.",
+        )
+        other = penalty.quadratic(mode, [2.0 * b for b in factors])
+        demand(
+            not penalty.has_fixed_strengths
+            or (other is not None and np.array_equal(own.strengths, other.strengths)),
+            f"{what}: has_fixed_strengths, but those of mode {mode} are others for other factors.",
         )
         demand((own.strengths >= 0).all(), f"{what}: strengths of mode {mode} are negative: {own.strengths}.")
         if own.matrix is not None:

@@ -100,6 +100,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         Ridge,
         {"curvature": lambda self, factors: np.full(len(factors), 2 * self.strength)},
     ),
+    "has_fixed_strengths, but those of mode 0 are others for other factors": (
+        Ridge,
+        {
+            "quadratic": lambda self, mode, f: Ridge(np.linalg.norm(f[0])).quadratic(mode, f),
+        },
+    ),
     "price of a component of 0 is 1": (Ridge, {"price": lambda self, factors: np.ones(factors[0].shape[1])}),
     "of_new_rows of mode 0 has a ridge whose gradient is not": (
         Ridge,

@@ -64,6 +64,9 @@ class Penalty(ABC):
     is_row_wise: ClassVar[bool] = False
     """Whether it is quadratic in each factor alone, and apart for each row: `quadratic` without a matrix."""
 
+    has_fixed_strengths: ClassVar[bool] = False
+    """Whether `quadratic` says the same of a mode whatever the factors are."""
+
     prefers_balance: ClassVar[bool] = False
     """Whether, of equal models, those with equal norms in all modes cost least, and components of 0 nothing."""
 

@@ -25,6 +25,7 @@ class Ridge(Penalty):
     strength: float
 
     is_row_wise: ClassVar[bool] = True
+    has_fixed_strengths: ClassVar[bool] = True
     prefers_balance: ClassVar[bool] = True
 
     def value(self, factors: Factors) -> float:
