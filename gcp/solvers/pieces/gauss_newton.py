@@ -192,6 +192,8 @@ def _strengths(
     penalties: list[PenaltyPart], scale: FloatArray, rank: int
 ) -> tuple[Array, FloatArray, FloatArray]:
     """Return the block of each of P penalties, its strengths (P, R) when scaled, and the mean of its diagonal."""
+    if not penalties:
+        return _NOTHING[0], np.zeros((0, rank)), _NOTHING[1]
     blocks = np.array([part.variable for part in penalties], np.int64)
     strengths = np.zeros((len(penalties), rank))
     for one, part in zip(strengths, penalties, strict=True):
