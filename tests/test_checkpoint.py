@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -82,23 +83,25 @@ def bits(result):
     return [a.tobytes() for a in arrays] + [result.objective, result.n_iter, result.n_eval, result.status]
 
 
-@pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("when", [0.1, 0.5, 0.95])
-def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch):
+@cache
+def fitted(name):
+    """Data of a fit, its arguments, and its result without a checkpoint."""
     make, options = FITS[name]
-    data = make(rng)
+    data = make(np.random.default_rng(20261122))
     options = {"random_state": 3, "n_threads": 1} | options
-    rank = 2
-    whole = fit_gcp(data, rank, **options)
+    return data, options, fit_gcp(data, 2, **options)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_going_on_ends_with_the_same_bits(name, tmp_path, monkeypatch):
+    data, options, whole = fitted(name)
     path, offers = tmp_path / "state.npz", []
     offered = checkpoint.Checkpoint.save_state
     monkeypatch.setattr(
         checkpoint.Checkpoint, "save_state", lambda self, *a: (offers.append(1), offered(self, *a))[1]
     )
-    kept = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
+    kept = fit_gcp(data, 2, checkpoint=path, checkpoint_every=1e9, **options)
     assert bits(kept) == bits(whole)
-    path.unlink()
-    last, seen = int(when * len(offers)), []
 
     def until(self, *arguments):
         offered(self, *arguments)
@@ -106,13 +109,16 @@ def test_going_on_ends_with_the_same_bits(name, when, rng, tmp_path, monkeypatch
         if len(seen) > last:
             raise Stopped
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_state", until)
-    with pytest.raises(Stopped):
-        fit_gcp(data, rank, checkpoint=path, checkpoint_every=0.0, **options)
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_state", offered)
-    again = fit_gcp(data, rank, checkpoint=path, checkpoint_every=1e9, **options)
-    assert bits(again) == bits(whole)
-    done = fit_gcp(data, rank, checkpoint=path, **options)  # the file now holds the outcome
+    for when in (0.1, 0.5, 0.95):
+        path.unlink()
+        last, seen = int(when * len(offers)), []
+        monkeypatch.setattr(checkpoint.Checkpoint, "save_state", until)
+        with pytest.raises(Stopped):
+            fit_gcp(data, 2, checkpoint=path, checkpoint_every=0.0, **options)
+        monkeypatch.setattr(checkpoint.Checkpoint, "save_state", offered)
+        again = fit_gcp(data, 2, checkpoint=path, checkpoint_every=1e9, **options)
+        assert bits(again) == bits(whole)
+    done = fit_gcp(data, 2, checkpoint=path, **options)  # the file now holds the outcome
     assert bits(done) == bits(whole)
 
 
@@ -122,29 +128,28 @@ def stopping(every):
     return lambda state: seen.append(1) or len(seen) >= every
 
 
-def late(every):
-    """A clock that runs out whenever it has been looked at so often."""
+def late(after):
+    """A clock that runs out when it has been looked at so often."""
     seen = []
-    return lambda self: seen.append(1) or len(seen) % every == 0
+    return lambda self: seen.append(1) or len(seen) >= after
 
 
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize("limit", ["n_iter_max", "callback", "max_seconds"])
-def test_a_fit_that_ended_at_a_limit_goes_on_to_the_same_bits(name, limit, rng, tmp_path, monkeypatch):
-    make, options = FITS[name]
-    data = make(rng)
-    options = {"random_state": 3, "n_threads": 1} | options
-    whole = fit_gcp(data, 2, **options)
-    options["checkpoint"], ends = tmp_path / "state.npz", []
+def test_a_fit_that_ended_at_a_limit_goes_on_to_the_same_bits(name, limit, tmp_path, monkeypatch):
+    """It stops at early iterations and late ones: the distances grow."""
+    data, options, whole = fitted(name)
+    options, ends = options | {"checkpoint": tmp_path / "state.npz"}, []
     if limit == "n_iter_max":
         for most in (0, 1, 5, 11):
             ends.append(fit_gcp(data, 2, **options, n_iter_max=most))
             assert ends[-1].n_iter <= most
-    if limit == "max_seconds":
-        monkeypatch.setattr(Run, "is_late", late(5))
-    for _ in range(400):
-        own = {"callback": stopping(4)} if limit == "callback" else {}
-        own |= {"max_seconds": 1e6} if limit == "max_seconds" else {}
+    for number in range(60):
+        distance = int(4 * 1.3**number)
+        own = {"callback": stopping(distance)} if limit == "callback" else {}
+        if limit == "max_seconds":
+            monkeypatch.setattr(Run, "is_late", late(distance + 1))
+            own = {"max_seconds": 1e6}
         ends.append(fit_gcp(data, 2, **options, **own))
         if bits(ends[-1]) == bits(whole):
             break
