@@ -16,7 +16,7 @@ from gcp.solvers.base import Method
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces.bfgs_pairs import Pairs
-from gcp.solvers.pieces.gauss_newton import Blocks
+from gcp.solvers.pieces.blocks import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
 from gcp.solvers.run import CONVERGED, NEAR, Run

@@ -18,7 +18,7 @@ from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.problem import Problem
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.penalties import FactorQuadratic
-from gcp.solvers.pieces.gauss_newton import Blocks
+from gcp.solvers.pieces.blocks import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
 from gcp.solvers.starts.plan import Plan

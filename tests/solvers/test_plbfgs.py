@@ -24,7 +24,7 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.pieces.bfgs_pairs import Pairs
-from gcp.solvers.pieces.gauss_newton import Blocks
+from gcp.solvers.pieces.blocks import Blocks
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
 

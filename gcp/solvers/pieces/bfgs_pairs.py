@@ -16,8 +16,8 @@ _LEAST_RATIO = 0.01
 class Pairs:
     """The latest steps, and of each the change of the gradient in excess of the Gauss-Newton matrix's.
 
-    Vectors are padded (`gram.Blocks`). The memory of all arrays is kept: new pages for them in every iteration would
-    cost as much as the arithmetic.
+    Vectors are padded (`Blocks`). The memory of all arrays is kept: new pages for them in every iteration would cost
+    as much as the arithmetic.
 
     Parameters
     ----------

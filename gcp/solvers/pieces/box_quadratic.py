@@ -106,7 +106,7 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
     """
     starts, matrices, weights = model[0].starts, model[5], model[6]
     most, tolerance = _CG_STEPS, _CG_TOLERANCE
-    if model[0].penalised.size:
+    if gauss_newton.has_penalties(model[0].matrices):
         most, tolerance = _CG_STEPS_OF_MATRICES, _CG_TOLERANCE_OF_MATRICES
     r, z, h = np.empty_like(grad), np.empty_like(grad), np.empty_like(grad)
     for k in range(grad.size):

@@ -16,44 +16,29 @@ from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import products
 from gcp.kernels.shared.jit import jit
 from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
+from gcp.solvers.pieces.blocks import Blocks
 
-_NOTHING = np.empty(0, np.int64), np.empty(0)
 
-
-class Blocks(NamedTuple):
-    """The layout of factors in a padded vector.
+class SparseRows(NamedTuple):
+    """Matrices along modes beside the Gram form's diagonal row weights, in compressed rows.
 
     Attributes
     ----------
-    shapes : ndarray, shape (B, 2)
-        True sizes of the factors, (I, R).
-    starts : ndarray, shape (B + 1,)
-    rank : int
-        Of the padded blocks.
+    at, ends, columns, values : ndarray, shapes (T + P + 1,), (rows + 1,), (entries,), (entries,)
+        What the row weights of the T terms have beside their diagonal, then the whole matrices of P penalties: matrix
+        t has the rows at[t] ... at[t + 1] - 1, and row i of all the entries ends[i] ... ends[i + 1] - 1.
+    blocks : ndarray, shape (P,)
+        Of the penalties.
+    strengths : ndarray, shape (P, R)
+        What a penalty's matrix is multiplied by in each row of its block.
     """
 
-    shapes: Array
-    starts: Array
-    rank: int
-
-    @classmethod
-    def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
-        """Return the layout for factors of these shapes."""
-        rank = -(-shapes[0][1] // 4) * 4
-        lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
-        return cls(np.array(shapes), np.concatenate([[0], np.cumsum(lengths)]), rank)
-
-    def pad(self, vector: Array) -> FloatArray:
-        """Return a packed vector (n,), factors row by row, one behind the other, in the padded form (starts[-1],)."""
-        padded = np.zeros(self.starts[-1])
-        _pad(vector, self.shapes, self.starts, self.rank, padded)
-        return padded
-
-    def unpad(self, padded: Array) -> FloatArray:
-        """Return the packed vector (n,) of a padded one (starts[-1],)."""
-        vector = np.empty(int(self.shapes.prod(axis=1).sum()))
-        _unpad(padded, self.shapes, self.starts, self.rank, vector)
-        return vector
+    at: Array
+    ends: Array
+    columns: Array
+    values: FloatArray
+    blocks: Array
+    strengths: FloatArray
 
 
 class GramForm(NamedTuple):
@@ -76,15 +61,8 @@ class GramForm(NamedTuple):
         Elementwise products of Gram matrices of the other modes; zero for a term with itself.
     ridge : ndarray, shape (B,)
         Added to each block's diagonal.
-    off_at, off_ends, off_columns, off_values : ndarray, shapes (T + P + 1,), (rows + 1,), (entries,), (entries,)
-        Of terms whose factor is a linear map of the variable, row weights are a matrix: what it has beside its
-        diagonal, in compressed rows; term t has the rows off_at[t] ... off_at[t + 1] - 1, row i of all the entries
-        off_ends[i] ... off_ends[i + 1] - 1. Without entries where no term has any. After the T terms, the whole
-        matrices of P penalties.
-    penalised : ndarray, shape (P,)
-        The block of each penalty with a matrix.
-    strengths : ndarray, shape (P, R)
-        What its matrix is multiplied by in each row of the block.
+    matrices : SparseRows or None
+        Of terms whose factor is a linear map of the variable, and of penalties with a matrix along a mode.
     """
 
     starts: Array
@@ -95,36 +73,7 @@ class GramForm(NamedTuple):
     within: FloatArray
     across: FloatArray
     ridge: FloatArray
-    off_at: Array
-    off_ends: Array
-    off_columns: Array
-    off_values: FloatArray
-    penalised: Array
-    strengths: FloatArray
-
-
-@jit
-def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
-    at = 0
-    for b in range(shapes.shape[0]):
-        n, n_components = shapes[b]
-        width = (starts[b + 1] - starts[b]) // rank
-        for i in range(n):
-            for r in range(n_components):
-                padded[starts[b] + r * width + i] = vector[at + i * n_components + r]
-        at += n * n_components
-
-
-@jit
-def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def]
-    at = 0
-    for b in range(shapes.shape[0]):
-        n, n_components = shapes[b]
-        width = (starts[b + 1] - starts[b]) // rank
-        for i in range(n):
-            for r in range(n_components):
-                vector[at + i * n_components + r] = padded[starts[b] + r * width + i]
-        at += n * n_components
+    matrices: SparseRows | None
 
 
 def build(
@@ -137,73 +86,69 @@ def build(
     matrices' sum.
     """
     ridge, penalties = curvature.penalties_in_variables()
-    weighted, rows, sizes, matrices = _mapped(curvature) if curvature.maps else _plain(curvature)
-    form, *rest = _build(
+    mapped, matrices = _mapped(curvature) if curvature.maps else (None, [])
+    form, small, diagonal, reciprocal = _build(
         curvature.factors,
         curvature.rows,
         curvature.sizes,
-        (weighted, rows),
-        sizes,
+        mapped,
         curvature.variable_of,
         scale,
         blocks.starts,
         blocks.rank,
-        _compressed([*matrices, *(part.matrix for part in penalties)]),
-        (ridge, *_strengths(penalties, scale, blocks.rank)),
+        ridge,
+        _means_of_diagonals(penalties, scale, blocks) if penalties else None,
     )
-    return GramForm(*form), *rest
+    if penalties and not matrices:
+        matrices = [None] * len(form[1])
+    rows = _sparse_rows(matrices, penalties, scale, blocks.rank)
+    return GramForm._make((*form, rows)), small, diagonal, reciprocal
 
 
-_Compressed = tuple[Array, Array, Array, FloatArray]
-
-
-def _plain(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, list[Any]]:
-    """Return weighted factors (sum of I_n, R), row weights, sizes and no off-diagonals, where there are no maps."""
-    rows = curvature.rows
-    none = [None] * int(np.count_nonzero(curvature.variable_of >= 0))
-    return rows[:, None] * curvature.factors, rows, curvature.sizes, none
-
-
-def _mapped(curvature: GaussNewton) -> tuple[FloatArray, FloatArray, Array, list[Any]]:
-    """Return weighted factors (sum of K_n, R), row weights, sizes and off-diagonals in the variables."""
+def _mapped(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array], list[Any]]:
+    """Return weighted factors (sum of K_n, R), row weights and sizes in the variables, and what is off diagonals."""
     parts = curvature.in_variables()
     free = [p.matrix for p, variable in zip(parts, curvature.variable_of, strict=True) if variable >= 0]
     off = [None if m is None else m - sparse.diags_array(m.diagonal()) for m in free]
     weighted, rows = np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])
-    return weighted, rows, np.array([len(p.rows) for p in parts]), off
+    return (weighted, rows, np.array([len(p.rows) for p in parts])), off
 
 
-def _compressed(matrices: list[Any]) -> _Compressed:
-    """Return sparse matrices (K, K) in compressed rows, under each other; None has no rows."""
-    if not any(matrix is not None for matrix in matrices):
-        return np.zeros(len(matrices) + 1, np.int64), np.zeros(1, np.int64), *_NOTHING
+def _sparse_rows(
+    matrices: list[Any], penalties: list[PenaltyPart], scale: FloatArray, rank: int
+) -> SparseRows | None:
+    """Return sparse matrices (K, K) of terms, of which some may be None, and those of penalties; None if all are."""
+    if not penalties and all(matrix is None for matrix in matrices):
+        return None
     at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
-    for matrix in matrices:
+    for matrix in (*matrices, *(part.matrix for part in penalties)):
         if matrix is not None:
             own = sparse.csr_array(matrix)
             ends += (ends[-1] + own.indptr[1:]).tolist()
             columns.append(own.indices.astype(np.int64))
             values.append(own.data)
         at.append(len(ends) - 1)
-    return np.array(at), np.array(ends), np.concatenate(columns), np.concatenate(values)
-
-
-def _strengths(
-    penalties: list[PenaltyPart], scale: FloatArray, rank: int
-) -> tuple[Array, FloatArray, FloatArray]:
-    """Return the block of each of P penalties, its strengths (P, R) when scaled, and the mean of its diagonal."""
-    if not penalties:
-        return _NOTHING[0], np.zeros((0, rank)), _NOTHING[1]
-    blocks = np.array([part.variable for part in penalties], np.int64)
+    variables = np.array([part.variable for part in penalties], np.int64)
     strengths = np.zeros((len(penalties), rank))
     for one, part in zip(strengths, penalties, strict=True):
         one[: len(part.strengths)] = part.strengths * scale[part.variable] ** 2
-    return blocks, strengths, np.array([part.matrix.diagonal().mean() for part in penalties], float)
+    return SparseRows(
+        np.array(at), np.array(ends), np.concatenate(columns), np.concatenate(values), variables, strengths
+    )
+
+
+def _means_of_diagonals(penalties: list[PenaltyPart], scale: FloatArray, blocks: Blocks) -> FloatArray:
+    """Return what penalties add to the diagonal of each block in the mean over its rows, shape (B, R)."""
+    found = np.zeros((len(blocks.shapes), blocks.rank))
+    for part in penalties:
+        mean = part.matrix.diagonal().mean() * scale[part.variable] ** 2
+        found[part.variable, : len(part.strengths)] += part.strengths * mean
+    return found
 
 
 @jit(fastmath=products.FASTMATH)
-def _build(factors, rows, sizes, own, own_sizes, variable_of, scale, starts, rank, matrices, penalties):  # type: ignore[no-untyped-def]
-    own_weighted, own_rows = own
+def _build(factors, rows, sizes, mapped, variable_of, scale, starts, rank, ridge, means):  # type: ignore[no-untyped-def]
+    own_weighted, own_rows, own_sizes = _in_variables(factors, rows, sizes, mapped)
     grams = _gram_matrices(factors, rows, sizes, rank)
     n_terms = 0
     for n in range(sizes.size):
@@ -236,24 +181,29 @@ def _build(factors, rows, sizes, own, own_sizes, variable_of, scale, starts, ran
             if u != t:
                 other = scale[variable_of[modes[u]]]
                 _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
-    ridge, penalised, strengths, means = penalties
     ridges = np.zeros(starts.size - 1)
     for t in range(n_terms):
         ridges[block_of[t]] += ridge[modes[t]] * scale[block_of[t]] ** 2
     own_form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
-    on_diagonal = _in_the_mean(ridges, penalised, strengths, means)
-    blocks = _diagonal_blocks(own_form, on_diagonal, factors.shape[1])
-    return (*own_form, *matrices, penalised, strengths), *blocks
+    return own_form, *_diagonal_blocks(own_form, _in_the_mean(ridges, rank, means), factors.shape[1])
 
 
 @jit
-def _in_the_mean(ridges, penalised, strengths, means):  # type: ignore[no-untyped-def]
+def _in_variables(factors, rows, sizes, mapped):  # type: ignore[no-untyped-def]
+    """Return weighted factors (sum of sizes, R), row weights and sizes: those `mapped`, if any, or the factors'."""
+    if mapped is not None:
+        return mapped
+    return rows.reshape(-1, 1) * factors, rows, sizes
+
+
+@jit
+def _in_the_mean(ridges, rank, means):  # type: ignore[no-untyped-def]
     """Return what penalties add to the diagonal of each block in the mean over its rows, shape (B, R)."""
-    found = np.zeros((ridges.size, strengths.shape[1]))
+    found = np.zeros((ridges.size, rank))
     for b in range(ridges.size):
         found[b] = ridges[b]
-    for p in range(penalised.size):
-        products.add_scaled(strengths[p], means[p], found[penalised[p]])
+    if means is not None:
+        found += means
     return found
 
 
@@ -325,8 +275,7 @@ def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
 @jit(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, padded vectors (starts[-1],)."""
-    starts, block_of, at, rows, weighted, within, across, ridge = form[:8]
-    off_at, off_ends, off_columns, off_values, penalised, strengths = form[8:]
+    starts, block_of, at, rows, weighted, within, across, ridge, matrices = form
     n_terms, rank = within.shape[0], within.shape[1]
     for b in range(ridge.size):
         for k in range(starts[b], starts[b + 1]):
@@ -343,26 +292,47 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
         products.model(within[t], v, inner)
         for r in range(rank):
             _add_weighted(d, inner[r], out[r])
-            for i in range(off_at[t + 1] - off_at[t]):
-                row = off_at[t] + i
-                for k in range(off_ends[row], off_ends[row + 1]):
-                    out[r, i] += off_values[k] * inner[r, off_columns[k]]
+            _add_sparse(matrices, t, 1.0, inner[r], out[r])
         coupling = np.zeros((rank, rank))
         for u in range(n_terms):
             for r in range(rank):
                 for s in range(rank):
                     coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
         products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
-    for p in range(penalised.size):
-        first, last = starts[penalised[p]], starts[penalised[p] + 1]
-        v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
-        for r in range(rank):
-            if strengths[p, r] != 0.0:
-                for i in range(off_at[n_terms + p + 1] - off_at[n_terms + p]):
-                    row, total = off_at[n_terms + p] + i, 0.0
-                    for k in range(off_ends[row], off_ends[row + 1]):
-                        total += off_values[k] * v[r, off_columns[k]]
-                    out[r, i] += strengths[p, r] * total
+    _add_penalties(matrices, n_terms, starts, x, y)
+
+
+@jit
+def _add_penalties(matrices, n_terms, starts, x, y):  # type: ignore[no-untyped-def]
+    """Add to y what penalties with a matrix make of x, padded vectors (starts[-1],)."""
+    if matrices is not None:
+        for p in range(matrices.blocks.size):
+            first, last = starts[matrices.blocks[p]], starts[matrices.blocks[p] + 1]
+            rank = matrices.strengths.shape[1]
+            v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
+            for r in range(rank):
+                if matrices.strengths[p, r] != 0.0:
+                    _add_sparse(matrices, n_terms + p, matrices.strengths[p, r], v[r], out[r])
+
+
+@jit
+def _add_sparse(matrices, t, factor, source, target):  # type: ignore[no-untyped-def]
+    """Compute target += factor * matrix t @ source, vectors of at least its length."""
+    if matrices is not None:
+        first = matrices.at[t]
+        for i in range(matrices.at[t + 1] - first):
+            total = 0.0
+            for k in range(matrices.ends[first + i], matrices.ends[first + i + 1]):
+                total += matrices.values[k] * source[matrices.columns[k]]
+            target[i] += factor * total
+
+
+@jit
+def has_penalties(matrices):  # type: ignore[no-untyped-def]
+    """Return whether penalties with a matrix are among the `SparseRows`, or None."""
+    if matrices is not None:
+        return matrices.blocks.size > 0
+    return False
 
 
 @jit

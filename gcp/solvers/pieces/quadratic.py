@@ -8,12 +8,13 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.pieces import box_quadratic, gauss_newton
 from gcp.solvers.pieces.bfgs_pairs import Pairs
+from gcp.solvers.pieces.blocks import Blocks
 
 
 class Quadratic:
     """The Gauss-Newton matrix B, corrected by the BFGS formula for what it misses, damped by its diagonal D.
 
-    All vectors are padded (`gauss_newton.Blocks`), shapes (n,).
+    All vectors are padded (`blocks.Blocks`), shapes (n,).
 
     Parameters
     ----------
@@ -26,9 +27,7 @@ class Quadratic:
         What the objective is divided by.
     """
 
-    def __init__(
-        self, curvature: GaussNewton, blocks: gauss_newton.Blocks, scale: FloatArray, unit: float
-    ) -> None:
+    def __init__(self, curvature: GaussNewton, blocks: Blocks, scale: FloatArray, unit: float) -> None:
         self.form, self._small, self.diagonal, self._reciprocal = gauss_newton.build(
             curvature, scale / np.sqrt(unit), blocks
         )
