@@ -172,7 +172,6 @@ def test_fits_are_stationary_and_never_end_above_the_additive_model(kind, name, 
             l2_reg=0.3,
             solver=solver,
             random_state=0,
-            n_starts=3,
             **options,
         )
         assert result.objective <= additive.objective + 1e-9 * abs(additive.objective)
@@ -217,10 +216,10 @@ def test_float32_data(rng):
 # --- the result --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def result(rng):
+@pytest.fixture(scope="module")
+def result():
     data = gcp.datasets.load_nyc_wind()
-    return fit_gcp(data, 2, main_effects=(0, 2), l2_reg=1.0, random_state=0)
+    return fit_gcp(data, 2, main_effects=(0, 2), l2_reg=1.0, random_state=0, n_iter_max=20)
 
 
 def test_effects_are_components_of_cp_whose_other_columns_are_constant(result):
@@ -249,7 +248,7 @@ def test_effects_are_named_shown_saved_and_scored(result, tmp_path):
 
 def test_a_result_with_effects_is_a_warm_start(result):
     data = gcp.datasets.load_nyc_wind()
-    again = fit_gcp(data, 2, main_effects=(0, 2), l2_reg=1.0, init=result)
+    again = fit_gcp(data, 2, main_effects=(0, 2), l2_reg=1.0, init=result, n_iter_max=0)
     assert again.trace["objective"][0] == pytest.approx(result.objective, rel=1e-9)
 
 
@@ -344,9 +343,9 @@ def test_a_nonnegative_result_is_a_warm_start_too(rng):
 
 @pytest.mark.parametrize("given", [None, np.False_, ()])
 def test_no_effects_by_any_name(given, rng):
-    assert fit_gcp(rng.normal(size=(4, 3)), 1, main_effects=given, random_state=0).main_effects == {}
+    assert fit_gcp(rng.normal(size=(4, 3, 2)), 1, main_effects=given, random_state=0).main_effects == {}
     with pytest.raises(ParameterError, match="rank must be an integer >= 1"):
-        fit_gcp(rng.normal(size=(4, 3)), 0, main_effects=given, random_state=0)
+        fit_gcp(rng.normal(size=(4, 3, 2)), 0, main_effects=given, random_state=0)
 
 
 @pytest.mark.parametrize(
@@ -354,4 +353,4 @@ def test_no_effects_by_any_name(given, rng):
 )
 def test_more_bad_arguments(options, rng):
     with pytest.raises(ParameterError):
-        fit_gcp(rng.normal(size=(4, 3)), **{"rank": 1, "random_state": 0} | options)
+        fit_gcp(rng.normal(size=(4, 3, 2)), **{"rank": 1, "random_state": 0} | options)

@@ -1,9 +1,11 @@
 """Names decide: data in another order of modes or positions give the same numbers, or one sentence."""
 
+import functools
 import re
 import tempfile
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -98,9 +100,9 @@ def flat(found):
 
 
 def report(result, data):
-    """The report, without what differs from call to call."""
-    pytest.importorskip("matplotlib")
-    with tempfile.TemporaryDirectory() as folder:
+    """The numbers of the report's text; its pictures are made, but not turned into pixels that nobody compares."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(figure, "savefig"):
         write_report(result, data, Path(folder) / "page.html")
         text = re.sub(
             r"<svg.*?</svg>|base64,[^\"]*", "", (Path(folder) / "page.html").read_text(), flags=re.S
@@ -298,22 +300,33 @@ def as_array(given, w):
     return given if given.coords else given.assign_coords({dim: w[dim] for dim in given.dims})
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", BESIDE)
-@pytest.mark.parametrize("name", ["mask", "entry_weights"])
-def test_masks_and_weights_are_matched_by_name(kind, form, name, rng):
-    array = counts()
+@functools.cache
+def beside(kind):
+    return BESIDE[kind](counts())
+
+
+@functools.cache
+def weighted(name, form):
+    """Weights in one form, factors, and the weighted sum of squares by xarray."""
+    rng, array = np.random.default_rng(4), counts()
     w = array.copy(data=rng.permutation(np.arange(array.size) % 4).reshape(SHAPE) / 2)
     w = w > 0 if name == "mask" else w
     given = FORMS[form](w)
     factors = [rng.random((size, 2)) for size in SHAPE]
     m = array.copy(data=np.einsum("ir,jr,kr->ijk", *factors))
-    expected = float(((array - m) ** 2 * as_array(given, w)).sum())
+    return given, factors, float(((array - m) ** 2 * as_array(given, w)).sum())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", BESIDE)
+@pytest.mark.parametrize("name", ["mask", "entry_weights"])
+def test_masks_and_weights_are_matched_by_name(kind, form, name):
+    given, factors, expected = weighted(name, form)
     if kind in ("streamed", "dask") and form == "SparseTensor":
         with pytest.raises(gcp.DataError):
-            gcp.build_objective(streamed(array), "gaussian", **{name: given})
+            gcp.build_objective(streamed(counts()), "gaussian", **{name: given})
         return
-    objective = gcp.build_objective(BESIDE[kind](array), "gaussian", **{name: given}, n_threads=1)
+    objective = gcp.build_objective(beside(kind), "gaussian", **{name: given}, n_threads=1)
     np.testing.assert_allclose(objective.value_and_grad(factors)[0], expected, rtol=1e-6)
 
 
