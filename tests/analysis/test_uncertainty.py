@@ -38,9 +38,9 @@ def truth_of(loss, rng, scale=1.0, shape=SHAPE, rank=2):
     ("loss", "scale", "options"),
     [
         ("gaussian", 4.0, {}),
-        ("poisson", 30.0, {}),
-        ("gaussian", 4.0, {"main_effects": True}),
-        ("gamma", 3.0, {"rank": 1}),
+        pytest.param("poisson", 30.0, {}, marks=pytest.mark.slow),
+        pytest.param("gaussian", 4.0, {"main_effects": True}, marks=pytest.mark.slow),
+        pytest.param("gamma", 3.0, {"rank": 1}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -165,6 +165,34 @@ def test_a_fixed_mode_makes_it_linear_regression(rng):
     assert_allclose(found.weights, expected, rtol=1e-6)
     assert_allclose(found.factors[1], 0.0)
     assert_allclose(found.factors[0], 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_a_fixed_mode_makes_it_a_generalized_linear_model(loss, rng):
+    """Of an identity link, with the inverse variances of the fitted means as weights."""
+    z, truth = rng.gamma(1.0, 1.0, (400, 2)) + 0.1, np.array([40.0, 70.0])
+    x = get_loss(loss).sample(z @ truth, rng).astype(float)[None]
+    result = fit_gcp(x, 2, loss=loss, init=[truth[None], z], fixed_modes=[1], tol=1e-14, n_iter_max=2000)
+    found = standard_errors(result, x, dispersion={"gamma": 1.0}.get(loss), bias_correction=False)
+    m = result.model_values()[0]
+    w = 1 / (m if loss == "poisson" else m**2)
+    expected = np.sqrt(np.diag(np.linalg.inv(z.T @ (z * w[:, None])))) * np.linalg.norm(z, axis=0)
+    assert_allclose(found.weights, expected, rtol=1e-5)
+
+
+def test_main_effects_beside_a_fixed_mode_are_a_regression(rng):
+    """Every row has an intercept and a slope of its own; effects are about the mean of the intercepts."""
+    z, n = rng.normal(size=(40, 1)), 6
+    rows, slopes = rng.normal(size=(n, 1)), 3 + rng.normal(size=(n, 1))
+    x = rows + slopes @ z.T + 0.5 * rng.normal(size=(n, 40))
+    result = fit_gcp(x, 1, init=[slopes, z], fixed_modes=[1], main_effects=[0], tol=1e-14, n_iter_max=2000)
+    found = standard_errors(result, x, dispersion=0.25, bias_correction=False)
+    design = np.column_stack([np.ones(40), z])
+    of_intercept, of_slope = 0.5 * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+    assert_allclose(found.weights, of_slope * np.linalg.norm(z), rtol=1e-5)
+    assert_allclose(found.intercept, of_intercept / np.sqrt(n), rtol=1e-5)
+    (effects,) = found.main_effects.values()
+    assert_allclose(effects, of_intercept * np.sqrt(1 - 1 / n), rtol=1e-5)
 
 
 def test_tied_modes_count_once(rng):
