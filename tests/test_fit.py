@@ -387,12 +387,12 @@ def test_nothing_given_is_modified(rng):
 
 @pytest.mark.parametrize("loss", ["poisson", "gaussian", "bernoulli-logit"])
 def test_warm_start_goes_on_where_the_fit_stopped(loss, rng):
-    data = rng.integers(0, 2, (8, 7, 6))
-    first = fit_gcp(data, 3, loss=loss, random_state=0, n_iter_max=10)
-    second = fit_gcp(data, 3, loss=loss, init=first)
+    data, options = rng.integers(0, 2, (8, 7, 6)), {"loss": loss, "l2_reg": 0.1}
+    first = fit_gcp(data, 3, **options, random_state=0, n_iter_max=10)
+    second = fit_gcp(data, 3, **options, init=first)
     assert_allclose(second.trace["objective"][0], first.objective, rtol=1e-10)
     assert second.objective < first.objective
-    again = fit_gcp(data, 3, loss=loss, init=first.cp)
+    again = fit_gcp(data, 3, **options, init=first.cp)
     assert again.objective == second.objective
 
 
