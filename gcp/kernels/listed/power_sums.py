@@ -100,6 +100,9 @@ def of_rows(
                 linear *= weighted.sum(axis=0)
             if coefficients[1]:
                 quadratic *= a.T @ weighted
+    is_plain = all(vectors is None for vectors in cells)
+    if is_plain and not effects:
+        return RowSums(np.vstack([linear, np.zeros((2, columns))]), quadratic, np.empty((0, 3)), 0.0)
     rank = factors[0].shape[1]
     free = [*range(rank), *([rank + mode] if effects else [])]
     # In a row, the columns of the other modes' effects are the row's scale, and the last one is its offset.
@@ -122,7 +125,6 @@ def of_rows(
         + (u @ (s * o)) * quadratic[np.ix_(given, last)].sum()
         + 0.5 * (u @ o**2) * quadratic[np.ix_(last, last)].sum()
     )
-    is_plain = all(vectors is None for vectors in cells)
     scales = np.empty((0, 3)) if is_plain else np.stack([u * s, u * s**2, u * s * o], axis=1)
     return RowSums(of_row, quadratic[np.ix_(free, free)], scales, float(constant))
 

@@ -37,18 +37,21 @@ def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None =
         Of (x, m, *params), such as the formula's `d2f` or `weight`, of which the size counts; None leaves the
         curvatures alone.
     """
-    function = _compiled(formula.f, formula.df, curvature, len(formula.params), dtype == np.float32)
-    return linked.address(function, linked.ENTRYWISE, dtype)
+    return _address(formula.f, formula.df, curvature, len(formula.params), dtype)
 
 
 @lru_cache(maxsize=256)
-def _compiled(f: Function, df: Function, curvature: Function | None, n_params: int, single: bool) -> Function:
+def _address(
+    f: Function, df: Function, curvature: Function | None, n_params: int, dtype: np.dtype[Any]
+) -> Any:
+    single = dtype == np.float32
     identity = compiled_formulas.identity(
         (f, df, curvature), entrywise=True, n_params=n_params, single=single
     )
     value, deriv = inlined(f, single), inlined(df, single)
     bend = None if curvature is None else inlined(curvature, single)
-    return compiled_formulas.cached(_run_function(value, deriv, bend, unpacking(n_params)), identity)
+    function = _run_function(value, deriv, bend, unpacking(n_params))
+    return linked.address(compiled_formulas.cached(function, identity), linked.ENTRYWISE, dtype)
 
 
 @lru_cache(maxsize=64)
