@@ -14,7 +14,7 @@ from numba import from_dtype
 from gcp.base.types import Array
 from gcp.kernels.dense.layout import flat
 from gcp.kernels.shared import linked, prefetch
-from gcp.kernels.shared.jit import jit, jit_closure
+from gcp.kernels.shared.jit import DISABLED, jit, jit_closure
 
 AHEAD = 8
 """Rows between what is computed and what is fetched from memory."""
@@ -26,7 +26,7 @@ class AddressedColumn(NamedTuple):
     Attributes
     ----------
     numbers : int
-        The address of its first number (see `linked.address_of`), which must outlive it.
+        The address of its first number, of an array that must outlive it (the numbers where compiling is disabled).
     step : int
         Numbers between the beginnings of rows.
     size : int
@@ -44,23 +44,26 @@ class AddressedColumn(NamedTuple):
     copy: Any
 
 
+_ABSENT = AddressedColumn(0, 0, 0, 0, 0)
+
+
 def column(matrix: Array | None, first_row: int, dtype: np.dtype[Any]) -> AddressedColumn:
     """Return the rows of a matrix (n, k), which may be absent, from some row on, for arithmetic of a type."""
     if matrix is None:
-        return AddressedColumn(0, 0, 0, 0, 0)
-    numbers, step = flat(matrix)
-    is_direct = matrix.dtype == dtype and matrix.flags.aligned
-    source = np.dtype(np.uint8) if matrix.dtype == bool else matrix.dtype
-    numbers = numbers[first_row * step :].view(source)
-    return AddressedColumn(
-        linked.address_of(numbers), step, source.itemsize, int(is_direct), _copying(source, dtype)
-    )
+        return _ABSENT
+    source, size = matrix.dtype, matrix.itemsize
+    step = matrix.strides[0] // size if len(matrix) > 1 else matrix.shape[1]
+    first: Any = linked.address_of(matrix) + first_row * step * size
+    if DISABLED:
+        first = flat(matrix[first_row:])[0]
+    is_direct = source == dtype and matrix.flags.aligned
+    return AddressedColumn(first, step, size, int(is_direct), _copying(source, dtype))
 
 
 @lru_cache(maxsize=64)
 def _copying(source: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
     """Return the address of a function that copies numbers of one type to a row of another."""
-    number_at = linked.number_at(from_dtype(source))
+    number_at = linked.number_at(from_dtype(np.dtype(np.uint8) if source.kind == "b" else source))
 
     def copy(numbers, first, n, row):  # type: ignore[no-untyped-def]
         for k in range(n):

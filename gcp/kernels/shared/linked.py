@@ -108,9 +108,9 @@ def pointers(context, vectors):  # type: ignore[no-untyped-def]
     return types.UniTuple(types.CPointer(vectors[0].dtype), len(vectors))(vectors), generate
 
 
-def address_of(vector: Array) -> Any:
-    """Return the address of a contiguous vector's numbers; the vector itself where compiling is disabled."""
-    return vector if DISABLED else vector.ctypes.data
+def address_of(array: Array) -> int:
+    """Return the address of an array's first number."""
+    return int(array.__array_interface__["data"][0])
 
 
 def number_at(kind: types.Type) -> Any:
