@@ -30,13 +30,17 @@ class Ridge(Penalty):
 
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""
-        squares = (float(np.sum(self.strength * np.square(a, dtype=float))) for a in factors)
-        return sum(0.5 * square for square in squares)
+        entries = [np.asarray(a, dtype=float).ravel() for a in factors]
+        return 0.5 * self.strength * sum(float(a @ a) for a in entries)
 
     def add_grad(self, factors: Factors, grad: Sequence[FloatArray]) -> None:
         """Add the gradient in every factor to `grad`, arrays of the factors' shapes, in place."""
         for a, g in zip(factors, grad, strict=True):
             g += self.strength * a
+
+    def curvature(self, factors: Factors) -> FloatArray:
+        """Return the strength, which is the second derivative in any entry, for each factor, shape (N,)."""
+        return np.full(len(factors), self.strength)
 
     def quadratic(self, mode: int, factors: Factors) -> FactorQuadratic:
         """Return the penalty as a function of one mode's factor (I_n, R)."""

@@ -39,6 +39,8 @@ class Penalties:
             return 0.0
         own = self._components(factors)
         total = sum(penalty.value(own) for penalty in self.of_components)
+        if self.effects is None:
+            return total
         return total + sum(self._of_effects(n, a) for n, a in enumerate(factors))
 
     def add_to(self, value: float, grad: Sequence[FloatArray], factors: Factors) -> float:
