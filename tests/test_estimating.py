@@ -21,7 +21,7 @@ from gcp.analysis import information_criteria, log_likelihood, n_parameters
 from gcp.solvers.starts.multistart import run_starts
 
 
-def counts(r, rng, shape=(30, 25, 20)):
+def counts(r, rng, shape):
     factors = random_factors(shape, 2, rng, positive=True)
     mu = 2 * np.einsum("ar,br,cr->abc", *factors)
     return rng.negative_binomial(r, r / (r + mu)).astype(float)
@@ -29,7 +29,7 @@ def counts(r, rng, shape=(30, 25, 20)):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_r_is_recovered_and_likeliest(kind, rng):
-    x = counts(2.5, rng)
+    x = counts(2.5, rng, (20, 18, 15))
     data = x if kind == "dense" else SparseTensor(np.argwhere(x), x[x > 0], x.shape)
     found = fit_gcp(data, 2, loss=get_loss("negative-binomial", r="estimate"), random_state=0)
     r = found.settings["estimated"]["r"]

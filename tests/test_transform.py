@@ -135,10 +135,12 @@ def test_refusals(rng):
 
 
 def test_too_many_cells_for_a_loss_without_a_closed_form(rng):
-    tensor = SparseTensor(np.array([[0, 0], [4999, 19_999]]), [1.0, 1.0], (5000, 20_000))
-    result = fit_gcp(tensor, 1, loss="bernoulli-odds", random_state=0, n_iter_max=1)
+    few, many = (
+        SparseTensor(np.array([[0, 0], [size - 1, 19_999]]), [1.0, 1.0], (size, 20_000)) for size in (2, 5000)
+    )
+    result = fit_gcp(few, 1, loss="bernoulli-odds", random_state=0, n_iter_max=1)
     with pytest.raises(ParameterError, match="fewer positions"):
-        result.transform(tensor, 0)
+        result.transform(many, 0)
 
 
 def test_new_rows_keep_the_bounds_of_the_fit(rng):
