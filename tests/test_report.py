@@ -48,6 +48,14 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Pictures are drawn, but not rendered, which takes most of the time of a page."""
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, file, **options: file.write(b"\x89PNG")
+    )
+
+
 def page_of(result, data, tmp_path, **options):
     write_report(result, data, tmp_path / "page.html", **options)
     return Page((tmp_path / "page.html").read_text(encoding="utf-8"))
@@ -74,6 +82,7 @@ def test_the_page_needs_nothing_else(flights, tmp_path):
     assert "@import" not in source
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_its_numbers_are_those_of_the_analysis(flights, tmp_path):
     result, data = flights
     page = page_of(result, data, tmp_path)
@@ -86,6 +95,7 @@ def test_its_numbers_are_those_of_the_analysis(flights, tmp_path):
     assert gcp.analysis.dispersion_test(result, data).advice in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_call_repeats_the_fit(flights, tmp_path):
     result, data = flights
     page = page_of(result, data, tmp_path)
@@ -104,6 +114,7 @@ def test_the_call_repeats_the_fit(flights, tmp_path):
         {"loss": gcp.Huber(delta=0.5), "n_iter_max": 30, "tol": 1e-3},
     ],
 )
+@pytest.mark.usefixtures("unrendered")
 def test_calls_with_other_options_repeat_the_fit(options, tmp_path, rng):
     x = full(random_factors((6, 5, 4), 2, rng)) + 0.1 * rng.normal(size=(6, 5, 4))
     result = fit_gcp(x, 2, random_state=5, **options)
@@ -115,6 +126,7 @@ def test_calls_with_other_options_repeat_the_fit(options, tmp_path, rng):
 
 
 @pytest.mark.parametrize("loss", gcp.available_losses())
+@pytest.mark.usefixtures("unrendered")
 def test_every_loss(loss, tmp_path, rng):
     x, _ = gcp.simulate((6, 5, 4), 2, loss, random_state=0)
     page = page_of(fit_gcp(x, 2, loss=loss, random_state=0, n_iter_max=200), x, tmp_path)
@@ -150,6 +162,7 @@ def test_main_effects_and_rank_zero(tmp_path, rng):
     assert "intercept" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_missing_cells_and_lists(tmp_path, rng):
     x = rng.poisson(1.0, (8, 7, 6)).astype(float)
     masked = np.where(rng.random(x.shape) < 0.3, np.nan, x)
@@ -160,6 +173,7 @@ def test_missing_cells_and_lists(tmp_path, rng):
         assert said in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_what_is_out_of_reach_is_left_out_with_a_note(tmp_path, rng):
     subs = np.column_stack([rng.integers(0, 5000, 400) for _ in range(3)])
     data = SparseTensor(subs, np.ones(400), (5000,) * 3, aggregate="sum")
@@ -169,12 +183,14 @@ def test_what_is_out_of_reach_is_left_out_with_a_note(tmp_path, rng):
     assert "deviance explained" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_data_of_one_class(tmp_path):
     x = np.ones((4, 4, 3))
     page = page_of(fit_gcp(x, 1, loss="bernoulli-logit", l2_reg=0.1, random_state=0), x, tmp_path)
     assert "The scores need ones and zeros" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_an_objective_that_is_out_of_reach(tmp_path, rng):
     subs = np.unique(np.column_stack([rng.integers(0, n, 300) for n in (3000, 3000, 100)]), axis=0)
     data = SparseTensor(subs, np.ones(len(subs)), (3000, 3000, 100))
@@ -186,6 +202,7 @@ def test_an_objective_that_is_out_of_reach(tmp_path, rng):
     assert "The exact objective is out of reach" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_what_a_call_cannot_hold_is_said(tmp_path, rng):
     x = rng.normal(size=(5, 4, 3))
     squares = gcp.custom_loss(lambda x, m: (x - m) ** 2, name="squares")
@@ -197,6 +214,7 @@ def test_what_a_call_cannot_hold_is_said(tmp_path, rng):
     assert "loss=...," in text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_known_cells_are_counted(tmp_path, rng):
     x = rng.poisson(1.0, (6, 5, 4)).astype(float)
     missing = np.argwhere(x == 0)[:4]
@@ -210,12 +228,14 @@ def test_known_cells_are_counted(tmp_path, rng):
         assert f"{known} of 120 cells are known" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_fit_that_did_not_converge_is_said_to(tmp_path, rng):
     x = rng.poisson(2.0, (6, 5, 4)).astype(float)
     page = page_of(fit_gcp(x, 2, loss="poisson", random_state=0, n_iter_max=2), x, tmp_path)
     assert "Not converged" in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_bad_input(flights, tmp_path, rng):
     result, data = flights
     with pytest.raises(DataError, match="shape"):
@@ -289,6 +309,7 @@ def test_a_browser_shows_it(width, flights, tmp_path):
     assert all(band.sum() > 50 for band in bands)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_saved_results_of_older_versions_have_no_traces_of_starts(flights, tmp_path):
     from dataclasses import replace
 
