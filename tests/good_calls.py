@@ -60,6 +60,7 @@ INNER = {
     "weights_at",
     "with_columns",
     "with_values",
+    "with_weights",
     "without",
 }
 """Methods of tensors and solvers that objectives call in every evaluation, with what they have checked."""
