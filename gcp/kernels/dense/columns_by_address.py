@@ -72,23 +72,21 @@ def _copying(source: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
     return linked.address(jit_closure(copy, f"{source}", fastmath=set()), linked.COPY, dtype)
 
 
+@jit
+def copy_entries(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
+    """Copy n entries of a row of the matrix to `buffer`."""
+    linked.call(column.copy, column.numbers, row * column.step + first, n, linked.pointer(buffer, 0))
+
+
 @jit(forceinline=True)
 def entries_at(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
     """Return a pointer to n entries of a row of the matrix, in whole vectors: in memory, or copied to `buffer`.
 
     Those of a later row are asked for.
     """
-    numbers, step, size, is_direct, copy = column
-    if is_direct and n == buffer.size:
-        prefetch.bytes_at(numbers, ((row + AHEAD) * step + first) * size, n * size)
-        return linked.pointer_into(numbers, row * step + first, buffer)
-    if size:
-        prefetch.bytes_at(numbers, ((row + AHEAD) * step + first) * size, n * size)
-        linked.call(copy, numbers, row * step + first, n, linked.pointer(buffer, 0))
+    at = row * column.step + first
+    prefetch.bytes_at(column.numbers, (at + AHEAD * column.step) * column.size, n * column.size)
+    if column.is_direct and n == buffer.size:
+        return linked.pointer_into(column.numbers, at, buffer)
+    copy_entries(column, row, first, n, buffer)
     return linked.pointer(buffer, 0)
-
-
-@jit
-def copy_entries(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
-    """Copy n entries of a row of the matrix to `buffer`."""
-    linked.call(column[4], column[0], row * column[1] + first, n, linked.pointer(buffer, 0))

@@ -56,7 +56,7 @@ def _address(
 
 @lru_cache(maxsize=64)
 def unpacking(n: int) -> Function:
-    """Return a function, for compiled code, that makes a tuple of the n numbers of a vector, or at a pointer."""
+    """Return a function, for compiled code, that makes a tuple of the n numbers at a pointer."""
     if DISABLED:
         return tuple
     if not n:

@@ -28,17 +28,15 @@ def elements(builder: Any, aggregate: Any) -> list[Any]:
 
 
 def first_numbers(n: int) -> Any:
-    """Return an instruction that makes a tuple of the first n numbers of a contiguous vector, or at a pointer."""
+    """Return an instruction that makes a tuple of the n numbers at a pointer."""
 
-    @instruction(lambda vector: tuple(vector[:n]))
-    def take(context, vector):
+    @instruction(lambda pointer: tuple(pointer[:n]))
+    def take(context, pointer):
         def build(context, builder, signature, args):
-            is_array = isinstance(vector, types.Array)
-            data = context.make_array(vector)(context, builder, args[0]).data if is_array else args[0]
-            places = [builder.gep(data, [ir.Constant(ir.IntType(64), k)]) for k in range(n)]
+            places = [builder.gep(args[0], [ir.Constant(ir.IntType(64), k)]) for k in range(n)]
             return context.make_tuple(builder, signature.return_type, [builder.load(at) for at in places])
 
-        return types.UniTuple(vector.dtype, n)(vector), build
+        return types.UniTuple(pointer.dtype, n)(pointer), build
 
     return take
 
