@@ -101,11 +101,15 @@ if {is_missing}:
     del numba.core.caching.NullCache
 import numpy as np
 from gcp.kernels.shared import compilation, numba_private
+from gcp.kernels.shared import khatri_rao
 from gcp.solvers.adam import _step
 seen = []
 z = np.ones(3)
 with compilation.noticed(lambda: seen.append(1)):
     _step(z, np.ones(3), np.zeros(3), np.zeros(3), -z, z, (0.9, 0.999, 1e-2, 1e-3, 1e-8))
+product = np.zeros((1, 6))
+khatri_rao.columns(np.array([[2.0, 3.0, 1.0, 10.0, 100.0]]), np.array([2, 3]), 0, 6, product)
+assert product.tolist() == [[2.0, 20.0, 200.0, 3.0, 30.0, 300.0]]
 print(bool(numba_private.MISSING), len(seen), z.tolist())
 """
     path = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT.parent), "PATH": ""}

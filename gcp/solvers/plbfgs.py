@@ -246,7 +246,8 @@ class _PreconditionedRun(Run):
         Both are padded vectors, shapes (n,).
         """
         model = self.model
-        with_pairs, without = change - model.product(step), change - model.gauss_newton(step)
+        without = change - model.gauss_newton(step)
+        with_pairs = without + model.correction_of(step)
         low, high = self.limits()
         moved = self.blocks.pad((self.z > low) & (self.z < high))
         weight = np.divide(moved, model.diagonal, out=np.zeros_like(moved), where=model.diagonal >= _NORMAL)

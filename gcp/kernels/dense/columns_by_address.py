@@ -14,7 +14,7 @@ from numba import from_dtype
 from gcp.base.types import Array
 from gcp.kernels.dense.layout import flat
 from gcp.kernels.shared import linked, prefetch
-from gcp.kernels.shared.jit import DISABLED, jit, jit_closure
+from gcp.kernels.shared.jit import DISABLED, jit_closure, jit_part
 
 AHEAD = 8
 """Rows between what is computed and what is fetched from memory."""
@@ -72,13 +72,13 @@ def _copying(source: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
     return linked.address(jit_closure(copy, f"{source}", fastmath=set()), linked.COPY, dtype)
 
 
-@jit
+@jit_part
 def copy_entries(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
     """Copy n entries of a row of the matrix to `buffer`."""
     linked.call(column.copy, column.numbers, row * column.step + first, n, linked.pointer(buffer, 0))
 
 
-@jit(forceinline=True)
+@jit_part(forceinline=True)
 def entries_at(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
     """Return a pointer to n entries of a row of the matrix, in whole vectors: in memory, or copied to `buffer`.
 

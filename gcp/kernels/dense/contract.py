@@ -18,7 +18,7 @@ from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout, flat
 from gcp.kernels.shared import khatri_rao, products
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 
 COLUMNS = 512
 """Columns in a tile, at most; a multiple of 32."""
@@ -120,13 +120,13 @@ def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: igno
         first += n
 
 
-@jit
+@jit_part
 def _width(left):  # type: ignore[no-untyped-def]
     """Return the columns of the next tile: a multiple of 32, or all that are left if fewer."""
     return left if left < 32 else min(left // 32 * 32, COLUMNS)
 
 
-@jit
+@jit_part
 def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
     """Copy a block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
     if n % 32 or n_rows * COLUMNS < spare.size:
@@ -135,7 +135,7 @@ def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
         products.copied(data[at + i * step : at + i * step + n], spare[i * COLUMNS : i * COLUMNS + n])
 
 
-@jit(fastmath=products.FASTMATH)
+@jit_part(fastmath=products.FASTMATH)
 def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
     """Do what `products.add_row_sums` does, for four rows of `y` that begin at `at`, `step` apart."""
     n = c.shape[1] & -32
@@ -164,7 +164,7 @@ def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
         s[3, r + 1] += f1
 
 
-@jit(fastmath=products.FASTMATH)
+@jit_part(fastmath=products.FASTMATH)
 def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
     """Do what `products.add_column_sums` does, for eight rows of `y` that begin at `at`, `step` apart."""
     n = g.shape[1] & -32

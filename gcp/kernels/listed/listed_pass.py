@@ -16,7 +16,7 @@ from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import linked, per_entry, uncompiled, vector
 from gcp.kernels.shared.columns import EntryColumns
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH
 from gcp.losses.formula import Formula
@@ -277,13 +277,13 @@ def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # typ
     return value
 
 
-@jit
+@jit_part
 def vector_lanes(like):  # type: ignore[no-untyped-def]
     """Return the number of numbers in a vector."""
     return 32 // like.itemsize
 
 
-@jit
+@jit_part
 def _add_effects(subs, first, n, offsets, head_size, effects, m):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)
@@ -291,7 +291,7 @@ def _add_effects(subs, first, n, offsets, head_size, effects, m):  # type: ignor
             m[k] += effects[rows[mode] + (head_size if mode else 0)]
 
 
-@jit
+@jit_part
 def _spread_effects(subs, first, n, offsets, head_size, y, grad):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)

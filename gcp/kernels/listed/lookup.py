@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gcp.base.types import Array
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 
 
 def first_of_slices(subs: Array, size: int) -> Array:
@@ -57,7 +57,7 @@ def _search(subs, first, cells, found):  # type: ignore[no-untyped-def]
         found[k] = low if same else -1
 
 
-@jit
+@jit_part
 def _is_before(subs, e, cells, k):  # type: ignore[no-untyped-def]
     for n in range(subs.shape[1]):
         if subs[e, n] != cells[k, n]:

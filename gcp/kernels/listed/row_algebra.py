@@ -9,11 +9,11 @@ import numpy as np
 
 from gcp.kernels.listed.listed_pass import vector_lanes
 from gcp.kernels.shared import vector
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit_part
 from gcp.kernels.shared.products import FASTMATH
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def products(subs, start, n, stack, offsets, width, products):  # type: ignore[no-untyped-def]
     """Compute the product of the other modes' rows, for each entry of a run, into a flat array (n * width,)."""
     for k in range(n):
@@ -22,7 +22,7 @@ def products(subs, start, n, stack, offsets, width, products):  # type: ignore[n
             vector.store(vector.product(stack, rows, r), products, k * width + r)
 
 
-@jit
+@jit_part
 def add_effects(subs, start, n, offsets, effects, m):  # type: ignore[no-untyped-def]
     """Add the other modes' main effects to the model of a run."""
     for k in range(n):
@@ -31,7 +31,7 @@ def add_effects(subs, start, n, offsets, effects, m):  # type: ignore[no-untyped
             m[k] += effects[rows[mode]]
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def models(products, n, width, a, m):  # type: ignore[no-untyped-def]
     """Compute m = products @ a, shape (n,)."""
     for k in range(n):
@@ -41,7 +41,7 @@ def models(products, n, width, a, m):  # type: ignore[no-untyped-def]
         m[k] = vector.total(sums)
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def add_gradient(products, n, width, y, g):  # type: ignore[no-untyped-def]
     """Add products' y to g (width,)."""
     for r in range(0, width, vector_lanes(g)):
@@ -51,7 +51,7 @@ def add_gradient(products, n, width, y, g):  # type: ignore[no-untyped-def]
         vector.store(sums, g, r)
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def add_gram(products, scaled, n, width, u, h):  # type: ignore[no-untyped-def]
     """Add products' diag(u) products to h, at least its lower triangle, in tiles of 4 x 8 that stay in registers."""
     for k in range(n):
@@ -67,7 +67,7 @@ def add_gram(products, scaled, n, width, u, h):  # type: ignore[no-untyped-def]
                 _narrow_tile(products, scaled, n, width, r, c, h)
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _wide_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untyped-def]
     h0 = r * width + c
     h1, h2, h3 = h0 + width, h0 + 2 * width, h0 + 3 * width
@@ -95,7 +95,7 @@ def _wide_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untyped-
     vector.store(b3, h, h3 + 4)
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _narrow_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untyped-def]
     h0 = r * width + c
     h1, h2, h3 = h0 + width, h0 + 2 * width, h0 + 3 * width
@@ -112,7 +112,7 @@ def _narrow_tile(products, scaled, n, width, r, c, h):  # type: ignore[no-untype
     vector.store(a3, h, h3)
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ignore[no-untyped-def]
     """Compute d, Newton's step over the unknowns that no bound holds; false if there is nothing to gain.
 
@@ -144,7 +144,7 @@ def newton_direction(h, system, g, d, a, low, high, size, damping):  # type: ign
     return any_free
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _solve(h, d, size, width, trace):  # type: ignore[no-untyped-def]
     """Compute d = h**-1 d by Cholesky's method in the lower triangle of h."""
     least = 1e-12 * trace + 1e-300

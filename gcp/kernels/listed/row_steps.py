@@ -20,7 +20,7 @@ from gcp.kernels.listed import ordering, row_algebra
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared import linked, per_entry
 from gcp.kernels.shared.columns import EntryColumns
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH
 from gcp.losses.formula import Formula
@@ -265,7 +265,7 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
     return value, slope
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _search(function, entries, affine, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
     """Find a step `new` that lowers a row's objective; return whether it is one, none can be, and the objective."""
     a, g, d, new, low, high = vectors
@@ -308,7 +308,7 @@ def _search(function, entries, affine, span, others, row, numbers, buffers, matr
     return False, False, before
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore[no-untyped-def]
     """Return value, and write gradient and curvature, of what does not depend on the entries."""
     width, value = a.size, 0.0
@@ -324,7 +324,7 @@ def _own_part(a, linear, quadratic, scale, ridge, centre, g, h):  # type: ignore
     return value
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-untyped-def]
     value = 0.0
     for r in range(a.size):
@@ -335,7 +335,7 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
     return value
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
     """Return the value of the entries of a row, and add their gradient and curvature to g and h if these have room.
 

@@ -13,9 +13,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from gcp.kernels.shared.jit import jit_closure, text_of
+from gcp.kernels.shared.jit import jit_closure, jit_part, text_of
 from gcp.losses import branchfree, elementary
 
 Function = Callable[..., Any]
@@ -30,8 +29,8 @@ _LIBRARIES = (elementary.__name__, np.__name__, "math")
 @lru_cache(maxsize=512)
 def inlined(function: Function, single: bool) -> Function:
     """Return a function compiled into whatever calls it, with float32 numbers if all is computed in float32."""
-    inlined: Function = njit(error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
-        branchfree.in_single(function) if single else function
+    inlined: Function = jit_part(
+        branchfree.in_single(function) if single else function, fastmath=_FASTMATH, forceinline=True
     )
     return inlined
 

@@ -26,7 +26,7 @@ import numba
 from numba import config, njit
 from numba.extending import intrinsic, is_jitted
 
-from gcp.kernels.shared.numba_private import Intrinsic, keep_in_files
+from gcp.kernels.shared.numba_private import Intrinsic, guard_part, keep_in_files, part_options
 
 Function = Callable[..., Any]
 
@@ -37,6 +37,7 @@ _PACKAGE = __name__.partition(".")[0]
 _ROOT = Path(__file__).parents[2]
 _BESIDE = _ROOT / "__pycache__"
 _SUFFIX = ".compiled"
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
 _BEGAN = time.time()
 _VERSIONS = f"python {sys.version_info[:2]} numba {numba.__version__}"
 
@@ -56,9 +57,31 @@ def jit(function: Function | None = None, *, fastmath: Any = False, forceinline:
     if function is None:
         return lambda function: jit(function, fastmath=fastmath, forceinline=forceinline)
     options = {"fastmath": fastmath, "forceinline": forceinline}
-    dispatcher = njit(nogil=True, error_model="numpy", **options)(function)
+    dispatcher = njit(**_OPTIONS, **options)(function)
     if not DISABLED:
         keep_in_files(dispatcher, _CacheFiles(function, f"{fastmath and sorted(fastmath)}"))
+    return dispatcher
+
+
+def jit_part(function: Function | None = None, *, fastmath: Any = False, forceinline: bool = False) -> Any:
+    """Compile a function that compiled functions call, as a part of each: alone it is neither optimised nor kept.
+
+    That takes half the time of `jit` or less. A call from Python, as of tests, compiles a function around it.
+
+    Parameters
+    ----------
+    function : callable
+    fastmath, forceinline
+        As for `jit`.
+    """
+    if function is None:
+        return lambda function: jit_part(function, fastmath=fastmath, forceinline=forceinline)
+    if DISABLED:
+        return function
+    options = {"fastmath": fastmath, "forceinline": forceinline}
+    dispatcher = njit(**part_options({**_OPTIONS, **options}))(function)
+    around = njit(**_OPTIONS)(lambda *arguments: dispatcher(*arguments))
+    guard_part(dispatcher, around)
     return dispatcher
 
 
@@ -77,7 +100,7 @@ def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
     """
     if identity:
         function.__qualname__ = function.__name__ = f"{function.__name__}_{_digest(identity)}"
-    dispatcher = njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    dispatcher = njit(**_OPTIONS, fastmath=fastmath)(function)
     if identity and not DISABLED:
         keep_in_files(dispatcher, _CacheFiles(function, f"{identity} {sorted(fastmath)}"))
     return dispatcher

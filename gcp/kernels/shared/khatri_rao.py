@@ -10,7 +10,7 @@ import numpy as np
 
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import products
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 
 
 def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
@@ -29,24 +29,24 @@ def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Ar
     return stacked, sizes
 
 
-@jit
-def rows(stacked, sizes, first, out):  # type: ignore[no-untyped-def]
+def rows(stacked: FloatArray, sizes: Array, first: int, out: FloatArray) -> None:
     """Write rows first, first + 1, ... of the Khatri-Rao product into `out` (n, R)."""
-    ndim, rank, count = sizes.size, out.shape[1], out.shape[0]
-    index, offset = _start(sizes, first)
-    prefix = np.ones((ndim, rank), out.dtype)
-    last, changed, done = ndim - 1, 0, 0
-    while done < count:
-        _update_prefix(prefix, stacked.T, offset + index, changed)
-        run = min(sizes[last] - index[last], count - done)
-        at = offset[last] + index[last]
-        for k in range(run):
-            for r in range(rank):
-                out[done + k, r] = prefix[last, r] * stacked[at + k, r]
-        done += run
-        index[last] += run - 1
-        changed = _next_change(index, sizes)
-        _advance(index, changed)
+    if len(sizes) == 1:
+        out[:] = stacked[first : first + len(out)]
+        return
+    found = np.empty(out.shape[::-1], out.dtype)
+    columns(np.ascontiguousarray(stacked.T), sizes, first, len(out), found)
+    out[:] = found.T
+
+
+def add_adjoint(stacked: FloatArray, sizes: Array, first: int, t: FloatArray, grad: FloatArray) -> None:
+    """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor; t (n, R)."""
+    if len(sizes) == 1:
+        grad[first : first + len(t)] += t
+        return
+    turned, found = np.ascontiguousarray(stacked.T), np.zeros(stacked.shape[::-1], grad.dtype)
+    add_columns_adjoint(turned, sizes, first, len(t), np.ascontiguousarray(t.T), found)
+    grad += found.T
 
 
 @jit
@@ -97,34 +97,7 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
         _advance(index, changed)
 
 
-@jit
-def add_adjoint(stacked, sizes, first, t, grad):  # type: ignore[no-untyped-def]
-    """Add to `grad` (shaped like `stacked`) the derivative of sum(t * rows) in every stacked factor."""
-    ndim, rank, count = sizes.size, t.shape[1], t.shape[0]
-    index, offset = _start(sizes, first)
-    prefix = np.ones((ndim, rank), t.dtype)
-    partial = np.zeros((ndim, rank), t.dtype)
-    last, changed, done = ndim - 1, 0, 0
-    while done < count:
-        at = offset + index
-        _update_prefix(prefix, stacked.T, at, changed)
-        run = min(sizes[last] - index[last], count - done)
-        a = at[last]
-        for k in range(run):
-            for r in range(rank):
-                grad[a + k, r] += t[done + k, r] * prefix[last, r]
-        if last > 0:
-            for k in range(run):
-                for r in range(rank):
-                    partial[last - 1, r] += t[done + k, r] * stacked[a + k, r]
-        done += run
-        index[last] += run - 1
-        changed = 0 if done == count else _next_change(index, sizes)
-        _move_up(partial, prefix, stacked.T, grad.T, at, changed)
-        _advance(index, changed)
-
-
-@jit
+@jit_part
 def _start(sizes, first):  # type: ignore[no-untyped-def]
     """Return the multi-index of a row, and where each mode starts in the stack."""
     index, offset = np.empty(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
@@ -136,7 +109,7 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
     return index, offset
 
 
-@jit
+@jit_part
 def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
     """Set prefix[k] to the product of the entries of modes 0 ... k - 1; modes before `changed` are as they were."""
     for k in range(changed, at.size - 1):
@@ -144,7 +117,7 @@ def _update_prefix(prefix, turned, at, changed):  # type: ignore[no-untyped-def]
             prefix[k + 1, r] = prefix[k, r] * turned[r, at[k]]
 
 
-@jit
+@jit_part
 def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-untyped-def]
     """Give partial sums to the modes whose index is about to change, and on to the next slower one.
 
@@ -158,7 +131,7 @@ def _move_up(partial, prefix, turned, grad, at, changed):  # type: ignore[no-unt
             partial[k, r] = 0.0
 
 
-@jit
+@jit_part
 def _next_change(index, sizes):  # type: ignore[no-untyped-def]
     """Return the slowest mode whose index changes on the way to the next row."""
     k = sizes.size - 1
@@ -167,7 +140,7 @@ def _next_change(index, sizes):  # type: ignore[no-untyped-def]
     return k
 
 
-@jit
+@jit_part
 def _advance(index, changed):  # type: ignore[no-untyped-def]
     """Go to the next row."""
     index[changed] += 1

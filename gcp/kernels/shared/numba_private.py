@@ -15,13 +15,16 @@ from numba.extending import intrinsic
 
 try:
     from numba.core.caching import NullCache
-    from numba.core.compiler import CompileResult
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder
+    from numba.core.compiler_machinery import FunctionPass, register_pass
     from numba.core.event import Listener, register, unregister
     from numba.core.serialize import dumps
+    from numba.core.untyped_passes import TranslateByteCode
 except ImportError as error:
     MISSING = str(error)
     """The private name that this Numba lacks; empty if none."""
-    NullCache = Listener = object
+    NullCache = Listener = JITCodeLibrary = CompilerBase = FunctionPass = object
 else:
     MISSING = ""
 
@@ -63,6 +66,80 @@ class _FileCache(NullCache):  # type: ignore[misc]
         """Keep a compiled function that holds no addresses of this process."""
         if not (data.lifted or data.library.has_dynamic_globals):
             self._files.write(sig, _processor(data.codegen), dumps(data._reduce()))
+
+
+class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function as it is to be linked into what calls it: not optimised, and not machine code.
+
+    Numba's own libraries are optimised and turned into machine code with all that they call: a function costs that at
+    each level above it.
+    """
+
+    def finalize(self) -> None:
+        """Link in what this function calls."""
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return 0: there is no machine code."""
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        """What Numba asks to connect machine code with objects of Python: there is none, and parts use none."""
+        return _NoMachineCode
+
+
+class _NoMachineCode:
+    @staticmethod
+    def set_env(name: str, environment: Any) -> None:
+        pass
+
+
+class _UsePartLibrary(FunctionPass):  # type: ignore[misc]
+    """Lower a function to a `_PartLibrary`."""
+
+    _name = "use_part_library"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        return False
+
+
+class _PartCompiler(CompilerBase):  # type: ignore[misc]
+    """Numba's compiler but for where the code goes."""
+
+    def define_pipelines(self) -> list[Any]:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(_UsePartLibrary, TranslateByteCode)
+        passes.finalize()
+        return [passes]
+
+
+if not MISSING:
+    register_pass(mutates_CFG=False, analysis_only=True)(_UsePartLibrary)
+
+
+def part_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of `njit` for a function that only compiled functions call (`guard_part` it)."""
+    if MISSING:
+        return options
+    return options | {"pipeline_class": _PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def guard_part(dispatcher: Any, call: Callable[..., Any]) -> None:
+    """Let calls of a part from Python go to `call`: itself it has no address."""
+    if not MISSING:
+        dispatcher.add_overload = lambda found: dispatcher.overloads.update(
+            {tuple(found.signature.args): found}
+        )
+        dispatcher._compile_for_args = lambda *arguments, **named: call
 
 
 def _processor(codegen: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from gcp.kernels.shared.jit import instruction, jit
+from gcp.kernels.shared.jit import instruction, jit_part
 
 _LINE = 64
 """Bytes that come at once."""
@@ -30,7 +30,7 @@ def _line(context, numbers, offset):  # type: ignore[no-untyped-def]
     return types.void(types.int64, types.int64), build
 
 
-@jit
+@jit_part
 def bytes_at(numbers, offset, count):  # type: ignore[no-untyped-def]
     """Ask for so many bytes behind the address of an array's numbers."""
     for k in range(offset, offset + count, _LINE):

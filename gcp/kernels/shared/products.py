@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 
 # Sums over components and columns may be reordered here; in the loss formulas they may not.
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
@@ -23,7 +23,7 @@ FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 _GAP = 16  # unused columns at the end of each row
 
 
-@jit
+@jit_part
 def blank(rows, columns, like):  # type: ignore[no-untyped-def]
     """Return an uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
     size = rows * (columns + _GAP)
@@ -121,7 +121,7 @@ def add_column_sums(y, p, g):  # type: ignore[no-untyped-def]
 # Of their own, these two keep in registers what one function for both would spill.
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
     n = y.shape[1] & -32
     y0, y1, y2, y3, y4, y5, y6, y7 = y[0], y[1], y[2], y[3], y[4], y[5], y[6], y[7]
@@ -137,7 +137,7 @@ def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
             g1[k] += q0 * s + q1 * t + q2 * u + q3 * v + q4 * w + q5 * x + q6 * z + q7 * o
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
     n = y.shape[1] & -32
     y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
@@ -148,7 +148,7 @@ def _add_columns_of_four(y, p, g):  # type: ignore[no-untyped-def]
             g0[k] += p0 * y0[k] + p1 * y1[k] + p2 * y2[k] + p3 * y3[k]
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def total(v):  # type: ignore[no-untyped-def]
     """Return the sum in float64 of a row of `blank`."""
     s = 0.0
@@ -157,7 +157,7 @@ def total(v):  # type: ignore[no-untyped-def]
     return s
 
 
-@jit
+@jit_part
 def copied(source, target):  # type: ignore[no-untyped-def]
     """Return `target`, with `source` in its first places; three times faster than Numba's slice assignment."""
     for k in range(source.size):
@@ -165,42 +165,42 @@ def copied(source, target):  # type: ignore[no-untyped-def]
     return target
 
 
-@jit
+@jit_part
 def add(source, target):  # type: ignore[no-untyped-def]
     """Add source, shape (n,), to target, shape (n or more,)."""
     for k in range(source.size):
         target[k] += source[k]
 
 
-@jit
+@jit_part
 def shift(number, source, target):  # type: ignore[no-untyped-def]
     """Add a number and source, shape (n,), to target, shape (n or more,)."""
     for k in range(source.size):
         target[k] += number + source[k]
 
 
-@jit
+@jit_part
 def multiply(source, target):  # type: ignore[no-untyped-def]
     """Multiply target, shape (n or more,), by source, shape (n,)."""
     for k in range(source.size):
         target[k] *= source[k]
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def scale(source, factor, target):  # type: ignore[no-untyped-def]
     """Set target to factor * source, shapes (n,)."""
     for k in range(source.size):
         target[k] = factor * source[k]
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def add_scaled(source, factor, target):  # type: ignore[no-untyped-def]
     """Add factor * source to target, shapes (n,)."""
     for k in range(source.size):
         target[k] += factor * source[k]
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def dot(a, b):  # type: ignore[no-untyped-def]
     """Return the sum of products of vectors (n,)."""
     s = a.dtype.type(0)

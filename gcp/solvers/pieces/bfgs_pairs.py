@@ -74,17 +74,17 @@ class Pairs:
         np.add(base, self._excess[:k], out=change)
         mixed, within = steps @ change.T, steps @ base.T
         along, before = mixed.diagonal(), within.diagonal()
-        by_age = np.argsort(self._ages)
-        kept = by_age[((along > _LEAST_RATIO * before) & (before > 0))[by_age]]
-        n = len(kept)
-        mixed, within = mixed[np.ix_(kept, kept)], within[np.ix_(kept, kept)]
-        middle = np.zeros((2 * n, 2 * n))
-        middle[:n, :n] = within
-        middle[:n, n:] = np.tril(mixed, -1)
-        middle[n:, :n] = middle[:n, n:].T
-        middle[n:, n:].flat[:: n + 1] = -mixed.diagonal()
-        weights = np.zeros((2 * k, 2 * k))
-        where = np.concatenate([2 * kept, 2 * kept + 1])
+        ages = np.array(self._ages)
+        dropped = np.flatnonzero(~((along > _LEAST_RATIO * before) & (before > 0)))
+        middle = np.zeros((k, 2, k, 2))
+        middle[:, 0, :, 0] = within
+        middle[:, 0, :, 1] = mixed * (ages[:, None] > ages)
+        middle[:, 1, :, 0] = middle[:, 0, :, 1].T
+        middle[range(k), 1, range(k), 1] = -along
+        middle[dropped], middle[:, :, dropped] = 0.0, 0.0
+        middle[dropped, 0, dropped, 0] = middle[dropped, 1, dropped, 1] = 1.0
+        weights: FloatArray = np.zeros((k, 2, k, 2))
         with suppress(np.linalg.LinAlgError):  # no correction then
-            weights[np.ix_(where, where)] = np.linalg.inv(middle)
-        return sides.reshape(2 * k, -1), weights
+            weights = np.linalg.inv(middle.reshape(2 * k, -1)).reshape(weights.shape)
+        weights[dropped] = 0.0
+        return sides.reshape(2 * k, -1), weights.reshape(2 * k, -1)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
-from gcp.kernels.shared.jit import jit
 
 
 class Blocks(NamedTuple):
@@ -15,56 +14,36 @@ class Blocks(NamedTuple):
 
     Attributes
     ----------
-    shapes : ndarray, shape (B, 2)
-        True sizes of the factors, (I, R).
     starts : ndarray, shape (B + 1,)
     rank : int
         Of the padded blocks.
+    places : ndarray, shape (n,)
+        Where each number of the packed vector stands in the padded one.
     """
 
-    shapes: Array
     starts: Array
     rank: int
+    places: Array
 
     @classmethod
     def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
-        """Return the layout for factors of these shapes."""
+        """Return the layout for factors of these shapes, (I, R)."""
         rank = -(-shapes[0][1] // 4) * 4
-        lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
-        return cls(np.array(shapes), np.concatenate([[0], np.cumsum(lengths)]), rank)
+        widths = [-(-rows // 32) * 32 for rows, _ in shapes]
+        starts = np.concatenate([[0], np.cumsum([rank * width for width in widths])])
+        places = [
+            (first + np.arange(rows)[:, None] + width * np.arange(columns)).ravel()
+            for first, width, (rows, columns) in zip(starts[:-1], widths, shapes, strict=True)
+        ]
+        return cls(starts, rank, np.concatenate(places))
 
     def pad(self, vector: Array) -> FloatArray:
         """Return a packed vector (n,), factors row by row, one behind the other, in the padded form (starts[-1],)."""
         padded = np.zeros(self.starts[-1])
-        _pad(vector, self.shapes, self.starts, self.rank, padded)
+        padded[self.places] = vector
         return padded
 
     def unpad(self, padded: Array) -> FloatArray:
         """Return the packed vector (n,) of a padded one (starts[-1],)."""
-        vector = np.empty(int(self.shapes.prod(axis=1).sum()))
-        _unpad(padded, self.shapes, self.starts, self.rank, vector)
-        return vector
-
-
-@jit
-def _pad(vector, shapes, starts, rank, padded):  # type: ignore[no-untyped-def]
-    at = 0
-    for b in range(shapes.shape[0]):
-        n, n_components = shapes[b]
-        width = (starts[b + 1] - starts[b]) // rank
-        for i in range(n):
-            for r in range(n_components):
-                padded[starts[b] + r * width + i] = vector[at + i * n_components + r]
-        at += n * n_components
-
-
-@jit
-def _unpad(padded, shapes, starts, rank, vector):  # type: ignore[no-untyped-def]
-    at = 0
-    for b in range(shapes.shape[0]):
-        n, n_components = shapes[b]
-        width = (starts[b + 1] - starts[b]) // rank
-        for i in range(n):
-            for r in range(n_components):
-                vector[at + i * n_components + r] = padded[starts[b] + r * width + i]
-        at += n * n_components
+        found: FloatArray = padded[self.places]
+        return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH, add_scaled, dot
 from gcp.solvers.pieces import gauss_newton
 
@@ -57,7 +57,7 @@ def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
     return s, value
 
 
-@jit(fastmath=FASTMATH)
+@jit_part(fastmath=FASTMATH)
 def product(model, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, shapes (n,), with correction and damping."""
     form, sides, middle, damping, diagonal = model[:5]
@@ -73,7 +73,7 @@ def product(model, x, y):  # type: ignore[no-untyped-def]
             add_scaled(sides[i], -dot(middle[i], along), y)
 
 
-@jit
+@jit_part
 def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore[no-untyped-def]
     """Move s along the projection of a direction until the value falls; true if bounds cut the move short.
 
@@ -98,7 +98,7 @@ def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore
     return value, True
 
 
-@jit
+@jit_part
 def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-untyped-def]
     """Find a step x that nearly minimises the model on the free variables; return if it is not 0, and the reference.
 
@@ -137,7 +137,7 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
     return moved, reference
 
 
-@jit
+@jit_part
 def _zero_where_not(free, x):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         x[k] = x[k] if free[k] else 0.0

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import products
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
 from gcp.solvers.pieces.blocks import Blocks
 
@@ -85,31 +85,37 @@ def build(
     block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and the
     matrices' sum.
     """
+    modes = np.flatnonzero(curvature.variable_of >= 0)
+    block_of, rank, n_terms = curvature.variable_of[modes], blocks.rank, len(modes)
+    at = np.concatenate([[0], np.cumsum(np.diff(blocks.starts)[block_of])])
+    own, matrices = _in_variables(curvature)
+    rows, weighted = np.zeros(at[-1] // rank), np.zeros(at[-1])
+    within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
+    _fill_terms(*own, at, modes, rows, weighted)
+    grams = np.zeros((len(curvature.sizes), rank, rank))
+    _fill_grams(curvature.factors, curvature.rows, curvature.sizes, grams)
+    _fill_products(grams, modes, scale[block_of], within, across)
     ridge, penalties = curvature.penalties_in_variables()
-    mapped, matrices = _mapped(curvature) if curvature.maps else (None, [])
-    form, small, diagonal, reciprocal = _build(
-        curvature.factors,
-        curvature.rows,
-        curvature.sizes,
-        mapped,
-        curvature.variable_of,
-        scale,
-        blocks.starts,
-        blocks.rank,
-        ridge,
-        _means_of_diagonals(penalties, scale, blocks) if penalties else None,
-    )
-    if penalties and not matrices:
-        matrices = [None] * len(form[1])
-    rows = _sparse_rows(matrices, penalties, scale, blocks.rank)
-    return GramForm._make((*form, rows)), small, diagonal, reciprocal
+    ridges = np.bincount(block_of, ridge[modes] * scale[block_of] ** 2, len(scale))
+    means = ridges[:, None] + _means_of_diagonals(penalties, scale, blocks)
+    sparse_rows = _sparse_rows(matrices, penalties, scale, rank)
+    small, diagonal = np.zeros((len(scale), rank, rank)), np.zeros(blocks.starts[-1])
+    reciprocal = np.zeros_like(diagonal)
+    n_components = curvature.factors.shape[1]
+    _fill_blocks(blocks.starts, block_of, at, rows, within, means, n_components, small, diagonal, reciprocal)
+    form = GramForm(blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows)
+    return form, small, diagonal, reciprocal
 
 
-def _mapped(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array], list[Any]]:
+def _in_variables(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array], list[Any]]:
     """Return weighted factors (sum of K_n, R), row weights and sizes in the variables, and what is off diagonals."""
+    free = np.flatnonzero(curvature.variable_of >= 0)
+    if not curvature.maps:
+        weighted = curvature.rows[:, None] * curvature.factors
+        return (weighted, curvature.rows, curvature.sizes), [None] * len(free)
     parts = curvature.in_variables()
-    free = [p.matrix for p, variable in zip(parts, curvature.variable_of, strict=True) if variable >= 0]
-    off = [None if m is None else m - sparse.diags_array(m.diagonal()) for m in free]
+    matrices = [parts[n].matrix for n in free]
+    off = [None if m is None else m - sparse.diags_array(m.diagonal()) for m in matrices]
     weighted, rows = np.concatenate([p.weighted for p in parts]), np.concatenate([p.rows for p in parts])
     return (weighted, rows, np.array([len(p.rows) for p in parts])), off
 
@@ -117,7 +123,7 @@ def _mapped(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array
 def _sparse_rows(
     matrices: list[Any], penalties: list[PenaltyPart], scale: FloatArray, rank: int
 ) -> SparseRows | None:
-    """Return sparse matrices (K, K) of terms, of which some may be None, and those of penalties; None if all are."""
+    """Return what matrices (K, K) of terms have off their diagonals, and those of penalties; None without any."""
     if not penalties and all(matrix is None for matrix in matrices):
         return None
     at, ends, columns, values = [0], [0], [np.empty(0, np.int64)], [np.empty(0)]
@@ -139,77 +145,32 @@ def _sparse_rows(
 
 def _means_of_diagonals(penalties: list[PenaltyPart], scale: FloatArray, blocks: Blocks) -> FloatArray:
     """Return what penalties add to the diagonal of each block in the mean over its rows, shape (B, R)."""
-    found = np.zeros((len(blocks.shapes), blocks.rank))
+    found = np.zeros((len(blocks.starts) - 1, blocks.rank))
     for part in penalties:
         mean = part.matrix.diagonal().mean() * scale[part.variable] ** 2
         found[part.variable, : len(part.strengths)] += part.strengths * mean
     return found
 
 
-@jit(fastmath=products.FASTMATH)
-def _build(factors, rows, sizes, mapped, variable_of, scale, starts, rank, ridge, means):  # type: ignore[no-untyped-def]
-    own_weighted, own_rows, own_sizes = _in_variables(factors, rows, sizes, mapped)
-    grams = _gram_matrices(factors, rows, sizes, rank)
-    n_terms = 0
-    for n in range(sizes.size):
-        n_terms += variable_of[n] >= 0
-    modes, block_of = np.empty(n_terms, np.int64), np.empty(n_terms, np.int64)
-    at = np.zeros(n_terms + 1, np.int64)
-    t = 0
-    for n in range(sizes.size):
-        if variable_of[n] >= 0:
-            modes[t], block_of[t] = n, variable_of[n]
-            at[t + 1] = at[t] + starts[variable_of[n] + 1] - starts[variable_of[n]]
-            t += 1
-    term_rows, weighted = np.zeros(at[-1] // rank), np.zeros(at[-1])
-    first = 0
-    t = 0
-    for n in range(sizes.size):
-        if variable_of[n] >= 0:
+@jit
+def _fill_terms(own_weighted, own_rows, own_sizes, at, modes, rows, weighted):  # type: ignore[no-untyped-def]
+    """Write the row weights and weighted factors of the free modes to a `GramForm`'s."""
+    rank = weighted.size // rows.size
+    first, t = 0, 0
+    for n in range(own_sizes.size):
+        if t < modes.size and modes[t] == n:
             width = (at[t + 1] - at[t]) // rank
             for i in range(own_sizes[n]):
-                term_rows[at[t] // rank + i] = own_rows[first + i]
-                for r in range(factors.shape[1]):
+                rows[at[t] // rank + i] = own_rows[first + i]
+                for r in range(own_weighted.shape[1]):
                     weighted[at[t] + r * width + i] = own_weighted[first + i, r]
             t += 1
         first += own_sizes[n]
-    within, across = np.zeros((n_terms, rank, rank)), np.zeros((n_terms, n_terms, rank, rank))
-    for t in range(n_terms):
-        own = scale[variable_of[modes[t]]]
-        _product_of_others(grams, modes[t], modes[t], own * own, within[t])
-        for u in range(n_terms):
-            if u != t:
-                other = scale[variable_of[modes[u]]]
-                _product_of_others(grams, modes[t], modes[u], own * other, across[t, u])
-    ridges = np.zeros(starts.size - 1)
-    for t in range(n_terms):
-        ridges[block_of[t]] += ridge[modes[t]] * scale[block_of[t]] ** 2
-    own_form = (starts, block_of, at, term_rows, weighted, within, across, ridges)
-    return own_form, *_diagonal_blocks(own_form, _in_the_mean(ridges, rank, means), factors.shape[1])
-
-
-@jit
-def _in_variables(factors, rows, sizes, mapped):  # type: ignore[no-untyped-def]
-    """Return weighted factors (sum of sizes, R), row weights and sizes: those `mapped`, if any, or the factors'."""
-    if mapped is not None:
-        return mapped
-    return rows.reshape(-1, 1) * factors, rows, sizes
-
-
-@jit
-def _in_the_mean(ridges, rank, means):  # type: ignore[no-untyped-def]
-    """Return what penalties add to the diagonal of each block in the mean over its rows, shape (B, R)."""
-    found = np.zeros((ridges.size, rank))
-    for b in range(ridges.size):
-        found[b] = ridges[b]
-    if means is not None:
-        found += means
-    return found
 
 
 @jit(fastmath=products.FASTMATH)
-def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
-    grams = np.zeros((sizes.size, rank, rank))
+def _fill_grams(factors, rows, sizes, grams):  # type: ignore[no-untyped-def]
+    """Add to `grams` (N, rank, rank) the weighted Gram matrix of each mode."""
     i = 0
     for n in range(sizes.size):
         for _ in range(sizes[n]):
@@ -218,61 +179,64 @@ def _gram_matrices(factors, rows, sizes, rank):  # type: ignore[no-untyped-def]
                 for s in range(factors.shape[1]):
                     grams[n, r, s] += scaled * factors[i, s]
             i += 1
-    return grams
 
 
 @jit
-def _product_of_others(grams, k, l, factor, out):  # type: ignore[no-untyped-def]
-    """Write to `out` (R, R) the elementwise product of all Gram matrices but the k-th and l-th, times a factor."""
-    for r in range(out.shape[0]):
-        for s in range(out.shape[1]):
-            out[r, s] = factor
-            for n in range(grams.shape[0]):
-                if n != k and n != l:
-                    out[r, s] *= grams[n, r, s]
+def _fill_products(grams, modes, scale, within, across):  # type: ignore[no-untyped-def]
+    """Write elementwise products of all Gram matrices but those of one and of two modes, times their scales (T,)."""
+    for t in range(modes.size):
+        for u in range(modes.size):
+            for r in range(grams.shape[1]):
+                for s in range(grams.shape[1]):
+                    product = scale[t] * scale[u]
+                    for n in range(grams.shape[0]):
+                        if n != modes[t] and n != modes[u]:
+                            product *= grams[n, r, s]
+                    if t == u:
+                        within[t, r, s] = product
+                    else:
+                        across[t, u, r, s] = product
 
 
 @jit
-def _diagonal_blocks(form, ridge, n_components):  # type: ignore[no-untyped-def]
-    """Return the diagonal blocks, with what penalties add in the mean over the rows, `ridge` (B, R)."""
-    starts, block_of, at, rows, _, within, _, _ = form
+def _fill_blocks(starts, block_of, at, rows, within, ridge, n_components, small, diagonal, reciprocal):  # type: ignore[no-untyped-def]
+    """Write the diagonal blocks, with what penalties add in the mean over the rows, `ridge` (B, R)."""
     n_blocks, rank = ridge.shape
-    small = np.zeros((n_blocks, rank, rank))
-    diagonal, reciprocal = np.zeros(starts[-1]), np.zeros(starts[-1])
     for b in range(n_blocks):
-        width = (starts[b + 1] - starts[b]) // rank
-        d, n_tied, n_rows, total = np.zeros(width), 0, 0, 0.0
+        first, width, n_tied, n_rows, total = starts[b], (starts[b + 1] - starts[b]) // rank, 0, 0, 0.0
         for t in range(block_of.size):
             if block_of[t] == b:
-                for r in range(rank):
-                    products.add(within[t, r], small[b, r])
-                products.add(rows[at[t] // rank : at[t + 1] // rank], d)
                 n_tied += 1
+                for r in range(rank):
+                    for s in range(rank):
+                        small[b, r, s] += within[t, r, s]
+                for i in range(width):
+                    reciprocal[first + i] += rows[at[t] // rank + i]
         for i in range(width):
-            d[i] /= n_tied
-            n_rows += d[i] > 0
-            total += d[i]
-        _regularise(small[b], ridge[b] * n_rows / total, n_components)
+            reciprocal[first + i] /= n_tied
+            n_rows += reciprocal[first + i] > 0
+            total += reciprocal[first + i]
         for r in range(n_components):
-            for i in range(n_rows):
-                diagonal[starts[b] + r * width + i] = small[b, r, r] * d[i]
-                reciprocal[starts[b] + r * width + i] = 1.0 / d[i]
-    return small, diagonal, reciprocal
+            small[b, r, r] += ridge[b, r] * n_rows / total
+        _regularise(small[b], n_components)
+        for r in range(n_components - 1, -1, -1):  # the first row holds the weights themselves until its turn
+            for i in range(width):
+                d = reciprocal[first + i]
+                diagonal[first + r * width + i] = small[b, r, r] * d
+                reciprocal[first + r * width + i] = 1.0 / d if d > 0 else 0.0
 
 
-@jit
-def _regularise(h, ridge, n_components):  # type: ignore[no-untyped-def]
-    """Add to h (R, R) the ridge (R,), and what makes its diagonal nowhere negligible, so that it has an inverse."""
-    floor = 0.0
+@jit_part
+def _regularise(h, n_components):  # type: ignore[no-untyped-def]
+    """Add to h (R, R) what makes its diagonal nowhere negligible, so that it has an inverse."""
+    floor = 1e-300
     for r in range(n_components):
-        h[r, r] += ridge[r]
         floor += 1e-3 * h[r, r] / n_components
-    floor += 1e-300
     for r in range(n_components):
         h[r, r] += max(floor - h[r, r], 0.0) + 1e-10 * floor
 
 
-@jit(fastmath=products.FASTMATH)
+@jit_part(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, padded vectors (starts[-1],)."""
     starts, block_of, at, rows, weighted, within, across, ridge, matrices = form
@@ -302,7 +266,7 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
     _add_penalties(matrices, n_terms, starts, x, y)
 
 
-@jit
+@jit_part
 def _add_penalties(matrices, n_terms, starts, x, y):  # type: ignore[no-untyped-def]
     """Add to y what penalties with a matrix make of x, padded vectors (starts[-1],)."""
     if matrices is not None:
@@ -315,7 +279,7 @@ def _add_penalties(matrices, n_terms, starts, x, y):  # type: ignore[no-untyped-
                     _add_sparse(matrices, n_terms + p, matrices.strengths[p, r], v[r], out[r])
 
 
-@jit
+@jit_part
 def _add_sparse(matrices, t, factor, source, target):  # type: ignore[no-untyped-def]
     """Compute target += factor * matrix t @ source, vectors of at least its length."""
     if matrices is not None:
@@ -327,7 +291,7 @@ def _add_sparse(matrices, t, factor, source, target):  # type: ignore[no-untyped
             target[i] += factor * total
 
 
-@jit
+@jit_part
 def has_penalties(matrices):  # type: ignore[no-untyped-def]
     """Return whether penalties with a matrix are among the `SparseRows`, or None."""
     if matrices is not None:
@@ -342,14 +306,14 @@ def products_of_rows(form, x, y):  # type: ignore[no-untyped-def]
         product(form, x[i], y[i, 0])
 
 
-@jit(fastmath=products.FASTMATH)
+@jit_part(fastmath=products.FASTMATH)
 def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
     """Compute target += weights * source, shapes (n,)."""
     for k in range(source.size):
         target[k] += weights[k] * source[k]
 
 
-@jit(fastmath=products.FASTMATH)
+@jit_part(fastmath=products.FASTMATH)
 def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
     """Compute y = one R x R matrix per block times x, times weights; padded vectors (starts[-1],)."""
     rank = matrices.shape[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit
+from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.products import add_scaled, dot, scale
 
 
@@ -19,7 +19,7 @@ def all_grams(factors, starts):  # type: ignore[no-untyped-def]
     grams = np.empty((starts.size - 1, rank, rank))
     for n in range(starts.size - 1):
         a = factors[:, starts[n] : starts[n + 1]].copy()
-        grams[n] = a @ a.T
+        _copy(a @ a.T, grams[n])
     return grams
 
 
@@ -56,23 +56,25 @@ def update(products, group, free, factors, starts, grams, ridges, pulls, nearnes
         n = group[position]
         if not free[n]:
             continue
-        h = np.ones(grams[n].shape)
-        for other in range(grams.shape[0]):
-            if other != n:
-                h *= grams[other]
+        h = _product_of_others(grams, n)
         m = _contracted(products, group, position, factors, starts)
         a = factors[:, starts[n] : starts[n + 1]].copy()
-        ridge = ridges[n]
-        rest = m - h @ a
-        for r in range(ridge.size):
-            add_scaled(a[r], -ridge[r], rest[r])
-            if pulls.shape[1]:
-                add_scaled(pulls[r, starts[n] : starts[n + 1]], 1.0, rest[r])
-        slope = max(slope, np.sqrt(np.sum(rest * rest) * np.trace(grams[n])))
-        a += _inverse(h, ridge, nearness) @ rest
-        factors[:, starts[n] : starts[n + 1]] = a
-        grams[n] = a @ a.T
-        fit = np.sum(h * grams[n]) - 2.0 * np.sum(m * a)
+        rest, squares, trace = h @ a, 0.0, 0.0
+        for r in range(m.shape[0]):
+            for i in range(m.shape[1]):
+                pull = pulls[r, starts[n] + i] if pulls.shape[1] else 0.0
+                rest[r, i] = m[r, i] - rest[r, i] - ridges[n, r] * a[r, i] + pull
+            squares += dot(rest[r], rest[r])
+            trace += grams[n, r, r]
+        slope = max(slope, np.sqrt(squares * trace))
+        step = _inverse(h, ridges[n], nearness) @ rest
+        for r in range(m.shape[0]):
+            add_scaled(step[r], 1.0, a[r])
+        _copy(a, factors[:, starts[n] : starts[n + 1]])
+        _copy(a @ a.T, grams[n])
+        fit = 0.0
+        for r in range(m.shape[0]):
+            fit += dot(h[r], grams[n, r]) - 2.0 * dot(m[r], a[r])
     return slope, fit
 
 
@@ -90,11 +92,32 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
                 by = np.exp(0.5 * (total / count - np.log(grams[n, r, r])))
                 a = factors[r, starts[n] : starts[n + 1]]
                 scale(a, by, a)
-                grams[n, r] *= by
-                grams[n, :, r] *= by
+                for s in range(factors.shape[0]):
+                    grams[n, r, s] *= by
+                    grams[n, s, r] *= by
 
 
-@jit
+@jit_part
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    """Copy a matrix; an assignment of arrays would compile a message about their shapes, which takes seconds."""
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[i, j] = source[i, j]
+
+
+@jit_part
+def _product_of_others(grams, n):  # type: ignore[no-untyped-def]
+    """Return the elementwise product (R, R) of all Gram matrices but the n-th."""
+    h = np.ones((grams.shape[1], grams.shape[2]))
+    for other in range(grams.shape[0]):
+        if other != n:
+            for r in range(h.shape[0]):
+                for s in range(h.shape[1]):
+                    h[r, s] *= grams[other, r, s]
+    return h
+
+
+@jit_part
 def _contracted(products, group, position, factors, starts):  # type: ignore[no-untyped-def]
     """Return the products times the factors of the group's other modes: (R, size of the mode at `position`)."""
     rank = products.shape[0]
@@ -114,11 +137,12 @@ def _contracted(products, group, position, factors, starts):  # type: ignore[no-
             for i in range(b.size):
                 add_scaled(t[i * out.size : (i + 1) * out.size], b[i], out)
             t = out
-        m[r] = t
+        for i in range(t.size):
+            m[r, i] = t[i]
     return m
 
 
-@jit
+@jit_part
 def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
     """Return the inverse (R, R) of h + diag(ridge), with its diagonal raised by `nearness`.
 
@@ -130,7 +154,7 @@ def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
     for r in range(rank):
         if h[r, r] + ridge[r] > 0.0:
             unit[r] = 1.0 / np.sqrt(h[r, r] + ridge[r])
-    root, inverse = np.zeros(h.shape), np.zeros(h.shape)
+    root, inverse = np.zeros((rank, rank)), np.zeros((rank, rank))
     for r in range(rank):
         for s in range(r):
             root[r, s] = (h[r, s] * unit[r] * unit[s] - dot(root[r, :s], root[s, :s])) / root[s, s]

@@ -38,15 +38,14 @@ class Quadratic:
 
     def gauss_newton(self, x: Array) -> FloatArray:
         """Return B x, shape (n,), before correction."""
-        y = np.empty_like(x)
-        gauss_newton.product(self.form, x, y)
-        return y
+        y = np.empty((1, 1, len(x)))
+        gauss_newton.products_of_rows(self.form, x[None], y)
+        return y.ravel()
 
-    def product(self, x: Array) -> FloatArray:
-        """Return B x, shape (n,), with the correction, without damping."""
-        y = np.empty_like(x)
-        box_quadratic.product(self._model(0.0, self._small, self.correction), x, y)
-        return y
+    def correction_of(self, x: Array) -> FloatArray:
+        """Return what the correction takes from B x, shape (n,)."""
+        sides, middle = self.correction
+        return (middle @ (sides @ x)) @ sides
 
     def correct(self, pairs: Pairs, *, minimize: bool) -> None:
         """Make B yield what the pairs know of the second derivatives; `minimize` may do without."""
