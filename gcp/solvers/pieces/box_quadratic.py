@@ -5,11 +5,10 @@ minimise on the other variables (as in More and Toraldo, 1991).
 
 A model is the tuple (`GramForm`, sides, middle, damping, diagonal, matrices, weights): the Gram form corrected by
 - sides' middle sides, plus damping * diagonal; `matrices` and `weights` are the preconditioner's (`block_product`).
+Scratch vectors are made outside: every kind of new array costs Numba a tenth of a second.
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH, add_scaled, dot
@@ -31,63 +30,67 @@ _SUFFICIENT = 1e-4
 """Part of the decrease promised by the slope that a search within the box must bring."""
 
 
-@jit
-def minimize(model, slope, low, high, bounded):  # type: ignore[no-untyped-def]
-    """Return a step s that nearly minimises slope's + s' matrix s / 2 with low <= s <= high, and the minimum.
+N_SCRATCH = 10
+"""Number of scratch vectors."""
 
-    All vectors have the shape (n,).
+
+@jit
+def minimize(model, slope, low, high, bounded, scratch):  # type: ignore[no-untyped-def]
+    """Find a step s that nearly minimises slope's + s' matrix s / 2 with low <= s <= high; return the minimum.
+
+    All vectors have the shape (n,); `scratch` is of shape (`N_SCRATCH`, n), and its first row becomes the step.
     """
-    s, grad, value, reference = np.zeros_like(slope), slope.copy(), 0.0, 0.0
-    direction, free = np.empty_like(slope), np.empty(slope.size, np.bool_)
+    s, grad, direction, free, vectors = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4:]
+    value = reference = 0.0
     damping, diagonal = model[3], model[4]
+    for k in range(slope.size):
+        s[k], grad[k] = 0.0, slope[k]
     for _ in range(_FACES):
         before = value
         if bounded:
             for k in range(slope.size):
                 direction[k] = -grad[k] / ((1.0 + damping) * diagonal[k]) if diagonal[k] > 0 else 0.0
-            value, _ = _search(model, slope, low, high, s, grad, value, direction)
+            value, _ = _search(model, slope, low, high, s, grad, value, direction, vectors)
         for k in range(slope.size):
-            free[k] = not ((s[k] <= low[k] and grad[k] > 0) or (s[k] >= high[k] and grad[k] < 0))
-        moved, reference = _conjugate_gradients(model, grad, free, reference, direction)
+            is_held = (s[k] <= low[k] and grad[k] > 0) or (s[k] >= high[k] and grad[k] < 0)
+            free[k] = 0.0 if is_held else 1.0
+        moved, reference = _conjugate_gradients(model, grad, free, reference, direction, vectors)
         if not moved:
             break
-        value, clipped = _search(model, slope, low, high, s, grad, value, direction)
+        value, clipped = _search(model, slope, low, high, s, grad, value, direction, vectors)
         if not clipped or before - value < 0.01 * abs(value):
             break
-    return s, value
+    return value
 
 
 @jit_part(fastmath=FASTMATH)
-def product(model, x, y):  # type: ignore[no-untyped-def]
-    """Compute y = matrix @ x, shapes (n,), with correction and damping."""
+def product(model, x, y, along):  # type: ignore[no-untyped-def]
+    """Compute y = matrix @ x, shapes (n,), with correction and damping; `along` (n,) is scratch."""
     form, sides, middle, damping, diagonal = model[:5]
     gauss_newton.product(form, x, y)
     for k in range(x.size):
         y[k] += damping * diagonal[k] * x[k]
     n_sides = sides.shape[0]
-    if n_sides:
-        along = np.empty(n_sides)
-        for i in range(n_sides):
-            along[i] = dot(sides[i], x)
-        for i in range(n_sides):
-            add_scaled(sides[i], -dot(middle[i], along), y)
+    for i in range(n_sides):
+        along[i] = dot(sides[i], x)
+    for i in range(n_sides):
+        add_scaled(sides[i], -dot(middle[i], along[:n_sides]), y)
 
 
 @jit_part
-def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore[no-untyped-def]
+def _search(model, slope, low, high, s, grad, value, direction, vectors):  # type: ignore[no-untyped-def]
     """Move s along the projection of a direction until the value falls; true if bounds cut the move short.
 
     Updates `s` and `grad` in place and returns the new value.
     """
-    length = 1.0
-    trial, change = np.empty_like(s), np.empty_like(s)
+    length, trial, change = 1.0, vectors[0], vectors[1]
     for _ in range(_SEARCHES):
         clipped = False
         for k in range(s.size):
             aim = s[k] + length * direction[k]
             trial[k] = min(max(aim, low[k]), high[k])
             clipped |= trial[k] != aim
-        product(model, trial, change)
+        product(model, trial, change, vectors[2])
         found = dot(slope, trial) + 0.5 * dot(trial, change)
         if found < value + _SUFFICIENT * (dot(grad, trial) - dot(grad, s)):
             for k in range(s.size):
@@ -99,7 +102,7 @@ def _search(model, slope, low, high, s, grad, value, direction):  # type: ignore
 
 
 @jit_part
-def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-untyped-def]
+def _conjugate_gradients(model, grad, free, reference, x, vectors):  # type: ignore[no-untyped-def]
     """Find a step x that nearly minimises the model on the free variables; return if it is not 0, and the reference.
 
     The accuracy is relative to `reference`, the squared norm of the first gradient; 0 takes this one's.
@@ -108,20 +111,22 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
     most, tolerance = _CG_STEPS, _CG_TOLERANCE
     if gauss_newton.has_penalties(model[0].matrices):
         most, tolerance = _CG_STEPS_OF_MATRICES, _CG_TOLERANCE_OF_MATRICES
-    r, z, h = np.empty_like(grad), np.empty_like(grad), np.empty_like(grad)
+    r, z, h, q = vectors[0], vectors[1], vectors[2], vectors[3]
     for k in range(grad.size):
         x[k] = 0.0
-        r[k] = -grad[k] if free[k] else 0.0
+        r[k] = -grad[k] if free[k] > 0.0 else 0.0
     gauss_newton.block_product(starts, matrices, weights, r, z)
     _zero_where_not(free, z)
-    q, size = z.copy(), dot(r, z)
+    size = dot(r, z)
+    for k in range(q.size):
+        q[k] = z[k]
     if reference == 0.0:
         reference = size
     moved = False
     for _ in range(most):
         if not size > tolerance**2 * reference:
             break
-        product(model, q, h)
+        product(model, q, h, vectors[4])
         _zero_where_not(free, h)
         bend = dot(q, h)
         if not bend > 0:
@@ -140,4 +145,4 @@ def _conjugate_gradients(model, grad, free, reference, x):  # type: ignore[no-un
 @jit_part
 def _zero_where_not(free, x):  # type: ignore[no-untyped-def]
     for k in range(x.size):
-        x[k] = x[k] if free[k] else 0.0
+        x[k] = x[k] if free[k] > 0.0 else 0.0

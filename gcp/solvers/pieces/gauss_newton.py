@@ -63,6 +63,8 @@ class GramForm(NamedTuple):
         Added to each block's diagonal.
     matrices : SparseRows or None
         Of terms whose factor is a linear map of the variable, and of penalties with a matrix along a mode.
+    sums, inner : ndarray, shapes (T + 1, R, R), (longest block,)
+        Scratch of products.
     """
 
     starts: Array
@@ -74,6 +76,8 @@ class GramForm(NamedTuple):
     across: FloatArray
     ridge: FloatArray
     matrices: SparseRows | None
+    sums: FloatArray
+    inner: FloatArray
 
 
 def build(
@@ -103,7 +107,10 @@ def build(
     reciprocal = np.zeros_like(diagonal)
     n_components = curvature.factors.shape[1]
     _fill_blocks(blocks.starts, block_of, at, rows, within, means, n_components, small, diagonal, reciprocal)
-    form = GramForm(blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows)
+    scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max())
+    form = GramForm(
+        blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows, *scratch
+    )
     return form, small, diagonal, reciprocal
 
 
@@ -239,28 +246,31 @@ def _regularise(h, n_components):  # type: ignore[no-untyped-def]
 @jit_part(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, padded vectors (starts[-1],)."""
-    starts, block_of, at, rows, weighted, within, across, ridge, matrices = form
+    starts, block_of, at, rows, weighted, within, across, ridge, matrices, sums, scratch = form
     n_terms, rank = within.shape[0], within.shape[1]
     for b in range(ridge.size):
         for k in range(starts[b], starts[b + 1]):
             y[k] = ridge[b] * x[k]
-    sums = np.zeros((n_terms, rank, rank))
+    coupling = sums[n_terms]
     for t in range(n_terms):
+        for r in range(rank):
+            for s in range(rank):
+                sums[t, r, s] = 0.0
         v = x[starts[block_of[t]] : starts[block_of[t] + 1]].reshape(rank, -1)
         products.add_row_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), v, sums[t])
     for t in range(n_terms):
         first, last = starts[block_of[t]], starts[block_of[t] + 1]
         v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
         d = rows[at[t] // rank : at[t + 1] // rank]
-        inner = np.empty_like(out)
+        inner = scratch[: last - first].reshape(rank, -1)
         products.model(within[t], v, inner)
         for r in range(rank):
             _add_weighted(d, inner[r], out[r])
             _add_sparse(matrices, t, 1.0, inner[r], out[r])
-        coupling = np.zeros((rank, rank))
-        for u in range(n_terms):
-            for r in range(rank):
-                for s in range(rank):
+        for r in range(rank):
+            for s in range(rank):
+                coupling[s, r] = 0.0
+                for u in range(n_terms):
                     coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
         products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
     _add_penalties(matrices, n_terms, starts, x, y)

@@ -63,13 +63,7 @@ class Quadratic:
         inverses = np.zeros_like(self._small)
         damped = self._small[:, :n, :n] * (1.0 + damping * np.eye(n))
         inverses[:, :n, :n] = np.linalg.inv(damped)
-        step, value = box_quadratic.minimize(
-            self._model(damping, inverses, self._minimized), slope, low, high, bounded
-        )
-        return step, float(value)
-
-    def _model(
-        self, damping: float, inverses: FloatArray, correction: tuple[FloatArray, FloatArray]
-    ) -> tuple[object, ...]:
-        """Return the model as `box_quadratic` takes it, with `inverses` (B, R, R) for the preconditioner."""
-        return (self.form, *correction, damping, self.diagonal, inverses, self._reciprocal)
+        model = (self.form, *self._minimized, damping, self.diagonal, inverses, self._reciprocal)
+        scratch = np.empty((box_quadratic.N_SCRATCH, len(slope)))
+        value = box_quadratic.minimize(model, slope, low, high, bounded, scratch)
+        return scratch[0], float(value)
