@@ -53,6 +53,7 @@ class Problem:
     x: np.ndarray
     train: np.ndarray
     loss: gcp.Loss
+    most_steps: int = 400
 
     def __post_init__(self) -> None:
         self.objective = gcp.build_objective(self.x, self.loss, mask=self.train)
@@ -83,6 +84,7 @@ class Problem:
 
     def solve(self, factors, effects, penalty, steps=400, watch=None):
         """Factors and main effects at the minimum, and its value."""
+        steps = min(steps, self.most_steps)
         rank, shape = factors[0].shape[1], self.x.shape
         ends = np.cumsum([size * rank for size in shape] + ([*shape] if self.signed else []))
 
@@ -215,20 +217,20 @@ def main() -> None:
     run = Run(
         __doc__,
         "regularisation_study",
-        quick="one data set, ranks 1 and 2, one split",
+        quick="one data set, ranks 1 and 2, one split, 20 steps a fit",
         splits={"type": int, "default": 3, "help": "of each data set (default: 3)"},
         case={"nargs": "+", "default": list(DATA), "choices": list(DATA), "help": "data and loss"},
     )
-    names, splits, ranks = run.given.case, run.given.splits, RANKS
+    names, splits, ranks, most_steps = run.given.case, run.given.splits, RANKS, 400
     if run.quick:
-        names, splits, ranks = ["nations, odds"], 1, RANKS[:2]
+        names, splits, ranks, most_steps = ["nations, odds"], 1, RANKS[:2], 20
     rows, found = [], {}
     warnings.simplefilter("ignore", RuntimeWarning)
     for name in names:
         tensor = run.dataset(DATA[name][0])
-        own = [
-            row for seed in range(run.seed, run.seed + splits) for row in compare(name, tensor, seed, ranks)
-        ]
+        own = []
+        for seed in range(run.seed, run.seed + splits):
+            own += compare(name, tensor, seed, ranks, most_steps)
         rows += own
         found[name] = gains(own)
         run.table(name.replace(", ", "_").replace(" ", "_"), f"{name}: {CAPTION}", by_rank(own))
@@ -236,7 +238,7 @@ def main() -> None:
     run.finish(draw(found))
 
 
-def compare(name, tensor, seed, ranks) -> list[dict]:
+def compare(name, tensor, seed, ranks, most_steps) -> list[dict]:
     """Losses of the choosing and the judging cells, of every regularisation, strength and rank."""
     _, loss, share = DATA[name]
     known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
@@ -256,7 +258,7 @@ def compare(name, tensor, seed, ranks) -> list[dict]:
         known & (part >= 0.7) & (part < 0.8),
         known & (part >= 0.8),
     )
-    problem, rows = Problem(x, train, loss), []
+    problem, rows = Problem(x, train, loss, most_steps), []
 
     def add(kind, rank, strength, factors, effects):
         chosen, judged = (problem.judge(factors, effects, where) for where in (choosing, judging))
