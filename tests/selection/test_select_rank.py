@@ -113,11 +113,12 @@ def test_the_rule_by_hand():
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_planted_ranks_are_found(rank, rng):
-    options = {"l2_reg": (0.0, 0.3), "n_splits": 3, "random_state": 0, "n_threads": 1}
-    found = select_rank(planted(rng, rank, shape=(11, 10, 9)), range(1, 5), **options)
+    options = {"l2_reg": (0.03, 0.3), "n_splits": 3, "random_state": 0, "n_threads": 1}
+    ranks = range(min(rank + 3, 5))
+    found = select_rank(planted(rng, rank, shape=(11, 10, 9)), ranks, **options)
     assert found.rank == rank
     assert found.result.rank == rank
-    assert {row.rank for row in found.table} == {0, 1, 2, 3, 4}
+    assert {row.rank for row in found.table} == set(ranks)
     stable = [row.stability for row in found.table if row.rank == rank]
     assert max(stable) > 0.95
     assert f"{rank:4d}" in found.summary()
@@ -158,7 +159,7 @@ def test_counts(method, rng):
 
 def test_stopping_and_starting_again_changes_nothing(rng, tmp_path, monkeypatch):
     x = small(rng)
-    options = {"l2_reg": (0.0, 0.3), "n_splits": 2, "random_state": 3, "n_threads": 1}
+    options = {"l2_reg": (0.1, 1.0), "n_splits": 2, "random_state": 3, "n_threads": 1}
     whole = select_rank(x, [1, 2], **options)
     calls, real = [], fit_in_series
 
@@ -416,7 +417,7 @@ def test_what_is_tried_suits_the_loss(rng):
 def test_a_lasso_beats_none_on_scarce_links():
     """The warning of the prototype: components beside main effects overfit binary data."""
     nations = gcp.datasets.load_nations()
-    options = {"main_effects": True, "n_splits": 2, "n_starts": 1, "random_state": 0, "n_threads": 1}
+    options = {"main_effects": True, "n_splits": 1, "n_starts": 1, "random_state": 0, "n_threads": 1}
     found = select_rank(nations, [3], "bernoulli-logit", **options)
     loss = {
         (row.rank, bool(row.weight_reg)): row.loss for row in sorted(found.table, key=lambda row: -row.loss)
@@ -441,7 +442,7 @@ def test_all_combinations_of_what_is_given(rng):
 )
 def test_processes_side_by_side_find_the_same(loss, rng, tmp_path):
     x = small(rng)
-    options = {"loss": loss, "weight_reg": (0.0, 1.0), "n_splits": 2, "random_state": 3, "n_threads": 1}
+    options = {"loss": loss, "weight_reg": (1.0, 3.0), "n_splits": 2, "random_state": 3, "n_threads": 1}
     alone = select_rank(x, [1, 2], **options, folder=tmp_path / "alone")
     beside = select_rank(x, [1, 2], **options, n_jobs=2, folder=tmp_path / "beside")
     assert [row[:6] for row in beside.table] == [row[:6] for row in alone.table]
