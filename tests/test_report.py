@@ -64,7 +64,7 @@ def page_of(result, data, tmp_path, **options):
 @pytest.fixture(scope="module")
 def flights():
     data = gcp.datasets.load_nyc_flights()
-    return fit_gcp(data, 3, loss="poisson", n_starts=3, random_state=0), data
+    return fit_gcp(data, 3, loss="poisson", n_starts=3, tol=1e-4, random_state=0), data
 
 
 def test_the_page_needs_nothing_else(flights, tmp_path):
@@ -248,6 +248,7 @@ def test_bad_input(flights, tmp_path, rng):
 # --- the command ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_command(flights, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flights[0].save("flights.npz")

@@ -14,7 +14,7 @@ from gcp.cli import main
 @pytest.fixture(scope="module")
 def flights():
     data = gcp.datasets.load_nyc_flights()
-    return fit_gcp(data, 3, loss="poisson", n_starts=4, random_state=0), data
+    return fit_gcp(data, 3, loss="poisson", n_starts=4, tol=1e-4, random_state=0), data
 
 
 def test_every_start_has_a_line_that_falls_to_its_objective(flights):
