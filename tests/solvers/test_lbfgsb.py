@@ -146,12 +146,13 @@ def test_the_same_solver_object_gives_the_same_bits_again(method, rng):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_stopping_and_model_do_not_depend_on_the_unit_of_the_data(method, loss, scale):
     data = simulate((10, 9, 8), 2, loss, scale=3.0, random_state=2)[0].values
-    one = fit_gcp(data, 2, loss=loss, solver=method(), random_state=0, tol=1e-7)
-    other = fit_gcp(data * scale, 2, loss=loss, solver=method(), random_state=0, tol=1e-7)
-    assert abs(other.n_iter - one.n_iter) <= 2  # rounding differs
+    # Later on, rounding that differs has grown: other processors then need some iterations more or less.
+    one = fit_gcp(data, 2, loss=loss, solver=method(), random_state=0, tol=1e-4)
+    other = fit_gcp(data * scale, 2, loss=loss, solver=method(), random_state=0, tol=1e-4)
+    assert other.n_iter == one.n_iter
     assert other.status == one.status
     error = np.linalg.norm(other.model_values() / scale - one.model_values())
-    assert error < 1e-3 * np.linalg.norm(one.model_values())
+    assert error < 1e-6 * np.linalg.norm(one.model_values())
 
 
 def test_an_objective_as_small_as_numbers_can_be_has_converged(method):
