@@ -16,8 +16,9 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
-from gcp.kernels.dense.layout import Layout, flat
+from gcp.kernels.dense.layout import Layout
 from gcp.kernels.shared import khatri_rao, products
+from gcp.kernels.shared.columns_by_address import flat
 from gcp.kernels.shared.jit import jit, jit_part
 
 COLUMNS = 512

@@ -15,10 +15,10 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import fused, loss_of_row
-from gcp.kernels.dense.columns_by_address import column
 from gcp.kernels.dense.layout import CHUNK_ENTRIES, Layout
 from gcp.kernels.shared import khatri_rao, linked, uncompiled
 from gcp.kernels.shared.columns import EntryColumns
+from gcp.kernels.shared.columns_by_address import column
 from gcp.losses.formula import Formula
 
 THREAD_ENTRIES = 1 << 15

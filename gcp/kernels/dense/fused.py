@@ -10,7 +10,7 @@ called by their addresses (see `loss_of_row` and `columns_by_address`).
 
 from __future__ import annotations
 
-from gcp.kernels.dense.columns_by_address import copy_entries, entries_at
+from gcp.kernels.shared.columns_by_address import copy_entries, entries_at
 from gcp.kernels.shared.jit import jit
 from gcp.kernels.shared.linked import call, pointer
 from gcp.kernels.shared.products import add, blank, multiply, shift, total

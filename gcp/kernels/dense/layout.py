@@ -103,14 +103,6 @@ class Layout:
         return tuple(int(found[n]) for n in range(len(self.shape)))
 
 
-def flat(matrix: Array) -> tuple[Array, int]:
-    """Return the memory of a matrix (n, k) with dense rows as a vector, and the distance between rows in it."""
-    n_rows, n_columns = matrix.shape
-    step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns
-    size = (n_rows - 1) * step + n_columns
-    return np.lib.stride_tricks.as_strided(matrix, (size,), (matrix.itemsize,), writeable=False), step
-
-
 def _with_dense_rows(matrix: Array) -> Array:
     """Return the matrix (n, k) itself if its rows are contiguous and follow each other forwards, else a copy."""
     n_rows, n_columns = matrix.shape

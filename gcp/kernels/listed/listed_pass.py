@@ -14,11 +14,13 @@ import numpy as np
 
 from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
+from gcp.kernels.listed.entry_runs import N_RUNS, SCALE, contiguous, read_run
 from gcp.kernels.shared import linked, per_entry, uncompiled, vector
 from gcp.kernels.shared.columns import EntryColumns
+from gcp.kernels.shared.columns_by_address import addressed
 from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
-from gcp.kernels.shared.products import FASTMATH
+from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula
 
 THREAD_ENTRIES = 1 << 13
@@ -68,11 +70,6 @@ class Listing:
         """The rows at which the modes begin in `head` and `tail` (see `vector`)."""
         sizes = [self.shape[n] for n in self.order]
         return (0, *(sum(sizes[1:n]) for n in range(1, len(sizes))))
-
-    def arrays(self) -> tuple[Array, ...]:
-        """Return subscripts (entries, N), x, w and z (entries,) for the passes: empty arrays for what is absent."""
-        none, w = np.empty(0), self.columns.weight
-        return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
     def at(self, index: Any) -> Listing:
         """Return some of the entries, or all in another order."""
@@ -182,15 +179,16 @@ def loss_and_mttkrps(
         if sums is None:
             sums = Stack(own[0].head, np.zeros_like(stack.tail), np.zeros_like(stack.effects))
         own.append(sums)
-    function = per_entry.address(formula, dtype)
+    columns = contiguous(listing.columns, listing.z)  # must live as long as their addresses
+    places, function = addressed(columns, dtype), per_entry.address(formula, dtype)
     numbers = np.array(formula.params, dtype), np.array(zero, dtype)
 
     def work(k: int) -> float:
         return float(
             _pass(
                 function,
-                listing.arrays(),
-                listing.columns.affine,
+                listing.subs,
+                places,
                 parts[k],
                 stack.flat(),
                 own[k].flat(),
@@ -221,20 +219,16 @@ def _parts(listing: Listing, n_threads: int) -> tuple[list[tuple[int, int]], boo
 
 
 @jit(fastmath=FASTMATH)
-def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
+def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type: ignore[no-untyped-def]
     """Return the value of a part of the entries; adds to the gradients in `sums`, flat arrays."""
-    subs, x, w, z = entries
     head, tail, effects = stack
     head_grad, tail_grad, effect_grad = sums
     offsets, width = layout
     params, zero = numbers
     lanes = vector_lanes(head)
-    runs = np.zeros((6, RUN), head.dtype)
-    x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
-    places = linked.pointers((x_run, w_run, z_run, y, v, u, params, zero))
-    x_run[:] = 1.0
-    w_run[:] = 1.0
-    z_run[:] = 1.0
+    runs = np.zeros((N_RUNS, RUN), head.dtype)
+    y, v = runs[5], runs[6]
+    places = linked.pointers((runs[0], runs[1], runs[2], y, v, runs[7], params, zero))
     value = 0.0
     for first in range(part[0], part[1], RUN):
         n = min(RUN, part[1] - first)
@@ -244,29 +238,14 @@ def _pass(function, entries, affine, part, stack, sums, layout, numbers):  # typ
             for r in range(0, width, lanes):
                 sums_ = vector.add_product(sums_, head, tail, rows, r)
             y[k] = vector.total(sums_)
-            x_run[k] = x[first + k]
         if effects.size:
             _add_effects(subs, first, n, offsets, head.size // width, effects, y)
-        for k in range(n if w.size else 0):
-            w_run[k] = w[first + k]
-        for k in range(n if z.size else 0):
-            z_run[k] = z[first + k]
-        if affine is not None:
-            scale, offset = affine
-            for k in range(n if scale.size else 0):
-                y[k] *= scale[first + k]
-            for k in range(n if offset.size else 0):
-                y[k] += offset[first + k]
-        m = (n + 31) // 32 * 32
-        for k in range(n, m):
-            w_run[k] = z_run[k] = 0.0
-            y[k] = 1.0
+        m = read_run(columns, first, n, runs)
         linked.call(function, *places, m)
         for k in range(n):
             value += v[k]
-        if affine is not None:
-            for k in range(n if affine[0].size else 0):
-                y[k] *= affine[0][first + k]
+        if columns[SCALE, 1]:
+            multiply(runs[SCALE, :n], y)
         for k in range(n):
             rows = vector.rows_of(subs, first + k, offsets, width)
             here = vector.fill(y[k])

@@ -17,12 +17,14 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import ordering, row_algebra
+from gcp.kernels.listed.entry_runs import N_RUNS, SCALE, contiguous, read_run
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared import linked, per_entry
 from gcp.kernels.shared.columns import EntryColumns
+from gcp.kernels.shared.columns_by_address import addressed
 from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
-from gcp.kernels.shared.products import FASTMATH
+from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula
 
 THREAD_ENTRIES = 1 << 12
@@ -69,11 +71,6 @@ class Group(NamedTuple):
     columns: EntryColumns
     z: FloatArray | None
     offsets: tuple[int, ...]
-
-    def arrays(self) -> tuple[Array, ...]:
-        """Return subscripts (entries, N - 1), x, w and z (entries,) for the steps: empty arrays for absent ones."""
-        none, w = np.empty(0), self.columns.weight
-        return self.subs, self.columns.x, none if w is None else w, none if self.z is None else self.z
 
 
 def grouped(listing: Listing, mode: int) -> Group:
@@ -176,6 +173,8 @@ def update(
         for bend in (formula.d2f, formula.weight or formula.d2f)
     )
     numbers = np.array(formula.params, float), np.array(zero, float)
+    columns = contiguous(group.columns, group.z)  # must live as long as their addresses
+    places = addressed(columns, np.dtype(float))
     lower, upper = (np.ascontiguousarray(side, float) for side in bounds)
     n = len(own)
     parts = 1 if n_threads == 1 or len(group.subs) < 2 * THREAD_ENTRIES else n_threads * _PARTS
@@ -189,8 +188,7 @@ def update(
         for low, high in tasks:  # whichever thread comes first: rows do not depend on each other
             results[low] = _update_rows(
                 functions,
-                (group.first, group.arrays()),
-                group.columns.affine,
+                (group.first, group.subs, places),
                 (low, high),
                 (own.reshape(-1), lower, upper),
                 (problem.stack.reshape(-1), problem.effects, group.offsets),
@@ -205,13 +203,13 @@ def update(
 
 
 @jit(fastmath=FASTMATH)
-def _update_rows(functions, entries, affine, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
-    first, columns = entries
+def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
+    first, columns = entries[0], entries[1:]
     own, lower, upper = factor
     linear, quadratic, scales, ridges, centres, size = common
     width = linear.shape[1]
     held = np.zeros((2, _HELD * width))
-    runs = np.zeros((6, RUN))
+    runs = np.zeros((N_RUNS, RUN))
     small = np.zeros((8, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
     ridge, centre, c = small[5], small[6], small[7]
@@ -230,23 +228,20 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
         for r in range(width):
             c[r] = s1 * linear[0, r] + s2 * linear[1, r] + s3 * linear[2, r]
         span = first[i], first[i + 1]
-        before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
-        before += _entries_part(
-            functions[0], columns, affine, span, a, others, size, numbers, held, runs, g, h
-        )
-        for r in range(size):
-            moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
-            slope += moved * moved
         row = c, quadratic, s2, ridge, centre, size
-        after, accepted, hopeless = before, False, False
+        before = after = 0.0
+        accepted, hopeless = False, False
         for attempt in range(2):
-            if attempt:
-                _own_part(a, c, quadratic, s2, ridge, centre, g, h)
-                _entries_part(functions[1], columns, affine, span, a, others, size, numbers, held, runs, g, h)
+            before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
+            before += _entries_part(
+                functions[attempt], columns, span, a, others, size, numbers, held, runs, g, h
+            )
+            for r in range(0 if attempt else size):
+                moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
+                slope += moved * moved
             accepted, hopeless, after = _search(
                 functions[0],
                 columns,
-                affine,
                 span,
                 others,
                 row,
@@ -266,7 +261,7 @@ def _update_rows(functions, entries, affine, part, factor, others, common, numbe
 
 
 @jit_part(fastmath=FASTMATH)
-def _search(function, entries, affine, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
+def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
     """Find a step `new` that lowers a row's objective; return whether it is one, none can be, and the objective."""
     a, g, d, new, low, high = vectors
     linear, quadratic, scale, ridge, centre, size = row
@@ -290,7 +285,6 @@ def _search(function, entries, affine, span, others, row, numbers, buffers, matr
             after += _entries_part(
                 function,
                 entries,
-                affine,
                 span,
                 new,
                 others,
@@ -336,16 +330,16 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
 
 
 @jit_part(fastmath=FASTMATH)
-def _entries_part(function, entries, affine, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
+def _entries_part(function, entries, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
     """Return the value of the entries of a row, and add their gradient and curvature to g and h if these have room.
 
     The first call for a row must have room: it leaves the rows z behind for the next.
     """
     fresh = g.size > 0  # as an argument, True and False would be compiled apart
-    subs, x, w, z = entries
+    subs, columns = entries
     stack, effects, offsets = others
-    x_run, w_run, z_run, y, v, u = runs[0], runs[1], runs[2], runs[3], runs[4], runs[5]
-    places = linked.pointers((x_run, w_run, z_run, y, v, u, numbers[0], numbers[1]))
+    y, v, u = runs[5], runs[6], runs[7]
+    places = linked.pointers((runs[0], runs[1], runs[2], y, v, u, numbers[0], numbers[1]))
     width, count, value = a.size, span[1] - span[0], 0.0
     for e in range(0, count, RUN):
         n, start = min(RUN, count - e), span[0] + e
@@ -358,27 +352,14 @@ def _entries_part(function, entries, affine, span, a, others, size, numbers, hel
         row_algebra.models(products, n, width, a, y)
         if effects.size:
             row_algebra.add_effects(subs, start, n, offsets, effects, y)
-        if affine is not None:
-            scale, offset = affine
-            for k in range(n if scale.size else 0):
-                y[k] *= scale[start + k]
-            for k in range(n if offset.size else 0):
-                y[k] += offset[start + k]
-        for k in range(n):
-            x_run[k] = x[start + k]
-            w_run[k] = w[start + k] if w.size else 1.0
-            z_run[k] = z[start + k] if z.size else 1.0
-        m = (n + 31) // 32 * 32
-        for k in range(n, m):
-            w_run[k] = z_run[k] = 0.0
-            x_run[k] = y[k] = 1.0
+        m = read_run(columns, start, n, runs)
         linked.call(function, *places, m)
         for k in range(n):
             value += v[k]
-        if affine is not None:
-            for k in range(n if affine[0].size and fresh else 0):
-                y[k] *= affine[0][start + k]
-                u[k] *= affine[0][start + k] * affine[0][start + k]
+        if columns[SCALE, 1] and fresh:
+            multiply(runs[SCALE, :n], y)
+            multiply(runs[SCALE, :n], u)
+            multiply(runs[SCALE, :n], u)
         if fresh:
             row_algebra.add_gradient(products, n, width, y, g)
             row_algebra.add_gram(products, held[1], n, width, u, h)

@@ -1,8 +1,8 @@
 """Entry columns: what each stored entry carries from intake to the kernels.
 
 The loss of an entry is w f(x, s m + o), with its data x, weight w, scale s and offset o; its derivative in m is
-w s f'(x, s m + o), and its curvature w s**2 f''(x, s m + o). A column that is None is absent: kernels get an empty
-array in its place, or are compiled without it, and spend nothing on it.
+w s f'(x, s m + o), and its curvature w s**2 f''(x, s m + o). A column that is None is absent: kernels get 0 for its
+address, ask once for each run or row of entries, and spend nothing else on it.
 """
 
 from __future__ import annotations
@@ -60,17 +60,6 @@ class EntryColumns(NamedTuple):
         """Return the argument s m + o of the loss, elementwise, in the type of m."""
         m = m if self.scale is None else self.scale.astype(m.dtype) * m
         return m if self.offset is None else m + self.offset.astype(m.dtype)
-
-    @property
-    def affine(self) -> tuple[Array, Array] | None:
-        """Scales and offsets (n,) for passes over lists; None, for which no code is compiled, if both are absent.
-
-        One of them may be an empty array.
-        """
-        if not self.is_affine:
-            return None
-        none = np.empty(0)
-        return none if self.scale is None else self.scale, none if self.offset is None else self.offset
 
 
 _MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0)))

@@ -1,10 +1,12 @@
-"""Columns of a dense tensor's entries, of any type, as the fused pass reads them: by the address of their memory.
+"""Entry columns of any type, as passes read them: by the address of their memory.
 
-So the pass is not compiled anew for data of another type; of each type only the loop that copies a row is.
+So a pass is not compiled anew for data of another type, or with other columns; of each type only the loop that copies
+some numbers is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +14,6 @@ import numpy as np
 from numba import from_dtype
 
 from gcp.base.types import Array
-from gcp.kernels.dense.layout import flat
 from gcp.kernels.shared import linked, prefetch
 from gcp.kernels.shared.jit import DISABLED, jit_closure, jit_part
 
@@ -58,6 +59,28 @@ def column(matrix: Array | None, first_row: int, dtype: np.dtype[Any]) -> Addres
         first = flat(matrix[first_row:])[0]
     is_direct = source == dtype and matrix.flags.aligned
     return AddressedColumn(first, step, size, int(is_direct), _copying(source, dtype))
+
+
+def addressed(columns: Sequence[Array | None], dtype: np.dtype[Any]) -> Array:
+    """Return where columns of listed entries are, contiguous vectors (n,) or None, for arithmetic of a type.
+
+    A row of the result, shape (columns, 2), has the address of the first number, of an array that must outlive it,
+    and that of the function that copies some; of a column that is absent both are 0.
+    """
+    found = np.zeros((len(columns), 2), object if DISABLED else np.int64)
+    for place, numbers in zip(found, columns, strict=True):
+        if numbers is not None:
+            assert numbers.flags.c_contiguous
+            place[:] = numbers if DISABLED else linked.address_of(numbers), _copying(numbers.dtype, dtype)
+    return found
+
+
+def flat(matrix: Array) -> tuple[Array, int]:
+    """Return the memory of a matrix (n, k) with dense rows as a vector, and the distance between rows in it."""
+    n_rows, n_columns = matrix.shape
+    step = matrix.strides[0] // matrix.itemsize if n_rows > 1 else n_columns
+    size = (n_rows - 1) * step + n_columns
+    return np.lib.stride_tricks.as_strided(matrix, (size,), (matrix.itemsize,), writeable=False), step
 
 
 @lru_cache(maxsize=64)
