@@ -300,7 +300,7 @@ class _Search:
         models: list[FitResult | None] = []
         for rank in ranks:
             before = models[-1] if models else None
-            start = grown(before, rank) if before is not None and before.weights.any() else None
+            start = grown(before, rank, tensor) if before is not None and before.weights.any() else None
             is_model = rank or self.problem.effect_modes
             models.append(self._fit(tensor, rank, strengths, start, name) if is_model else None)
         for k in reversed(range(len(ranks) - 1)):
