@@ -9,7 +9,7 @@ from gcp.analysis.selection.warm_starts import grown, reduced
 
 @pytest.fixture(scope="module")
 def model():
-    """A Poisson model with log link: terms of 3000 that cancel but for log 2, and infinite is exp of the first alone."""
+    """A Poisson model with log link: terms of 3000 that cancel but for log 2; exp of one alone is infinite."""
     x = np.random.default_rng(0).poisson(2.0, (5, 4, 3)).astype(float)
     first = np.array([[3000.0 + np.log(2.0), -3000.0]] * 5)
     factors = [first, np.ones((4, 2)), np.ones((3, 2))]

@@ -17,8 +17,8 @@ from gcp.base import threads
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout
-from gcp.kernels.shared import khatri_rao, products
-from gcp.kernels.shared.columns_by_address import flat
+from gcp.kernels.shared import khatri_rao, linked, products
+from gcp.kernels.shared.columns_by_address import column
 from gcp.kernels.shared.jit import jit, jit_part
 
 COLUMNS = 512
@@ -70,22 +70,19 @@ def contract(
 def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pass.Part) -> FloatArray:
     """Return a part's sums for its rows, shape (padded rows, R), by the transposed stack (R, sum of sizes)."""
     (r0, r1), (c0, c1) = part
-    data, step = flat(layout.matrix)
-    dtype, even = turned[0].dtype, len(turned[0])
-    sums = np.zeros((-(-(r1 - r0) // 4) * 4, even), dtype)
-    _sum_columns(data[r0 * step :], step, r1 - r0, data.dtype == dtype, *turned, c0, c1, sums)
+    sums = np.zeros((-(-(r1 - r0) // 4) * 4, len(turned[0])), turned[0].dtype)
+    _sum_columns(column(layout.matrix, r0, sums.dtype), r1 - r0, *turned, c0, c1, sums)
     return sums
 
 
 def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: FloatArray) -> None:
     """Write a part's columns of `out` (R, n_fast), by the slow side's rows of the product (n_slow + 8, R)."""
     (r0, r1), (c0, c1) = part
-    data, step = flat(layout.matrix)
-    _sum_rows(data[r0 * step :], step, r1 - r0, data.dtype == rows.dtype, rows[r0:], c0, c1, out)
+    _sum_rows(column(layout.matrix, r0, rows.dtype), r1 - r0, rows[r0:], c0, c1, out)
 
 
 @jit
-def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
+def _sum_columns(data, n_rows, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
     """Add columns first ... last - 1 of the matrix times those rows of the product to sums (padded rows, R)."""
     spare = np.zeros(4 * COLUMNS, sums.dtype)
     while first < last:
@@ -93,29 +90,31 @@ def _sum_columns(data, step, n_rows, direct, turned, sizes, first, last, sums): 
         c = np.empty((sums.shape[1], -(-n // 32) * 32), sums.dtype)
         khatri_rao.columns(turned, sizes, first, n, c)
         for b in range(0, n_rows, 4):
-            at = b * step + first
-            if direct and n % 32 == 0 and b + 4 <= n_rows:
-                _add_rows_of_four(data, at, step, c, sums[b : b + 4])
-            else:
-                _copy(data, at, step, min(4, n_rows - b), n, spare)
-                _add_rows_of_four(spare, 0, COLUMNS, c, sums[b : b + 4])
+            in_place = data.is_direct and n % 32 == 0 and b + 4 <= n_rows
+            if not in_place:
+                _copy(data, b, first, min(4, n_rows - b), n, spare)
+            y0, y1 = _row(data, b, 0, first, spare, in_place), _row(data, b, 1, first, spare, in_place)
+            y2, y3 = _row(data, b, 2, first, spare, in_place), _row(data, b, 3, first, spare, in_place)
+            _add_rows_of_four(y0, y1, y2, y3, c, sums[b : b + 4])
         first += n
 
 
 @jit
-def _sum_rows(data, step, n_rows, direct, rows, first, last, out):  # type: ignore[no-untyped-def]
+def _sum_rows(data, n_rows, rows, first, last, out):  # type: ignore[no-untyped-def]
     """Write columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
     spare = np.zeros(8 * COLUMNS, rows.dtype)
     while first < last:
         n = _width(last - first)
         g = np.zeros((rows.shape[1], -(-n // 32) * 32), rows.dtype)
         for b in range(0, n_rows, 8):
-            at = b * step + first
-            if direct and n % 32 == 0 and b + 8 <= n_rows:
-                _add_columns_of_eight(data, at, step, rows[b : b + 8], g)
-            else:
-                _copy(data, at, step, min(8, n_rows - b), n, spare)
-                _add_columns_of_eight(spare, 0, COLUMNS, rows[b : b + 8], g)
+            in_place = data.is_direct and n % 32 == 0 and b + 8 <= n_rows
+            if not in_place:
+                _copy(data, b, first, min(8, n_rows - b), n, spare)
+            y0, y1 = _row(data, b, 0, first, spare, in_place), _row(data, b, 1, first, spare, in_place)
+            y2, y3 = _row(data, b, 2, first, spare, in_place), _row(data, b, 3, first, spare, in_place)
+            y4, y5 = _row(data, b, 4, first, spare, in_place), _row(data, b, 5, first, spare, in_place)
+            y6, y7 = _row(data, b, 6, first, spare, in_place), _row(data, b, 7, first, spare, in_place)
+            _add_columns_of_eight((y0, y1, y2, y3, y4, y5, y6, y7), rows[b : b + 8], g)
         for r in range(out.shape[0]):
             products.copied(g[r, :n], out[r, first : first + n])
         first += n
@@ -128,21 +127,28 @@ def _width(left):  # type: ignore[no-untyped-def]
 
 
 @jit_part
-def _copy(data, at, step, n_rows, n, spare):  # type: ignore[no-untyped-def]
+def _copy(data, row, first, n_rows, n, spare):  # type: ignore[no-untyped-def]
     """Copy a block into the rows of `spare`, `COLUMNS` apart; zeros in the rows and columns that it lacks."""
     if n % 32 or n_rows * COLUMNS < spare.size:
         spare[:] = 0
     for i in range(n_rows):
-        products.copied(data[at + i * step : at + i * step + n], spare[i * COLUMNS : i * COLUMNS + n])
+        at = (row + i) * data.step + first
+        linked.call(data.copy, data.numbers, at, n, linked.pointer(spare, i * COLUMNS))
+
+
+@jit_part(forceinline=True)
+def _row(data, row, i, first, spare, in_place):  # type: ignore[no-untyped-def]
+    """Return a pointer to a row of a block: in memory, or in `spare`."""
+    if in_place:
+        return linked.pointer_into(data.numbers, (row + i) * data.step + first, spare)
+    return linked.pointer(spare, i * COLUMNS)
 
 
 @jit_part(fastmath=products.FASTMATH)
-def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
-    """Do what `products.add_row_sums` does, for four rows of `y` that begin at `at`, `step` apart."""
+def _add_rows_of_four(y0, y1, y2, y3, c, s):  # type: ignore[no-untyped-def]
+    """Do what `products.add_row_sums` does, for four rows behind pointers."""
     n = c.shape[1] & -32
     zero = c.dtype.type(0)
-    y0, y1 = y[at : at + n], y[at + step : at + step + n]
-    y2, y3 = y[at + 2 * step : at + 2 * step + n], y[at + 3 * step : at + 3 * step + n]
     for r in range(0, c.shape[0], 2):
         c0, c1 = c[r], c[r + 1]
         a0 = a1 = d0 = d1 = e0 = e1 = f0 = f1 = zero
@@ -166,13 +172,10 @@ def _add_rows_of_four(y, at, step, c, s):  # type: ignore[no-untyped-def]
 
 
 @jit_part(fastmath=products.FASTMATH)
-def _add_columns_of_eight(y, at, step, p, g):  # type: ignore[no-untyped-def]
-    """Do what `products.add_column_sums` does, for eight rows of `y` that begin at `at`, `step` apart."""
+def _add_columns_of_eight(y, p, g):  # type: ignore[no-untyped-def]
+    """Do what `products.add_column_sums` does, for eight rows behind pointers."""
     n = g.shape[1] & -32
-    y0, y1 = y[at : at + n], y[at + step : at + step + n]
-    y2, y3 = y[at + 2 * step : at + 2 * step + n], y[at + 3 * step : at + 3 * step + n]
-    y4, y5 = y[at + 4 * step : at + 4 * step + n], y[at + 5 * step : at + 5 * step + n]
-    y6, y7 = y[at + 6 * step : at + 6 * step + n], y[at + 7 * step : at + 7 * step + n]
+    y0, y1, y2, y3, y4, y5, y6, y7 = y
     for r in range(0, p.shape[1], 2):
         p0, p1, p2, p3 = p[0, r], p[1, r], p[2, r], p[3, r]
         p4, p5, p6, p7 = p[4, r], p[5, r], p[6, r], p[7, r]
