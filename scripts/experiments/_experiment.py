@@ -128,7 +128,7 @@ class Run:
                 for row in self._comparisons
             ]
             print(f"\nBeside published figures\n{as_text(told)}")
-        figure.savefig(self.out / f"{self.name}.png", dpi=150)
+        figure.savefig(self.out / f"{self.name}.png", dpi=75 if self.quick else 150)
         settings = {k: v for k, v in vars(self.given).items() if k not in ("out", "data")}
         record = {
             "experiment": self.name,

@@ -60,10 +60,10 @@ BETA_FORMULA = gcp.custom_loss(
 
 
 def main() -> None:
-    run = Run(__doc__, "amino_acids", quick="two starts each")
+    run = Run(__doc__, "amino_acids", quick="one start each")
     data = run.load("amino_acids/amino_acids.npz")
     x, known = data["X"], data["concentrations"]
-    starts = 2 if run.quick else 6
+    starts = 1 if run.quick else 6
     missing = np.random.default_rng(run.seed).random(x.shape) < 0.35
     cases = {
         "Gaussian": (x, {}),

@@ -33,8 +33,8 @@ LEVELS = (0.05, 0.95)
 
 
 def main() -> None:
-    run = Run(__doc__, "india_rainfall", quick="ranks 1 and 2, one split, one start")
-    ranks, n_splits, starts = ((1, 2), 2, 1) if run.quick else (RANKS, 5, 2)
+    run = Run(__doc__, "india_rainfall", quick="ranks 1 and 2, two splits, one start, few iterations")
+    ranks, n_splits, starts, steps = ((1, 2), 2, 1, 20) if run.quick else (RANKS, 5, 2, 1000)
     rain = run.dataset("india_rainfall")
     x = np.asarray(rain.values)
     wet = np.nan_to_num(x) > 0
@@ -44,7 +44,7 @@ def main() -> None:
         train = gcp.hold_out(rain, 0.1, seed, mask=wet, keep=0.5).train.entry_weights > 0
         for loss in COLORS:
             for rank in ranks:
-                found = judge(loss, x, rank, train, wet & ~train, seed, starts)
+                found = judge(loss, x, rank, train, wet & ~train, seed, starts, steps)
                 rows.append({"loss": loss, "rank": rank, "split": seed} | found)
         print(f"split {seed} done", flush=True)
     run.csv("heldout", rows)
@@ -73,7 +73,7 @@ def check_constant(run, rain, wet) -> None:
     )
 
 
-def judge(loss, x, rank, train, test, seed, starts) -> dict:
+def judge(loss, x, rank, train, test, seed, starts, steps) -> dict:
     """Log-likelihood of held-out cells, and the share of them inside 90 % intervals."""
     data = np.log(np.where(train | test, x, 1.0)) if loss == "Gaussian of logarithms" else x
     result = gcp.fit_gcp(
@@ -83,6 +83,7 @@ def judge(loss, x, rank, train, test, seed, starts) -> dict:
         mask=train,
         bounds=(0, None) if loss == "Gaussian" else None,
         n_starts=starts,
+        n_iter_max=steps,
         random_state=seed,
     )
     m = result.model_values()

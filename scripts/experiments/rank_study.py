@@ -49,7 +49,7 @@ def main() -> None:
     run = Run(
         __doc__,
         "rank_study",
-        quick="two losses, one small instance each, two splits, one rank more",
+        quick="two losses, one small instance each, two splits, one start, one rank more",
         instances={"type": int, "default": 10, "help": "of each loss (default: 10)"},
         loss={"nargs": "+", "default": list(CASES), "choices": list(CASES)},
     )
@@ -58,8 +58,10 @@ def main() -> None:
     for name in losses:
         for instance in range(n):
             shape = (60, 50, 40) if name in LARGER else (30, 25, 20)
-            shape, n_splits, more = ((8, 7, 6), 2, 1) if run.quick else (shape, 3, 2)
-            rows.append(choose(name, instance, shape, n_splits, more, run.seed))
+            more, options = 2, {"n_splits": 3}
+            if run.quick:
+                shape, more, options = (8, 7, 6), 1, {"n_splits": 2, "n_starts": 1, "tol": 1e-4}
+            rows.append(choose(name, instance, shape, more, run.seed, **options))
             print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     run.csv("choices", rows)
     by_loss = defaultdict(list)
@@ -72,14 +74,14 @@ def main() -> None:
     run.finish(draw(by_loss))
 
 
-def choose(name, instance, shape, n_splits, more, seed) -> dict:
+def choose(name, instance, shape, more, seed, **options) -> dict:
     """One planted model, and the rank that is chosen for its data."""
     loss, scale = CASES[name]
     planted = RANKS[instance % len(RANKS)]
     seed = seed + 1000 * list(CASES).index(name) + instance
     data, truth = gcp.simulate(shape, planted, loss, scale=scale, random_state=seed)
     ranks = range(1, planted + more + 1)
-    found = gcp.select_rank(data, ranks, loss, n_splits=n_splits, random_state=seed)
+    found = gcp.select_rank(data, ranks, loss, random_state=seed, **options)
     stable = max(row.stability for row in found.table if row.rank == found.rank) if found.rank else np.nan
     return {
         "loss": name,

@@ -37,8 +37,8 @@ COLORS = {
 
 
 def main() -> None:
-    run = Run(__doc__, "stochastic_or_exact", quick="small data, one second each, one run")
-    seconds, repeats = (0.3, 1) if run.quick else (20.0, 3)
+    run = Run(__doc__, "stochastic_or_exact", quick="small data, a tenth of a second each, one run")
+    seconds, repeats = (0.1, 1) if run.quick else (20.0, 3)
     shape = (14, 50, 10) if run.quick else (71, 1000, 90)
     dense, _ = gcp.simulate(shape, 5, "gamma", scale=1.0, random_state=run.seed)
     events, shape = (3_000, (40, 30, 20)) if run.quick else (500_000, (1000, 800, 600))
