@@ -48,6 +48,8 @@ def least(loss, x):
         while value(z - length * step) > value(z) and length > 1e-12:
             length /= 2
         z = z - length * step
+        if np.abs(design @ step).max() < 1e-10:
+            break
     return value(z)
 
 
@@ -164,8 +166,11 @@ def in_other_units(x, kind):
     return tuple(ObservedTensor(np.argwhere(known), z[known], z.shape) for z in (x, y))
 
 
-@pytest.mark.parametrize("kind", ["dense", "missing", "listed"])
-@pytest.mark.parametrize("loss", RELATIVE, ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    ("loss", "kind"),  # starts differ by kinds of data, units by losses
+    [*((loss, "dense") for loss in RELATIVE), (Gamma(), "missing"), (Gamma(), "listed")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_slices_may_have_units_of_their_own_where_a_loss_knows_no_scale(loss, kind):
     rng = np.random.default_rng(0)
     a = [rng.uniform(0.5, 2.0, (n, 2)) for n in SHAPE]

@@ -162,7 +162,14 @@ def test_it_keeps_the_protocol(array):
 
 
 @pytest.mark.parametrize(
-    ("solver", "init"), [("auto", "random"), ("auto", "svd"), ("lbfgsb", "svd"), ("adam", "svd")]
+    ("solver", "init"),
+    [
+        ("auto", "random"),
+        ("auto", "svd"),
+        ("lbfgsb", "svd"),
+        (gcp.Adam(epoch_iters=200, tol=1e-3), "svd"),  # which L-BFGS-B polishes
+    ],
+    ids=["auto-random", "auto-svd", "lbfgsb-svd", "adam-svd"],
 )
 def test_fits_find_a_planted_model(array, solver, init):
     result = fitted(Plain(array), solver=solver, init=init)
@@ -250,7 +257,7 @@ def test_a_rank_is_selected(tmp_path):
     rng = np.random.default_rng(0)
     array = np.einsum("ir,jr,kr->ijk", *(rng.normal(size=(size, 2)) for size in (9, 8, 7)))
     data = array + 0.05 * rng.normal(size=array.shape)
-    options = {"random_state": 0, "n_splits": 2, "folder": tmp_path / "folder"}
+    options = {"random_state": 0, "n_splits": 2, "n_starts": 1, "folder": tmp_path / "folder"}
     before = Weighted.n_passes
     choice = gcp.select_rank(Weighted(data), [1, 2, 3], **options)
     assert choice.rank == 2
