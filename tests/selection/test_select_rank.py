@@ -111,7 +111,7 @@ def test_the_rule_by_hand():
     assert chosen(table)[:2] == (0, 0.0)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", [1, 3])  # 2 is found among counts, below
 def test_planted_ranks_are_found(rank, rng):
     options = {"l2_reg": (0.03, 0.3), "n_splits": 3, "random_state": 0, "n_threads": 1}
     ranks = range(min(rank + 3, 5))
@@ -365,7 +365,7 @@ def test_bad_arguments(change, message, rng):
 
 
 def test_the_picture(rng):
-    found = select_rank(planted(rng), [1, 2, 3], l2_reg=(0.0, 0.3), n_splits=2, random_state=0)
+    found = select_rank(small(rng), [1, 2], l2_reg=(0.1, 0.3), n_splits=2, random_state=0)
     ax = found.plot()
     assert len(ax.containers) == 2
     assert ax.lines[-1].get_xydata()[0, 0] == found.rank
@@ -418,6 +418,7 @@ def test_a_lasso_beats_none_on_scarce_links():
     """The warning of the prototype: components beside main effects overfit binary data."""
     nations = gcp.datasets.load_nations()
     options = {"main_effects": True, "n_splits": 1, "n_starts": 1, "random_state": 0, "n_threads": 1}
+    options["tol"] = 1e-5  # without a penalty, further steps only make it worse
     found = select_rank(nations, [3], "bernoulli-logit", **options)
     loss = {
         (row.rank, bool(row.weight_reg)): row.loss for row in sorted(found.table, key=lambda row: -row.loss)
