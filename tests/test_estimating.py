@@ -29,7 +29,7 @@ def counts(r, rng, shape):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_r_is_recovered_and_likeliest(kind, rng):
-    x = counts(2.5, rng, (20, 18, 15))
+    x = counts(2.5, rng, (16, 14, 12))
     data = x if kind == "dense" else SparseTensor(np.argwhere(x), x[x > 0], x.shape)
     found = fit_gcp(data, 2, loss=get_loss("negative-binomial", r="estimate"), random_state=0)
     r = found.settings["estimated"]["r"]
