@@ -113,7 +113,7 @@ def test_the_rule_by_hand():
 
 @pytest.mark.parametrize("rank", [1, 3])  # 2 is found among counts, below
 def test_planted_ranks_are_found(rank, rng):
-    options = {"l2_reg": (0.03, 0.3), "n_splits": 3, "random_state": 0, "n_threads": 1}
+    options = {"l2_reg": (0.03, 0.3), "n_splits": 3, "random_state": 0, "n_threads": 1, "tol": 1e-5}
     ranks = range(min(rank + 3, 5))
     found = select_rank(planted(rng, rank, shape=(11, 10, 9)), ranks, **options)
     assert found.rank == rank
@@ -126,7 +126,7 @@ def test_planted_ranks_are_found(rank, rng):
 
 
 def test_noise_has_no_components(rng):
-    options = {"n_splits": 4, "random_state": 0, "n_threads": 1}
+    options = {"n_splits": 4, "random_state": 0, "n_threads": 1, "tol": 1e-5}
     found = select_rank(rng.normal(size=SHAPE) + 2.0, [1, 2], l2_reg=(0.0, 1.0), **options)
     assert found.rank <= 1
     pure = select_rank(rng.normal(size=SHAPE), [1, 2], l2_reg=1.0, **options)
@@ -136,7 +136,7 @@ def test_noise_has_no_components(rng):
 
 def test_main_effects_alone_are_a_candidate(rng):
     x = rng.normal(size=(30, 1)) + rng.normal(size=20) + 0.5 * rng.normal(size=(30, 20))
-    options = {"l2_reg": (0.1, 1.0), "n_splits": 3, "random_state": 0, "n_threads": 1}
+    options = {"l2_reg": (0.1, 1.0), "n_splits": 3, "random_state": 0, "n_threads": 1, "tol": 1e-5}
     found = select_rank(x, [1, 2], main_effects=True, **options)
     assert found.rank == 0
     assert found.result.rank == 0
