@@ -13,6 +13,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 
 def test_tour_runs_from_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(  # test_report.py renders the page of this model, test_cli_rank.py such a plot
+        "matplotlib.figure.Figure.savefig",
+        lambda self, file, **options: hasattr(file, "write") and file.write(b"\x89PNG"),
+    )
     scope = {}
     assert len(BLOCKS) >= 4
     with warnings.catch_warnings():
@@ -21,6 +25,8 @@ def test_tour_runs_from_top_to_bottom(tmp_path, monkeypatch):
             exec(compile(block, "README.md", "exec"), scope)
     assert scope["result"].converged
     assert (tmp_path / "flights.npz").exists()
+    assert (tmp_path / "flights.html").exists()
+    assert scope["choice"].rank == 2  # as the ratings were made
 
 
 def test_loss_table_is_what_the_losses_say_of_themselves():
