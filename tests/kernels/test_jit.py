@@ -26,7 +26,7 @@ import gcp
 from gcp.kernels.shared import linked, per_entry
 
 x, m, zero = np.ones(64), np.linspace(0.2, 3.0, 64), np.zeros(2)
-losses = [gcp.get_loss(name) for name in gcp.available_losses()[:5]]
+losses = [gcp.get_loss(name) for name in gcp.available_losses()[:3]]
 
 def address(loss):
     return per_entry.address(loss.formula, np.dtype(float), loss.formula.d2f)
@@ -89,7 +89,7 @@ def run_script(text, folder):
 def test_losses_compiled_by_different_processes_are_told_apart(tmp_path):
     done = run_script(PAIRS, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 5
+    assert int(done.stdout) == 3
 
 
 def test_processes_that_compile_at_the_same_moment_get_their_own(tmp_path):
