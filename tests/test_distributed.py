@@ -301,7 +301,7 @@ def test_parts_stay_where_they_are(client, counts):
     """Dask would hand a part to the worker that has nothing to do."""
     tensor = gcp.partition(counts, 24, client=client)
     workers = sorted(set(tensor.engine.homes))
-    naps = [0.1 if home == workers[0] else 0.0 for home in tensor.engine.homes]
+    naps = [0.06 if home == workers[0] else 0.0 for home in tensor.engine.homes]
     for _ in range(3):  # when it knows how long they take
         places = tensor.map(lambda part, nap: (time.sleep(nap), get_worker().address)[1], own=naps)
         assert places == tensor.engine.homes
