@@ -83,9 +83,11 @@ def test_a_byte_order_mark_is_no_number(tmp_path):
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\r", b"#\n", b"  \t\n"])
 @pytest.mark.parametrize("rows", [b"", b"1 1 2.5\n3 2 1.5\n"])
 def test_lines_without_a_row_cost_little(tmp_path, line, rows):
-    """8 MB, a tenth of a second; one by one they took 10 s and more."""
+    """2 MB, hundredths of a second; one by one they took 2.5 s and more."""
     path = tmp_path / "a.tns.gz"
-    blank = line * (2**23 // len(line))
+    path.write_bytes(gzip.compress(b"1 1 2.5\n"))
+    read_tensor(path)  # compiles, and imports what it needs
+    blank = line * (2**21 // len(line))
     path.write_bytes(gzip.compress(blank + rows + line * 1000, compresslevel=1))
     begin = time.process_time()
     if rows:
@@ -93,7 +95,7 @@ def test_lines_without_a_row_cost_little(tmp_path, line, rows):
     else:
         with pytest.raises(DataError, match="lists no entry"):
             read_tensor(path)
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 1.25
 
 
 def test_a_line_is_named_behind_many_without_a_row(tmp_path):
