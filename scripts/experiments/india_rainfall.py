@@ -34,7 +34,7 @@ LEVELS = (0.05, 0.95)
 
 def main() -> None:
     run = Run(__doc__, "india_rainfall", quick="ranks 1 and 2, two splits, one start, few iterations")
-    ranks, n_splits, starts, steps = ((1, 2), 2, 1, 20) if run.quick else (RANKS, 5, 2, 1000)
+    ranks, n_splits, starts, steps = ((1, 2), 2, 1, 20) if run.quick else (RANKS, 5, 2, None)
     rain = run.dataset("india_rainfall")
     x = np.asarray(rain.values)
     wet = np.nan_to_num(x) > 0
