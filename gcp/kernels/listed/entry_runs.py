@@ -26,21 +26,17 @@ def contiguous(columns: EntryColumns, z: FloatArray | None) -> tuple[Array | Non
 def read_run(columns, first, n, runs):  # type: ignore[no-untyped-def]
     """Read the columns of a run of entries, and make the model y s y + o; return the length with padding.
 
-    The padding counts for nothing. `runs` is of shape (`N_RUNS`, `RUN`).
+    `runs`, of shape (`N_RUNS`, `RUN`), begins as ones, which absent weights are. Nobody reads the padding's results.
     """
     y = runs[5]
     for k in range(5):
         if columns[k, 1]:
             linked.call(columns[k, 1], columns[k, 0], first, n, linked.pointer(runs[k], 0))
-        else:
-            for i in range(n if k < SCALE else 0):
-                runs[k, i] = 1.0
     if columns[SCALE, 1]:
         multiply(runs[SCALE, :n], y)
     if columns[_OFFSET, 1]:
         add(runs[_OFFSET, :n], y)
     m = (n + 31) // 32 * 32
     for k in range(n, m):
-        runs[1, k] = runs[2, k] = 0.0
         runs[0, k] = y[k] = 1.0
     return m

@@ -226,7 +226,7 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
     offsets, width = layout
     params, zero = numbers
     lanes = vector_lanes(head)
-    runs = np.zeros((N_RUNS, RUN), head.dtype)
+    runs = np.ones((N_RUNS, RUN), head.dtype)
     y, v = runs[5], runs[6]
     places = linked.pointers((runs[0], runs[1], runs[2], y, v, runs[7], params, zero))
     value = 0.0

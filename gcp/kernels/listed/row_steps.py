@@ -209,7 +209,7 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
     linear, quadratic, scales, ridges, centres, size = common
     width = linear.shape[1]
     held = np.zeros((2, _HELD * width))
-    runs = np.zeros((N_RUNS, RUN))
+    runs = np.ones((N_RUNS, RUN))
     small = np.zeros((8, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
     ridge, centre, c = small[5], small[6], small[7]
