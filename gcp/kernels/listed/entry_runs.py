@@ -24,19 +24,33 @@ def contiguous(columns: EntryColumns, z: FloatArray | None) -> tuple[Array | Non
 
 @jit_part(fastmath=FASTMATH)
 def read_run(columns, first, n, runs):  # type: ignore[no-untyped-def]
-    """Read the columns of a run of entries, and make the model y s y + o; return the length with padding.
+    """Make the model y of a run of entries s y + o; return the length with padding, and pointers to x, w and z.
 
     `runs`, of shape (`N_RUNS`, `RUN`), begins as ones, which absent weights are. Nobody reads the padding's results.
     """
     y = runs[5]
-    for k in range(5):
-        if columns[k, 1]:
-            linked.call(columns[k, 1], columns[k, 0], first, n, linked.pointer(runs[k], 0))
     if columns[SCALE, 1]:
+        linked.call(columns[SCALE, 1], columns[SCALE, 0], first, n, linked.pointer(runs[SCALE], 0))
         multiply(runs[SCALE, :n], y)
     if columns[_OFFSET, 1]:
+        linked.call(columns[_OFFSET, 1], columns[_OFFSET, 0], first, n, linked.pointer(runs[_OFFSET], 0))
         add(runs[_OFFSET, :n], y)
     m = (n + 31) // 32 * 32
     for k in range(n, m):
         runs[0, k] = y[k] = 1.0
-    return m
+    x, w, z = (
+        _numbers(columns, 0, first, n, m, runs),
+        _numbers(columns, 1, first, n, m, runs),
+        _numbers(columns, 2, first, n, m, runs),
+    )
+    return m, x, w, z
+
+
+@jit_part(forceinline=True)
+def _numbers(columns, k, first, n, m, runs):  # type: ignore[no-untyped-def]
+    """Return a pointer to m numbers of a column of which n count: in memory, or copied to its run."""
+    if first + m <= columns[k, 2]:
+        return linked.pointer_into(columns[k, 0], first, runs)
+    if columns[k, 1]:
+        linked.call(columns[k, 1], columns[k, 0], first, n, linked.pointer(runs[k], 0))
+    return linked.pointer(runs[k], 0)

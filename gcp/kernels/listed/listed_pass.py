@@ -228,7 +228,7 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
     lanes = vector_lanes(head)
     runs = np.ones((N_RUNS, RUN), head.dtype)
     y, v = runs[5], runs[6]
-    places = linked.pointers((runs[0], runs[1], runs[2], y, v, runs[7], params, zero))
+    places = linked.pointers((y, v, runs[7], params, zero))
     value = 0.0
     for first in range(part[0], part[1], RUN):
         n = min(RUN, part[1] - first)
@@ -240,8 +240,8 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
             y[k] = vector.total(sums_)
         if effects.size:
             _add_effects(subs, first, n, offsets, head.size // width, effects, y)
-        m = read_run(columns, first, n, runs)
-        linked.call(function, *places, m)
+        m, x, w, z = read_run(columns, first, n, runs)
+        linked.call(function, x, w, z, *places, m)
         for k in range(n):
             value += v[k]
         if columns[SCALE, 1]:

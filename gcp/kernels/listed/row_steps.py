@@ -339,7 +339,7 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
     subs, columns = entries
     stack, effects, offsets = others
     y, v, u = runs[5], runs[6], runs[7]
-    places = linked.pointers((runs[0], runs[1], runs[2], y, v, u, numbers[0], numbers[1]))
+    places = linked.pointers((y, v, u, numbers[0], numbers[1]))
     width, count, value = a.size, span[1] - span[0], 0.0
     for e in range(0, count, RUN):
         n, start = min(RUN, count - e), span[0] + e
@@ -352,8 +352,8 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         row_algebra.models(products, n, width, a, y)
         if effects.size:
             row_algebra.add_effects(subs, start, n, offsets, effects, y)
-        m = read_run(columns, start, n, runs)
-        linked.call(function, *places, m)
+        m, x, w, z = read_run(columns, start, n, runs)
+        linked.call(function, x, w, z, *places, m)
         for k in range(n):
             value += v[k]
         if columns[SCALE, 1] and fresh:

@@ -64,14 +64,17 @@ def column(matrix: Array | None, first_row: int, dtype: np.dtype[Any]) -> Addres
 def addressed(columns: Sequence[Array | None], dtype: np.dtype[Any]) -> Array:
     """Return where columns of listed entries are, contiguous vectors (n,) or None, for arithmetic of a type.
 
-    A row of the result, shape (columns, 2), has the address of the first number, of an array that must outlive it,
-    and that of the function that copies some; of a column that is absent both are 0.
+    A row of the result, shape (columns, 3), has the address of the first number, of an array that must outlive it,
+    that of the function that copies some, and how many numbers can be read where they are, n or 0, because they have
+    the type of the arithmetic; of a column that is absent all are 0.
     """
-    found = np.zeros((len(columns), 2), object if DISABLED else np.int64)
+    found = np.zeros((len(columns), 3), object if DISABLED else np.int64)
     for place, numbers in zip(found, columns, strict=True):
         if numbers is not None:
             assert numbers.flags.c_contiguous
-            place[:] = numbers if DISABLED else linked.address_of(numbers), _copying(numbers.dtype, dtype)
+            place[0] = numbers if DISABLED else linked.address_of(numbers)
+            place[1] = _copying(numbers.dtype, dtype)
+            place[2] = len(numbers) if numbers.dtype == dtype and numbers.flags.aligned else 0
     return found
 
 
