@@ -193,3 +193,24 @@ def test_sigterm_ends_a_command_like_an_interrupt(seen):
     with pytest.raises(signals.Terminated):
         command()
     assert (status, seen) == ([130, 143], [])
+
+
+def interrupted_series():
+    """A fit catches the signal, and its series raises KeyboardInterrupt, which is no more than that."""
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1.0)
+    except KeyboardInterrupt:
+        pass
+    raise KeyboardInterrupt
+
+
+def test_a_series_of_fits_that_sigterm_ended_ends_the_command_as_terminated():
+    with pytest.raises(signals.Terminated), signals.terminated_like_interrupted():
+        interrupted_series()
+
+
+def test_an_interrupt_stays_one():
+    with pytest.raises(KeyboardInterrupt) as found, signals.terminated_like_interrupted():
+        raise KeyboardInterrupt
+    assert not isinstance(found.value, signals.Terminated)

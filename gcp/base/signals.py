@@ -40,7 +40,14 @@ class Ending:
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[Ending]:
-    """Let SIGTERM end a fit as Ctrl-C does, with a status of its own."""
+    """Let SIGTERM end a fit as Ctrl-C does, with a status of its own.
+
+    A fit in a series that ends so raises KeyboardInterrupt again; here that becomes what it was.
+
+    Raises
+    ------
+    Terminated
+    """
     ending = Ending()
 
     def end(*_: Any) -> None:
@@ -48,7 +55,12 @@ def terminated_like_interrupted() -> Iterator[Ending]:
         raise Terminated
 
     with _handled([signal.SIGTERM], end, {}, lambda handler: handler is not None):
-        yield ending
+        try:
+            yield ending
+        except KeyboardInterrupt:
+            if ending.status == TERMINATED:
+                raise Terminated from None
+            raise
 
 
 @contextmanager
