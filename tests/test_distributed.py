@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -26,22 +27,15 @@ from gcp.tensors.parts.dask.placement import rebalanced  # noqa: E402
 SHAPE = (30, 12, 8)
 
 
-def processes(n_workers):
+def processes(n_workers, **options):
     return LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50, **options
     )
 
 
 def threads(n_workers):
     """Workers in this process, which come at once, and are reached as those of other processes are."""
-    return LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=":0",
-        silence_logs=50,
-    )
+    return processes(n_workers, processes=False, protocol="tcp://")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +44,16 @@ def cluster():
         yield found
 
 
-@pytest.fixture
-def client(cluster):
+@contextmanager
+def connected(cluster):
     with Client(cluster) as found:
         found.wait_for_workers(2)
+        yield found
+
+
+@pytest.fixture
+def client(cluster):
+    with connected(cluster) as found:
         yield found
 
 
@@ -66,8 +66,7 @@ def mortal_cluster():
 
 @pytest.fixture
 def mortals(mortal_cluster):
-    with Client(mortal_cluster) as found:
-        found.wait_for_workers(2)
+    with connected(mortal_cluster) as found:
         yield found
 
 

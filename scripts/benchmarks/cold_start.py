@@ -121,6 +121,7 @@ CASES = (
     "observed, one more loss",
 )
 COLUMNS = ("first fit", "functions", "compilations", "compiling", "LLVM", "again")
+FORMATS = (".0f", ".0f", ".1f", ".1f", ".2f")  # of all but the first
 
 
 def main() -> None:
@@ -173,13 +174,9 @@ def table(found: dict[str, dict[str, list[list]]], n_functions: int) -> str:
     for case, by_checkout in found.items():
         for checkout, rounds in by_checkout.items():
             columns = list(zip(*(each[:6] for each in rounds), strict=True))
-            first, n_functions_, n_compilations, compiling, llvm, again = (
-                statistics.median(column) for column in columns
-            )
+            first, *others = map(statistics.median, columns)
             spread = f"{first:.1f} ({min(columns[0]):.1f}-{max(columns[0]):.1f})"
-            numbers = (
-                f"{n_functions_:.0f} | {n_compilations:.0f} | {compiling:.1f} | {llvm:.1f} | {again:.2f}"
-            )
+            numbers = " | ".join(f"{n:{form}}" for n, form in zip(others, FORMATS, strict=True))
             lines.append(f"| {case} | {Path(checkout).name} | {spread} | {numbers} |")
     for case, by_checkout in found.items():
         for checkout, rounds in by_checkout.items():

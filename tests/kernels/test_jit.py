@@ -159,20 +159,25 @@ def test_a_folder_in_the_place_of_a_file_costs_a_compilation(folder):
     assert compiled()[0](2) == 4
 
 
-@jit.jit_part(fastmath={"contract"})
-def half(x):
-    return 0.5 * x
+def part_and_whole():
+    """A part, and a function that calls it twice, neither compiled yet."""
 
+    @jit.jit_part(fastmath={"contract"})
+    def half(x):
+        return 0.5 * x
 
-@jit.jit
-def half_of_sum(x):
-    total = 0.0
-    for k in range(x.size):
-        total += x[k]
-    return half(total) + half(0.0)
+    @jit.jit
+    def half_of_sum(x):
+        total = 0.0
+        for k in range(x.size):
+            total += x[k]
+        return half(total) + half(0.0)
+
+    return half, half_of_sum
 
 
 def test_a_part_is_in_what_calls_it_and_has_no_code_of_its_own(folder):
+    half, half_of_sum = part_and_whole()
     assert half_of_sum(np.arange(5.0)) == 5.0
     assert [path.name.partition("-")[0] for path in files(folder)] == ["half_of_sum"]
     (of_part,) = half.overloads.values()
@@ -180,6 +185,7 @@ def test_a_part_is_in_what_calls_it_and_has_no_code_of_its_own(folder):
 
 
 def test_a_part_can_be_called_from_python_before_and_after_what_calls_it(folder):
+    half, half_of_sum = part_and_whole()
     assert half(3.0) == 1.5
     assert half_of_sum(np.ones(4)) == 2.0
     assert (half(5.0), half(3), half(x=7.0)) == (2.5, 1.5, 3.5)

@@ -56,4 +56,7 @@ def test_a_loss_and_a_penalty_take_two_files_each(copy):
     with open(package / "penalties.py", "a") as public:
         public.write("from gcp.objectives.penalties.smooth import Smooth as Smooth\n")
     env = os.environ | {"PYTHONPATH": str(copy)}
-    subprocess.run([sys.executable, "-c", LOOK], cwd=copy, env=env, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK], cwd=copy, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -38,12 +38,8 @@ def read_run(columns, first, n, runs):  # type: ignore[no-untyped-def]
     m = (n + 31) // 32 * 32
     for k in range(n, m):
         runs[0, k] = y[k] = 1.0
-    x, w, z = (
-        _numbers(columns, 0, first, n, m, runs),
-        _numbers(columns, 1, first, n, m, runs),
-        _numbers(columns, 2, first, n, m, runs),
-    )
-    return m, x, w, z
+    x, w = _numbers(columns, 0, first, n, m, runs), _numbers(columns, 1, first, n, m, runs)
+    return m, x, w, _numbers(columns, 2, first, n, m, runs)
 
 
 @jit_part(forceinline=True)

@@ -12,6 +12,9 @@ from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import products
 from gcp.kernels.shared.jit import jit, jit_part
 
+_CHUNK = 1 << 12
+"""Rows that are transposed at a time."""
+
 
 def stack(factors: Factors, width: int, dtype: np.dtype) -> tuple[FloatArray, Array]:
     """Return factors (I_n, R) under each other, (sum of sizes, width) with zero columns behind, and the modes' sizes.
@@ -34,9 +37,12 @@ def rows(stacked: FloatArray, sizes: Array, first: int, out: FloatArray) -> None
     if len(sizes) == 1:
         out[:] = stacked[first : first + len(out)]
         return
-    found = np.empty(out.shape[::-1], out.dtype)
-    columns(np.ascontiguousarray(stacked.T), sizes, first, len(out), found)
-    out[:] = found.T
+    turned = np.ascontiguousarray(stacked.T)
+    for at in range(0, len(out), _CHUNK):
+        part = out[at : at + _CHUNK]
+        found = np.empty(part.shape[::-1], out.dtype)
+        columns(turned, sizes, first + at, len(part), found)
+        part[:] = found.T
 
 
 def add_adjoint(stacked: FloatArray, sizes: Array, first: int, t: FloatArray, grad: FloatArray) -> None:
@@ -45,7 +51,9 @@ def add_adjoint(stacked: FloatArray, sizes: Array, first: int, t: FloatArray, gr
         grad[first : first + len(t)] += t
         return
     turned, found = np.ascontiguousarray(stacked.T), np.zeros(stacked.shape[::-1], grad.dtype)
-    add_columns_adjoint(turned, sizes, first, len(t), np.ascontiguousarray(t.T), found)
+    for at in range(0, len(t), _CHUNK):
+        part = np.ascontiguousarray(t[at : at + _CHUNK].T)
+        add_columns_adjoint(turned, sizes, first + at, part.shape[1], part, found)
     grad += found.T
 
 

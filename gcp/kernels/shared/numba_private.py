@@ -1,7 +1,7 @@
 """Numba's private names that the package uses: here alone, behind functions of ours.
 
-pyproject.toml names the newest version that the tests have passed with. Under one that lacks a name, compiled code is
-not kept on disk, and nobody is told of compilations; everything else goes on.
+pyproject.toml names the versions that the tests have passed with. Under one that lacks a name, compiled code is not
+kept on disk, parts are compiled like all else, and nobody is told of compilations; everything else goes on.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
     each level above it.
     """
 
-    def finalize(self) -> None:
-        """Link in what this function calls."""
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+    def _optimize_final_module(self) -> None:
+        """Leave the module as it is, once Numba has linked in what the function calls."""
+
+    def _finalize_final_module(self) -> None:
+        """End without machine code."""
         self._finalize_dynamic_globals()
         self._finalized = True
 
