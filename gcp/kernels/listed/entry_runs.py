@@ -8,6 +8,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import linked
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.jit import jit_part
+from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, add, multiply
 
 N_RUNS = 8
@@ -23,21 +24,21 @@ def contiguous(columns: EntryColumns, z: FloatArray | None) -> tuple[Array | Non
 
 
 @jit_part(fastmath=FASTMATH)
-def read_run(columns, first, n, runs):  # type: ignore[no-untyped-def]
+def read_run(columns, first, n, runs, y):  # type: ignore[no-untyped-def]
     """Make the model y of a run of entries s y + o; return the length with padding, and pointers to x, w and z.
 
-    `runs`, of shape (`N_RUNS`, `RUN`), begins as ones, which absent weights are. Nobody reads the padding's results.
+    `runs`, of shape (`N_RUNS` * `RUN`,), begins as ones, which absent weights are; y is one of them. Nobody reads the
+    padding's results.
     """
-    y = runs[5]
     if columns[SCALE, 1]:
-        linked.call(columns[SCALE, 1], columns[SCALE, 0], first, n, linked.pointer(runs[SCALE], 0))
-        multiply(runs[SCALE, :n], y)
+        linked.call(columns[SCALE, 1], columns[SCALE, 0], first, n, linked.pointer(runs, SCALE * RUN))
+        multiply(runs[SCALE * RUN : SCALE * RUN + n], y)
     if columns[_OFFSET, 1]:
-        linked.call(columns[_OFFSET, 1], columns[_OFFSET, 0], first, n, linked.pointer(runs[_OFFSET], 0))
-        add(runs[_OFFSET, :n], y)
+        linked.call(columns[_OFFSET, 1], columns[_OFFSET, 0], first, n, linked.pointer(runs, _OFFSET * RUN))
+        add(runs[_OFFSET * RUN : _OFFSET * RUN + n], y)
     m = (n + 31) // 32 * 32
     for k in range(n, m):
-        runs[0, k] = y[k] = 1.0
+        runs[k] = y[k] = 1.0
     x, w = _numbers(columns, 0, first, n, m, runs), _numbers(columns, 1, first, n, m, runs)
     return m, x, w, _numbers(columns, 2, first, n, m, runs)
 
@@ -48,5 +49,5 @@ def _numbers(columns, k, first, n, m, runs):  # type: ignore[no-untyped-def]
     if first + m <= columns[k, 2]:
         return linked.pointer_into(columns[k, 0], first, runs)
     if columns[k, 1]:
-        linked.call(columns[k, 1], columns[k, 0], first, n, linked.pointer(runs[k], 0))
-    return linked.pointer(runs[k], 0)
+        linked.call(columns[k, 1], columns[k, 0], first, n, linked.pointer(runs, k * RUN))
+    return linked.pointer(runs, k * RUN)

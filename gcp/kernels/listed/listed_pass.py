@@ -226,9 +226,9 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
     offsets, width = layout
     params, zero = numbers
     lanes = vector_lanes(head)
-    runs = np.ones((N_RUNS, RUN), head.dtype)
-    y, v = runs[5], runs[6]
-    places = linked.pointers((y, v, runs[7], params, zero))
+    runs = np.ones(N_RUNS * RUN, head.dtype)
+    y, v, u = runs[5 * RUN : 6 * RUN], runs[6 * RUN : 7 * RUN], runs[7 * RUN :]
+    places = linked.pointers((y, v, u, params, zero))
     value = 0.0
     for first in range(part[0], part[1], RUN):
         n = min(RUN, part[1] - first)
@@ -240,12 +240,12 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
             y[k] = vector.total(sums_)
         if effects.size:
             _add_effects(subs, first, n, offsets, head.size // width, effects, y)
-        m, x, w, z = read_run(columns, first, n, runs)
+        m, x, w, z = read_run(columns, first, n, runs, y)
         linked.call(function, x, w, z, *places, m)
         for k in range(n):
             value += v[k]
         if columns[SCALE, 1]:
-            multiply(runs[SCALE, :n], y)
+            multiply(runs[SCALE * RUN : SCALE * RUN + n], y)
         for k in range(n):
             rows = vector.rows_of(subs, first + k, offsets, width)
             here = vector.fill(y[k])

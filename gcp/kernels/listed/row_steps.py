@@ -209,7 +209,7 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
     linear, quadratic, scales, ridges, centres, size = common
     width = linear.shape[1]
     held = np.zeros((2, _HELD * width))
-    runs = np.ones((N_RUNS, RUN))
+    runs = np.ones(N_RUNS * RUN)
     small = np.zeros((8, width))
     g, d, new, low, high = small[0], small[1], small[2], small[3], small[4]
     ridge, centre, c = small[5], small[6], small[7]
@@ -338,7 +338,7 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
     fresh = g.size > 0  # as an argument, True and False would be compiled apart
     subs, columns = entries
     stack, effects, offsets = others
-    y, v, u = runs[5], runs[6], runs[7]
+    y, v, u = runs[5 * RUN : 6 * RUN], runs[6 * RUN : 7 * RUN], runs[7 * RUN :]
     places = linked.pointers((y, v, u, numbers[0], numbers[1]))
     width, count, value = a.size, span[1] - span[0], 0.0
     for e in range(0, count, RUN):
@@ -352,14 +352,15 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
         row_algebra.models(products, n, width, a, y)
         if effects.size:
             row_algebra.add_effects(subs, start, n, offsets, effects, y)
-        m, x, w, z = read_run(columns, start, n, runs)
+        m, x, w, z = read_run(columns, start, n, runs, y)
         linked.call(function, x, w, z, *places, m)
         for k in range(n):
             value += v[k]
         if columns[SCALE, 1] and fresh:
-            multiply(runs[SCALE, :n], y)
-            multiply(runs[SCALE, :n], u)
-            multiply(runs[SCALE, :n], u)
+            s_run = runs[SCALE * RUN : SCALE * RUN + n]
+            multiply(s_run, y)
+            multiply(s_run, u)
+            multiply(s_run, u)
         if fresh:
             row_algebra.add_gradient(products, n, width, y, g)
             row_algebra.add_gram(products, held[1], n, width, u, h)
