@@ -4,6 +4,7 @@ from . import penalties as penalties
 from . import plots as plots
 from . import testing as testing
 from .analysis import suggest_loss as suggest_loss
+from .analysis.compiling import compile_ahead as compile_ahead
 from .analysis.holdout import hold_out as hold_out
 from .analysis.report import write_report as write_report
 from .analysis.selection import select_rank as select_rank

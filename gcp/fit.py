@@ -6,7 +6,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -30,9 +29,10 @@ from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.outcome import IterationState, SolverOutput
-from gcp.solvers.progress import reporter, tell, tell_of_compilation
+from gcp.solvers.progress import reporter, tell
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
+from gcp.solvers.starts.cold_start import compile_beside
 from gcp.solvers.starts.estimate_r import estimate_r
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
 from gcp.solvers.starts.plan import Plan
@@ -341,9 +341,10 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
         parts.start_account()
     with (
         reporter(verbose, search.n_starts) as progress,
-        compilation.noticed(tell_of_compilation) if verbose else nullcontext(),
+        compilation.explained(),
         threads.single_threaded_blas(),
     ):
+        compile_beside(search)
         return run_starts(search, replace(observer, report=progress.update))
 
 

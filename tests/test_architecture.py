@@ -62,10 +62,13 @@ WALLS = {
     ("tensors", "losses"): {"gcp.losses.formula"},  # tensors carry a formula there and back
     ("solvers/pieces", "tensors"): set(),  # solvers see an objective, starts its data
     ("solvers", "kernels"): {
+        "gcp.kernels.shared.code_files",
         "gcp.kernels.shared.compilation",
         "gcp.kernels.shared.jit",
+        "gcp.kernels.shared.linked",
         "gcp.kernels.shared.products",
         "gcp.kernels.dense.dense_pass",
+        "gcp.kernels.listed.row_steps",  # of which a cold start compiles a part
     },
 }
 FACES = {"gcp.analysis", "gcp.tensors", "gcp.solvers"}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from gcp.base.errors import GcpError
+from gcp.base.notes import silence
 from gcp.base.signals import INTERRUPTED, TERMINATED, Terminated
 from gcp.cli import (
     anomalies_command,
+    compile_command,
     convert_command,
     fit_command,
     info_command,
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
-        status: int = args.run(args)
+        with silence() if getattr(args, "quiet", False) else nullcontext():
+            status: int = args.run(args)
         sys.stdout.flush()
         return status
     except SystemExit as end:  # argparse: 0 after --help, 2 after an error
@@ -93,6 +97,7 @@ def _parser() -> Parser:
         judge_command,
         anomalies_command,
         report_command,
+        compile_command,
     ):
         module.add_parser(commands)
     return parser

@@ -62,10 +62,17 @@ class Auto(Options):
         FitError
             If the objective is not finite at the start.
         """
+        method = self.method(objective, bounds)
+        if isinstance(method, SampledRowNewton | Adam):
+            return method.solve(objective, start, bounds, observer)
+        return exact.minimize(self, objective, start, bounds, observer)
+
+    def method(self, objective: Objective, bounds: Bounds) -> Options:
+        """Return the method that runs first."""
         is_out_of_reach = bool(objective.lacks(Feature.EXACT))
         is_steady = not (is_out_of_reach and objective.lacks(Feature.CONTROLLED_ZEROS))
         if is_steady and not lacking(SampledRowNewton, objective):
-            return SampledRowNewton(**vars(self)).solve(objective, start, bounds, observer)
+            return SampledRowNewton(**vars(self))
         if is_out_of_reach:
-            return Adam(**vars(self)).solve(objective, start, bounds, observer)
-        return exact.minimize(self, objective, start, bounds, observer)
+            return Adam(**vars(self))
+        return exact.first(self, objective, bounds)

@@ -48,6 +48,11 @@ def minimize(
     return run_in_sequence(every, objective, start, bounds, Observer.of(observer, options.max_seconds))
 
 
+def first(options: Options, objective: Objective, bounds: Bounds) -> Method:
+    """Return the method that `minimize` begins with."""
+    return _methods(options, objective, bounds)[0][1]
+
+
 def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tuple[str, Method, int]]:
     """Return methods for the problem, by name, each for where the one before gives up, with its most iterations."""
     every: list[tuple[str, Method, int]] = []

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 2.0
 
 
-def tell_of_compilation() -> None:
-    """Say why nothing happens for a while."""
-    tell("compiling (at a first use only)")
-
-
 def tell(note: str) -> None:
     """Print a line about what is coming, before the fit."""
     print(note, file=sys.stderr, flush=True)

@@ -1,17 +1,29 @@
 """A word to who waits while Numba compiles."""
 
+import logging
+
 from numba import njit
 
+from gcp.base import notes
 from gcp.kernels.shared import compilation
 
 
-def test_once_and_only_if_something_is_compiled():
-    told = []
+def test_once_and_only_if_compiling_takes_long(caplog, monkeypatch):
+    told = lambda: [record.getMessage() for record in caplog.records]  # noqa: E731
     function = njit(lambda x: x + 3)
-    with compilation.noticed(lambda: told.append(1)):
+    monkeypatch.setattr(compilation, "_PATIENCE", 60.0)
+    with compilation.explained():
         function(1.0)
+    assert told() == []
+    monkeypatch.setattr(compilation, "_PATIENCE", 0.0)
+    with compilation.explained():
+        function(1.0)  # is compiled
+    assert told() == []
+    with compilation.explained():
         function(1)
-    with compilation.noticed(lambda: told.append(2)):
-        function(2.0)
+        function(True)
+    assert told() == [compilation.NOTE]
     njit(lambda x: x + 4)(1.0)
-    assert told == [1]
+    with notes.silence(), compilation.explained():
+        njit(lambda x: x + 5)(1.0)
+    assert [(record.name, record.levelno) for record in caplog.records] == [("gcp", logging.WARNING)]

@@ -12,7 +12,7 @@ import pytest
 
 import gcp
 from gcp.kernels.dense import fused
-from gcp.kernels.shared import compiled_formulas, jit
+from gcp.kernels.shared import code_files, compiled_formulas, jit
 from gcp.solvers import adam
 from gcp.solvers.pieces import box_quadratic
 
@@ -100,7 +100,7 @@ def test_processes_that_compile_at_the_same_moment_get_their_own(tmp_path):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Where compiled code lies in this test."""
-    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(code_files.config, "CACHE_DIR", str(tmp_path))
     return tmp_path
 
 
@@ -193,7 +193,7 @@ def test_a_part_can_be_called_from_python_before_and_after_what_calls_it(folder)
 
 def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path / "file" / "folder"))
+    monkeypatch.setattr(code_files.config, "CACHE_DIR", str(tmp_path / "file" / "folder"))
     assert compiled()[0](2) == 4
 
 
@@ -256,20 +256,20 @@ def test_formulas_that_use_numbers_of_another_module_are_not_kept():
 
 
 def test_the_text_of_a_pass_holds_that_of_all_it_calls():
-    reached = jit._reached(fused.__name__)
+    reached = code_files._reached(fused.__name__)
     assert {
         "gcp.kernels.shared.products",
         "gcp.kernels.shared.prefetch",
         "gcp.kernels.shared.linked",
     } <= reached
-    assert "gcp.kernels.shared.products" in jit._reached("gcp.kernels.shared.khatri_rao")
-    assert "gcp.solvers.pieces.gauss_newton" in jit._reached(box_quadratic.__name__)
-    assert "gcp.solvers.exact" not in jit._reached(adam.__name__)
+    assert "gcp.kernels.shared.products" in code_files._reached("gcp.kernels.shared.khatri_rao")
+    assert "gcp.solvers.pieces.gauss_newton" in code_files._reached(box_quadratic.__name__)
+    assert "gcp.solvers.exact" not in code_files._reached(adam.__name__)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
 def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path, monkeypatch):
-    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+    monkeypatch.setattr(code_files.config, "CACHE_DIR", "")
     monkeypatch.setattr(jit, "_folders", lambda: [tmp_path])
     tmp_path.chmod(0o777)
     assert compiled()[0](2) == 4

@@ -157,7 +157,7 @@ def test_gram_sums_and_solutions_are_numpys(width, n, rng):
     matrix, right = truth + width * np.eye(width), rng.normal(size=width)
     flat, scratch, d = matrix.ravel().copy(), np.empty(width**2), np.zeros(width)
     inf = np.full(width, np.inf)
-    assert row_algebra.newton_direction(flat, scratch, right, d, np.ones(width), -inf, inf, width, 0.0)
+    row_algebra.newton_direction(flat, scratch, right, d, np.ones(width), -inf, inf, width, 0.0)
     assert_allclose(d, np.linalg.solve(matrix, right), rtol=1e-9)
     assert np.array_equal(flat, matrix.ravel())
 

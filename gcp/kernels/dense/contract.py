@@ -71,7 +71,8 @@ def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pas
     """Return a part's sums for its rows, shape (padded rows, R), by the transposed stack (R, sum of sizes)."""
     (r0, r1), (c0, c1) = part
     sums = np.zeros((-(-(r1 - r0) // 4) * 4, len(turned[0])), turned[0].dtype)
-    _sum_columns(column(layout.matrix, r0, sums.dtype), r1 - r0, *turned, c0, c1, sums)
+    of_columns = linked.addresses(sums.dtype)[3]
+    _sum_columns(of_columns, column(layout.matrix, r0, sums.dtype), r1 - r0, *turned, c0, c1, sums)
     return sums
 
 
@@ -82,13 +83,13 @@ def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: Flo
 
 
 @jit
-def _sum_columns(data, n_rows, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
+def _sum_columns(of_columns, data, n_rows, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
     """Add columns first ... last - 1 of the matrix times those rows of the product to sums (padded rows, R)."""
     spare = np.zeros(4 * COLUMNS, sums.dtype)
     while first < last:
         n = _width(last - first)
         c = np.empty((sums.shape[1], -(-n // 32) * 32), sums.dtype)
-        khatri_rao.columns(turned, sizes, first, n, c)
+        linked.call(of_columns, turned, sizes, first, n, c)
         for b in range(0, n_rows, 4):
             in_place = data.is_direct and n % 32 == 0 and b + 4 <= n_rows
             if not in_place:

@@ -172,6 +172,7 @@ def update(
         per_entry.address(formula, np.dtype(float), bend)
         for bend in (formula.d2f, formula.weight or formula.d2f)
     )
+    tools = row_algebra.addresses()
     numbers = np.array(formula.params, float), np.array(zero, float)
     columns = contiguous(group.columns, group.z)  # must live as long as their addresses
     places = addressed(columns, np.dtype(float))
@@ -188,6 +189,7 @@ def update(
         for low, high in tasks:  # whichever thread comes first: rows do not depend on each other
             results[low] = _update_rows(
                 functions,
+                tools,
                 (group.first, group.subs, places),
                 (low, high),
                 (own.reshape(-1), lower, upper),
@@ -202,8 +204,17 @@ def update(
     return RowUpdate(*(float(total) for total in found.sum(axis=0)))
 
 
+def compile_steps(n_modes: int) -> None:
+    """Compile steps on lists of so many modes, but for what they call by address: they are called for no rows."""
+    none, row, matrix = np.zeros(0), np.zeros((1, 4)), np.zeros((4, 4))
+    entries = np.zeros(1, np.int64), np.zeros((0, n_modes - 1), np.uint32), addressed([None] * 5, none.dtype)
+    common = np.zeros((3, 4)), matrix, np.zeros((0, 3)), row, row, 4
+    others = none, none, (0,) * (n_modes - 1)
+    _update_rows((0, 0), (0, 0), entries, (0, 0), (none, row, row), others, common, (none, none), 1.0)
+
+
 @jit(fastmath=FASTMATH)
-def _update_rows(functions, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
+def _update_rows(functions, tools, entries, part, factor, others, common, numbers, step):  # type: ignore[no-untyped-def]
     first, columns = entries[0], entries[1:]
     own, lower, upper = factor
     linear, quadratic, scales, ridges, centres, size = common
@@ -234,13 +245,14 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
         for attempt in range(2):
             before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
             before += _entries_part(
-                functions[attempt], columns, span, a, others, size, numbers, held, runs, g, h
+                functions[attempt], tools[0], columns, span, a, others, size, numbers, held, runs, g, h
             )
             for r in range(0 if attempt else size):
                 moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])
                 slope += moved * moved
             accepted, hopeless, after = _search(
                 functions[0],
+                tools,
                 columns,
                 span,
                 others,
@@ -261,16 +273,19 @@ def _update_rows(functions, entries, part, factor, others, common, numbers, step
 
 
 @jit_part(fastmath=FASTMATH)
-def _search(function, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
+def _search(function, tools, entries, span, others, row, numbers, buffers, matrices, vectors, before):  # type: ignore[no-untyped-def]
     """Find a step `new` that lowers a row's objective; return whether it is one, none can be, and the objective."""
     a, g, d, new, low, high = vectors
     linear, quadratic, scale, ridge, centre, size = row
     h, system = matrices
     damping, after = _DAMPING, before
     for _ in range(_DAMPINGS):
-        if not row_algebra.newton_direction(h, system, g, d, a, low, high, size, damping):
+        linked.call(tools[1], h, system, g, d, a, low, high, size, damping)
+        length, is_free = 1.0, False
+        for r in range(size):
+            is_free |= d[r] != 0.0
+        if not is_free:
             return False, True, before
-        length = 1.0
         for _ in range(_SEARCHES):
             gain = 0.0
             for r in range(size):
@@ -284,6 +299,7 @@ def _search(function, entries, span, others, row, numbers, buffers, matrices, ve
             after = _own_value(new, linear, quadratic, scale, ridge, centre)
             after += _entries_part(
                 function,
+                tools[0],
                 entries,
                 span,
                 new,
@@ -330,7 +346,7 @@ def _own_value(a, linear, quadratic, scale, ridge, centre):  # type: ignore[no-u
 
 
 @jit_part(fastmath=FASTMATH)
-def _entries_part(function, entries, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
+def _entries_part(function, add_gram, entries, span, a, others, size, numbers, held, runs, g, h):  # type: ignore[no-untyped-def]
     """Return the value of the entries of a row, and add their gradient and curvature to g and h if these have room.
 
     The first call for a row must have room: it leaves the rows z behind for the next.
@@ -363,5 +379,5 @@ def _entries_part(function, entries, span, a, others, size, numbers, held, runs,
             multiply(s_run, u)
         if fresh:
             row_algebra.add_gradient(products, n, width, y, g)
-            row_algebra.add_gram(products, held[1], n, width, u, h)
+            linked.call(add_gram, products, held[1], n, width, u, h)
     return value

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gcp.base.notes import note
 from gcp.kernels.shared.numba_private import compilations_seen
+
+NOTE = (
+    "gcp: compiling for a first use on this machine, once: 5 to 20 seconds. "
+    "(Ahead of use: gcp compile, or gcp.compile_ahead.)"
+)
+
+_PATIENCE = 0.5
+"""Seconds of compiling that need no explanation."""
 
 
 @contextmanager
-def noticed(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` when the first compilation begins, if there is one: what the disk holds is not compiled again."""
-    once = [tell]
-
-    def see() -> None:
-        if once:
-            once.pop()()
-
-    with compilations_seen(see):
+def explained() -> Iterator[None]:
+    """Say once, why nothing happens: when compiling has taken half a second."""
+    seen = _Compilations()
+    with compilations_seen(seen.begin, seen.end):
         yield
+
+
+class _Compilations:
+    def __init__(self) -> None:
+        self.depth, self.began, self.seconds, self.is_told = 0, 0.0, 0.0, False
+
+    def begin(self) -> None:
+        now = time.monotonic()
+        if not self.depth:
+            self.began = now
+        elif not self.is_told and self.seconds + now - self.began > _PATIENCE:
+            self._tell()
+        self.depth += 1
+
+    def end(self) -> None:
+        self.depth -= 1
+        if not self.depth:
+            self.seconds += time.monotonic() - self.began
+            if not self.is_told and self.seconds > _PATIENCE:
+                self._tell()
+
+    def _tell(self) -> None:
+        self.is_told = True
+        note(NOTE)

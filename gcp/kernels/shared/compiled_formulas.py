@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit_closure, jit_part, text_of
+from gcp.kernels.shared.code_files import text_of
+from gcp.kernels.shared.jit import jit_closure, jit_part
 from gcp.losses import branchfree, elementary
 
 Function = Callable[..., Any]

@@ -17,37 +17,38 @@ from gcp.kernels.shared import khatri_rao, products
 from gcp.kernels.shared.jit import DISABLED, instruction
 from gcp.kernels.shared.vector import elements
 
-_M, _V, _N, _P = "matrix", "vector", "number", "pointer"
-_FUNCTIONS = {
+_M, _V, _I, _N, _R, _P = "matrix", "vector", "indices", "number", "real", "pointer"
+FUNCTIONS = {
     products.model: (_M, _M, _M),
     products.add_row_sums: (_M, _M, _M),
     products.add_column_sums: (_M, _M, _M),
-    khatri_rao.columns: (_M, _V, _N, _N, _M),
-    khatri_rao.add_columns_adjoint: (_M, _V, _N, _N, _M, _M),
+    khatri_rao.columns: (_M, _I, _N, _N, _M),
+    khatri_rao.add_columns_adjoint: (_M, _I, _N, _N, _M, _M),
 }
+"""The functions of matrices that passes over dense data call, and their arguments, in the order of `addresses`."""
 ENTRYWISE = (*(_P,) * 8, _N)
 """The arguments of the functions of `per_entry`; arrays, with their references, would cost more than a cheap loss."""
 ROW = (*(_P,) * 6, _N)
 """The arguments of the functions of `loss_of_row`."""
 COPY = (_N, _N, _N, _P)
 """The arguments of the functions of `columns_by_address`."""
+GRAM, NEWTON = (_V, _V, _N, _N, _V, _V), (*(_V,) * 7, _N, _R)
+"""The arguments of `row_algebra.add_gram` and `newton_direction`."""
 
 
 @lru_cache(maxsize=2)
 def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Return the addresses of the functions in this process, compiled for matrices of one type.
-
-    Their order is: `products.model`, `add_row_sums` and `add_column_sums`, `khatri_rao.columns` and
-    `add_columns_adjoint`.
-    """
-    return tuple(address(function, kinds, dtype) for function, kinds in _FUNCTIONS.items())
+    """Return the addresses of `FUNCTIONS` in this process, compiled for matrices of one type."""
+    return tuple(address(function, kinds, dtype) for function, kinds in FUNCTIONS.items())
 
 
 def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]:
     of = {
         _M: types.Array(number, 2, "C"),
-        _V: types.Array(types.int64, 1, "C"),
+        _V: types.Array(number, 1, "C"),
+        _I: types.Array(types.int64, 1, "C"),
         _N: types.int64,
+        _R: number,
         _P: types.CPointer(number),
     }
     return tuple(of[kind] for kind in kinds)
@@ -67,7 +68,7 @@ def address(function: Any, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
 @instruction(lambda function, *arguments: function(*arguments))
 def call(context, address, *arguments):  # type: ignore[no-untyped-def]
     """Call the function at an address, which must have been made for the type of these arrays."""
-    known = (*_FUNCTIONS.values(), ENTRYWISE, ROW, COPY)
+    known = (*FUNCTIONS.values(), ENTRYWISE, ROW, COPY, GRAM, NEWTON)
     number = next(kind.dtype for kind in arguments if isinstance(kind, types.Array | types.CPointer))
     if not any(tuple(arguments) == _types(kinds, number) for kinds in known):
         raise TypingError(f"no function is compiled for {arguments}")

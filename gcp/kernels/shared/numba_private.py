@@ -38,8 +38,8 @@ class CompiledFiles(Protocol):
     def read(self, signature: Any, processor: str) -> Iterator[bytes]:
         """Return what may hold the code for a signature and a processor, the most trusted first."""
 
-    def write(self, signature: Any, processor: str, payload: bytes) -> None:
-        """Keep the code, if there is a place for it."""
+    def write(self, signature: Any, processor: str, payload: bytes | None) -> None:
+        """Keep the code, if there is a place for it; None: it cannot be kept."""
 
 
 def keep_in_files(dispatcher: Any, files: CompiledFiles) -> None:
@@ -63,9 +63,9 @@ class _FileCache(NullCache):  # type: ignore[misc]
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled function that holds no addresses of this process."""
-        if not (data.lifted or data.library.has_dynamic_globals):
-            self._files.write(sig, _processor(data.codegen), dumps(data._reduce()))
+        """Keep a compiled function, unless it holds addresses of this process."""
+        is_bound = data.lifted or data.library.has_dynamic_globals
+        self._files.write(sig, _processor(data.codegen), None if is_bound else dumps(data._reduce()))
 
 
 class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
@@ -147,12 +147,12 @@ def _processor(codegen: Any) -> str:
 
 
 @contextmanager
-def compilations_seen(see: Callable[[], None]) -> Iterator[None]:
-    """Call `see` when a compilation begins."""
+def compilations_seen(begin: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
+    """Call functions when a compilation begins and ends; one may begin within another."""
     if MISSING:
         yield
         return
-    listener = _CompileListener(see)
+    listener = _CompileListener(begin, end)
     register("numba:compile", listener)
     try:
         yield
@@ -161,11 +161,11 @@ def compilations_seen(see: Callable[[], None]) -> Iterator[None]:
 
 
 class _CompileListener(Listener):  # type: ignore[misc]
-    def __init__(self, see: Callable[[], None]) -> None:
-        self._see = see
+    def __init__(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        self._begin, self._end = begin, end
 
     def on_start(self, event: Any) -> None:
-        self._see()
+        self._begin()
 
     def on_end(self, event: Any) -> None:
-        pass
+        self._end()

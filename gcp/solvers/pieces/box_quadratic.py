@@ -107,7 +107,7 @@ def _conjugate_gradients(model, grad, free, reference, x, vectors):  # type: ign
 
     The accuracy is relative to `reference`, the squared norm of the first gradient; 0 takes this one's.
     """
-    starts, matrices, weights = model[0].starts, model[5], model[6]
+    starts, matrices, weights, product_of_blocks = model[0].starts, model[5], model[6], model[0].functions[0]
     most, tolerance = _CG_STEPS, _CG_TOLERANCE
     if gauss_newton.has_penalties(model[0].matrices):
         most, tolerance = _CG_STEPS_OF_MATRICES, _CG_TOLERANCE_OF_MATRICES
@@ -115,7 +115,7 @@ def _conjugate_gradients(model, grad, free, reference, x, vectors):  # type: ign
     for k in range(grad.size):
         x[k] = 0.0
         r[k] = -grad[k] if free[k] > 0.0 else 0.0
-    gauss_newton.block_product(starts, matrices, weights, r, z)
+    gauss_newton.block_product(product_of_blocks, starts, matrices, weights, r, z)
     _zero_where_not(free, z)
     size = dot(r, z)
     for k in range(q.size):
@@ -134,7 +134,7 @@ def _conjugate_gradients(model, grad, free, reference, x, vectors):  # type: ign
         moved = True
         add_scaled(q, size / bend, x)
         add_scaled(h, -size / bend, r)
-        gauss_newton.block_product(starts, matrices, weights, r, z)
+        gauss_newton.block_product(product_of_blocks, starts, matrices, weights, r, z)
         _zero_where_not(free, z)
         last, size = size, dot(r, z)
         for k in range(q.size):

@@ -13,8 +13,9 @@ import numpy as np
 from scipy import sparse
 
 from gcp.base.types import Array, FloatArray
-from gcp.kernels.shared import products
+from gcp.kernels.shared import linked, products
 from gcp.kernels.shared.jit import jit, jit_part
+from gcp.kernels.shared.linked import call
 from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
 from gcp.solvers.pieces.blocks import Blocks
 
@@ -65,6 +66,8 @@ class GramForm(NamedTuple):
         Of terms whose factor is a linear map of the variable, and of penalties with a matrix along a mode.
     sums, inner : ndarray, shapes (T + 1, R, R), (longest block,)
         Scratch of products.
+    functions : tuple of int
+        Addresses of `products.model`, `add_row_sums` and `add_column_sums`.
     """
 
     starts: Array
@@ -78,6 +81,7 @@ class GramForm(NamedTuple):
     matrices: SparseRows | None
     sums: FloatArray
     inner: FloatArray
+    functions: tuple[Any, ...]
 
 
 def build(
@@ -107,11 +111,15 @@ def build(
     reciprocal = np.zeros_like(diagonal)
     n_components = curvature.factors.shape[1]
     _fill_blocks(blocks.starts, block_of, at, rows, within, means, n_components, small, diagonal, reciprocal)
-    scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max())
+    scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max()), _functions()
     form = GramForm(
         blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows, *scratch
     )
     return form, small, diagonal, reciprocal
+
+
+def _functions() -> tuple[Any, ...]:
+    return linked.addresses(np.dtype(float))[:3]
 
 
 def _in_variables(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array], list[Any]]:
@@ -246,7 +254,8 @@ def _regularise(h, n_components):  # type: ignore[no-untyped-def]
 @jit_part(fastmath=products.FASTMATH)
 def product(form, x, y):  # type: ignore[no-untyped-def]
     """Compute y = matrix @ x, padded vectors (starts[-1],)."""
-    starts, block_of, at, rows, weighted, within, across, ridge, matrices, sums, scratch = form
+    starts, block_of, at, rows, weighted, within, across, ridge, matrices, sums, scratch = form[:-1]
+    model, add_row_sums, add_column_sums = form.functions
     n_terms, rank = within.shape[0], within.shape[1]
     for b in range(ridge.size):
         for k in range(starts[b], starts[b + 1]):
@@ -257,13 +266,13 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
             for s in range(rank):
                 sums[t, r, s] = 0.0
         v = x[starts[block_of[t]] : starts[block_of[t] + 1]].reshape(rank, -1)
-        products.add_row_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), v, sums[t])
+        call(add_row_sums, weighted[at[t] : at[t + 1]].reshape(rank, -1), v, sums[t])
     for t in range(n_terms):
         first, last = starts[block_of[t]], starts[block_of[t] + 1]
         v, out = x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1)
         d = rows[at[t] // rank : at[t + 1] // rank]
         inner = scratch[: last - first].reshape(rank, -1)
-        products.model(within[t], v, inner)
+        call(model, within[t], v, inner)
         for r in range(rank):
             _add_weighted(d, inner[r], out[r])
             _add_sparse(matrices, t, 1.0, inner[r], out[r])
@@ -272,7 +281,7 @@ def product(form, x, y):  # type: ignore[no-untyped-def]
                 coupling[s, r] = 0.0
                 for u in range(n_terms):
                     coupling[s, r] += across[t, u, r, s] * sums[u, r, s]
-        products.add_column_sums(weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
+        call(add_column_sums, weighted[at[t] : at[t + 1]].reshape(rank, -1), coupling, out)
     _add_penalties(matrices, n_terms, starts, x, y)
 
 
@@ -324,11 +333,11 @@ def _add_weighted(weights, source, target):  # type: ignore[no-untyped-def]
 
 
 @jit_part(fastmath=products.FASTMATH)
-def block_product(starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
+def block_product(model, starts, matrices, weights, x, y):  # type: ignore[no-untyped-def]
     """Compute y = one R x R matrix per block times x, times weights; padded vectors (starts[-1],)."""
     rank = matrices.shape[1]
     for b in range(matrices.shape[0]):
         first, last = starts[b], starts[b + 1]
-        products.model(matrices[b], x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1))
+        call(model, matrices[b], x[first:last].reshape(rank, -1), y[first:last].reshape(rank, -1))
     for k in range(y.size):
         y[k] *= weights[k]

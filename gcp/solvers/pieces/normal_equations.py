@@ -11,6 +11,9 @@ import numpy as np
 from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.products import add_scaled, dot, scale
 
+_TILE = 512
+"""Columns that stay in a cache."""
+
 
 @jit
 def all_grams(factors, starts):  # type: ignore[no-untyped-def]
@@ -18,8 +21,7 @@ def all_grams(factors, starts):  # type: ignore[no-untyped-def]
     rank = factors.shape[0]
     grams = np.empty((starts.size - 1, rank, rank))
     for n in range(starts.size - 1):
-        a = factors[:, starts[n] : starts[n + 1]].copy()
-        _copy(a @ a.T, grams[n])
+        _write_gram(factors[:, starts[n] : starts[n + 1]], grams[n])
     return grams
 
 
@@ -58,20 +60,20 @@ def update(products, group, free, factors, starts, grams, ridges, pulls, nearnes
             continue
         h = _product_of_others(grams, n)
         m = _contracted(products, group, position, factors, starts)
-        a = factors[:, starts[n] : starts[n + 1]].copy()
-        rest, squares, trace = h @ a, 0.0, 0.0
+        a, rest = factors[:, starts[n] : starts[n + 1]], np.zeros(m.shape)
+        _add_product(h, a, rest)
+        squares = trace = 0.0
         for r in range(m.shape[0]):
+            add_scaled(a[r], ridges[n, r], rest[r])
             for i in range(m.shape[1]):
-                pull = pulls[r, starts[n] + i] if pulls.shape[1] else 0.0
-                rest[r, i] = m[r, i] - rest[r, i] - ridges[n, r] * a[r, i] + pull
+                rest[r, i] = m[r, i] - rest[r, i]
+            if pulls.shape[1]:
+                add_scaled(pulls[r, starts[n] : starts[n + 1]], 1.0, rest[r])
             squares += dot(rest[r], rest[r])
             trace += grams[n, r, r]
         slope = max(slope, np.sqrt(squares * trace))
-        step = _inverse(h, ridges[n], nearness) @ rest
-        for r in range(m.shape[0]):
-            add_scaled(step[r], 1.0, a[r])
-        _copy(a, factors[:, starts[n] : starts[n + 1]])
-        _copy(a @ a.T, grams[n])
+        _add_product(_inverse(h, ridges[n], nearness), rest, a)
+        _write_gram(a, grams[n])
         fit = 0.0
         for r in range(m.shape[0]):
             fit += dot(h[r], grams[n, r]) - 2.0 * dot(m[r], a[r])
@@ -98,11 +100,21 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
 
 
 @jit_part
-def _copy(source, target):  # type: ignore[no-untyped-def]
-    """Copy a matrix; an assignment of arrays would compile a message about their shapes, which takes seconds."""
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            target[i, j] = source[i, j]
+def _add_product(w, a, out):  # type: ignore[no-untyped-def]
+    """Add w @ a to out; Numba would take seconds to compile a product of matrices."""
+    for first in range(0, a.shape[1], _TILE):
+        last = min(first + _TILE, a.shape[1])
+        for r in range(w.shape[0]):
+            for s in range(w.shape[1]):
+                add_scaled(a[s, first:last], w[r, s], out[r, first:last])
+
+
+@jit_part
+def _write_gram(a, gram):  # type: ignore[no-untyped-def]
+    """Write a @ a.T."""
+    for r in range(a.shape[0]):
+        for s in range(r + 1):
+            gram[r, s] = gram[s, r] = dot(a[r], a[s])
 
 
 @jit_part
@@ -164,4 +176,9 @@ def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
         for s in range(r):
             add_scaled(inverse[s], -root[r, s], inverse[r])
         scale(inverse[r], 1.0 / root[r, r], inverse[r])
-    return inverse.T @ inverse
+    for r in range(rank):  # inverse.T @ inverse, in the place of `root`
+        for s in range(rank):
+            root[r, s] = 0.0
+        for t in range(r, rank):
+            add_scaled(inverse[t], inverse[t, r], root[r])
+    return root
