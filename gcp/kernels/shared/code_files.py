@@ -40,6 +40,10 @@ _SUFFIX = ".compiled"
 _BEGAN = time.time()
 _VERSIONS = f"python {sys.version_info[:2]} numba {numba.__version__}"
 
+_CUSTOM = "custom-"
+_MOST_CUSTOM = 400
+"""Functions of users' own formulas, of which there is no end, that are kept: those that were used last."""
+
 _LONGEST_WAIT = 60.0
 """Seconds to wait for another process's code: that may have been stopped."""
 
@@ -54,10 +58,15 @@ class CodeFiles:
         What else than its text makes it what it is.
     waits : bool
         Wait for another process that is compiling it.
+    is_custom : bool
+        It is one of many that come and go: of these a bounded number is kept.
     """
 
-    def __init__(self, function: Function, identity: str, *, waits: bool = False) -> None:
+    def __init__(
+        self, function: Function, identity: str, *, waits: bool = False, is_custom: bool = False
+    ) -> None:
         self._function, self._identity, self._waits = function, identity, waits
+        self._prefix = _CUSTOM if is_custom else ""
         self._claims: dict[str, _Claim] = {}
 
     def read(self, signature: Any, processor: str) -> Iterator[bytes]:
@@ -85,7 +94,7 @@ class CodeFiles:
         source = f"{function.__module__}.{function.__qualname__}"
         place = digest(f"{source} {signature} {processor} {_VERSIONS} {self._identity}")
         text = text_of(_reached(function.__module__))
-        return text and f"{_short(function)}-{place}-{text}"
+        return text and f"{self._prefix}{_short(function)}-{place}-{text}"
 
 
 def _short(function: Function) -> str:
@@ -139,13 +148,19 @@ def _keep(name: str, payload: bytes) -> None:
         with suppress(OSError):
             _write(folder / f"{name}{_SUFFIX}", hashlib.sha256(payload).digest() + payload)
             _remove_earlier(folder, name)
+            if name.startswith(_CUSTOM):
+                _remove_unused(folder)
             return
 
 
 def _contents(name: str) -> Iterator[bytes]:
     for folder in filter(_is_trusted, _folders() if name else ()):
         with suppress(OSError, ValueError):
-            yield _verified((folder / f"{name}{_SUFFIX}").read_bytes())
+            path = folder / f"{name}{_SUFFIX}"
+            content = _verified(path.read_bytes())
+            if name.startswith(_CUSTOM):
+                path.touch()
+            yield content
 
 
 def _places() -> Iterator[Path]:
@@ -193,6 +208,19 @@ def _remove_earlier(folder: Path, name: str) -> None:
     for path in folder.glob(f"{place}-*{_SUFFIX}"):
         if path.stem != name:
             path.unlink(missing_ok=True)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the functions of users' formulas that were used longest ago, above the number that is kept."""
+    paths = list(folder.glob(f"{_CUSTOM}*{_SUFFIX}"))
+    for path in sorted(paths, key=_last_used)[: max(len(paths) - _MOST_CUSTOM, 0)]:
+        path.unlink(missing_ok=True)
+
+
+def _last_used(path: Path) -> float:
+    with suppress(FileNotFoundError):  # another process has removed it
+        return path.stat().st_mtime
+    return 0.0
 
 
 def _folders() -> Iterator[Path]:

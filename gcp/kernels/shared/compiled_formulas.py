@@ -47,7 +47,11 @@ def identity(functions: Sequence[Function | None], **options: Any) -> str:
 
 def cached(function: Function, identity: str) -> Function:
     """Compile a function, or take it from disk where one of this identity is kept."""
-    return jit_closure(function, identity, fastmath=_FASTMATH)
+    return jit_closure(function, identity, fastmath=_FASTMATH, is_custom=_AT_RUN_TIME in identity)
+
+
+_AT_RUN_TIME = "made at run time "
+"""Begins the fingerprints of formulas that stand in no file, as those that `custom_loss` traces."""
 
 
 class _UnknownCodeError(Exception):
@@ -64,9 +68,9 @@ def _fingerprint(function: Function) -> str:
     """
     if not (library := text_of([branchfree.__name__, elementary.__name__, __name__])):  # inlined everywhere
         raise _UnknownCodeError
-    parts = [library]
+    parts = ["", library]
     _describe(function, parts, set())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return parts[0] + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
@@ -79,7 +83,7 @@ def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
     elif isinstance(value, FunctionType):
         if id(value) not in seen and value.__module__ != elementary.__name__:
             if value.__code__.co_filename.startswith("<"):
-                raise _UnknownCodeError  # made at run time: there is no end of such formulas
+                parts[0] = _AT_RUN_TIME
             seen.add(id(value))
             _describe_code(value.__code__, value.__globals__, parts, seen)
             for inner in (*(value.__defaults__ or ()), *(c.cell_contents for c in value.__closure__ or ())):

@@ -62,7 +62,7 @@ def jit_part(function: Function | None = None, *, fastmath: Any = False, forcein
     return dispatcher
 
 
-def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
+def jit_closure(function: Any, identity: str, *, fastmath: Any, is_custom: bool = False) -> Any:
     """Compile a function made at run time, as `jit` does.
 
     Parameters
@@ -74,12 +74,14 @@ def jit_closure(function: Any, identity: str, *, fastmath: Any) -> Any:
         A text that differs between any two functions of this source, in any process; "" where there is none: then
         the function is compiled anew in each process.
     fastmath : set of str
+    is_custom : bool
+        It is of a user's formula: a bounded number of such functions is kept on disk.
     """
     if identity:
         function.__qualname__ = function.__name__ = f"{function.__name__}_{digest(identity)}"
     dispatcher = njit(**_OPTIONS, fastmath=fastmath)(function)
     if identity and not DISABLED:
-        keep_in_files(dispatcher, CodeFiles(function, f"{identity} {sorted(fastmath)}"))
+        keep_in_files(dispatcher, CodeFiles(function, f"{identity} {sorted(fastmath)}", is_custom=is_custom))
     return dispatcher
 
 
