@@ -40,6 +40,8 @@ def asked(monkeypatch):
 def problem(kind, rng):
     data = rng.poisson(1.0, (6, 5, 4)).astype(float)
     subs = np.argwhere(data)
+    if kind == "parts":
+        return gcp.partition(data, 2)
     if kind == "sparse":
         return gcp.SparseTensor(subs, data[data > 0], data.shape)
     return gcp.ObservedTensor(subs, data[data > 0], data.shape) if kind == "observed" else data
@@ -83,6 +85,7 @@ class TestAnotherProcess:
             ("dense", "poisson", "lbfgsb", ["dense"]),
             ("sparse", "poisson", "auto", ["rows"]),
             ("sparse", "poisson", "lbfgsb", []),
+            ("parts", "poisson", "auto", ["quadratic"]),
         ],
     )
     def test_compiles_what_the_fit_needs(self, kind, loss, solver, pieces, rng, monkeypatch):

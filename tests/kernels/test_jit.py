@@ -206,10 +206,51 @@ def test_a_full_disk_leaves_no_part_of_a_file(folder, monkeypatch):
     assert files(folder) == []
 
 
+CUSTOM = """
+import sys
+import numpy as np, gcp
+from gcp.kernels.shared import code_files
+code_files._MOST_CUSTOM = 4
+x = np.random.default_rng(0).normal(size=(4, 3, 2))
+from numba.core import event
+with event.install_recorder("numba:compile") as recorder:
+    for c in sys.argv[1:]:
+        loss = gcp.custom_loss(eval(f"lambda x, m: {c} * (x - m) ** 4"))
+        assert gcp.fit_gcp(x, 1, loss=loss, solver="lbfgsb", n_iter_max=2, random_state=0).objective > 0
+print(sum(1 for _, e in recorder.buffer if e.is_start))
+"""
+
+
+def test_users_formulas_are_kept_by_content_within_a_bound(tmp_path):
+    def n_compilations(*constants):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", CUSTOM, *constants],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    def custom():
+        return {path.name for path in tmp_path.rglob("custom-*.compiled")}
+
+    assert n_compilations("2.0") > 0
+    one = custom()
+    assert 0 < len(one) <= 2  # functions of a formula
+    assert n_compilations("2.0") == 0  # in another process
+    assert n_compilations("3.0") > 0
+    assert n_compilations("2.0", "3.0") == 0
+    n_compilations("4.0", "2.0", "5.0", "6.0")
+    assert len(custom()) == 4
+    assert n_compilations("6.0") == 0
+    assert n_compilations("3.0") > 0  # used longest ago
+
+
 def test_a_changed_text_is_compiled_anew_and_replaces_what_was_there(folder, monkeypatch):
     compiled()[0](2)
     before = files(folder)
-    monkeypatch.setattr(jit, "_file_digest", lambda path: "another text")
+    monkeypatch.setattr(code_files, "_file_digest", lambda path: "another text")
     function, hits = compiled()
     assert function(2) == 4
     assert hits() == 0
@@ -270,7 +311,7 @@ def test_the_text_of_a_pass_holds_that_of_all_it_calls():
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
 def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr(code_files.config, "CACHE_DIR", "")
-    monkeypatch.setattr(jit, "_folders", lambda: [tmp_path])
+    monkeypatch.setattr(code_files, "_folders", lambda: [tmp_path])
     tmp_path.chmod(0o777)
     assert compiled()[0](2) == 4
     assert files(tmp_path) == []

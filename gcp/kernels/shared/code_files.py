@@ -249,12 +249,12 @@ def _is_trusted(folder: Path) -> bool:
 
 def text_of(modules: Iterable[str]) -> str:
     """Return a digest of the files of modules, as these were imported; "" if that cannot be known any more."""
-    digests = [_filedigest(str(sys.modules[name].__file__)) for name in sorted(modules)]
+    digests = [_file_digest(str(sys.modules[name].__file__)) for name in sorted(modules)]
     return digest(" ".join(digests)) if all(digests) else ""
 
 
 @lru_cache(maxsize=256)
-def _filedigest(path: str) -> str:
+def _file_digest(path: str) -> str:
     text, found = Path(path).read_bytes(), os.stat(path)
     is_new = max(found.st_mtime, found.st_ctime) >= _BEGAN  # copies may have an old time of change
     return "" if is_new else hashlib.sha256(text).hexdigest()

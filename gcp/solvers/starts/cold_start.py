@@ -102,7 +102,8 @@ def compile_beside(search: Search) -> None:
         return
     solver, objective = search.solver, search.objective
     method = solver.method(objective, search.problem.bounds) if isinstance(solver, Auto) else solver
-    wanted = [_OF_METHOD.get(type(method), ""), "dense" if objective.tensor.subs is None else ""]
+    is_dense = objective.tensor.parts is None and objective.tensor.subs is None
+    wanted = [_OF_METHOD.get(type(method), ""), "dense" if is_dense else ""]
     missing = [name for name in wanted if name and not _is_compiled(_PIECES[name].last)]
     if missing:
         loss = search.problem.loss.name
