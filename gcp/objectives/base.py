@@ -37,6 +37,10 @@ class Differentiable(Protocol):
 class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""
 
+    @property
+    def n_cells(self) -> int:
+        """Number of cells of the data, known or not."""
+
     def squared(self) -> Objective | None:
         """Return this objective under squared error if its loss bears outliers; else None.
 

@@ -144,9 +144,9 @@ def _spread(side: Any, ndim: int) -> list[Any]:
 
 
 def _fill(side: Any, shape: tuple[int, int], default: float, mode: int) -> Array:
-    """Return the bounds of one side as an array of the factor's shape, (I_n, R)."""
+    """Return the bounds of one side as an array of the factor's shape, (I_n, R), not to be written to."""
     if side is None:
-        return np.full(shape, default)
+        return np.broadcast_to(default, shape)
     found = floats(f"bounds of mode {mode}", side)
     if found.shape not in ((), shape):
         raise ParameterError(
@@ -154,4 +154,4 @@ def _fill(side: Any, shape: tuple[int, int], default: float, mode: int) -> Array
         )
     if np.isnan(found).any():
         raise ParameterError(f"bounds of mode {mode} hold NaN; use None or an infinity for no bound.")
-    return np.array(np.broadcast_to(found, shape))
+    return np.broadcast_to(found.copy(), shape)

@@ -284,6 +284,11 @@ class EntrywiseObjective:
         return value_and_grad
 
     @property
+    def n_cells(self) -> int:
+        """Number of cells of the data, known or not."""
+        return math.prod(self.tensor.shape)
+
+    @property
     def saturated_value(self) -> float:
         """The value of a model free at every entry, without penalty."""
         return self.survey.saturated_value

@@ -133,6 +133,11 @@ class FreeFactors:
         return self.objective.reach(self.expand(free))
 
     @property
+    def n_cells(self) -> int:
+        """Number of cells of the data, known or not."""
+        return self.objective.n_cells
+
+    @property
     def saturated_value(self) -> float:
         """The whole objective's saturated value, with what outliers cost whatever the model is for the others."""
         return self.objective.saturated_value + self.objective.beyond

@@ -59,6 +59,8 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
     by_rows, has_curvature = not lacking(RowNewton, objective), not objective.lacks(Feature.FULL_CURVATURE)
+    if has_curvature and sum(a.size for a in bounds.lower) > objective.n_cells:
+        by_rows = has_curvature = False  # steps of second order would cost more than all passes
     if has_curvature:
         every.append(("plbfgs", PreconditionedLBFGS(**vars(options)), _SLOW if by_rows else _ANY))
     if by_rows:

@@ -92,3 +92,23 @@ def test_a_callback_stops_either_method():
         result = fit_gcp(collinear(), 3, random_state=0, tol=0, callback=lambda s, n=after: s.iteration == n)
         assert result.n_iter == after
         assert result.status == "callback"
+
+
+@pytest.mark.parametrize(("loss", "method"), [("poisson", "LBFGSB"), ("gaussian", "ALS")])
+@pytest.mark.parametrize("rank", [20, 300])
+def test_more_unknowns_than_cells_are_no_matter_for_second_order(loss, method, rank, rng):
+    # 8 x 6 x 5 counts at rank 500 took over nine minutes
+    x = rng.poisson(2.0, (8, 6, 5)).astype(float)
+    found = fit_gcp(x, rank, loss=loss, random_state=0, n_iter_max=60)
+    assert found.settings["solver"]["method"].split(",")[0] == method
+    assert "PreconditionedLBFGS" not in found.settings["solver"]["method"]
+    assert f"rank {rank} is above 14, the most that the shape 8 x 6 x 5 can identify" in found.message
+
+
+def test_ranks_that_the_shape_can_identify_get_no_word(rng):
+    x = rng.poisson(2.0, (8, 6, 5)).astype(float)
+    found = fit_gcp(x, 14, loss="poisson", random_state=0, n_iter_max=5)  # 14 * (8 + 6 + 5 - 2) = 238 of 240
+    assert "identify" not in found.message
+    init = [rng.random((n, 20)) for n in x.shape]
+    found = fit_gcp(x, 20, loss="poisson", init=init, fixed_modes=[0], n_iter_max=5)  # 20 * (6 + 5 - 1) = 200
+    assert "identify" not in found.message
