@@ -20,7 +20,6 @@ from gcp.kernels.shared import compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives import fingerprint
-from gcp.objectives.compaction import Compaction
 from gcp.objectives.known_cells import matched
 from gcp.objectives.model import Model
 from gcp.objectives.penalties.base import Penalty
@@ -34,6 +33,7 @@ from gcp.solvers.progress import reporter, tell
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.cold_start import compile_beside
+from gcp.solvers.starts.compact_search import compacted, of_whole
 from gcp.solvers.starts.estimate_r import estimate_r
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
 from gcp.solvers.starts.plan import Plan
@@ -314,9 +314,7 @@ _GOES_ON = {
 def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
     """Return the result of a search, whose loss may have parameters to be estimated."""
     began = time.perf_counter() - storage.seconds_before
-    whole, compaction = search, _compaction(search, plan)
-    if compaction is not None:
-        search = replace(search, problem=compaction.compacted(search.problem))
+    whole, (search, compaction) = search, compacted(search, plan)
     is_known = not search.problem.loss.unknowns
     if is_known:
         _ = search.objective  # looks through the data, which is not counted as time of the starts
@@ -329,7 +327,7 @@ def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
         first, last, is_settled = estimate_r(run, search, observer)
     result = _assemble(first, last, plan, time.perf_counter() - began)
     if compaction is not None:
-        result = _of_whole(result, whole, compaction)
+        result = of_whole(result, whole, compaction)
     if not is_settled:
         message = "r was still changing after the most rounds"
         result = replace(result, converged=False, status="n_iter_max", message=message)
@@ -337,27 +335,6 @@ def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
         last.cut.result = result
         raise last.cut
     return result
-
-
-def _compaction(search: Search, plan: Plan) -> Compaction | None:
-    """Return which positions a fit needs if it can do without most; None if it shall see all."""
-    sees_all = plan.callback is not None or not isinstance(search.init, str) or search.problem.loss.unknowns
-    return None if sees_all else Compaction.of(search.problem)
-
-
-def _of_whole(result: FitResult, whole: Search, compaction: Compaction) -> FitResult:
-    """Return the result of a fit without positions that have no entries, with their rows of 0."""
-    objective, labels = whole.objective, whole.problem.labels
-    return replace(
-        result,
-        factors=compaction.whole(result.factors),
-        fitted_factors=compaction.whole(result.fitted_factors),
-        labels=labels,
-        unknown=whole.unknown(labels),
-        null_objective=objective.null_value,
-        saturated_objective=objective.saturated_value,
-        training_deviance_explained=objective.share_explained(result.objective - result.penalty),
-    )
 
 
 def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:

@@ -244,6 +244,9 @@ def good_calls(folder):
         ),
         "RankChoice.plot": Call(chosen().plot, {"ax": axes()}),
         "hold_out": Call(gcp.hold_out, {"data": dense(), "fraction": 0.3, "random_state": 0}),
+        "compile_ahead": Call(
+            gcp.compile_ahead, {"losses": "poisson", "data": "dense", "n_modes": 3, "n_jobs": 1}
+        ),
         "simulate": Call(gcp.simulate, {"shape": (4, 3), "rank": 2, "loss": "poisson", "random_state": 0}),
         "partition": Call(gcp.partition, {"data": dense(), "parts": 2, "mode": 0}),
         "suggest_loss": Call(gcp.suggest_loss, {"data": dense(), "rank": 1}),

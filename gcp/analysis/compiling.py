@@ -24,6 +24,8 @@ from gcp.tensors.sparse import SparseTensor
 
 KINDS = ("dense", "sparse", "observed")
 
+_MOST_MODES = 16
+
 
 class CompiledAhead(NamedTuple):
     """What `compile_ahead` did.
@@ -62,7 +64,7 @@ def compile_ahead(
     data : str or sequence of str
         Kinds of data, "dense", "sparse" and "observed" (only the listed entries are known); None means all.
     n_modes : int
-        Number of modes of the data. Code for sparse and observed data is for one number of modes each.
+        Number of modes of the data, from 1 to 16. Code for sparse and observed data is for one number of modes each.
     n_jobs : int or None
         Number of processes; None means 1, and -1 as many as there are cores.
 
@@ -73,7 +75,7 @@ def compile_ahead(
     Raises
     ------
     ParameterError
-        Unknown names.
+        Unknown names, or a number out of range.
 
     Notes
     -----
@@ -87,7 +89,7 @@ def compile_ahead(
     """
     names = _chosen("losses", losses, available_losses())
     kinds = _chosen("data", data, KINDS)
-    n_modes, jobs = checks.whole("n_modes", n_modes), processes.jobs(n_jobs)
+    n_modes, jobs = checks.whole("n_modes", n_modes, most=_MOST_MODES), processes.jobs(n_jobs)
     began, before = time.perf_counter(), code_files.all_kept()
     tasks = [(kind, name, n_modes) for name in names for kind in kinds]
     for _ in processes.each(_compile, tasks, min(jobs, len(tasks))):
@@ -98,11 +100,17 @@ def compile_ahead(
 
 
 def _chosen(argument: str, given: str | Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    names = list(known) if given is None else [given] if isinstance(given, str) else list(given)
+    if given is None:
+        return list(known)
+    names = [given] if isinstance(given, str) else checks.items(argument, given, "a list of names")
+    if not names:
+        raise ParameterError(f"{argument}: found an empty list, expected names, or None for all.")
     for name in names:
-        if name not in known:
-            raise ParameterError(f"{argument}: found {name!r}, expected one of {', '.join(sorted(known))}.")
-    return names
+        if not (isinstance(name, str) and name in known):
+            raise ParameterError(
+                f"{argument}: found {checks.show(name)}, expected one of {', '.join(sorted(known))}."
+            )
+    return list(names)
 
 
 def _compile(kind: str, name: str, n_modes: int) -> None:
@@ -119,7 +127,7 @@ def _compile(kind: str, name: str, n_modes: int) -> None:
 
 def _tensors(kind: str, loss: Loss, n_modes: int) -> Iterator[Any]:
     """Yield tensors of a kind in the loss's domain: of real numbers, and of integers if all of them are whole."""
-    shape = (3,) * n_modes
+    shape = (3,) * min(n_modes, 5) + (1,) * (n_modes - 5)
     values = np.asarray(simulate(shape, 1, loss, random_state=0)[0].values, float)
     if kind == "sparse" and not loss.data_domain.contains(0.0):
         return

@@ -1,0 +1,40 @@
+"""Searches among the positions that have entries (`objectives.compaction`), and results in all positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from gcp.objectives.compaction import Compaction
+from gcp.solvers.starts.plan import Plan
+from gcp.solvers.starts.search import Search
+
+R = TypeVar("R", bound=Any)
+
+
+def compacted(search: Search, plan: Plan) -> tuple[Search, Compaction | None]:
+    """Return the search without positions that it can do without, and which these are; as it is, if none or few are.
+
+    A callback sees all positions, and so does a start from given factors.
+    """
+    if plan.callback is not None or not isinstance(search.init, str) or search.problem.loss.unknowns:
+        return search, None
+    compaction = Compaction.of(search.problem)
+    if compaction is None:
+        return search, None
+    return replace(search, problem=compaction.compacted(search.problem)), compaction
+
+
+def of_whole(result: R, whole: Search, compaction: Compaction) -> R:
+    """Return the result of a compacted search as one of the whole search: rows of other positions are 0."""
+    objective, labels = whole.objective, whole.problem.labels
+    return replace(
+        result,
+        factors=compaction.whole(result.factors),
+        fitted_factors=compaction.whole(result.fitted_factors),
+        labels=labels,
+        unknown=whole.unknown(labels),
+        null_objective=objective.null_value,
+        saturated_objective=objective.saturated_value,
+        training_deviance_explained=objective.share_explained(result.objective - result.penalty),
+    )
