@@ -71,7 +71,7 @@ def _slow_part(layout: Layout, turned: tuple[FloatArray, Array], part: dense_pas
     """Return a part's sums for its rows, shape (padded rows, R), by the transposed stack (R, sum of sizes)."""
     (r0, r1), (c0, c1) = part
     sums = np.zeros((-(-(r1 - r0) // 4) * 4, len(turned[0])), turned[0].dtype)
-    of_columns = linked.addresses(sums.dtype)[3]
+    of_columns = linked.address_among(khatri_rao.columns, sums.dtype)
     _sum_columns(of_columns, column(layout.matrix, r0, sums.dtype), r1 - r0, *turned, c0, c1, sums)
     return sums
 

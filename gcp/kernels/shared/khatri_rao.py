@@ -63,33 +63,37 @@ def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
 
     `turned` is the transposed stack, so that runs of the last mode are contiguous.
     """
-    ndim, rank = sizes.size, out.shape[0]
-    index, offset = _start(sizes, first)
-    prefix = np.ones((ndim, rank), out.dtype)
-    last, changed, done = ndim - 1, 0, 0
+    rank, last = out.shape[0], sizes.size - 1
+    index, offset, at = _start(sizes, first)
+    prefix = _ones(sizes.size, out)
+    changed, done = 0, 0
     while done < count:
-        _update_prefix(prefix, turned, offset + index, changed)
+        _move(at, offset, index)
+        _update_prefix(prefix, turned, at, changed)
         run = min(sizes[last] - index[last], count - done)
-        at = offset[last] + index[last]
         for r in range(rank):
-            products.scale(turned[r, at : at + run], prefix[last, r], out[r, done : done + run])
+            products.scale(turned[r, at[last] : at[last] + run], prefix[last, r], out[r, done : done + run])
         done += run
         index[last] += run - 1
         changed = _next_change(index, sizes)
         _advance(index, changed)
-    out[:, count:] = 0.0
+    for r in range(rank):
+        for k in range(count, out.shape[1]):
+            out[r, k] = 0.0
 
 
 @jit
 def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[no-untyped-def]
     """Add to `grad` (shaped like `turned`) the derivative of sum(g * columns), for the first `count` columns."""
-    ndim, rank = sizes.size, g.shape[0]
-    index, offset = _start(sizes, first)
-    prefix = np.ones((ndim, rank), g.dtype)
-    partial = np.zeros((ndim, rank), g.dtype)
-    last, changed, done = ndim - 1, 0, 0
+    rank, last = g.shape[0], sizes.size - 1
+    index, offset, at = _start(sizes, first)
+    prefix, partial = _ones(sizes.size, g), _ones(sizes.size, g)
+    for k in range(last):
+        for r in range(rank):
+            partial[k, r] = 0.0
+    changed, done = 0, 0
     while done < count:
-        at = offset + index
+        _move(at, offset, index)
         _update_prefix(prefix, turned, at, changed)
         run = min(sizes[last] - index[last], count - done)
         a, b = at[last], at[last] + run
@@ -105,16 +109,38 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
         _advance(index, changed)
 
 
+# Few kinds of new arrays, and no arithmetic or assignments of arrays: each takes Numba a tenth of a second or more.
+
+
 @jit_part
 def _start(sizes, first):  # type: ignore[no-untyped-def]
-    """Return the multi-index of a row, and where each mode starts in the stack."""
-    index, offset = np.empty(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
+    """Return the multi-index of a row, where each mode starts in the stack, and room for their sum."""
+    places = np.empty((3, sizes.size), np.int64)
+    index, offset = places[0], places[1]
+    offset[0] = 0
     for k in range(1, sizes.size):
         offset[k] = offset[k - 1] + sizes[k - 1]
     for k in range(sizes.size - 1, -1, -1):
         index[k] = first % sizes[k]
         first //= sizes[k]
-    return index, offset
+    return index, offset, places[2]
+
+
+@jit_part
+def _ones(ndim, like):  # type: ignore[no-untyped-def]
+    """Return ones (ndim, R), of the type of an array (R, k)."""
+    ones = np.empty((ndim, like.shape[0]), like.dtype)
+    for k in range(ndim):
+        for r in range(like.shape[0]):
+            ones[k, r] = 1.0
+    return ones
+
+
+@jit_part
+def _move(at, offset, index):  # type: ignore[no-untyped-def]
+    """Set `at` to the places of a multi-index in the stack."""
+    for k in range(at.size):
+        at[k] = offset[k] + index[k]
 
 
 @jit_part
@@ -152,4 +178,5 @@ def _next_change(index, sizes):  # type: ignore[no-untyped-def]
 def _advance(index, changed):  # type: ignore[no-untyped-def]
     """Go to the next row."""
     index[changed] += 1
-    index[changed + 1 :] = 0
+    for k in range(changed + 1, index.size):
+        index[k] = 0

@@ -39,7 +39,12 @@ GRAM, NEWTON = (_V, _V, _N, _N, _V, _V), (*(_V,) * 7, _N, _R)
 @lru_cache(maxsize=2)
 def addresses(dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """Return the addresses of `FUNCTIONS` in this process, compiled for matrices of one type."""
-    return tuple(address(function, kinds, dtype) for function, kinds in FUNCTIONS.items())
+    return tuple(address_among(function, dtype) for function in FUNCTIONS)
+
+
+def address_among(function: Any, dtype: np.dtype[Any]) -> Any:
+    """Return the address of one of `FUNCTIONS`."""
+    return address(function, FUNCTIONS[function], dtype)
 
 
 def _types(kinds: tuple[str, ...], number: types.Type) -> tuple[types.Type, ...]:

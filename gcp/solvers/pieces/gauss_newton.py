@@ -7,6 +7,7 @@ zero throughout.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,13 +86,13 @@ class GramForm(NamedTuple):
 
 
 def build(
-    curvature: GaussNewton, scale: FloatArray, blocks: Blocks
+    curvature: GaussNewton, scale: FloatArray, blocks: Blocks, functions: tuple[Any, ...]
 ) -> tuple[GramForm, FloatArray, FloatArray, FloatArray]:
     """Return the matrix in scaled variables, its diagonal blocks, their diagonal, and 1 / their row weights.
 
-    `scale` (B,) is each variable's; the blocks are (B, R, R), the others padded vectors (starts[-1],). A diagonal
-    block is the Kronecker product of row weights and an R x R matrix; of tied modes the weights' mean and the
-    matrices' sum.
+    `scale` (B,) is each variable's, `functions` those of the `GramForm`; the blocks are (B, R, R), the others padded
+    vectors (starts[-1],). A diagonal block is the Kronecker product of row weights and an R x R matrix; of tied modes
+    the weights' mean and the matrices' sum.
     """
     modes = np.flatnonzero(curvature.variable_of >= 0)
     block_of, rank, n_terms = curvature.variable_of[modes], blocks.rank, len(modes)
@@ -111,15 +112,18 @@ def build(
     reciprocal = np.zeros_like(diagonal)
     n_components = curvature.factors.shape[1]
     _fill_blocks(blocks.starts, block_of, at, rows, within, means, n_components, small, diagonal, reciprocal)
-    scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max()), _functions()
+    scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max()), functions
     form = GramForm(
         blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows, *scratch
     )
     return form, small, diagonal, reciprocal
 
 
-def _functions() -> tuple[Any, ...]:
-    return linked.addresses(np.dtype(float))[:3]
+@lru_cache(maxsize=1)
+def functions() -> tuple[Any, ...]:
+    """Return the functions of a `GramForm`."""
+    every = products.model, products.add_row_sums, products.add_column_sums
+    return tuple(linked.address_among(function, np.dtype(float)) for function in every)
 
 
 def _in_variables(curvature: GaussNewton) -> tuple[tuple[FloatArray, FloatArray, Array], list[Any]]:

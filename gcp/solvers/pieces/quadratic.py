@@ -29,7 +29,7 @@ class Quadratic:
 
     def __init__(self, curvature: GaussNewton, blocks: Blocks, scale: FloatArray, unit: float) -> None:
         self.form, self._small, self.diagonal, self._reciprocal = gauss_newton.build(
-            curvature, scale / np.sqrt(unit), blocks
+            curvature, scale / np.sqrt(unit), blocks, gauss_newton.functions()
         )
         self._n_components = curvature.factors.shape[1]
         self._no_pairs = np.zeros((0, blocks.starts[-1])), np.zeros((0, 0))

@@ -30,9 +30,8 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.solvers.als import ALS
 from gcp.solvers.auto import Auto
-from gcp.solvers.pieces import box_quadratic, normal_equations
+from gcp.solvers.pieces import box_quadratic, gauss_newton, normal_equations
 from gcp.solvers.pieces.blocks import Blocks
-from gcp.solvers.pieces.quadratic import Quadratic
 from gcp.solvers.plbfgs import PreconditionedLBFGS
 from gcp.solvers.row_newton import RowNewton
 from gcp.solvers.sampled_row_newton import SampledRowNewton
@@ -45,12 +44,24 @@ def _ones(n_modes: int) -> list[FloatArray]:
 
 
 def _quadratic(loss: str, n_modes: int) -> None:
-    factors = _ones(n_modes)
+    """Compile quadratic models, but for what they call by address: the one that is minimised has no variables."""
+    factors, none, matrix = _ones(n_modes), np.zeros(0), np.zeros((0, 0))
     blocks = Blocks.of(tuple(a.shape for a in factors))
     curvature = GaussNewton.of(factors, [np.ones(2)] * n_modes)
-    model, zero = Quadratic(curvature, blocks, np.ones(n_modes), 1.0), np.zeros(blocks.starts[-1])
-    model.minimize(zero, zero, zero, 0.0, True)
-    model.gauss_newton(zero)
+    form, small, *_ = gauss_newton.build(curvature, np.ones(n_modes), blocks, (0, 0, 0))
+    empty = form._replace(
+        starts=form.starts[:1],
+        block_of=form.block_of[:0],
+        within=form.within[:0],
+        across=form.across[:0, :0],
+        ridge=form.ridge[:0],
+    )
+    model, scratch = (
+        (empty, matrix, matrix, 0.0, none, small[:0], none),
+        np.zeros((box_quadratic.N_SCRATCH, 0)),
+    )
+    box_quadratic.minimize(model, none, none, none, True, scratch)
+    gauss_newton.products_of_rows(empty, matrix, np.zeros((0, 1, 0)))
 
 
 def _least_squares(loss: str, n_modes: int) -> None:
