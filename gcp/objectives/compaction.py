@@ -15,7 +15,6 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.penalties.ridge import Ridge
 from gcp.objectives.problem import Problem
-from gcp.tensors.base import TensorData
 from gcp.tensors.listed import ListedTensor
 
 _LEAST = 1 << 16
@@ -87,13 +86,11 @@ class Compaction:
         return found
 
 
-def _with_entries(tensor: TensorData) -> list[Array]:
+def _with_entries(tensor: ListedTensor) -> list[Array]:
     """Return masks of positions with entries, shapes (I_n,)."""
     masks = [np.zeros(size, bool) for size in tensor.shape]
-    subs = tensor.subs
-    assert subs is not None
-    for n, mask in enumerate(masks):
-        mask[subs[:, n]] = True
+    for column, n in enumerate(tensor.entries.order):
+        masks[n][tensor.entries.subs[:, column]] = True
     return masks
 
 

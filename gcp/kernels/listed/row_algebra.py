@@ -6,6 +6,7 @@ address (`addresses`) are compiled by themselves: they take a third of the time 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gcp.kernels.shared.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH
 
 
+@lru_cache(maxsize=1)
 def addresses() -> tuple[Any, Any]:
     """Return the addresses of `add_gram` and `newton_direction` in this process."""
     double = np.dtype(float)

@@ -113,7 +113,7 @@ def compile_beside(search: Search) -> None:
         return
     solver, objective = search.solver, search.objective
     method = solver.method(objective, search.problem.bounds) if isinstance(solver, Auto) else solver
-    is_dense = objective.tensor.parts is None and objective.tensor.subs is None
+    is_dense = objective.tensor.parts is None and objective.tensor.has_marginals
     wanted = [_OF_METHOD.get(type(method), ""), "dense" if is_dense else ""]
     missing = [name for name in wanted if name and not _is_compiled(_PIECES[name].last)]
     if missing:
