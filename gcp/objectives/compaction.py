@@ -103,12 +103,16 @@ def _is_plain(problem: Problem) -> bool:
 
 
 def _zeros_are_still(problem: Problem) -> bool:
-    """Return whether a row of 0 is within the bounds, and best where all entries are unknown, or zeros not listed."""
+    """Return whether a row of 0 is within the bounds, and best where all entries are unknown, or zeros not listed.
+
+    Such zeros must cost nothing at a model of 0, and no less elsewhere.
+    """
     sides = zip(problem.bounds.lower, problem.bounds.upper, strict=True)
     if not all((low <= 0).all() and (high >= 0).all() for low, high in sides):
         return False
+    loss = problem.loss
     if problem.tensor.zeros is None:
         return True
-    slope, bend = problem.loss.formula.zero or (-1.0, 0.0)
-    is_nonnegative = all((low >= 0).all() for low in problem.bounds.lower)
-    return bend >= 0 and (slope == 0 or (slope > 0 and is_nonnegative))
+    if loss.model_domain.low >= 0 and not all((low >= 0).all() for low in problem.bounds.lower):
+        return False
+    return float(loss.saturated(0.0)) == 0.0 and float(loss.value(0.0, 0.0)) == 0.0

@@ -22,6 +22,9 @@ from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, IterationState, SolverOutput
 from gcp.solvers.run import ESTIMATE, Run
 
+_STEPS, _LEAST_STEPS, _MANY_ROWS = 1000, 50, 10_000
+"""Steps in an epoch, and how many at least where the factors have more rows than these."""
+
 
 @dataclass(frozen=True)
 class Adam(Options):
@@ -49,8 +52,9 @@ class Adam(Options):
         After a failed epoch, one at whose end the estimate is not lower, the rate is multiplied by this.
     max_fails : int
         Stop at the next failed epoch after this many.
-    epoch_iters : int
-        Steps in an epoch.
+    epoch_iters : int or None
+        Steps in an epoch. None: 1000; of factors with n > 10,000 rows in all 1000 * 10,000 / n, at least 50, for a
+        step costs as much as the rows.
     beta_1, beta_2 : float
         How much of the means of gradients and of their squares remains after a step.
     eps : float
@@ -61,7 +65,7 @@ class Adam(Options):
         for a SparseTensor, and "uniform" for other data.
     samples : int or None
         Entries in a batch. None: 3 in 1000 of the known entries, at least 1000; of a SparseTensor that many listed
-        ones and as many zeros.
+        ones and as many zeros; and a tenth of the rows of all factors, if these are more than 10,000.
     value_samples : int or None
         Entries in the sample that estimates the objective. None: 1 in 100 of the known ones, at least a million; of a
         SparseTensor at least 100,000 listed ones (or all) and as many zeros.
@@ -95,7 +99,7 @@ class Adam(Options):
     rate: float = 1e-2
     decay: float = 0.1
     max_fails: int = 3
-    epoch_iters: int = 1000
+    epoch_iters: int | None = None
     beta_1: float = 0.9
     beta_2: float = 0.999
     eps: float = 1e-8
@@ -106,8 +110,9 @@ class Adam(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("max_fails", 0), ("epoch_iters", 1)):
-            checks.whole(name, getattr(self, name), least)
+        checks.whole("max_fails", self.max_fails, 0)
+        if self.epoch_iters is not None:
+            checks.whole("epoch_iters", self.epoch_iters)
         for name in ("rate", "eps"):
             checks.real(name, getattr(self, name), above=0)
         for name in ("decay", "beta_1", "beta_2"):
@@ -156,7 +161,9 @@ class Adam(Options):
         self, objective: Objective, start: Factors, bounds: Bounds, observer: Observer
     ) -> SolverOutput:
         """Return the outcome of epochs from `start`, shapes (I_n, R)."""
-        run = _AdamRun(self, objective.sampled(self.sampling), start, bounds, observer)
+        n_rows = sum(map(len, start))
+        sampling = replace(self.sampling, least=n_rows // 10 if n_rows > _MANY_ROWS else 0)
+        run = _AdamRun(self, objective.sampled(sampling), start, bounds, observer)
         run.resume()
         while not run.is_over():
             run.epoch()
@@ -177,6 +184,8 @@ class _AdamRun(Run):
         # Steps do not depend on the unit of the gradient, but for eps.
         self.slope = float(np.sqrt(np.mean(np.square(self.grad * self.scale)))) or 1.0
         self.rate, self.n_fails, self.n_steps = options.rate, 0, 0
+        share = min(1.0, _MANY_ROWS / sum(map(len, start)))
+        self.n_epoch = options.epoch_iters or max(_LEAST_STEPS, round(_STEPS * share))
         self.moments = np.zeros_like(self.z), np.zeros_like(self.z)
         self.ahead: FloatArray | None = None  # within an epoch, where it is
         self.n_ahead, self.saved = 0, (*self.moments, 0)
@@ -208,7 +217,7 @@ class _AdamRun(Run):
     def steps(self, z: FloatArray) -> bool:
         """Move z (n,) along the gradients of an epoch's batches; false, and no further, if one is not finite."""
         options = self.options
-        while self.n_ahead < options.epoch_iters:
+        while self.n_ahead < self.n_epoch:
             self.n_ahead += 1
             self.n_steps += 1
             grad = self.packing.pack(self.objective.gradient(self.factors(z)))
@@ -217,7 +226,7 @@ class _AdamRun(Run):
             grad *= self.scale / self.slope
             if not _step(z, grad, *self.moments, self.lower, self.upper, numbers):
                 return False
-            if self.n_ahead < options.epoch_iters and self.is_late():
+            if self.n_ahead < self.n_epoch and self.is_late():
                 self.cut = deepcopy(self.snapshot())  # from where another run goes on
                 break
         return True

@@ -34,11 +34,14 @@ class Sampling:
         "auto", "uniform", "stratified" or "semi-stratified".
     samples, value_samples : int or None
         Entries of each batch, and of the fixed sample; None is the sampler's own number.
+    least : int
+        The sampler's own number for a batch is raised to this one, for data in one piece.
     """
 
     sampler: str = "auto"
     samples: int | None = None
     value_samples: int | None = None
+    least: int = 0
 
     def __post_init__(self) -> None:
         for name in ("samples", "value_samples"):
@@ -88,7 +91,11 @@ def sample(
     """
     sampler = sampler_for(tensor, sampling.sampler)
     fixed = sampler.draw(sampling.value_samples or sampler.value_samples, np.random.default_rng(seeds[0]))
-    fixed, size, rng = fixed.sorted(), sampling.samples or sampler.samples, np.random.default_rng(seeds[1])
+    fixed, size, rng = (
+        fixed.sorted(),
+        sampling.samples or max(sampler.samples, sampling.least),
+        np.random.default_rng(seeds[1]),
+    )
 
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
         value, grad = loss(fixed, factors, n_threads)
