@@ -2,10 +2,10 @@
 
     python scripts/benchmarks/damaged_code.py [--damages 240] [--seed 0]
 
-Rounds of three processes, each a fit of other data (dense, sparse, observed), share one folder of compiled code. Before
-each round every file of the folder is damaged in one of these ways, drawn at random: emptied, cut, a bit flipped
-anywhere, a run of bytes replaced by random ones, lengthened, content swapped with another file's, deleted, replaced
-by a folder, or made unreadable. The objectives must be those of whole files to the last bit, with exit status 0 and
+Rounds of three processes, each a fit of other data (dense, sparse, observed), share one folder of compiled code.
+Before each round every file of the folder is damaged in one of these ways, drawn at random: emptied, cut, a bit
+flipped anywhere, a run of bytes replaced by random ones, lengthened, content taken from another file, deleted,
+replaced by a folder, or made unreadable. The objectives must be those of whole files to the last bit, with exit status 0 and
 nothing on stderr but the word about compiling. Prints a table of damages.
 """
 
@@ -67,7 +67,7 @@ def lengthened(path, rng):
 
 
 def swapped(path, rng):
-    other = rng.choice([each for each in path.parent.iterdir() if each.is_file()])
+    other = rng.choice([each for each in path.parent.iterdir() if each.is_file() and each.stat().st_size])
     path.write_bytes(other.read_bytes())
 
 
@@ -118,6 +118,8 @@ def damage_all(folder: Path, rng: random.Random, counts: collections.Counter) ->
     for path in sorted(folder.rglob("*.compiled")):
         if path.is_dir():
             shutil.rmtree(path)
+            continue
+        if not path.stat().st_size:  # no fit has needed it since it was damaged
             continue
         damage = rng.choice(DAMAGES)
         if damage is not deleted:
