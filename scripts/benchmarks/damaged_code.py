@@ -5,8 +5,8 @@
 Rounds of three processes, each a fit of other data (dense, sparse, observed), share one folder of compiled code.
 Before each round every file of the folder is damaged in one of these ways, drawn at random: emptied, cut, a bit
 flipped anywhere, a run of bytes replaced by random ones, lengthened, content taken from another file, deleted,
-replaced by a folder, or made unreadable. The objectives must be those of whole files to the last bit, with exit status 0 and
-nothing on stderr but the word about compiling. Prints a table of damages.
+replaced by a folder, or made unreadable. The objectives must be those of whole files to the last bit, with exit
+status 0 and nothing on stderr but the word about compiling. Prints a table of damages.
 """
 
 from __future__ import annotations
