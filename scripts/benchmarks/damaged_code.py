@@ -103,7 +103,9 @@ def main() -> None:
             told = damage_all(Path(folder), rng, counts)
             for kind in KINDS:
                 if (found := fitted(kind, folder)) != truth[kind]:
-                    faults.append({"round": n_rounds, "kind": kind, "found": found, "damages": told})
+                    status, objective, said = found
+                    last = said.splitlines()[-1:]
+                    faults.append([n_rounds, kind, status, objective, *last, told])
     print("| damage | files |\n|---|---|")
     for name, number in counts.most_common():
         print(f"| {name.replace('_', ' ')} | {number} |")

@@ -151,6 +151,18 @@ def test_a_damaged_file_is_replaced(folder, damage):
     assert hits() == 1
 
 
+def test_a_sound_file_under_the_name_of_another_is_not_its_code(folder):
+    compiled()[0](2)
+    (path,) = files(folder)
+    compiled()[0](2.5)
+    (other,) = set(files(folder)) - {path}
+    path.write_bytes(other.read_bytes())
+    function, hits = compiled()
+    assert function(2) == 4
+    assert isinstance(function(2), int)
+    assert hits() == 0
+
+
 def test_a_folder_in_the_place_of_a_file_costs_a_compilation(folder):
     compiled()[0](2)
     (path,) = files(folder)

@@ -146,7 +146,7 @@ class _Claim:
 def _keep(name: str, payload: bytes) -> None:
     for folder in _places():
         with suppress(OSError):
-            _write(folder / f"{name}{_SUFFIX}", hashlib.sha256(payload).digest() + payload)
+            _write(folder / f"{name}{_SUFFIX}", _checksum(name, payload) + payload)
             _remove_earlier(folder, name)
             if name.startswith(_CUSTOM):
                 _remove_unused(folder)
@@ -157,7 +157,7 @@ def _contents(name: str) -> Iterator[bytes]:
     for folder in filter(_is_trusted, _folders() if name else ()):
         with suppress(OSError, ValueError):
             path = folder / f"{name}{_SUFFIX}"
-            content = _verified(path.read_bytes())
+            content = _verified(name, path.read_bytes())
             if name.startswith(_CUSTOM):
                 path.touch()
             yield content
@@ -177,8 +177,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _verified(found: bytes) -> bytes:
-    """Return the bytes that follow a checksum.
+def _verified(name: str, found: bytes) -> bytes:
+    """Return the bytes that follow a checksum, under the name that they were kept under.
 
     Raises
     ------
@@ -186,9 +186,13 @@ def _verified(found: bytes) -> bytes:
         If it does not agree.
     """
     payload = found[32:]
-    if hashlib.sha256(payload).digest() != found[:32]:
+    if _checksum(name, payload) != found[:32]:
         raise ValueError("damaged")
     return payload
+
+
+def _checksum(name: str, payload: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + payload).digest()
 
 
 def _write(path: Path, content: bytes) -> None:
