@@ -12,6 +12,7 @@ import atexit
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -144,12 +145,8 @@ def _start(arguments: list[str]) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    atexit.register(_end, process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait()
+    atexit.register(process.terminate)
+    threading.Thread(target=process.wait, daemon=True).start()  # so that the system forgets it when it ends
 
 
 def work(arguments: list[str]) -> None:
