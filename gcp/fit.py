@@ -326,8 +326,7 @@ def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
     else:
         first, last, is_settled = estimate_r(run, search, observer)
     result = _assemble(first, last, plan, time.perf_counter() - began)
-    if compaction is not None:
-        result = of_whole(result, whole, compaction)
+    result = of_whole(result, whole, compaction)
     if not is_settled:
         message = "r was still changing after the most rounds"
         result = replace(result, converged=False, status="n_iter_max", message=message)

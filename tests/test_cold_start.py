@@ -74,7 +74,7 @@ def test_the_dense_piece_is_what_passes_link(rng):
 class TestAnotherProcess:
     @pytest.fixture(autouse=True)
     def _is_cold(self, monkeypatch):
-        monkeypatch.setattr(cold_start, "_is_compiled", lambda function: False)
+        monkeypatch.setattr(cold_start, "_is_wanted", lambda function: True)
         monkeypatch.setattr(cold_start, "_can", lambda: True)
 
     @pytest.mark.parametrize(
@@ -109,11 +109,32 @@ class TestAnotherProcess:
         assert [arguments[0] for arguments in asked] == ["gaussian"]
 
 
-def test_none_is_started_where_all_is_compiled(rng, monkeypatch):
-    data = problem("dense", rng)
+def test_none_is_started_where_all_is_compiled_or_nothing_can_be_kept(rng, monkeypatch, tmp_path):
+    started, data = [], problem("dense", rng)
     gcp.fit_gcp(data, 1, loss="poisson", random_state=0)
-    monkeypatch.setattr(cold_start, "_start", None)
+    monkeypatch.setattr(cold_start, "_can", lambda: True)
+    monkeypatch.setattr(cold_start, "_start", started.append)
+    gcp.fit_gcp(data, 1, loss="poisson", random_state=0)  # this process has it
+    assert started == []
+    monkeypatch.setattr(cold_start, "_is_wanted", code_files.is_wanted)  # ... and a new one finds it on disk
     gcp.fit_gcp(data, 1, loss="poisson", random_state=0)
+    assert started == []
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(code_files.config, "CACHE_DIR", str(tmp_path / "file" / "folder"))
+    gcp.fit_gcp(data, 1, loss="poisson", random_state=0)
+    assert started == []
+    monkeypatch.setattr(code_files.config, "CACHE_DIR", str(tmp_path))
+    gcp.fit_gcp(data, 1, loss="poisson", random_state=0)
+    assert started == [["poisson", "3", "quadratic", "dense"]]
+    monkeypatch.setattr(code_files, "text_of", lambda modules: "")  # the package has changed on disk
+    gcp.fit_gcp(data, 1, loss="poisson", random_state=0)
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("loss", gcp.available_losses())
+def test_pieces_know_every_loss(loss):
+    cold_start.work([loss, "3", "rows"])
+    assert row_steps._update_rows.signatures
 
 
 @pytest.mark.parametrize("name", ["uwsgi", "", None])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+import gcp
+from gcp.analysis.compiling import KINDS
+from gcp.cli.documented import Documented
 from gcp.cli.output import print_json
 from gcp.cli.parsing import Parser, command
 
@@ -18,28 +21,19 @@ from gcp.cli.parsing import Parser, command
 )
 def add_parser(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--loss", action="append", metavar="NAME", help="a loss, more than once for several (default: all)"
-    )
-    parser.add_argument(
-        "--data",
-        action="append",
-        choices=("dense", "sparse", "observed"),
-        help="a kind of data, more than once for several (default: all)",
-    )
-    parser.add_argument("--modes", type=int, default=3, metavar="N", help="number of modes (default: 3)")
-    parser.add_argument(
-        "--jobs", type=int, default=-1, metavar="N", help="processes (default: -1, all cores)"
-    )
+    ahead = Documented(gcp.compile_ahead)
+    several = "; more than once for several (default: all)"
+    ahead.add(parser, "--loss", "losses", action="append", metavar="NAME", help=f"a loss{several}")
+    ahead.add(parser, "--data", action="append", choices=KINDS, help=f"a kind of data{several}")
+    ahead.add(parser, "--modes", "n_modes", type=int, metavar="N", sentences=1)
+    ahead.add(parser, "--jobs", "n_jobs", type=int, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile."""
-    from gcp.analysis.compiling import compile_ahead
-
-    done = compile_ahead(args.loss, args.data, n_modes=args.modes, n_jobs=args.jobs)
+    done = gcp.compile_ahead(args.loss, args.data, n_modes=args.modes, n_jobs=args.jobs)
     if args.json:
         print_json(done._asdict() | {"folder": done.folder and str(done.folder)})
     else:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gcp.base.alignment import Alignment
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.penalties.ridge import Ridge
 from gcp.objectives.problem import Problem
-from gcp.tensors.listed import ListedTensor
+from gcp.tensors.kinds import stored
+from gcp.tensors.rearranged import rearranged
 
 _LEAST = 1 << 16
 """Rows of all factors from which on it pays to look for those without entries."""
@@ -44,11 +46,13 @@ class Compaction:
         """Return which positions have entries if the problem is as well solved on them alone, and much smaller."""
         tensor = problem.tensor
         n_rows = sum(tensor.shape)
-        if not isinstance(tensor, ListedTensor) or n_rows < max(_LEAST, len(tensor.values)):
+        if tensor.parts is not None or n_rows < max(_LEAST, len(tensor.values)):
             return None
-        if not (_is_plain(problem) and _zeros_are_still(problem)):
+        if (
+            not (_is_plain(problem) and _zeros_are_still(problem))
+            or (masks := tensor.listed_positions()) is None
+        ):
             return None
-        masks = _with_entries(tensor)
         for group in problem.parametrisation.groups:
             shared = np.logical_or.reduce([masks[n] for n in group])
             masks = [shared if n in group else mask for n, mask in enumerate(masks)]
@@ -59,21 +63,11 @@ class Compaction:
 
     def compacted(self, problem: Problem) -> Problem:
         """Return the problem on the positions with entries."""
-        tensor = problem.tensor
-        assert isinstance(tensor, ListedTensor)
-        own = tensor.remapped(list(enumerate(self.positions)), self._moved)
+        reading = Alignment(tuple(range(len(self.shape))), self.positions)
+        tensor = rearranged(stored(problem.tensor), reading)
         sides = problem.bounds.lower, problem.bounds.upper
         lower, upper = (tuple(a[k] for a, k in zip(side, self.positions, strict=True)) for side in sides)
-        return replace(problem, tensor=own, bounds=Bounds(lower, upper))
-
-    def _moved(self, subs: Array) -> tuple[Array, Array]:
-        """Return subscripts (n, N) among the positions, of cells that stay, and which do."""
-        moved, stays = np.empty(subs.shape, np.int64), np.ones(len(subs), bool)
-        for n, own in enumerate(self.positions):
-            moved[:, n] = np.searchsorted(own, subs[:, n])
-            at = np.minimum(moved[:, n], len(own) - 1)
-            stays &= own[at] == subs[:, n]
-        return moved[stays], stays
+        return replace(problem, tensor=tensor, bounds=Bounds(lower, upper))
 
     def whole(self, rows: Sequence[FloatArray]) -> list[FloatArray]:
         """Return factors (I_n, R) of all positions from those of positions with entries, (K_n, R); others are 0.
@@ -84,14 +78,6 @@ class Compaction:
         for a, own, k in zip(found, rows, self.positions, strict=True):
             a[k] = own
         return found
-
-
-def _with_entries(tensor: ListedTensor) -> list[Array]:
-    """Return masks of positions with entries, shapes (I_n,)."""
-    masks = [np.zeros(size, bool) for size in tensor.shape]
-    for column, n in enumerate(tensor.entries.order):
-        masks[n][tensor.entries.subs[:, column]] = True
-    return masks
 
 
 def _is_plain(problem: Problem) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -118,6 +119,16 @@ class Problem:
         """Whether bounds let components vanish."""
         zeros = [np.zeros_like(a) for a in self.bounds.lower]
         return all(np.array_equal(a, b) for a, b in zip(self.bounds.project(zeros), zeros, strict=True))
+
+    def largest_rank(self) -> int:
+        """Return the most components whose free parameters are no more than there are cells.
+
+        A component has a scale, and each of its free factors is known up to one.
+        """
+        maps, shape = dict(self.parametrisation.maps), self.tensor.shape
+        modes = [group[0] for group in self.parametrisation.groups]
+        sizes = [maps[n].shape[1] if n in maps else shape[n] for n in modes]
+        return math.prod(shape) // (sum(sizes) - len(sizes) + 1)
 
     def changed(self, tensor: TensorData, rank: int, penalties: Penalties) -> Problem:
         """Return the problem for other data of the same shape and labels, at another rank, under other penalties.

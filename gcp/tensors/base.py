@@ -130,6 +130,9 @@ class TensorData(Protocol):
     def known_positions(self) -> list[Array]:
         """Return for each mode a boolean vector (I_n,): where there is an entry of positive weight."""
 
+    def listed_positions(self) -> list[Array] | None:
+        """Return for each mode a mask (I_n,) of positions with a listed entry; None if cells are not listed here."""
+
     def loss_and_mttkrps(
         self, formula: Formula, factors: Factors, n_threads: int, effects: Factors = ()
     ) -> tuple[float, list[FloatArray], list[FloatArray]]:
@@ -314,6 +317,10 @@ class InOnePiece:
     def in_double(self) -> Self:
         """Return the tensor itself: its arithmetic is its own."""
         return self
+
+    def listed_positions(self) -> list[Array] | None:
+        """Return None: cells are not listed."""
+        return None
 
     def with_values(self, values: Array) -> Self:
         """Raise `ParameterError`, whatever the values, shaped like those of the tensor."""

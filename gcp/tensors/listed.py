@@ -168,6 +168,10 @@ class ListedTensor(InOnePiece):
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,) of positions with a listed entry."""
+        return self.listed_positions()
+
+    def listed_positions(self) -> list[Array]:
+        """Return for each mode a mask (I_n,) of positions with a listed entry."""
         found = [np.zeros(size, bool) for size in self.shape]
         for column, mode in enumerate(self.listing.order):
             found[mode][self.listing.subs[:, column]] = True

@@ -55,6 +55,7 @@ def test_a_fit_is_that_of_the_positions_with_entries(kind, loss, options, spread
     truth, found = gcp.fit_gcp(small, 2, **options), gcp.fit_gcp(wide, 2, **options)
     assert found.shape == WIDE
     assert found.objective == truth.objective
+    assert "can identify" not in found.message
     assert found.weights.tolist() == truth.weights.tolist()
     for a, own, fitted, k in zip(found.factors, truth.factors, found.fitted_factors, spread[1], strict=True):
         assert np.array_equal(a[k], own)
@@ -84,6 +85,15 @@ def test_the_rest_of_the_result_is_that_of_all_positions(kind, spread, monkeypat
         truth.predict(np.argwhere(np.ones((3, 3, 3)))),
         atol=1e-3,
     )
+
+
+def test_the_word_about_the_rank_is_of_the_whole_shape():
+    tensor = gcp.SparseTensor([[3, 0, 0], [50, 70, 1], [90, 3, 1]], np.array([1.0, 2.0, 3.0]), (100, 100, 2))
+    found = gcp.fit_gcp(
+        tensor, 9, loss="poisson", random_state=0, n_iter_max=3
+    )  # 3 x 3 x 2 cells have entries
+    assert found.shape == (100, 100, 2)
+    assert "can identify" not in found.message
 
 
 def test_labels_and_a_checkpoint_are_those_of_the_whole(spread, tmp_path):

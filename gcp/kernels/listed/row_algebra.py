@@ -21,9 +21,8 @@ from gcp.kernels.shared.products import FASTMATH
 def addresses() -> tuple[Any, Any]:
     """Return the addresses of `add_gram` and `newton_direction` in this process."""
     double = np.dtype(float)
-    return linked.address(add_gram, linked.GRAM, double), linked.address(
-        newton_direction, linked.NEWTON, double
-    )
+    gram = linked.address(add_gram, linked.GRAM, double)
+    return gram, linked.address(newton_direction, linked.NEWTON, double)
 
 
 @jit_part(fastmath=FASTMATH)

@@ -101,11 +101,13 @@ def _short(function: Function) -> str:
     return function.__name__.strip("_")[:24]
 
 
-def is_kept(function: Function) -> bool:
-    """Return whether compiled code of a module's function is on disk, for whichever signature."""
+def is_wanted(function: Function) -> bool:
+    """Return whether compiled code of a module's function could be on disk, and is not, for whichever signature."""
     text = text_of(_reached(function.__module__))
     pattern = f"{_short(function)}-*-{text}{_SUFFIX}"
-    return any(next(folder.glob(pattern), None) for folder in _folders())
+    if not text or any(next(folder.glob(pattern), None) for folder in _folders()):
+        return False
+    return any(os.access(folder, os.W_OK) for folder in _places())
 
 
 def all_kept() -> set[Path]:
@@ -207,9 +209,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_earlier(folder: Path, name: str) -> None:
-    """Remove the code of a function, signature and processor as compiled from other texts."""
+    """Remove the code of a function, signature and processor as compiled from other texts, and locks left behind."""
     place = name.rpartition("-")[0]
-    for path in folder.glob(f"{place}-*{_SUFFIX}"):
+    for path in folder.glob(f"{place}-*"):
         if path.stem != name:
             path.unlink(missing_ok=True)
 

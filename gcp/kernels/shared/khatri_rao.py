@@ -65,7 +65,7 @@ def columns(turned, sizes, first, count, out):  # type: ignore[no-untyped-def]
     """
     rank, last = out.shape[0], sizes.size - 1
     index, offset, at = _start(sizes, first)
-    prefix = _ones(sizes.size, out)
+    prefix = _full(sizes.size, out, 1.0)
     changed, done = 0, 0
     while done < count:
         _move(at, offset, index)
@@ -87,10 +87,7 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
     """Add to `grad` (shaped like `turned`) the derivative of sum(g * columns), for the first `count` columns."""
     rank, last = g.shape[0], sizes.size - 1
     index, offset, at = _start(sizes, first)
-    prefix, partial = _ones(sizes.size, g), _ones(sizes.size, g)
-    for k in range(last):
-        for r in range(rank):
-            partial[k, r] = 0.0
+    prefix, partial = _full(sizes.size, g, 1.0), _full(sizes.size, g, 0.0)
     changed, done = 0, 0
     while done < count:
         _move(at, offset, index)
@@ -127,13 +124,13 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
 
 
 @jit_part
-def _ones(ndim, like):  # type: ignore[no-untyped-def]
-    """Return ones (ndim, R), of the type of an array (R, k)."""
-    ones = np.empty((ndim, like.shape[0]), like.dtype)
+def _full(ndim, like, number):  # type: ignore[no-untyped-def]
+    """Return an array (ndim, R) of a number, of the type of an array (R, k)."""
+    full = np.empty((ndim, like.shape[0]), like.dtype)
     for k in range(ndim):
         for r in range(like.shape[0]):
-            ones[k, r] = 1.0
-    return ones
+            full[k, r] = number
+    return full
 
 
 @jit_part

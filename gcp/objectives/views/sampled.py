@@ -91,11 +91,8 @@ def sample(
     """
     sampler = sampler_for(tensor, sampling.sampler)
     fixed = sampler.draw(sampling.value_samples or sampler.value_samples, np.random.default_rng(seeds[0]))
-    fixed, size, rng = (
-        fixed.sorted(),
-        sampling.samples or max(sampler.samples, sampling.least),
-        np.random.default_rng(seeds[1]),
-    )
+    fixed, rng = fixed.sorted(), np.random.default_rng(seeds[1])
+    size = sampling.samples or max(sampler.samples, sampling.least)
 
     def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
         value, grad = loss(fixed, factors, n_threads)

@@ -47,29 +47,12 @@ def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOu
 
 
 def with_advice(search: Search, found: SolverOutput) -> SolverOutput:
-    """Return the outcome, whose message says so if the model grows without end or the rank is above the shape."""
-    advice = []
+    """Return the outcome, whose message says so if the model grows without end, as under a log or logit link."""
     is_said = found.converged or found.status == "unbounded"
-    if not is_said and search.objective.reach(found.factors) >= _BEYOND:
-        advice.append(
-            "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
-        )
-    if (most := _largest_rank(search)) < search.problem.rank:
-        shape = " x ".join(map(str, search.objective.tensor.shape))
-        advice.append(
-            f"rank {search.problem.rank} is above {most}, the most that the shape {shape} can identify"
-        )
-    return replace(found, message="; ".join([found.message, *advice]))
-
-
-def _largest_rank(search: Search) -> int:
-    """Return the most components whose free parameters are no more than there are cells.
-
-    A component has a scale, and each of its free factors is known up to one.
-    """
-    sizes = [len(lower) for lower in search.parametrisation.bounds(search.problem.bounds).lower]
-    n_parameters = sum(sizes) - len(sizes) + 1
-    return search.objective.n_cells // n_parameters
+    if is_said or search.objective.reach(found.factors) < _BEYOND:
+        return found
+    more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
+    return replace(found, message=f"{found.message}; {more}")
 
 
 def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOutput:

@@ -116,16 +116,16 @@ def compile_beside(search: Search) -> None:
     method = solver.method(objective, search.problem.bounds) if isinstance(solver, Auto) else solver
     is_dense = objective.tensor.parts is None and objective.tensor.has_marginals
     wanted = [_OF_METHOD.get(type(method), ""), "dense" if is_dense else ""]
-    missing = [name for name in wanted if name and not _is_compiled(_PIECES[name].last)]
+    missing = [name for name in wanted if name and _is_wanted(_PIECES[name].last)]
     if missing:
         loss = search.problem.loss.name
         known = loss if loss in available_losses() else "gaussian"
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # no process, or no thread, is to be had
             _start([known, str(len(objective.tensor.shape)), *missing])
 
 
-def _is_compiled(function: Any) -> bool:
-    return bool(function.signatures) or code_files.is_kept(function)
+def _is_wanted(function: Any) -> bool:
+    return not function.signatures and code_files.is_wanted(function)
 
 
 def _can() -> bool:

@@ -25,8 +25,17 @@ def compacted(search: Search, plan: Plan) -> tuple[Search, Compaction | None]:
     return replace(search, problem=compaction.compacted(search.problem)), compaction
 
 
-def of_whole(result: R, whole: Search, compaction: Compaction) -> R:
-    """Return the result of a compacted search as one of the whole search: rows of other positions are 0."""
+def of_whole(result: R, whole: Search, compaction: Compaction | None) -> R:
+    """Return the result of a search as one of the whole search: rows of positions that it left out are 0.
+
+    Its message says so if the rank is above what the shape can identify.
+    """
+    if (most := whole.problem.largest_rank()) < whole.problem.rank:
+        shape = " x ".join(map(str, whole.problem.tensor.shape))
+        more = f"rank {whole.problem.rank} is above {most}, the most that the shape {shape} can identify"
+        result = replace(result, message=f"{result.message}; {more}")
+    if compaction is None:
+        return result
     objective, labels = whole.objective, whole.problem.labels
     return replace(
         result,

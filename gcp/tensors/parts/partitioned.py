@@ -142,6 +142,9 @@ class PartitionedTensor:
         """Return ``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
         return self.engine.map(function, fixed, [None] * self.engine.n_parts if own is None else own)
 
+    def listed_positions(self) -> None:
+        """Return None: what is listed is in the parts."""
+
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,): where any part has an entry of positive weight.
 
