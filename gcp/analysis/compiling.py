@@ -61,8 +61,8 @@ def compile_ahead(
     ----------
     losses : str or sequence of str
         Names of losses; None means all.
-    data : str or sequence of str
-        Kinds of data, "dense", "sparse" and "observed" (only the listed entries are known); None means all.
+    data : {"dense", "sparse", "observed"} or sequence of them
+        Kinds of data ("observed": only the listed entries are known); None means all.
     n_modes : int
         Number of modes of the data, from 1 to 16. Code for sparse and observed data is for one number of modes each.
     n_jobs : int or None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 import gcp
-from gcp.analysis.compiling import KINDS
 from gcp.cli.documented import Documented
 from gcp.cli.output import print_json
 from gcp.cli.parsing import Parser, command
@@ -24,7 +23,7 @@ def add_parser(parser: Parser) -> None:
     ahead = Documented(gcp.compile_ahead)
     several = "; more than once for several (default: all)"
     ahead.add(parser, "--loss", "losses", action="append", metavar="NAME", help=f"a loss{several}")
-    ahead.add(parser, "--data", action="append", choices=KINDS, help=f"a kind of data{several}")
+    ahead.add(parser, "--data", action="append", help=f"a kind of data{several}")
     ahead.add(parser, "--modes", "n_modes", type=int, metavar="N", sentences=1)
     ahead.add(parser, "--jobs", "n_jobs", type=int, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line")

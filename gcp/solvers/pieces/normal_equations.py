@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gcp.kernels.shared.jit import jit, jit_part
-from gcp.kernels.shared.products import add_scaled, dot, scale
+from gcp.kernels.shared.products import FASTMATH, add_scaled, dot, scale
 
 _TILE = 512
 """Columns that stay in a cache."""
@@ -99,22 +99,42 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
                     grams[n, s, r] *= by
 
 
-@jit_part
+@jit_part(fastmath=FASTMATH)
 def _add_product(w, a, out):  # type: ignore[no-untyped-def]
-    """Add w @ a to out; Numba would take seconds to compile a product of matrices."""
+    """Add w @ a to out, four rows of a at a time; Numba would take seconds to compile a product of matrices."""
+    rank = w.shape[1]
     for first in range(0, a.shape[1], _TILE):
         last = min(first + _TILE, a.shape[1])
         for r in range(w.shape[0]):
-            for s in range(w.shape[1]):
-                add_scaled(a[s, first:last], w[r, s], out[r, first:last])
+            target = out[r, first:last]
+            for s in range(0, rank - 3, 4):
+                a0, a1, a2, a3 = a[s, first:], a[s + 1, first:], a[s + 2, first:], a[s + 3, first:]
+                w0, w1, w2, w3 = w[r, s], w[r, s + 1], w[r, s + 2], w[r, s + 3]
+                for i in range(target.size):
+                    target[i] += w0 * a0[i] + w1 * a1[i] + w2 * a2[i] + w3 * a3[i]
+            for s in range(rank & -4, rank):
+                add_scaled(a[s, first:last], w[r, s], target)
 
 
-@jit_part
+@jit_part(fastmath=FASTMATH)
 def _write_gram(a, gram):  # type: ignore[no-untyped-def]
-    """Write a @ a.T."""
-    for r in range(a.shape[0]):
-        for s in range(r + 1):
-            gram[r, s] = gram[s, r] = dot(a[r], a[s])
+    """Write a @ a.T, four columns at a time."""
+    rank = a.shape[0]
+    for r in range(rank):
+        row = a[r]
+        for s in range(0, r - 2, 4):
+            a0, a1, a2, a3 = a[s], a[s + 1], a[s + 2], a[s + 3]
+            g0 = g1 = g2 = g3 = 0.0
+            for i in range(row.size):
+                g0 += row[i] * a0[i]
+                g1 += row[i] * a1[i]
+                g2 += row[i] * a2[i]
+                g3 += row[i] * a3[i]
+            gram[r, s], gram[r, s + 1], gram[r, s + 2], gram[r, s + 3] = g0, g1, g2, g3
+        for s in range((r + 1) & -4, r + 1):
+            gram[r, s] = dot(row, a[s])
+        for s in range(r):
+            gram[s, r] = gram[r, s]
 
 
 @jit_part
@@ -174,11 +194,13 @@ def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
         root[r, r] = np.sqrt(max(left, nearness))
         inverse[r, r] = unit[r]
         for s in range(r):
-            add_scaled(inverse[s], -root[r, s], inverse[r])
+            add_scaled(inverse[s, : s + 1], -root[r, s], inverse[r, : s + 1])
         scale(inverse[r], 1.0 / root[r, r], inverse[r])
     for r in range(rank):  # inverse.T @ inverse, in the place of `root`
-        for s in range(rank):
+        for s in range(r + 1):
             root[r, s] = 0.0
         for t in range(r, rank):
-            add_scaled(inverse[t], inverse[t, r], root[r])
+            add_scaled(inverse[t, : r + 1], inverse[t, r], root[r, : r + 1])
+        for s in range(r):
+            root[s, r] = root[r, s]
     return root
