@@ -50,6 +50,15 @@ class Objective(Differentiable, Protocol):
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Return value, gradient, shapes (I_n, R), and curvature, from one pass as well."""
 
+    def hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives in the entries of factors (I_n, R), row by row, shape (n, n).
+
+        Raises
+        ------
+        ParameterError
+            If they cannot be had, or would not pay; the message says why.
+        """
+
     @property
     def beyond(self) -> float:
         """What outliers that the loss bears cost whatever the model is for the others."""

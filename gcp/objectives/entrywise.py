@@ -13,7 +13,9 @@ import numpy as np
 from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
+from gcp.kernels.dense import dense_pass
 from gcp.kernels.listed.row_steps import grouped
+from gcp.kernels.shared import uncompiled
 from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
@@ -23,6 +25,7 @@ from gcp.objectives.features import Feature, check_has, reason_to_lack
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey
 from gcp.objectives.terms.main_effects import MainEffects
+from gcp.objectives.views import hessian
 from gcp.objectives.views.curvature import GaussNewton
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
@@ -117,6 +120,26 @@ class EntrywiseObjective:
         grad = self._joined(*parts)
         value = self.penalties.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, *self.penalties.curvature(factors))
+
+    def hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives in the entries of all factors (I_n, R), row by row, shape (n, n).
+
+        Raises
+        ------
+        ParameterError
+            Data, penalties or effects that they cannot be had for, or would not pay for.
+        """
+        check_has(self, Feature.HESSIAN)
+        cells = self.tensor.stored_cells
+        assert cells is not None
+        with np.errstate(all="ignore"):  # what is not finite is for the solver to see
+            m = dense_pass.model_values(factors, self.tensor.shape)
+            found = hessian.of_factors(*uncompiled.derivatives(self.loss.formula, cells, m), factors)
+        for penalty in self.penalties.of_components:
+            for mode in range(len(factors)):
+                if (own := penalty.quadratic(mode, factors)) is not None:
+                    hessian.add_quadratic(found, mode, factors, own)
+        return found
 
     def _pass(
         self, tensor: TensorData | Batch | ControlledSample, factors: Factors, n_threads: int

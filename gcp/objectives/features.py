@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Protocol
 
+import numpy as np
+
 from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.views import hessian
 from gcp.objectives.zero_policy import ZeroPolicy
 from gcp.tensors.base import TensorData
 
@@ -22,6 +25,8 @@ class Feature(Enum):
     """`value_grad_and_curvature` can be had."""
     FULL_CURVATURE = auto()
     """A Gauss-Newton matrix beside which no penalty is far more curved."""
+    HESSIAN = auto()
+    """`hessian` can be had, and pays: the data are small."""
     LEAST_SQUARES = auto()
     """`least_squares` can be had: F is a plain sum of squares."""
     ROWS = auto()
@@ -63,6 +68,8 @@ def reason_to_lack(
             return "" if zeros.are_affordable else zeros.message
         case Feature.CURVATURE | Feature.FULL_CURVATURE:
             return _no_curvature(tensor, penalties, is_full=feature is Feature.FULL_CURVATURE)
+        case Feature.HESSIAN:
+            return _no_hessian(tensor, penalties, has_effects)
         case Feature.LEAST_SQUARES:
             return _no_least_squares(tensor, loss, penalties, has_effects)
         case Feature.ROWS:
@@ -93,6 +100,21 @@ def _no_curvature(tensor: TensorData, penalties: Penalties, *, is_full: bool) ->
             "Gauss-Newton steps know too little of a penalty that is steep near 0: found a Dirichlet prior."
         )
     return ""
+
+
+def _no_hessian(tensor: TensorData, penalties: Penalties, has_effects: bool) -> str:
+    found, cells = "", tensor.stored_cells
+    if cells is None or cells.x.ndim < 2:
+        found = "a tensor of one mode, or one that does not store every cell in memory"
+    elif cells.x.size > hessian.MOST_CELLS:
+        found = f"{cells.x.size} cells"
+    elif tensor.dtype != np.float64:
+        found = f"data in {tensor.dtype}"
+    elif has_effects:
+        found = "main effects"
+    elif not all(penalty.has_fixed_strengths for penalty in penalties.of_components):
+        found = "a penalty whose second derivatives are not the same everywhere"
+    return found and f"The matrix of second derivatives is for small dense data in float64: found {found}."
 
 
 def _no_least_squares(tensor: TensorData, loss: Loss, penalties: Penalties, has_effects: bool) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.base import Objective
 from gcp.objectives.features import Feature, check_has
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.hessian import MOST_ENTRIES
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
 from gcp.objectives.views.sampled import DEFAULT_SEEDS, Sampled, Sampling, Seeds
@@ -70,10 +73,23 @@ class FreeFactors:
             curvature.restricted(self.parametrisation.groups, self.parametrisation.maps),
         )
 
+    def hessian(self, free: Factors) -> FloatArray:
+        """Return the second derivatives in the entries of the free factors (K_n, R), row by row, shape (n, n)."""
+        factors = self.expand(free)
+        if self.parametrisation.is_plain and len(free) == len(factors):
+            return self.objective.hessian(factors)
+        found, cuts = self.objective.hessian(factors), np.cumsum([a.size for a in factors])[:-1]
+        for _ in range(2):  # the rows, and then the columns
+            parts = [part.reshape(len(a), -1) for part, a in zip(np.split(found, cuts), factors, strict=True)]
+            found = np.concatenate([part.reshape(-1, found.shape[1]) for part in self.gather(parts)]).T
+        return found
+
     def lacks(self, feature: Feature) -> str:
         """Return why the objective lacks a feature, in a sentence; empty if it has it."""
         if reason := self.objective.lacks(feature):
             return reason
+        if feature is Feature.HESSIAN and sum(a.size for a in self.template) > MOST_ENTRIES:
+            return f"The matrix of second derivatives pays for at most {MOST_ENTRIES} entries of all factors."
         if self.parametrisation.is_plain or feature not in _OF_SEPARATE_FACTORS:
             return ""
         tied = self.parametrisation.tied

@@ -251,10 +251,9 @@ class _AlsRun(Run):
         if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
 
-    def current_factors(self) -> list[FloatArray]:
-        """Return the free factors at the current point, shapes (I_n, R)."""
+    def settle(self) -> None:
+        """Make z the current point."""
         self.z = self.scaled(self.current)
-        return super().current_factors()
 
     def modes(self, factors: FloatArray) -> list[FloatArray]:
         """Return the factor of each mode, a view (I_n, R) of the matrix (R, sum of sizes)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +26,8 @@ class IterationState:
         Scale-free; see `FitResult`.
     seconds : float
         Since the solver started.
-    factors : list of ndarray, shapes (I_n, R)
-        The current factors; a copy.
+    factors : sequence of ndarray, shapes (I_n, R)
+        The current factors; a copy, made when it is first looked at.
     n_eval : int
         Evaluations of the objective so far.
     start : int
@@ -38,10 +40,27 @@ class IterationState:
     objective: float
     projected_gradient_norm: float
     seconds: float
-    factors: list[FloatArray]
+    factors: Sequence[FloatArray]
     n_eval: int
     start: int = 0
     is_estimate: bool = False
+
+
+class Later(Sequence[FloatArray]):
+    """Factors, shapes (I_n, R), that are made when they are first looked at: most iterations nobody looks at."""
+
+    def __init__(self, make: Callable[[], Sequence[FloatArray]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> list[FloatArray]:
+        return list(self._make())
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._made[index]
 
 
 Callback = Callable[[IterationState], bool | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import Callback, SolverOutput
 from gcp.solvers.pieces.bfgs_pairs import Pairs
 from gcp.solvers.pieces.blocks import Blocks
+from gcp.solvers.pieces.exact_quadratic import ExactQuadratic
 from gcp.solvers.pieces.packing import Packing
 from gcp.solvers.pieces.quadratic import Quadratic
 from gcp.solvers.run import CONVERGED, NEAR, Run
@@ -41,6 +43,15 @@ _SHRINK = 0.7
 
 _RAISE = 4.0
 """Number by which the damping is multiplied until a step is short enough."""
+
+_DAMPING_OF_EXACT = 1e-3
+"""Damping, at most, where exact second derivatives take over."""
+
+_SHRINK_OF_EXACT = 0.1
+"""Part of the damping that is left, at least, after an iteration with them."""
+
+_RAISE_OF_EXACT = 10.0
+"""Number by which the damping is multiplied until they have a minimum."""
 
 _FIRST_PAIRS = 5
 _ITERATIONS_A_PAIR = 8
@@ -82,6 +93,10 @@ class PreconditionedLBFGS(Method):
     it for what it misses, where the corrections foresaw the last change of the gradient better than it did alone.
     The damped model is minimised within the bounds by conjugate gradients (Levenberg-Marquardt).
 
+    Once an iteration gains less than a thousandth of the excess, small problems (dense data in float64 of at most
+    131,072 cells, factors of at most 400 entries in all, no penalty but ridges, no main effects) go on with all
+    second derivatives in place of that matrix: Newton steps in the same trust region (decision 37).
+
     Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
     bounds that shrinks once the objective falls slowly, and no entry goes the whole way to a bound in one step
     unless it is close (docs/decisions/0005-bounds.md and 0009-plbfgs.md).
@@ -122,8 +137,12 @@ class _PreconditionedRun(Run):
     options: PreconditionedLBFGS
     objective: Objective
     trial: GaussNewton
-    model: Quadratic
-    saved_names = ("damping", "longest", "n_rejected", "use_pairs")
+    model: Quadratic | ExactQuadratic
+    quadratic: Quadratic
+    """The model, until it is exact."""
+    packing: Blocks
+    kind_of_packing = Blocks
+    saved_names = ("damping", "longest", "n_rejected", "use_pairs", "is_exact")
 
     def __init__(
         self,
@@ -133,15 +152,16 @@ class _PreconditionedRun(Run):
         bounds: Bounds,
         observer: Observer | Callback | None,
     ) -> None:
-        self.blocks = Blocks.of(Packing.of(start).shapes)
-        self.pairs = Pairs(options.memory, int(self.blocks.starts[-1]))
+        self.pairs = Pairs(options.memory, int(Blocks.of(start).starts[-1]))
         self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected, self.use_pairs = 0, False
+        self.is_exact, self.can_be_exact = False, not objective.lacks(Feature.HESSIAN)
         super().__init__(options, objective, start, bounds, observer)
-        self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
         """Return F and its gradient in the factors (n,) at z (n,); keeps the curvature for `build`."""
+        if self.is_exact:
+            return super().evaluate(z)
         self.n_eval += 1
         value, grad, self.trial = self.objective.value_grad_and_curvature(self.factors(z))
         return value, self.packing.pack(grad)
@@ -153,14 +173,32 @@ class _PreconditionedRun(Run):
 
     def build(self) -> None:
         """Build the model at the current point."""
-        scale = np.array([a[0, 0] for a in self.packing.unpack(self.scale)])
-        self.model = Quadratic(self.trial, self.blocks, scale, self.unit)
+        if self.is_exact:
+            matrix, scales = self.objective.hessian(self.current_factors()), self.scale[self.order]
+            matrix *= scales[:, None]
+            matrix *= scales / self.unit
+            if np.isfinite(matrix).all():
+                starts = Packing(self.packing.shapes).starts[:-1]
+                self.model = ExactQuadratic(matrix, self.order, starts, len(self.z))
+                return
+            self.is_exact = self.can_be_exact = False
+            self.evaluate(self.z)
+        scale = self.scale[self.packing.starts[:-1]]
+        self.model = self.quadratic = Quadratic(self.trial, self.packing, scale, self.unit)
+
+    @cached_property
+    def order(self) -> Array:
+        """Where in a vector the entries of the factors stand, row by row, shape (k,)."""
+        places = self.packing.unpack(np.arange(len(self.z)))
+        return np.concatenate([own.ravel() for own in places])
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
         """Return bounds (n,) of z at the current margin; no entry must move.
 
         A narrow range keeps its middle half.
         """
+        if not self.margin:
+            return self.lower, self.upper
         margin = np.minimum(self.margin, 0.25 * (self.upper - self.lower))
         low, high = self.lower + margin, self.upper - margin
         return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
@@ -174,19 +212,19 @@ class _PreconditionedRun(Run):
         leave model entries of 0 under positive data, in a trap with walls of 1 / eps.
         """
         low, high = self.limits()
+        if self.is_free:
+            return low, high
         below, above = self.z - self.lower, self.upper - self.z
         low = np.maximum(low, np.where(below > NEAR, self.z - _GUARD * below, -np.inf))
         high = np.minimum(high, np.where(above > NEAR, self.z + _GUARD * above, np.inf))
-        if not self.bounded:
-            return low, high
         leap = _LEAP * (1.0 + np.abs(self.z))
         return np.maximum(low, self.z - leap), np.minimum(high, self.z + leap)
 
     def iterate(self) -> None:
         """Try steps until one is accepted, or no decrease is to be had."""
-        slope = self.blocks.pad(self.grad * (self.scale / self.unit))
+        slope = self.grad * (self.scale / self.unit)
         low, high = self.reach()
-        room = self.blocks.pad(low - self.z), self.blocks.pad(high - self.z)
+        room = low - self.z, high - self.z
         while not self.stop:
             step, predicted = self.short_step(slope, *room)
             length = self.length(step)
@@ -195,8 +233,9 @@ class _PreconditionedRun(Run):
             if tiny or self.n_rejected > _MAX_REJECTED:
                 self.give_up(tiny)
                 return
-            moved = self.blocks.unpad(step)  # exactly to a bound, which rounding would miss
-            z = np.where(moved <= low - self.z, low, np.where(moved >= high - self.z, high, self.z + moved))
+            z = self.z + step
+            if not self.is_free:  # exactly to a bound, which rounding would miss
+                z = np.where(step <= room[0], low, np.where(step >= room[1], high, z))
             value, grad = self.evaluate(z)
             rise = (value - self.value) / self.unit
             if np.isfinite(grad).all() and np.isfinite(value) and -rise > _ACCEPT * decrease:
@@ -209,48 +248,68 @@ class _PreconditionedRun(Run):
     def short_step(self, slope: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, float]:
         """Return a step no longer than the last rejected one allows, and the model's minimum; raises the damping.
 
-        All are padded vectors, shapes (n,).
+        All are vectors (n,).
         """
         while True:
-            step, predicted = self.model.minimize(slope, low, high, self.damping, self.bounded)
-            if not self.length(step) > self.longest:
-                return step, predicted
-            self.damping *= _RAISE
+            found = self.model.minimize(slope, low, high, self.damping, not self.is_free)
+            if found is None:  # not convex
+                self.damping = max(_RAISE_OF_EXACT * self.damping, _DAMPING_OF_EXACT)
+            elif self.length(found[0]) > self.longest:
+                self.damping *= _RAISE
+            else:
+                return found
 
     def length(self, step: FloatArray) -> float:
-        """Return the squared length of a step, a padded vector (n,), in the metric of the damping."""
+        """Return the squared length of a step (n,) in the metric of the damping."""
         return float(step @ (self.model.diagonal * step))
 
     def advance(self, z: Array, value: float, grad: FloatArray, step: FloatArray, ratio: float) -> None:
-        """Move to an accepted point z (n,), and learn from the step, a padded vector: damping, pairs, margin."""
-        change = self.blocks.pad((grad - self.grad) * (self.scale / self.unit))
+        """Move to an accepted point z (n,), and learn from the step (n,): damping, pairs, margin."""
+        change, was_exact = (grad - self.grad) * (self.scale / self.unit), self.is_exact
         if ratio < 1.5:  # beyond, the model is as wrong as below 1/2
-            shrink = max(1 / 3, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
+            least = _SHRINK_OF_EXACT if self.is_exact else 1 / 3
+            shrink = max(least, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
             self.damping = max(self.damping * shrink, _LEAST_DAMPING)
         self.n_rejected, self.longest = 0, np.inf
-        self.use_pairs = self.foresight(step, change)
         gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
         if gain < _SETTLED:
-            self.margin = 0.0 if self.margin < _LEAST_MARGIN else self.margin * _SHRINK
+            self.margin = self.smaller_margin()
+            self.is_exact = self.can_be_exact
+        if not self.is_exact:
+            self.use_pairs = self.foresight(step, change)
+        elif not was_exact:
+            self.pairs.clear()
+            self.damping = min(self.damping, _DAMPING_OF_EXACT)
         self.accept(z, value, grad)
-        room = _FIRST_PAIRS + self.n_iter // _ITERATIONS_A_PAIR
-        self.pairs.add(step, change - self.model.gauss_newton(step), room)
-        self.model.correct(self.pairs, minimize=self.use_pairs)
+        if not self.is_exact:
+            room = _FIRST_PAIRS + self.n_iter // _ITERATIONS_A_PAIR
+            self.pairs.add(step, change - self.quadratic.gauss_newton(step), room)
+            self.quadratic.correct(self.pairs, minimize=self.use_pairs)
         self.after_iteration()
         if self.margin and (self.stop in CONVERGED or (not self.stop and self.is_flat(1e3))):
             self.lift_margin()
 
+    def smaller_margin(self) -> float:
+        """Return the next distance from the bounds: ever faster to 0 where a model that is exact leads the way."""
+        if self.margin < _LEAST_MARGIN:
+            return 0.0
+        return self.margin * _SHRINK * (self.margin / _MARGIN if self.is_exact else 1.0)
+
     def foresight(self, step: FloatArray, change: FloatArray) -> bool:
         """Return whether the corrected matrix foresaw the change of the gradient better than the uncorrected one.
 
-        Both are padded vectors, shapes (n,).
+        Both are vectors (n,).
         """
-        model = self.model
+        if not self.pairs:
+            return True
+        model = self.quadratic
         without = change - model.gauss_newton(step)
         with_pairs = without + model.correction_of(step)
-        low, high = self.limits()
-        moved = self.blocks.pad((self.z > low) & (self.z < high))
-        weight = np.divide(moved, model.diagonal, out=np.zeros_like(moved), where=model.diagonal >= _NORMAL)
+        can_move = model.diagonal >= _NORMAL
+        if not self.is_free:
+            low, high = self.limits()
+            can_move &= (self.z > low) & (self.z < high)
+        weight = np.divide(1.0, model.diagonal, out=np.zeros_like(step), where=can_move)
         return float(with_pairs @ (weight * with_pairs)) <= float(without @ (weight * without))
 
     def give_up(self, tiny: bool) -> None:
@@ -260,7 +319,7 @@ class _PreconditionedRun(Run):
             self.lift_margin()
         elif self.pairs:
             self.pairs.clear()
-            self.model.correct(self.pairs, minimize=False)
+            self.quadratic.correct(self.pairs, minimize=False)
         else:
             self.stop = "precision" if tiny or self.is_flat(1e3) else "line_search"
         self.n_rejected, self.longest = 0, np.inf
@@ -289,7 +348,8 @@ class _PreconditionedRun(Run):
         self.evaluate(self.z)
         self.n_eval = state["n_eval"]
         self.build()
-        self.model.correct(self.pairs, minimize=self.use_pairs)
+        if not self.is_exact:
+            self.quadratic.correct(self.pairs, minimize=self.use_pairs)
 
 
 def _shortened(slope: float, rise: float) -> float:

@@ -186,10 +186,9 @@ class RowSweeps(Run):
         """Return the free ones of factors (I_n, R) as the vector (n,) of `Run`."""
         return self.packing.pack([factors[mode] for mode in self.problem.free]) / self.scale
 
-    def current_factors(self) -> list[FloatArray]:
-        """Return the free factors at the current point, shapes (I_n, R)."""
+    def settle(self) -> None:
+        """Make z the current point."""
         self.z = self.scaled(self.current)
-        return super().current_factors()
 
 
 class _RowNewtonRun(RowSweeps):

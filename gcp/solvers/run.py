@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from gcp.objectives.base import Differentiable
 from gcp.objectives.bounds import Bounds
 from gcp.solvers.base import Options
 from gcp.solvers.observer import Observer
-from gcp.solvers.outcome import Callback, IterationState, SolverOutput, Trace
+from gcp.solvers.outcome import Callback, IterationState, Later, SolverOutput, Trace
 from gcp.solvers.pieces.packing import Packing
 
 WINDOW = 5
@@ -76,6 +77,9 @@ _NOTHING = 1e-200
 class Run:
     """The state of one call of `solve`, in scaled variables z (factor / its scale)."""
 
+    kind_of_packing: ClassVar[type[Packing]] = Packing
+    """What makes vectors of factors."""
+
     saved_names: ClassVar[tuple[str, ...]] = ()
     """Attributes of a method that change from one iteration to the next, beside those of all."""
 
@@ -96,15 +100,17 @@ class Run:
         self.stop, self.end, self.is_asked = "", "", False
         self.trace = Trace()
         self.dtype = start[0].dtype
-        self.packing = Packing.of(start)
+        self.packing = self.kind_of_packing.of(start)
         feasible = bounds.project(start)
         rms = [float(np.sqrt(np.mean(np.square(a)))) or 1.0 for a in feasible]
-        self.scale = self.packing.pack([np.full(a.shape, s) for a, s in zip(feasible, rms, strict=True)])
+        scales = [np.broadcast_to(s, a.shape) for a, s in zip(feasible, rms, strict=True)]
+        self.scale = self.packing.pack(scales, elsewhere=1.0)
         self.bounds = (
-            _inward(self.packing.pack(bounds.lower), self.dtype, np.inf),
-            _inward(self.packing.pack(bounds.upper), self.dtype, -np.inf),
+            _inward(self.packing.pack(bounds.lower, elsewhere=-np.inf), self.dtype, np.inf),
+            _inward(self.packing.pack(bounds.upper, elsewhere=np.inf), self.dtype, -np.inf),
         )
         self.lower, self.upper = (side / self.scale for side in self.bounds)
+        self.is_free = not (np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         self.margin = 0.0
         z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
         self.offset = objective.saturated_value
@@ -176,11 +182,13 @@ class Run:
 
     def measure(self) -> None:
         """Compute the projected gradient norm at the current point and margin."""
+        norms = self.packing.norms(self.projected_slope()) * self.packing.norms(self.z)
+        self.gradient_norm = float(norms.max())
+
+    def projected_slope(self) -> FloatArray:
+        """Return the gradient (n,) in z of the objective in its unit, as far as the limits leave room for it."""
         slope = self.grad * (self.scale / self.unit)
-        projected = self.packing.unpack(self.z - np.clip(self.z - slope, *self.limits()))
-        sizes = [float(np.linalg.norm(a)) for a in self.packing.unpack(self.z)]
-        norms = [float(np.linalg.norm(p)) * s for p, s in zip(projected, sizes, strict=True)]
-        self.gradient_norm = max(norms)
+        return slope if self.is_free else self.z - np.clip(self.z - slope, *self.limits())
 
     def limits(self) -> tuple[FloatArray, FloatArray]:
         """Return bounds (n,) of z at the current margin; no entry must move for it."""
@@ -196,7 +204,7 @@ class Run:
         """
         unseen = (self.grad == 0) & (self.lower < self.upper)
         inside = np.all(unseen | ((self.z >= self.lower + margin) & (self.z <= self.upper - margin)))
-        return bool(inside and (np.isfinite(self.lower).any() or np.isfinite(self.upper).any()))
+        return bool(inside and not self.is_free)
 
     def release(self) -> bool:
         """Move entries off a bound that the gradient pulls away from it, if that lowers the objective."""
@@ -219,10 +227,10 @@ class Run:
         The gradient of every row counts times the size of the row, so that rows of different scales count alike. The
         decrease that a gradient promises goes with its square.
         """
-        slope = self.grad * (self.scale / self.unit)
-        projected = self.packing.unpack(self.z - np.clip(self.z - slope, *self.limits()))
         largest = 0.0
-        for p, z in zip(projected, self.packing.unpack(self.z), strict=True):
+        for p, z in zip(
+            self.packing.unpack(self.projected_slope()), self.packing.unpack(self.z), strict=True
+        ):
             sizes = np.linalg.norm(z, axis=1)
             sizes[sizes == 0] = np.sqrt(np.mean(np.square(sizes)))
             largest = max(largest, float(np.linalg.norm(p, axis=1) @ sizes))
@@ -292,18 +300,23 @@ class Run:
 
     def current_factors(self) -> list[FloatArray]:
         """Return the factors at the current point, shapes (I_n, R)."""
+        self.settle()
         return self.factors(self.z)
+
+    def settle(self) -> None:
+        """Make z the current point, where a method keeps that in another form."""
 
     def factors(self, z: Array) -> list[FloatArray]:
         """Return the unscaled factors (I_n, R) of z (n,); the rounding of the scaling must not leave the bounds."""
-        vector = np.clip(z * self.scale, self.bounds[0], self.bounds[1])
-        return [a.astype(self.dtype) for a in self.packing.unpack(vector)]
+        vector = z * self.scale
+        if not self.is_free:
+            np.clip(vector, *self.bounds, out=vector)
+        return [a.astype(self.dtype, order="C") for a in self.packing.unpack(vector)]
 
     def _state(self) -> IterationState:
-        seconds = self.trace.seconds[-1]
-        return IterationState(
-            self.n_iter, self.value, self.gradient_norm, seconds, self.current_factors(), self.n_eval
-        )
+        self.settle()
+        seconds, factors = self.trace.seconds[-1], Later(partial(self.factors, self.z))
+        return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, factors, self.n_eval)
 
     def output(self) -> SolverOutput:
         """Return the current point and the reason for stopping."""

@@ -14,7 +14,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.listed.row_steps import Group
-from gcp.kernels.shared.columns import CellColumns
+from gcp.kernels.shared.columns import CellColumns, EntryColumns
 from gcp.losses.formula import Formula
 from gcp.tensors.cuts import Cuts
 
@@ -72,6 +72,10 @@ class TensorData(Protocol):
     @property
     def subs(self) -> Array | None:
         """Subscripts of those entries, shape (entries, N), if they are listed; None if every cell is stored."""
+
+    @property
+    def stored_cells(self) -> EntryColumns | None:
+        """The columns of all cells, shape (I_0, ...), if every one is stored, in memory; None for other kinds."""
 
     @property
     def entry_weights(self) -> Array | None:
@@ -263,6 +267,11 @@ class InOnePiece:
     @property
     def subs(self) -> Array | None:
         """None: every cell is stored, so that `values` has the shape of the tensor."""
+        return None
+
+    @property
+    def stored_cells(self) -> EntryColumns | None:
+        """None: there are no columns of all cells."""
         return None
 
     @property

@@ -241,6 +241,11 @@ class DenseTensor(InOnePiece):
             self._layout, formula, factors, self.dtype, n_threads, effects
         )
 
+    @property
+    def stored_cells(self) -> EntryColumns:
+        """The columns of all cells."""
+        return self.columns
+
     def slab(self, mode: int, first: int, end: int) -> DenseTensor:
         """Return the part of some positions of a mode, without labels; a view where memory allows."""
         return DenseTensor.of(self.columns.at((slice(None),) * mode + (slice(first, end),)))

@@ -2,11 +2,11 @@
 
     python scripts/benchmarks/long_modes.py [CHECKOUT ...] [--positions 1e4 1e6] [--case NAME ...] [--limit 120]
 
-2,000 entries in a tensor of N x N x 100 cells, N from --positions, fitted at rank 1 with the defaults by each checkout
-of the package, in a process of its own. Cases: sparse counts (Poisson), observed numbers (Gaussian, ridge 0.1), sparse
-numbers under Huber's loss, and links (sparse 0/1 data, Bernoulli logit, at most --limit seconds). Prints a Markdown
-table: seconds of the fit (nothing is compiled any more), the largest memory of the process before and after it, the
-memory of the two long factors, iterations, status and objective.
+2,000 entries in a tensor of N x N x 100 cells, N from --positions, fitted at rank 1 with the defaults by each
+checkout of the package, in a process of its own. Cases: sparse counts (Poisson), observed numbers (Gaussian, ridge
+0.1), sparse numbers under Huber's loss, and links (sparse 0/1 data, Bernoulli logit, at most --limit seconds).
+Prints a Markdown table: seconds of the fit (nothing is compiled any more), the largest memory of the process
+before and after it, the memory of the two long factors, iterations, status and objective.
 """
 
 from __future__ import annotations

@@ -62,12 +62,22 @@ def jacobian(factors):
     return np.array(columns).T
 
 
+def pad(blocks, vector):
+    """Factors one behind the other, row by row, as a padded vector."""
+    return blocks.pack(Packing(blocks.shapes).unpack(vector))
+
+
+def unpad(blocks, padded):
+    """The way back."""
+    return Packing(blocks.shapes).pack(blocks.unpack(padded))
+
+
 def dense(curvature, factors):
     """A curvature as a matrix, from its products with all unit vectors."""
-    blocks = Blocks.of(Packing.of(factors).shapes)
+    blocks = Blocks.of(factors)
     model = Quadratic(curvature, blocks, np.ones(len(factors)), 1.0)
     size = sum(a.size for a in factors)
-    return np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(size)])
+    return np.array([unpad(blocks, model.gauss_newton(pad(blocks, e))) for e in np.eye(size)])
 
 
 def outer_curvature(shape, rng):
@@ -92,15 +102,15 @@ def test_scaled_variables_and_unit(rng):
     marginals = outer_curvature(SHAPE, rng)[1]
     curvature = GaussNewton.of(factors, marginals, ridge=0.3)
     scale = np.array([0.5, 2.0, 3.0])
-    blocks = Blocks.of(Packing.of(factors).shapes)
+    blocks = Blocks.of(factors)
     model = Quadratic(curvature, blocks, scale, 7.0)
     each = np.repeat(scale, [a.size for a in factors])
     expected = each[:, None] * dense(curvature, factors) * each / 7.0
-    found = np.array([blocks.unpad(model.gauss_newton(blocks.pad(e))) for e in np.eye(24)])
+    found = np.array([unpad(blocks, model.gauss_newton(pad(blocks, e))) for e in np.eye(24)])
     assert_allclose(found, expected, atol=1e-10)
     plain = Quadratic(GaussNewton.of(factors, marginals), blocks, scale, 7.0)
-    diagonal = [blocks.unpad(plain.gauss_newton(blocks.pad(e))) @ e for e in np.eye(24)]
-    assert_allclose(blocks.unpad(plain.diagonal), diagonal)
+    diagonal = [unpad(blocks, plain.gauss_newton(pad(blocks, e))) @ e for e in np.eye(24)]
+    assert_allclose(unpad(blocks, plain.diagonal), diagonal)
 
 
 @pytest.mark.parametrize("loss", ["poisson", "huber", "bernoulli-logit"])
@@ -157,7 +167,7 @@ DAMPING = 0.5
 def model_of(rng):
     factors = random_factors(SHAPE, 2, rng)
     curvature = GaussNewton.of(factors, [np.full(n, 60.0 / n) for n in SHAPE])
-    blocks = Blocks.of(Packing.of(factors).shapes)
+    blocks = Blocks.of(factors)
     return Quadratic(curvature, blocks, rng.uniform(0.5, 2.0, 3), 3.0), blocks
 
 
@@ -170,7 +180,7 @@ def pairs_of(known, capacity=3):
 
 def test_new_pairs_take_the_place_of_the_oldest(rng):
     model, blocks = model_of(rng)
-    known = [(blocks.pad(s), blocks.pad(0.5 * s)) for s in rng.normal(size=(5, 24))]
+    known = [(pad(blocks, s), pad(blocks, 0.5 * s)) for s in rng.normal(size=(5, 24))]
     model.correct(pairs_of(known), minimize=True)
     found = corrected(model, known[0][0])
     model.correct(pairs_of(known[2:]), minimize=True)
@@ -178,10 +188,10 @@ def test_new_pairs_take_the_place_of_the_oldest(rng):
 
 
 def test_padding_is_undone(rng):
-    blocks = Blocks.of(((5, 3), (33, 3), (1, 3)))
+    blocks = Blocks(((5, 3), (33, 3), (1, 3)))
     vector = rng.normal(size=39 * 3)
-    assert_allclose(blocks.unpad(blocks.pad(vector)), vector, rtol=0)
-    assert np.count_nonzero(blocks.pad(vector)) == vector.size
+    assert_allclose(unpad(blocks, pad(blocks, vector)), vector, rtol=0)
+    assert np.count_nonzero(pad(blocks, vector)) == vector.size
 
 
 def test_corrected_model_has_the_curvature_of_the_pairs(rng):
@@ -190,14 +200,14 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
     steps = rng.normal(size=(3, 24))
     spd = (lambda a: a @ a.T)(rng.normal(size=(24, 24)))
     excess = steps @ spd  # so the pairs come from the matrix plain + spd
-    known = [(blocks.pad(s), blocks.pad(e)) for s, e in zip(steps, excess, strict=True)]
+    known = [(pad(blocks, s), pad(blocks, e)) for s, e in zip(steps, excess, strict=True)]
     model.correct(pairs_of(known), minimize=True)
-    matrix = np.array([blocks.unpad(corrected(model, blocks.pad(e))) for e in np.eye(24)])
+    matrix = np.array([unpad(blocks, corrected(model, pad(blocks, e))) for e in np.eye(24)])
     assert_allclose(matrix, matrix.T, atol=1e-8)
     assert np.linalg.eigvalsh(matrix).min() > -1e-8
-    last = blocks.pad(steps[-1])  # secant equation
+    last = pad(blocks, steps[-1])  # secant equation
     assert_allclose(
-        blocks.unpad(corrected(model, last)), blocks.unpad(corrected(plain, last)) + excess[-1], rtol=1e-8
+        unpad(blocks, corrected(model, last)), unpad(blocks, corrected(plain, last)) + excess[-1], rtol=1e-8
     )
 
 
@@ -205,17 +215,18 @@ def test_corrected_model_has_the_curvature_of_the_pairs(rng):
 @pytest.mark.parametrize("bounded", [True, False])
 def test_step_within_a_box_nearly_minimises_the_model(n_pairs, bounded, rng):
     model, blocks = model_of(rng)
-    pairs = [[blocks.pad(rng.normal(size=24)) for _ in range(2)] for _ in range(n_pairs)]
+    pairs = [[pad(blocks, rng.normal(size=24)) for _ in range(2)] for _ in range(n_pairs)]
     model.correct(pairs_of([(s, 0.5 * s) for s, _ in pairs]), minimize=True)
-    matrix = np.array([blocks.unpad(corrected(model, blocks.pad(e))) for e in np.eye(24)])
-    matrix += DAMPING * np.diag(blocks.unpad(model.diagonal))
+    matrix = np.array([unpad(blocks, corrected(model, pad(blocks, e))) for e in np.eye(24)])
+    matrix += DAMPING * np.diag(unpad(blocks, model.diagonal))
     slope = 5 * rng.normal(size=24)
     low, high = -rng.uniform(0, 0.3, 24), np.full(24, np.inf)
     low[:5] = 0.0
     if not bounded:
         low[:] = -np.inf
-    padded, value = model.minimize(*map(blocks.pad, (slope, low, high)), DAMPING, bounded)
-    step = blocks.unpad(padded)
+    given = (pad(blocks, vector) for vector in (slope, low, high))
+    padded, value = model.minimize(*given, DAMPING, bounded)
+    step = unpad(blocks, padded)
     assert (step >= low).all()
     assert np.count_nonzero(padded) == np.count_nonzero(step)
     assert_allclose(value, slope @ step + 0.5 * step @ matrix @ step)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from gcp.base.types import FloatArray
@@ -16,17 +19,28 @@ def evaluate(
 
     Under weight 0 neither x nor m matters, not even if they are NaN. The arithmetic is in the type of m.
     """
-    m = columns.argument(m)
-    x, weights, scale, *_ = columns.map(lambda column: column.astype(m.dtype, copy=False))
     functions = [formula.f, formula.df]
     if curved:
-        functions.append(formula.weight or formula.d2f)
+        functions.append(lambda *given: np.maximum((formula.weight or formula.d2f)(*given), 0.0))
+    value, deriv, *third = _weighted(functions, 0, formula, columns, m)
+    return value, deriv, third[0] if third else None
+
+
+def derivatives(formula: Formula, columns: EntryColumns, m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return first and second derivatives of the entries' weighted loss in m, shaped like m."""
+    first, second = _weighted([formula.df, formula.d2f], 1, formula, columns, m)
+    return first, second
+
+
+def _weighted(
+    functions: list[Callable[..., Any]], order: int, formula: Formula, columns: EntryColumns, m: FloatArray
+) -> list[FloatArray]:
+    """Return functions of the entries that are derivatives in m of this order and the next ones, shaped like m."""
+    m = columns.argument(m)
+    x, weights, scale, *_ = columns.map(lambda column: column.astype(m.dtype, copy=False))
     found = [np.broadcast_to(function(x, m, *formula.params), m.shape) for function in functions]
-    if curved:
-        found[2] = np.maximum(found[2], 0.0)
     if weights is not None:
         found = [np.where(weights == 0, 0.0, weights * part) for part in found]
     if scale is not None:
-        found[1:] = [scale ** (k + 1) * part for k, part in enumerate(found[1:])]
-    value, deriv, *third = (np.asarray(part, dtype=m.dtype) for part in found)
-    return value, deriv, third[0] if third else None
+        found = [scale ** (order + k) * part if order + k else part for k, part in enumerate(found)]
+    return [np.asarray(part, dtype=m.dtype) for part in found]

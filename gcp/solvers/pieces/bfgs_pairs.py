@@ -69,22 +69,24 @@ class Pairs:
         """
         k = len(self._ages)
         steps, sides = self._steps[:k], self._sides[:k]
-        base, change = sides[:, 0], sides[:, 1]
         gauss_newton.products_of_rows(form, steps, sides)
-        np.add(base, self._excess[:k], out=change)
-        mixed, within = steps @ change.T, steps @ base.T
-        along, before = mixed.diagonal(), within.diagonal()
-        ages = np.array(self._ages)
-        dropped = np.flatnonzero(~((along > _LEAST_RATIO * before) & (before > 0)))
-        middle = np.zeros((k, 2, k, 2))
-        middle[:, 0, :, 0] = within
-        middle[:, 0, :, 1] = mixed * (ages[:, None] > ages)
-        middle[:, 1, :, 0] = middle[:, 0, :, 1].T
-        middle[range(k), 1, range(k), 1] = -along
-        middle[dropped], middle[:, :, dropped] = 0.0, 0.0
-        middle[dropped, 0, dropped, 0] = middle[dropped, 1, dropped, 1] = 1.0
-        weights: FloatArray = np.zeros((k, 2, k, 2))
+        np.add(sides[:, 0], self._excess[:k], out=sides[:, 1])
+        rows: FloatArray = sides.reshape(2 * k, -1)
+        products = steps @ rows.T
+        within, mixed = products[:, ::2], products[:, 1::2]
+        along, before, ages = mixed.diagonal(), within.diagonal(), np.array(self._ages)
+        middle = np.zeros((2 * k, 2 * k))
+        middle[::2, ::2] = within
+        middle[::2, 1::2] = mixed * (ages[:, None] > ages)
+        middle[1::2, ::2] = middle[::2, 1::2].T
+        middle.flat[2 * k + 1 :: 4 * k + 2] = -along
+        kept = (along > _LEAST_RATIO * before) & (before > 0)
+        dropped = np.repeat(~kept, 2)
+        if not kept.all():
+            middle[dropped], middle[:, dropped] = 0.0, 0.0
+            middle[dropped, dropped] = 1.0
+        weights: FloatArray = np.zeros_like(middle)
         with suppress(np.linalg.LinAlgError):  # no correction then
-            weights = np.linalg.inv(middle.reshape(2 * k, -1)).reshape(weights.shape)
+            weights = np.linalg.inv(middle)
         weights[dropped] = 0.0
-        return sides.reshape(2 * k, -1), weights.reshape(2 * k, -1)
+        return rows, weights

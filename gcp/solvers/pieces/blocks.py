@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.solvers.pieces.packing import Packing
 
 
-class Blocks(NamedTuple):
-    """The layout of factors in a padded vector.
+@dataclass(frozen=True)
+class Blocks(Packing):
+    """Factors transposed, each in a block of `rank` rows of a multiple of 32 numbers."""
 
-    Attributes
-    ----------
-    shapes : tuple of (int, int)
-        True sizes of the factors, (I, R).
-    starts : ndarray, shape (B + 1,)
-    rank : int
-        Of the padded blocks.
-    """
+    @cached_property
+    def rank(self) -> int:
+        """Number of rows of a block: that of columns, up to a multiple of 4."""
+        return -(-self.shapes[0][1] // 4) * 4
 
-    shapes: tuple[tuple[int, int], ...]
-    starts: Array
-    rank: int
+    @cached_property
+    def starts(self) -> Array:
+        """Where each block starts, and the end, shape (N + 1,)."""
+        lengths = [self.rank * (-(-rows // 32) * 32) for rows, _ in self.shapes]
+        return np.concatenate([[0], np.cumsum(lengths)])
 
-    @classmethod
-    def of(cls, shapes: tuple[tuple[int, int], ...]) -> Blocks:
-        """Return the layout for factors of these shapes."""
-        rank = -(-shapes[0][1] // 4) * 4
-        lengths = [rank * (-(-rows // 32) * 32) for rows, _ in shapes]
-        return cls(shapes, np.concatenate([[0], np.cumsum(lengths)]), rank)
-
-    def pad(self, vector: Array) -> FloatArray:
-        """Return a packed vector (n,), factors row by row, one behind the other, in the padded form (starts[-1],)."""
-        padded = np.zeros(self.starts[-1])
-        for own, turned in self._factors(vector, padded):
-            turned[:] = own.T
+    def pack(self, factors: Sequence[Array], *, elsewhere: float = 0.0) -> FloatArray:
+        """Return factors (I_n, R) in a new padded vector (starts[-1],), with a number at places that none takes."""
+        padded = np.full(self.starts[-1], elsewhere)
+        for own, a in zip(self.unpack(padded), factors, strict=True):
+            own[:] = a
         return padded
 
-    def unpad(self, padded: Array) -> FloatArray:
-        """Return the packed vector (n,) of a padded one (starts[-1],)."""
-        vector = np.empty(sum(rows * columns for rows, columns in self.shapes))
-        for own, turned in self._factors(vector, padded):
-            own[:] = turned.T
-        return vector
-
-    def _factors(self, vector: Array, padded: Array) -> Iterator[tuple[Array, Array]]:
-        """Yield each factor in a packed vector (n,), a view (I, R), and in a padded one (starts[-1],), (R, I)."""
-        at = 0
-        for (rows, columns), (first, last) in zip(self.shapes, pairwise(self.starts.tolist()), strict=True):
-            own = vector[at : at + rows * columns].reshape(rows, columns)
-            yield own, padded[first:last].reshape(self.rank, -1)[:columns, :rows]
-            at += rows * columns
+    def unpack(self, vector: Array) -> list[Array]:
+        """Return views (I_n, R), transposed, into a padded vector (starts[-1],); leading axes hold several."""
+        bounds = self.starts.tolist()
+        return [
+            vector[..., a:b].reshape(*vector.shape[:-1], self.rank, -1)[..., :columns, :rows].swapaxes(-1, -2)
+            for (rows, columns), a, b in zip(self.shapes, bounds, bounds[1:], strict=False)
+        ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -17,19 +19,30 @@ class Packing:
     shapes: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, factors: Factors) -> Packing:
+    def of(cls, factors: Factors) -> Self:
         """Return the packing of such factors, shapes (I_n, R)."""
         return cls(tuple((a.shape[0], a.shape[1]) for a in factors))
 
-    def pack(self, factors: Sequence[Array]) -> FloatArray:
-        """Return factors (I_n, R) in a new float64 vector (n,)."""
-        return np.concatenate([np.ravel(a) for a in factors]).astype(np.float64)
+    @cached_property
+    def starts(self) -> Array:
+        """Where each factor starts in the vector, and its end, shape (N + 1,)."""
+        return np.concatenate([[0], np.cumsum([rows * columns for rows, columns in self.shapes])])
+
+    def pack(self, factors: Sequence[Array], *, elsewhere: float = 0.0) -> FloatArray:
+        """Return factors (I_n, R) in a new float64 vector (n,), with a number at places that no factor takes."""
+        return np.concatenate([np.ravel(a) for a in factors], dtype=np.float64)
 
     def unpack(self, vector: Array) -> list[Array]:
         """Return views (I_n, R) into a vector (n,), one per factor; leading axes hold several vectors."""
-        parts, at = [], 0
-        for rows, columns in self.shapes:
-            part = vector[..., at : at + rows * columns]
-            parts.append(part.reshape(*part.shape[:-1], rows, columns))
-            at += rows * columns
-        return parts
+        bounds = self.starts.tolist()
+        return [
+            vector[..., a:b].reshape(*vector.shape[:-1], *shape)
+            for shape, a, b in zip(self.shapes, bounds, bounds[1:], strict=False)
+        ]
+
+    def norms(self, vector: Array) -> FloatArray:
+        """Return the Frobenius norm of each factor in a vector (n,), shape (N,)."""
+        if not self.shapes[0][1]:
+            return np.zeros(len(self.shapes))
+        squares: FloatArray = np.add.reduceat(vector * vector, self.starts[:-1])
+        return np.sqrt(squares)

@@ -31,7 +31,7 @@ from gcp.solvers.observer import Storage
 from gcp.solvers.outcome import SolverOutput, Trace, can_go_on
 
 _NAME = "gcp-checkpoint"
-_VERSION = 3
+_VERSION = 4
 
 
 class Checkpoint(Storage):

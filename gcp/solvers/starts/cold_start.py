@@ -47,7 +47,7 @@ def _ones(n_modes: int) -> list[FloatArray]:
 def _quadratic(loss: str, n_modes: int) -> None:
     """Compile quadratic models, but for what they call by address: the one that is minimised has no variables."""
     factors, none, matrix = _ones(n_modes), np.zeros(0), np.zeros((0, 0))
-    blocks = Blocks.of(tuple(a.shape for a in factors))
+    blocks = Blocks.of(factors)
     curvature = GaussNewton.of(factors, [np.ones(2)] * n_modes)
     form, small, *_ = gauss_newton.build(curvature, np.ones(n_modes), blocks, (0, 0, 0))
     empty = form._replace(

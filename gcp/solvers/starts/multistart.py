@@ -19,7 +19,7 @@ from gcp.objectives.terms.main_effects import MainEffects
 from gcp.solvers import Solver
 from gcp.solvers.base import lacking
 from gcp.solvers.observer import Observer
-from gcp.solvers.outcome import IterationState, SolverOutput, Trace
+from gcp.solvers.outcome import IterationState, Later, SolverOutput, Trace
 from gcp.solvers.starts.balancing import balanced, with_advice
 from gcp.solvers.starts.search import Search
 
@@ -191,8 +191,8 @@ class _StartWatch:
 
     def __call__(self, state: IterationState) -> bool:
         assert self.free is not None
-        factors = [a.copy() for a in self.free.expand(state.factors)]
-        state = replace(state, start=self.index, factors=factors)
+        expand, found = self.free.expand, state.factors
+        state = replace(state, start=self.index, factors=Later(lambda: [a.copy() for a in expand(found)]))
         self.latest = state
         self.trace.add(state.seconds, state.objective, state.projected_gradient_norm)
         self.is_asked = self.observer.asks(state)
@@ -210,7 +210,7 @@ class _StartWatch:
         if last is None:
             return []
         output = SolverOutput(
-            last.factors,
+            list(last.factors),
             last.objective,
             last.projected_gradient_norm,
             False,

@@ -213,6 +213,11 @@ class PartitionedTensor:
         return value, found[0], found[1], found[2]
 
     @property
+    def stored_cells(self) -> None:
+        """None: not every cell is in memory here."""
+        return
+
+    @property
     def has_marginals(self) -> bool:
         """True if `loss_mttkrps_and_marginals` can be had."""
         return self.kind == "dense"

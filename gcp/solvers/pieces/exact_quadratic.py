@@ -1,0 +1,114 @@
+"""A quadratic model of an objective around a point, from all its second derivatives, for few variables."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from gcp.base import threads
+from gcp.base.types import Array, FloatArray
+
+_FACES = 8
+"""Most sets of active bounds to try in one minimisation."""
+
+_SEARCHES = 10
+"""Most lengths to try along one direction."""
+
+_SUFFICIENT = 1e-4
+"""Part of the decrease promised by the slope that a search within the box must bring."""
+
+_LEAST = 1e-3
+"""Least number on the damping's diagonal, in units of the mean over its factor."""
+
+
+class ExactQuadratic:
+    """The matrix H of second derivatives, damped by the sizes D of its diagonal; H + damping D may be indefinite.
+
+    All vectors are padded (`blocks.Blocks`), shapes (n,); where `order` names no place they stay 0.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (k, k)
+        H in scaled variables; it is kept.
+    order : ndarray of int, shape (k,)
+        The place of each variable in a vector.
+    starts : ndarray of int, shape (N,)
+        Where each factor's variables begin.
+    size : int
+        n.
+    """
+
+    def __init__(self, matrix: FloatArray, order: Array, starts: Array, size: int) -> None:
+        self._matrix, self._order = matrix, order
+        sizes, counts = np.abs(matrix.diagonal()), np.diff([*starts, len(matrix)])
+        least = _LEAST * np.add.reduceat(sizes, starts) / counts
+        self._diagonal = np.maximum(sizes, np.repeat(np.maximum(least, 1e-300), counts))
+        self.diagonal = np.zeros(size)
+        self.diagonal[order] = self._diagonal
+
+    def minimize(
+        self, slope: FloatArray, low: FloatArray, high: FloatArray, damping: float, bounded: bool
+    ) -> tuple[FloatArray, float] | None:
+        """Return the step s that nearly minimises slope's + s'(H + damping D)s / 2 in a box, and that minimum.
+
+        The box lies around 0. None if the matrix has a negative eigenvalue where the step is free: there is no
+        minimum then without the box.
+        """
+        order, step = self._order, np.zeros(len(slope))
+        damped = self._matrix.copy()
+        damped.flat[:: len(damped) + 1] += damping * self._diagonal
+        box = (low[order], high[order]) if bounded else None
+        with threads.single_threaded_blas():  # more are slower on so small a matrix
+            found = _free(damped, slope[order]) if box is None else _within(damped, slope[order], *box)
+        if found is None:
+            return None
+        step[order] = found[0]
+        return step, found[1]
+
+
+def _free(matrix: FloatArray, slope: FloatArray) -> tuple[FloatArray, float] | None:
+    """Return the minimum without bounds, or None; the matrix (k, k) and slope (k,) are those of the model."""
+    step = _newton(matrix, slope)
+    return None if step is None else (step, 0.5 * float(slope @ step))
+
+
+def _within(
+    matrix: FloatArray, slope: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, float] | None:
+    """Return the minimum in a box, or None: Newton steps on the free variables, projected (Bertsekas, 1982)."""
+    s, grad, value = np.zeros(len(slope)), slope, 0.0
+    for _ in range(_FACES):
+        free = np.flatnonzero(~(((s <= low) & (grad > 0)) | ((s >= high) & (grad < 0))))
+        if not len(free):
+            break
+        part = matrix if len(free) == len(slope) else matrix.take(free, 0).take(free, 1)
+        own = _newton(part, grad[free])
+        if own is None:
+            return None
+        direction = np.zeros(len(slope))
+        direction[free] = own
+        length, before, clipped = 1.0, value, True
+        for _ in range(_SEARCHES):
+            aim = s + length * direction
+            trial = np.minimum(np.maximum(aim, low), high)
+            change = matrix @ trial
+            value = float(slope @ trial + 0.5 * (trial @ change))
+            if value < before + _SUFFICIENT * float(grad @ (trial - s)):
+                clipped = bool((trial != aim).any())
+                s, grad = trial, slope + change
+                break
+            length *= 0.3
+        else:
+            return s, before
+        if not clipped or before - value < 0.01 * abs(value):
+            break
+    return s, value
+
+
+def _newton(matrix: FloatArray, grad: FloatArray) -> FloatArray | None:
+    """Return minus the inverse of a matrix (k, k) times a vector (k,); None if it is not positive definite."""
+    factor, info = lapack.dpotrf(matrix, lower=1, clean=0)
+    if info:
+        return None
+    step: FloatArray = lapack.dpotrs(factor, -grad, lower=1)[0]
+    return step
