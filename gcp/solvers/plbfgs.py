@@ -44,6 +44,10 @@ _SHRINK = 0.7
 _RAISE = 4.0
 """Number by which the damping is multiplied until a step is short enough."""
 
+_EXACT_FROM = 5e-4
+"""Exact second derivatives take over after so many iterations times the square of the number of variables: what the
+iterations before have cost is then about what is still to come."""
+
 _DAMPING_OF_EXACT = 1e-3
 """Damping, at most, where exact second derivatives take over."""
 
@@ -93,9 +97,10 @@ class PreconditionedLBFGS(Method):
     it for what it misses, where the corrections foresaw the last change of the gradient better than it did alone.
     The damped model is minimised within the bounds by conjugate gradients (Levenberg-Marquardt).
 
-    Once an iteration gains less than a thousandth of the excess, small problems (dense data in float64 of at most
-    131,072 cells, factors of at most 400 entries in all, no penalty but ridges, no main effects) go on with all
-    second derivatives in place of that matrix: Newton steps in the same trust region (decision 37).
+    Once an iteration gains less than a thousandth of the excess, small problems go on with all second derivatives in
+    place of that matrix, the sooner the fewer variables: Newton steps in the same trust region. Small are dense data
+    in float64 of at most 131,072 cells, with factors of at most 750 entries in all, without main effects and
+    penalties other than ridges (docs/decisions/0037-exact-ends.md).
 
     Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
     bounds that shrinks once the objective falls slowly, and no entry goes the whole way to a bound in one step
@@ -155,7 +160,8 @@ class _PreconditionedRun(Run):
         self.pairs = Pairs(options.memory, int(Blocks.of(start).starts[-1]))
         self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected, self.use_pairs = 0, False
-        self.is_exact, self.can_be_exact = False, not objective.lacks(Feature.HESSIAN)
+        self.is_exact, size = False, sum(a.size for a in start)
+        self.exact_from = np.inf if objective.lacks(Feature.HESSIAN) else _EXACT_FROM * size**2
         super().__init__(options, objective, start, bounds, observer)
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
@@ -181,7 +187,7 @@ class _PreconditionedRun(Run):
                 starts = Packing(self.packing.shapes).starts[:-1]
                 self.model = ExactQuadratic(matrix, self.order, starts, len(self.z))
                 return
-            self.is_exact = self.can_be_exact = False
+            self.is_exact, self.exact_from = False, np.inf
             self.evaluate(self.z)
         scale = self.scale[self.packing.starts[:-1]]
         self.model = self.quadratic = Quadratic(self.trial, self.packing, scale, self.unit)
@@ -274,7 +280,7 @@ class _PreconditionedRun(Run):
         gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
         if gain < _SETTLED:
             self.margin = self.smaller_margin()
-            self.is_exact = self.can_be_exact
+            self.is_exact = self.n_iter >= self.exact_from
         if not self.is_exact:
             self.use_pairs = self.foresight(step, change)
         elif not was_exact:

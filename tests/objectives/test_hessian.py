@@ -135,9 +135,9 @@ def test_what_lacks_them_says_why(data, options, what):
 
 
 def test_many_entries_of_factors_lack_them():
-    factors = [np.ones((n, 5)) for n in (50, 30, 2)]
+    factors = [np.ones((n, 5)) for n in (150, 30, 2)]
     free = FreeFactors(
-        build_objective(np.ones((50, 30, 2)), "poisson"), Parametrisation(3, ((0,), (1,), (2,))), factors
+        build_objective(np.ones((150, 30, 2)), "poisson"), Parametrisation(3, ((0,), (1,), (2,))), factors
     )
     assert "at most" in free.lacks(Feature.HESSIAN)
 

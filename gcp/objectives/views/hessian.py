@@ -12,7 +12,7 @@ from gcp.objectives.penalties.base import FactorQuadratic
 MOST_CELLS = 1 << 17
 """Cells of a tensor up to which the matrix pays; beyond, a pass in blocks is far faster than whole arrays."""
 
-MOST_ENTRIES = 400
+MOST_ENTRIES = 750
 """Entries of all factors up to which it pays: a step takes the third power of them, a pass the first."""
 
 

@@ -21,6 +21,10 @@ _LEAST = 1e-3
 """Least number on the damping's diagonal, in units of the mean over its factor."""
 
 
+_NORMAL = float(np.finfo(float).tiny)
+"""Least number that has a reciprocal."""
+
+
 class ExactQuadratic:
     """The matrix H of second derivatives, damped by the sizes D of its diagonal; H + damping D may be indefinite.
 
@@ -59,7 +63,7 @@ class ExactQuadratic:
         damped.flat[:: len(damped) + 1] += damping * self._diagonal
         box = (low[order], high[order]) if bounded else None
         with threads.single_threaded_blas():  # more are slower on so small a matrix
-            found = _free(damped, slope[order]) if box is None else _within(damped, slope[order], *box)
+            found = _free(damped, slope[order]) if box is None else _Box(damped, slope[order], *box).minimum()
         if found is None:
             return None
         step[order] = found[0]
@@ -72,37 +76,46 @@ def _free(matrix: FloatArray, slope: FloatArray) -> tuple[FloatArray, float] | N
     return None if step is None else (step, 0.5 * float(slope @ step))
 
 
-def _within(
-    matrix: FloatArray, slope: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, float] | None:
-    """Return the minimum in a box, or None: Newton steps on the free variables, projected (Bertsekas, 1982)."""
-    s, grad, value = np.zeros(len(slope)), slope, 0.0
-    for _ in range(_FACES):
-        free = np.flatnonzero(~(((s <= low) & (grad > 0)) | ((s >= high) & (grad < 0))))
-        if not len(free):
-            break
-        part = matrix if len(free) == len(slope) else matrix.take(free, 0).take(free, 1)
-        own = _newton(part, grad[free])
-        if own is None:
-            return None
-        direction = np.zeros(len(slope))
-        direction[free] = own
-        length, before, clipped = 1.0, value, True
-        for _ in range(_SEARCHES):
-            aim = s + length * direction
-            trial = np.minimum(np.maximum(aim, low), high)
-            change = matrix @ trial
-            value = float(slope @ trial + 0.5 * (trial @ change))
-            if value < before + _SUFFICIENT * float(grad @ (trial - s)):
-                clipped = bool((trial != aim).any())
-                s, grad = trial, slope + change
+class _Box:
+    """The minimum in a box: projected steps along the gradient find the active bounds, Newton steps move the rest."""
+
+    def __init__(self, matrix: FloatArray, slope: FloatArray, low: FloatArray, high: FloatArray) -> None:
+        self.matrix, self.slope, self.low, self.high = matrix, slope, low, high
+        self.s, self.grad, self.value = np.zeros(len(slope)), slope, 0.0
+        self.sizes = np.maximum(np.abs(matrix.diagonal()), _NORMAL)
+
+    def minimum(self) -> tuple[FloatArray, float] | None:
+        """Return it (k,) and its value; None if the matrix has a negative eigenvalue where the step is free."""
+        for _ in range(_FACES):
+            before = self.value
+            self.search(-self.grad / self.sizes)
+            held = ((self.s <= self.low) & (self.grad > 0)) | ((self.s >= self.high) & (self.grad < 0))
+            free = np.flatnonzero(~held)
+            if not len(free):
                 break
+            part = self.matrix if len(free) == len(held) else self.matrix.take(free, 0).take(free, 1)
+            own = _newton(part, self.grad[free])
+            if own is None:
+                return None
+            direction = np.zeros(len(held))
+            direction[free] = own
+            if not self.search(direction) or before - self.value < 0.01 * abs(self.value):
+                break
+        return self.s, self.value
+
+    def search(self, direction: FloatArray) -> bool:
+        """Move along the projection of a direction until the value falls; true if bounds cut the move short."""
+        length = 1.0
+        for _ in range(_SEARCHES):
+            aim = self.s + length * direction
+            trial = np.minimum(np.maximum(aim, self.low), self.high)
+            change = self.matrix @ trial
+            value = float(self.slope @ trial + 0.5 * (trial @ change))
+            if value < self.value + _SUFFICIENT * float(self.grad @ (trial - self.s)):
+                self.s, self.grad, self.value = trial, self.slope + change, value
+                return bool((trial != aim).any())
             length *= 0.3
-        else:
-            return s, before
-        if not clipped or before - value < 0.01 * abs(value):
-            break
-    return s, value
+        return True
 
 
 def _newton(matrix: FloatArray, grad: FloatArray) -> FloatArray | None:
