@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from itertools import pairwise
@@ -102,6 +103,23 @@ def run_all(work: Callable[[A], T], items: Sequence[A]) -> list[T]:
     finally:
         wait(others)
     return [first, *(other.result() for other in others)]
+
+
+def each(work: Callable[[A], T], items: Iterable[A], n_threads: int) -> Iterator[T]:
+    """Yield `work` of every item, in the items' order; a few items at a time are made, and worked on in threads."""
+    if n_threads == 1:
+        yield from map(work, items)
+        return
+    pool, running = _pool(os.getpid(), n_threads), deque[Future[T]]()
+    try:
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > 2 * n_threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        wait(running)
 
 
 @lru_cache(maxsize=1)

@@ -65,8 +65,9 @@ def custom_loss(
 
     Notes
     -----
-    Each new formula is compiled at its first fit, which takes seconds, and its code stays in memory to the end of the
-    process, for Numba never gives compiled code back. Formulas that differ in a number of theirs are different.
+    Each new formula is compiled at its first fit, which takes seconds. Its code is kept on disk for later processes,
+    the 400 formulas used last, and in memory to the end of this one, for Numba never gives compiled code back.
+    Formulas that differ in a number of theirs are different.
 
     Examples
     --------

@@ -89,13 +89,14 @@ def objective_of(
     DataError, DomainError
         Data that the loss does not admit.
     """
-    facts = survey(tensor, loss)
+    n_threads = threads.resolve(n_threads)
+    facts = survey(tensor, loss, n_threads)
     if not loss.data_domain.integer:
         if not facts.suits(tensor.dtype, loss.degree):
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
-    return EntrywiseObjective(tensor, loss, facts, penalties, threads.resolve(n_threads))
+    return EntrywiseObjective(tensor, loss, facts, penalties, n_threads)
 
 
 def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:

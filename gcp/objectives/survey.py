@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,8 +85,8 @@ def _range(dtype: np.dtype[Any], degree: float) -> tuple[float, float]:
     return 10.0**low, 10.0**high
 
 
-def survey(tensor: TensorData, loss: Loss) -> Survey:
-    """Check every observed datum and sum up.
+def survey(tensor: TensorData, loss: Loss, n_threads: int = 1) -> Survey:
+    """Check every observed datum and sum up; the same for any number of threads.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def survey(tensor: TensorData, loss: Loss) -> Survey:
         With the first offending value, its subscript, how many more there are, and what to do.
     """
     with threads.single_threaded_blas():  # blocks are too short for more, and a reading thread needs a core
-        found = _all_examined(tensor, loss)
+        found = _all_examined(tensor, loss, n_threads)
     offenders = [part.offender for part in found if part.offender is not None]
     if offenders:
         value, subscript = min(offenders, key=lambda offender: offender[1])
@@ -140,36 +141,58 @@ class _Examined:
         return replace(self, offender=(value, place))
 
 
-def _all_examined(tensor: TensorData, loss: Loss) -> list[_Examined]:
+def _all_examined(tensor: TensorData, loss: Loss, n_threads: int) -> list[_Examined]:
     """Return the parts of a tensor, or the only one."""
     if tensor.parts is None:
-        return [_examined(tensor, loss)]
-    cuts, found = tensor.parts.cuts, tensor.map(_examined_part, loss)
+        return [_examined(tensor, loss, n_threads)]
+    n_threads = n_threads if tensor.parts.is_local else 1
+    cuts, found = tensor.parts.cuts, tensor.map(_examined_part, loss, n_threads)
     return [part.moved(cuts.mode, first) for part, (first, _) in zip(found, cuts.ranges, strict=True)]
 
 
-def _examined_part(part: TensorData, loss: Loss, _: None) -> _Examined:
-    return replace(_examined(part, loss), known=part.known_positions())
+def _examined_part(part: TensorData, loss: Loss, n_threads: int, _: None) -> _Examined:
+    return replace(_examined(part, loss, n_threads), known=part.known_positions())
 
 
-def _examined(tensor: TensorData, loss: Loss) -> _Examined:
+def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
     outside, least, largest = 0, math.inf, 0.0
-    for block in tensor.blocks():
-        inside = loss.data_domain.contains(block.x)
-        if block.weights is not None:
-            inside |= block.weights == 0
-        if not inside.all():
-            bad = np.flatnonzero(~inside)
-            outside += bad.size * block.times
-            first = first or (float(block.x[bad[0]]), block.first + int(bad[0]))
-        elif first is None:
-            sums.append(_sums(block, loss))
-            least = min(least, _least(block))
-            largest = max(largest, _largest_square(block))
+    for found in threads.each(partial(_look, loss=loss), tensor.blocks(), n_threads):
+        if isinstance(found, _Outside):
+            outside += found.number
+            first = first or (found.value, found.position)
+        else:
+            sums.append(found.sums)
+            least, largest = min(least, found.least), max(largest, found.largest_square)
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
     return _Examined(sums, least, largest, offender, outside, [])
+
+
+class _Inside(NamedTuple):
+    """A block in the loss's domain: its sums, the least datum above 0 and the largest weighted square."""
+
+    sums: tuple[float, float, float, float]
+    least: float
+    largest_square: float
+
+
+class _Outside(NamedTuple):
+    """A block of which some data are outside: how many cells, the first one's value and position."""
+
+    number: int
+    value: float
+    position: int
+
+
+def _look(block: Block, loss: Loss) -> _Inside | _Outside:
+    inside = loss.data_domain.contains(block.x)
+    if block.weights is not None:
+        inside |= block.weights == 0
+    if inside.all():
+        return _Inside(_sums(block, loss), _least(block), _largest_square(block))
+    bad = np.flatnonzero(~inside)
+    return _Outside(bad.size * block.times, float(block.x[bad[0]]), block.first + int(bad[0]))
 
 
 def _sums(block: Block, loss: Loss) -> tuple[float, float, float, float]:

@@ -228,6 +228,10 @@ class Parts(Protocol):
     def is_resident(self) -> bool:
         """Whether parts are in someone's memory, so that a few of their entries can be had quickly."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether parts are evaluated in this process, one after the other."""
+
     def start_account(self) -> None:
         """Begin to count what evaluations move."""
 

@@ -35,6 +35,9 @@ class Bowl:
     def reach(self, factors):
         return 0.0
 
+    def lacks(self, feature):
+        return "It has a gradient and a curvature."
+
     def value_grad_and_curvature(self, factors):
         return *self.value_and_grad(factors), ROUGHLY
 

@@ -31,6 +31,10 @@ class Engine(Protocol):
     def is_resident(self) -> bool:
         """True if parts are in someone's memory, so that a few of their entries can be had quickly."""
 
+    @property
+    def is_local(self) -> bool:
+        """True if parts are evaluated in this process, one after the other."""
+
     def start_account(self) -> None:
         """Begin to count what evaluations move."""
 
@@ -68,6 +72,8 @@ class LocalEngine:
     facts : list of Facts, optional
         Of parts that had better not be read for it.
     """
+
+    is_local = True
 
     def __init__(self, parts: Iterable[TensorData], facts: list[Facts] | None = None) -> None:
         self.parts = parts

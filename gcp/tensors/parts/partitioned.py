@@ -93,6 +93,11 @@ class PartitionedTensor:
         return self.engine.is_resident
 
     @property
+    def is_local(self) -> bool:
+        """Whether parts are evaluated in this process, one after the other."""
+        return self.engine.is_local
+
+    @property
     def values(self) -> Array:
         """Unavailable in any shape: raises `DataError`, as the data are in parts."""
         raise DataError(_IN_PARTS)

@@ -68,6 +68,7 @@ class DaskEngine:
     """
 
     is_resident = True
+    is_local = False
 
     def __init__(
         self, client: Client, n_parts: int, publish: Callable[[Sequence[int]], list[Future]]
