@@ -135,10 +135,8 @@ class EntrywiseObjective:
         with np.errstate(all="ignore"):  # what is not finite is for the solver to see
             m = dense_pass.model_values(factors, self.tensor.shape)
             found = hessian.of_factors(*uncompiled.derivatives(self.loss.formula, cells, m), factors)
-        for penalty in self.penalties.of_components:
-            for mode in range(len(factors)):
-                if (own := penalty.quadratic(mode, factors)) is not None:
-                    hessian.add_quadratic(found, mode, factors, own)
+        if self.penalties.of_components:
+            hessian.add_columns(found, self.penalties.hessian(factors))
         return found
 
     def _pass(

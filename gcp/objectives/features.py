@@ -112,8 +112,8 @@ def _no_hessian(tensor: TensorData, penalties: Penalties, has_effects: bool) -> 
         found = f"data in {tensor.dtype}"
     elif has_effects:
         found = "main effects"
-    elif not all(penalty.has_fixed_strengths for penalty in penalties.of_components):
-        found = "a penalty whose second derivatives are not the same everywhere"
+    elif not all(penalty.has_hessian for penalty in penalties.of_components):
+        found = "a penalty without second derivatives"
     return found and f"The matrix of second derivatives is for small dense data in float64: found {found}."
 
 

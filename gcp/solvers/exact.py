@@ -58,7 +58,8 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     every: list[tuple[str, Method, int]] = []
     if als.suits(objective, bounds):
         every.append(("als", als.ALS(**vars(options)), _SWEEPS))
-    by_rows, has_curvature = not lacking(RowNewton, objective), not objective.lacks(Feature.FULL_CURVATURE)
+    by_rows = not lacking(RowNewton, objective)
+    has_curvature = not (objective.lacks(Feature.FULL_CURVATURE) and objective.lacks(Feature.HESSIAN))
     if has_curvature and sum(a.size for a in bounds.lower) > objective.n_cells:
         by_rows = has_curvature = False  # steps of second order would cost more than all passes
     if has_curvature:

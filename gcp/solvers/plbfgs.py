@@ -44,9 +44,12 @@ _SHRINK = 0.7
 _RAISE = 4.0
 """Number by which the damping is multiplied until a step is short enough."""
 
-_EXACT_FROM = 5e-4
-"""Exact second derivatives take over after so many iterations times the square of the number of variables: what the
-iterations before have cost is then about what is still to come."""
+_FEW = 150
+"""Variables up to which exact second derivatives take over as soon as the objective falls slowly."""
+
+_EXACT_FROM = 1e-3
+"""Of n more variables they take over after so many iterations times n (n - _FEW): what the iterations before have
+cost is then about what is still to come."""
 
 _DAMPING_OF_EXACT = 1e-3
 """Damping, at most, where exact second derivatives take over."""
@@ -161,7 +164,11 @@ class _PreconditionedRun(Run):
         self.damping, self.longest = _FIRST_DAMPING, np.inf
         self.n_rejected, self.use_pairs = 0, False
         self.is_exact, size = False, sum(a.size for a in start)
-        self.exact_from = np.inf if objective.lacks(Feature.HESSIAN) else _EXACT_FROM * size**2
+        self.exact_from = (
+            0.0 if objective.lacks(Feature.FULL_CURVATURE) else _EXACT_FROM * size * max(0, size - _FEW)
+        )
+        if objective.lacks(Feature.HESSIAN):
+            self.exact_from = np.inf
         super().__init__(options, objective, start, bounds, observer)
 
     def evaluate(self, z: Array) -> tuple[float, FloatArray]:
@@ -185,12 +192,17 @@ class _PreconditionedRun(Run):
             matrix *= scales / self.unit
             if np.isfinite(matrix).all():
                 starts = Packing(self.packing.shapes).starts[:-1]
-                self.model = ExactQuadratic(matrix, self.order, starts, len(self.z))
+                self.model = ExactQuadratic(matrix, self.order, starts, len(self.z), self.room)
                 return
             self.is_exact, self.exact_from = False, np.inf
             self.evaluate(self.z)
         scale = self.scale[self.packing.starts[:-1]]
         self.model = self.quadratic = Quadratic(self.trial, self.packing, scale, self.unit)
+
+    @cached_property
+    def room(self) -> FloatArray:
+        """Scratch for models that are exact, shape (3, k, k)."""
+        return np.empty((3, len(self.order), len(self.order)))
 
     @cached_property
     def order(self) -> Array:

@@ -10,6 +10,10 @@ from gcp.solvers.pieces.exact_quadratic import ExactQuadratic
 SIZE = 12
 
 
+def model_of(matrix, *rest):
+    return ExactQuadratic(matrix, *rest, np.empty((3, *matrix.shape)))
+
+
 def problem(rng, n=8, least=0.5):
     """A matrix with eigenvalues from `least`, a slope and a box around 0; places of the variables in a vector."""
     q, _ = np.linalg.qr(rng.normal(size=(n, n)))
@@ -21,7 +25,7 @@ def problem(rng, n=8, least=0.5):
         -rng.uniform(0, 0.3, n),
         rng.uniform(0, 0.3, n),
     )
-    return ExactQuadratic(matrix.copy(), order, np.array([0, 5]), SIZE), matrix, order, slope, low, high
+    return model_of(matrix.copy(), order, np.array([0, 5]), SIZE), matrix, order, slope, low, high
 
 
 def damped(model, matrix, order, damping):
@@ -52,7 +56,7 @@ def test_bounds_close_by_do_not_stop_strongly_coupled_variables(seed):
     rng = np.random.default_rng(seed)
     root = rng.uniform(0.0, 1.0, (45, 40)) * 10.0 ** rng.uniform(-1.5, 1.5, 40)
     matrix, slope = root.T @ root, root.T @ rng.normal(size=45)
-    model = ExactQuadratic(matrix.copy(), np.arange(40), np.array([0]), 40)
+    model = model_of(matrix.copy(), np.arange(40), np.array([0]), 40)
     low, high = -(10.0 ** rng.uniform(-9.0, 0.0, 40)), np.full(40, 10.0)
     step, value = model.minimize(slope, low, high, 1e-6, bounded=True)
     truth = lsq_linear(root, np.linalg.lstsq(root.T, -slope)[0], (low, high), tol=1e-14).x
@@ -80,7 +84,7 @@ def test_an_indefinite_matrix_has_no_minimum_until_it_is_damped(bounded, rng):
 
 def test_damping_is_never_negligible():
     """A variable that the objective does not see has a part in the damping, so that there is a minimum."""
-    model = ExactQuadratic(np.diag([0.0, 1.0, -2.0]), np.arange(3), np.array([0]), 3)
+    model = model_of(np.diag([0.0, 1.0, -2.0]), np.arange(3), np.array([0]), 3)
     assert_allclose(model.diagonal, [1e-3, 1.0, 2.0])
-    nothing = ExactQuadratic(np.zeros((2, 2)), np.arange(2), np.array([0]), 2)
+    nothing = model_of(np.zeros((2, 2)), np.arange(2), np.array([0]), 2)
     assert np.all(nothing.diagonal > 0)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 
 
@@ -103,6 +104,11 @@ class Penalty(ABC):
             for name, value in values
         )
 
+    @property
+    def has_hessian(self) -> bool:
+        """Whether `hessian` can be asked for."""
+        return self.has_fixed_strengths or type(self).hessian is not Penalty.hessian
+
     @abstractmethod
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""
@@ -129,6 +135,24 @@ class Penalty(ABC):
             if own is not None and own.strengths.size:
                 scale = 1.0 if own.matrix is None else float(own.matrix.diagonal().mean())
                 found[n] = scale * float(own.strengths.mean())
+        return found
+
+    def hessian(self, factors: Factors) -> list[FloatArray]:
+        """Return the second derivatives within each column, shapes (R, I_n, I_n), of a sum over columns.
+
+        By default those of `quadratic`, where it `has_fixed_strengths`; of other penalties nobody asks for it, unless
+        they have a method of their own.
+        """
+        found = []
+        for n, a in enumerate(factors):
+            own = self.quadratic(n, factors)
+            if own is None:
+                raise ParameterError(
+                    f"The penalty {self.name} says has_fixed_strengths, but has no quadratic along mode {n}; "
+                    "gcp.testing.check_penalty tells more."
+                )
+            matrix = np.eye(len(a)) if own.matrix is None else own.matrix @ np.eye(len(a))
+            found.append(own.strengths[:, None, None] * matrix)
         return found
 
     def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:

@@ -46,6 +46,19 @@ class DirichletPrior(Penalty):
             slope = 1 / known - inverse - _FLOOR * inverse.mean(axis=0)
             g += self.strength * np.where(mean > 0, slope, 0.0)
 
+    def hessian(self, factors: Factors) -> list[FloatArray]:
+        """Return the second derivatives within each column, shapes (R, I_n, I_n)."""
+        found = []
+        for a in factors:
+            mean, share = a.mean(axis=0, dtype=float), _FLOOR / len(a)
+            known = np.where(mean > 0, mean, 1.0)
+            squares = (1.0 / (a + _FLOOR * known) ** 2).T
+            own = share * (squares[:, :, None] + squares[:, None])
+            own += (share**2 * squares.sum(axis=1) - 1.0 / (len(a) * known**2))[:, None, None]
+            np.einsum("rii->ri", own)[:] += squares
+            found.append(self.strength * np.where(mean > 0, 1.0, 0.0)[:, None, None] * own)
+        return found
+
     def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:
         """Return what rows (n, R) cost beside the fitted column, to first order in the column's mean."""
         a = np.asarray(factors[mode], dtype=float)

@@ -97,6 +97,14 @@ class Penalties:
             total += mean
         return total, tuple(along)
 
+    def hessian(self, factors: Factors) -> list[FloatArray]:
+        """Return the second derivatives within each column, shapes (R, I_n, I_n), without main effects."""
+        found = [np.zeros((a.shape[1], len(a), len(a))) for a in factors]
+        for penalty in self.of_components:
+            for total, part in zip(found, penalty.hessian(factors), strict=True):
+                total += part
+        return found
+
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), where a penalty can switch components off; else zeros."""
         own = self._components(factors)

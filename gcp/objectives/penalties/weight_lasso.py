@@ -44,6 +44,16 @@ class WeightLasso(Penalty):
         norms = column_norms(factors[mode])
         return self.strength * np.where(norms > 0, np.maximum(norms, 1e-300) ** (len(factors) - 2), 0.0)
 
+    def hessian(self, factors: Factors) -> list[FloatArray]:
+        """Return the second derivatives within each column, shapes (R, I_n, I_n)."""
+        found = []
+        for n, a in enumerate(factors):
+            ridge, norms = self.ridge(n, factors), column_norms(a)
+            units = (a / np.where(norms > 0, norms, 1.0)).T
+            outer = (len(factors) - 2) * units[:, :, None] * units[:, None]
+            found.append(ridge[:, None, None] * (np.eye(len(a)) + outer))
+        return found
+
     def curvature(self, factors: Factors) -> FloatArray:
         """Return that of the ridge, in the mean over all modes, which are balanced near a minimum; shape (N,)."""
         slopes = np.concatenate([self.ridge(n, factors) for n in range(len(factors))])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
-from gcp.objectives.penalties.base import FactorQuadratic
 
 MOST_CELLS = 1 << 17
 """Cells of a tensor up to which the matrix pays; beyond, a pass in blocks is far faster than whole arrays."""
@@ -78,11 +78,10 @@ def _own(matrix: FloatArray, first: int, shape: tuple[int, int]) -> FloatArray:
     return matrix[at, at].reshape(*shape, *shape)
 
 
-def add_quadratic(matrix: FloatArray, mode: int, factors: Factors, quadratic: FactorQuadratic) -> None:
-    """Add the second derivatives of a quadratic penalty on one factor, in place; factors of shapes (I_n, R)."""
-    own = _own(matrix, sum(a.size for a in factors[:mode]), factors[mode].shape)
-    if quadratic.matrix is None:
-        np.einsum("irir->ir", own)[:] += quadratic.strengths
-    else:
-        along = quadratic.matrix.toarray() if hasattr(quadratic.matrix, "toarray") else quadratic.matrix
-        np.einsum("irjr->ijr", own)[:] += np.asarray(along)[:, :, None] * quadratic.strengths
+def add_columns(matrix: FloatArray, columns: Sequence[FloatArray]) -> None:
+    """Add second derivatives within each column of each factor, shapes (R, I_n, I_n), to a matrix (n, n) in place."""
+    first = 0
+    for own in columns:
+        shape = own.shape[1], own.shape[0]
+        np.einsum("irjr->rij", _own(matrix, first, shape))[:] += own
+        first += own.shape[0] * own.shape[1]

@@ -40,10 +40,12 @@ class ExactQuadratic:
         Where each factor's variables begin.
     size : int
         n.
+    room : ndarray, shape (3, k, k)
+        Scratch: new pages for it in every iteration would cost as much as the arithmetic.
     """
 
-    def __init__(self, matrix: FloatArray, order: Array, starts: Array, size: int) -> None:
-        self._matrix, self._order = matrix, order
+    def __init__(self, matrix: FloatArray, order: Array, starts: Array, size: int, room: FloatArray) -> None:
+        self._matrix, self._order, self._room = matrix, order, room
         sizes, counts = np.abs(matrix.diagonal()), np.diff([*starts, len(matrix)])
         least = _LEAST * np.add.reduceat(sizes, starts) / counts
         self._diagonal = np.maximum(sizes, np.repeat(np.maximum(least, 1e-300), counts))
@@ -58,12 +60,15 @@ class ExactQuadratic:
         The box lies around 0. None if the matrix has a negative eigenvalue where the step is free: there is no
         minimum then without the box.
         """
-        order, step = self._order, np.zeros(len(slope))
-        damped = self._matrix.copy()
+        order, step, damped = self._order, np.zeros(len(slope)), self._room[0]
+        np.copyto(damped, self._matrix)
         damped.flat[:: len(damped) + 1] += damping * self._diagonal
         box = (low[order], high[order]) if bounded else None
         with threads.single_threaded_blas():  # more are slower on so small a matrix
-            found = _free(damped, slope[order]) if box is None else _Box(damped, slope[order], *box).minimum()
+            if box is None:
+                found = _free(damped, slope[order])
+            else:
+                found = _Box(damped, slope[order], *box, self._room[1:]).minimum()
         if found is None:
             return None
         step[order] = found[0]
@@ -71,7 +76,7 @@ class ExactQuadratic:
 
 
 def _free(matrix: FloatArray, slope: FloatArray) -> tuple[FloatArray, float] | None:
-    """Return the minimum without bounds, or None; the matrix (k, k) and slope (k,) are those of the model."""
+    """Return the minimum without bounds, or None, of the model's matrix (k, k), which is lost, and slope (k,)."""
     step = _newton(matrix, slope)
     return None if step is None else (step, 0.5 * float(slope @ step))
 
@@ -79,8 +84,10 @@ def _free(matrix: FloatArray, slope: FloatArray) -> tuple[FloatArray, float] | N
 class _Box:
     """The minimum in a box: projected steps along the gradient find the active bounds, Newton steps move the rest."""
 
-    def __init__(self, matrix: FloatArray, slope: FloatArray, low: FloatArray, high: FloatArray) -> None:
-        self.matrix, self.slope, self.low, self.high = matrix, slope, low, high
+    def __init__(
+        self, matrix: FloatArray, slope: FloatArray, low: FloatArray, high: FloatArray, room: FloatArray
+    ) -> None:
+        self.matrix, self.slope, self.low, self.high, self.room = matrix, slope, low, high, room
         self.s, self.grad, self.value = np.zeros(len(slope)), slope, 0.0
         self.sizes = np.maximum(np.abs(matrix.diagonal()), _NORMAL)
 
@@ -93,8 +100,7 @@ class _Box:
             free = np.flatnonzero(~held)
             if not len(free):
                 break
-            part = self.matrix if len(free) == len(held) else self.matrix.take(free, 0).take(free, 1)
-            own = _newton(part, self.grad[free])
+            own = _newton(self.part(free), self.grad[free])
             if own is None:
                 return None
             direction = np.zeros(len(held))
@@ -102,6 +108,17 @@ class _Box:
             if not self.search(direction) or before - self.value < 0.01 * abs(self.value):
                 break
         return self.s, self.value
+
+    def part(self, free: Array) -> FloatArray:
+        """Return a copy of the matrix's rows and columns of some variables (f,), shape (f, f)."""
+        k, n_free = len(self.matrix), len(free)
+        rows = self.room[0, :n_free]
+        found = self.room[1].reshape(-1)[: n_free**2].reshape(n_free, n_free)
+        if n_free == k:
+            np.copyto(found, self.matrix)
+        else:
+            self.matrix.take(free, 0, out=rows, mode="clip").take(free, 1, out=found, mode="clip")
+        return found
 
     def search(self, direction: FloatArray) -> bool:
         """Move along the projection of a direction until the value falls; true if bounds cut the move short."""
@@ -119,8 +136,11 @@ class _Box:
 
 
 def _newton(matrix: FloatArray, grad: FloatArray) -> FloatArray | None:
-    """Return minus the inverse of a matrix (k, k) times a vector (k,); None if it is not positive definite."""
-    factor, info = lapack.dpotrf(matrix, lower=1, clean=0)
+    """Return minus the inverse of a matrix (k, k) times a vector (k,); None if it is not positive definite.
+
+    The matrix is lost.
+    """
+    factor, info = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if info:
         return None
     step: FloatArray = lapack.dpotrs(factor, -grad, lower=1)[0]
