@@ -50,7 +50,8 @@ class FitResult(Model):
     converged : bool
         True if a tolerance was met.
     status, message : str
-        Why the fit stopped: one word and one sentence.
+        Why the fit stopped: one word and one sentence. "separable" and "unbounded" say that there is no finite
+        minimum.
     n_iter, n_eval : int
         Iterations and evaluations of the objective, of the start that is kept.
     training_deviance_explained : float

@@ -33,6 +33,10 @@ class Differentiable(Protocol):
         It is 0 unless the minimum may lie at infinite models.
         """
 
+    @property
+    def has_its_minimum_at_infinity(self) -> bool:
+        """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
+
 
 class Objective(Differentiable, Protocol):
     """The function that a fit minimises, and what else of it solvers may ask for."""

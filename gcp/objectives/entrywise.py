@@ -12,6 +12,7 @@ import numpy as np
 
 from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
+from gcp.base.interval import Interval
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.listed.row_steps import grouped
@@ -348,6 +349,12 @@ class EntrywiseObjective:
             return 0.0
         sizes = [np.abs(a).max(axis=0, initial=0.0) for a in factors]
         return float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))
+
+    @property
+    def has_its_minimum_at_infinity(self) -> bool:
+        """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
+        is_binary = self.loss.data_domain == Interval(0, 1, integer=True)
+        return is_binary and self.loss.wants_infinity and not self.penalties.prefer_balance
 
     def share_explained(self, value: float) -> float:
         """Return 1 - the share of the best constant's deviance that a model of this value leaves.

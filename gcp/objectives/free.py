@@ -149,6 +149,11 @@ class FreeFactors:
         return self.objective.reach(self.expand(free))
 
     @property
+    def has_its_minimum_at_infinity(self) -> bool:
+        """Whether no finite model of the whole objective is perfect."""
+        return self.objective.has_its_minimum_at_infinity
+
+    @property
     def n_cells(self) -> int:
         """Number of cells of the data, known or not."""
         return self.objective.n_cells

@@ -106,7 +106,8 @@ class SolverOutput:
     converged : bool
         True if a tolerance was met.
     status : str
-        One word: converged, stalled, unbounded, n_iter_max, max_seconds, callback, line_search, interrupted.
+        One word: converged, stalled, unbounded, separable, n_iter_max, max_seconds, callback, line_search or
+        interrupted.
     message : str
         A sentence that says why the run stopped.
     n_iter, n_eval : int

@@ -57,8 +57,10 @@ _DAMPING_OF_EXACT = 1e-3
 _SHRINK_OF_EXACT = 0.1
 """Part of the damping that is left, at least, after an iteration with them."""
 
-_RAISE_OF_EXACT = 10.0
-"""Number by which the damping is multiplied until they have a minimum."""
+_LEAST_OF_EXACT = 1e-15
+_LITTLE = 1e-6
+_RAISE_OF_EXACT, _RAISE_OF_LITTLE = 10.0, 1e3
+"""Numbers by which the damping is multiplied until they have a minimum; little damping is for rounding alone."""
 
 _FIRST_PAIRS = 5
 _ITERATIONS_A_PAIR = 8
@@ -271,7 +273,7 @@ class _PreconditionedRun(Run):
         while True:
             found = self.model.minimize(slope, low, high, self.damping, not self.is_free)
             if found is None:  # not convex
-                self.damping = max(_RAISE_OF_EXACT * self.damping, _DAMPING_OF_EXACT)
+                self.damping *= _RAISE_OF_LITTLE if self.damping < _LITTLE else _RAISE_OF_EXACT
             elif self.length(found[0]) > self.longest:
                 self.damping *= _RAISE
             else:
@@ -287,7 +289,7 @@ class _PreconditionedRun(Run):
         if ratio < 1.5:  # beyond, the model is as wrong as below 1/2
             least = _SHRINK_OF_EXACT if self.is_exact else 1 / 3
             shrink = max(least, 1.0 - (2.0 * ratio - 1.0) ** 3)  # Nielsen (1999)
-            self.damping = max(self.damping * shrink, _LEAST_DAMPING)
+            self.damping = max(self.damping * shrink, _LEAST_OF_EXACT if self.is_exact else _LEAST_DAMPING)
         self.n_rejected, self.longest = 0, np.inf
         gain = (self.value - value) / max(value - self.offset, 1e-6 * self.unit)
         if gain < _SETTLED:

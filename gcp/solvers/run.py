@@ -46,6 +46,9 @@ _FAR_AT_TOL = 1e6
 _ENDLESS = 1e-6
 """The decrease per iteration, relative to the excess, that is slow on that way: it halves when the model doubles."""
 
+_SEPARATED = 1e-6
+"""An excess, in units of the null deviance, at which a model that has no minimum separates the data."""
+
 GAVE_UP = ("n_iter_max", "stalled", "line_search", "unbounded")
 """Ends from which another method may go on."""
 
@@ -56,6 +59,8 @@ _MESSAGES = {
     "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "coarse": "the objective falls by less than tol, but the projected gradient is large; try a smaller tol",
+    "separable": "the data are separable: this model is as good as perfect, and any larger one better still; "
+    "l2_reg gives a finite model",
     "unbounded": "the model grows without end, for it can separate data (0 from more, or 0 from 1), and the "
     "objective falls ever more slowly: there is no minimum; l2_reg makes one",
     "n_iter_max": "n_iter_max iterations were used up",
@@ -257,6 +262,8 @@ class Run:
         self.stop = self._rule()
 
     def _rule(self) -> str:
+        if self.objective.has_its_minimum_at_infinity and self.excess() <= _SEPARATED * self.unit:
+            return "separable"
         if self.gradient_norm <= self.least_gradient() * min(1.0, 1e3 * self.excess() / self.unit):
             end = "gradient_tol"
         elif self.is_flat():

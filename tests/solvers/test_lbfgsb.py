@@ -35,6 +35,8 @@ class Bowl:
     def reach(self, factors):
         return 0.0
 
+    has_its_minimum_at_infinity = False
+
     def lacks(self, feature):
         return "It has a gradient and a curvature."
 

@@ -105,3 +105,23 @@ def test_a_fit_that_leaps_goes_on_from_its_checkpoint(tmp_path):
     assert parts.n_iter == whole.n_iter
     for a, b in zip(parts.factors, whole.factors, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("loss", BINARY)
+@pytest.mark.parametrize("shape", [(20, 16, 14), (60, 50, 40)], ids=["small", "large"])
+def test_separable_data_are_said_to_be_so_early(loss, shape):
+    """Two blocks of 1 in zeros: no finite model is the best, and any large one is as good as perfect."""
+    sides = [np.arange(n) >= n // 2 for n in shape]
+    x = sum(np.einsum("i,j,k->ijk", *((s == k) * 1.0 for s in sides)) for k in (False, True))
+    result = fit_gcp(x, 2, loss=loss, random_state=0)
+    assert result.status == "separable"
+    assert not result.converged
+    assert "l2_reg gives a finite model" in result.message
+    assert result.n_iter < 120
+    finite = fit_gcp(x, 2, loss=loss, random_state=0, l2_reg=0.1)
+    assert finite.converged
+
+
+def test_counts_that_a_finite_model_fits_perfectly_are_no_separable_data():
+    x = np.full((5, 4, 3), 3.0)
+    assert fit_gcp(x, 1, loss="poisson-log", random_state=0).converged

@@ -81,6 +81,11 @@ class Sampled:
         """Return 0 for any factors (I_n, R): estimates do not tell how fast an objective falls."""
         return 0.0
 
+    @property
+    def has_its_minimum_at_infinity(self) -> bool:
+        """False: estimates do not tell how close a model comes."""
+        return False
+
 
 def sample(
     tensor: TensorData, loss: Loss, penalties: Penalties, n_threads: int, sampling: Sampling, seeds: Seeds

@@ -48,7 +48,7 @@ def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOu
 
 def with_advice(search: Search, found: SolverOutput) -> SolverOutput:
     """Return the outcome, whose message says so if the model grows without end, as under a log or logit link."""
-    is_said = found.converged or found.status == "unbounded"
+    is_said = found.converged or found.status in ("unbounded", "separable")
     if is_said or search.objective.reach(found.factors) < _BEYOND:
         return found
     more = "the model grows without end where it can separate the data (0 from more, or 0 from 1); l2_reg bounds it"
