@@ -106,6 +106,10 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
             "quadratic": lambda self, mode, f: Ridge(np.linalg.norm(f[0])).quadratic(mode, f),
         },
     ),
+    "hessian of mode 0 is not the derivative of the gradient of mode 0": (
+        Ridge,
+        {"hessian": lambda self, f: [np.zeros((a.shape[1], len(a), len(a))) for a in f]},
+    ),
     "price of a component of 0 is 1": (Ridge, {"price": lambda self, factors: np.ones(factors[0].shape[1])}),
     "of_new_rows of mode 0 has a ridge whose gradient is not": (
         Ridge,
