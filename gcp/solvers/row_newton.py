@@ -23,6 +23,9 @@ from gcp.solvers.run import CONVERGED, NEAR, WINDOW, Run
 _RUNS_OFF = 1e4
 """Size of components from which on models may be on their way to infinity."""
 
+_UNCERTAIN = 1e-10
+"""Smallest eigenvalue of a Gram matrix, relative to the largest, from which on components are mixed."""
+
 _LEAP_AFTER = 10
 """Sweeps whose growth is continued then."""
 
@@ -117,10 +120,21 @@ class RowSweeps(Run):
         self.shiftable = self._shiftable(effects)
         self.scales = [float(a[0, 0]) for a in self.packing.unpack(self.scale)]
         self.current = problem.expand(self.factors(self.z))
+        self.may_mix = len(self.current) == len(problem.free) == 2 and self._is_free_but_for_a_ridge()
         self.previous = self.current
         self.age = 0  # accepted sweeps since extrapolation began anew
         self.evaluated = True
         self.softer = list(problem.softer)
+
+    def _is_free_but_for_a_ridge(self) -> bool:
+        """Return whether components have no bounds, and a ridge that is the same in all modes."""
+        sides = [side[:, self.components] for both in self.sides for side in both]
+        penalties = self.problem.penalties
+        return (
+            penalties.are_row_wise
+            and penalties.prefer_balance
+            and not any(np.isfinite(s).any() for s in sides)
+        )
 
     def _shiftable(self, effects: MainEffects | None) -> list[tuple[int, int]]:
         """Return variables and columns of main effects whose means may move to the first; none if bounds forbid it.
@@ -156,6 +170,8 @@ class RowSweeps(Run):
             norm = max(norm, float(np.sqrt(slope)) * size / scale**2)
         if self.may_balance:
             self.balance(factors)
+        if self.may_mix:
+            self.mix(factors)
         for variable, column in self.shiftable[1:]:
             mean = float(factors[problem.free[variable]][:, column].mean())
             factors[problem.free[variable]][:, column] -= mean
@@ -172,6 +188,13 @@ class RowSweeps(Run):
         by[:, ~(norms > 0).all(axis=0)] = 1.0
         for mode, factor in zip(self.problem.free, by, strict=True):
             factors[mode][:, columns] *= factor
+
+    def mix(self, factors: list[FloatArray]) -> None:
+        """Mix the components of a matrix as its ridge prefers them: of equal models A B' that with A'A = B'B."""
+        a, b = (factor[:, self.components] for factor in factors)
+        there = _mixing(a, b)
+        if there is not None:
+            a[:], b[:] = a @ there, b @ np.linalg.inv(there)
 
     def snapshot(self) -> State:
         """Add the number of softer losses that are left."""
@@ -313,6 +336,23 @@ class _RowNewtonRun(RowSweeps):
             self.revise()
         if self.end in ("tol", "precision") and self.is_steep():
             self.end = "stalled"
+
+
+def _mixing(a: FloatArray, b: FloatArray) -> FloatArray | None:
+    """Return the symmetric T (R, R) for which A T and B T^-1 have one Gram matrix; None where that is too uncertain.
+
+    It is X^(-1/2) for the geometric mean X of A'A and (B'B)^-1, which solves X B'B X = A'A.
+    """
+    ours, theirs = a.astype(float).T @ a, b.astype(float).T @ b
+    sizes, axes = np.linalg.eigh(theirs)
+    if not (sizes.size and sizes[0] > _UNCERTAIN * sizes[-1] and np.isfinite(ours).all()):
+        return None
+    root, inverse = (axes * np.sqrt(sizes)) @ axes.T, (axes / np.sqrt(sizes)) @ axes.T
+    squares, turned = np.linalg.eigh(root @ ours @ root)
+    if not squares[0] > _UNCERTAIN * squares[-1]:
+        return None
+    sizes, axes = np.linalg.eigh(inverse @ (turned * np.sqrt(squares)) @ turned.T @ inverse)
+    return (axes / np.sqrt(sizes)) @ axes.T if sizes[0] > 0 else None
 
 
 def _one_row(side: FloatArray) -> FloatArray:

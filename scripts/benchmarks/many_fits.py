@@ -4,9 +4,9 @@
                                            [--replicates 20] [--rounds 3] [--peers] [--markdown FILE]
 
 Tensors 20 x 16 x 14 drawn from three components under every loss, rank 3, one process and one thread. A fit is a
-start (`starts`), a replicate or the fit that it is of (`bootstrap`), or one of two starts of a rank from 1 to 6 in
-one of five splits (`rank`). Each checkout works in a process of its own, which has run each task before; who
-begins changes from round to round. Prints fits a second, medians over the rounds, and the ratio of the last
+start (`starts`), or a replicate or the fit that it is of (`bootstrap`); of `select_rank` with ranks 1 to 6 and its
+defaults calls are counted (`rank`). Each checkout works in a process of its own, which has run each task before;
+who begins changes from round to round. Prints numbers a second, medians over the rounds, and the ratio of the last
 checkout to the first with its range. With --peers, TensorLy's `parafac` and `non_negative_parafac_hals` from
 random starts, and scikit-learn's NMF of the tensor unfolded along its first mode, on the Gaussian and Poisson
 tensors, with their own defaults but rank 3.
@@ -43,8 +43,8 @@ def bootstrap(x, loss, n):
     return n + 1
 
 def rank(x, loss, n):
-    gcp.select_rank(x, range(1, 7), loss=loss, random_state=1, n_threads=1)
-    return 6 * 5 * 2
+    gcp.select_rank(x, range(1, n + 1), loss=loss, random_state=1, n_threads=1)
+    return 1
 
 def parafac(x, loss, n):
     from tensorly.decomposition import parafac
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
-    numbers = {"starts": options.starts, "bootstrap": options.replicates, "rank": 0}
+    numbers = {"starts": options.starts, "bootstrap": options.replicates, "rank": 6}
     workers = [started(checkout.resolve()) for checkout in options.checkout]
     lines = [f"| task | loss | {' | '.join(str(path) for path in options.checkout)} | last / first |"]
     lines.append("|---" * (len(workers) + 3) + "|")
@@ -131,7 +131,7 @@ def started(checkout: Path) -> subprocess.Popen:
 
 
 def measured(workers: list, task: tuple[str, str, int], rounds: int) -> list[list[float]]:
-    """Fits a second of each round, by worker, after one that does not count."""
+    """Numbers a second of each round, by worker, after one that does not count."""
     found = []
     for k in range(-1, rounds):
         order = range(len(workers)) if k % 2 else range(len(workers) - 1, -1, -1)
