@@ -17,6 +17,7 @@ from gcp import (
     build_objective,
     fit_gcp,
 )
+from gcp.solvers import row_newton
 
 
 def planted_counts(shape, rank, events, rng):
@@ -321,3 +322,24 @@ def test_diverging_components_do_not_hide_the_objective():
     result = fit_gcp(data, 2, random_state=0, n_iter_max=300)
     assert result.objective <= result.trace["objective"][0]
     assert np.isfinite(result.factors[0]).all()
+
+
+def test_mixing_gives_both_sides_one_gram_matrix(rng):
+    a, b = rng.normal(size=(9, 4)) * [1, 10, 0.1, 3], rng.normal(size=(7, 4))
+    there = row_newton._mixing(a, b)
+    back = np.linalg.inv(there)
+    assert_allclose(there, there.T)
+    assert_allclose((a @ there) @ (b @ back).T, a @ b.T, atol=1e-10)
+    assert_allclose((a @ there).T @ (a @ there), (b @ back).T @ (b @ back), atol=1e-9)
+    assert row_newton._mixing(a, np.ones((7, 4))) is None
+
+
+def test_matrices_under_a_ridge_end_soon_at_the_soft_threshold(rng):
+    """Of a matrix whose every cell is known: singular values less half the ridge, under squares."""
+    x = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 40)) + 0.1 * rng.normal(size=(60, 40))
+    data = ObservedTensor(np.argwhere(np.ones(x.shape)), x.ravel(), x.shape)
+    result = fit_gcp(data, 5, l2_reg=3.0, random_state=0, solver="rows")
+    u, s, vt = np.linalg.svd(x)
+    truth = (u[:, :5] * (s[:5] - 1.5)) @ vt[:5]
+    assert_allclose(result.model_values(), truth, atol=1e-5)
+    assert result.n_iter < 40

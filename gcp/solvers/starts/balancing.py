@@ -17,6 +17,11 @@ _TRACE = 1e-2
 _CHEAP = 1e-6
 """Price, in the objective, below which components are tried at 0 as well."""
 
+_SAME = 1e-9
+"""Part of the objective that is not worth a component."""
+
+_TINY = 1e-300
+
 _BEYOND = 30.0
 """Log-odds or logarithms of this size are on their way to infinity: the loss falls by less than 1e-13 from there."""
 
@@ -67,27 +72,52 @@ def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverO
     return _lower(free, found, factors) if search.objective.is_exact_affordable else found
 
 
-def _lower(free: FreeFactors, found: SolverOutput, factors: list[FloatArray]) -> SolverOutput:
-    """Return the outcome, or the given factors (I_n, R) if their objective is lower."""
+def _lower(
+    free: FreeFactors, found: SolverOutput, factors: list[FloatArray], slack: float = 0.0
+) -> SolverOutput:
+    """Return the outcome, or the given factors (I_n, R) if their objective is lower, or as low up to a part of it."""
     value, _ = free.objective.value_and_grad(factors)
-    if not value < found.objective:
+    if not value < found.objective + slack * abs(found.objective):
         return found
     found.trace.objective[-1] = value
     return replace(found, factors=factors, objective=value)
 
 
 def _without_traces(search: Search, free: FreeFactors, found: SolverOutput, rank: int) -> SolverOutput:
-    """Return the outcome without components that a lasso has nearly switched off; they go to 0 ever more slowly."""
+    """Return the outcome without components that a lasso has nearly switched off.
+
+    They go to 0 ever more slowly; or they are splinters of larger ones, whose weights together cost the same.
+    """
     weights = np.prod([np.linalg.norm(a[:, :rank], axis=0) for a in found.factors], axis=0)
     price = search.objective.penalties.price([a[:, :rank] for a in found.factors])
     if not price.any():
         return found
     is_trace = (weights < _TRACE * weights.max(initial=0.0)) | (price < _CHEAP * abs(found.objective))
-    for component in np.flatnonzero(is_trace & (weights > 0)):
+    for component in np.flatnonzero(is_trace & (weights > 0)).tolist():
         changed = [a.copy() for a in found.factors]
         for mode in (mode for group in search.parametrisation.groups for mode in group):
             changed[mode][:, component] = 0.0
         found = _lower(free, found, changed)
+        if changed is not found.factors:
+            found = _lower(free, found, _joined(search, found.factors, component, changed), _SAME)
+    return found
+
+
+def _joined(
+    search: Search, factors: list[FloatArray], component: int, without: list[FloatArray]
+) -> list[FloatArray]:
+    """Return factors (I_n, R) without a component, whose weight goes to the one that is most like it."""
+    norms = [np.linalg.norm(a, axis=0) for a in factors]
+    likeness = np.ones(factors[0].shape[1])
+    for a, own in zip(factors, norms, strict=True):
+        likeness *= a.T @ a[:, component] / np.maximum(own * own[component], _TINY)
+    likeness[component] = -np.inf
+    into = int(np.argmax(likeness))
+    weights = np.prod(norms, axis=0)
+    modes = [mode for group in search.parametrisation.groups for mode in group]
+    found = [a.copy() for a in without]
+    for mode in modes:
+        found[mode][:, into] *= (1.0 + weights[component] / max(weights[into], _TINY)) ** (1 / len(modes))
     return found
 
 
