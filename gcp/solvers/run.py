@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -315,14 +316,16 @@ class Run:
 
     def factors(self, z: Array) -> list[FloatArray]:
         """Return the unscaled factors (I_n, R) of z (n,); the rounding of the scaling must not leave the bounds."""
-        vector = z * self.scale
-        if not self.is_free:
-            np.clip(vector, *self.bounds, out=vector)
-        return [a.astype(self.dtype, order="C") for a in self.packing.unpack(vector)]
+        return self._maker(z)()
+
+    def _maker(self, z: Array) -> Callable[[], list[FloatArray]]:
+        """Return what makes the factors of z (n,); it does not keep the run, and what that holds, alive."""
+        bounds = None if self.is_free else self.bounds
+        return partial(_unscaled, z, self.scale, bounds, self.packing, self.dtype)
 
     def _state(self) -> IterationState:
         self.settle()
-        seconds, factors = self.trace.seconds[-1], Later(partial(self.factors, self.z))
+        seconds, factors = self.trace.seconds[-1], Later(self._maker(self.z))
         return IterationState(self.n_iter, self.value, self.gradient_norm, seconds, factors, self.n_eval)
 
     def output(self) -> SolverOutput:
@@ -346,6 +349,16 @@ class Run:
             trace=self.trace,
             method=type(self.options).__name__,
         )
+
+
+def _unscaled(
+    z: Array, scale: Array, bounds: tuple[Array, Array] | None, packing: Packing, dtype: np.dtype
+) -> list[FloatArray]:
+    """Return factors (I_n, R) of scaled variables (n,)."""
+    vector = z * scale
+    if bounds is not None:
+        np.clip(vector, *bounds, out=vector)
+    return [a.astype(dtype, order="C") for a in packing.unpack(vector)]
 
 
 def _inward(side: FloatArray, dtype: np.dtype, inside: float) -> FloatArray:

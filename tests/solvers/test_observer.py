@@ -1,9 +1,11 @@
 """Solvers of a user's own have callback, time limit and checkpoint like any other."""
 
+import gc
 import signal
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from helpers import full, random_factors
 
@@ -16,6 +18,7 @@ from gcp.objectives.parametrisation import Parametrisation
 from gcp.solvers import Auto
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, SolverOutput, Trace
+from gcp.solvers.run import Run
 
 
 @dataclass(frozen=True)
@@ -180,3 +183,26 @@ def test_solvers_take_a_plain_callback(rng):
             objective, start, bounds, lambda state, seen=seen: seen.append(state) or len(seen) == 2
         )
         assert (found.status, len(seen)) == ("callback", 2)
+
+
+@pytest.mark.parametrize("solver", ["auto", "plbfgs", "lbfgsb", "rows"])
+def test_a_solver_is_gone_when_its_fit_is(solver, rng):
+    """States make their factors late, but keep nothing of the solver for it: a circle would hold its memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        fit_gcp(rng.poisson(2.0, (9, 8, 7)).astype(float), 2, loss="poisson", random_state=0, solver=solver)
+        assert not [one for one in gc.get_objects() if issubclass(type(one), Run)]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("solver", ["auto", "plbfgs", "lbfgsb", "rows"])
+def test_factors_of_a_state_are_those_of_its_time(solver, rng):
+    """Looked at when the fit is over, or at once."""
+    x, states, at_once = rng.poisson(2.0, (9, 8, 7)).astype(float), [], []
+    options = {"loss": "poisson", "random_state": 0, "solver": solver, "n_iter_max": 8}
+    fit_gcp(x, 2, callback=states.append, **options)
+    fit_gcp(x, 2, callback=lambda state: at_once.append([a.copy() for a in state.factors]), **options)
+    for state, factors in zip(states, at_once, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(state.factors, factors, strict=True))
