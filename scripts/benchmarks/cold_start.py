@@ -3,11 +3,12 @@
     python scripts/benchmarks/cold_start.py [CHECKOUT ...] [--case NAME ...] [--rounds 3] [--functions 10]
                                             [--json FILE] [--markdown FILE]
 
-Each case runs in a process of its own with an empty folder for compiled code; several checkouts of the package take
-turns. Seconds are from the start of `import gcp` to the end of the fit, and of the same fit once more; those of
-compilation are seconds in Numba, and among them those in LLVM (optimisation and machine code). Cases: nyc_flights
-(dense), nyc_aircraft (sparse) and planted data; `one more loss` is the second fit of a process, of another loss.
-Prints a Markdown table of medians and ranges, and with --functions the dearest functions of each case.
+Each case runs in a process of its own with an empty folder for compiled code; several checkouts of the package
+take turns. Seconds are from the start of `import gcp` to the end of the fit, and of the same fit once more; those
+of compilation are seconds in Numba, and among them those in LLVM (optimisation and machine code), of the fit's own
+process alone: another one compiles beside it. Cases: nyc_flights (dense), nyc_aircraft (sparse) and planted data;
+`one more loss` is the second fit of a process, of another loss. Prints a Markdown table of medians and ranges, and
+with --functions the dearest functions of each case.
 """
 
 from __future__ import annotations
