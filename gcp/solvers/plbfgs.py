@@ -152,7 +152,7 @@ class _PreconditionedRun(Run):
     """The model, until it is exact."""
     packing: Blocks
     kind_of_packing = Blocks
-    saved_names = ("damping", "longest", "n_rejected", "use_pairs", "is_exact")
+    saved_names = ("damping", "longest", "n_rejected", "use_pairs", "is_exact", "exact_from")
 
     def __init__(
         self,
