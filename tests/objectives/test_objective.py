@@ -9,15 +9,19 @@ from scipy import optimize
 from gcp import (
     BetaDivergence,
     DataError,
+    DenseTensor,
     DomainError,
     Gamma,
     Huber,
+    ObservedTensor,
     ParameterError,
+    Poisson,
     Rayleigh,
     build_objective,
 )
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.parametrisation import Parametrisation
+from gcp.objectives.survey import survey
 
 SHAPE = (5, 4, 3)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
@@ -357,3 +361,20 @@ def test_unusable_data_are_named(data, options, message):
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(ParameterError, match=message):
         build_objective(np.ones((2, 2)), **({"loss": "gaussian"} | options))
+
+
+@pytest.mark.parametrize("kind", ["dense", "missing", "listed"])
+def test_a_survey_is_the_same_for_any_number_of_threads(kind, rng):
+    x = rng.poisson(2.0, (70, 60, 50)).astype(float)
+    weights = rng.uniform(0, 2, x.shape) * (rng.random(x.shape) > 0.2)
+    data = {
+        "dense": lambda: DenseTensor(x),
+        "missing": lambda: DenseTensor(x, entry_weights=weights),
+        "listed": lambda: ObservedTensor(np.argwhere(np.ones(x.shape)), x.ravel(), x.shape),
+    }[kind]
+    loss = Poisson()
+    assert survey(data(), loss, 1) == survey(data(), loss, 3)
+    x[[3, 69], [5, 2], [7, 4]] = -1.0
+    for n_threads in (1, 3):
+        with pytest.raises(DomainError, match=r"-1.0 at subscript \(3, 5, 7\)"):
+            survey(data(), loss, n_threads)
