@@ -35,7 +35,7 @@ class Differentiable(Protocol):
 
     @property
     def has_its_minimum_at_infinity(self) -> bool:
-        """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
+        """Whether no finite model is perfect of 0/1 data: one that comes close separates them."""
 
 
 class Objective(Differentiable, Protocol):

@@ -353,8 +353,15 @@ class EntrywiseObjective:
     @property
     def has_its_minimum_at_infinity(self) -> bool:
         """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
-        is_binary = self.loss.data_domain == Interval(0, 1, integer=True)
-        return is_binary and self.loss.wants_infinity and not self.penalties.prefer_balance
+        if self.loss.data_domain != Interval(0, 1, integer=True) or self.penalties.prefer_balance:
+            return False
+        there = [
+            datum
+            for datum, is_there in ((0.0, self.survey.mean < 1), (1.0, self.survey.mean > 0))
+            if is_there
+        ]
+        with np.errstate(all="ignore"):
+            return not all(np.isfinite(self.loss.link(datum)) for datum in there)
 
     def share_explained(self, value: float) -> float:
         """Return 1 - the share of the best constant's deviance that a model of this value leaves.

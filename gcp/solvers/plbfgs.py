@@ -104,8 +104,8 @@ class PreconditionedLBFGS(Method):
 
     Once an iteration gains less than a thousandth of the excess, small problems go on with all second derivatives in
     place of that matrix, the sooner the fewer variables: Newton steps in the same trust region. Small are dense data
-    in float64 of at most 131,072 cells, with factors of at most 750 entries in all, without main effects and
-    penalties other than ridges (docs/decisions/0037-exact-ends.md).
+    in float64 of at most 131,072 cells, with factors of at most 750 entries in all, without main effects, under
+    penalties that have second derivatives (docs/decisions/0037-exact-ends.md).
 
     Iterations, stopping rules and units are those of `LBFGSB`. The first iterations keep a distance from finite
     bounds that shrinks once the objective falls slowly, and no entry goes the whole way to a bound in one step

@@ -60,8 +60,8 @@ _MESSAGES = {
     "max_fails": "steps from samples no longer lower the objective",
     "stalled": "the objective no longer falls, but the projected gradient is large; try l2_reg or another start",
     "coarse": "the objective falls by less than tol, but the projected gradient is large; try a smaller tol",
-    "separable": "the data are separable: this model is as good as perfect, and any larger one better still; "
-    "l2_reg gives a finite model",
+    "separable": "the data are separable: this model is as good as perfect, and models that grow without end come "
+    "ever closer; l2_reg gives a finite model",
     "unbounded": "the model grows without end, for it can separate data (0 from more, or 0 from 1), and the "
     "objective falls ever more slowly: there is no minimum; l2_reg makes one",
     "n_iter_max": "n_iter_max iterations were used up",

@@ -12,7 +12,7 @@ SHAPE, RANK = (20, 16, 14), 3
 
 
 def gain_of_scipy(x, loss, result, **penalties):
-    """What SciPy gains from the end of a fit, by an objective of its own, relative to the excess."""
+    """What SciPy gains from the end of a fit, relative to the excess."""
     norms = result.weights ** (1 / 3)
     a = [b * norms for b in result.factors]  # balanced, for its scaling
     objective = build_objective(x, loss, **penalties)

@@ -122,6 +122,13 @@ def test_separable_data_are_said_to_be_so_early(loss, shape):
     assert finite.converged
 
 
+@pytest.mark.parametrize("loss", ["bernoulli-odds", "bernoulli-poisson"])
+def test_zeros_that_a_model_of_0_fits_perfectly_are_no_separable_data(loss):
+    result = fit_gcp(np.zeros((5, 4, 3)), 1, loss=loss, random_state=0)
+    assert result.converged
+    assert result.objective < 1e-6
+
+
 def test_counts_that_a_finite_model_fits_perfectly_are_no_separable_data():
     x = np.full((5, 4, 3), 3.0)
     assert fit_gcp(x, 1, loss="poisson-log", random_state=0).converged
