@@ -32,7 +32,6 @@ from gcp.solvers.outcome import IterationState, SolverOutput
 from gcp.solvers.progress import reporter, tell
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
-from gcp.solvers.starts.cold_start import compile_beside
 from gcp.solvers.starts.compact_search import compacted, of_whole
 from gcp.solvers.starts.estimate_r import estimate_r
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
@@ -347,7 +346,6 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
         compilation.explained(),
         threads.single_threaded_blas(),
     ):
-        compile_beside(search)
         return run_starts(search, replace(observer, report=progress.update))
 
 

@@ -14,8 +14,8 @@ from gcp.analysis.simulation import simulate
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.notes import silence
+from gcp.compiler import files
 from gcp.fit import fit_problem, problem_and_plan
-from gcp.kernels.shared import code_files
 from gcp.losses import available_losses, get_loss
 from gcp.losses.base import Loss
 from gcp.tensors.dense import DenseTensor
@@ -90,11 +90,11 @@ def compile_ahead(
     names = _chosen("losses", losses, available_losses())
     kinds = _chosen("data", data, KINDS)
     n_modes, jobs = checks.whole("n_modes", n_modes, most=_MOST_MODES), processes.jobs(n_jobs)
-    began, before = time.perf_counter(), code_files.all_kept()
+    began, before = time.perf_counter(), files.all_kept()
     tasks = [(kind, name, n_modes) for name in names for kind in kinds]
     for _ in processes.each(_compile, tasks, min(jobs, len(tasks))):
         pass
-    after = code_files.all_kept()
+    after = files.all_kept()
     folder = next((path.parent for path in after), None)
     return CompiledAhead(time.perf_counter() - began, len(after - before), folder)
 

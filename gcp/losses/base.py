@@ -13,6 +13,7 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
+from gcp.compiler.translate import can_translate
 from gcp.losses.formula import Formula
 
 DEFAULT_EPS = 1e-10
@@ -146,7 +147,9 @@ class Loss(ABC):
     @property
     def formula(self) -> Formula:
         """The formulas and their parameters, as kernels take them."""
-        return Formula(self.f, self.df, self.d2f, self.params, weight=self.weight, zero=self.zero_loss)
+        functions, params = (self.f, self.df, self.d2f, self.weight), self.params
+        compiled = all(can_translate(function, 2 + len(params)) for function in functions)
+        return Formula(*functions[:3], params, compiled, weight=self.weight, zero=self.zero_loss)
 
     @property
     def zero_loss(self) -> tuple[float, float] | None:

@@ -8,44 +8,20 @@ Polynomials: in float64 the logarithm has the reduction and coefficients of fdli
 float32 both are minimax fits of the relative error (0.05 and 0.11 ulp) with rounded coefficients.
 """
 
-# The functions are typed by Numba, not by annotations.
+# The functions are typed by the compiler, not by annotations.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import CellType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, register_jitable
 
-_RANGE = np.finfo(np.float32)
+from gcp.compiler.code import Code
+from gcp.compiler.jit import instruction
+from gcp.compiler.values import FLOAT32, LLVM, Number, constant
+
 _LN2 = math.log(2.0)
-_INF, _NAN = math.inf, math.nan  # as attributes of a module they would stay float64
-
-
-def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function with its numbers in float32, for compiling: to Numba, float32 * 2.0 is a float64.
-
-    Literals, global numbers, defaults and numbers of a closure change, but for those outside float32's range.
-    """
-    code, convert = function.__code__, _single
-    return FunctionType(
-        code.replace(co_consts=tuple(map(convert, code.co_consts))),
-        {name: convert(value) for name, value in function.__globals__.items()},
-        function.__name__,
-        tuple(map(convert, function.__defaults__ or ())) or None,
-        tuple(CellType(convert(cell.cell_contents)) for cell in function.__closure__ or ()),
-    )
-
-
-def _single(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    is_in_range = value == 0 or not math.isfinite(value) or _RANGE.tiny <= abs(value) <= _RANGE.max
-    return np.float32(value) if is_in_range else value
+_INF, _NAN = math.inf, math.nan
 
 
 class Functions(NamedTuple):
@@ -64,70 +40,61 @@ class Functions(NamedTuple):
 # --- the bits of a number ----------------------------------------------------------------------------------
 
 
-def _parts(x):
+def _parts(x: Number) -> tuple[str, str, int, int, int]:
     """Return LLVM's types for a number and its bits, mantissa's length, exponent's bias, and bits of sqrt(1/2)."""
-    if x == types.float32:
-        return ir.FloatType(), ir.IntType(32), 23, 127, 0x3F3504F3
-    return ir.DoubleType(), ir.IntType(64), 52, 1023, 0x3FE6A09E667F3BCD
+    if x.kind == FLOAT32:
+        return "float", "i32", 23, 127, 0x3F3504F3
+    return "double", "i64", 52, 1023, 0x3FE6A09E667F3BCD
 
 
-@intrinsic
-def _nearest(ctx, x):
+@instruction(np.rint)
+def _nearest(code: Code, x: Number) -> Number:
     """Return the nearest integer, as a float: one instruction, which no reordering of sums can spoil."""
-
-    def build(context, builder, signature, args):
-        return builder.call(builder.module.declare_intrinsic("llvm.rint", [args[0].type]), args)
-
-    return x(x), build
+    return code.intrinsic("rint", x.kind, x)
 
 
-@intrinsic
-def _two_to(ctx, n):
+@instruction(np.exp2)
+def _two_to(code: Code, n: Number) -> Number:
     """Return 2**n for integral n, if it is a normal number."""
-
-    def build(context, builder, signature, args):
-        real, integer, mantissa, bias, _ = _parts(n)
-        lifted = builder.fadd(
-            args[0], ir.Constant(real, 1.5 * 2.0**mantissa + bias)
-        )  # n + bias in its last bits
-        bits = builder.shl(builder.bitcast(lifted, integer), ir.Constant(integer, mantissa))
-        return builder.bitcast(bits, real)
-
-    return n(n), build
+    real, integer, mantissa, bias, _ = _parts(n)
+    magic = constant(1.5 * 2.0**mantissa + bias, n.kind)
+    lifted = code.get(f"fadd {real} {n.text}, {magic}")  # n + bias in its last bits
+    bits = code.get(f"shl {integer} {code.get(f'bitcast {real} {lifted} to {integer}')}, {mantissa}")
+    return Number(n.kind, code.get(f"bitcast {integer} {bits} to {real}"))
 
 
-@intrinsic
-def _split(ctx, x):
+def _split_python(x: Any) -> Any:
+    one_plus, k = np.frexp(x)
+    low = one_plus < math.sqrt(0.5)
+    k, one_plus = k - low, one_plus * (1 + low)
+    return x.dtype.type(k), one_plus - 1, np.ldexp(x.dtype.type(1), -k)
+
+
+@instruction(_split_python)
+def _split(code: Code, x: Number) -> tuple[Number, Number, Number]:
     """Return k, f and 2**-k of a normal x > 0: x = 2**k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2)."""
-
-    def build(context, builder, signature, args):
-        real, integer, mantissa, bias, root = _parts(x)
-        shift, zero = ir.Constant(integer, mantissa), ir.Constant(integer, 0)
-        bits = builder.bitcast(args[0], integer)
-        k = builder.ashr(builder.sub(bits, ir.Constant(integer, root)), shift)
-        near_one = builder.bitcast(builder.sub(bits, builder.shl(k, shift)), real)
-        inverse = builder.sub(ir.Constant(integer, bias), k)
-        inverse = builder.select(builder.icmp_signed(">", inverse, zero), inverse, zero)
-        parts = [
-            builder.sitofp(k, real),
-            builder.fsub(near_one, ir.Constant(real, 1.0)),
-            builder.bitcast(builder.shl(inverse, shift), real),
-        ]
-        return context.make_tuple(builder, signature.return_type, parts)
-
-    return types.UniTuple(x, 3)(x), build
+    real, integer, mantissa, bias, root = _parts(x)
+    bits = code.get(f"bitcast {real} {x.text} to {integer}")
+    k = code.get(f"ashr {integer} {code.get(f'sub {integer} {bits}, {root}')}, {mantissa}")
+    rest = code.get(f"sub {integer} {bits}, {code.get(f'shl {integer} {k}, {mantissa}')}")
+    near_one = code.get(f"bitcast {integer} {rest} to {real}")
+    inverse = code.get(f"sub {integer} {bias}, {k}")
+    is_positive = code.get(f"icmp sgt {integer} {inverse}, 0")
+    inverse = code.get(f"select i1 {is_positive}, {integer} {inverse}, {integer} 0")
+    scale = code.get(f"shl {integer} {inverse}, {mantissa}")
+    texts = (
+        code.get(f"sitofp {integer} {k} to {real}"),
+        code.get(f"fsub {real} {near_one}, {constant(1.0, x.kind)}"),
+        code.get(f"bitcast {integer} {scale} to {real}"),
+    )
+    return Number(x.kind, texts[0]), Number(x.kind, texts[1]), Number(x.kind, texts[2])
 
 
-@intrinsic
-def _upper_half(ctx, x):
+@instruction(lambda x: (np.asarray(x, np.float32).view(np.int32) & -4096).view(np.float32)[()])
+def _upper_half(code: Code, x: Number) -> Number:
     """Return a float32 without the last 12 bits of its mantissa: the product of two such numbers is exact."""
-
-    def build(context, builder, signature, args):
-        integer = ir.IntType(32)
-        bits = builder.and_(builder.bitcast(args[0], integer), ir.Constant(integer, 0xFFFFF000))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.float32), build
+    bits = code.get(f"and i32 {code.get(f'bitcast float {x.text} to i32')}, -4096")
+    return Number(FLOAT32, code.get(f"bitcast i32 {bits} to {LLVM[FLOAT32]}"))
 
 
 # --- polynomials -------------------------------------------------------------------------------------------
@@ -205,7 +172,6 @@ class _Precision(NamedTuple):
         The least normal number; 2**lift times a subnormal one is normal.
     """
 
-    convert: Callable[[Any], Any]
     expm1: Any
     log: Any
     ln2_high: float
@@ -216,13 +182,8 @@ class _Precision(NamedTuple):
     tiny: float
     lift: float
 
-    def compiled(self, function):
-        """Return the function with numbers of this type, inlined wherever it is called."""
-        return register_jitable(forceinline=True)(self.convert(function))
-
 
 _DOUBLE = _Precision(
-    convert=lambda function: function,
     expm1=_expm1_double,
     log=_log_double,
     ln2_high=6.93147180369123816490e-01,
@@ -234,7 +195,6 @@ _DOUBLE = _Precision(
     lift=54.0,
 )
 _SINGLE = _Precision(
-    convert=in_single,
     expm1=_expm1_single,
     log=_log_single,
     ln2_high=0.693359375,
@@ -250,27 +210,22 @@ _SINGLE = _Precision(
 def _exponentials(precision):
     """Return for a type: (exp(x), expm1(x)); x pulled into their range; exp(x + rest) for small `rest`."""
     ln2_high, ln2_low, exact = precision.ln2_high, precision.ln2_low, precision.exact
-    lowest, highest, compiled = precision.lowest, precision.highest, precision.compiled
-    polynomial = compiled(precision.expm1)
+    lowest, highest, polynomial = precision.lowest, precision.highest, precision.expm1
 
-    @compiled
     def reduced(x, rest):
         """Return an integral n, and expm1(r) where x + rest = n log 2 + r, |r| <= log(2) / 2."""
         n = _nearest(x * 1.4426950408889634)
         return n, polynomial(((x - n * ln2_high) - n * ln2_low) + rest)
 
-    @compiled
     def powers(n):
         """Return two factors of 2**n, which cover gradual underflow and the last binade before overflow."""
         half = _nearest(n * 0.5)
         return _two_to(half), _two_to(n - half)
 
-    @compiled
     def clamped(x):
         x = lowest if x < lowest else x  # so written, NaN stays
         return highest if x > highest else x
 
-    @compiled
     def pair(x):
         n, p = reduced(clamped(x), 0.0)
         a, b = powers(n)
@@ -278,7 +233,6 @@ def _exponentials(precision):
         less = p * (a * b) + (a * b - 1.0)
         return full, full if n > exact else less
 
-    @compiled
     def exp_of_sum(x, rest):
         n, p = reduced(x, rest)
         a, b = powers(n)
@@ -290,37 +244,31 @@ def _exponentials(precision):
 def _logarithms(precision, pair):
     """Return for a type: log(x), log1p(x), log(1 - exp(-x)), and log(x) in two parts."""
     ln2, ln2_high, ln2_low, tiny = _LN2, precision.ln2_high, precision.ln2_low, precision.tiny
-    lift, lift_factor, compiled = precision.lift, 2.0**precision.lift, precision.compiled
-    polynomial = compiled(precision.log)
+    lift, lift_factor, polynomial = precision.lift, 2.0**precision.lift, precision.log
 
-    @compiled
     def split(x):
         small = x < tiny  # subnormal numbers are lifted into the normal range
         k, f, scale = _split(x * lift_factor if small else x)
         return k - lift if small else k, f, scale
 
-    @compiled
     def whole(f, k):
         return k * ln2_high + (f + polynomial(f, k * ln2_low))
 
-    @compiled
     def checked(x, v):
         """Return v = log(x), but for zero, infinity, and what has no logarithm."""
-        v = v if x > 0.0 else (-_INF if x == 0.0 else _NAN)
+        v = v if x != 0.0 else -_INF
+        v = v if x >= 0.0 else _NAN
         return x if x == _INF else v
 
-    @compiled
     def log(x):
         k, f, _ = split(x)
         return checked(x, whole(f, k))
 
-    @compiled
     def log1p(x):
         u = 1.0 + x
         k, f, scale = _split(u)
         return checked(u, whole(f + (x - (u - 1.0)) * scale, k))  # restores what the rounding of u lost
 
-    @compiled
     def log1mexp(x):
         t, e = pair(-x)
         near = x < ln2  # there exp(-x) is close to 1 (Maechler, 2012)
@@ -328,7 +276,6 @@ def _logarithms(precision, pair):
         k, f, scale = split(u)
         return checked(u, whole(f + (0.0 if near else -t - (u - 1.0)) * scale, k))
 
-    @compiled
     def log_in_parts(x):
         k, f, _ = split(x)
         first = k * ln2_high + f
@@ -340,32 +287,25 @@ def _logarithms(precision, pair):
 
 
 def _functions(precision):
-    compiled = precision.compiled
     pair, clamped, exp_of_sum = _exponentials(precision)
     log, log1p, log1mexp, log_in_parts = _logarithms(precision, pair)
 
-    @compiled
     def exp(x):
         return pair(x)[0]
 
-    @compiled
     def expm1(x):
         return pair(x)[1]
 
-    @compiled
     def sigmoid(x):
         t = exp(-abs(x))
         return (1.0 if x >= 0.0 else t) / (1.0 + t)
 
-    @compiled
     def softplus(x):
         return (x if x > 0.0 else 0.0) + log1p(exp(-abs(x)))
 
-    @compiled
     def power_double(x, p):
         return exp(p * log(x))
 
-    @compiled
     def power_single(x, p):
         """Take the logarithm and the product in two parts each, since exp makes absolute errors relative."""
         high, low = log_in_parts(x)

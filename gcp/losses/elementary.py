@@ -1,25 +1,25 @@
 """Elementary functions for loss formulas: one text, two executions.
 
-On arrays (and Python numbers) they are NumPy's. Called from code that Numba compiles they become branch-free
+On arrays (and Python numbers) they are NumPy's. Called from compiled code they become branch-free
 arithmetic in the type of their arguments (`gcp.losses.branchfree`), that LLVM can vectorise; a library call inside a
 compiled loop would run one entry at a time.
 """
 
-# The compiled versions are typed by Numba, not by annotations.
 from __future__ import annotations
 
 import math
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload, register_jitable
 from scipy.special import expit
 
+from gcp.compiler.code import Code
+from gcp.compiler.known import Handler, becomes
+from gcp.compiler.translate import call
+from gcp.compiler.values import FLOAT32, FLOAT64, Number
 from gcp.losses import branchfree
 
 _LN2 = math.log(2.0)
-_INLINE = {"forceinline": True}  # a call that LLVM leaves in a loop keeps the loop scalar
 
 
 def exp(x: Any) -> Any:
@@ -93,67 +93,46 @@ def log1mexp(x: Any) -> Any:
 # --- the compiled versions -------------------------------------------------------------------------------
 
 
-def _one(single, double):
-    """Return an overload for one argument: float32 stays so, all else is computed in float64."""
+def _written(public: Any) -> Handler:
+    """Return what a function becomes: in float32 if all its arguments are, else in float64."""
+    name = public.__name__
 
-    def choose(x):
-        if x == types.float32:
-            return lambda x: single(x)
-        return (lambda x: double(np.float64(x))) if isinstance(x, types.Number) else None
+    def write(code: Code, *values: Any) -> Any:
+        if not any(isinstance(value, Number) for value in values):
+            return float(public(*values))
+        is_single = code.common(*values) == FLOAT32
+        functions, kind = (branchfree.SINGLE, FLOAT32) if is_single else (branchfree.DOUBLE, FLOAT64)
+        return call(code, getattr(functions, name), [code.converted(value, kind) for value in values])
 
-    return choose
-
-
-for _public in (exp, expm1, log, log1p, sigmoid, softplus, log1mexp):
-    _versions = (getattr(found, _public.__name__) for found in (branchfree.SINGLE, branchfree.DOUBLE))
-    overload(_public, jit_options=_INLINE)(_one(*_versions))
+    return write
 
 
-@overload(power, jit_options=_INLINE)
-def _power_overload(x, p):
-    single, double = branchfree.SINGLE.power, branchfree.DOUBLE.power
-    if x == p == types.float32:
-        return lambda x, p: single(x, p)
-    return lambda x, p: double(np.float64(x), np.float64(p))
+for _public in (exp, expm1, log, log1p, power, sigmoid, softplus, log1mexp):
+    becomes(_public)(_written(_public))
 
 
-@register_jitable(forceinline=True)
-def _where_compiled(condition, a, b):
-    return a if condition else b
+@becomes(where)
+def _where(code: Code, condition: Any, a: Any, b: Any) -> Any:
+    return code.select(condition, a, b)
 
 
-@register_jitable(forceinline=True)
-def _maximum_compiled(a, b):
-    larger = b if b > a else a  # selects, not `or`: a branch would keep LLVM from vectorising
-    return larger if b == b else b  # NaN wins, as in NumPy
+@becomes(maximum)
+def _maximum(code: Code, a: Any, b: Any) -> Any:
+    larger = code.select(code.compare(">", b, a), b, a)  # selects: a branch would keep LLVM from vectorising
+    return code.select(code.compare("==", b, b), larger, b)  # NaN wins, as in NumPy
 
 
-@register_jitable(forceinline=True)
-def _minimum_compiled(a, b):
-    smaller = b if b < a else a
-    return smaller if b == b else b
+@becomes(minimum)
+def _minimum(code: Code, a: Any, b: Any) -> Any:
+    smaller = code.select(code.compare("<", b, a), b, a)
+    return code.select(code.compare("==", b, b), smaller, b)
 
 
-@overload(where, jit_options=_INLINE)
-def _where_overload(condition, a, b):
-    return lambda condition, a, b: _where_compiled(condition, a, b)
+@becomes(both)
+def _both(code: Code, a: Any, b: Any) -> Any:
+    return code.arithmetic("&", a, b)
 
 
-@overload(maximum, jit_options=_INLINE)
-def _maximum_overload(a, b):
-    return lambda a, b: _maximum_compiled(a, b)
-
-
-@overload(minimum, jit_options=_INLINE)
-def _minimum_overload(a, b):
-    return lambda a, b: _minimum_compiled(a, b)
-
-
-@overload(both, jit_options=_INLINE)
-def _both_overload(a, b):
-    return lambda a, b: a & b
-
-
-@overload(either, jit_options=_INLINE)
-def _either_overload(a, b):
-    return lambda a, b: a | b
+@becomes(either)
+def _either(code: Code, a: Any, b: Any) -> Any:
+    return code.arithmetic("|", a, b)

@@ -11,7 +11,7 @@ import numpy as np
 
 from gcp.base import checks
 from gcp.base.types import Factors, FloatArray, State
-from gcp.kernels.shared.jit import jit
+from gcp.compiler.jit import jit
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.features import Feature

@@ -187,7 +187,7 @@ def test_float32_is_as_good_as_its_inputs(loss, rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("columns", [32, 96, 512])
 def test_scratch_rows_are_aligned_and_not_a_page_apart(dtype, columns):
-    array = products.blank(7, columns, np.zeros((1, 1), dtype))
+    array = products.blank(products.room(7, columns, np.zeros((1, 1), dtype)), 7, columns)
     assert array.dtype == dtype
     assert array.shape[0] == 7
     assert array.shape[1] & -32 == columns

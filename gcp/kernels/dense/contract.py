@@ -19,7 +19,7 @@ from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout
 from gcp.kernels.shared import khatri_rao, linked, products
 from gcp.kernels.shared.columns_by_address import column
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 
 COLUMNS = 512
 """Columns in a tile, at most; a multiple of 32."""
@@ -85,10 +85,10 @@ def _fast_part(layout: Layout, rows: FloatArray, part: dense_pass.Part, out: Flo
 @jit
 def _sum_columns(of_columns, data, n_rows, turned, sizes, first, last, sums):  # type: ignore[no-untyped-def]
     """Add columns first ... last - 1 of the matrix times those rows of the product to sums (padded rows, R)."""
-    spare = np.zeros(4 * COLUMNS, sums.dtype)
+    spare, room = np.zeros(4 * COLUMNS, sums.dtype), np.empty(sums.shape[1] * COLUMNS, sums.dtype)
     while first < last:
         n = _width(last - first)
-        c = np.empty((sums.shape[1], -(-n // 32) * 32), sums.dtype)
+        c = _matrix(room, sums.shape[1], n)
         linked.call(of_columns, turned, sizes, first, n, c)
         for b in range(0, n_rows, 4):
             in_place = data.is_direct and n % 32 == 0 and b + 4 <= n_rows
@@ -103,10 +103,11 @@ def _sum_columns(of_columns, data, n_rows, turned, sizes, first, last, sums):  #
 @jit
 def _sum_rows(data, n_rows, rows, first, last, out):  # type: ignore[no-untyped-def]
     """Write columns first ... last - 1 of out = rows.T @ matrix; `rows` goes on for 8 more rows at least."""
-    spare = np.zeros(8 * COLUMNS, rows.dtype)
+    spare, room = np.zeros(8 * COLUMNS, rows.dtype), np.empty(rows.shape[1] * COLUMNS, rows.dtype)
     while first < last:
         n = _width(last - first)
-        g = np.zeros((rows.shape[1], -(-n // 32) * 32), rows.dtype)
+        g = _matrix(room, rows.shape[1], n)
+        g[:] = 0.0
         for b in range(0, n_rows, 8):
             in_place = data.is_direct and n % 32 == 0 and b + 8 <= n_rows
             if not in_place:
@@ -119,6 +120,13 @@ def _sum_rows(data, n_rows, rows, first, last, out):  # type: ignore[no-untyped-
         for r in range(out.shape[0]):
             products.copied(g[r, :n], out[r, first : first + n])
         first += n
+
+
+@jit_part(inline=True)
+def _matrix(room, rows, n):  # type: ignore[no-untyped-def]
+    """Return a matrix (rows, n or more, a multiple of 32) in the memory of a vector."""
+    width = (n + 31) // 32 * 32
+    return room[: rows * width].reshape(rows, width)
 
 
 @jit_part
@@ -137,7 +145,7 @@ def _copy(data, row, first, n_rows, n, spare):  # type: ignore[no-untyped-def]
         linked.call(data.copy, data.numbers, at, n, linked.pointer(spare, i * COLUMNS))
 
 
-@jit_part(forceinline=True)
+@jit_part(inline=True)
 def _row(data, row, i, first, spare, in_place):  # type: ignore[no-untyped-def]
     """Return a pointer to a row of a block: in memory, or in `spare`."""
     if in_place:

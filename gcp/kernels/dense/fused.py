@@ -11,9 +11,9 @@ called by their addresses (see `loss_of_row` and `columns_by_address`).
 from __future__ import annotations
 
 from gcp.kernels.shared.columns_by_address import copy_entries, entries_at
-from gcp.kernels.shared.jit import jit
+from gcp.compiler.jit import jit
 from gcp.kernels.shared.linked import call, pointer
-from gcp.kernels.shared.products import add, blank, multiply, shift, total
+from gcp.kernels.shared.products import add, blank, multiply, room, shift, total
 
 ROWS = 16
 """Rows in a block."""
@@ -53,12 +53,14 @@ def run(functions, loss, params, entries, effects, slow, n_rows, fast, outputs, 
     turned, sizes, first, last, tile = fast
     s, grad, row_sums, column_sums, row_effect_grad, column_effect_grad = outputs
     rank, n_padded = slow.shape[1], slow.shape[0]
+    c_room, g_room, y_room = room(rank, tile, slow), room(rank, tile, slow), room(ROWS, tile, slow)
+    rows_room = room(6, tile, slow)
     value = 0.0
     for c0 in range(first, last, tile):
         n = min(tile, last - c0)
         width = (n + 31) // 32 * 32  # no remainder for the vector loops
-        c, g, y = blank(rank, width, slow), blank(rank, width, slow), blank(ROWS, width, slow)
-        rows = blank(6, width, slow)
+        c, g, y = blank(c_room, rank, width), blank(g_room, rank, width), blank(y_room, ROWS, width)
+        rows = blank(rows_room, 6, width)
         v, u, x_row, w_row, s_row, o_row = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
         g[:] = 0.0
         x_row[:], w_row[:], s_row[:], o_row[:] = 1.0, 0.0, 1.0, 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcp.kernels.shared import compiled_formulas, linked, per_entry
-from gcp.kernels.shared.compiled_formulas import Function, inlined
+from gcp.kernels.shared.compiled_formulas import Function
 from gcp.losses.formula import Formula
 
 
@@ -37,11 +37,8 @@ def address(formula: Formula, dtype: np.dtype[Any], *, weighted: bool, curved: b
 def _address(
     f: Function, df: Function, third: Function | None, n_params: int, dtype: np.dtype[Any], weighted: bool
 ) -> Any:
-    single = dtype == np.float32
-    identity = compiled_formulas.identity((f, df, third), n_params=n_params, single=single, weighted=weighted)
-    value, deriv = inlined(f, single), inlined(df, single)
-    curvature = None if third is None else inlined(third, single)
-    function = _row_function(value, deriv, curvature, per_entry.unpacking(n_params), weighted)
+    identity = compiled_formulas.identity((f, df, third), n_params=n_params, weighted=weighted)
+    function = _row_function(f, df, third, per_entry.unpacking(n_params), weighted)
     return linked.address(compiled_formulas.cached(function, identity), linked.ROW, dtype)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import linked
 from gcp.kernels.shared.columns import EntryColumns
-from gcp.kernels.shared.jit import jit_part
+from gcp.compiler.jit import jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, add, multiply
 
@@ -43,7 +43,7 @@ def read_run(columns, first, n, runs, y):  # type: ignore[no-untyped-def]
     return m, x, w, _numbers(columns, 2, first, n, m, runs)
 
 
-@jit_part(forceinline=True)
+@jit_part(inline=True)
 def _numbers(columns, k, first, n, m, runs):  # type: ignore[no-untyped-def]
     """Return a pointer to m numbers of a column of which n count: in memory, or copied to its run."""
     if first + m <= columns[k, 2]:

@@ -18,7 +18,7 @@ from gcp.kernels.listed.entry_runs import N_RUNS, SCALE, contiguous, read_run
 from gcp.kernels.shared import linked, per_entry, uncompiled, vector
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.columns_by_address import addressed
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula
@@ -256,7 +256,7 @@ def _pass(function, subs, columns, part, stack, sums, layout, numbers):  # type:
     return value
 
 
-@jit_part
+@jit_part(inline=True)
 def vector_lanes(like):  # type: ignore[no-untyped-def]
     """Return the number of numbers in a vector."""
     return 32 // like.itemsize
@@ -266,16 +266,16 @@ def vector_lanes(like):  # type: ignore[no-untyped-def]
 def _add_effects(subs, first, n, offsets, head_size, effects, m):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)
-        for mode in range(len(rows)):
-            m[k] += effects[rows[mode] + (head_size if mode else 0)]
+        for mode, row in enumerate(rows):
+            m[k] += effects[row + (head_size if mode else 0)]
 
 
 @jit_part
 def _spread_effects(subs, first, n, offsets, head_size, y, grad):  # type: ignore[no-untyped-def]
     for k in range(n):
         rows = vector.rows_of(subs, first + k, offsets, 1)
-        for mode in range(len(rows)):
-            grad[rows[mode] + (head_size if mode else 0)] += y[k]
+        for mode, row in enumerate(rows):
+            grad[row + (head_size if mode else 0)] += y[k]
 
 
 # --- the pass by NumPy, and the two maps that it is made of ------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gcp.base.types import Array
-from gcp.kernels.shared.jit import jit
+from gcp.compiler.jit import jit
 
 
 def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:
@@ -45,7 +45,8 @@ def is_sorted(subs, order):  # type: ignore[no-untyped-def]
         rises = np.int64(0)  # whether the slowest mode that differs rises or falls, found without a jump
         for k in range(order.size - 1, -1, -1):
             now, before = subs[e, order[k]], subs[e - 1, order[k]]
-            rises = np.int64(now > before) - np.int64(now < before) if now != before else rises
+            change = np.int64(now > before) - np.int64(now < before)
+            rises = change if now != before else rises
         if rises < 0:
             return False
     return True
@@ -60,16 +61,20 @@ def take_rows(source, columns, order, target):  # type: ignore[no-untyped-def]
             target[k, n] = source[e, columns[n]]
 
 
+def first_of_runs(subs: Array) -> Array:
+    """Return a mask (entries,): whether an entry of a sorted list has other subscripts than the one before."""
+    new = np.ones(len(subs), bool)
+    _mark_runs(subs, new)
+    return new
+
+
 @jit
-def first_of_runs(subs):  # type: ignore[no-untyped-def]
-    """Return a mask: whether an entry of a sorted list has other subscripts than the one before."""
-    new = np.ones(subs.shape[0], np.bool_)
+def _mark_runs(subs, new):  # type: ignore[no-untyped-def]
     for e in range(1, subs.shape[0]):
         same = True
         for n in range(subs.shape[1]):
             same &= subs[e, n] == subs[e - 1, n]
         new[e] = not same
-    return new
 
 
 @jit
@@ -95,10 +100,15 @@ def add_runs(values, first):  # type: ignore[no-untyped-def]
             values[k] += values[e]
 
 
-@jit
-def places(rows, wanted):  # type: ignore[no-untyped-def]
+def places(rows: Array, wanted: Array) -> Array:
     """Return each wanted row's place among rows (n, N), -1 if it has none; both are sorted, without repetitions."""
-    found = np.full(wanted.shape[0], -1)
+    found = np.full(len(wanted), -1, np.int64)
+    _write_places(rows, wanted, found)
+    return found
+
+
+@jit
+def _write_places(rows, wanted, found):  # type: ignore[no-untyped-def]
     e = 0
     for k in range(wanted.shape[0]):
         while e < rows.shape[0]:
@@ -111,4 +121,3 @@ def places(rows, wanted):  # type: ignore[no-untyped-def]
             if rows[e, n] > wanted[k, n]:
                 break
             e += 1
-    return found

@@ -14,7 +14,7 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.types import Array
 from gcp.kernels.listed import ordering
-from gcp.kernels.shared.jit import jit
+from gcp.compiler.jit import jit
 
 _DIGIT = 11
 """Bits that one pass sorts by: their 2048 buckets fit into the caches near the core."""
@@ -55,7 +55,8 @@ def sorted_rows(
         keys, found = _sorted(keys, int(shifts[-1]), found, n_threads)
     target = np.empty(subs.shape, dtype)
     if len(words) == 1:
-        _unpack(keys, shifts[::-1].astype(np.uint64), target)
+        masks = (np.uint64(1) << np.diff(shifts[::-1] * -1).astype(np.uint64)) - np.uint64(1)
+        _unpack(keys, shifts[::-1].astype(np.uint64), masks, target)
     else:
         ordering.take_rows(subs, columns, found, target)
     return target, found
@@ -142,9 +143,8 @@ def _pack(subs, modes, shifts, rows, keys):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _unpack(keys, shifts, target):  # type: ignore[no-untyped-def]
+def _unpack(keys, shifts, masks, target):  # type: ignore[no-untyped-def]
     """Write to target (n, N) the subscripts, slowest mode first, with bits from shifts[j + 1] up to shifts[j]."""
-    masks = (np.uint64(1) << (shifts[:-1] - shifts[1:])) - np.uint64(1)
     for k in range(keys.size):
         for j in range(masks.size):
             target[k, j] = (keys[k] >> shifts[j + 1]) & masks[j]

@@ -13,7 +13,7 @@ import numpy as np
 
 from gcp.kernels.listed.listed_pass import vector_lanes
 from gcp.kernels.shared import linked, vector
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH
 
 
@@ -39,8 +39,8 @@ def add_effects(subs, start, n, offsets, effects, m):  # type: ignore[no-untyped
     """Add the other modes' main effects to the model of a run."""
     for k in range(n):
         rows = vector.rows_of(subs, start + k, offsets, 1)
-        for mode in range(len(rows)):
-            m[k] += effects[rows[mode]]
+        for row in rows:
+            m[k] += effects[row]
 
 
 @jit_part(fastmath=FASTMATH)

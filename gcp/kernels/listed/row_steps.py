@@ -22,7 +22,7 @@ from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared import linked, per_entry
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.columns_by_address import addressed
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula
@@ -245,7 +245,7 @@ def _update_rows(functions, tools, entries, part, factor, others, common, number
         for attempt in range(2):
             before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
             before += _entries_part(
-                functions[attempt], tools[0], columns, span, a, others, size, numbers, held, runs, g, h
+                functions[1] if attempt else functions[0], tools[0], columns, span, a, others, size, numbers, held, runs, g, h
             )
             for r in range(0 if attempt else size):
                 moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])

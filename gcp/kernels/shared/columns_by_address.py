@@ -11,11 +11,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import from_dtype
 
 from gcp.base.types import Array
 from gcp.kernels.shared import linked, prefetch
-from gcp.kernels.shared.jit import DISABLED, jit_closure, jit_part
+from gcp.compiler.jit import DISABLED, jit_closure, jit_part
 
 AHEAD = 8
 """Rows between what is computed and what is fetched from memory."""
@@ -89,7 +88,7 @@ def flat(matrix: Array) -> tuple[Array, int]:
 @lru_cache(maxsize=64)
 def _copying(source: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
     """Return the address of a function that copies numbers of one type to a row of another."""
-    number_at = linked.number_at(from_dtype(np.dtype(np.uint8) if source.kind == "b" else source))
+    number_at = linked.number_at(np.dtype(np.uint8) if source.kind == "b" else source)
 
     def copy(numbers, first, n, row):  # type: ignore[no-untyped-def]
         for k in range(n):
@@ -104,7 +103,7 @@ def copy_entries(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
     linked.call(column.copy, column.numbers, row * column.step + first, n, linked.pointer(buffer, 0))
 
 
-@jit_part(forceinline=True)
+@jit_part(inline=True)
 def entries_at(column, row, first, n, buffer):  # type: ignore[no-untyped-def]
     """Return a pointer to n entries of a row of the matrix, in whole vectors: in memory, or copied to `buffer`.
 

@@ -1,4 +1,4 @@
-"""A word to who waits while Numba compiles."""
+"""A word to who waits for the compiler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gcp.base.notes import note
-from gcp.kernels.shared.numba_private import compilations_seen
+from gcp.compiler.jit import compilations_seen
+from gcp.compiler.translate import Part
 
 NOTE = (
     "gcp: compiling for a first use on this machine, once: 5 to 20 seconds. "
@@ -30,7 +31,7 @@ class _Compilations:
     def __init__(self) -> None:
         self.depth, self.began, self.seconds, self.is_told = 0, 0.0, 0.0, False
 
-    def begin(self) -> None:
+    def begin(self, _: Part) -> None:
         now = time.monotonic()
         if not self.depth:
             self.began = now
@@ -38,7 +39,7 @@ class _Compilations:
             self._tell()
         self.depth += 1
 
-    def end(self) -> None:
+    def end(self, _: Part) -> None:
         self.depth -= 1
         if not self.depth:
             self.seconds += time.monotonic() - self.began

@@ -1,21 +1,20 @@
 """Loss formulas in compiled code.
 
-Numba tells functions made at run time apart by their addresses, and so would compile a loss anew in every process;
-here a formula is known by its code, and compiled once on a machine (see `jit`).
+A function made at run time has no name that means the same in another process; a formula is known by its code, and
+compiled once on a machine (see `gcp.compiler.jit`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from gcp.kernels.shared.code_files import text_of
-from gcp.kernels.shared.jit import jit_closure, jit_part
+from gcp.compiler.files import text_of
+from gcp.compiler.jit import jit_closure
 from gcp.losses import branchfree, elementary
 
 Function = Callable[..., Any]
@@ -25,15 +24,6 @@ _FASTMATH = {"contract", "nsz"}
 
 _LIBRARIES = (elementary.__name__, np.__name__, "math")
 """Modules whose functions are known by their names."""
-
-
-@lru_cache(maxsize=512)
-def inlined(function: Function, single: bool) -> Function:
-    """Return a function compiled into whatever calls it, with float32 numbers if all is computed in float32."""
-    inlined: Function = jit_part(
-        branchfree.in_single(function) if single else function, fastmath=_FASTMATH, forceinline=True
-    )
-    return inlined
 
 
 def identity(functions: Sequence[Function | None], **options: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import products
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 
 _CHUNK = 1 << 12
 """Rows that are transposed at a time."""
@@ -106,10 +106,7 @@ def add_columns_adjoint(turned, sizes, first, count, g, grad):  # type: ignore[n
         _advance(index, changed)
 
 
-# Few kinds of new arrays, and no arithmetic or assignments of arrays: each takes Numba a tenth of a second or more.
-
-
-@jit_part
+@jit_part(inline=True)
 def _start(sizes, first):  # type: ignore[no-untyped-def]
     """Return the multi-index of a row, where each mode starts in the stack, and room for their sum."""
     places = np.empty((3, sizes.size), np.int64)
@@ -123,7 +120,7 @@ def _start(sizes, first):  # type: ignore[no-untyped-def]
     return index, offset, places[2]
 
 
-@jit_part
+@jit_part(inline=True)
 def _full(ndim, like, number):  # type: ignore[no-untyped-def]
     """Return an array (ndim, R) of a number, of the type of an array (R, k)."""
     full = np.empty((ndim, like.shape[0]), like.dtype)

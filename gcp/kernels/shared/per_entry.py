@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gcp.kernels.shared import compiled_formulas, linked
-from gcp.kernels.shared.compiled_formulas import Function, inlined
-from gcp.kernels.shared.jit import DISABLED
+from gcp.kernels.shared.compiled_formulas import Function
+from gcp.compiler.jit import DISABLED
 from gcp.kernels.shared.vector import first_numbers
 from gcp.losses.formula import Formula
 
@@ -44,25 +44,15 @@ def address(formula: Formula, dtype: np.dtype[Any], curvature: Function | None =
 def _address(
     f: Function, df: Function, curvature: Function | None, n_params: int, dtype: np.dtype[Any]
 ) -> Any:
-    single = dtype == np.float32
-    identity = compiled_formulas.identity(
-        (f, df, curvature), entrywise=True, n_params=n_params, single=single
-    )
-    value, deriv = inlined(f, single), inlined(df, single)
-    bend = None if curvature is None else inlined(curvature, single)
-    function = _run_function(value, deriv, bend, unpacking(n_params))
+    identity = compiled_formulas.identity((f, df, curvature), entrywise=True, n_params=n_params)
+    function = _run_function(f, df, curvature, unpacking(n_params))
     return linked.address(compiled_formulas.cached(function, identity), linked.ENTRYWISE, dtype)
 
 
 @lru_cache(maxsize=64)
 def unpacking(n: int) -> Function:
     """Return a function, for compiled code, that makes a tuple of the n numbers at a pointer."""
-    if DISABLED:
-        return tuple
-    if not n:
-        return inlined(lambda params: (), False)
-    first = first_numbers(n)
-    return inlined(lambda params: first(params), False)
+    return tuple if DISABLED else first_numbers(n)
 
 
 def _run_function(value: Function, deriv: Function, bend: Function | None, unpack: Function) -> Function:

@@ -5,29 +5,24 @@ The rows of a tile lie far apart in memory, and a processor that guesses what co
 
 from __future__ import annotations
 
-from llvmlite import ir
-from numba import types
+from typing import Any
 
-from gcp.kernels.shared.jit import instruction, jit_part
+from gcp.compiler.code import Code
+from gcp.compiler.jit import instruction, jit_part
 
 _LINE = 64
 """Bytes that come at once."""
 
 
 @instruction(lambda numbers, offset: None)
-def _line(context, numbers, offset):  # type: ignore[no-untyped-def]
+def _line(code: Code, numbers: Any, offset: Any) -> None:
     """Bring one line into the first-level cache; harmless outside the array."""
-
-    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        address = builder.inttoptr(builder.add(args[0], args[1]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        read, nearest, of_data = (ir.Constant(number, k) for k in (0, 3, 1))
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        builder.call(function, [address, read, nearest, of_data])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), build
+    code.module.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    at = code.integer(code.arithmetic("+", numbers, offset))
+    read, nearest, of_data = "i32 0", "i32 3", "i32 1"
+    code.do(
+        f"call void @llvm.prefetch.p0(ptr {code.get(f'inttoptr i64 {at} to ptr')}, {read}, {nearest}, {of_data})"
+    )
 
 
 @jit_part

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 
 # Sums over components and columns may be reordered here; in the loss formulas they may not.
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
@@ -23,13 +23,16 @@ FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 _GAP = 16  # unused columns at the end of each row
 
 
-@jit_part
-def blank(rows, columns, like):  # type: ignore[no-untyped-def]
-    """Return an uninitialised array (rows, columns + gap) on a 64-byte boundary, of the type of another array."""
-    size = rows * (columns + _GAP)
-    flat = np.empty(size + _GAP, like.dtype)
-    first = -flat.ctypes.data % 64 // flat.itemsize
-    return flat[first : first + size].reshape(rows, columns + _GAP)
+@jit_part(inline=True)
+def room(rows, columns, like):  # type: ignore[no-untyped-def]
+    """Return memory for a `blank` of at most so many columns, of the type of another array."""
+    return np.empty(rows * (columns + _GAP), like.dtype)
+
+
+@jit_part(inline=True)
+def blank(room, rows, columns):  # type: ignore[no-untyped-def]
+    """Return an array (rows, columns + gap) in such memory; in compiled code it is on a 64-byte boundary."""
+    return room[: rows * (columns + _GAP)].reshape(rows, columns + _GAP)
 
 
 @jit(fastmath=FASTMATH)
@@ -159,7 +162,7 @@ def total(v):  # type: ignore[no-untyped-def]
 
 @jit_part
 def copied(source, target):  # type: ignore[no-untyped-def]
-    """Return `target`, with `source` in its first places; three times faster than Numba's slice assignment."""
+    """Return `target`, with `source` in its first places; shapes (n,) and (n or more,)."""
     for k in range(source.size):
         target[k] = source[k]
     return target

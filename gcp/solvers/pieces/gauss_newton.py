@@ -15,7 +15,7 @@ from scipy import sparse
 
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import linked, products
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.linked import call
 from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
 from gcp.solvers.pieces.blocks import Blocks

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.kernels.shared.jit import jit, jit_part
+from gcp.base.types import Array, FloatArray
+from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH, add_scaled, dot, scale
 
 _TILE = 512
 """Columns that stay in a cache."""
 
 
-@jit
-def all_grams(factors, starts):  # type: ignore[no-untyped-def]
+def all_grams(factors: FloatArray, starts: Array) -> FloatArray:
     """Return every mode's Gram matrix, (N, R, R)."""
-    rank = factors.shape[0]
-    grams = np.empty((starts.size - 1, rank, rank))
-    for n in range(starts.size - 1):
-        _write_gram(factors[:, starts[n] : starts[n + 1]], grams[n])
+    grams = np.empty((len(starts) - 1, len(factors), len(factors)))
+    _write_grams(factors, starts, grams)
     return grams
+
+
+@jit
+def _write_grams(factors, starts, grams):  # type: ignore[no-untyped-def]
+    for n in range(starts.size - 1):
+        _write_gram(factors, starts[n], starts[n + 1], grams[n])
 
 
 @jit
@@ -60,23 +64,23 @@ def update(products, group, free, factors, starts, grams, ridges, pulls, nearnes
             continue
         h = _product_of_others(grams, n)
         m = _contracted(products, group, position, factors, starts)
-        a, rest = factors[:, starts[n] : starts[n + 1]], np.zeros(m.shape)
-        _add_product(h, a, rest)
+        first, last, rest = starts[n], starts[n + 1], np.zeros(m.shape)
+        _add_product(h, factors, first, rest, 0, last - first)
         squares = trace = 0.0
         for r in range(m.shape[0]):
-            add_scaled(a[r], ridges[n, r], rest[r])
+            add_scaled(factors[r, first:last], ridges[n, r], rest[r])
             for i in range(m.shape[1]):
                 rest[r, i] = m[r, i] - rest[r, i]
             if pulls.shape[1]:
-                add_scaled(pulls[r, starts[n] : starts[n + 1]], 1.0, rest[r])
+                add_scaled(pulls[r, first:last], 1.0, rest[r])
             squares += dot(rest[r], rest[r])
             trace += grams[n, r, r]
         slope = max(slope, np.sqrt(squares * trace))
-        _add_product(_inverse(h, ridges[n], nearness), rest, a)
-        _write_gram(a, grams[n])
+        _add_product(_inverse(h, ridges[n], nearness), rest, 0, factors, first, last - first)
+        _write_gram(factors, first, last, grams[n])
         fit = 0.0
         for r in range(m.shape[0]):
-            fit += dot(h[r], grams[n, r]) - 2.0 * dot(m[r], a[r])
+            fit += dot(h[r], grams[n, r]) - 2.0 * dot(m[r], factors[r, first:last])
     return slope, fit
 
 
@@ -100,13 +104,13 @@ def balance(factors, starts, free, grams):  # type: ignore[no-untyped-def]
 
 
 @jit_part(fastmath=FASTMATH)
-def _add_product(w, a, out):  # type: ignore[no-untyped-def]
-    """Add w @ a to out, four rows of a at a time; Numba would take seconds to compile a product of matrices."""
+def _add_product(w, a, at, out, to, n):  # type: ignore[no-untyped-def]
+    """Add w times n columns of a, from `at` on, to those of out from `to` on, four rows of a at a time."""
     rank = w.shape[1]
-    for first in range(0, a.shape[1], _TILE):
-        last = min(first + _TILE, a.shape[1])
+    for k in range(0, n, _TILE):
+        first, last = at + k, at + min(k + _TILE, n)
         for r in range(w.shape[0]):
-            target = out[r, first:last]
+            target = out[r, to + k : to + min(k + _TILE, n)]
             for s in range(0, rank - 3, 4):
                 a0, a1, a2, a3 = a[s, first:], a[s + 1, first:], a[s + 2, first:], a[s + 3, first:]
                 w0, w1, w2, w3 = w[r, s], w[r, s + 1], w[r, s + 2], w[r, s + 3]
@@ -117,13 +121,13 @@ def _add_product(w, a, out):  # type: ignore[no-untyped-def]
 
 
 @jit_part(fastmath=FASTMATH)
-def _write_gram(a, gram):  # type: ignore[no-untyped-def]
-    """Write a @ a.T, four columns at a time."""
+def _write_gram(a, first, last, gram):  # type: ignore[no-untyped-def]
+    """Write the inner products of rows of a, over columns first ... last - 1, four at a time."""
     rank = a.shape[0]
     for r in range(rank):
-        row = a[r]
+        row = a[r, first:last]
         for s in range(0, r - 2, 4):
-            a0, a1, a2, a3 = a[s], a[s + 1], a[s + 2], a[s + 3]
+            a0, a1, a2, a3 = a[s, first:], a[s + 1, first:], a[s + 2, first:], a[s + 3, first:]
             g0 = g1 = g2 = g3 = 0.0
             for i in range(row.size):
                 g0 += row[i] * a0[i]
@@ -132,12 +136,12 @@ def _write_gram(a, gram):  # type: ignore[no-untyped-def]
                 g3 += row[i] * a3[i]
             gram[r, s], gram[r, s + 1], gram[r, s + 2], gram[r, s + 3] = g0, g1, g2, g3
         for s in range((r + 1) & -4, r + 1):
-            gram[r, s] = dot(row, a[s])
+            gram[r, s] = dot(row, a[s, first:last])
         for s in range(r):
             gram[s, r] = gram[r, s]
 
 
-@jit_part
+@jit_part(inline=True)
 def _product_of_others(grams, n):  # type: ignore[no-untyped-def]
     """Return the elementwise product (R, R) of all Gram matrices but the n-th."""
     h = np.ones((grams.shape[1], grams.shape[2]))
@@ -149,7 +153,7 @@ def _product_of_others(grams, n):  # type: ignore[no-untyped-def]
     return h
 
 
-@jit_part
+@jit_part(inline=True)
 def _contracted(products, group, position, factors, starts):  # type: ignore[no-untyped-def]
     """Return the products times the factors of the group's other modes: (R, size of the mode at `position`)."""
     rank = products.shape[0]
@@ -174,7 +178,7 @@ def _contracted(products, group, position, factors, starts):  # type: ignore[no-
     return m
 
 
-@jit_part
+@jit_part(inline=True)
 def _inverse(h, ridge, nearness):  # type: ignore[no-untyped-def]
     """Return the inverse (R, R) of h + diag(ridge), with its diagonal raised by `nearness`.
 

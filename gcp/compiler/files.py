@@ -1,9 +1,8 @@
 """Compiled code on disk.
 
 A file for every function, signature and processor, named by a digest of all that went into it: the function's text
-and that of every module whose compiled code it may call, the formula, the versions. So no two of them can be taken
-for each other, whatever processes write at the same moment; Numba's own cache numbers its files, and two processes
-that compile at once may give one number to two functions. A file is written whole or not at all, and read only if its
+and that of every module whose compiled code it may call, this compiler's, the formula, the versions. So no two of
+them can be taken for each other, whatever processes write at the same moment. A file is written whole or not at all, and read only if its
 checksum is right. Whatever is wrong with it means compiling again. Where the text on disk has changed since this
 process began (an upgrade meanwhile), nothing is kept: it is not what was imported.
 
@@ -24,21 +23,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numba
-from numba import config
-from numba.extending import is_jitted
-
 from gcp.base import locks
-from gcp.kernels.shared.numba_private import Intrinsic
+from gcp.compiler import machine
+from gcp.compiler.translate import Instruction, Part
 
 Function = Callable[..., Any]
 
+FOLDER = "GCP_CACHE_DIR"
+"""Names the folder for machine code, in the environment, where it is not to be chosen."""
+
 _PACKAGE = __name__.partition(".")[0]
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 _BESIDE = _ROOT / "__pycache__"
 _SUFFIX = ".compiled"
 _BEGAN = time.time()
-_VERSIONS = f"python {sys.version_info[:2]} numba {numba.__version__}"
+_VERSIONS = f"python {sys.version_info[:2]} {machine.VERSION}"
 
 _CUSTOM = "custom-"
 _MOST_CUSTOM = 400
@@ -232,8 +231,8 @@ def _last_used(path: Path) -> float:
 def _folders() -> Iterator[Path]:
     """Yield folders for compiled code: beside the package, in the user's cache, among temporary files."""
     installation = f"{_PACKAGE}-{digest(str(_ROOT))[:12]}"
-    if config.CACHE_DIR:
-        yield Path(config.CACHE_DIR) / installation
+    if chosen := os.environ.get(FOLDER):
+        yield Path(chosen) / installation
         return
     yield _BESIDE
     with suppress(RuntimeError):  # no home
@@ -244,7 +243,7 @@ def _folders() -> Iterator[Path]:
 
 def _is_trusted(folder: Path) -> bool:
     """Return whether nobody can put code there who could not change the package, or as this user anything else."""
-    if folder == _BESIDE or config.CACHE_DIR or not hasattr(os, "geteuid"):
+    if folder == _BESIDE or os.environ.get(FOLDER) or not hasattr(os, "geteuid"):
         return True
     try:
         found = folder.lstat()
@@ -267,8 +266,8 @@ def _file_digest(path: str) -> str:
 
 
 def _reached(module: str) -> set[str]:
-    """Return a module, and all modules whose compiled functions it may call."""
-    reached, waiting = set(), [module]
+    """Return a module, all modules whose compiled functions it may call, and those of the compiler."""
+    reached, waiting = {name for name in sys.modules if name.startswith(f"{__package__}.")}, [module]
     while waiting:
         name = waiting.pop()
         if name not in reached:
@@ -282,8 +281,6 @@ def _used(module: str) -> set[str]:
     owners = set()
     for value in vars(sys.modules[module]).values():
         owner = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if is_jitted(value):
-            owner = value.py_func.__module__
         if isinstance(owner, str) and owner.startswith(f"{_PACKAGE}."):
             owners.add(owner)
     return owners
@@ -292,4 +289,4 @@ def _used(module: str) -> set[str]:
 def _is_compiled(module: str) -> bool:
     """Return whether a module holds functions that are compiled into others."""
     values = vars(sys.modules[module]).values()
-    return any(is_jitted(value) or isinstance(value, Intrinsic) for value in values)
+    return any(isinstance(value, Part | Instruction) for value in values)

@@ -1,0 +1,364 @@
+"""The decorators, and calls from Python.
+
+A call looks for machine code for the types of its arguments: in this process, on disk, else it is compiled. Arguments
+go there by the address of one block: numbers as they are, of arrays the address of NumPy's own record of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from gcp.compiler import machine
+from gcp.compiler.files import CodeFiles, digest
+from gcp.compiler.translate import Instruction, Part, translated
+from gcp.compiler.values import (
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INT,
+    LLVM,
+    UINT,
+    Array,
+    Element,
+    Number,
+    Pointer,
+    TranslationError,
+    flat,
+    is_tuple,
+)
+
+Function = Callable[..., Any]
+
+DISABLED = bool(int(os.environ.get("GCP_DISABLE_JIT", "0") or "0"))
+"""True if GCP_DISABLE_JIT is set to 1: functions then run as Python, for debuggers."""
+
+_DATA = object.__basicsize__
+"""Where NumPy's record of an array has the address of its numbers; 16 bytes on, that of its sizes; then of its strides."""
+
+
+class Compiled(Part):
+    """A function that can be called from Python, and by its address."""
+
+    def __init__(self, python: Function, flags: str, files: CodeFiles | None) -> None:
+        super().__init__(python, flags)
+        self._files = files
+        self._programs: dict[Any, _Program] = {}
+
+    @property
+    def signatures(self) -> list[Any]:
+        """The types that it is compiled for in this process."""
+        return list(self._programs)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it; the lock of the interpreter is not held meanwhile."""
+        if DISABLED:
+            return self.python(*arguments)
+        key: list[Any] = []
+        packed: list[Any] = []
+        for argument in arguments:
+            _take(argument, key, packed)
+        found = self._programs.get(tuple(key))
+        if found is None:
+            found = self._program(tuple(key), tuple(map(_value, arguments)), is_address=False)
+        return found(packed)
+
+    def address(self, values: tuple[Any, ...]) -> int:
+        """Return the address of the function of values of these forms, which has no result."""
+        return self._program(("address", values), values, is_address=True).address
+
+    def _program(self, key: Any, values: tuple[Any, ...], is_address: bool) -> _Program:
+        with machine.LOCK:
+            if key not in self._programs:
+                self._programs[key] = self._made(f"{_text(values)} {is_address}", values, is_address)
+            return self._programs[key]
+
+    def _made(self, signature: str, values: tuple[Any, ...], is_address: bool) -> _Program:
+        processor = machine.processor()
+        for payload in self._files.read(signature, processor) if self._files else ():
+            try:
+                return _Program(values, payload)
+            except (ValueError, RuntimeError, KeyError):  # whatever is wrong with a file: compile again
+                continue
+        for begin, _ in _WATCHERS:
+            begin(self)
+        payload = None
+        try:
+            payload = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values, is_address)
+        finally:
+            if self._files:
+                self._files.write(signature, processor, payload)
+            for _, end in _WATCHERS:
+                end(self)
+        return _Program(values, payload)
+
+
+class _Program:
+    """Machine code for arguments of known types."""
+
+    def __init__(self, values: tuple[Any, ...], payload: bytes) -> None:
+        head, _, code = payload.partition(b"\n")
+        found = json.loads(head)
+        machine.load(code)
+        self.address = machine.address(found["name"])
+        if not self.address:
+            raise ValueError("not there")
+        self._format = struct.Struct("".join(_formats(values)))
+        self._results: list[str] | None = found["results"]
+        kinds = {None: None, FLOAT64: ctypes.c_double, INT: ctypes.c_int64, BOOL: ctypes.c_bool}
+        one = self._results[0] if self._results is not None and not found["is_tuple"] else None
+        self._is_tuple = found["is_tuple"]
+        arguments = [ctypes.c_char_p, ctypes.c_char_p] if self._is_tuple else [ctypes.c_char_p]
+        self._function = ctypes.CFUNCTYPE(kinds[one], *arguments)(self.address)
+        self._made = struct.Struct("".join("d" if k == FLOAT64 else "q" for k in self._results or ()))
+
+    def __call__(self, packed: list[Any]) -> Any:
+        given = self._format.pack(*packed)
+        if not self._is_tuple:
+            return self._function(given)
+        room = ctypes.create_string_buffer(self._made.size)
+        self._function(given, room)
+        found = self._made.unpack(room.raw)
+        return tuple(bool(v) if k == BOOL else v for v, k in zip(found, self._results or (), strict=True))
+
+
+def _take(value: Any, key: list[Any], packed: list[Any]) -> None:
+    """Add an argument's type to a key, and what it becomes to a block."""
+    kind = type(value)
+    if kind is np.ndarray:
+        key += value.dtype, value.ndim, value.flags.c_contiguous
+        packed.append(id(value))
+    elif kind is int or kind is bool or kind is float:
+        key.append(kind)
+        packed.append(value)
+    elif isinstance(value, tuple):
+        key += kind, len(value)
+        for part in value:
+            _take(part, key, packed)
+    elif value is None:
+        key.append(None)
+    elif isinstance(value, np.generic):
+        key.append(value.dtype)
+        packed.append(value.item())
+    else:
+        raise TypeError(f"compiled functions take no {kind.__name__}")
+
+
+def _value(argument: Any) -> Any:
+    """Return what an argument is while its function is translated."""
+    if isinstance(argument, np.ndarray):
+        sizes = (Number(INT, ""),) * argument.ndim
+        return Array(Element.of(argument.dtype), "", sizes, () if argument.flags.c_contiguous else sizes)
+    if isinstance(argument, tuple):
+        parts = [_value(part) for part in argument]
+        return type(argument)(*parts) if hasattr(argument, "_fields") else tuple(parts)
+    if isinstance(argument, bool | np.bool_):
+        return Number(BOOL, "")
+    if isinstance(argument, np.unsignedinteger):
+        return Number(UINT, "")
+    if isinstance(argument, int | np.integer):
+        return Number(INT, "")
+    if isinstance(argument, np.float32):
+        return Number(FLOAT32, "")
+    if isinstance(argument, float | np.floating):
+        return Number(FLOAT64, "")
+    return argument
+
+
+def _formats(values: Any) -> Iterator[str]:
+    """Yield how arguments lie in their block: 8 bytes each."""
+    for value in values:
+        if is_tuple(value):
+            yield from _formats(value)
+        elif isinstance(value, Number):
+            yield "d" if value.kind in FLOATS else "Q" if value.kind == UINT else "q"
+        elif isinstance(value, Array):
+            yield "q"
+
+
+def _text(value: Any) -> str:
+    """Return a text that is equal for arguments of equal types, in any process."""
+    if isinstance(value, Number):
+        return value.kind
+    if isinstance(value, Array | Pointer):
+        sizes = len(getattr(value, "sizes", ())), bool(getattr(value, "strides", ()))
+        return f"{type(value).__name__}({value.element.dtype}, {sizes})"
+    if is_tuple(value):
+        return f"{type(value).__qualname__}({', '.join(map(_text, value))})"
+    return repr(value)
+
+
+def _compiled(function: Part, what: str, values: tuple[Any, ...], is_address: bool) -> bytes:
+    """Return machine code for arguments of known types, after a line that says how it is called."""
+    name = f"{function.__name__.strip('_')}_{digest(what)}"
+    inner = name if is_address else f"{name}.body"
+    text, result = translated(function, values, inner, is_internal=not is_address)
+    results = result if is_tuple(result) else () if result is None else (result,)
+    if is_address and results or not all(isinstance(one, Number) for one in results):
+        raise TranslationError(f"{function.__qualname__} gives back what is not a number")
+    kinds = [{FLOAT32: FLOAT64, UINT: INT}.get(one.kind, one.kind) for one in results]
+    if not is_address:
+        text += _entry(name, inner, values, results, kinds, is_tuple(result))
+    head = {"name": name, "results": kinds or None, "is_tuple": is_tuple(result)}
+    return json.dumps(head).encode() + b"\n" + machine.object_code(text)
+
+
+def _entry(
+    name: str, inner: str, values: Any, results: tuple[Number, ...], kinds: list[str], is_many: bool
+) -> str:
+    """Return the text of a function that takes its arguments from a block, and calls the one they are for."""
+    lines: list[str] = []
+    given = [f"{llvm} {text}" for llvm, text in _unpacked(values, lines, [0])]
+    struct_type = f"{{{', '.join(LLVM[one.kind] for one in results)}}}" if results else "void"
+    call = f"call {struct_type} @{inner}({', '.join(given)})"
+    lines.append(f"%found = {call}" if results else call)
+    texts = []
+    for k, (one, kind) in enumerate(zip(results, kinds, strict=True)):
+        lines.append(f"%r{k} = extractvalue {struct_type} %found, {k}")
+        texts.append(f"%r{k}")
+        if one.kind == FLOAT32:
+            lines.append(f"%s{k} = fpext float %r{k} to double")
+            texts[-1] = f"%s{k}"
+        elif is_many and kind == BOOL:
+            lines.append(f"%s{k} = zext i1 %r{k} to i64")
+            texts[-1] = f"%s{k}"
+    if is_many:
+        for k, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
+            lines.append(f"%q{k} = getelementptr i8, ptr %results, i64 {8 * k}")
+            lines.append(f"store {'double' if kind == FLOAT64 else 'i64'} {text}, ptr %q{k}")
+    gives = "void" if is_many or not results else ("zeroext i1" if kinds[0] == BOOL else LLVM[kinds[0]])
+    lines.append("ret void" if gives == "void" else f"ret {gives.split()[-1]} {texts[0]}")
+    taken = "ptr %block, ptr %results" if is_many else "ptr %block"
+    body = "\n  ".join(lines)
+    return f"\ndefine {gives} @{name}({taken}) nounwind {{\n  {body}\n}}\n"
+
+
+def _unpacked(values: Any, lines: list[str], at: list[int]) -> Iterator[tuple[str, str]]:
+    """Yield LLVM's types and names of what `flat` gives of values in a block."""
+    for value in values:
+        if is_tuple(value):
+            yield from _unpacked(value, lines, at)
+            continue
+        if not flat(value):
+            continue
+        k = at[0]
+        at[0] += 1
+        lines.append(f"%b{k} = getelementptr i8, ptr %block, i64 {8 * k}")
+        if isinstance(value, Array):
+            lines += [
+                f"%c{k} = load ptr, ptr %b{k}",
+                f"%d{k} = getelementptr i8, ptr %c{k}, i64 {_DATA}",
+                f"%e{k} = load ptr, ptr %d{k}",
+            ]
+            yield "ptr", f"%e{k}"
+            for letter, skip, numbers in (("f", 16, value.sizes), ("g", 24, value.strides)):
+                lines += [
+                    f"%{letter}{k} = getelementptr i8, ptr %c{k}, i64 {_DATA + skip}",
+                    f"%{letter}a{k} = load ptr, ptr %{letter}{k}",
+                ]
+                for n in range(len(numbers)):
+                    lines += [
+                        f"%{letter}b{k}.{n} = getelementptr i64, ptr %{letter}a{k}, i64 {n}",
+                        f"%{letter}c{k}.{n} = load i64, ptr %{letter}b{k}.{n}",
+                    ]
+                    yield "i64", f"%{letter}c{k}.{n}"
+        elif value.kind in FLOATS:
+            lines.append(f"%x{k} = load double, ptr %b{k}")
+            if value.kind == FLOAT32:
+                lines.append(f"%y{k} = fptrunc double %x{k} to float")
+            yield LLVM[value.kind], f"%{'y' if value.kind == FLOAT32 else 'x'}{k}"
+        else:
+            lines.append(f"%x{k} = load i64, ptr %b{k}")
+            if value.kind == BOOL:
+                lines.append(f"%y{k} = icmp ne i64 %x{k}, 0")
+            yield LLVM[value.kind], f"%{'y' if value.kind == BOOL else 'x'}{k}"
+
+
+# --- decorators ------------------------------------------------------------------------------------------------
+
+
+def _flags(fastmath: Iterable[str]) -> str:
+    return "".join(f"{flag} " for flag in sorted(fastmath))
+
+
+def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> Any:
+    """Compile a function of a module, or take it from disk where this very text was compiled before.
+
+    Parameters
+    ----------
+    function : callable
+        Of the part of Python that `translate` knows. Arrays are in C order. It holds no lock while it runs.
+    fastmath : set of str
+        Liberties with floating-point arithmetic, as LLVM names them.
+    """
+    if function is None:
+        return lambda function: jit(function, fastmath=fastmath)
+    flags = _flags(fastmath)
+    return Compiled(function, flags, CodeFiles(function, flags, waits=True))
+
+
+def jit_part(function: Function | None = None, *, fastmath: Iterable[str] = (), inline: bool = False) -> Any:
+    """Let compiled functions call a function.
+
+    Parameters
+    ----------
+    function : callable
+        As for `jit`.
+    fastmath : set of str
+        As for `jit`.
+    inline : bool
+        Write it out where it is called. What makes arrays for its caller must be inline.
+    """
+    if function is None:
+        return lambda function: jit_part(function, fastmath=fastmath, inline=inline)
+    return Part(function, _flags(fastmath), inline)
+
+
+def jit_closure(function: Any, identity: str, *, fastmath: Iterable[str], is_custom: bool = False) -> Compiled:
+    """Compile a function made at run time, as `jit` does.
+
+    Parameters
+    ----------
+    function : callable
+    identity : str
+        A text that differs between any two functions of this source, in any process; "" where there is none: then
+        the function is compiled anew in each process.
+    fastmath : set of str
+    is_custom : bool
+        It is of a user's formula: a bounded number of such functions is kept on disk.
+    """
+    flags = _flags(fastmath)
+    function.__qualname__ = function.__name__ = f"{function.__name__}_{digest(identity or str(id(function)))}"
+    files = CodeFiles(function, f"{identity} {flags}", is_custom=is_custom) if identity else None
+    return Compiled(function, flags, files)
+
+
+def instruction(python: Function) -> Callable[[Function], Instruction]:
+    """Make what translated functions may call of a function that writes LLVM's text.
+
+    That takes the code and values; `python` is what it does, where compiling is disabled.
+    """
+    return lambda build: Instruction(python, build)
+
+
+_Watcher = tuple[Callable[[Part], None], Callable[[Part], None]]
+_WATCHERS: list[_Watcher] = []
+
+
+@contextmanager
+def compilations_seen(begin: Callable[[Part], None], end: Callable[[Part], None]) -> Iterator[None]:
+    """Call functions when a compilation begins and ends."""
+    watcher = begin, end
+    _WATCHERS.append(watcher)
+    try:
+        yield
+    finally:
+        _WATCHERS.remove(watcher)

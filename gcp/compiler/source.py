@@ -1,0 +1,78 @@
+"""The syntax tree of a function: of the very text that Python runs."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CodeType, FunctionType
+
+from gcp.compiler.values import TranslationError
+
+Node = ast.FunctionDef | ast.Lambda
+
+
+def tree_of(function: FunctionType) -> Node:
+    """Return the definition of a function.
+
+    Raises
+    ------
+    TranslationError
+        If its source is unknown, or no longer what was imported.
+    """
+    code = function.__code__
+    trees, codes = _parsed(code.co_filename, "".join(linecache.getlines(code.co_filename)))
+    found = [tree for tree in trees.get((code.co_name, code.co_firstlineno), []) if _holds(tree, code)]
+    is_same = any(_agree(code, other) for other in codes.get((code.co_name, code.co_firstlineno), ()))
+    if len(found) != 1 or not is_same:
+        raise TranslationError(f"the source of {function.__qualname__} is not known")
+    return found[0]
+
+
+def _holds(tree: Node, code: CodeType) -> bool:
+    """Return whether all of a code's places are in a definition: there may be several lambdas on a line."""
+    if isinstance(tree, ast.FunctionDef):
+        return True
+    body = tree.body
+    first, last = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    places = [(line, column) for line, _, column, end in code.co_positions() if line and column is not None and end]
+    return all(first <= place <= last for place in places)
+
+
+_Key = tuple[str, int]
+
+
+@lru_cache(maxsize=128)
+def _parsed(path: str, text: str) -> tuple[dict[_Key, list[Node]], dict[_Key, list[CodeType]]]:
+    """Return definitions and code of a file by name and first line."""
+    trees: dict[_Key, list[Node]] = {}
+    codes: dict[_Key, list[CodeType]] = {}
+    try:
+        tree = ast.parse(text)
+        top = compile(text, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return trees, codes
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda):
+            trees.setdefault(("<lambda>", node.lineno), []).append(node)
+        elif isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            trees.setdefault((node.name, first), []).append(node)
+    for code in _within(top):
+        codes.setdefault((code.co_name, code.co_firstlineno), []).append(code)
+    return trees, codes
+
+
+def _within(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _within(constant)
+
+
+def _agree(code: CodeType, other: CodeType) -> bool:
+    same = code.co_code == other.co_code and code.co_names == other.co_names
+    return same and [c for c in code.co_consts if not isinstance(c, CodeType)] == [
+        c for c in other.co_consts if not isinstance(c, CodeType)
+    ]
