@@ -173,7 +173,7 @@ def test_a_fit_that_converged_goes_on_under_another_tolerance(name, rng, tmp_pat
             assert log_likelihood(fine, data) > log_likelihood(rough, data)
         else:
             is_exact = rough.projected_gradient_norm < 1e-7  # at once: there is nothing to go on from
-            assert fine.objective < rough.objective or (is_exact and fine.objective == rough.objective)
+            assert fine.objective < rough.objective * (1 + 1e-10 * is_exact)
             if name != "auto, huber":  # the slope of a nearly piecewise linear F need not fall with it
                 assert is_exact or fine.projected_gradient_norm < rough.projected_gradient_norm
     assert bits(fit_gcp(data, 2, **options)) == bits(fine)

@@ -4,12 +4,13 @@ import functools
 
 import numpy as np
 import pytest
-from numba import njit, types
 from numpy.testing import assert_allclose
 
 from gcp import available_losses, get_loss
+from gcp.base.compiler import machine, translate
+from gcp.base.compiler.jit import jit, jit_part
+from gcp.base.compiler.values import FLOAT32, INT, Array, Element, Number
 from gcp.losses import elementary
-from gcp.losses.branchfree import in_single
 from gcp.losses.elementary import (
     exp,
     expm1,
@@ -29,7 +30,7 @@ SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 2.2e-30
 
 
 def compiled(function):
-    @njit(error_model="numpy")
+    @jit
     def loop(x, out):
         for i in range(x.size):
             out[i] = function(x[i])
@@ -123,7 +124,7 @@ def test_log1mexp_keeps_digits_at_both_ends(compiled_functions):
 
 
 def test_power_is_accurate_where_losses_use_it():
-    @njit(error_model="numpy")
+    @jit
     def loop(x, p, out):
         for i in range(x.size):
             out[i] = power(x[i], p)
@@ -136,7 +137,7 @@ def test_power_is_accurate_where_losses_use_it():
 
 
 def test_selections_compile_and_nan_wins_as_in_numpy():
-    @njit(error_model="numpy")
+    @jit
     def choose(a, b):
         return maximum(a, b), minimum(a, b), where(a < b, a, b)
 
@@ -187,15 +188,19 @@ def ulps_of_single(got, expected):
     return np.where((got == rounded) | (np.isnan(got) & np.isnan(rounded)), 0.0, distance)
 
 
-def assert_single(loop):
-    """It was compiled for float32, and never widens a number to float64."""
-    (signature,) = loop.signatures
-    assert str(signature[0].dtype) == "float32"
-    assert "fpext" not in loop.inspect_llvm(signature)
+SINGLE = Number(FLOAT32, "")
+VECTOR = Array(Element.of(np.dtype(np.float32)), "", (Number(INT, ""),))
+
+
+def assert_single(loop, *values):
+    """Compiled for float32, it never widens a number to float64."""
+    text, _ = translate.translated(loop, values, "loop", is_internal=False)
+    assert "float" in text
+    assert "fpext" not in machine.optimised(text)
 
 
 def compiled_single(function):
-    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    @jit(fastmath={"contract", "nsz"})
     def loop(x, out):
         for i in range(x.size):
             out[i] = function(x[i])
@@ -203,7 +208,7 @@ def compiled_single(function):
     def run(x):
         out = np.empty_like(x)
         loop(x, out)
-        assert_single(loop)
+        assert_single(loop, VECTOR, VECTOR)
         return out
 
     return run
@@ -230,7 +235,7 @@ def test_single_precision_over_all_magnitudes(name, most):
 
 @functools.cache
 def single_power():
-    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    @jit(fastmath={"contract", "nsz"})
     def loop(x, p, out):
         for i in range(x.size):
             out[i] = power(x[i], p)
@@ -250,39 +255,37 @@ def test_single_precision_power(p):
     assert error.max() <= 1.6
     zero = np.zeros(1, np.float32)
     loop(zero, p, out[:1])
-    assert_single(loop)
+    assert_single(loop, VECTOR, SINGLE, VECTOR)
     assert out[0] == (0 if p > 0 else np.inf)
 
 
 SCALE = 3.0
 
 
-def test_in_single_types_every_number_of_a_function():
+def test_numbers_of_a_formula_take_the_type_of_its_arguments():
     closure = 0.5
 
-    def f(x, more=7.0):
-        return SCALE * x + closure * x + 2.0 * x + more
+    @jit
+    def f(x, out, more=7.0):
+        out[0] = SCALE * x + closure * x + 2.0 * x + (more if x > 0.0 else 1.0)
 
-    compiled = njit(in_single(f))
-    assert compiled(np.float32(1)) == 12.5
-    assert compiled.nopython_signatures[0].return_type == types.float32
-    assert f(1) == 12.5
-    assert isinstance(f.__defaults__[0], float)
+    out = np.zeros(1, np.float32)
+    f(np.float32(1), out)
+    assert out[0] == 12.5
+    assert_single(f, SINGLE, VECTOR)
 
 
 def test_numbers_outside_the_range_of_float32_stay():
-    compiled = njit(in_single(lambda x: x + 1e-300))
-    assert compiled(np.float32(0)) == 1e-300
+    assert jit(lambda x: x + 1e-300)(np.float32(0)) == 1e-300
 
 
 @pytest.mark.parametrize("name", available_losses())
 def test_formulas_of_losses_never_leave_single_precision(name):
     loss = get_loss(name)
     n_params = len(loss.params)
-    functions = [njit(forceinline=True)(in_single(f)) for f in (loss.f, loss.df, loss.d2f, loss.weight)]
-    f, df, d2f, weight = functions
+    f, df, d2f, weight = loss.f, loss.df, loss.d2f, loss.weight
 
-    @njit(error_model="numpy", fastmath={"contract", "nsz"})
+    @jit_part(fastmath={"contract", "nsz"})
     def loop(x, m, params, out):
         for i in range(x.size):
             out[0, i] = f(x[i], m[i], *params)
@@ -290,6 +293,5 @@ def test_formulas_of_losses_never_leave_single_precision(name):
             out[2, i] = d2f(x[i], m[i], *params)
             out[3, i] = weight(x[i], m[i], *params)
 
-    vector = types.float32[::1]
-    loop.compile((vector, vector, types.UniTuple(types.float32, n_params), types.float32[:, ::1]))
-    assert_single(loop)
+    matrix = VECTOR._replace(sizes=(*VECTOR.sizes, *VECTOR.sizes))
+    assert_single(loop, VECTOR, VECTOR, (SINGLE,) * n_params, matrix)

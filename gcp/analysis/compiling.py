@@ -12,9 +12,9 @@ import numpy as np
 
 from gcp.analysis.simulation import simulate
 from gcp.base import checks, processes
+from gcp.base.compiler import code_files
 from gcp.base.errors import ParameterError
 from gcp.base.notes import silence
-from gcp.compiler import files
 from gcp.fit import fit_problem, problem_and_plan
 from gcp.losses import available_losses, get_loss
 from gcp.losses.base import Loss
@@ -54,7 +54,7 @@ def compile_ahead(
     """Compile what fits need, and keep it on disk, so that no later fit of any process waits for that.
 
     Without it the first fit of a kind takes five to twenty seconds longer on each machine and for each installation.
-    In a container, run it when the image is built, and set NUMBA_CACHE_DIR, if at all, to the same folder then and
+    In a container, run it when the image is built, and set GCP_CACHE_DIR, if at all, to the same folder then and
     later. It pays on machines with the same processor as the one that it runs on; others compile anew.
 
     Parameters
@@ -90,11 +90,11 @@ def compile_ahead(
     names = _chosen("losses", losses, available_losses())
     kinds = _chosen("data", data, KINDS)
     n_modes, jobs = checks.whole("n_modes", n_modes, most=_MOST_MODES), processes.jobs(n_jobs)
-    began, before = time.perf_counter(), files.all_kept()
+    began, before = time.perf_counter(), code_files.all_kept()
     tasks = [(kind, name, n_modes) for name in names for kind in kinds]
     for _ in processes.each(_compile, tasks, min(jobs, len(tasks))):
         pass
-    after = files.all_kept()
+    after = code_files.all_kept()
     folder = next((path.parent for path in after), None)
     return CompiledAhead(time.perf_counter() - began, len(after - before), folder)
 

@@ -1,6 +1,6 @@
 """Signals from outside: Ctrl-C (SIGINT), and SIGTERM as batch systems send it.
 
-A fit lets them wait where they would do harm: `uninterrupted_compilation` while Numba compiles, for every fit, and
+A fit lets them wait where they would do harm: `uninterrupted_compilation` while LLVM compiles, for every fit, and
 `uninterrupted_iterations` until an iteration has ended, for a fit with a checkpoint. They then reach the handlers
 that were there before, of which Python's own raises KeyboardInterrupt: the fit ends with its best model. Commands let
 SIGTERM do the same (`terminated_like_interrupted`); in processes of a pool only the first one hears of Ctrl-C.
@@ -19,8 +19,8 @@ from typing import Any
 
 INTERRUPTED, TERMINATED = 130, 143
 
-_FRAGILE = ("numba", "llvmlite")
-"""Packages whose Python code loses an exception, or leaves a half-compiled function behind, when interrupted."""
+_FRAGILE = ("llvmlite", "gcp.base.compiler.machine", "gcp.base.compiler.source")
+"""Modules whose Python code loses an exception, or leaves a half-compiled function behind, when interrupted."""
 
 _PAUSE = 0.01
 """Seconds after which a signal that met such code is tried again."""
@@ -158,7 +158,7 @@ def _send_to_main_thread(number: int) -> None:
 
 def _is_fragile(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] in _FRAGILE:
+        if frame.f_globals.get("__name__", "").startswith(_FRAGILE):
             return True
         frame = frame.f_back
     return False

@@ -14,7 +14,7 @@ from gcp.cli.parsing import Parser, command
     "compile",
     "compile ahead of use, for containers and workers",
     "Compile what fits need and keep it on disk, so that no later fit waits for that: the first fit of a kind takes "
-    "five to twenty seconds longer without it, on each machine and for each installation. NUMBA_CACHE_DIR, if it is "
+    "five to twenty seconds longer without it, on each machine and for each installation. GCP_CACHE_DIR, if it is "
     "set, must name the same folder now and later; machines with another processor compile anew.",
     "  gcp compile --loss poisson --loss gaussian --data dense",
 )
@@ -36,6 +36,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(done._asdict() | {"folder": done.folder and str(done.folder)})
     else:
-        place = f"kept in {done.folder}" if done.folder else "but no folder takes them: see NUMBA_CACHE_DIR"
+        place = f"kept in {done.folder}" if done.folder else "but no folder takes them: see GCP_CACHE_DIR"
         print(f"{done.n_functions} functions compiled in {done.seconds:.1f} seconds, {place}")
     return 0

@@ -7,8 +7,6 @@ plain Python functions on `gcp.losses.elementary`, which run on arrays and compi
 
 from __future__ import annotations
 
-import hashlib
-import linecache
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -313,11 +311,9 @@ def _write(output: Any) -> Function:
     result = name_of(output) if isinstance(output, Node) else f"{output!r} + 0.0 * m"
     source = "\n".join(["def formula(x, m):", *lines, f"    return {result}"])
     scope: dict[str, Any] = {**_NAMESPACE, "inf": np.inf, "nan": np.nan}
-    path = f"<formula {hashlib.sha256(source.encode()).hexdigest()[:32]}>"
-    linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path  # for who reads its text
-    exec(compile(source, path, "exec"), scope)
+    exec(compile(source, "<formula>", "exec"), scope)
     function: Function = scope["formula"]
-    function.__doc__ = source
+    function.__doc__ = source  # from which it is compiled
     return function
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks
+from gcp.base.compiler.translate import can_translate
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.compiler.translate import can_translate
 from gcp.losses.formula import Formula
 
 DEFAULT_EPS = 1e-10

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.compiler.code import Code
-from gcp.compiler.jit import instruction
-from gcp.compiler.values import FLOAT32, LLVM, Number, constant
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.jit import instruction
+from gcp.base.compiler.values import FLOAT32, LLVM, Number, constant
 
 _LN2 = math.log(2.0)
 _INF, _NAN = math.inf, math.nan

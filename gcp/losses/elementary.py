@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from gcp.compiler.code import Code
-from gcp.compiler.known import Handler, becomes
-from gcp.compiler.translate import call
-from gcp.compiler.values import FLOAT32, FLOAT64, Number
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.known import Handler, becomes
+from gcp.base.compiler.translate import call
+from gcp.base.compiler.values import FLOAT32, FLOAT64, Either, Number
 from gcp.losses import branchfree
 
 _LN2 = math.log(2.0)
@@ -98,7 +98,7 @@ def _written(public: Any) -> Handler:
     name = public.__name__
 
     def write(code: Code, *values: Any) -> Any:
-        if not any(isinstance(value, Number) for value in values):
+        if not any(isinstance(value, Number | Either) for value in values):
             return float(public(*values))
         is_single = code.common(*values) == FLOAT32
         functions, kind = (branchfree.SINGLE, FLOAT32) if is_single else (branchfree.DOUBLE, FLOAT64)

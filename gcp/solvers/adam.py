@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from gcp.base import checks
+from gcp.base.compiler.jit import jit
 from gcp.base.types import Factors, FloatArray, State
-from gcp.compiler.jit import jit
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.features import Feature

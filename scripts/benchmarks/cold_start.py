@@ -5,10 +5,10 @@
 
 Each case runs in a process of its own with an empty folder for compiled code; several checkouts of the package
 take turns. Seconds are from the start of `import gcp` to the end of the fit, and of the same fit once more; those
-of compilation are seconds in Numba, and among them those in LLVM (optimisation and machine code), of the fit's own
-process alone: another one compiles beside it. Cases: nyc_flights (dense), nyc_aircraft (sparse) and planted data;
-`one more loss` is the second fit of a process, of another loss. Prints a Markdown table of medians and ranges, and
-with --functions the dearest functions of each case.
+of compilation are seconds in the compiler, and among them those in LLVM (optimisation and machine code). Of checkouts
+before decision 39 they are Numba's, of the fit's own process alone: another one compiled beside it. Cases:
+nyc_flights (dense), nyc_aircraft (sparse) and planted data; `one more loss` is the second fit of a process, of
+another loss. Prints a Markdown table of medians and ranges, and with --functions the dearest functions of each case.
 """
 
 from __future__ import annotations
@@ -28,36 +28,58 @@ sys.path.insert(0, sys.argv[1])
 began = time.perf_counter()
 import gcp
 import numpy as np
-from numba.core import event
 
-class Compilations(event.Listener):
+class Compilations:
     def __init__(self):
         self.running, self.functions, self.number = [], {}, 0
-    def on_start(self, what):
+    def begin(self, *_):
         self.running.append([time.perf_counter(), 0.0])
-    def on_end(self, what):
+    def end(self, function):
         start, inner = self.running.pop()
         seconds = time.perf_counter() - start
         if self.running:
             self.running[-1][1] += seconds
-        function = what.data["dispatcher"].py_func
         name = f"{function.__module__}.{function.__qualname__.rpartition('.')[2]}"
         self.functions[name] = self.functions.get(name, 0.0) + seconds - inner
         self.number += 1
 
-class Seconds(event.Listener):
+class Seconds:
     def __init__(self):
         self.total, self.depth, self.start = 0.0, 0, 0.0
-    def on_start(self, what):
+    def begin(self, *_):
         self.start = self.start if self.depth else time.perf_counter()
         self.depth += 1
-    def on_end(self, what):
+    def end(self, *_):
         self.depth -= 1
         self.total += 0.0 if self.depth else time.perf_counter() - self.start
 
 compilations, llvm = Compilations(), Seconds()
-event.register("numba:compile", compilations)
-event.register("numba:llvm_lock", llvm)
+try:
+    from gcp.base.compiler import jit, machine
+except ImportError:
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def __init__(self, whom):
+            self.whom = whom
+        def on_start(self, what):
+            self.whom.begin()
+        def on_end(self, what):
+            self.whom.end(getattr((what.data or {}).get("dispatcher"), "py_func", None))
+
+    event.register("numba:compile", Listener(compilations))
+    event.register("numba:llvm_lock", Listener(llvm))
+else:
+    def timed(function, *arguments):
+        llvm.begin()
+        found = function(*arguments)
+        llvm.end()
+        return found
+
+    watching = jit.compilations_seen(compilations.begin, compilations.end)
+    watching.__enter__()
+    object_code = machine.object_code
+    machine.object_code = lambda text: timed(object_code, text)
 rng = np.random.default_rng(0)
 SHAPE = (300, 200, 100)
 
@@ -161,7 +183,7 @@ def measured(checkout: Path, case: str) -> list:
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", WORKER, str(checkout), case],
-            env=os.environ | {"NUMBA_CACHE_DIR": folder},
+            env=os.environ | {"GCP_CACHE_DIR": folder, "NUMBA_CACHE_DIR": folder},
             check=True,
             stdout=subprocess.PIPE,
             text=True,

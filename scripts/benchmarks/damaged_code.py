@@ -136,7 +136,7 @@ def fitted(kind: str, folder: str) -> tuple[int, str, str]:
     """Return exit status, the objective, and what else was said, of a fit in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", FIT, kind],
-        env=os.environ | {"NUMBA_CACHE_DIR": folder},
+        env=os.environ | {"GCP_CACHE_DIR": folder},
         capture_output=True,
         text=True,
     )

@@ -80,7 +80,7 @@ def main() -> None:
             f"| {row['ms']:.2f} ({row['ms_min']:.2f}) | {row['ns_per_entry']:.2f} | {row['ratio']:.2f} |"
         )
         print(table[-1], flush=True)
-    versions = {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "numba")}
+    versions = {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "llvmlite")}
     settings = {name: getattr(arguments, name) for name in ("quick", "threads", "dtype", "repeats")}
     if arguments.json:
         record = {"settings": settings, "processor": processor(), "versions": versions, "rows": rows}

@@ -47,7 +47,7 @@ def main() -> None:
         from importlib.metadata import version
 
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        versions = {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "numba")}
+        versions = {name: version(name) for name in ("gcp-tensor", "numpy", "scipy", "llvmlite")}
         record = {"processor": platform.processor() or platform.machine(), "versions": versions, "rows": rows}
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 

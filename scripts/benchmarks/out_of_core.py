@@ -79,7 +79,7 @@ def report(path: Path, arguments: argparse.Namespace) -> list[str]:
     fit = fitted(path, arguments)
     seconds = timed(tensor, path, block, arguments)
     cold = statistics.median(seconds["plain read, cold"])
-    versions = ", ".join(f"{name} {version(name)}" for name in ("gcp-tensor", "numpy", "numba"))
+    versions = ", ".join(f"{name} {version(name)}" for name in ("gcp-tensor", "numpy", "llvmlite"))
     lines = [
         "# Data larger than memory",
         "",

@@ -53,7 +53,7 @@ AGREEMENT = 1e-8
 STUCK = 0.5
 N_ITER_MAX = 1000
 WARM_UP = 3
-PACKAGES = ("gcp-tensor", "numpy", "scipy", "numba", "pyttb", "tensorly", "pygenten")
+PACKAGES = ("gcp-tensor", "numpy", "scipy", "llvmlite", "pyttb", "tensorly", "pygenten")
 
 
 class Worker:

@@ -164,7 +164,7 @@ def record(problems, n_starts):
             ("gcp", "gcp-tensor"),
             ("numpy", "numpy"),
             ("scipy", "scipy"),
-            ("numba", "numba"),
+            ("llvmlite", "llvmlite"),
         )
     }
     return {

@@ -54,7 +54,7 @@ def main():
     if arguments.run:
         print(json.dumps(run(arguments.run[0], int(arguments.run[1]), arguments)))
         return
-    packages = ("gcp-tensor", "numpy", "numba", "scipy", "pyttb", "pygenten")
+    packages = ("gcp-tensor", "numpy", "llvmlite", "scipy", "pyttb", "pygenten")
     found = ", ".join(f"{name} {version(name)}" for name in packages if _is_installed(name))
     print(f"{processor()}, {arguments.threads} threads; {found}\n", flush=True)
     for problem in arguments.problem:

@@ -136,7 +136,7 @@ class Run:
             "comparisons": self._comparisons,
             "tables": self._tables,
             "data_sha256": self._checksums,
-            "versions": {n: version(n) for n in ("gcp-tensor", "numpy", "scipy", "numba")}
+            "versions": {n: version(n) for n in ("gcp-tensor", "numpy", "scipy", "llvmlite")}
             | {"python": platform.python_version()},
             "processor": _processor(),
             "seconds": round(self.spent + time.perf_counter() - self._began, 1),

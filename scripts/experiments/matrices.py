@@ -27,9 +27,9 @@ import time
 
 import numpy as np
 from _experiment import BLUE, GREEN, ORANGE, PURPLE, Run, panels
-from numba import njit
 
 import gcp
+from gcp.base.compiler.jit import jit
 
 RATES, STRENGTHS = (0.002, 0.005, 0.01, 0.02), (0.02, 0.05, 0.1)
 RIDGES = (2.0, 5.0, 10.0, 20.0)
@@ -181,12 +181,12 @@ def funk(data, rate, strength, epochs, seed) -> list[tuple[float, float]]:
     return curve
 
 
-@njit
+@jit
 def funk_epoch(a, b, subs, x, order, rate, strength):
     rank = a.shape[1] - 2
-    for e in order:
-        i, j = subs[e]
-        error = x[e]
+    for k in range(order.size):
+        e = order[k]
+        i, j, error = subs[e, 0], subs[e, 1], x[e]
         for r in range(rank + 2):
             error -= a[i, r] * b[j, r]
         for r in range(rank):

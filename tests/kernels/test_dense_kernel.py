@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from gcp import BernoulliLogit, Gamma, Gaussian, Poisson
+from gcp.base.compiler.jit import instruction, jit
+from gcp.base.compiler.values import INT, Number
 from gcp.kernels.dense import dense_pass, fused, layout
 from gcp.kernels.shared import products, reference
 from gcp.losses.formula import Formula
@@ -184,16 +186,24 @@ def test_float32_is_as_good_as_its_inputs(loss, rng):
         assert np.abs(got - expected).max() <= 2e-6 * np.abs(expected).max()
 
 
+@instruction(lambda array: array.ctypes.data)
+def address(code, array):
+    return Number(INT, code.get(f"ptrtoint ptr {array.data} to i64"))
+
+
+@jit
+def scratch(columns, like):
+    array = products.blank(products.room(7, columns, like), 7, columns)
+    return address(array), array.shape[0], array.shape[1], array.itemsize
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("columns", [32, 96, 512])
 def test_scratch_rows_are_aligned_and_not_a_page_apart(dtype, columns):
-    array = products.blank(products.room(7, columns, np.zeros((1, 1), dtype)), 7, columns)
-    assert array.dtype == dtype
-    assert array.shape[0] == 7
-    assert array.shape[1] & -32 == columns
-    assert array.ctypes.data % 64 == array.strides[0] % 64 == 0
-    assert array.strides[0] % 4096 != 0
-    assert array.flags.c_contiguous
+    place, rows, width, size = scratch(columns, np.zeros((1, 1), dtype))
+    assert (rows, size, width & -32) == (7, np.dtype(dtype).itemsize, columns)
+    assert place % 64 == width * size % 64 == 0
+    assert width * size % 4096 != 0
 
 
 def test_value_of_float32_data_is_summed_in_float64():
@@ -353,13 +363,14 @@ def test_compiled_code_is_not_reused_for_formulas_with_other_numbers(make):
     assert totals == [4.0, 12.0]
 
 
-def test_helpers_of_a_formula_are_part_of_what_is_cached():
+def test_helpers_of_a_formula_are_part_of_what_is_cached(tmp_path):
     totals = []
-    for body in ("return t", "return 3.0 * t"):
+    for name, body in (("one", "return t"), ("other", "return 3.0 * t")):
+        path = tmp_path / f"{name}.py"
+        text = f"def helper(t):\n    {body}\ndef f(x, m):\n    return helper((x - m) * (x - m))\n"
+        path.write_text(text)
         scope = {}
-        source = f"from numba import njit\n@njit\ndef helper(t):\n    {body}\n"
-        source += "def f(x, m):\n    return helper((x - m) * (x - m))\n"
-        exec(source, scope)
+        exec(compile(text, path, "exec"), scope)
         formula = Formula(scope["f"], scope["f"], scope["f"])
         totals.append(compiled(formula, np.zeros(4), np.ones(4))[2])
     assert totals == [4.0, 12.0]

@@ -1,14 +1,14 @@
-"""Calls by address: numba checks no types there, so `call` must."""
+"""Calls by address: nobody checks types there, so `call` must."""
 
 import numpy as np
 import pytest
-from numba import njit
-from numba.core.errors import TypingError
 
+from gcp.base.compiler.jit import jit
+from gcp.base.compiler.values import TranslationError
 from gcp.kernels.shared import linked
 
 
-@njit
+@jit
 def product(address, p, c, y):
     linked.call(address, p, c, y)
 
@@ -23,7 +23,7 @@ def test_calls_the_function(dtype, rng):
 
 def test_other_types_are_refused_when_compiled(rng):
     p, c, y = rng.normal(size=(4, 6)), rng.normal(size=(6, 32)), np.zeros((4, 32), np.float32)
-    with pytest.raises(TypingError, match="no function is compiled"):
+    with pytest.raises(TranslationError, match="no function is compiled"):
         product(linked.addresses(np.dtype(float))[0], p, c, y)
-    with pytest.raises(TypingError, match="no function is compiled"):
+    with pytest.raises(TranslationError, match="no function is compiled"):
         product(linked.addresses(np.dtype(float))[0], p, c.T.copy().T, np.zeros((4, 32)))

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from gcp.base import threads
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.kernels.dense.layout import Layout
 from gcp.kernels.shared import khatri_rao, linked, products
 from gcp.kernels.shared.columns_by_address import column
-from gcp.compiler.jit import jit, jit_part
 
 COLUMNS = 512
 """Columns in a tile, at most; a multiple of 32."""

@@ -10,8 +10,8 @@ called by their addresses (see `loss_of_row` and `columns_by_address`).
 
 from __future__ import annotations
 
+from gcp.base.compiler.jit import jit
 from gcp.kernels.shared.columns_by_address import copy_entries, entries_at
-from gcp.compiler.jit import jit
 from gcp.kernels.shared.linked import call, pointer
 from gcp.kernels.shared.products import add, blank, multiply, room, shift, total
 
@@ -53,17 +53,15 @@ def run(functions, loss, params, entries, effects, slow, n_rows, fast, outputs, 
     turned, sizes, first, last, tile = fast
     s, grad, row_sums, column_sums, row_effect_grad, column_effect_grad = outputs
     rank, n_padded = slow.shape[1], slow.shape[0]
-    c_room, g_room, y_room = room(rank, tile, slow), room(rank, tile, slow), room(ROWS, tile, slow)
-    rows_room = room(6, tile, slow)
+    rooms = room(rank, tile, slow), room(rank, tile, slow), room(ROWS, tile, slow), room(6, tile, slow)
     value = 0.0
     for c0 in range(first, last, tile):
         n = min(tile, last - c0)
         width = (n + 31) // 32 * 32  # no remainder for the vector loops
-        c, g, y = blank(c_room, rank, width), blank(g_room, rank, width), blank(y_room, ROWS, width)
-        rows = blank(rows_room, 6, width)
+        c, g = blank(rooms[0], rank, width), blank(rooms[1], rank, width)
+        y, rows = blank(rooms[2], ROWS, width), blank(rooms[3], 6, width)
         v, u, x_row, w_row, s_row, o_row = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
-        g[:] = 0.0
-        x_row[:], w_row[:], s_row[:], o_row[:] = 1.0, 0.0, 1.0, 0.0
+        g[:], x_row[:], w_row[:], s_row[:], o_row[:] = 0.0, 1.0, 0.0, 1.0, 0.0
         call(columns, turned, sizes, c0, n, c)
         for r0 in range(0, n_padded, ROWS):
             r1 = min(r0 + ROWS, n_padded)

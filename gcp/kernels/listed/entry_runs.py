@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit_part
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import linked
 from gcp.kernels.shared.columns import EntryColumns
-from gcp.compiler.jit import jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, add, multiply
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.base import threads
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.listed.entry_runs import N_RUNS, SCALE, contiguous, read_run
 from gcp.kernels.shared import linked, per_entry, uncompiled, vector
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.columns_by_address import addressed
-from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula

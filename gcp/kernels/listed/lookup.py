@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array
-from gcp.compiler.jit import jit, jit_part
 
 
 def first_of_slices(subs: Array, size: int) -> Array:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit
 from gcp.base.types import Array
-from gcp.compiler.jit import jit
 
 
 def grouped(subs: Array, mode: int, size: int) -> tuple[Array, Array]:

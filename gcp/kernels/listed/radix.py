@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.base import threads
+from gcp.base.compiler.jit import jit
 from gcp.base.types import Array
 from gcp.kernels.listed import ordering
-from gcp.compiler.jit import jit
 
 _DIGIT = 11
 """Bits that one pass sorts by: their 2048 buckets fit into the caches near the core."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.kernels.listed.listed_pass import vector_lanes
 from gcp.kernels.shared import linked, vector
-from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH
 
 

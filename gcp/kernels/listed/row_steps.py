@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gcp.base import threads
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import ordering, row_algebra
 from gcp.kernels.listed.entry_runs import N_RUNS, SCALE, contiguous, read_run
@@ -22,7 +23,6 @@ from gcp.kernels.listed.listed_pass import Listing
 from gcp.kernels.shared import linked, per_entry
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.kernels.shared.columns_by_address import addressed
-from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.per_entry import RUN
 from gcp.kernels.shared.products import FASTMATH, multiply
 from gcp.losses.formula import Formula
@@ -244,8 +244,9 @@ def _update_rows(functions, tools, entries, part, factor, others, common, number
         accepted, hopeless = False, False
         for attempt in range(2):
             before = _own_part(a, c, quadratic, s2, ridge, centre, g, h)
+            function = functions[1] if attempt else functions[0]
             before += _entries_part(
-                functions[1] if attempt else functions[0], tools[0], columns, span, a, others, size, numbers, held, runs, g, h
+                function, tools[0], columns, span, a, others, size, numbers, held, runs, g, h
             )
             for r in range(0 if attempt else size):
                 moved = a[r] - min(max(a[r] - step * g[r], low[r]), high[r])

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcp.base.compiler.jit import DISABLED, jit_closure, jit_part
 from gcp.base.types import Array
 from gcp.kernels.shared import linked, prefetch
-from gcp.compiler.jit import DISABLED, jit_closure, jit_part
 
 AHEAD = 8
 """Rows between what is computed and what is fetched from memory."""

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gcp.base.compiler.functions import Callee
+from gcp.base.compiler.jit import compilations_seen
 from gcp.base.notes import note
-from gcp.compiler.jit import compilations_seen
-from gcp.compiler.translate import Part
 
 NOTE = (
     "gcp: compiling for a first use on this machine, once: 5 to 20 seconds. "
@@ -31,7 +31,7 @@ class _Compilations:
     def __init__(self) -> None:
         self.depth, self.began, self.seconds, self.is_told = 0, 0.0, 0.0, False
 
-    def begin(self, _: Part) -> None:
+    def begin(self, _: Callee) -> None:
         now = time.monotonic()
         if not self.depth:
             self.began = now
@@ -39,7 +39,7 @@ class _Compilations:
             self._tell()
         self.depth += 1
 
-    def end(self, _: Part) -> None:
+    def end(self, _: Callee) -> None:
         self.depth -= 1
         if not self.depth:
             self.seconds += time.monotonic() - self.began

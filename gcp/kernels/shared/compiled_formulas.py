@@ -1,7 +1,7 @@
 """Loss formulas in compiled code.
 
 A function made at run time has no name that means the same in another process; a formula is known by its code, and
-compiled once on a machine (see `gcp.compiler.jit`).
+compiled once on a machine (see `gcp.base.compiler.jit`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gcp.compiler.files import text_of
-from gcp.compiler.jit import jit_closure
+from gcp.base.compiler.code_files import text_of
+from gcp.base.compiler.jit import jit_closure
 from gcp.losses import branchfree, elementary
 
 Function = Callable[..., Any]

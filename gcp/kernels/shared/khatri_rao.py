@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.shared import products
-from gcp.compiler.jit import jit, jit_part
 
 _CHUNK = 1 << 12
 """Rows that are transposed at a time."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base.compiler import values
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.jit import DISABLED, instruction
+from gcp.base.compiler.values import Element, Number, Pointer
 from gcp.base.types import Array
-from gcp.compiler import values
-from gcp.compiler.code import Code
-from gcp.compiler.jit import DISABLED, instruction
-from gcp.compiler.values import Element, Number, Pointer
 from gcp.kernels.shared import khatri_rao, products
 
 _M, _V, _I, _N, _R, _P = "matrix", "vector", "indices", "number", "real", "pointer"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base.compiler.jit import DISABLED
 from gcp.kernels.shared import compiled_formulas, linked
 from gcp.kernels.shared.compiled_formulas import Function
-from gcp.compiler.jit import DISABLED
 from gcp.kernels.shared.vector import first_numbers
 from gcp.losses.formula import Formula
 

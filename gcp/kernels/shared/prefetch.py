@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gcp.compiler.code import Code
-from gcp.compiler.jit import instruction, jit_part
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.jit import instruction, jit_part
 
 _LINE = 64
 """Bytes that come at once."""

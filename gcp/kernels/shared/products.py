@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gcp.compiler.jit import jit, jit_part
+from gcp.base.compiler.jit import jit, jit_part
 
 # Sums over components and columns may be reordered here; in the loss formulas they may not.
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}

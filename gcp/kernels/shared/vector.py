@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.jit import instruction
+from gcp.base.compiler.values import LLVM, Element, Number, Vector, constant
 from gcp.base.types import FloatArray
-from gcp.compiler.code import Code
-from gcp.compiler.jit import instruction
-from gcp.compiler.values import LLVM, Element, Number, Vector, constant
 
 _BYTES = 32
 _FUSED = "contract "
@@ -60,7 +60,9 @@ def _load(code: Code, array: Any, index: Any) -> Vector:
     n = _BYTES // element.size
     address = code.at(element, code.data(array), index)
     found = Vector(element.kind, n, "")
-    text = code.get(f"load {found.llvm}, ptr {address}, align {element.size}")  # it need not begin at a boundary
+    text = code.get(
+        f"load {found.llvm}, ptr {address}, align {element.size}"
+    )  # it need not begin at a boundary
     return found._replace(text=text)
 
 
@@ -201,6 +203,8 @@ def spread(code: Code, y: Vector, factors: Any, gradients: Any, rows: Any, colum
     for n, (row, rest) in enumerate(zip(at, reversed(behind), strict=True)):
         gradient = gradients[int(n > 0)]
         sum_ = _load(code, gradient, row)
-        sum_ = _made(code, "fadd", sum_, rest, "") if before is None else _multiply_add(code, before, rest, sum_)
+        sum_ = (
+            _made(code, "fadd", sum_, rest, "") if before is None else _multiply_add(code, before, rest, sum_)
+        )
         _store(code, sum_, gradient, row)
         before = values[n] if before is None else _made(code, "fmul", before, values[n], "")

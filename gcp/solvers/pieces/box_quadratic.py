@@ -10,7 +10,7 @@ Scratch vectors are made outside: every kind of new array costs Numba a tenth of
 
 from __future__ import annotations
 
-from gcp.compiler.jit import jit, jit_part
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH, add_scaled, dot
 from gcp.solvers.pieces import gauss_newton
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.shared import linked, products
-from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.linked import call
 from gcp.objectives.views.curvature import GaussNewton, PenaltyPart
 from gcp.solvers.pieces.blocks import Blocks

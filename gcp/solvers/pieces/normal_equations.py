@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, FloatArray
-from gcp.compiler.jit import jit, jit_part
 from gcp.kernels.shared.products import FASTMATH, add_scaled, dot, scale
 
 _TILE = 512

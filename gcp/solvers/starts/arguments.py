@@ -63,7 +63,7 @@ def settings(search: Search, n_starts: int, init: Any, max_seconds: float | None
 
 @lru_cache(maxsize=1)  # each is read from a file
 def _versions() -> dict[str, str]:
-    names = {"gcp": "gcp-tensor"} | {name: name for name in ("numpy", "scipy", "tensorly", "numba")}
+    names = {"gcp": "gcp-tensor"} | {name: name for name in ("numpy", "scipy", "tensorly", "llvmlite")}
     return {"python": platform.python_version()} | {key: version(name) for key, name in names.items()}
 
 

@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
 
-from gcp.compiler.values import TranslationError
+from gcp.base.compiler.values import TranslationError
 
 Node = ast.FunctionDef | ast.Lambda
 
 
+@lru_cache(maxsize=128)
+def text_of(path: str) -> str:
+    """Return the text of a file when this was first asked, so that an upgrade meanwhile is no matter."""
+    return "".join(linecache.getlines(path))
+
+
 def tree_of(function: FunctionType) -> Node:
-    """Return the definition of a function.
+    """Return the definition of a function; one that was written at run time may bear its text as its docstring.
 
     Raises
     ------
@@ -22,7 +28,8 @@ def tree_of(function: FunctionType) -> Node:
         If its source is unknown, or no longer what was imported.
     """
     code = function.__code__
-    trees, codes = _parsed(code.co_filename, "".join(linecache.getlines(code.co_filename)))
+    text = text_of(code.co_filename) or function.__doc__ or ""
+    trees, codes = _parsed(code.co_filename, text)
     found = [tree for tree in trees.get((code.co_name, code.co_firstlineno), []) if _holds(tree, code)]
     is_same = any(_agree(code, other) for other in codes.get((code.co_name, code.co_firstlineno), ()))
     if len(found) != 1 or not is_same:
@@ -36,7 +43,9 @@ def _holds(tree: Node, code: CodeType) -> bool:
         return True
     body = tree.body
     first, last = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
-    places = [(line, column) for line, _, column, end in code.co_positions() if line and column is not None and end]
+    places = [
+        (line, column) for line, _, column, end in code.co_positions() if line and column is not None and end
+    ]
     return all(first <= place <= last for place in places)
 
 

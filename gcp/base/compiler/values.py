@@ -1,7 +1,8 @@
 """What the names of a function stand for while it is translated.
 
-Numbers of a known type that the program computes, arrays (an address and sizes), addresses and short vectors; and what is known now: Python numbers, None, functions, NumPy types. Tuples, named or not, hold any of these.
-A Python number has no type of its own and takes that of the other operand, as in NumPy 2.
+Numbers of a known type that the program computes, arrays (an address and sizes), addresses and short vectors; and
+what is known now: Python numbers, None, functions, NumPy types. Tuples, named or not, hold any of these. A Python
+number has no type of its own and takes that of the other operand, as in NumPy 2.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Element(NamedTuple):
     @classmethod
     def of(cls, dtype: np.dtype[Any]) -> Element:
         """Return that of a NumPy type."""
+        if not dtype.isnative:
+            raise TranslationError(f"no arrays of {dtype.str}")
         if dtype.kind in "iu":
             kind = INT if dtype.kind == "i" or dtype.itemsize < 8 else UINT
             return cls(f"i{8 * dtype.itemsize}", dtype.itemsize, kind, dtype.kind == "i")
@@ -40,7 +43,7 @@ class Element(NamedTuple):
         if dtype.kind == "f" and dtype.itemsize in (4, 8):
             kind = FLOAT32 if dtype.itemsize == 4 else FLOAT64
             return cls(LLVM[kind], dtype.itemsize, kind, True)
-        raise TranslationError(f"no arrays of {dtype}")
+        raise TranslationError(f"no arrays of {dtype.str}")
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -57,6 +60,13 @@ class Number(NamedTuple):
 
     kind: str
     text: str
+
+
+class Either(NamedTuple):
+    """One of two Python floats, as LLVM calls it in float64 and in float32: it takes the other operand's type."""
+
+    double: str
+    single: str
 
 
 class Array(NamedTuple):
@@ -91,12 +101,12 @@ class Vector(NamedTuple):
         return f"<{self.lanes} x {LLVM[self.kind]}>"
 
 
-_COMPUTED = Number | Array | Pointer | Vector
+_COMPUTED = Number | Either | Array | Pointer | Vector
 
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a number, known or not."""
-    return isinstance(value, Number | int | float | np.number | np.bool_)
+    return isinstance(value, Number | Either | int | float | np.number | np.bool_)
 
 
 def is_tuple(value: Any) -> bool:
@@ -104,7 +114,7 @@ def is_tuple(value: Any) -> bool:
     return isinstance(value, tuple) and not isinstance(value, _COMPUTED | Element)
 
 
-def constant(value: float, kind: str) -> str:
+def constant(value: Any, kind: str) -> str:
     """Return what LLVM calls a known number."""
     if kind == BOOL:
         return "true" if value else "false"
@@ -116,6 +126,8 @@ def constant(value: float, kind: str) -> str:
 
 def settled(value: Any) -> Any:
     """Return a value with types for all of its numbers, so that a place in memory can hold it."""
+    if isinstance(value, Either):
+        return Number(FLOAT64, value.double)
     if isinstance(value, bool | np.bool_):
         return Number(BOOL, constant(value, BOOL))
     if isinstance(value, np.floating):

@@ -2,9 +2,9 @@
 
 A file for every function, signature and processor, named by a digest of all that went into it: the function's text
 and that of every module whose compiled code it may call, this compiler's, the formula, the versions. So no two of
-them can be taken for each other, whatever processes write at the same moment. A file is written whole or not at all, and read only if its
-checksum is right. Whatever is wrong with it means compiling again. Where the text on disk has changed since this
-process began (an upgrade meanwhile), nothing is kept: it is not what was imported.
+them can be taken for each other, whatever processes write at the same moment. A file is written whole or not at all,
+and read only if its checksum is right. Whatever is wrong with it means compiling again. Where the text on disk has
+changed since this process began (an upgrade meanwhile), nothing is kept: it is not what was imported.
 
 What another process is compiling at the moment, this one waits for: each locks a file while it compiles.
 """
@@ -24,8 +24,8 @@ from types import ModuleType
 from typing import Any
 
 from gcp.base import locks
-from gcp.compiler import machine
-from gcp.compiler.translate import Instruction, Part
+from gcp.base.compiler import machine
+from gcp.base.compiler.functions import Callee, Instruction
 
 Function = Callable[..., Any]
 
@@ -33,10 +33,10 @@ FOLDER = "GCP_CACHE_DIR"
 """Names the folder for machine code, in the environment, where it is not to be chosen."""
 
 _PACKAGE = __name__.partition(".")[0]
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _BESIDE = _ROOT / "__pycache__"
 _SUFFIX = ".compiled"
-_BEGAN = time.time()
+_BEGAN = time.time() - 0.02  # files bear the time of the system's last tick
 _VERSIONS = f"python {sys.version_info[:2]} {machine.VERSION}"
 
 _CUSTOM = "custom-"
@@ -90,23 +90,11 @@ class CodeFiles:
     def _name(self, signature: Any, processor: str) -> str:
         """Return the name of a signature's code: its place, and the text it was compiled from; "" if not known."""
         function = self._function
-        source = f"{function.__module__}.{function.__qualname__}"
+        source = f"{function.__module__}.{function.__qualname__} {function.__code__.co_firstlineno}"
         place = digest(f"{source} {signature} {processor} {_VERSIONS} {self._identity}")
         text = text_of(_reached(function.__module__))
-        return text and f"{self._prefix}{_short(function)}-{place}-{text}"
-
-
-def _short(function: Function) -> str:
-    return function.__name__.strip("_")[:24]
-
-
-def is_wanted(function: Function) -> bool:
-    """Return whether compiled code of a module's function could be on disk, and is not, for whichever signature."""
-    text = text_of(_reached(function.__module__))
-    pattern = f"{_short(function)}-*-{text}{_SUFFIX}"
-    if not text or any(next(folder.glob(pattern), None) for folder in _folders()):
-        return False
-    return any(os.access(folder, os.W_OK) for folder in _places())
+        short = function.__name__.strip("_")[:24]
+        return text and f"{self._prefix}{short}-{place}-{text}"
 
 
 def all_kept() -> set[Path]:
@@ -289,4 +277,4 @@ def _used(module: str) -> set[str]:
 def _is_compiled(module: str) -> bool:
     """Return whether a module holds functions that are compiled into others."""
     values = vars(sys.modules[module]).values()
-    return any(isinstance(value, Part | Instruction) for value in values)
+    return any(isinstance(value, Callee | Instruction) for value in values)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from gcp.compiler import machine
-from gcp.compiler.files import CodeFiles, digest
-from gcp.compiler.translate import Instruction, Part, translated
-from gcp.compiler.values import (
+from gcp.base.compiler import machine
+from gcp.base.compiler.code_files import CodeFiles, digest
+from gcp.base.compiler.functions import Callee, Instruction
+from gcp.base.compiler.translate import translated
+from gcp.base.compiler.values import (
     BOOL,
     FLOAT32,
     FLOAT64,
@@ -42,16 +43,18 @@ DISABLED = bool(int(os.environ.get("GCP_DISABLE_JIT", "0") or "0"))
 """True if GCP_DISABLE_JIT is set to 1: functions then run as Python, for debuggers."""
 
 _DATA = object.__basicsize__
-"""Where NumPy's record of an array has the address of its numbers; 16 bytes on, that of its sizes; then of its strides."""
+"""Where NumPy's record of an array has the address of its numbers; 16 bytes on, of its sizes; then of its strides."""
 
 
-class Compiled(Part):
+class Compiled(Callee):
     """A function that can be called from Python, and by its address."""
 
     def __init__(self, python: Function, flags: str, files: CodeFiles | None) -> None:
         super().__init__(python, flags)
         self._files = files
         self._programs: dict[Any, _Program] = {}
+        self.n_compiled = 0
+        """How many times this process has compiled it; what came from disk does not count."""
 
     @property
     def signatures(self) -> list[Any]:
@@ -90,15 +93,16 @@ class Compiled(Part):
                 continue
         for begin, _ in _WATCHERS:
             begin(self)
-        payload = None
+        self.n_compiled += 1
+        made: bytes | None = None
         try:
-            payload = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values, is_address)
+            made = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values, is_address)
         finally:
             if self._files:
-                self._files.write(signature, processor, payload)
+                self._files.write(signature, processor, made)
             for _, end in _WATCHERS:
                 end(self)
-        return _Program(values, payload)
+        return _Program(values, made)
 
 
 class _Program:
@@ -196,13 +200,13 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def _compiled(function: Part, what: str, values: tuple[Any, ...], is_address: bool) -> bytes:
+def _compiled(function: Callee, what: str, values: tuple[Any, ...], is_address: bool) -> bytes:
     """Return machine code for arguments of known types, after a line that says how it is called."""
-    name = f"{function.__name__.strip('_')}_{digest(what)}"
+    name = "".join(c for c in function.__name__ if c.isalnum()) + f"_{digest(what)}"
     inner = name if is_address else f"{name}.body"
     text, result = translated(function, values, inner, is_internal=not is_address)
     results = result if is_tuple(result) else () if result is None else (result,)
-    if is_address and results or not all(isinstance(one, Number) for one in results):
+    if (is_address and results) or not all(isinstance(one, Number) for one in results):
         raise TranslationError(f"{function.__qualname__} gives back what is not a number")
     kinds = [{FLOAT32: FLOAT64, UINT: INT}.get(one.kind, one.kind) for one in results]
     if not is_address:
@@ -290,7 +294,9 @@ def _flags(fastmath: Iterable[str]) -> str:
 
 
 def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> Any:
-    """Compile a function of a module, or take it from disk where this very text was compiled before.
+    """Compile a function, or take it from disk where this very text was compiled before.
+
+    Of a function that has variables of one around it, the text does not tell all: it is not kept on disk.
 
     Parameters
     ----------
@@ -302,7 +308,9 @@ def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> An
     if function is None:
         return lambda function: jit(function, fastmath=fastmath)
     flags = _flags(fastmath)
-    return Compiled(function, flags, CodeFiles(function, flags, waits=True))
+    is_known_by_text = not function.__code__.co_freevars and function.__name__ != "<lambda>"
+    files = CodeFiles(function, flags, waits=True) if is_known_by_text else None
+    return Compiled(function, flags, files)
 
 
 def jit_part(function: Function | None = None, *, fastmath: Iterable[str] = (), inline: bool = False) -> Any:
@@ -319,10 +327,12 @@ def jit_part(function: Function | None = None, *, fastmath: Iterable[str] = (), 
     """
     if function is None:
         return lambda function: jit_part(function, fastmath=fastmath, inline=inline)
-    return Part(function, _flags(fastmath), inline)
+    return Callee(function, _flags(fastmath), inline)
 
 
-def jit_closure(function: Any, identity: str, *, fastmath: Iterable[str], is_custom: bool = False) -> Compiled:
+def jit_closure(
+    function: Any, identity: str, *, fastmath: Iterable[str], is_custom: bool = False
+) -> Compiled:
     """Compile a function made at run time, as `jit` does.
 
     Parameters
@@ -349,12 +359,12 @@ def instruction(python: Function) -> Callable[[Function], Instruction]:
     return lambda build: Instruction(python, build)
 
 
-_Watcher = tuple[Callable[[Part], None], Callable[[Part], None]]
+_Watcher = tuple[Callable[[Callee], None], Callable[[Callee], None]]
 _WATCHERS: list[_Watcher] = []
 
 
 @contextmanager
-def compilations_seen(begin: Callable[[Part], None], end: Callable[[Part], None]) -> Iterator[None]:
+def compilations_seen(begin: Callable[[Callee], None], end: Callable[[Callee], None]) -> Iterator[None]:
     """Call functions when a compilation begins and ends."""
     watcher = begin, end
     _WATCHERS.append(watcher)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gcp.compiler.code import Code
-from gcp.compiler.values import (
+from gcp.base.compiler.code import Code
+from gcp.base.compiler.values import (
     FLOAT32,
     FLOAT64,
     FLOATS,
@@ -17,6 +17,7 @@ from gcp.compiler.values import (
     LLVM,
     UINT,
     Array,
+    Either,
     Element,
     Number,
     TranslationError,
@@ -27,8 +28,6 @@ from gcp.compiler.values import (
 
 Handler = Callable[..., Any]
 _HANDLERS: dict[Any, Handler] = {}
-call: Callable[..., Any]
-"""`translate.call`, which sets it."""
 
 
 def handler(function: Any) -> Handler | None:
@@ -86,6 +85,9 @@ def _max(code: Code, *values: Any) -> Any:
 
 @becomes(abs, np.abs, np.absolute, np.fabs, math.fabs)
 def _abs(code: Code, x: Any) -> Any:
+    if isinstance(x, Either):
+        kinds = (FLOAT64, x.double), (FLOAT32, x.single)
+        return Either(*(code.intrinsic("fabs", kind, Number(kind, text)).text for kind, text in kinds))
     if not isinstance(x, Number):
         return abs(x)
     if x.kind in FLOATS:
@@ -153,11 +155,30 @@ for _functions, _name in (
     ((np.power, math.pow), "pow"),
 ):
     becomes(*_functions)(_of_llvm(_name))
-for _name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log", "log1p", "log2", "log10", "exp2"):
+for _name in (
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "exp2",
+):
     becomes(getattr(np, _name), *([getattr(math, _name)] if hasattr(math, _name) else []))(_of_libm(_name))
 for _public, _name in (("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan")):
     becomes(getattr(np, _public), getattr(math, _name))(_of_libm(_name))
-for _function, _name in ((math.erf, "erf"), (math.erfc, "erfc"), (math.lgamma, "lgamma"), (math.gamma, "tgamma")):
+for _function, _name in (
+    (math.erf, "erf"),
+    (math.erfc, "erfc"),
+    (math.lgamma, "lgamma"),
+    (math.gamma, "tgamma"),
+):
     becomes(_function)(_of_libm(_name))
 
 
@@ -231,4 +252,3 @@ def method(code: Code, owner: Any, name: str, *values: Any) -> Any:
             sizes[sizes.index(-1)] = code.arithmetic("//", code.size(owner), others)
         return owner._replace(sizes=tuple(sizes))
     raise TranslationError(f"{type(owner).__name__.lower()}s have no {name}")
-
