@@ -48,6 +48,15 @@ class Code(Arithmetic):
             return data
         return self.get(f"getelementptr inbounds {element.storage}, ptr {data}, i64 {self.integer(index)}")
 
+    def apart(self, address: str) -> str:
+        """Return an address of which LLVM does not know how it changes from one turn of an outer loop to the next.
+
+        Else it would ask once, before that loop, whether rows overlap in any two of its turns, and for rows of one
+        matrix leave the vector code alone.
+        """
+        self.module.declare("ptr @llvm.strip.invariant.group.p0(ptr)")
+        return self.get(f"call ptr @llvm.strip.invariant.group.p0(ptr {address})")
+
     @staticmethod
     def data(array: Array) -> str:
         """Return the address of the first number of an array in C order."""

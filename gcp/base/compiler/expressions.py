@@ -315,7 +315,8 @@ class Expressions:
                 rest = self.code.arithmetic("*", rest, size)
             at = self.code.arithmetic("+", at, self.code.arithmetic("*", low, rest))
             sizes[0] = high if isinstance(low, int) and low == 0 else self.code.arithmetic("-", high, low)
-        return Array(array.element, self.code.at(array.element, self.code.data(array), at), tuple(sizes))
+        data = self.code.apart(self.code.at(array.element, self.code.data(array), at))
+        return Array(array.element, data, tuple(sizes))
 
     def _get_call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Attribute):

@@ -67,8 +67,7 @@ class Compiled(Callee):
             return self.python(*arguments)
         key: list[Any] = []
         packed: list[Any] = []
-        for argument in arguments:
-            _take(argument, key, packed)
+        _take(arguments, key, packed)
         found = self._programs.get(tuple(key))
         if found is None:
             found = self._program(tuple(key), tuple(map(_value, arguments)), is_address=False)
@@ -134,26 +133,26 @@ class _Program:
         return tuple(bool(v) if k == BOOL else v for v, k in zip(found, self._results or (), strict=True))
 
 
-def _take(value: Any, key: list[Any], packed: list[Any]) -> None:
-    """Add an argument's type to a key, and what it becomes to a block."""
-    kind = type(value)
-    if kind is np.ndarray:
-        key += value.dtype, value.ndim, value.flags.c_contiguous
-        packed.append(id(value))
-    elif kind is int or kind is bool or kind is float:
-        key.append(kind)
-        packed.append(value)
-    elif isinstance(value, tuple):
-        key += kind, len(value)
-        for part in value:
-            _take(part, key, packed)
-    elif value is None:
-        key.append(None)
-    elif isinstance(value, np.generic):
-        key.append(value.dtype)
-        packed.append(value.item())
-    else:
-        raise TypeError(f"compiled functions take no {kind.__name__}")
+def _take(values: tuple[Any, ...], key: list[Any], packed: list[Any]) -> None:
+    """Add the types of arguments to a key, and what they become to a block."""
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            key += value.dtype, value.ndim, value.flags.c_contiguous
+            packed.append(id(value))
+        elif kind is int or kind is bool or kind is float:
+            key.append(kind)
+            packed.append(value)
+        elif isinstance(value, tuple):
+            key += kind, len(value)
+            _take(value, key, packed)
+        elif value is None:
+            key.append(None)
+        elif isinstance(value, np.generic):
+            key.append(value.dtype)
+            packed.append(value.item())
+        else:
+            raise TypeError(f"compiled functions take no {kind.__name__}")
 
 
 def _value(argument: Any) -> Any:
