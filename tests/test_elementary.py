@@ -194,7 +194,7 @@ VECTOR = Array(Element.of(np.dtype(np.float32)), "", (Number(INT, ""),))
 
 def assert_single(loop, *values):
     """Compiled for float32, it never widens a number to float64."""
-    text, _ = translate.translated(loop, values, "loop", is_internal=False)
+    text, _ = translate.translated(loop, values, "loop")
     assert "float" in text
     assert "fpext" not in machine.optimised(text)
 

@@ -53,7 +53,7 @@ def compile_ahead(
 ) -> CompiledAhead:
     """Compile what fits need, and keep it on disk, so that no later fit of any process waits for that.
 
-    Without it the first fit of a kind takes five to twenty seconds longer on each machine and for each installation.
+    Without it the first fit of a kind takes two to five seconds longer on each machine and for each installation.
     In a container, run it when the image is built, and set GCP_CACHE_DIR, if at all, to the same folder then and
     later. It pays on machines with the same processor as the one that it runs on; others compile anew.
 
@@ -79,8 +79,8 @@ def compile_ahead(
 
     Notes
     -----
-    It fits tiny tensors by the solvers that `fit_gcp` chooses, and by "lbfgsb". The first loss takes ten to twenty
-    seconds for each kind of data, a further one about a second.
+    It fits tiny tensors by the solvers that `fit_gcp` chooses, and by "lbfgsb". The first loss takes some
+    seconds for each kind of data, a further one less than a second.
 
     Examples
     --------

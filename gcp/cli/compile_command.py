@@ -14,7 +14,7 @@ from gcp.cli.parsing import Parser, command
     "compile",
     "compile ahead of use, for containers and workers",
     "Compile what fits need and keep it on disk, so that no later fit waits for that: the first fit of a kind takes "
-    "five to twenty seconds longer without it, on each machine and for each installation. GCP_CACHE_DIR, if it is "
+    "two to five seconds longer without it, on each machine and for each installation. GCP_CACHE_DIR, if it is "
     "set, must name the same folder now and later; machines with another processor compile anew.",
     "  gcp compile --loss poisson --loss gaussian --data dense",
 )

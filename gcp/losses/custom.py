@@ -65,8 +65,8 @@ def custom_loss(
 
     Notes
     -----
-    Each new formula is compiled at its first fit, which takes seconds. Its code is kept on disk for later processes,
-    the 400 formulas used last, and in memory to the end of this one, for Numba never gives compiled code back.
+    Each new formula is compiled at its first fit. Its code is kept on disk for later processes, the 400 functions
+    used last, and in memory to the end of this one.
     Formulas that differ in a number of theirs are different.
 
     Examples

@@ -17,7 +17,7 @@ class Formula(NamedTuple):
     params : tuple of float
         Further arguments; a new value recompiles nothing.
     compiled : bool
-        False for formulas that Numba cannot compile (calls into other libraries): they run as NumPy.
+        False for formulas that cannot be compiled (calls into other libraries): they run as NumPy.
     weight : callable or None
         Curvature >= 0 that quadratic models of the loss use, a function like the others; None means the second
         derivative where it is positive, else 0.

@@ -22,7 +22,7 @@ class Callee:
 
     def __init__(self, python: Callable[..., Any], flags: str = "", inline: bool = False) -> None:
         self.python, self.flags, self.inline = python, flags, inline
-        text_of(python.__code__.co_filename)
+        text_of(python)
         self.__name__, self.__qualname__ = python.__name__, python.__qualname__
         self.__module__, self.__doc__, self.__wrapped__ = python.__module__, python.__doc__, python
 

@@ -53,6 +53,7 @@ class Compiled(Callee):
         super().__init__(python, flags)
         self._files = files
         self._programs: dict[Any, _Program] = {}
+        self._by_key: dict[Any, _Program] = {}
         self.n_compiled = 0
         """How many times this process has compiled it; what came from disk does not count."""
 
@@ -68,23 +69,23 @@ class Compiled(Callee):
         key: list[Any] = []
         packed: list[Any] = []
         _take(arguments, key, packed)
-        found = self._programs.get(tuple(key))
+        found = self._by_key.get(tuple(key))
         if found is None:
-            found = self._program(tuple(key), tuple(map(_value, arguments)), is_address=False)
+            found = self._by_key[tuple(key)] = self._program(tuple(map(_value, arguments)))
         return found(packed)
 
     def address(self, values: tuple[Any, ...]) -> int:
         """Return the address of the function of values of these forms, which has no result."""
-        return self._program(("address", values), values, is_address=True).address
+        return self._program(values).address
 
-    def _program(self, key: Any, values: tuple[Any, ...], is_address: bool) -> _Program:
+    def _program(self, values: tuple[Any, ...]) -> _Program:
         with machine.LOCK:
-            if key not in self._programs:
-                self._programs[key] = self._made(f"{_text(values)} {is_address}", values, is_address)
-            return self._programs[key]
+            if values not in self._programs:
+                self._programs[values] = self._made(values)
+            return self._programs[values]
 
-    def _made(self, signature: str, values: tuple[Any, ...], is_address: bool) -> _Program:
-        processor = machine.processor()
+    def _made(self, values: tuple[Any, ...]) -> _Program:
+        signature, processor = _text(values), machine.processor()
         for payload in self._files.read(signature, processor) if self._files else ():
             try:
                 return _Program(values, payload)
@@ -95,7 +96,7 @@ class Compiled(Callee):
         self.n_compiled += 1
         made: bytes | None = None
         try:
-            made = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values, is_address)
+            made = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values)
         finally:
             if self._files:
                 self._files.write(signature, processor, made)
@@ -105,23 +106,29 @@ class Compiled(Callee):
 
 
 class _Program:
-    """Machine code for arguments of known types."""
+    """Machine code for arguments of known types.
+
+    Attributes
+    ----------
+    address : int
+        Of the function itself, if it has no result.
+    """
 
     def __init__(self, values: tuple[Any, ...], payload: bytes) -> None:
         head, _, code = payload.partition(b"\n")
         found = json.loads(head)
         machine.load(code)
         self.address = machine.address(found["name"])
-        if not self.address:
-            raise ValueError("not there")
-        self._format = struct.Struct("".join(_formats(values)))
-        self._results: list[str] | None = found["results"]
-        kinds = {None: None, FLOAT64: ctypes.c_double, INT: ctypes.c_int64, BOOL: ctypes.c_bool}
-        one = self._results[0] if self._results is not None and not found["is_tuple"] else None
+        self._results: list[str] = found["results"]
         self._is_tuple = found["is_tuple"]
-        arguments = [ctypes.c_char_p, ctypes.c_char_p] if self._is_tuple else [ctypes.c_char_p]
-        self._function = ctypes.CFUNCTYPE(kinds[one], *arguments)(self.address)
-        self._made = struct.Struct("".join("d" if k == FLOAT64 else "q" for k in self._results or ()))
+        self._format = struct.Struct("".join(_formats(values)))
+        self._made = struct.Struct("".join("d" if kind == FLOAT64 else "q" for kind in self._results))
+        if _can_be_packed(values):
+            kinds = {FLOAT64: ctypes.c_double, INT: ctypes.c_int64, BOOL: ctypes.c_bool}
+            result: Any = kinds[self._results[0]] if self._results and not self._is_tuple else None
+            arguments = [ctypes.c_char_p] * (1 + self._is_tuple)
+            place = machine.address(_entry_of(found["name"]))
+            self._function = ctypes.CFUNCTYPE(result, *arguments)(place)
 
     def __call__(self, packed: list[Any]) -> Any:
         given = self._format.pack(*packed)
@@ -130,7 +137,7 @@ class _Program:
         room = ctypes.create_string_buffer(self._made.size)
         self._function(given, room)
         found = self._made.unpack(room.raw)
-        return tuple(bool(v) if k == BOOL else v for v, k in zip(found, self._results or (), strict=True))
+        return tuple(bool(v) if k == BOOL else v for v, k in zip(found, self._results, strict=True))
 
 
 def _take(values: tuple[Any, ...], key: list[Any], packed: list[Any]) -> None:
@@ -199,29 +206,36 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def _compiled(function: Callee, what: str, values: tuple[Any, ...], is_address: bool) -> bytes:
+def _entry_of(name: str) -> str:
+    """Return the name of what Python calls in the place of a function."""
+    return f"{name}.entry"
+
+
+def _can_be_packed(values: Any) -> bool:
+    """Return whether Python can hand over arguments: no bare addresses."""
+    return not any(isinstance(value, Pointer) for value in values)
+
+
+def _compiled(function: Callee, what: str, values: tuple[Any, ...]) -> bytes:
     """Return machine code for arguments of known types, after a line that says how it is called."""
     name = "".join(c for c in function.__name__ if c.isalnum()) + f"_{digest(what)}"
-    inner = name if is_address else f"{name}.body"
-    text, result = translated(function, values, inner, is_internal=not is_address)
+    text, result = translated(function, values, name)
     results = result if is_tuple(result) else () if result is None else (result,)
-    if (is_address and results) or not all(isinstance(one, Number) for one in results):
+    if not all(isinstance(one, Number) for one in results):
         raise TranslationError(f"{function.__qualname__} gives back what is not a number")
     kinds = [{FLOAT32: FLOAT64, UINT: INT}.get(one.kind, one.kind) for one in results]
-    if not is_address:
-        text += _entry(name, inner, values, results, kinds, is_tuple(result))
-    head = {"name": name, "results": kinds or None, "is_tuple": is_tuple(result)}
+    if _can_be_packed(values):
+        text += _entry(name, values, results, kinds, is_tuple(result))
+    head = {"name": name, "results": kinds, "is_tuple": is_tuple(result)}
     return json.dumps(head).encode() + b"\n" + machine.object_code(text)
 
 
-def _entry(
-    name: str, inner: str, values: Any, results: tuple[Number, ...], kinds: list[str], is_many: bool
-) -> str:
+def _entry(name: str, values: Any, results: tuple[Number, ...], kinds: list[str], is_many: bool) -> str:
     """Return the text of a function that takes its arguments from a block, and calls the one they are for."""
     lines: list[str] = []
     given = [f"{llvm} {text}" for llvm, text in _unpacked(values, lines, [0])]
     struct_type = f"{{{', '.join(LLVM[one.kind] for one in results)}}}" if results else "void"
-    call = f"call {struct_type} @{inner}({', '.join(given)})"
+    call = f"call {struct_type} @{name}({', '.join(given)}) noinline"
     lines.append(f"%found = {call}" if results else call)
     texts = []
     for k, (one, kind) in enumerate(zip(results, kinds, strict=True)):
@@ -241,7 +255,7 @@ def _entry(
     lines.append("ret void" if gives == "void" else f"ret {gives.split()[-1]} {texts[0]}")
     taken = "ptr %block, ptr %results" if is_many else "ptr %block"
     body = "\n  ".join(lines)
-    return f"\ndefine {gives} @{name}({taken}) nounwind {{\n  {body}\n}}\n"
+    return f"\ndefine {gives} @{_entry_of(name)}({taken}) nounwind {{\n  {body}\n}}\n"
 
 
 def _unpacked(values: Any, lines: list[str], at: list[int]) -> Iterator[tuple[str, str]]:

@@ -25,9 +25,14 @@ class _Machine:
         llvm.initialize_native_asmprinter()
         self.triple, self.cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
         self.features = llvm.get_host_cpu_features().flatten()
-        target = llvm.Target.from_triple(self.triple)
-        self.target = target.create_target_machine(
-            cpu=self.cpu, features=self.features, opt=_LEVEL, reloc="static", codemodel="jitdefault", jit=True
+        relocation = "static" if self.triple.startswith("x86") else "default"
+        self.target = llvm.Target.from_triple(self.triple).create_target_machine(
+            cpu=self.cpu,
+            features=self.features,
+            opt=_LEVEL,
+            reloc=relocation,
+            codemodel="jitdefault",
+            jit=True,
         )
         self.layout = str(self.target.target_data)
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.target)
@@ -46,14 +51,7 @@ def processor() -> str:
 
 def object_code(text: str) -> bytes:
     """Return the machine code of a module."""
-    machine = _machine()
-    module = llvm.parse_assembly(text)
-    module.triple, module.data_layout = machine.triple, machine.layout
-    options = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
-    options.loop_vectorization, options.slp_vectorization = True, False
-    builder = llvm.create_pass_builder(machine.target, options)
-    builder.getModulePassManager().run(module, builder)
-    return bytes(machine.target.emit_object(module))
+    return bytes(_machine().target.emit_object(_optimised(text)))
 
 
 def load(code: bytes) -> None:
@@ -68,12 +66,17 @@ def address(name: str) -> int:
     return int(_machine().engine.get_function_address(name))
 
 
-def optimised(text: str) -> Any:
+def optimised(text: str) -> str:
     """Return a module's text as LLVM leaves it, for those who look."""
+    return str(_optimised(text))
+
+
+def _optimised(text: str) -> Any:
     machine = _machine()
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, machine.layout
     options = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
+    options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.create_pass_builder(machine.target, options)
     builder.getModulePassManager().run(module, builder)
-    return str(module)
+    return module

@@ -7,16 +7,22 @@ import linecache
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
+from typing import Any
 
 from gcp.base.compiler.values import TranslationError
 
 Node = ast.FunctionDef | ast.Lambda
 
 
-@lru_cache(maxsize=128)
-def text_of(path: str) -> str:
-    """Return the text of a file when this was first asked, so that an upgrade meanwhile is no matter."""
-    return "".join(linecache.getlines(path))
+_TEXTS: dict[str, str] = {}
+
+
+def text_of(function: Any) -> str:
+    """Return the text of a function's file when this was first asked, so that an upgrade meanwhile is no matter."""
+    path = function.__code__.co_filename
+    if path not in _TEXTS:
+        _TEXTS[path] = "".join(linecache.getlines(path, function.__globals__))
+    return _TEXTS[path]
 
 
 def tree_of(function: FunctionType) -> Node:
@@ -28,7 +34,7 @@ def tree_of(function: FunctionType) -> Node:
         If its source is unknown, or no longer what was imported.
     """
     code = function.__code__
-    text = text_of(code.co_filename) or function.__doc__ or ""
+    text = text_of(function) or function.__doc__ or ""
     trees, codes = _parsed(code.co_filename, text)
     found = [tree for tree in trees.get((code.co_name, code.co_firstlineno), []) if _holds(tree, code)]
     is_same = any(_agree(code, other) for other in codes.get((code.co_name, code.co_firstlineno), ()))

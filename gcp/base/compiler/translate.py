@@ -27,13 +27,10 @@ from gcp.base.compiler.values import (
 from gcp.base.compiler.writer import Module
 
 
-def translated(function: Callee, values: tuple[Any, ...], name: str, is_internal: bool) -> tuple[str, Any]:
-    """Return a module's text, in which `name` is the function of such values, and the form of its result.
-
-    An internal function can be called in the module alone.
-    """
+def translated(function: Callee, values: tuple[Any, ...], name: str) -> tuple[str, Any]:
+    """Return a module's text, in which `name` is the function of such values, and the form of its result."""
     module = Module()
-    _, result = _define(module, function, values, name, is_internal)
+    _, result = _define(module, function, values, name, is_internal=False)
     return module.text, result
 
 
@@ -42,7 +39,7 @@ def can_translate(function: Callable[..., Any], n_numbers: int) -> bool:
     """Return whether a function of so many floats, which gives one, can be compiled."""
     try:
         values = (Number(FLOAT64, ""),) * n_numbers
-        return is_number(translated(Callee(function), values, "f", is_internal=False)[1])
+        return is_number(translated(Callee(function), values, "f")[1])
     except TranslationError:
         return False
 
@@ -50,7 +47,10 @@ def can_translate(function: Callable[..., Any], n_numbers: int) -> bool:
 def _define(
     module: Module, function: Callee, values: tuple[Any, ...], name: str, is_internal: bool
 ) -> tuple[Code, Any]:
-    """Add a function to a module; return its text's maker, and the form of its result."""
+    """Add a function to a module; return its text's maker, and the form of its result.
+
+    An internal function can be called in the module alone.
+    """
     code = Code(module)
     parameters = [(llvm, f"%a{k}") for k, (llvm, _) in enumerate(flat(values))]
     given = rebuilt(values, iter([text for _, text in parameters]))

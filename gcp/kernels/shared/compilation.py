@@ -11,7 +11,7 @@ from gcp.base.compiler.jit import compilations_seen
 from gcp.base.notes import note
 
 NOTE = (
-    "gcp: compiling for a first use on this machine, once: 5 to 20 seconds. "
+    "gcp: compiling for a first use on this machine, once: 2 to 5 seconds. "
     "(Ahead of use: gcp compile, or gcp.compile_ahead.)"
 )
 

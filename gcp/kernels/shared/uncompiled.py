@@ -1,4 +1,4 @@
-"""A loss over a block of entries by NumPy, for formulas that Numba cannot compile."""
+"""A loss over a block of entries by NumPy, for formulas that cannot be compiled."""
 
 from __future__ import annotations
 

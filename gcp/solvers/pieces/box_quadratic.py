@@ -5,7 +5,7 @@ minimise on the other variables (as in More and Toraldo, 1991).
 
 A model is the tuple (`GramForm`, sides, middle, damping, diagonal, matrices, weights): the Gram form corrected by
 - sides' middle sides, plus damping * diagonal; `matrices` and `weights` are the preconditioner's (`block_product`).
-Scratch vectors are made outside: every kind of new array costs Numba a tenth of a second.
+Scratch vectors are made outside.
 """
 
 from __future__ import annotations
