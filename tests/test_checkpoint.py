@@ -173,7 +173,8 @@ def test_a_fit_that_converged_goes_on_under_another_tolerance(name, rng, tmp_pat
             assert log_likelihood(fine, data) > log_likelihood(rough, data)
         else:
             is_exact = rough.projected_gradient_norm < 1e-7  # at once: there is nothing to go on from
-            assert fine.objective < rough.objective * (1 + 1e-10 * is_exact)
+            is_new = name == "auto, huber"  # its later stages begin anew, and end at the same minimum
+            assert fine.objective < rough.objective * (1 + 1e-10 * (is_exact or is_new))
             if name != "auto, huber":  # the slope of a nearly piecewise linear F need not fall with it
                 assert is_exact or fine.projected_gradient_norm < rough.projected_gradient_norm
     assert bits(fit_gcp(data, 2, **options)) == bits(fine)

@@ -1,21 +1,26 @@
 """The part of Python that is compiled: what a function gives as Python is the truth."""
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcp.base.compiler.jit import Compiled, jit_part
 from gcp.base.compiler.values import TranslationError
 
 
+@functools.cache
 def fresh(function):
     """Compiled in this process, not kept."""
     return Compiled(function, "", None)
+
+
+ANY_TIME = settings(deadline=None)  # a first example compiles
 
 
 def agree(function, *arguments):
@@ -53,11 +58,13 @@ small = st.integers(-50, 50)
 ordinary = st.floats(-1e6, 1e6)
 
 
+@ANY_TIME
 @given(a=small, b=small.filter(bool))
 def test_integers_floor_as_python_does(a, b):
     agree(integers, a, b)
 
 
+@ANY_TIME
 @given(a=ordinary.filter(lambda a: abs(a) > 1e-3), b=ordinary.filter(lambda b: abs(b) > 1e-3))
 def test_floats(a, b):
     compiled, python = fresh(floats)(a, b), floats(a, b)
@@ -72,6 +79,7 @@ def test_comparisons_minima_and_maxima_of_special_numbers(pair):
     agree(lambda a, b: (min(a, b), max(a, b), a != a, np.isfinite(a), np.isnan(b)), *pair)
 
 
+@ANY_TIME
 @given(i=small, x=st.floats(-100, 100), flag=st.booleans())
 def test_numbers_of_several_kinds(i, x, flag):
     agree(mixed, i, x, flag)
@@ -117,6 +125,7 @@ def functions(x):
     return np.sqrt(x), np.sin(x), np.cos(x), np.tanh(x), np.exp(x), np.log(x), math.erf(x), math.lgamma(x)
 
 
+@ANY_TIME
 @given(st.floats(0.1, 20))
 def test_functions_of_numpy_and_math(x):
     np.testing.assert_allclose(fresh(functions)(x), functions(x), rtol=1e-13, atol=1e-15)
@@ -142,6 +151,7 @@ def loops(n, m):
     return total, last, k
 
 
+@ANY_TIME
 @given(n=st.integers(0, 9), m=st.integers(-2, 9))
 def test_loops_with_breaks_and_continues(n, m):
     agree(loops, n, m)
@@ -158,6 +168,7 @@ def early(x, n):
     return -1, False
 
 
+@ANY_TIME
 @given(st.lists(st.floats(-3, 3), max_size=8))
 def test_returns_from_anywhere(values):
     agree(early, np.array(values), len(values))
@@ -176,6 +187,7 @@ def branches(a, b):
     return value, small, big
 
 
+@ANY_TIME
 @given(a=small, b=small)
 def test_branches(a, b):
     agree(branches, a, b)
@@ -185,6 +197,7 @@ def short(x, k):
     return (k < x.size and x[k] > 0.0) or k < 0
 
 
+@ANY_TIME
 @given(st.integers(-3, 9))
 def test_the_right_side_is_not_looked_at_if_it_does_not_count(k):
     if k >= 0:
@@ -210,6 +223,7 @@ def views(a, b, rows):
     return a[0, 0] + b[-1, -1]
 
 
+@ANY_TIME
 @given(rows=st.integers(1, 4), width=st.integers(3, 8))
 def test_views_slices_and_shapes(rows, width):
     rng = np.random.default_rng(rows + width)
