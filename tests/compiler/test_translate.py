@@ -396,3 +396,24 @@ def test_threads_compile_once_and_run_at_once():
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(total, [np.ones(k) for k in range(20)])) == list(range(20))
     assert total.n_compiled == 1
+
+
+def test_what_is_handed_over_is_told_apart(tmp_path):
+    """Each call finds the program of its types, whatever the one before was for."""
+
+    def f(x, k, more):
+        for i in range(x.size):
+            x[i] += k * more[0]
+        return x[0], k
+
+    mapped = np.memmap(tmp_path / "a", np.float64, "w+", shape=(3,))
+    ones = [np.ones(3), np.ones(3, np.float32), np.ones(3, int), np.ones(6)[::2], mapped]
+    ones += [np.ones(3, np.longlong), np.ones(3, np.dtype("f8", metadata={"a": 1}))]
+    function = fresh(f)
+    for x, (k, more) in itertools.product(ones, [(2, (3,)), (2.0, (3.0, 1)), (True, (np.float32(3),)), (2, (3, 4))]):
+        own, expected = x.copy() if x is not mapped else x, x + np.asarray(k * more[0], x.dtype)
+        found, same = function(own, k, more)
+        assert own.tolist() == expected.tolist()
+        assert (found, same) == (expected[0], k)
+    with pytest.raises(TypeError):
+        function([1.0], 2, (3,))

@@ -1,15 +1,12 @@
-"""The decorators, and calls from Python.
+"""The decorators, and what is compiled for which types.
 
-A call looks for machine code for the types of its arguments: in this process, on disk, else it is compiled. Arguments
-go there by the address of one block: numbers as they are, of arrays the address of NumPy's own record of them.
+A call looks for machine code for the types of its arguments: in this process, on disk, else it is compiled.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gcp.base.compiler import machine
+from gcp.base.compiler.calls import OTHER, Program, entry, take
 from gcp.base.compiler.code_files import CodeFiles, digest
 from gcp.base.compiler.functions import Callee, Instruction
 from gcp.base.compiler.translate import translated
@@ -24,16 +22,13 @@ from gcp.base.compiler.values import (
     BOOL,
     FLOAT32,
     FLOAT64,
-    FLOATS,
     INT,
-    LLVM,
     UINT,
     Array,
     Element,
     Number,
     Pointer,
     TranslationError,
-    flat,
     is_tuple,
 )
 
@@ -42,9 +37,6 @@ Function = Callable[..., Any]
 DISABLED = bool(int(os.environ.get("GCP_DISABLE_JIT", "0") or "0"))
 """True if GCP_DISABLE_JIT is set to 1: functions then run as Python, for debuggers."""
 
-_DATA = object.__basicsize__
-"""Where NumPy's record of an array has the address of its numbers; 16 bytes on, of its sizes; then of its strides."""
-
 
 class Compiled(Callee):
     """A function that can be called from Python, and by its address."""
@@ -52,8 +44,9 @@ class Compiled(Callee):
     def __init__(self, python: Function, flags: str, files: CodeFiles | None) -> None:
         super().__init__(python, flags)
         self._files = files
-        self._programs: dict[Any, _Program] = {}
-        self._by_key: dict[Any, _Program] = {}
+        self._programs: dict[Any, Program] = {}
+        self._by_key: dict[Any, Program] = {}
+        self._last: Program | None = None
         self.n_compiled = 0
         """How many times this process has compiled it; what came from disk does not count."""
 
@@ -66,29 +59,32 @@ class Compiled(Callee):
         """Run it; the lock of the interpreter is not held meanwhile."""
         if DISABLED:
             return self.python(*arguments)
+        if self._last is not None and (found := self._last.of_likely(arguments)) is not OTHER:
+            return found
         key: list[Any] = []
-        packed: list[Any] = []
-        _take(arguments, key, packed)
-        found = self._by_key.get(tuple(key))
-        if found is None:
-            found = self._by_key[tuple(key)] = self._program(tuple(map(_value, arguments)))
-        return found(packed)
+        numbers: list[Any] = []
+        take(arguments, key, numbers)
+        program = self._by_key.get(tuple(key))
+        if program is None:
+            program = self._by_key[tuple(key)] = self._program(tuple(map(_value, arguments)))
+        self._last = program
+        return program.of_known(numbers)
 
     def address(self, values: tuple[Any, ...]) -> int:
         """Return the address of the function of values of these forms, which has no result."""
         return self._program(values).address
 
-    def _program(self, values: tuple[Any, ...]) -> _Program:
+    def _program(self, values: tuple[Any, ...]) -> Program:
         with machine.LOCK:
             if values not in self._programs:
                 self._programs[values] = self._made(values)
             return self._programs[values]
 
-    def _made(self, values: tuple[Any, ...]) -> _Program:
+    def _made(self, values: tuple[Any, ...]) -> Program:
         signature, processor = _text(values), machine.processor()
         for payload in self._files.read(signature, processor) if self._files else ():
             try:
-                return _Program(values, payload)
+                return _loaded(values, payload)
             except (ValueError, RuntimeError, KeyError):  # whatever is wrong with a file: compile again
                 continue
         for begin, _ in _WATCHERS:
@@ -102,64 +98,7 @@ class Compiled(Callee):
                 self._files.write(signature, processor, made)
             for _, end in _WATCHERS:
                 end(self)
-        return _Program(values, made)
-
-
-class _Program:
-    """Machine code for arguments of known types.
-
-    Attributes
-    ----------
-    address : int
-        Of the function itself, if it has no result.
-    """
-
-    def __init__(self, values: tuple[Any, ...], payload: bytes) -> None:
-        head, _, code = payload.partition(b"\n")
-        found = json.loads(head)
-        machine.load(code)
-        self.address = machine.address(found["name"])
-        self._results: list[str] = found["results"]
-        self._is_tuple = found["is_tuple"]
-        self._format = struct.Struct("".join(_formats(values)))
-        self._made = struct.Struct("".join("d" if kind == FLOAT64 else "q" for kind in self._results))
-        if _can_be_packed(values):
-            kinds = {FLOAT64: ctypes.c_double, INT: ctypes.c_int64, BOOL: ctypes.c_bool}
-            result: Any = kinds[self._results[0]] if self._results and not self._is_tuple else None
-            arguments = [ctypes.c_char_p] * (1 + self._is_tuple)
-            place = machine.address(_entry_of(found["name"]))
-            self._function = ctypes.CFUNCTYPE(result, *arguments)(place)
-
-    def __call__(self, packed: list[Any]) -> Any:
-        given = self._format.pack(*packed)
-        if not self._is_tuple:
-            return self._function(given)
-        room = ctypes.create_string_buffer(self._made.size)
-        self._function(given, room)
-        found = self._made.unpack(room.raw)
-        return tuple(bool(v) if k == BOOL else v for v, k in zip(found, self._results, strict=True))
-
-
-def _take(values: tuple[Any, ...], key: list[Any], packed: list[Any]) -> None:
-    """Add the types of arguments to a key, and what they become to a block."""
-    for value in values:
-        kind = type(value)
-        if kind is np.ndarray:
-            key += value.dtype, value.ndim, value.flags.c_contiguous
-            packed.append(id(value))
-        elif kind is int or kind is bool or kind is float:
-            key.append(kind)
-            packed.append(value)
-        elif isinstance(value, tuple):
-            key += kind, len(value)
-            _take(value, key, packed)
-        elif value is None:
-            key.append(None)
-        elif isinstance(value, np.generic):
-            key.append(value.dtype)
-            packed.append(value.item())
-        else:
-            raise TypeError(f"compiled functions take no {kind.__name__}")
+        return _loaded(values, made)
 
 
 def _value(argument: Any) -> Any:
@@ -183,17 +122,6 @@ def _value(argument: Any) -> Any:
     return argument
 
 
-def _formats(values: Any) -> Iterator[str]:
-    """Yield how arguments lie in their block: 8 bytes each."""
-    for value in values:
-        if is_tuple(value):
-            yield from _formats(value)
-        elif isinstance(value, Number):
-            yield "d" if value.kind in FLOATS else "Q" if value.kind == UINT else "q"
-        elif isinstance(value, Array):
-            yield "q"
-
-
 def _text(value: Any) -> str:
     """Return a text that is equal for arguments of equal types, in any process."""
     if isinstance(value, Number):
@@ -206,16 +134,6 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def _entry_of(name: str) -> str:
-    """Return the name of what Python calls in the place of a function."""
-    return f"{name}.entry"
-
-
-def _can_be_packed(values: Any) -> bool:
-    """Return whether Python can hand over arguments: no bare addresses."""
-    return not any(isinstance(value, Pointer) for value in values)
-
-
 def _compiled(function: Callee, what: str, values: tuple[Any, ...]) -> bytes:
     """Return machine code for arguments of known types, after a line that says how it is called."""
     name = "".join(c for c in function.__name__ if c.isalnum()) + f"_{digest(what)}"
@@ -224,79 +142,15 @@ def _compiled(function: Callee, what: str, values: tuple[Any, ...]) -> bytes:
     if not all(isinstance(one, Number) for one in results):
         raise TranslationError(f"{function.__qualname__} gives back what is not a number")
     kinds = [{FLOAT32: FLOAT64, UINT: INT}.get(one.kind, one.kind) for one in results]
-    if _can_be_packed(values):
-        text += _entry(name, values, results, kinds, is_tuple(result))
+    text += entry(name, values, results, kinds)
     head = {"name": name, "results": kinds, "is_tuple": is_tuple(result)}
     return json.dumps(head).encode() + b"\n" + machine.object_code(text)
 
 
-def _entry(name: str, values: Any, results: tuple[Number, ...], kinds: list[str], is_many: bool) -> str:
-    """Return the text of a function that takes its arguments from a block, and calls the one they are for."""
-    lines: list[str] = []
-    given = [f"{llvm} {text}" for llvm, text in _unpacked(values, lines, [0])]
-    struct_type = f"{{{', '.join(LLVM[one.kind] for one in results)}}}" if results else "void"
-    call = f"call {struct_type} @{name}({', '.join(given)}) noinline"
-    lines.append(f"%found = {call}" if results else call)
-    texts = []
-    for k, (one, kind) in enumerate(zip(results, kinds, strict=True)):
-        lines.append(f"%r{k} = extractvalue {struct_type} %found, {k}")
-        texts.append(f"%r{k}")
-        if one.kind == FLOAT32:
-            lines.append(f"%s{k} = fpext float %r{k} to double")
-            texts[-1] = f"%s{k}"
-        elif is_many and kind == BOOL:
-            lines.append(f"%s{k} = zext i1 %r{k} to i64")
-            texts[-1] = f"%s{k}"
-    if is_many:
-        for k, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
-            lines.append(f"%q{k} = getelementptr i8, ptr %results, i64 {8 * k}")
-            lines.append(f"store {'double' if kind == FLOAT64 else 'i64'} {text}, ptr %q{k}")
-    gives = "void" if is_many or not results else ("zeroext i1" if kinds[0] == BOOL else LLVM[kinds[0]])
-    lines.append("ret void" if gives == "void" else f"ret {gives.split()[-1]} {texts[0]}")
-    taken = "ptr %block, ptr %results" if is_many else "ptr %block"
-    body = "\n  ".join(lines)
-    return f"\ndefine {gives} @{_entry_of(name)}({taken}) nounwind {{\n  {body}\n}}\n"
-
-
-def _unpacked(values: Any, lines: list[str], at: list[int]) -> Iterator[tuple[str, str]]:
-    """Yield LLVM's types and names of what `flat` gives of values in a block."""
-    for value in values:
-        if is_tuple(value):
-            yield from _unpacked(value, lines, at)
-            continue
-        if not flat(value):
-            continue
-        k = at[0]
-        at[0] += 1
-        lines.append(f"%b{k} = getelementptr i8, ptr %block, i64 {8 * k}")
-        if isinstance(value, Array):
-            lines += [
-                f"%c{k} = load ptr, ptr %b{k}",
-                f"%d{k} = getelementptr i8, ptr %c{k}, i64 {_DATA}",
-                f"%e{k} = load ptr, ptr %d{k}",
-            ]
-            yield "ptr", f"%e{k}"
-            for letter, skip, numbers in (("f", 16, value.sizes), ("g", 24, value.strides)):
-                lines += [
-                    f"%{letter}{k} = getelementptr i8, ptr %c{k}, i64 {_DATA + skip}",
-                    f"%{letter}a{k} = load ptr, ptr %{letter}{k}",
-                ]
-                for n in range(len(numbers)):
-                    lines += [
-                        f"%{letter}b{k}.{n} = getelementptr i64, ptr %{letter}a{k}, i64 {n}",
-                        f"%{letter}c{k}.{n} = load i64, ptr %{letter}b{k}.{n}",
-                    ]
-                    yield "i64", f"%{letter}c{k}.{n}"
-        elif value.kind in FLOATS:
-            lines.append(f"%x{k} = load double, ptr %b{k}")
-            if value.kind == FLOAT32:
-                lines.append(f"%y{k} = fptrunc double %x{k} to float")
-            yield LLVM[value.kind], f"%{'y' if value.kind == FLOAT32 else 'x'}{k}"
-        else:
-            lines.append(f"%x{k} = load i64, ptr %b{k}")
-            if value.kind == BOOL:
-                lines.append(f"%y{k} = icmp ne i64 %x{k}, 0")
-            yield LLVM[value.kind], f"%{'y' if value.kind == BOOL else 'x'}{k}"
+def _loaded(values: tuple[Any, ...], payload: bytes) -> Program:
+    """Return a program of what `_compiled` gave."""
+    head, _, code = payload.partition(b"\n")
+    return Program(values, **json.loads(head), code=code)
 
 
 # --- decorators ------------------------------------------------------------------------------------------------
