@@ -22,13 +22,14 @@ class Auto(Options):
 
     Of dense data, `ALS` for the Gaussian loss on complete data without entry weights, finite bounds and tied modes,
     and `PreconditionedLBFGS` from there if that has not converged after 40 sweeps; `PreconditionedLBFGS` for
-    everything else, but `LBFGSB` if there are more unknowns than cells. What has not converged after 300 iterations
-    of `PreconditionedLBFGS`, or has stalled, goes on by `RowNewton` (not with tied modes, data in parts and slices
-    of more than 2**24 cells). Of lists of entries, `RowNewton` where it applies. Where that stalls, `LBFGSB` goes
-    on. Under Huber's loss, what has not converged after 300 iterations goes on from the minimum of squared error,
-    if that lies lower. Of sparse data under a loss without a closed form for zeros, `SampledRowNewton`, and
-    `LBFGSB` from there on if there are at most 2**28 cells. With more of them and models of any sign (logit and log
-    links) `Adam`; with tied modes `LBFGSB`, or `Adam`.
+    everything else, but `LBFGSB` if there are more unknowns than cells, and `RowNewton`, where it applies, for long
+    tables: at least 5,000 unknowns, and at most 64 cells for each row of a factor. What has not converged after 300
+    iterations of `PreconditionedLBFGS`, or has stalled, goes on by `RowNewton` (not with tied modes, data in parts
+    and slices of more than 2**24 cells). Of lists of entries, `RowNewton` where it applies. Where that stalls,
+    `LBFGSB` goes on. Under Huber's loss, what has not converged after 300 iterations goes on from the minimum of
+    squared error, if that lies lower. Of sparse data under a loss without a closed form for zeros,
+    `SampledRowNewton`, and `LBFGSB` from there on if there are at most 2**28 cells. With more of them and models of
+    any sign (logit and log links) `Adam`; with tied modes `LBFGSB`, or `Adam`.
 
     Parameters
     ----------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from gcp.base.types import Factors
 from gcp.objectives.base import Objective
 from gcp.objectives.bounds import Bounds
@@ -23,6 +25,10 @@ _SWEEPS = 40
 
 _SLOW = 300
 """Iterations after which Gauss-Newton counts as slow; four of five ordinary fits need fewer than 250."""
+
+_CELLS_OF_A_ROW, _MANY = 64, 5000
+"""Cells for each row of a factor, at most, and unknowns, at least, of long tables: there the inner minimisations of
+`PreconditionedLBFGS` cost many times its passes, and row-wise steps little."""
 
 _ANY = 2**62
 
@@ -62,6 +68,8 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     has_curvature = not (objective.lacks(Feature.FULL_CURVATURE) and objective.lacks(Feature.HESSIAN))
     if has_curvature and sum(a.size for a in bounds.lower) > objective.n_cells:
         by_rows = has_curvature = False  # steps of second order would cost more than all passes
+    if by_rows and _is_long(objective, bounds):
+        has_curvature = False
     if has_curvature:
         every.append(("plbfgs", PreconditionedLBFGS(**vars(options)), _SLOW if by_rows else _ANY))
     if by_rows:
@@ -69,6 +77,12 @@ def _methods(options: Options, objective: Objective, bounds: Bounds) -> list[tup
     if by_rows or not has_curvature:
         every.append(("lbfgsb", LBFGSB(**vars(options)), _ANY))
     return every
+
+
+def _is_long(objective: Objective, bounds: Bounds) -> bool:
+    """Return whether factors have so many rows that each has few cells."""
+    n_rows, n_unknowns = (sum(count(a) for a in bounds.lower) for count in (len, np.size))
+    return n_unknowns >= _MANY and objective.n_cells <= _CELLS_OF_A_ROW * n_rows
 
 
 @dataclass(frozen=True)

@@ -410,7 +410,9 @@ def test_what_is_handed_over_is_told_apart(tmp_path):
     ones = [np.ones(3), np.ones(3, np.float32), np.ones(3, int), np.ones(6)[::2], mapped]
     ones += [np.ones(3, np.longlong), np.ones(3, np.dtype("f8", metadata={"a": 1}))]
     function = fresh(f)
-    for x, (k, more) in itertools.product(ones, [(2, (3,)), (2.0, (3.0, 1)), (True, (np.float32(3),)), (2, (3, 4))]):
+    for x, (k, more) in itertools.product(
+        ones, [(2, (3,)), (2.0, (3.0, 1)), (True, (np.float32(3),)), (2, (3, 4))]
+    ):
         own, expected = x.copy() if x is not mapped else x, x + np.asarray(k * more[0], x.dtype)
         found, same = function(own, k, more)
         assert own.tolist() == expected.tolist()

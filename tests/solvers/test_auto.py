@@ -43,6 +43,17 @@ def test_als_runs_only_where_it_applies(options):
     assert method_of(result) == "PreconditionedLBFGS"
 
 
+def test_long_tables_go_by_rows(rng):
+    x = rng.poisson(rng.gamma(1.0, 1.0, (900, 6)) @ rng.gamma(1.0, 1.0, (10, 6)).T)
+    result = fit_gcp(x, 6, loss="poisson", random_state=0)
+    assert method_of(result) == "RowNewton"
+    other = fit_gcp(x, 6, loss="poisson", random_state=0, solver="plbfgs")
+    assert result.objective <= other.objective + 1e-4 * abs(other.objective)
+    assert method_of(fit_gcp(x[:800], 6, loss="poisson", random_state=0)) != "RowNewton"  # fewer unknowns
+    wide = rng.poisson(2.0, (900, 90))
+    assert method_of(fit_gcp(wide, 6, loss="poisson", random_state=0, n_iter_max=3)) == "PreconditionedLBFGS"
+
+
 def test_two_methods_in_turn_are_one_fit():
     seen = []
     result = fit_gcp(collinear(), 3, random_state=0, callback=seen.append, tol=1e-12)
