@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 import gcp
-from gcp.base.compiler import code_files, jit
+from gcp.base.compiler import code_files, jit, machine
 from gcp.kernels.dense import fused
 from gcp.kernels.shared import compiled_formulas
+from gcp.losses import elementary
 from gcp.solvers import adam
 from gcp.solvers.pieces import box_quadratic
 
@@ -228,7 +230,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(folder, monkeypatch):
 CUSTOM = """
 import sys
 import numpy as np, gcp
-from gcp.base.compiler import code_files, jit
+from gcp.base.compiler import code_files, jit, machine
 code_files._MOST_CUSTOM = 4
 x = np.random.default_rng(0).normal(size=(4, 3, 2))
 seen = []
@@ -313,6 +315,54 @@ def test_formulas_that_use_numbers_of_another_module_are_not_kept():
     other, plain = (types.FunctionType(f.__code__, scope) for f in functions)
     assert compiled_formulas.identity([other]) == ""
     assert compiled_formulas.identity([plain]) != ""
+
+
+def test_formulas_of_other_helpers_are_other_formulas():
+    def of(p, q, r):
+        return lambda x, m: p(x) + q(x) * r(m)
+
+    def g(x):
+        return x
+
+    def h(x):
+        return 3.0 * x
+
+    every = [of(g, h, g), of(g, h, h), of(elementary.exp, g, g), of(elementary.expm1, g, g), of(np.exp, g, g)]
+    assert len({compiled_formulas.identity([function]) for function in every}) == len(every)
+
+
+def test_functions_within_a_function_are_not_kept(folder):
+    def make(c):
+        @jit.jit
+        def f(x, c=c):
+            return x + c
+
+        return f
+
+    assert [make(c)(0.0) for c in (1.0, 100.0)] == [1.0, 100.0]
+    assert files(folder) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that are forked")
+def test_a_process_forked_while_another_thread_compiles_goes_on():
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        with machine.LOCK:
+            is_held.set()
+            may_end.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if jit.jit(twice)(2) == 4 else 1)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        may_end.set()
+        thread.join()
 
 
 def test_the_text_of_a_pass_holds_that_of_all_it_calls():

@@ -352,6 +352,9 @@ def test_what_makes_arrays_for_its_caller_must_be_inline():
         (lambda x: unknown(x), "unknown is not known"),  # noqa: F821
         (lambda x: print(x), "cannot compile a call of <built-in function print>"),
         (lambda x: x @ x, "MatMult"),
+        (lambda x: x or 1.0, "join truth values"),
+        (lambda x: len(x), "a tuple was expected"),
+        (lambda x: min(*x), "only tuples can have a star"),
     ],
 )
 def test_what_is_not_known_is_named(function, message):
@@ -364,6 +367,115 @@ def changes(n):
     for k in range(n):
         value = 0.5 * k
     return value
+
+
+def jumps_out(n):
+    total = 0
+    for _ in range(n):
+        for v in (1, 2, 3):
+            if v == 2:
+                break
+            total += v
+    return total
+
+
+def ends_with_else(n):
+    for k in range(n):
+        if k > 3:
+            break
+    else:
+        return 7
+    return 0
+
+
+def keywords(x, *, n=5):
+    return x + n
+
+
+@jit_part
+def recursive(n):
+    return recursive(n - 1) + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (jumps_out, (3,), "a loop that is written out has no break"),
+        (ends_with_else, (3,), "no else after a loop"),
+        (keywords, (3,), "arguments have places"),
+        (lambda n: recursive(n), (3,), "calls itself"),
+        (lambda c, x, y: (x if c else y).size, (True, np.ones(2), np.ones(2, int)), "a choice between"),
+        (lambda x, y: x.shape == y.shape, (np.ones(2), np.ones(2)), "not computed with as a whole"),
+        (lambda x, y: len(x + y), (np.ones(2), np.ones(2)), "not computed with as a whole"),
+        (lambda c: c is True, (True,), "`is` is for None"),
+        (lambda x, n: x[n / 2], (np.ones(3), 2), "an index was expected"),
+        (lambda x, k: 0 <= k < x.size > x[k], (np.ones(3), 1), "for `and`"),
+        (lambda u, i: u > i, (np.uint64(2**63), 1), "without a sign"),
+        (lambda u: u > -1, (np.uint64(3),), "without a sign"),
+        (lambda u, i: u // i, (np.uint64(2**63), 2), "without a sign"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused(function, arguments, message):
+    with pytest.raises(TranslationError, match=message):
+        fresh(function)(*arguments)
+
+
+class First(NamedTuple):
+    first: float
+    second: float
+
+
+class Second(NamedTuple):
+    second: float
+    first: float
+
+
+def test_tuples_are_told_apart_by_their_names():
+    def f(pair):
+        return pair.first - pair.second
+
+    function = fresh(f)
+    assert function(First(1.0, 2.0)) == -1.0
+    assert function(Second(1.0, 2.0)) == 1.0
+    assert function(First(1.0, 2.0)) == -1.0
+    for other in ([1.0, 2.0], np.ones(2)):
+        with pytest.raises((TypeError, AttributeError)):
+            function(other)
+
+
+def test_the_sign_of_zero_and_large_numbers_without_a_sign():
+    def f(x, u):
+        x[:] = -0.0
+        return u, 1.0 / x[0]
+
+    with np.errstate(divide="ignore"):
+        assert fresh(f)(np.ones(3), np.uint64(2**63 + 5)) == (2**63 + 5, -np.inf)
+
+
+def narrows(n):
+    is_odd = False
+    for k in range(n):
+        is_odd = k
+    return is_odd
+
+
+def test_a_truth_value_does_not_become_a_number():
+    with pytest.raises(TranslationError, match="holds a number of kind bool is given one of kind int"):
+        fresh(narrows)(3)
+
+
+def test_a_choice_is_no_known_condition():
+    def f(x):
+        if 1.0 if x > 0 else 0.0:
+            return 1
+        return 0
+
+    for x in (-1.0, 2.0):
+        agree(f, x)
+
+
+def test_division_of_integers_by_zero_ends_no_process():
+    assert fresh(lambda a, b: (a // b, a % b))(7, 0) == (0, 0)
 
 
 def test_a_name_keeps_its_type_and_errors_name_the_line():

@@ -22,6 +22,7 @@ from gcp.base.compiler.values import (
     Vector,
     constant,
     flat,
+    form,
     is_number,
     rebuilt,
     settled,
@@ -83,7 +84,7 @@ class Arithmetic(Writer):
             else:
                 change = f"{'sitofp' if has == INT else 'uitofp'} {LLVM[has]}"
             return Number(kind, self.get(f"{change} {text} to {LLVM[kind]}"))
-        change = "zext i1" if has == BOOL else f"fptosi {LLVM[has]}"
+        change = "zext i1" if has == BOOL else f"{'fptoui' if kind == UINT else 'fptosi'} {LLVM[has]}"
         return Number(kind, self.get(f"{change} {text} to i64"))
 
     def truth(self, value: Any) -> Number:
@@ -118,7 +119,7 @@ class Arithmetic(Writer):
             raise TranslationError("vectors have functions of their own")
         if not isinstance(a, Number) and not isinstance(b, Number):
             if not isinstance(a, Either) and not isinstance(b, Either):
-                return _FOLD[op](a, b)
+                return _folded(op, a, b)
             a, b = settled(a), settled(b)
         kind = self.common(a, b)
         if op == "/" and kind not in FLOATS:
@@ -127,6 +128,10 @@ class Arithmetic(Writer):
             return self._power(a, b, kind)
         if kind == BOOL and op not in ("&", "|", "^"):
             kind = INT
+        if op in ("//", "%", ">>") and UINT in _kinds(a, b) and kind == INT:
+            if op != ">>":
+                raise TranslationError("numbers without a sign are not divided by others")
+            kind = settled(a).kind
         x, y, llvm = self.number(a, kind), self.number(b, kind), LLVM[kind]
         if kind in FLOATS and op in _FLOAT:
             return Number(kind, self.get(f"{_FLOAT[op]} {self.flags}{llvm} {x}, {y}"))
@@ -136,6 +141,10 @@ class Arithmetic(Writer):
         if kind not in FLOATS and op == ">>":
             return Number(kind, self.get(f"{'ashr' if kind == INT else 'lshr'} {llvm} {x}, {y}"))
         if kind in (INT, UINT) and op in ("//", "%"):
+            if isinstance(b, Number):  # by 0 gives 0, as in NumPy, and not the end of the process
+                zero = self.get(f"icmp eq i64 {y}, 0")
+                found = self._divided(op, kind, x, self.get(f"select i1 {zero}, i64 1, i64 {y}"))
+                return Number(kind, self.get(f"select i1 {zero}, i64 0, i64 {found.text}"))
             return self._divided(op, kind, x, y)
         raise TranslationError(f"no {op} for numbers of kind {kind}")
 
@@ -158,7 +167,9 @@ class Arithmetic(Writer):
         if isinstance(b, int):
             found = self._whole_power(a, abs(b))
             return found if b >= 0 else self.arithmetic("/", 1.0, found)
-        return self.intrinsic("pow", kind if kind in FLOATS else FLOAT64, a, b)
+        if kind not in FLOATS:
+            raise TranslationError("an integer's power must be known")
+        return self.intrinsic("pow", kind, a, b)
 
     def _whole_power(self, a: Any, n: int) -> Any:
         """Return a**n by squares."""
@@ -168,15 +179,17 @@ class Arithmetic(Writer):
                 found = a if found is None else self.arithmetic("*", found, a)
             n >>= 1
             a = self.arithmetic("*", a, a) if n else a
-        return 1.0 if found is None else found
+        return (1.0 if _kinds(a) & set(FLOATS) else 1) if found is None else found
 
     def compare(self, op: str, a: Any, b: Any) -> Any:
         """Return whether a comparison holds."""
         if not isinstance(a, Number) and not isinstance(b, Number):
             if not isinstance(a, Either) and not isinstance(b, Either):
-                return _FOLD[op](a, b)
+                return _folded(op, a, b)
             a, b = settled(a), settled(b)
         kind, name = self.common(a, b), _COMPARE[op]
+        if UINT in _kinds(a, b) and (kind == INT or any(not isinstance(v, Number) and v < 0 for v in (a, b))):
+            raise TranslationError("numbers without a sign are not compared with others")
         if kind in FLOATS:
             how = f"fcmp {'u' if name == 'ne' else 'o'}{name}"
         else:
@@ -206,6 +219,8 @@ class Arithmetic(Writer):
             kind = self.common(a, b)
             a, b = self.converted(a, kind), self.converted(b, kind)
         a, b, which = settled(a), settled(b), self.truth(condition).text
+        if form(a) != form(b):
+            raise TranslationError(f"a choice between {form(a)} and {form(b)}")
         pairs = zip(flat(a), flat(b), strict=True)
         chosen = [self.get(f"select i1 {which}, {llvm} {x}, {llvm} {y}") for (llvm, x), (_, y) in pairs]
         return rebuilt(a, iter(chosen))
@@ -224,6 +239,17 @@ class Arithmetic(Writer):
         self.module.declare(f"{llvm} {function}({', '.join([llvm] * len(values))})")
         given = ", ".join(f"{llvm} {self.number(value, kind)}" for value in values)
         return Number(kind, self.get(f"call {self.flags}{llvm} {function}({given})"))
+
+
+def _folded(op: str, a: Any, b: Any) -> Any:
+    """Return what an operator makes of what is known now."""
+    if (flat(settled(a)) and not is_number(a)) or (flat(settled(b)) and not is_number(b)):
+        raise TranslationError("arrays and tuples of computed numbers are not computed with as a whole")
+    return _FOLD[op](a, b)
+
+
+def _kinds(*values: Any) -> set[str]:
+    return {value.kind for value in map(settled, values) if isinstance(value, Number)}
 
 
 def _fits_single(value: Any) -> bool:

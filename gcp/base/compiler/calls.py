@@ -46,7 +46,7 @@ _TYPES = {
 }
 """The types of numbers that are handed over without a closer look."""
 
-_C = {FLOAT64: ctypes.c_double, INT: ctypes.c_int64, BOOL: ctypes.c_bool}
+_C = {FLOAT64: ctypes.c_double, INT: ctypes.c_int64, UINT: ctypes.c_uint64, BOOL: ctypes.c_bool}
 
 OTHER = object()
 """What a program gives back for arguments that it is not for."""
@@ -142,39 +142,40 @@ def _taker(values: tuple[Any, ...], packed: Callable[..., bytes]) -> Callable[[A
 
     Its text is made for this structure: a loop over the arguments takes three times as long.
     """
-    names: list[str] = []
-    tests: list[str] = []
+    lines: list[str] = []
     given: list[str] = []
+    scope: dict[str, Any] = {kind.__name__: kind for kinds in _TYPES.values() for kind in kinds}
+    scope |= {"ndarray": np.ndarray, "packed": packed, "tuple": tuple}
+    n = 0
 
-    def pattern(value: Any) -> str:
+    def look(name: str, value: Any) -> None:
+        """Write what tells whether an argument is such a value, and takes it apart."""
+        nonlocal n
         if is_tuple(value):
-            return f"({''.join(f'{pattern(part)}, ' for part in value)})"
-        name = f"a{len(names)}"
-        names.append(name)
-        if isinstance(value, Array):
-            tests.append(f"type({name}) is ndarray")
+            kind = f"t{n}"
+            scope[kind] = type(value)
+            lines.append(f"    if type({name}) is not {kind} or len({name}) != {len(value)}: return None")
+            inner = [f"a{n + k}" for k in range(1, 1 + len(value))]
+            n += 1 + len(value)
+            if inner:
+                lines.append(f"    {', '.join(inner)}, = {name}")
+            for one, part in zip(inner, value, strict=True):
+                look(one, part)
+        elif isinstance(value, Array):
+            lines.append(f"    if type({name}) is not ndarray: return None")
             given.append(f"id({name}), {id(value.element.dtype)}")
         elif isinstance(value, Number):
-            kinds = [f"type({name}) is {kind.__name__}" for kind in _TYPES[value.kind]]
-            tests.append(f"({' or '.join(kinds)})")
+            kinds = [f"type({name}) is not {kind.__name__}" for kind in _TYPES[value.kind]]
+            lines.append(f"    if {' and '.join(kinds)}: return None")
             given.append(name)
         else:
-            tests.append(f"{name} is None")
-        return name
+            lines.append(f"    if {name} is not None: return None")
 
-    lines = [
-        "def taken(arguments):",
-        "    try:",
-        f"        {pattern(values)} = arguments",
-        "    except (TypeError, ValueError):",
-        "        return None",
-        f"    if {' and '.join(tests) or 'True'}:",
-        f"        return packed({', '.join(['1', *given])})",
-    ]
-    scope = {kind.__name__: kind for kinds in _TYPES.values() for kind in kinds}
-    scope |= {"ndarray": np.ndarray, "packed": packed}  # type: ignore[dict-item]
-    exec("\n".join(lines), scope)
-    return scope["taken"]  # type: ignore[return-value]
+    look("arguments", values)
+    text = ["def taken(arguments):", *lines, f"    return packed({', '.join(['1', *given])})"]
+    exec("\n".join(text), scope)
+    taken: Callable[[Any], bytes | None] = scope["taken"]
+    return taken
 
 
 def _formats(values: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from gcp.base.compiler.values import (
     FLOATS,
     INT,
     Array,
+    Either,
     Element,
     Number,
     TranslationError,
@@ -116,7 +118,7 @@ class Code(Arithmetic):
 
     def fill(self, array: Array, value: Any) -> None:
         """Give all numbers of an array one value."""
-        if not isinstance(value, Number) and value == 0:
+        if not isinstance(value, Number | Either) and value == 0 and math.copysign(1.0, value) > 0:
             self.clear(array)
         else:
             number, element, data = self.converted(value, array.element.kind), array.element, self.data(array)

@@ -241,21 +241,34 @@ def _is_trusted(folder: Path) -> bool:
 
 
 def text_of(modules: Iterable[str]) -> str:
-    """Return a digest of the files of modules, as these were imported; "" if that cannot be known any more."""
-    digests = [_file_digest(str(sys.modules[name].__file__)) for name in sorted(modules)]
+    """Return a digest of the files of modules, as these were imported, and of all that compile and are compiled.
+
+    "" if that cannot be known any more.
+    """
+    own = [getattr(sys.modules[name], "__file__", None) or "" for name in modules]
+    digests = [_file_digest(path) for path in sorted({*own, *_everywhere()})]
     return digest(" ".join(digests)) if all(digests) else ""
+
+
+@lru_cache(maxsize=1)
+def _everywhere() -> tuple[str, ...]:
+    """Return the files whose text any compiled function may depend on, if only by a number taken from there."""
+    folders = _ROOT / "base" / "compiler", _ROOT / "kernels"
+    return tuple(str(path) for folder in folders for path in folder.rglob("*.py"))
 
 
 @lru_cache(maxsize=256)
 def _file_digest(path: str) -> str:
+    if not path:
+        return ""
     text, found = Path(path).read_bytes(), os.stat(path)
     is_new = max(found.st_mtime, found.st_ctime) >= _BEGAN  # copies may have an old time of change
     return "" if is_new else hashlib.sha256(text).hexdigest()
 
 
 def _reached(module: str) -> set[str]:
-    """Return a module, all modules whose compiled functions it may call, and those of the compiler."""
-    reached, waiting = {name for name in sys.modules if name.startswith(f"{__package__}.")}, [module]
+    """Return a module, and all modules whose compiled functions it may call."""
+    reached, waiting = set[str](), [module]
     while waiting:
         name = waiting.pop()
         if name not in reached:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -17,8 +17,13 @@ from gcp.base.compiler import known
 from gcp.base.compiler.code import Code
 from gcp.base.compiler.values import (
     BOOL,
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
     INT,
+    UINT,
     Array,
+    Either,
     Number,
     Pointer,
     TranslationError,
@@ -52,6 +57,10 @@ OPERATORS: dict[type, str] = {
 }
 
 
+_WIDTH = {BOOL: 0, INT: 1, UINT: 1, FLOAT32: 2, FLOAT64: 3}
+"""Kinds of numbers, each with room for those before it."""
+
+
 class Slot(NamedTuple):
     """A name's place in memory."""
 
@@ -83,8 +92,13 @@ class Expressions:
     def fitted(self, value: Any, like: Any) -> Any:
         """Return a settled value in the form of another."""
         if isinstance(like, Number) and is_number(value):
-            if like.kind in ("int", "uint", "bool") and settled(value).kind.startswith("float"):
-                raise TranslationError("a name that holds an integer is given a float; begin with a float")
+            kind = settled(value).kind
+            if _WIDTH[kind] > _WIDTH[like.kind] and isinstance(value, Number | Either):
+                raise TranslationError(
+                    f"a name that holds a number of kind {like.kind} is given one of kind {kind}"
+                )
+            if _WIDTH[kind] > _WIDTH[like.kind] and not (kind == FLOAT64 and like.kind == FLOAT32):
+                raise TranslationError(f"a name that holds a number of kind {like.kind} is given {value!r}")
             return self.code.converted(value, like.kind)
         if is_tuple(like) and is_tuple(value) and len(like) == len(value):
             parts = [self.fitted(a, b) for a, b in zip(value, like, strict=True)]
@@ -157,7 +171,10 @@ class Expressions:
         values: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                values += self.value(node.value)
+                value = self.value(node.value)
+                if not is_tuple(value):
+                    raise TranslationError(f"only tuples can have a star, not {form(value)}")
+                values += value
             else:
                 values.append(self.value(node))
         return values
@@ -172,43 +189,72 @@ class Expressions:
         return self.code.arithmetic(OPERATORS[type(node.op)], a, b)
 
     def _get_unaryop(self, node: ast.UnaryOp) -> Any:
+        if isinstance(node.op, ast.Not):
+            return self.test(node)
         value = self.value(node.operand)
         if isinstance(node.op, ast.USub):
             return self.code.negative(value)
-        if isinstance(node.op, ast.Not):
-            if not isinstance(value, Number):
-                return not value
-            return Number(BOOL, self.code.get(f"xor i1 {self.code.truth(value).text}, true"))
         raise TranslationError("no such sign")
 
     def _get_compare(self, node: ast.Compare) -> Any:
+        if not all(map(_is_harmless, node.comparators[1:])):
+            raise TranslationError("of a chain of comparisons, what may not be looked at is for `and`")
         left, found = self.value(node.left), None
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node)
             if isinstance(op, ast.Is | ast.IsNot):
-                one: Any = (left is right) == isinstance(op, ast.Is)
+                if right is not None:
+                    raise TranslationError("`is` is for None")
+                one: Any = (left is None) == isinstance(op, ast.Is)
             else:
                 one = self.code.compare(OPERATORS[type(op)], left, right)
             found = one if found is None else self.code.arithmetic("&", found, one)
             left = right
         return found
 
-    def _get_boolop(self, node: ast.BoolOp) -> Any:
+    def test(self, node: ast.expr, is_value: bool = False) -> Number | bool:
+        """Return whether an expression counts as true: a computed truth value, or what is known now.
+
+        One whose value is wanted must be a truth value: in Python, `a and b` is one of the two.
+        """
+        if isinstance(node, ast.BoolOp):
+            return self.joined(node, is_value)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            value = self.test(node.operand)
+            return (
+                Number(BOOL, self.code.get(f"xor i1 {value.text}, true")) if _computed(value) else not value
+            )
+        value = self.value(node)
+        if is_value and not (isinstance(value, bool) or (_computed(value) and value.kind == BOOL)):
+            raise TranslationError("`and` and `or` join truth values")
+        if isinstance(value, Number | Either):
+            return self.code.truth(value)
+        if isinstance(value, Array | Vector | Pointer):
+            raise TranslationError("an array is neither true nor false")
+        return bool(value)
+
+    def joined(self, node: ast.BoolOp, is_value: bool = False) -> Number | bool:
+        """Return whether all or any of some expressions count as true; those behind the one that decides are not
+        looked at.
+        """
         is_and = isinstance(node.op, ast.And)
-        found = self.value(node.values[0])
+        found = self.test(node.values[0], is_value)
         for right in node.values[1:]:
-            if not isinstance(found, Number):  # known: one side alone counts
-                if bool(found) != is_and:
+            if not _computed(found):
+                if found != is_and:
                     return found
-                found = self.value(right)
+                found = self.test(right, is_value)
             elif _is_harmless(right):
-                other = self.code.truth(self.value(right))
-                found = self.code.arithmetic("&" if is_and else "|", self.code.truth(found), other)
+                other = self.code.truth(self.test(right, is_value))
+                found = self.code.arithmetic("&" if is_and else "|", found, other)
             else:
-                found = self.short(found, right, is_and)
+                found = self.short(found, right, is_and, is_value)
         return found
 
-    def short(self, found: Number, right: ast.expr, is_and: bool) -> Number:
+    def _get_boolop(self, node: ast.BoolOp) -> Number | bool:
+        return self.joined(node, is_value=True)
+
+    def short(self, found: Number, right: ast.expr, is_and: bool, is_value: bool) -> Number:
         """Return `found and right`, or `or`, where the right side may only be looked at if it counts."""
         code, place = self.code, self.code.room("i1")
         more, after = code.new("more"), code.new("after")
@@ -216,14 +262,14 @@ class Expressions:
         code.do(f"store i1 {found.text}, ptr {place}")
         code.branch(found, *((more, after) if is_and else (after, more)))
         code.label(more)
-        code.do(f"store i1 {code.truth(self.value(right)).text}, ptr {place}")
+        code.do(f"store i1 {code.truth(self.test(right, is_value)).text}, ptr {place}")
         code.go(after)
         code.label(after)
         return Number(BOOL, code.get(f"load i1, ptr {place}"))
 
     def _get_ifexp(self, node: ast.IfExp) -> Any:
-        condition = self.value(node.test)
-        if not isinstance(condition, Number):
+        condition = self.test(node.test)
+        if not _computed(condition):
             return self.value(node.body if condition else node.orelse)
         if _is_harmless(node.body) and _is_harmless(node.orelse):
             return self.code.select(condition, self.value(node.body), self.value(node.orelse))
@@ -287,7 +333,7 @@ class Expressions:
         """Return an index from the beginning; only known ones may count from the end."""
         if isinstance(index, int | np.integer) and index < 0:
             return self.code.arithmetic("+", size, int(index))
-        if not is_number(index):
+        if not is_number(index) or settled(index).kind in FLOATS:
             raise TranslationError(f"an index was expected, not {index!r}")
         return Number(INT, self.code.integer(index)) if isinstance(index, Number) else index
 
@@ -330,6 +376,10 @@ class Expressions:
         values = self.starred(node.args)
         named = {keyword.arg: self.value(keyword.value) for keyword in node.keywords if keyword.arg}
         return self.call(self.code, function, values, named)
+
+
+def _computed(value: Any) -> TypeGuard[Number]:
+    return isinstance(value, Number)
 
 
 def _is_harmless(node: ast.expr) -> bool:

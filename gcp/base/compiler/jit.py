@@ -29,6 +29,7 @@ from gcp.base.compiler.values import (
     Number,
     Pointer,
     TranslationError,
+    form,
     is_tuple,
 )
 
@@ -76,9 +77,10 @@ class Compiled(Callee):
 
     def _program(self, values: tuple[Any, ...]) -> Program:
         with machine.LOCK:
-            if values not in self._programs:
-                self._programs[values] = self._made(values)
-            return self._programs[values]
+            key = form(values)
+            if key not in self._programs:
+                self._programs[key] = self._made(values)
+            return self._programs[key]
 
     def _made(self, values: tuple[Any, ...]) -> Program:
         signature, processor = _text(values), machine.processor()
@@ -130,7 +132,9 @@ def _text(value: Any) -> str:
         sizes = len(getattr(value, "sizes", ())), bool(getattr(value, "strides", ()))
         return f"{type(value).__name__}({value.element.dtype}, {sizes})"
     if is_tuple(value):
-        return f"{type(value).__qualname__}({', '.join(map(_text, value))})"
+        kind = type(value)
+        names = f"{kind.__module__}.{kind.__qualname__}{getattr(kind, '_fields', '')}"
+        return f"{names}({', '.join(map(_text, value))})"
     return repr(value)
 
 
@@ -141,7 +145,7 @@ def _compiled(function: Callee, what: str, values: tuple[Any, ...]) -> bytes:
     results = result if is_tuple(result) else () if result is None else (result,)
     if not all(isinstance(one, Number) for one in results):
         raise TranslationError(f"{function.__qualname__} gives back what is not a number")
-    kinds = [{FLOAT32: FLOAT64, UINT: INT}.get(one.kind, one.kind) for one in results]
+    kinds = [FLOAT64 if one.kind == FLOAT32 else one.kind for one in results]
     text += entry(name, values, results, kinds)
     head = {"name": name, "results": kinds, "is_tuple": is_tuple(result)}
     return json.dumps(head).encode() + b"\n" + machine.object_code(text)
@@ -163,7 +167,7 @@ def _flags(fastmath: Iterable[str]) -> str:
 def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> Any:
     """Compile a function, or take it from disk where this very text was compiled before.
 
-    Of a function that has variables of one around it, the text does not tell all: it is not kept on disk.
+    Of a function within another one, the text does not tell all: it is not kept on disk.
 
     Parameters
     ----------
@@ -175,7 +179,7 @@ def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> An
     if function is None:
         return lambda function: jit(function, fastmath=fastmath)
     flags = _flags(fastmath)
-    is_known_by_text = not function.__code__.co_freevars and function.__name__ != "<lambda>"
+    is_known_by_text = "<" not in function.__qualname__
     files = CodeFiles(function, flags, waits=True) if is_known_by_text else None
     return Compiled(function, flags, files)
 

@@ -54,30 +54,38 @@ def becomes(*functions: Any) -> Callable[[Handler], Handler]:
 
 @becomes(len)
 def _len(code: Code, value: Any) -> Any:
-    return value.sizes[0] if isinstance(value, Array) else len(value)
+    if isinstance(value, Array):
+        return value.sizes[0]
+    return len(_known_tuple(value))
+
+
+def _known_tuple(value: Any) -> tuple[Any, ...]:
+    if not is_tuple(value):
+        raise TranslationError(f"a tuple was expected, not a {type(value).__name__.lower()}")
+    return tuple(value)
 
 
 @becomes(enumerate)
 def _enumerate(code: Code, values: Any) -> Any:
-    return tuple(enumerate(values))
+    return tuple(enumerate(_known_tuple(values)))
 
 
 @becomes(tuple)
 def _tuple(code: Code, values: Any = ()) -> Any:
-    return tuple(values)
+    return _known_tuple(values)
 
 
 @becomes(min)
-def _min(code: Code, *values: Any) -> Any:
-    found, *others = values
+def _min(code: Code, first: Any, second: Any, *values: Any) -> Any:
+    found, *others = first, second, *values
     for other in others:
         found = code.select(code.compare("<", other, found), other, found)
     return found
 
 
 @becomes(max)
-def _max(code: Code, *values: Any) -> Any:
-    found, *others = values
+def _max(code: Code, first: Any, second: Any, *values: Any) -> Any:
+    found, *others = first, second, *values
     for other in others:
         found = code.select(code.compare(">", other, found), other, found)
     return found

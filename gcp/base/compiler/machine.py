@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,16 @@ import llvmlite.binding as llvm
 
 LOCK = threading.RLock()
 """Held by who translates or compiles: LLVM does one thing at a time."""
+
+
+def _renew_lock() -> None:
+    """Forget a lock that a thread of the parent held when this process was forked from it."""
+    global LOCK
+    LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 VERSION = f"llvmlite {llvmlite.__version__}"
 

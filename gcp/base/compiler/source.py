@@ -87,7 +87,8 @@ def _within(code: CodeType) -> Iterator[CodeType]:
 
 
 def _agree(code: CodeType, other: CodeType) -> bool:
-    same = code.co_code == other.co_code and code.co_names == other.co_names
-    return same and [c for c in code.co_consts if not isinstance(c, CodeType)] == [
-        c for c in other.co_consts if not isinstance(c, CodeType)
-    ]
+    def told(code: CodeType) -> Any:
+        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
+        return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+
+    return bool(told(code) == told(other))

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from gcp.base.compiler.expressions import OPERATORS, Expressions, Slot
 from gcp.base.compiler.source import tree_of
 from gcp.base.compiler.values import (
@@ -27,6 +29,8 @@ class Statements(Expressions):
     def run(self, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Return the result for arguments."""
         tree = tree_of(self.function)
+        if tree.args.kwonlyargs or tree.args.kwarg or tree.args.posonlyargs:
+            raise TranslationError("arguments have places and names")
         names = [argument.arg for argument in tree.args.args]
         defaults = self.function.__defaults__ or ()
         self.names = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
@@ -124,7 +128,7 @@ class Statements(Expressions):
             raise TranslationError("names, elements and tuples of these can be assigned")
 
     def _do_if(self, node: ast.If) -> None:
-        condition = self.value(node.test)
+        condition = self.test(node.test)
         if not isinstance(condition, Number):
             chosen = node.body if condition else node.orelse
             inner = self.block_inside(chosen)
@@ -132,7 +136,7 @@ class Statements(Expressions):
             return
         self.settle([*node.body, *node.orelse])
         yes, no, after = self.code.new("yes"), self.code.new("no"), self.code.new("after")
-        self.code.branch(self.code.truth(condition), yes, no if node.orelse else after)
+        self.code.branch(condition, yes, no if node.orelse else after)
         is_open = not node.orelse
         for label, statements in ((yes, node.body), (no, node.orelse)):
             if statements:
@@ -163,11 +167,13 @@ class Statements(Expressions):
         self.depth -= 1
 
     def _do_while(self, node: ast.While) -> None:
+        if node.orelse:
+            raise TranslationError("no else after a loop")
         self.settle(node.body)
         head, inner, after = self.code.new("head"), self.code.new("body"), self.code.new("after")
         self.code.label(head)
         self.depth += 1
-        condition = self.code.truth(self.value(node.test))
+        condition = self.code.truth(self.test(node.test))
         self.depth -= 1
         self.code.branch(condition, inner, after)
         self.code.label(inner)
@@ -189,8 +195,13 @@ class Statements(Expressions):
         self.code.go(self.loops[-1][1])
 
     def _do_for(self, node: ast.For) -> None:
+        if node.orelse:
+            raise TranslationError("no else after a loop")
         called = node.iter
         if not (isinstance(called, ast.Call) and self.value(called.func) is range):
+            jumps = ast.Break | ast.Continue | ast.Return
+            if any(isinstance(inner, jumps) for statement in node.body for inner in ast.walk(statement)):
+                raise TranslationError("a loop that is written out has no break, continue or return")
             for one in self.known_elements(self.value(node.iter)):
                 self.assign(node.target, one)
                 self.block(node.body)
@@ -204,7 +215,9 @@ class Statements(Expressions):
         end, by = code.integer(last), code.integer(step)
         code.label(head)
         k = Number(INT, code.get(f"load i64, ptr {place}"))
-        compare = "sgt" if isinstance(step, int) and step < 0 else "slt"
+        compare = (
+            "sgt" if isinstance(step, int | np.integer) and step < 0 else "slt"
+        )  # one not known is positive
         code.branch(Number(BOOL, code.get(f"icmp {compare} i64 {k.text}, {end}")), inner, after)
         code.label(inner)
         self.depth += 1

@@ -75,7 +75,7 @@ def _call_part(code: Code, part: Callee, values: tuple[Any, ...]) -> Any:
     key = (part, form(given))
     if key not in code.module.functions:
         name = f"{part.__name__.strip('_')}.{len(code.module.functions)}"
-        code.module.functions[key] = name, None  # so that the next gets another name
+        code.module.functions[key] = name, Ellipsis  # so that the next gets another name
         inner, result = _define(code.module, part, given, name, is_internal=True)
         if inner.makes_arrays and any(llvm == "ptr" for llvm, _ in flat(result)):
             raise TranslationError(
@@ -83,6 +83,8 @@ def _call_part(code: Code, part: Callee, values: tuple[Any, ...]) -> Any:
             )
         code.module.functions[key] = name, result
     name, result = code.module.functions[key]
+    if result is Ellipsis:
+        raise TranslationError(f"{part.__name__} calls itself")
     kinds = flat(result)
     kind = f"{{{', '.join(llvm for llvm, _ in kinds)}}}" if kinds else "void"
     listed = ", ".join(f"{llvm} {text}" for llvm, text in flat(given))

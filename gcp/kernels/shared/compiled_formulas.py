@@ -59,11 +59,11 @@ def _fingerprint(function: Function) -> str:
     if not (library := text_of([branchfree.__name__, elementary.__name__, __name__])):  # inlined everywhere
         raise _UnknownCodeError
     parts = ["", library]
-    _describe(function, parts, set())
+    _describe(function, parts, [])
     return parts[0] + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
+def _describe(value: Any, parts: list[str], seen: list[int]) -> None:
     if value is None or isinstance(value, int | float | str):
         parts.append(repr(value))
     elif isinstance(value, ModuleType) and value.__name__ not in _LIBRARIES:
@@ -71,18 +71,25 @@ def _describe(value: Any, parts: list[str], seen: set[int]) -> None:
     elif isinstance(value, np.ufunc | ModuleType | BuiltinFunctionType):
         parts.append(str(getattr(value, "__name__", value)))
     elif isinstance(value, FunctionType):
-        if id(value) not in seen and value.__module__ != elementary.__name__:
+        parts.append(
+            f"{value.__module__}.{value.__qualname__}" if value.__module__ in _LIBRARIES else "function"
+        )
+        if id(value) in seen:
+            parts.append(f"{seen.index(id(value))}")
+        elif value.__module__ != elementary.__name__:
             if value.__code__.co_filename.startswith("<"):
                 parts[0] = _AT_RUN_TIME
-            seen.add(id(value))
+            seen.append(id(value))
             _describe_code(value.__code__, value.__globals__, parts, seen)
-            for inner in (*(value.__defaults__ or ()), *(c.cell_contents for c in value.__closure__ or ())):
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            named = sorted((value.__kwdefaults__ or {}).items())
+            for inner in (*(value.__defaults__ or ()), *cells, *(part for pair in named for part in pair)):
                 _describe(inner, parts, seen)
     else:
         raise _UnknownCodeError
 
 
-def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen: set[int]) -> None:
+def _describe_code(code: CodeType, scope: dict[str, Any], parts: list[str], seen: list[int]) -> None:
     parts += [code.co_code.hex(), repr(code.co_names), repr(code.co_varnames), repr(code.co_freevars)]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
