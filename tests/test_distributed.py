@@ -47,7 +47,7 @@ def cluster():
 @contextmanager
 def connected(cluster):
     with Client(cluster) as found:
-        found.wait_for_workers(2)
+        found.wait_for_workers(2, timeout=120)  # else a worker that never comes back would hold all tests
         yield found
 
 

@@ -91,7 +91,7 @@ def _sum_columns(of_columns, data, n_rows, turned, sizes, first, last, sums):  #
         c = _matrix(room, sums.shape[1], n)
         linked.call(of_columns, turned, sizes, first, n, c)
         for b in range(0, n_rows, 4):
-            in_place = data.is_direct and n % 32 == 0 and b + 4 <= n_rows
+            in_place = data.is_direct != 0 and n % 32 == 0 and b + 4 <= n_rows
             if not in_place:
                 _copy(data, b, first, min(4, n_rows - b), n, spare)
             y0, y1 = _row(data, b, 0, first, spare, in_place), _row(data, b, 1, first, spare, in_place)
@@ -109,7 +109,7 @@ def _sum_rows(data, n_rows, rows, first, last, out):  # type: ignore[no-untyped-
         g = _matrix(room, rows.shape[1], n)
         g[:] = 0.0
         for b in range(0, n_rows, 8):
-            in_place = data.is_direct and n % 32 == 0 and b + 8 <= n_rows
+            in_place = data.is_direct != 0 and n % 32 == 0 and b + 8 <= n_rows
             if not in_place:
                 _copy(data, b, first, min(8, n_rows - b), n, spare)
             y0, y1 = _row(data, b, 0, first, spare, in_place), _row(data, b, 1, first, spare, in_place)
