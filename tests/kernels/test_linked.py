@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gcp.base.compiler import values
 from gcp.base.compiler.jit import jit
 from gcp.base.compiler.values import TranslationError
 from gcp.kernels.shared import linked
@@ -27,3 +28,10 @@ def test_other_types_are_refused_when_compiled(rng):
         product(linked.addresses(np.dtype(float))[0], p, c, y)
     with pytest.raises(TranslationError, match="no function is compiled"):
         product(linked.addresses(np.dtype(float))[0], p, c.T.copy().T, np.zeros((4, 32)))
+
+
+def test_a_function_with_a_result_has_no_address():
+    counted = jit(lambda x: x.size)
+    vector = (values.Array(values.Element.of(np.dtype(float)), "", (values.Number(values.INT, ""),)),)
+    with pytest.raises(TranslationError, match="has a result"):
+        counted.address(vector)

@@ -71,6 +71,7 @@ class Program:
     ----------
     address : int
         Of the function itself.
+    has_results : bool
 
     Raises
     ------
@@ -85,7 +86,7 @@ class Program:
         self.address, place = machine.address(name), machine.address(entry_name(name))
         if not self.address or not (place or _has_addresses(values)):
             raise ValueError(f"{name} is not in this code")
-        self._is_tuple = is_tuple
+        self._is_tuple, self.has_results = is_tuple, bool(results)
         self._packed = struct.Struct("q" + "".join(_formats(values))).pack
         self._taken = _taker(values, self._packed)
         self._results = [_C[kind] for kind in results]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gcp.base.compiler.source import text_of
+from gcp.base.compiler.source import remember
 
 
 class Callee:
@@ -22,7 +22,7 @@ class Callee:
 
     def __init__(self, python: Callable[..., Any], flags: str = "", inline: bool = False) -> None:
         self.python, self.flags, self.inline = python, flags, inline
-        text_of(python)
+        remember(python)
         self.__name__, self.__qualname__ = python.__name__, python.__qualname__
         self.__module__, self.__doc__, self.__wrapped__ = python.__module__, python.__doc__, python
 

@@ -5,6 +5,7 @@ A call looks for machine code for the types of its arguments: in this process, o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,9 @@ DISABLED = bool(int(os.environ.get("GCP_DISABLE_JIT", "0") or "0"))
 """True if GCP_DISABLE_JIT is set to 1: functions then run as Python, for debuggers."""
 
 
+_NUMBERS = itertools.count()
+
+
 class Compiled(Callee):
     """A function that can be called from Python, and by its address."""
 
@@ -48,8 +52,7 @@ class Compiled(Callee):
         self._programs: dict[Any, Program] = {}
         self._by_key: dict[Any, Program] = {}
         self._last: Program | None = None
-        self.n_compiled = 0
-        """How many times this process has compiled it; what came from disk does not count."""
+        self.n_compiled = 0  # in this process; what came from disk does not count
 
     @property
     def signatures(self) -> list[Any]:
@@ -72,8 +75,17 @@ class Compiled(Callee):
         return program.of_known(numbers)
 
     def address(self, values: tuple[Any, ...]) -> int:
-        """Return the address of the function of values of these forms, which has no result."""
-        return self._program(values).address
+        """Return the address of the function of values of these forms.
+
+        Raises
+        ------
+        TranslationError
+            If it has a result, for which calls by address have no place.
+        """
+        program = self._program(values)
+        if program.has_results:
+            raise TranslationError(f"{self.__qualname__} has a result, and cannot be called by its address")
+        return program.address
 
     def _program(self, values: tuple[Any, ...]) -> Program:
         with machine.LOCK:
@@ -89,16 +101,19 @@ class Compiled(Callee):
                 return _loaded(values, payload)
             except (ValueError, RuntimeError, KeyError):  # whatever is wrong with a file: compile again
                 continue
-        for begin, _ in _WATCHERS:
-            begin(self)
+        what = f"{self.__module__}.{self.__qualname__} {signature}"
+        if not self._files:
+            what += f" {next(_NUMBERS)}"  # nothing else may tell it from another function of this name
         self.n_compiled += 1
-        made: bytes | None = None
+        watchers, made = list(_WATCHERS), None
         try:
-            made = _compiled(self, f"{self.__module__}.{self.__qualname__} {signature}", values)
+            for begin, _ in watchers:
+                begin(self)
+            made = _compiled(self, what, values)
         finally:
             if self._files:
                 self._files.write(signature, processor, made)
-            for _, end in _WATCHERS:
+            for _, end in watchers:
                 end(self)
         return _loaded(values, made)
 
@@ -172,7 +187,8 @@ def jit(function: Function | None = None, *, fastmath: Iterable[str] = ()) -> An
     Parameters
     ----------
     function : callable
-        Of the part of Python that `translate` knows. Arrays are in C order. It holds no lock while it runs.
+        Of the part of Python that this package knows. Arrays in C order can be cut, of others it can take and set
+        elements. It holds no lock while it runs.
     fastmath : set of str
         Liberties with floating-point arithmetic, as LLVM names them.
     """

@@ -75,20 +75,18 @@ def _tuple(code: Code, values: Any = ()) -> Any:
     return _known_tuple(values)
 
 
-@becomes(min)
-def _min(code: Code, first: Any, second: Any, *values: Any) -> Any:
-    found, *others = first, second, *values
-    for other in others:
-        found = code.select(code.compare("<", other, found), other, found)
-    return found
+def _of_several(op: str) -> Handler:
+    def write(code: Code, first: Any, second: Any, *others: Any) -> Any:
+        found = first
+        for other in (second, *others):
+            found = code.select(code.compare(op, other, found), other, found)
+        return found
+
+    return write
 
 
-@becomes(max)
-def _max(code: Code, first: Any, second: Any, *values: Any) -> Any:
-    found, *others = first, second, *values
-    for other in others:
-        found = code.select(code.compare(">", other, found), other, found)
-    return found
+becomes(min)(_of_several("<"))
+becomes(max)(_of_several(">"))
 
 
 @becomes(abs, np.abs, np.absolute, np.fabs, math.fabs)

@@ -17,12 +17,21 @@ Node = ast.FunctionDef | ast.Lambda
 _TEXTS: dict[str, str] = {}
 
 
-def text_of(function: Any) -> str:
-    """Return the text of a function's file when this was first asked, so that an upgrade meanwhile is no matter."""
+def remember(function: Any) -> None:
+    """Remember the text of a function's file as it is now, so that an upgrade meanwhile is no matter."""
     path = function.__code__.co_filename
     if path not in _TEXTS:
         _TEXTS[path] = "".join(linecache.getlines(path, function.__globals__))
-    return _TEXTS[path]
+
+
+def _texts(function: FunctionType) -> Iterator[str]:
+    """Yield texts in which a function may stand: of its file as remembered, and as it is now; and its own."""
+    path = function.__code__.co_filename
+    remember(function)
+    yield _TEXTS[path]
+    linecache.checkcache(path)
+    yield "".join(linecache.getlines(path, function.__globals__))
+    yield function.__doc__ or ""
 
 
 def tree_of(function: FunctionType) -> Node:
@@ -34,13 +43,13 @@ def tree_of(function: FunctionType) -> Node:
         If its source is unknown, or no longer what was imported.
     """
     code = function.__code__
-    text = text_of(function) or function.__doc__ or ""
-    trees, codes = _parsed(code.co_filename, text)
-    found = [tree for tree in trees.get((code.co_name, code.co_firstlineno), []) if _holds(tree, code)]
-    is_same = any(_agree(code, other) for other in codes.get((code.co_name, code.co_firstlineno), ()))
-    if len(found) != 1 or not is_same:
-        raise TranslationError(f"the source of {function.__qualname__} is not known")
-    return found[0]
+    key = code.co_name, code.co_firstlineno
+    for text in _texts(function):
+        trees, codes = _parsed(code.co_filename, text)
+        found = [tree for tree in trees.get(key, []) if _holds(tree, code)]
+        if len(found) == 1 and any(_agree(code, other) for other in codes.get(key, ())):
+            return found[0]
+    raise TranslationError(f"the source of {function.__qualname__} is not known")
 
 
 def _holds(tree: Node, code: CodeType) -> bool:

@@ -131,8 +131,7 @@ class Statements(Expressions):
         condition = self.test(node.test)
         if not isinstance(condition, Number):
             chosen = node.body if condition else node.orelse
-            inner = self.block_inside(chosen)
-            assert inner is None
+            self.taken(chosen)
             return
         self.settle([*node.body, *node.orelse])
         yes, no, after = self.code.new("yes"), self.code.new("no"), self.code.new("after")
@@ -149,16 +148,12 @@ class Statements(Expressions):
         if is_open:
             self.code.label(after)
 
-    def block_inside(self, statements: list[ast.stmt]) -> Any:
+    def taken(self, statements: list[ast.stmt]) -> None:
         """Write the statements of a branch that is known to be taken."""
-        returns = any(isinstance(n, ast.Return) for s in statements for n in ast.walk(s))
-        if returns:
-            self.depth += 1
-        found = self.block(statements)
-        if returns:
-            self.depth -= 1
-            found = None
-        return found
+        if any(isinstance(node, ast.Return) for statement in statements for node in ast.walk(statement)):
+            self.inside(statements)  # what follows is written, too, and not reached
+        else:
+            self.block(statements)
 
     def inside(self, statements: list[ast.stmt]) -> None:
         """Write the statements of a loop or a branch."""
@@ -215,9 +210,8 @@ class Statements(Expressions):
         end, by = code.integer(last), code.integer(step)
         code.label(head)
         k = Number(INT, code.get(f"load i64, ptr {place}"))
-        compare = (
-            "sgt" if isinstance(step, int | np.integer) and step < 0 else "slt"
-        )  # one not known is positive
+        is_downward = isinstance(step, int | np.integer) and step < 0  # a step that is not known is positive
+        compare = "sgt" if is_downward else "slt"
         code.branch(Number(BOOL, code.get(f"icmp {compare} i64 {k.text}, {end}")), inner, after)
         code.label(inner)
         self.depth += 1

@@ -107,7 +107,6 @@ def call(code: Code, function: Any, values: Iterable[Any], named: dict[str, Any]
         if not function.inline and not named:
             return _call_part(code, function, values)
         return _run(code, function.python, values, named, function.flags)
-    function = getattr(function, "py_func", function)
     if isinstance(function, type) and hasattr(function, "_fields"):
         return function(*values, **named)
     if hasattr(function, "__code__"):

@@ -55,7 +55,7 @@ def sorted_rows(
         keys, found = _sorted(keys, int(shifts[-1]), found, n_threads)
     target = np.empty(subs.shape, dtype)
     if len(words) == 1:
-        masks = (np.uint64(1) << np.diff(shifts[::-1] * -1).astype(np.uint64)) - np.uint64(1)
+        masks = (np.uint64(1) << np.diff(shifts)[::-1].astype(np.uint64)) - np.uint64(1)
         _unpack(keys, shifts[::-1].astype(np.uint64), masks, target)
     else:
         ordering.take_rows(subs, columns, found, target)

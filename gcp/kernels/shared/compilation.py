@@ -29,23 +29,13 @@ def explained() -> Iterator[None]:
 
 class _Compilations:
     def __init__(self) -> None:
-        self.depth, self.began, self.seconds, self.is_told = 0, 0.0, 0.0, False
+        self.began, self.seconds, self.is_told = 0.0, 0.0, False
 
     def begin(self, _: Callee) -> None:
-        now = time.monotonic()
-        if not self.depth:
-            self.began = now
-        elif not self.is_told and self.seconds + now - self.began > _PATIENCE:
-            self._tell()
-        self.depth += 1
+        self.began = time.monotonic()
 
     def end(self, _: Callee) -> None:
-        self.depth -= 1
-        if not self.depth:
-            self.seconds += time.monotonic() - self.began
-            if not self.is_told and self.seconds > _PATIENCE:
-                self._tell()
-
-    def _tell(self) -> None:
-        self.is_told = True
-        note(NOTE)
+        self.seconds += time.monotonic() - self.began
+        if not self.is_told and self.seconds > _PATIENCE:
+            self.is_told = True
+            note(NOTE)
