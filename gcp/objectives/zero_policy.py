@@ -47,7 +47,10 @@ class ZeroPolicy:
             return ""
         if self.are_affordable:
             return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
-        found = f"{cells:.3g} cells" if np.isfinite(cells) else "weighted positions"
+        found = f"{cells:.3g} cells"
+        if not np.isfinite(cells):
+            weights = (self.tensor.zeros and self.tensor.zeros.weight) or ()
+            found = f"cells of weight {np.prod([u.sum() for u in weights]):.3g} in all"
         return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
 
     @property

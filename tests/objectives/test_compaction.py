@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp.losses import get_loss
-from gcp.objectives import compaction
+from gcp.objectives import compaction, zero_policy
 from gcp.objectives.compaction import Compaction
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.problem import Problem
@@ -156,3 +156,86 @@ def test_a_callback_sees_all_positions(spread):
         callback=lambda state: shapes.update(len(a) for a in state.factors),
     )
     assert shapes == set(WIDE)
+
+
+# --- zeros that want another model than 0 --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def out_of_reach(monkeypatch):
+    monkeypatch.setattr(zero_policy, "_MOST_CELLS", 1000)
+
+
+def problem_of(tensor, loss="bernoulli-logit", l2_reg=0.0, **options):
+    return Problem.of(tensor, 2, get_loss(loss), penalties=as_penalties(l2_reg=l2_reg), **options)
+
+
+def cost(loss, data, factors, l2_reg):
+    """The objective by whole arrays."""
+    model = np.einsum("ir,jr,kr->ijk", *factors)
+    ridge = 0.5 * l2_reg * sum((a**2).sum() for a in factors)
+    return float(get_loss(loss).value(data, model).sum() + ridge)
+
+
+@pytest.mark.parametrize("loss", ["bernoulli-logit", "poisson-log", "negative-binomial-logit"])
+def test_one_row_stands_for_all_positions_without_entries(loss, spread, rng, out_of_reach):
+    data = np.minimum(spread[0], 1) if loss == "bernoulli-logit" else spread[0]
+    _, wide = tensors(gcp.SparseTensor, data, spread[1])
+    problem = problem_of(wide, loss, l2_reg=0.3)
+    found = Compaction.of(problem)
+    own = found.compacted(problem)
+    assert own.tensor.shape == (7, 5, 5)
+    rows = [rng.uniform(0.1, 1.0, (size, 2)) for size in own.tensor.shape]
+    whole = found.whole(rows)
+    for a, small, k in zip(whole, rows, spread[1], strict=True):
+        assert np.array_equal(a[k], small[: len(k)])
+        assert (np.delete(a, k, axis=0) == small[-1]).all()
+    dense = np.zeros(WIDE)
+    dense[np.ix_(*spread[1])] = data
+    every = own.tensor.to_dense()
+    weights = every.entry_weights
+    value = float((weights * get_loss(loss).value(every.values, np.einsum("ir,jr,kr->ijk", *rows))).sum())
+    assert_allclose(value + own.penalties.value(rows), cost(loss, dense, whole, 0.3), rtol=1e-12)
+    grad = [np.zeros_like(a) for a in rows]
+    own.penalties.add_to(0.0, grad, rows)
+    for n, (g, k) in enumerate(zip(grad, spread[1], strict=True)):
+        assert_allclose(g[-1], 0.3 * (WIDE[n] - len(k)) * rows[n][-1] if n != 1 else 0.3 * rows[1][-1])
+
+
+@pytest.mark.parametrize(("loss", "l2_reg"), [("bernoulli-logit", 0.5), ("poisson-log", 0.0)])
+def test_a_fit_from_samples_ends_near_the_minimum_of_all_cells(loss, l2_reg, rng, monkeypatch):
+    shape = (60, 50, 40)
+    subs = np.unique(rng.integers(0, (12, 10, 8), (150, 3)) * (5, 5, 5), axis=0)
+    tensor = gcp.SparseTensor(subs, np.ones(len(subs)), shape)
+    dense = tensor.to_dense().values
+    options = {"loss": loss, "l2_reg": l2_reg, "random_state": 0}
+    truth = gcp.fit_gcp(tensor, 1, **options)
+    monkeypatch.setattr(zero_policy, "_MOST_CELLS", 1000)
+    found = gcp.fit_gcp(tensor, 1, **options)
+    assert found.settings["solver"]["method"] == "Adam"
+    assert found.problem.penalties == truth.problem.penalties
+    exact = cost(loss, dense, found.fitted_factors, l2_reg)
+    assert_allclose(found.objective, exact, rtol=1e-2)
+    assert_allclose(found.penalty, 0.5 * l2_reg * sum((a**2).sum() for a in found.fitted_factors), rtol=1e-10)
+    assert exact < truth.objective + 0.01 * (truth.null_objective - truth.objective)
+
+
+@pytest.mark.parametrize("kind", ["tied", "bounds", "weights", "few", "affordable"])
+def test_where_rows_may_differ_all_positions_stay(kind, rng, monkeypatch):
+    subs = np.unique(rng.integers(0, 20, (40, 3)), axis=0)
+    values, options = np.ones(len(subs)), {}
+    weights = [np.linspace(0.5, 1.0, 100), None, None] if kind == "weights" else None
+    shape = (20, 20, 20) if kind == "few" else (100, 100, 100)
+    if kind == "tied":
+        options["tied_modes"] = [(0, 1)]
+    if kind == "bounds":
+        low = np.full((100, 2), -np.inf)
+        low[60] = -1.0
+        options["bounds"] = [(low, np.inf), (-np.inf, np.inf), (-np.inf, np.inf)]
+    monkeypatch.setattr(zero_policy, "_MOST_CELLS", 2**28 if kind == "affordable" else 1000)
+    assert (
+        Compaction.of(problem_of(gcp.SparseTensor(subs, values, shape, mode_weights=weights), **options))
+        is None
+    )
+    plain = gcp.SparseTensor(subs, values, (100, 100, 100))
+    assert (Compaction.of(problem_of(plain)) is None) == (kind == "affordable")

@@ -117,7 +117,7 @@ MODE_WEIGHTS = {
 }
 
 
-def sparse_case(kind, loss, rng):
+def sparse_case(kind, loss, rng, weights=MODE_WEIGHTS):
     """A sparse tensor, and the dense data and weights that it stands for."""
     x = counts(loss, rng)
     w = np.ones(SHAPE)
@@ -133,7 +133,7 @@ def sparse_case(kind, loss, rng):
         options["missing"] = np.array([zero, listed])
         w[tuple(zero)] = w[tuple(listed)] = 0.0
     if kind in ("masks", "products", "everything"):
-        given = MODE_WEIGHTS["masks" if kind == "masks" else "products"]
+        given = weights["masks" if kind == "masks" else "products"]
         options["mode_weights"] = given
         for n, u in enumerate(given):
             if u is not None:
@@ -148,12 +148,16 @@ KINDS = ["plain", "weights", "missing", "masks", "products", "everything"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["uniform", "stratified", "stratified by rejection", "semi-stratified"])
 def test_the_expectation_of_a_batch_of_sparse_data(name, kind, loss, rng, monkeypatch):
-    if name == "stratified by rejection":
-        name = "stratified"
+    weights = MODE_WEIGHTS
+    if name == "stratified by rejection":  # which draws by roots of weights
+        name, weights = (
+            "stratified",
+            MODE_WEIGHTS | {"products": [[1.0, 9.0], [4.0, 0.0, 16.0], [0.25, 0.25]]},
+        )
         monkeypatch.setattr(random_cells, "_SMALL", 0)
         monkeypatch.setattr(random_cells, "_LEAST_RATE", 0.0)
         monkeypatch.setattr(random_cells, "accepted", accepted)
-    tensor, x, w = sparse_case(kind, loss, rng)
+    tensor, x, w = sparse_case(kind, loss, rng, weights)
     sampler = sampler_for(tensor, name)
     n = 1 if name == "uniform" else 2  # that is one of each kind
     check_expectation(lambda outcome: sampler.draw(n, outcome), x, w, loss, rng)

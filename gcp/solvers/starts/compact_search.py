@@ -26,7 +26,7 @@ def compacted(search: Search, plan: Plan) -> tuple[Search, Compaction | None]:
 
 
 def of_whole(result: R, whole: Search, compaction: Compaction | None) -> R:
-    """Return the result of a search as one of the whole search: rows of positions that it left out are 0.
+    """Return the result of a search as one of the whole search, with rows of the positions that it left out.
 
     Its message says so if the rank is above what the shape can identify.
     """
@@ -42,6 +42,7 @@ def of_whole(result: R, whole: Search, compaction: Compaction | None) -> R:
         factors=compaction.whole(result.factors),
         fitted_factors=compaction.whole(result.fitted_factors),
         labels=labels,
+        problem=replace(result.problem, penalties=whole.problem.penalties),
         unknown=whole.unknown(labels),
         null_objective=objective.null_value,
         saturated_objective=objective.saturated_value,

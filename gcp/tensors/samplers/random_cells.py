@@ -9,6 +9,7 @@ import numpy as np
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import lookup
 from gcp.kernels.listed.listed_pass import Listing
+from gcp.kernels.shared.columns import of_positions
 from gcp.tensors.base import SparseData
 from gcp.tensors.entries import cells_of
 from gcp.tensors.samplers.base import chosen, subs_dtype
@@ -116,47 +117,46 @@ class Zeros:
 
     Cells are drawn from all, and the listed ones thrown away. Where those would be most of the cells, the others are
     at most as many as the listed ones, and are put in a list: drawing neither runs dry nor takes forever.
+
+    A position's chance is the root of its weight: a heavy one is drawn more often than others, yet does not crowd
+    them out, and every cell has its weight over its chance.
     """
 
     def __init__(self, tensor: SparseData) -> None:
-        listing, self.mode_weights = tensor.listing, tensor.mode_weights
+        listing, weights = tensor.listing, tensor.mode_weights
         self.order = listing.order
         self.weight = tensor.unlisted_weight()
         self.finder = Finder(listing)
-        self.cells = RandomCells(tensor.shape, self.order, self.mode_weights)
-        self.is_flat = self.mode_weights is None
-        self.rate = self.weight / self.cells.total
+        self.beside: Sequence[FloatArray] | None = None if weights is None else [np.sqrt(u) for u in weights]
+        self.cells = RandomCells(tensor.shape, self.order, self.beside)
         self.count = self.cells.count - len(listing.x)
-        if self.rate < _LEAST_RATE and self.mode_weights is not None:
-            # The listed cells have most of the weight, which need not mean that they are most of the cells.
-            flat = [(u > 0).astype(np.float64) for u in self.mode_weights]
-            self.cells, self.is_flat = RandomCells(tensor.shape, self.order, flat), True
-            self.rate = self.count / self.cells.count
+        self.chance = self.cells.total - self._products(listing.subs).sum()
+        if weights is not None and self.chance < _LEAST_RATE * self.cells.total:
+            # The listed cells have most of the chance, which need not mean that they are most of the cells.
+            self.beside = weights
+            self.cells = RandomCells(tensor.shape, self.order, [(u > 0).astype(np.float64) for u in weights])
+            self.chance = float(self.count)
+        self.rate = self.chance / self.cells.total
         self.list: Array | None = None
         if self.weight and (self.rate < _LEAST_RATE or self.cells.count <= _SMALL):
             every = self.cells.every()
-            self.list = every[self.finder.positions(every) < 0]
+            self.list, self.beside = every[self.finder.positions(every) < 0], weights
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Array, FloatArray]:
         """Draw subscripts (n, N) of cells, or of all if these are listed and at most n, and their weights (n,)."""
         if self.list is not None:
             taken, times = chosen(n, len(self.list), rng)
             subs = self.list[taken]
-            return subs, times * self._own_weights(subs)
+            return subs, times * self._products(subs)
         subs = accepted(
             n, lambda k: self.cells.draw(k, rng), lambda s: self.finder.positions(s) < 0, self.rate
         )
-        if self.is_flat:
-            return subs, self.count / n * self._own_weights(subs)
-        return subs, np.full(n, self.weight / n)
+        return subs, self.chance / n * self._products(subs)
 
-    def _own_weights(self, subs: Array) -> FloatArray:
-        """Return the products (n,) of the weights of the positions of cells (n, N)."""
-        total = np.ones(len(subs))
-        for column, mode in enumerate(self.order if self.mode_weights is not None else ()):
-            assert self.mode_weights is not None
-            total *= self.mode_weights[mode][subs[:, column]]
-        return total
+    def _products(self, subs: Array) -> FloatArray:
+        """Return the products (n,) of what the positions of cells (n, N) have beside their chances."""
+        found = of_positions(self.beside, subs, self.order)
+        return np.ones(len(subs)) if found is None else found
 
 
 def accepted(n: int, draw: Callable[[int], Array], is_wanted: Callable[[Array], Array], rate: float) -> Array:
