@@ -14,11 +14,12 @@ from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
 from gcp.base.interval import Interval
 from gcp.base.types import Factors, FloatArray
-from gcp.kernels.dense import dense_pass
+from gcp.kernels.dense import dense_pass, second_derivatives
 from gcp.kernels.listed.row_steps import grouped
 from gcp.kernels.shared import uncompiled
 from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.base import Loss
+from gcp.losses.formula import Formula
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives import constant
 from gcp.objectives.bulk import Bulk, bulk
@@ -116,7 +117,7 @@ class EntrywiseObjective:
         check_has(self, Feature.CURVATURE)
         components, effects = self._split(factors)
         value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
-            self.loss.formula, components, self.n_threads, effects
+            self.formula, components, self.n_threads, effects
         )
         grad = self._joined(*parts)
         value = self.penalties.add_to(value, grad, factors)
@@ -135,7 +136,7 @@ class EntrywiseObjective:
         assert cells is not None
         with np.errstate(all="ignore"):  # what is not finite is for the solver to see
             m = dense_pass.model_values(factors, self.tensor.shape)
-            found = hessian.of_factors(*uncompiled.derivatives(self.loss.formula, cells, m), factors)
+            found = second_derivatives.of_factors(*uncompiled.derivatives(self.formula, cells, m), factors)
         if self.penalties.of_components:
             hessian.add_columns(found, self.penalties.hessian(factors))
         return found
@@ -145,7 +146,7 @@ class EntrywiseObjective:
     ) -> tuple[float, list[FloatArray]]:
         """Return the loss over a tensor or a part of it, and its gradient, shapes (I_n, R), without penalty."""
         components, effects = self._split(factors)
-        value, *parts = tensor.loss_and_mttkrps(self.loss.formula, components, n_threads, effects)
+        value, *parts = tensor.loss_and_mttkrps(self.formula, components, n_threads, effects)
         return value, self._joined(*parts)
 
     def _loss_of_parts(
@@ -157,7 +158,7 @@ class EntrywiseObjective:
         factors: Factors,
     ) -> tuple[float, list[FloatArray]]:
         """Return loss and gradient, shapes (I_n, R), from a function of a part, which has its own arguments."""
-        (components, effects), fixed = self._split(factors), (*fixed, self.loss.formula)
+        (components, effects), fixed = self._split(factors), (*fixed, self.formula)
         value, *found, _ = parts.summed(function, fixed, components, self.n_threads, effects, own=own)
         return value, self._joined(*found)
 
@@ -180,6 +181,11 @@ class EntrywiseObjective:
     def is_exact_affordable(self) -> bool:
         """Whether `value_and_grad` can be had; not for very many zeros without a closed form (see `ZeroPolicy`)."""
         return not self.lacks(Feature.EXACT)
+
+    @cached_property
+    def formula(self) -> Formula:
+        """The loss's, looked up once: every evaluation asks for it."""
+        return self.loss.formula
 
     @property
     def zeros(self) -> ZeroPolicy:
@@ -230,7 +236,7 @@ class EntrywiseObjective:
             Data in parts, one mode, a formula that does not compile, or zeros without a closed form.
         """
         check_has(self, Feature.ROWS)
-        tensor, zero = self.tensor, self.loss.formula.zero
+        tensor, zero = self.tensor, self.formula.zero
         rows = self._rows()
         has_zeros = tensor.zeros is not None
         return replace(rows, groups=tensor.groups, zero=(has_zeros and zero) or (0.0, 0.0))
@@ -239,7 +245,7 @@ class EntrywiseObjective:
         """Return the problem in rows, without its entries."""
         return RowWise(
             lambda mode: (),
-            self.loss.formula,
+            self.formula,
             (0.0, 0.0),
             self.tensor.zeros or CellColumns(),
             self.penalties,
@@ -257,7 +263,7 @@ class EntrywiseObjective:
             Other data or another loss, one mode, or a formula that does not compile.
         """
         check_has(self, Feature.SAMPLED_ROWS)
-        formula = self.loss.formula
+        formula = self.formula
         controlled, rows = self._controlled, self._rows()
         fixed, fresh = seeds or DEFAULT_SEEDS
         rng = np.random.default_rng(fresh)
@@ -290,7 +296,7 @@ class EntrywiseObjective:
 
     def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
         """Return the value and the gradient with the zeros' part from one sample, drawn at the first call."""
-        formula = self.loss.formula
+        formula = self.formula
         slope = 0.0
         if controlled.is_nonnegative:
             slope = float(formula.df(0.0, self.null_constant, *formula.params))

@@ -203,8 +203,8 @@ class _PreconditionedRun(Run):
 
     @cached_property
     def room(self) -> FloatArray:
-        """Scratch for models that are exact, shape (3, k, k)."""
-        return np.empty((3, len(self.order), len(self.order)))
+        """Scratch for models that are exact, shape (2, k, k)."""
+        return np.empty((2, len(self.order), len(self.order)))
 
     @cached_property
     def order(self) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from gcp.base import threads
+from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.types import Array, FloatArray
 
 _FACES = 8
@@ -40,7 +41,7 @@ class ExactQuadratic:
         Where each factor's variables begin.
     size : int
         n.
-    room : ndarray, shape (3, k, k)
+    room : ndarray, shape (2, k, k)
         Scratch: new pages for it in every iteration would cost as much as the arithmetic.
     """
 
@@ -111,28 +112,66 @@ class _Box:
 
     def part(self, free: Array) -> FloatArray:
         """Return a copy of the matrix's rows and columns of some variables (f,), shape (f, f)."""
-        k, n_free = len(self.matrix), len(free)
-        rows = self.room[0, :n_free]
-        found = self.room[1].reshape(-1)[: n_free**2].reshape(n_free, n_free)
-        if n_free == k:
+        n_free = len(free)
+        found = self.room[0].reshape(-1)[: n_free**2].reshape(n_free, n_free)
+        if n_free == len(self.matrix):
             np.copyto(found, self.matrix)
         else:
-            self.matrix.take(free, 0, out=rows, mode="clip").take(free, 1, out=found, mode="clip")
+            _gather(self.matrix, free, found)
         return found
 
     def search(self, direction: FloatArray) -> bool:
         """Move along the projection of a direction until the value falls; true if bounds cut the move short."""
-        length = 1.0
-        for _ in range(_SEARCHES):
-            aim = self.s + length * direction
-            trial = np.minimum(np.maximum(aim, self.low), self.high)
-            change = self.matrix @ trial
-            value = float(self.slope @ trial + 0.5 * (trial @ change))
-            if value < self.value + _SUFFICIENT * float(self.grad @ (trial - self.s)):
-                self.s, self.grad, self.value = trial, self.slope + change, value
-                return bool((trial != aim).any())
-            length *= 0.3
+        s, grad = np.empty_like(self.s), np.empty_like(self.s)
+        sides = self.matrix, self.slope, self.low, self.high
+        found, is_cut = _search(*sides, self.s, self.grad, self.value, direction, s, grad)
+        if found < self.value:
+            self.s, self.grad, self.value = s, grad, found
+            return bool(is_cut)
         return True
+
+
+@jit
+def _gather(matrix, places, out):  # type: ignore[no-untyped-def]
+    """Write a matrix's rows and columns at some places (f,) to `out` (f, f)."""
+    for i in range(places.size):
+        row = matrix[places[i]]
+        for j in range(places.size):
+            out[i, j] = row[places[j]]
+
+
+@jit
+def _search(matrix, slope, low, high, before, grad_before, value, direction, s, grad):  # type: ignore[no-untyped-def]
+    """Set s (k,) to the first point of a projected path whose value is low enough, and `grad` to the gradient there.
+
+    Return its value, and whether bounds cut the move short; the value before, if no point is.
+    """
+    length = 1.0
+    for _ in range(_SEARCHES):
+        is_cut = False
+        for k in range(s.size):
+            aim = before[k] + length * direction[k]
+            s[k] = min(max(aim, low[k]), high[k])
+            is_cut |= s[k] != aim
+            grad[k] = 0.0
+        for k in range(s.size):
+            _add_scaled(matrix[k], s[k], grad)
+        found, promised = 0.0, 0.0
+        for k in range(s.size):
+            found += s[k] * (slope[k] + 0.5 * grad[k])
+            promised += grad_before[k] * (s[k] - before[k])
+            grad[k] += slope[k]
+        if found < value + _SUFFICIENT * promised:
+            return found, is_cut
+        length *= 0.3
+    return value, True
+
+
+@jit_part
+def _add_scaled(row, number, out):  # type: ignore[no-untyped-def]
+    """Add a number times a row (k,) to `out`."""
+    for k in range(out.size):
+        out[k] += number * row[k]
 
 
 def _newton(matrix: FloatArray, grad: FloatArray) -> FloatArray | None:
