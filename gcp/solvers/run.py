@@ -39,18 +39,18 @@ _COARSE = 1e-6
 """A tolerance above which a flat objective may be the tolerance's doing."""
 
 _FAR = 1e8
-"""Size of components, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
+"""What `reach` says, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
 
 _FAR_AT_TOL = 1e6
-"""Size of components from which on a fit that meets a tolerance is on its way to infinity."""
+"""What it says from which on a fit that meets a tolerance is on its way to infinity."""
 
-_ENDLESS = 1e-6
-"""The decrease per iteration, relative to the excess, that is slow on that way: it halves when the model doubles."""
+_ENDLESS = 1e-4
+"""The decrease per iteration, relative to the excess, that is slow on that way: it shrinks as the model grows."""
 
 _SEPARATED = 1e-6
 """An excess, in units of the null deviance, at which a model that has no minimum separates the data."""
 
-GAVE_UP = ("n_iter_max", "stalled", "line_search", "unbounded")
+GAVE_UP = ("n_iter_max", "stalled", "line_search")
 """Ends from which another method may go on."""
 
 _MESSAGES = {
