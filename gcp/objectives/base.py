@@ -30,7 +30,8 @@ class Differentiable(Protocol):
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.
 
-        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the minimum may lie at infinite models.
+        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the
+        minimum may lie at infinite models.
         """
 
     @property

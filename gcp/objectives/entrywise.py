@@ -352,7 +352,8 @@ class EntrywiseObjective:
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.
 
-        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the minimum may lie at infinite models.
+        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the
+        minimum may lie at infinite models.
         """
         if self.penalties.prefer_balance or not self.loss.wants_infinity:
             return 0.0
