@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,8 @@ class Bounds:
 
     def select(self, groups: Sequence[Sequence[int]]) -> Bounds:
         """Return bounds of the factors that groups of modes share: the strictest of each group."""
-        lower = tuple(np.maximum.reduce([self.lower[n] for n in group]) for group in groups)
-        upper = tuple(np.minimum.reduce([self.upper[n] for n in group]) for group in groups)
+        lower = tuple(reduce(np.maximum, [self.lower[n] for n in group]) for group in groups)
+        upper = tuple(reduce(np.minimum, [self.upper[n] for n in group]) for group in groups)
         for group, low, high in zip(groups, lower, upper, strict=True):
             if np.any(low > high):
                 raise ParameterError(f"bounds of the tied modes {tuple(group)} exclude each other.")

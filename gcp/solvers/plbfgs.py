@@ -212,18 +212,17 @@ class _PreconditionedRun(Run):
         places = self.packing.unpack(np.arange(len(self.z)))
         return np.concatenate([own.ravel() for own in places])
 
-    def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Return bounds (n,) of z at the current margin; no entry must move.
+    def limits(self, at: slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+        """Return bounds (n,) of z, or of some of its entries, at the current margin; no entry must move.
 
         A narrow range keeps its middle half.
         """
+        z, lower, upper = self.z[at], self.lower[at], self.upper[at]
         if not self.margin:
-            return self.lower, self.upper
-        margin = np.minimum(self.margin, 0.25 * (self.upper - self.lower))
-        low, high = self.lower + margin, self.upper - margin
-        return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
-            high, np.minimum(self.z, self.upper)
-        )
+            return lower, upper
+        margin = np.minimum(self.margin, 0.25 * (upper - lower))
+        low, high = lower + margin, upper - margin
+        return np.minimum(low, np.maximum(z, lower)), np.maximum(high, np.minimum(z, upper))
 
     def reach(self) -> tuple[FloatArray, FloatArray]:
         """Return bounds (n,) of where a step may lead.

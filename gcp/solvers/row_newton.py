@@ -222,7 +222,7 @@ class _RowNewtonRun(RowSweeps):
     def prepare(self, problem: RowWise, bounds: Bounds) -> None:
         """Add the point from which the model has run off, if it does."""
         super().prepare(problem, bounds)
-        self.mark = np.zeros_like(self.z)
+        self.mark = np.zeros(len(self.z))
         self.farthest = float(np.finfo(self.dtype).max) ** 0.25  # products of models are numbers
 
     def iterate(self) -> None:

@@ -71,6 +71,9 @@ _MESSAGES = {
 }
 
 
+_MANY = 1 << 17
+"""Entries of vectors up to which copies of them do not matter."""
+
 _SAVED = (
     *("z", "value", "grad", "gradient_norm", "margin", "n_eval", "n_iter", "n_releases", "stop"),
     *("value_at_end", "since"),
@@ -115,7 +118,8 @@ class Run:
             _inward(self.packing.pack(bounds.lower, elsewhere=-np.inf), self.dtype, np.inf),
             _inward(self.packing.pack(bounds.upper, elsewhere=np.inf), self.dtype, -np.inf),
         )
-        self.lower, self.upper = (side / self.scale for side in self.bounds)
+        self.lower, self.upper = (_thrifty(side / self.scale) for side in self.bounds)
+        self.bounds = _thrifty(self.bounds[0]), _thrifty(self.bounds[1])
         self.is_free = not (np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         self.margin = 0.0
         z = np.clip(self.packing.pack(feasible) / self.scale, self.lower, self.upper)
@@ -188,20 +192,30 @@ class Run:
 
     def measure(self) -> None:
         """Compute the projected gradient norm at the current point and margin."""
-        norms = self.packing.norms(self.projected_slope()) * self.packing.norms(self.z)
+        if len(self.z) <= _MANY:
+            norms = self.packing.norms(self.projected_slope()) * self.packing.norms(self.z)
+        else:
+            runs = self.packing.runs(_MANY)
+            slopes = self.packing.norms_of(lambda at: self.projected_slope(at), runs)
+            norms = slopes * self.packing.norms_of(lambda at: self.z[at], runs)
         self.gradient_norm = float(norms.max())
 
-    def projected_slope(self) -> FloatArray:
-        """Return the gradient (n,) in z of the objective in its unit, as far as the limits leave room for it."""
-        slope = self.grad * (self.scale / self.unit)
-        return slope if self.is_free else self.z - np.clip(self.z - slope, *self.limits())
+    def projected_slope(self, at: slice = slice(None)) -> FloatArray:
+        """Return the gradient (n,) in z of the objective in its unit, as far as the limits leave room for it.
 
-    def limits(self) -> tuple[FloatArray, FloatArray]:
-        """Return bounds (n,) of z at the current margin; no entry must move for it."""
-        low, high = self.lower + self.margin, self.upper - self.margin
-        return np.minimum(low, np.maximum(self.z, self.lower)), np.maximum(
-            high, np.minimum(self.z, self.upper)
-        )
+        Of some entries alone, if it is asked for them.
+        """
+        slope = self.grad[at] * (self.scale[at] / self.unit)
+        if self.is_free:
+            return slope
+        low, high = self.limits(at)
+        return self.z[at] - np.clip(self.z[at] - slope, low, high)
+
+    def limits(self, at: slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+        """Return bounds (n,) of z, or of some of its entries, at the current margin; no entry must move for it."""
+        z, lower, upper = self.z[at], self.lower[at], self.upper[at]
+        low, high = lower + self.margin, upper - self.margin
+        return np.minimum(low, np.maximum(z, lower)), np.maximum(high, np.minimum(z, upper))
 
     def has_room(self, margin: float) -> bool:
         """Return whether there are finite bounds, and the current point keeps the margin from all of them.
@@ -349,6 +363,12 @@ class Run:
             trace=self.trace,
             method=type(self.options).__name__,
         )
+
+
+def _thrifty(vector: FloatArray) -> FloatArray:
+    """Return a vector (n,) of one and the same number, if it is long, in the memory of that number."""
+    is_even = len(vector) > _MANY and bool((vector == vector[0]).all())
+    return np.broadcast_to(vector[:1].copy(), vector.shape) if is_even else vector
 
 
 def _unscaled(

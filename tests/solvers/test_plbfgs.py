@@ -23,6 +23,7 @@ from gcp import (
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.views.curvature import GaussNewton
+from gcp.solvers import run
 from gcp.solvers.pieces.bfgs_pairs import Pairs
 from gcp.solvers.pieces.blocks import Blocks
 from gcp.solvers.pieces.packing import Packing
@@ -354,3 +355,16 @@ def test_a_smoothed_matrix_has_the_minimum_of_its_normal_equations(rng):
     expected = np.linalg.solve(equations, 2 * (x @ b).ravel()).reshape(30, 2) @ b.T
     assert_allclose(result.model_values(), expected, atol=1e-6)
     assert result.n_eval < 20
+
+
+@pytest.mark.parametrize("solver", ["plbfgs", "lbfgsb", "rows", "adam"])
+def test_long_vectors_are_measured_in_runs(solver, rng, monkeypatch):
+    x = rng.poisson(2.0, (9, 8, 7))
+    options = {"loss": "poisson", "solver": solver, "random_state": 0, "n_iter_max": 20}
+    truth = fit_gcp(x, 2, **options)
+    monkeypatch.setattr(run, "_MANY", 7)
+    found = fit_gcp(x, 2, **options)
+    assert_allclose(found.objective, truth.objective, rtol=1e-9)
+    assert_allclose(
+        found.trace["projected_gradient_norm"][:10], truth.trace["projected_gradient_norm"][:10], rtol=1e-6
+    )

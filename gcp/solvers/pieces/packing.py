@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -39,6 +40,17 @@ class Packing:
             vector[..., a:b].reshape(*vector.shape[:-1], *shape)
             for shape, a, b in zip(self.shapes, bounds, bounds[1:], strict=False)
         ]
+
+    def runs(self, most: int) -> list[list[slice]]:
+        """Return for each factor the places of its entries in a vector, so many at a time."""
+        return [
+            [slice(k, min(k + most, b)) for k in range(a, b, most)] for a, b in pairwise(self.starts.tolist())
+        ]
+
+    @staticmethod
+    def norms_of(part: Callable[[slice], FloatArray], runs: Sequence[Sequence[slice]]) -> FloatArray:
+        """Return the Frobenius norm of each factor, shape (N,), in a vector of which `part` gives runs of places."""
+        return np.sqrt([sum(float(own @ own) for own in map(part, places)) for places in runs])
 
     def norms(self, vector: Array) -> FloatArray:
         """Return the Frobenius norm of each factor in a vector (n,), shape (N,)."""
