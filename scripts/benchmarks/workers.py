@@ -8,8 +8,9 @@ Overhead is what two workers need beyond half of one thread's time; efficiency i
 workers. Bytes are of arrays, as the crew counts them, beside the formula for a full all-reduce (sum of the sizes of
 all modes times the rank, once for each worker, and back).
 
-Latency is that of tensors of some cells, in 1 to 16 parts; bandwidth that of a matrix of few columns and long rows,
-whose factor of 8 MB goes to both workers. scripts/benchmarks/workers_model.py makes predictions of these.
+Latency is that of tensors of some cells, in 1 to 16 parts on as many threads, and in up to 256 on two; bandwidth that
+of a matrix of few columns and long rows, whose factor of 8 MB goes to both workers.
+scripts/benchmarks/workers_model.py makes predictions of these.
 """
 
 from __future__ import annotations
@@ -37,15 +38,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     sizes, repeats = ((1e5, 1e6), 3) if given.quick else ((1e6, 1e7, 3e7, 1e8), given.repeats)
-    found = {"rank": RANK, "repeats": repeats, "cubes": [], "latency": []}
-    with cluster(1) as one, cluster(2) as two:
+    found = {"rank": RANK, "repeats": repeats, "cubes": [], "latency": [], "many_parts": []}
+    with cluster(1) as one, cluster(2) as two, cluster(2, threads=8) as wide:
         for entries in sizes:
             found["cubes"].append(cube(entries, one, two, repeats))
             told(found["cubes"][-1])
         for parts in (1, 2, 4, 8, 16):
-            median = timed({"tiny": evaluation(tiny(), parts, two)[0]}, 10 * repeats)["tiny"]
+            median = timed({"tiny": evaluation(tiny(), parts, wide)[0]}, 10 * repeats)["tiny"]
             found["latency"].append({"parts": parts, "seconds": median})
             print(f"{parts} parts of some cells: {1e3 * median[1]:.1f} ms", flush=True)
+        for parts in (8, 64, 256):
+            median = timed({"tiny": evaluation(tiny(parts), parts, two)[0]}, 2 * repeats)["tiny"]
+            found["many_parts"].append({"parts": parts, "seconds": median})
+            print(f"{parts} parts of some cells on two threads: {1e3 * median[1]:.1f} ms", flush=True)
         found["bandwidth"] = bandwidth(two, repeats)
     print(f"bandwidth: {found['bandwidth'] / 1e6:.0f} MB/s")
     if given.json:
@@ -53,18 +58,18 @@ def main() -> None:
 
 
 @contextmanager
-def cluster(workers: int):
-    """The client of a cluster of processes of one thread."""
+def cluster(workers: int, threads: int = 1):
+    """The client of a cluster of processes of so many threads."""
     quiet = {"dashboard_address": ":0", "silence_logs": 50}
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet) as found,
+        LocalCluster(n_workers=workers, threads_per_worker=threads, processes=True, **quiet) as found,
         Client(found, set_as_default=False) as client,
     ):
         yield client
 
 
-def tiny():
-    return np.ones((16, 4, 4), np.float32)
+def tiny(size=16):
+    return np.ones((size, 4, 4), np.float32)
 
 
 def evaluation(x, parts, client):

@@ -6,11 +6,11 @@ An evaluation on W workers of one thread takes
 
     entries * (kernel seconds per entry) / W  +  latency(W)  +  bytes(W) / bandwidth
 
-where latency(W) = a + b * (number of tasks) is fitted to tensors of some cells (W parts on two workers: scheduler and
-client have the same work as with W workers, which would be less crowded), the kernel's time to one thread here on the
-largest cube, and bytes(W) are those of tensors cut along mode 0: the other factors to every worker and their gradient
-back (summed eight at a time beyond eight), the rows of mode 0 once each way. All of it passes through one client. The
-predictions for 1 and 2 workers stand beside what was measured.
+where latency(W) = a + b * (number of tasks) is fitted to tensors of some cells (W parts on two workers of eight
+threads: scheduler and client have the same work as with W workers, which would be less crowded), the kernel's time to
+one thread here on the largest cube, and bytes(W) are those of tensors cut along mode 0: the other factors to every
+worker and their gradient back (summed eight at a time beyond eight), the rows of mode 0 once each way. All of it
+passes through one client. The predictions for 1 and 2 workers stand beside what was measured.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Model:
 
 
 def n_tasks(parts, workers) -> int:
-    """Tasks of an evaluation: one a part; beyond eight, also the sums, what goes elsewhere for them, and the rows."""
+    """Tasks of an evaluation, one part a thread; beyond eight, also sums, what goes elsewhere for them, and rows."""
     homes = [str(k * workers // parts) for k in range(parts)]
     levels = sums_of(homes)
     if not levels:
@@ -136,6 +136,10 @@ def page(found, model) -> str:
         gains = [f"{alone / model.seconds(shape, workers):.1f}" for workers in WORKERS[1:]]
         shown = " x ".join(f"{n:,}" for n in shape)
         lines.append(f"| {shown} | {alone:.2f} s | {' | '.join(gains)} | {model.best(shape)} |")
+    lines += ["", "Parts of some cells on two workers of one thread, medians (quartiles) in ms:", ""]
+    for row in found["many_parts"]:
+        low, median, high = (1e3 * one for one in row["seconds"])
+        lines.append(f"- {row['parts']} parts: {median:.0f} ({low:.0f}-{high:.0f})")
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ from gcp.base.errors import FitError
 from gcp.base.types import Array, FloatArray
 from gcp.tensors.base import TensorData
 from gcp.tensors.parts.dask.clients import check_connected, threads_of
-from gcp.tensors.parts.dask.placement import crossings, rebalanced, sums_of
+from gcp.tensors.parts.dask.placement import batches, crossings, rebalanced, sums_of
 from gcp.tensors.parts.local_engine import FAN, Facts, Partial, added, facts_of
 
 _ATTEMPTS = 5
@@ -49,6 +49,13 @@ _LARGE = 1 << 20
 """Bytes of factors of which Dask might warn."""
 
 
+Term = tuple[int, int]
+"""A sum over parts: how many times eight were added up, and its number among those; parts themselves are (0, k)."""
+
+Contribution = tuple[dict[Term, list[FloatArray]], dict[int, list[Array]]]
+"""Terms, arrays that are added over the parts, and by part the rows (I_part, ...) that are its own."""
+
+
 class DaskEngine:
     """Workers that hold the parts of a tensor.
 
@@ -61,9 +68,10 @@ class DaskEngine:
 
     Notes
     -----
-    An evaluation sends the factors to the workers, and has one task for each part, where the part is, on a single
-    thread, and one for every eight of their sums; rows of the mode that is cut come from their parts straight. The
-    sums are added in the same order whoever computes them. Where a worker is lost, its parts are published anew, and
+    An evaluation sends the factors to the workers, and has one task for each of their threads, which goes through its
+    share of the parts there and adds up eight after eight of them; what is left to be added has one task for every
+    eight sums; rows of the mode that is cut come from their parts straight. The sums are added in the same order
+    whoever computes them. Where a worker is lost, its parts are published anew, and
     what was not finished is computed again; where one comes, it takes over its share of the parts.
     """
 
@@ -136,49 +144,78 @@ class DaskEngine:
         text = cloudpickle.dumps((function, fixed))
 
         def submit() -> list[Future]:
-            to_all = shared
+            to_all, self._sent = shared, batches(self.homes, self._threads)
             if n_bytes(shared) > _EMBEDDED:
                 # A task, unlike what is scattered, is repeated if its worker is lost.
                 to_all = self.client.submit(_same, shared, pure=False)
-            found = [
-                self.client.submit(_call_total, text, part, to_all, mine, pure=False, workers=home)
-                for part, mine, home in zip(self.parts, own, self.homes, strict=True)
-            ]
-            return found if len(found) <= FAN else self._tree(found)
+            found = []
+            for home, numbers in self._sent:
+                mine, parts = [own[k] for k in numbers], [self.parts[k] for k in numbers]
+                sums = self._sums_within(numbers)
+                given = text, to_all, numbers, sums, mine, *parts
+                found.append(self.client.submit(_call_total, *given, pure=False, workers=home))
+            return self._tree(found)
 
         found = self._gathered(submit, n_bytes(shared) + n_bytes(own))
-        if self.n_parts <= FAN:
-            tops, rows = [one[0] for one in found], [one[1] for one in found]
-        else:
-            n_tops = len(found) - len(self._numbers())
-            tops, rows = found[:n_tops], [[]] * self.n_parts
-            for numbers, own_rows in zip(self._numbers().values(), found[n_tops:], strict=True):
-                for k, arrays in zip(numbers, own_rows, strict=True):
-                    rows[k] = arrays
-        self._count(shared, own, tops, rows)
-        return _added(*tops), rows
+        tops: dict[Term, list[FloatArray]] = {}
+        rows: list[list[FloatArray]] = [[]] * self.n_parts
+        for terms, own_rows in found:
+            tops |= terms
+            for k, arrays in own_rows.items():
+                rows[k] = arrays
+        ordered = [tops[term] for term in sorted(tops)]
+        self._count(shared, own, ordered, rows)
+        return _added(ordered), rows
 
-    def _numbers(self) -> dict[str | None, list[int]]:
-        """Return the numbers of the parts by worker."""
-        held: dict[str | None, list[int]] = {}
-        for k, home in enumerate(self.homes):
-            held.setdefault(home, []).append(k)
-        return held
+    def _sums_within(self, numbers: Sequence[int]) -> list[range]:
+        """Return the groups of the first level of sums all of whose parts are among these."""
+        if self.n_parts <= FAN:
+            return []
+        there = set(numbers)
+        groups = [range(k, min(k + FAN, self.n_parts)) for k in sorted({k - k % FAN for k in numbers})]
+        return [group for group in groups if there.issuperset(group)]
 
     def _tree(self, found: list[Future]) -> list[Future]:
-        """Return sums over the parts, at most `FAN`, and behind them, by worker, the rows that are the parts' own."""
-        ask, homes = partial(self.client.submit, pure=False), self.homes
-        rows = [ask(_rows, *[found[k] for k in own], workers=home) for home, own in self._numbers().items()]
-        # What goes to another worker goes without rows.
-        level = found
-        for height, groups in enumerate(sums_of(homes)):
-            terms = [
-                one if height or homes[k] == place else ask(_sums, one, workers=homes[k])
-                for numbers, place in groups
-                for k, one in zip(numbers, level[numbers.start : numbers.stop], strict=True)
-            ]
-            level = [ask(_added, *terms[numbers.start : numbers.stop], workers=at) for numbers, at in groups]
-        return [*level, *rows]
+        """Return what batches give, and behind them sums over the parts, at most `FAN` in all.
+
+        Sums of parts of one batch are the batch's own. Where there are others, batches give the rest through tasks of
+        their own, so that what goes to another worker goes without rows.
+        """
+        held: dict[Term, tuple[Future, str | None]] = {}
+        for (home, numbers), one in zip(self._sent, found, strict=True):
+            sums = self._sums_within(numbers)
+            inside = {k for group in sums for k in group}
+            held |= {(1, group.start // FAN): (one, home) for group in sums}
+            held |= {(0, k): (one, home) for k in numbers if k not in inside}
+        made: dict[Term, Future] = {}
+        for height, groups in enumerate(sums_of(self.homes)):
+            for at, (below, place) in enumerate(groups):
+                if (height + 1, at) not in held:
+                    terms = [self._term((height, k), held.pop((height, k)), made, place) for k in below]
+                    made[height + 1, at] = self.client.submit(
+                        _added_terms, (height + 1, at), terms, pure=False, workers=place
+                    )
+                    held[height + 1, at] = made[height + 1, at], place
+        if not made:
+            return found
+        by_home: dict[str | None, list[tuple[int, Future]]] = {}
+        for k, ((home, _), one) in enumerate(zip(self._sent, found, strict=True)):
+            by_home.setdefault(home, []).append((k, one))
+        left = [{term for term, (one, _) in held.items() if one is own} for own in found]
+        rest = [
+            self.client.submit(_rest, [(left[k], one) for k, one in every], pure=False, workers=home)
+            for home, every in by_home.items()
+        ]
+        return [*rest, *(one for term, (one, _) in held.items() if term in made)]
+
+    def _term(
+        self, term: Term, source: tuple[Future, str | None], made: dict[Term, Future], place: str | None
+    ) -> tuple[Term, Future]:
+        """Return a term and what gives it at a place: its source, or a task that goes there without the rest."""
+        one, home = source
+        if term in made or home == place:
+            return term, one
+        return term, self.client.submit(_term_of, one, term, pure=False, workers=home)
 
     def _gathered(self, submit: Callable[[], list[Future]], n_sent: int) -> list[Any]:
         """Return the results of what is submitted; again, with lost parts published anew, if workers were lost."""
@@ -232,6 +269,7 @@ class DaskEngine:
             self.parts[k] = self.client.submit(_same, self.parts[k], pure=False, **place)
         self._finish(self.parts)
         self.homes, self._settled = self._found(), time.monotonic()
+        self._threads = threads_of(self.client)
 
     def _found(self) -> list[str | None]:
         """Return a worker of each part; None for those that are nowhere."""
@@ -275,7 +313,7 @@ class DaskEngine:
     def _count(self, shared: Any, own: Sequence[Any], tops: Any, rows: Any) -> None:
         self.n_evaluations += 1
         is_embedded = n_bytes(shared) <= _EMBEDDED
-        self.bytes_out += (self.n_parts if is_embedded else 1) * n_bytes(shared) + n_bytes(own)
+        self.bytes_out += (len(self._sent) if is_embedded else 1) * n_bytes(shared) + n_bytes(own)
         self.bytes_back += n_bytes(tops) + n_bytes(rows)
         self.bytes_between += crossings(self.homes) * n_bytes(tops[0])
         self.bytes_between += 0 if is_embedded else (len(set(self.homes)) - 1) * n_bytes(shared)
@@ -308,29 +346,48 @@ def _call(text: bytes, part: TensorData, mine: Any) -> Any:
     return function(part, *fixed, mine)
 
 
-def _call_total(text: bytes, part: TensorData, shared: Any, mine: Any) -> Partial:
+def _call_total(
+    text: bytes, shared: Any, numbers: list[int], sums: list[range], mine: list[Any], *parts: TensorData
+) -> Contribution:
+    """Return what parts contribute, one after the other; of the groups that are asked for, their sums."""
     function, fixed = _loaded(text)
-    found: Partial = function(part, *fixed, shared, mine, 1)
-    return found
+    terms: dict[Term, list[FloatArray]] = {}
+    rows, summed = {}, {k for group in sums for k in group}
+    for k, part, own in zip(numbers, parts, mine, strict=True):
+        found, alone = function(part, *fixed, shared, own, 1)
+        rows[k] = alone
+        term = (1, k // FAN) if k in summed else (0, k)
+        terms[term] = added(terms[term], found) if term in terms else found
+    return terms, rows
 
 
 def _same(arrays: Any) -> Any:
     return arrays
 
 
-def _rows(*found: Partial) -> list[list[Array]]:
-    """Return the parts' own rows, arrays (I_part, ...)."""
-    return [own for _, own in found]
+def _term_of(found: Contribution, term: Term) -> Contribution:
+    """Return one of the terms, without rows."""
+    return {term: found[0][term]}, {}
 
 
-def _sums(found: Partial | list[FloatArray]) -> list[FloatArray]:
-    """Return the arrays that are added over the parts, of a `Partial` or as they are, each of one shape."""
-    return found[0] if isinstance(found, tuple) else found
+def _rest(found: list[tuple[set[Term], Contribution]]) -> Contribution:
+    """Return some terms of several contributions, and all rows."""
+    terms: dict[Term, list[FloatArray]] = {}
+    rows: dict[int, list[Array]] = {}
+    for left, (own, own_rows) in found:
+        terms |= {term: own[term] for term in left}
+        rows |= own_rows
+    return terms, rows
 
 
-def _added(*terms: Partial | list[FloatArray]) -> list[FloatArray]:
+def _added_terms(name: Term, terms: list[tuple[Term, Contribution]]) -> Contribution:
+    """Return terms added up, as the one of this name."""
+    return {name: _added([found[term] for term, (found, _) in terms])}, {}
+
+
+def _added(terms: Sequence[list[FloatArray]]) -> list[FloatArray]:
     """Return terms added up, arrays of one shape each."""
-    total = _sums(terms[0])
+    total = terms[0]
     for more in terms[1:]:
-        total = added(total, _sums(more))
+        total = added(total, more)
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from gcp.tensors.parts.local_engine import FAN
 
@@ -17,6 +18,19 @@ def sums_of(homes: Sequence[str | None]) -> list[list[tuple[range, str | None]]]
         levels.append(list(zip(ranges, places, strict=True)))
         homes = places
     return levels
+
+
+def batches(homes: Sequence[str | None], threads: dict[str, int]) -> list[tuple[str | None, list[int]]]:
+    """Return runs of the parts that each worker holds, one for each of its threads, as even as they can be."""
+    held: dict[str | None, list[int]] = {}
+    for k, home in enumerate(homes):
+        held.setdefault(home, []).append(k)
+    found = []
+    for home, numbers in held.items():
+        n_runs = min(len(numbers), max(1, threads.get(home, 1) if home else 1))
+        cuts = [len(numbers) * k // n_runs for k in range(n_runs + 1)]
+        found += [(home, numbers[a:b]) for a, b in pairwise(cuts)]
+    return found
 
 
 def crossings(homes: Sequence[str | None]) -> int:
