@@ -92,7 +92,8 @@ def race(tensor, loss, rank, n_starts, max_seconds):
         level = worse + LEVEL * (first - worse)
         seconds = [seconds_to(level, result.trace) for result in (auto, other)]
         if seed >= 0:
-            rows.append((seconds[0] / seconds[1], (other.objective - auto.objective) / (first - best)))
+            fall = max(first - best, np.finfo(float).tiny)  # nothing falls if the start is the minimum
+            rows.append((seconds[0] / seconds[1], (other.objective - auto.objective) / fall))
     return rows
 
 
