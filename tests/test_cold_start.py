@@ -107,6 +107,7 @@ def test_what_is_compiled_ahead_is_not_compiled_again(rng, asked):
     for own in (data, data.astype(float), problem("sparse", rng), problem("observed", rng)):
         for solver in ("auto", "lbfgsb"):
             gcp.fit_gcp(own, 2, loss="poisson", solver=solver, random_state=0, n_iter_max=20)
+    gcp.fit_gcp(data.astype(float), 2, loss="poisson", random_state=0)  # to its end, which is exact
     assert asked == before
     assert gcp.compile_ahead("poisson", "sparse", n_jobs=1).n_functions == 0
 

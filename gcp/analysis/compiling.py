@@ -16,8 +16,10 @@ from gcp.base.compiler import code_files
 from gcp.base.errors import ParameterError
 from gcp.base.notes import silence
 from gcp.fit import fit_problem, problem_and_plan
+from gcp.kernels.dense import second_derivatives
 from gcp.losses import available_losses, get_loss
 from gcp.losses.base import Loss
+from gcp.solvers.pieces import exact_quadratic
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -116,6 +118,9 @@ def _chosen(argument: str, given: str | Sequence[str] | None, known: Sequence[st
 def _compile(kind: str, name: str, n_modes: int) -> None:
     """Fit tiny tensors of a kind under a loss."""
     loss = get_loss(name)
+    if kind == "dense":
+        exact_quadratic.compile_steps()  # which no fit of two iterations comes to
+        second_derivatives.of_factors(np.zeros((1, 1)), np.zeros((1, 1)), [np.ones((1, 1))] * 2)
     solvers = ("auto", "lbfgsb", "plbfgs") if kind == "dense" else ("auto", "lbfgsb")
     for tensor in _tensors(kind, loss, n_modes):
         for solver in solvers:

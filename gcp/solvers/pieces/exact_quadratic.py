@@ -76,6 +76,13 @@ class ExactQuadratic:
         return step, found[1]
 
 
+def compile_steps() -> None:
+    """Compile minimisations in a box: one of two variables, of which a bound holds the first."""
+    order, zeros = np.arange(2), np.zeros(2)
+    quadratic = ExactQuadratic(np.eye(2), order, np.array([0]), 2, np.empty((2, 2, 2)))
+    quadratic.minimize(np.ones(2), np.array([0.0, -9.0]), zeros, 0.0, bounded=True)
+
+
 def _free(matrix: FloatArray, slope: FloatArray) -> tuple[FloatArray, float] | None:
     """Return the minimum without bounds, or None, of the model's matrix (k, k), which is lost, and slope (k,)."""
     step = _newton(matrix, slope)
