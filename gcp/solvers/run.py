@@ -50,7 +50,7 @@ _ENDLESS = 1e-4
 _SEPARATED = 1e-6
 """An excess, in units of the null deviance, at which a model that has no minimum separates the data."""
 
-GAVE_UP = ("n_iter_max", "stalled", "line_search")
+GAVE_UP = ("n_iter_max", "stalled", "line_search", "unbounded")
 """Ends from which another method may go on."""
 
 _MESSAGES = {
