@@ -20,6 +20,7 @@ from .base.errors import ParameterError as ParameterError
 from .base.errors import UndeterminedWarning as UndeterminedWarning
 from .base.interval import Interval as Interval
 from .base.labels import ModeLabels as ModeLabels
+from .base.versions import show_versions as show_versions
 from .estimator import GCP as GCP
 from .fit import fit_gcp as fit_gcp
 from .io import read_tensor as read_tensor
@@ -43,6 +44,7 @@ from .losses.poisson import PoissonLog as PoissonLog
 from .losses.rayleigh import Rayleigh as Rayleigh
 from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult
+from .result import load as load
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
 from .solvers import Adam as Adam
@@ -56,3 +58,5 @@ from .tensors import PartitionedTensor as PartitionedTensor
 from .tensors import SparseTensor as SparseTensor
 from .tensors import from_frame as from_frame
 from .tensors.intake.partition import partition as partition
+
+__version__: str

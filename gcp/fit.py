@@ -54,13 +54,13 @@ def fit_gcp(
     n_starts: int = 1,
     solver: str | Solver = "auto",
     bounds: Any = None,
-    fixed_modes: Sequence[int] = (),
-    tied_modes: Sequence[Sequence[int]] = (),
+    fixed_modes: Sequence[int | str] = (),
+    tied_modes: Sequence[Sequence[int | str]] = (),
     l2_reg: float | Mapping[str, float] = 0.0,
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
-    main_effects: bool | Sequence[int] = False,
+    main_effects: bool | Sequence[int | str] = False,
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
@@ -89,7 +89,8 @@ def fit_gcp(
     rank : int
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str or Loss
-        A name of `available_losses()` or an instance, e.g. ``NegativeBinomial(r=3.0)``.
+        A name of `available_losses()`, another name for one (see `get_loss`), or an instance, e.g.
+        ``NegativeBinomial(r=3.0)``.
     mask : array_like of bool, optional
         True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
         entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are. Where data
@@ -113,10 +114,12 @@ def fit_gcp(
         (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
         a number or an array shaped like the factor, or a DataFrame or DataArray, matched by the mode's labels. None
         is what the loss needs: 0 below where the model must not be negative.
-    fixed_modes : sequence of int
-        Modes whose factor stays as given by `init` (up to the norms of its columns, which go to the weights).
-    tied_modes : sequence of sequences of int
-        Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` for a symmetric relation. Their labels,
+    fixed_modes : sequence of int or str
+        Modes, by number or name, whose factor stays as given by `init` (up to the norms of its columns, which go to
+        the weights).
+    tied_modes : sequence of sequences of int or str
+        Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` or ``[("from", "to")]`` for a symmetric
+        relation. Their labels,
         if they have any, must be the same.
     l2_reg : float or {"factors": float, "main_effects": float}
         Ridge. One number is for both; the intercept is free of it.
@@ -134,7 +137,7 @@ def fit_gcp(
     penalties : sequence of Penalty
         Further penalties on the components, e.g. your own (see `gcp.penalties`); l2_reg, weight_reg and dirichlet_reg
         are shorthands for some.
-    main_effects : bool or sequence of int
+    main_effects : bool or sequence of int or str
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
         nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks
+from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
 from gcp.losses.base import Loss
@@ -194,6 +196,29 @@ class FitResult(Model):
             n_threads=n_threads,
         )
 
+    def __iter__(self) -> Iterator[Any]:
+        """Yield `weights` and `factors`: ``weights, factors = result``, as of TensorLy's CP tensors.
+
+        Raises
+        ------
+        ParameterError
+            Of a model with main effects, which are not in these two.
+        """
+        if self.main_effects:
+            raise ParameterError(
+                "weights, factors = result would lose the main effects: take result.weights, result.factors, "
+                "result.intercept and result.main_effects, or result.model_values() for the whole model."
+            )
+        return iter((self.weights, self.factors))
+
+    def __getitem__(self, index: int) -> Any:
+        """Return the `weights` (0) or the `factors` (1)."""
+        return tuple(self)[index]
+
+    def __len__(self) -> int:
+        """Return 2, of `weights` and `factors`."""
+        return 2
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""
         result_file.write(path, vars(self))
@@ -281,3 +306,20 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
     return bool(a == b) or (a != a and b != b)
+
+
+def load(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
+    """Read a result that `FitResult.save` or `gcp fit --out` wrote.
+
+    Parameters
+    ----------
+    path : path
+    loss : Loss, optional
+        Needed if the fit had a custom loss: a formula is not stored.
+
+    Raises
+    ------
+    FormatError
+        A file that holds no result of gcp, or one that is damaged.
+    """
+    return FitResult.load(path, loss)

@@ -284,6 +284,7 @@ def good_calls(folder):
         "FitResult.to_frames": Call(fitted().to_frames, {}),
         "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
         "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
+        "load": Call(gcp.load, {"path": saved}),
         "GCP": Call(
             lambda **given: gcp.GCP(**given).fit(dense()),
             {"rank": 2, "loss": "poisson", "mode": 0, "n_starts": 1} | OPTIONS,

@@ -20,6 +20,7 @@ from gcp import (
     Gamma,
     GcpError,
     Huber,
+    ModeLabels,
     NegativeBinomial,
     NegativeBinomialLogit,
     ParameterError,
@@ -730,3 +731,25 @@ def test_simulated_share_of_missing_entries():
 def test_bad_simulations_are_named(options, message):
     with pytest.raises(ParameterError, match=message):
         simulate(**({"shape": (4, 3), "rank": 2} | options))
+
+
+def test_modes_go_by_their_names_too(rng):
+    x = rng.poisson(2.0, (6, 6, 4)).astype(float)
+    labels = ModeLabels(["from", "to", "day"], [None, None, None])
+    tensor, options = DenseTensor(x, labels=labels), {"loss": "poisson", "random_state": 0, "n_iter_max": 20}
+    init = fit_gcp(tensor, 2, **options)
+    for name, by_name, by_number in (
+        ("tied_modes", [("from", "to")], [(0, 1)]),
+        ("fixed_modes", ["day"], [2]),
+        ("fixed_modes", "day", [2]),
+        ("main_effects", ["day", 0], [0, 2]),
+    ):
+        given = {"init": init} if name == "fixed_modes" else {}
+        found = fit_gcp(tensor, 2, **options, **given, **{name: by_name})
+        truth = fit_gcp(tensor, 2, **options, **given, **{name: by_number})
+        assert found.objective == truth.objective
+        assert found.problem == truth.problem
+    with pytest.raises(ParameterError, match="no mode 'week'; the modes are from, to, day"):
+        fit_gcp(tensor, 2, tied_modes=[("week", "to")])
+    with pytest.raises(ParameterError, match="different modes"):
+        fit_gcp(tensor, 2, fixed_modes=["day", 2], init=init)

@@ -51,3 +51,34 @@ def test_pyttb(model):
     found = model.to_pyttb()
     assert_allclose(found.full().double(), model.model_values(), rtol=1e-10, atol=1e-12)
     assert_allclose(factor_match_score(found, model).score, 1.0)
+
+
+def test_a_result_is_a_cp_tensor(model):
+    tensorly = pytest.importorskip("tensorly")
+    weights, factors = model
+    assert weights is model.weights
+    assert factors is model.factors
+    assert (len(model), model[0] is weights, model[1] is factors) == (2, True, True)
+    assert_allclose(tensorly.cp_to_tensor(model), model.model_values(), rtol=1e-10)
+    assert_allclose(tensorly.cp_normalize(model)[0], weights)
+    with pytest.raises(IndexError):
+        model[2]
+
+
+def test_main_effects_are_not_lost_on_the_way_to_a_cp_tensor():
+    found = gcp.fit_gcp(np.add.outer(np.arange(4.0), np.arange(3.0)), 0, main_effects=True)
+    with pytest.raises(gcp.ParameterError, match="would lose the main effects"):
+        _, _ = found
+
+
+def test_load_reads_what_save_wrote(model, tmp_path):
+    model.save(tmp_path / "model.npz")
+    assert gcp.load(tmp_path / "model.npz").objective == model.objective
+
+
+def test_versions_are_shown(capsys):
+    gcp.show_versions()
+    text = capsys.readouterr().out
+    assert f"gcp-tensor   {gcp.__version__}" in text
+    for name in ("Python", "numpy", "llvmlite", "cores"):
+        assert name in text

@@ -11,31 +11,24 @@ from gcp.base.checks import show, text
 from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 
-_ELSEWHERE = {
-    "normal": ["gaussian"],
-    "least-squares": ["gaussian"],
-    "frobenius": ["gaussian"],
-    "mse": ["gaussian"],
-    "l2": ["gaussian"],
-    "count": ["poisson"],
-    "counts": ["poisson"],
-    "kullback-leibler": ["poisson"],
-    "kl": ["poisson"],
-    "count-log": ["poisson-log"],
-    "binary": ["bernoulli-odds", "bernoulli-logit"],
-    "bernoulli": ["bernoulli-odds", "bernoulli-logit"],
-    "logistic": ["bernoulli-logit"],
-    "logit": ["bernoulli-logit"],
-    "odds": ["bernoulli-odds"],
-    "nb": ["negative-binomial"],
-    "negbin": ["negative-binomial"],
-    "exponential": ["gamma"],
-    "beta": ["beta-divergence"],
+_ALIASES = {
+    **dict.fromkeys(("normal", "least-squares", "ls", "frobenius", "mse", "squared-error", "l2"), "gaussian"),
+    **dict.fromkeys(("count", "counts", "kullback-leibler", "kl"), "poisson"),
+    "count-log": "poisson-log",
+    **dict.fromkeys(("binary", "bernoulli", "binomial", "logistic", "logit"), "bernoulli-logit"),
+    "odds": "bernoulli-odds",
+    **dict.fromkeys(("nb", "negbin"), "negative-binomial"),
+    "exponential": "gamma",
+    "beta": "beta-divergence",
+}
+"""Names that other packages (the Tensor Toolbox, GenTen, scikit-learn) and people use, with those of gcp."""
+
+_NEAR = {
     "itakura-saito": ["beta-divergence"],
     "l1": ["huber"],
     "robust": ["huber"],
 }
-"""Names that other packages (the Tensor Toolbox, GenTen, scikit-learn) and people use, with those of gcp."""
+"""Names of losses that gcp does not have by itself, with what comes near."""
 
 L = TypeVar("L", bound=Loss)
 
@@ -121,7 +114,11 @@ def get_loss(name: str, **params: Any) -> Loss:
     Parameters
     ----------
     name : str
-        One of `available_losses()`.
+        One of `available_losses()`, or another name for it: "normal", "least-squares", "ls", "mse", "squared-error",
+        "frobenius" and "l2" are "gaussian"; "count", "kl" and "kullback-leibler" "poisson"; "count-log"
+        "poisson-log"; "binary", "bernoulli", "binomial", "logistic" and "logit" "bernoulli-logit"; "odds"
+        "bernoulli-odds"; "nb" and "negbin" "negative-binomial"; "exponential" "gamma", of which it is the case of
+        shape 1; "beta" "beta-divergence". Capitals, and underscores or spaces for hyphens, make no difference.
     **params
         The loss's parameters, e.g. ``r=3.0`` for "negative-binomial".
 
@@ -142,18 +139,32 @@ def as_loss(given: Any) -> Loss:
     """Return a loss, or the one of a name; `ParameterError` of anything else."""
     if isinstance(given, str):
         return get_loss(given)
+    if isinstance(given, type) and issubclass(given, Loss):
+        raise ParameterError(
+            f"loss is the class {given.__name__}, expected an object: write {given.__name__}()."
+        )
     if not isinstance(given, Loss):
         raise ParameterError(f"loss must be a name or a Loss: found {show(given)}.")
     return given
 
 
 def loss_class(name: str) -> type[Loss]:
-    """Return the class registered under a name; `ParameterError` if there is none."""
+    """Return the class registered under a name, or another name for it; `ParameterError` if there is none."""
     if isinstance(name, str) and name in _LOSSES:
         return _LOSSES[name]
     known = f"Known: {', '.join(available_losses())}."
     if not isinstance(name, str):
         raise ParameterError(f"The name of a loss must be a text: found {show(name)}. {known}")
-    near = _ELSEWHERE.get(name.lower()) or get_close_matches(name, _LOSSES, n=1, cutoff=0.6)
+    plain = "-".join(name.lower().replace("_", " ").replace("-", " ").split())
+    plain = _ALIASES.get(plain, plain)
+    if plain in _LOSSES:
+        return _LOSSES[plain]
+    near = _NEAR.get(plain) or _alike(plain)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ParameterError(f"Unknown loss {show(name)}.{hint} {known}")
+
+
+def _alike(name: str) -> list[str]:
+    """Return the name most like a text, if any is."""
+    near = get_close_matches(name, [*_LOSSES, *_ALIASES], n=1, cutoff=0.6)
+    return [_ALIASES.get(one, one) for one in near]

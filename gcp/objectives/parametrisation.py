@@ -42,8 +42,8 @@ class Parametrisation:
     @classmethod
     def of(
         cls,
-        fixed: Sequence[int],
-        tied: Sequence[Sequence[int]],
+        fixed: Sequence[int | str],
+        tied: Sequence[Sequence[int | str]],
         shape: tuple[int, ...],
         labels: ModeLabels | None = None,
     ) -> Parametrisation:
@@ -54,11 +54,11 @@ class Parametrisation:
         ParameterError
             Modes out of range or named twice, tied modes of different sizes or labels.
         """
-        ndim = len(shape)
-        seen = set(modes_of("fixed_modes", fixed, ndim))
+        ndim, names = len(shape), labels or ModeLabels.default(shape)
+        seen = set(modes_of("fixed_modes", fixed, names))
         groups = []
         for group in items("tied_modes", tied, "a list of groups of modes, e.g. [(0, 1)]"):
-            modes = modes_of("tied_modes", group, ndim)
+            modes = modes_of("tied_modes", group, names)
             _check_group(modes, shape, labels)
             if overlap := seen & set(modes):
                 raise ParameterError(f"tied_modes: mode {min(overlap)} is fixed or in another group already.")
@@ -131,20 +131,28 @@ class Parametrisation:
         return Bounds(tuple(lower), tuple(upper)).select(self.groups)
 
 
-def modes_of(name: str, given: Any, ndim: int) -> list[int]:
-    """Return mode numbers as users give them, counted from 0.
+def modes_of(name: str, given: Any, labels: ModeLabels) -> list[int]:
+    """Return the numbers of modes as users give them, by numbers counted from 0, or from -1 backwards, or by names.
 
     Raises
     ------
     ParameterError
         Anything but different modes.
     """
+    ndim = len(labels.names)
     try:
-        modes = [operator.index(n) for n in given]
+        every = [
+            n if isinstance(n, str) else operator.index(n)
+            for n in ([given] if isinstance(given, str) else given)
+        ]
     except TypeError:
-        raise ParameterError(f"{name} must hold mode numbers: found {show(given)}.") from None
+        raise ParameterError(f"{name} must hold mode numbers or names: found {show(given)}.") from None
+    if unknown := [n for n in every if isinstance(n, str) and n not in labels.names]:
+        known = ", ".join(labels.names)
+        raise ParameterError(f"{name}: there is no mode {unknown[0]!r}; the modes are {known}.")
+    modes = [labels.names.index(n) if isinstance(n, str) else n for n in every]
     if any(not -ndim <= n < ndim for n in modes) or len({n % ndim for n in modes}) != len(modes):
-        raise ParameterError(f"{name}: found {modes}, expected different modes from 0 to {ndim - 1}.")
+        raise ParameterError(f"{name}: found {every}, expected different modes from 0 to {ndim - 1}.")
     return [n % ndim for n in modes]
 
 

@@ -71,9 +71,9 @@ class Problem:
         mask: Any = None,
         entry_weights: Any = None,
         bounds: Any = None,
-        fixed_modes: Sequence[int] = (),
-        tied_modes: Sequence[Sequence[int]] = (),
-        main_effects: bool | Sequence[int] = False,
+        fixed_modes: Sequence[int | str] = (),
+        tied_modes: Sequence[Sequence[int | str]] = (),
+        main_effects: bool | Sequence[int | str] = False,
         penalties: Penalties | None = None,
         n_threads: int | None = None,
     ) -> Problem:
@@ -91,7 +91,8 @@ class Problem:
         check_factors(1, tensor.shape)
         penalties = penalties or Penalties()
         parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
-        modes = _effect_modes(main_effects, parametrisation)
+        labels = tensor.labels or ModeLabels.default(tensor.shape)
+        modes = _effect_modes(main_effects, parametrisation, labels)
         rank = checks.whole("rank", rank, least=0 if modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
@@ -197,13 +198,15 @@ class Problem:
         )
 
 
-def _effect_modes(given: bool | Sequence[int], parametrisation: Parametrisation) -> tuple[int, ...]:
+def _effect_modes(
+    given: bool | Sequence[int | str], parametrisation: Parametrisation, labels: ModeLabels
+) -> tuple[int, ...]:
     """Return the modes that have main effects; True means all that are free."""
     fixed, ndim = parametrisation.fixed, parametrisation.ndim
     if given is None or isinstance(given, bool | np.bool_):
         modes = [n for n in range(ndim) if n not in fixed] if given else []
     else:
-        modes = modes_of("main_effects", given, ndim)
+        modes = modes_of("main_effects", given, labels)
     if modes and not parametrisation.is_plain:
         raise ParameterError("main_effects cannot be had together with tied_modes.")
     if held := sorted(set(modes) & set(fixed)):

@@ -12,6 +12,7 @@ numerical parts is in `pieces`. `exact` chooses among the exact methods and runs
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from gcp.base.errors import ParameterError
 from gcp.solvers.adam import Adam
@@ -53,13 +54,29 @@ _SOLVERS: dict[str, Callable[[], Solver]] = {
 }
 
 
+_ALIASES = dict.fromkeys(("lbfgs", "l-bfgs", "l-bfgs-b"), "lbfgsb")
+"""Names that people use, with those of gcp."""
+
+
 def available_solvers() -> list[str]:
     """Return names that `fit_gcp(solver=...)` takes."""
     return sorted(_SOLVERS)
 
 
 def get_solver(name: str) -> Solver:
-    """Return a solver with its default options."""
-    if name not in _SOLVERS:
-        raise ParameterError(f"Unknown solver {name!r}. Known: {', '.join(available_solvers())}.")
-    return _SOLVERS[name]()
+    """Return a solver with its default options.
+
+    Capitals, and underscores for hyphens, make no difference; "lbfgs" and "l-bfgs-b" are "lbfgsb".
+
+    Raises
+    ------
+    ParameterError
+        Unknown name (with the nearest known one).
+    """
+    plain = name.lower().replace("_", "-")
+    plain = _ALIASES.get(plain, plain)
+    if plain not in _SOLVERS:
+        near = get_close_matches(plain, _SOLVERS, n=1, cutoff=0.6)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ParameterError(f"Unknown solver {name!r}.{hint} Known: {', '.join(available_solvers())}.")
+    return _SOLVERS[plain]()

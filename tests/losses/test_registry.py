@@ -40,6 +40,41 @@ def test_every_loss_documents_distribution_link_loss_and_domain(name):
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("Gaussian", "gaussian"),
+        ("normal", "gaussian"),
+        ("Least Squares", "gaussian"),
+        ("ls", "gaussian"),
+        ("count", "poisson"),
+        ("KL", "poisson"),
+        ("poisson_log", "poisson-log"),
+        ("binary", "bernoulli-logit"),
+        ("binomial", "bernoulli-logit"),
+        ("logit", "bernoulli-logit"),
+        ("Bernoulli_Odds", "bernoulli-odds"),
+        ("negative binomial", "negative-binomial"),
+        ("nb", "negative-binomial"),
+        ("exponential", "gamma"),
+        ("beta", "beta-divergence"),
+    ],
+)
+def test_other_names_are_understood(given, name):
+    assert get_loss(given) == get_loss(name)
+    assert get_loss(given).name == name
+
+
+def test_every_other_name_is_of_a_loss_and_none_is_taken():
+    assert set(registry._ALIASES.values()) <= set(CONTRACT)
+    assert not set(registry._ALIASES) & set(CONTRACT)
+
+
+def test_a_class_in_place_of_a_loss_is_explained():
+    with pytest.raises(ParameterError, match=r"write Poisson\(\)"):
+        gcp.fit_gcp([[1.0, 2.0], [3.0, 4.0]], 1, loss=gcp.Poisson)
+
+
 def test_parameters_go_through_the_name():
     assert get_loss("negative-binomial", r=2.5).r == 2.5
     assert get_loss("huber", delta=0.1).delta == 0.1
@@ -51,10 +86,10 @@ def test_parameters_go_through_the_name():
     [
         ("possion", {}, "'poisson'"),
         ("", {}, "Unknown loss"),
-        ("normal", {}, "Did you mean 'gaussian'"),
-        ("Count", {}, "Did you mean 'poisson'"),
-        ("binary", {}, "Did you mean 'bernoulli-odds' or 'bernoulli-logit'"),
-        ("beta", {}, "Did you mean 'beta-divergence'"),
+        ("poison", {}, "Did you mean 'poisson'"),
+        ("binomal", {}, "Did you mean 'bernoulli-logit'"),
+        ("L1", {}, "Did you mean 'huber'"),
+        ("itakura_saito", {}, "Did you mean 'beta-divergence'"),
         ("nonsense", {}, "'nonsense'. Known: .*gaussian"),
         (None, {}, "must be a text: found None. Known: .*gaussian"),
         ([], {}, "must be a text: found \\[\\]. Known: .*gaussian"),

@@ -49,7 +49,7 @@ def select_rank(
     weight_reg: float | Sequence[float] | None = None,
     dirichlet_reg: float | Sequence[float] | None = None,
     penalties: Sequence[Any] = (),
-    main_effects: bool | Sequence[int] = False,
+    main_effects: bool | Sequence[int | str] = False,
     method: str = "cells",
     n_splits: int = 5,
     fraction: float = 0.1,
