@@ -40,6 +40,12 @@ class ZeroPolicy:
         return self.n_apart <= _MOST_CELLS
 
     @property
+    def _weight(self) -> float:
+        """The sum of the weights of all cells, where positions have weights."""
+        weights = (self.tensor.zeros and self.tensor.zeros.weight) or ()
+        return float(np.prod([u.sum() for u in weights]))
+
+    @property
     def note(self) -> str:
         """How the zeros are evaluated if not by a closed form; else empty."""
         cells, limit = self.n_apart, f"(exact evaluations: up to {_MOST_CELLS:,})"
@@ -47,10 +53,7 @@ class ZeroPolicy:
             return ""
         if self.are_affordable:
             return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
-        found = f"{cells:.3g} cells"
-        if not np.isfinite(cells):
-            weights = (self.tensor.zeros and self.tensor.zeros.weight) or ()
-            found = f"cells of weight {np.prod([u.sum() for u in weights]):.3g} in all"
+        found = f"{cells:.3g} cells" if np.isfinite(cells) else f"cells of weight {self._weight:.3g} in all"
         return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
 
     @property
@@ -60,7 +63,7 @@ class ZeroPolicy:
         found = (
             f"{cells:,.0f} cells, most of them zeros,"
             if np.isfinite(cells)
-            else "cells of weighted positions"
+            else f"cells of weighted positions (a weight of {self._weight:.3g} in all)"
         )
         return (
             f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "

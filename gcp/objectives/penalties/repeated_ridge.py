@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.penalties.base import Penalty
@@ -23,6 +24,8 @@ class RepeatedRidge(Penalty):
 
     strength: float
     counts: Sequence[FloatArray]
+
+    prefers_balance: ClassVar[bool] = True  # of norms over all rows, repeated as often as they stand for one
 
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""
