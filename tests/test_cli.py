@@ -184,7 +184,7 @@ class TestErrors:
             ("plot none.npz -o r.txt", "has the ending '.txt'"),
             ("plot none.npz -o r.png --components a", "whole numbers and commas"),
             ("frobnicate", "invalid choice"),
-            ("", "required: COMMAND"),
+            ("--debug", "required: COMMAND"),
         ],
     )
     def test_bad_input_is_one_line_and_status_2(self, files, capsys, args, part):
@@ -379,6 +379,10 @@ class TestHelp:
         assert main([*command.split(), "--help"]) == 0
         shown = capsys.readouterr().out
         assert f"example:\n  gcp {command}" in shown
+
+    def test_gcp_alone_shows_its_help(self, capsys):
+        assert main([]) == 0
+        assert "usage: gcp" in capsys.readouterr().out
 
     @pytest.mark.parametrize("columns", ["1", "0", "-5", "x"])
     def test_help_on_a_narrow_terminal(self, capsys, monkeypatch, columns):

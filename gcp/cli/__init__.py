@@ -48,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 143 terminated, 1 anything else.
     """
-    is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    is_debug = "--debug" in given
     try:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_args(given or ["--help"])
         with silence() if getattr(args, "quiet", False) else nullcontext():
             status: int = args.run(args)
         sys.stdout.flush()
