@@ -346,8 +346,8 @@ def test_unusable_data_are_named(data, options, message):
     ("options", "message"),
     [
         ({"loss": "cauchy"}, "Unknown loss"),
-        ({"loss": Gamma}, "loss must be a name or a Loss"),
-        ({"loss": 3}, "loss must be"),
+        ({"loss": Gamma}, r"loss is the class Gamma, expected an object: write Gamma\(\)"),
+        ({"loss": 3}, "loss must be a name or a Loss"),
         ({"l2_reg": -1.0}, "l2_reg"),
         ({"l2_reg": np.nan}, "l2_reg"),
         ({"l2_reg": "much"}, "l2_reg"),
