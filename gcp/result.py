@@ -225,13 +225,18 @@ class FitResult(Model):
 
     @staticmethod
     def load(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
-        """Read a result that `save` wrote.
+        """Read a result that `save` or `gcp fit --out` wrote; `gcp.load` is the same.
 
         Parameters
         ----------
         path : path
         loss : Loss, optional
             Needed if the fit had a custom loss: a formula is not stored.
+
+        Raises
+        ------
+        FormatError
+            A file that holds no result of gcp, or one that is damaged.
         """
         return FitResult(**result_file.read(path, loss))
 
@@ -308,18 +313,4 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b) or (a != a and b != b)
 
 
-def load(path: str | os.PathLike[str], loss: Loss | None = None) -> FitResult:
-    """Read a result that `FitResult.save` or `gcp fit --out` wrote.
-
-    Parameters
-    ----------
-    path : path
-    loss : Loss, optional
-        Needed if the fit had a custom loss: a formula is not stored.
-
-    Raises
-    ------
-    FormatError
-        A file that holds no result of gcp, or one that is damaged.
-    """
-    return FitResult.load(path, loss)
+load = FitResult.load

@@ -30,9 +30,12 @@ class Differentiable(Protocol):
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.
 
-        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the
-        minimum may lie at infinite models.
+        It is 0 unless the minimum may lie at infinite models.
         """
+
+    @property
+    def far(self) -> float:
+        """The size of a component from which on a fit that is slow is on its way to an infinite model."""
 
     @property
     def has_its_minimum_at_infinity(self) -> bool:

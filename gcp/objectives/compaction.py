@@ -30,7 +30,6 @@ _LEAST = 1 << 16
 _SHARE = 0.5
 """Largest share of rows with entries for which a smaller problem is made."""
 
-
 _MODELS = np.linspace(-40.0, 40.0, 321)
 """Models at which a loss is looked at."""
 
@@ -148,7 +147,7 @@ def _one_row_serves(problem: Problem) -> bool:
     with np.errstate(all="ignore"):
         models = _MODELS[problem.loss.model_domain.low <= _MODELS]
         bends = problem.loss.formula.d2f(np.zeros_like(models), models, *problem.loss.formula.params)
-    return bool((bends >= 0).all())
+    return bool(np.all(bends >= 0))
 
 
 def _is_plain(problem: Problem) -> bool:

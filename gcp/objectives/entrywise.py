@@ -49,8 +49,8 @@ from gcp.tensors.samplers import Batch, Controlled, ControlledSample
 _ZERO_SAMPLES = 1 << 20
 """Zeros, at least, in the sample that estimates an objective that is out of reach."""
 
-_LARGE = 1e150
-"""A size whose square is a number."""
+_FAR, _FAR_OF_LOGARITHMS = 1e8, 1e4
+"""Sizes of components that no model with a minimum comes to (docs/decisions/0025-wide-range.md)."""
 
 _SOFTNESS = tuple(0.1 * 0.5**k for k in range(10))
 """Levels of `Loss.softened` for the first sweeps of row-wise solvers (docs/decisions/0013-rows.md)."""
@@ -352,14 +352,20 @@ class EntrywiseObjective:
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.
 
-        Under log and logit links, where far smaller ones are as good as infinite, that is squared. It is 0 unless the
-        minimum may lie at infinite models.
+        It is 0 unless the minimum may lie at infinite models.
         """
         if self.penalties.prefer_balance or not self.loss.wants_infinity:
             return 0.0
         sizes = [np.abs(a).max(axis=0, initial=0.0) for a in factors]
-        size = float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))
-        return size if self.loss.model_domain.low >= 0 else min(size, _LARGE) ** 2
+        return float(np.prod(sizes, axis=0, dtype=np.float64).max(initial=0.0))
+
+    @property
+    def far(self) -> float:
+        """The size of a component from which on a fit that is slow is on its way to an infinite model.
+
+        Far less is as good as infinite where the model is a logarithm, of a mean or of odds.
+        """
+        return _FAR if self.loss.model_domain.low >= 0 else _FAR_OF_LOGARITHMS
 
     @property
     def has_its_minimum_at_infinity(self) -> bool:

@@ -149,6 +149,11 @@ class FreeFactors:
         return self.objective.reach(self.expand(free))
 
     @property
+    def far(self) -> float:
+        """The whole objective's."""
+        return self.objective.far
+
+    @property
     def has_its_minimum_at_infinity(self) -> bool:
         """Whether no finite model of the whole objective is perfect."""
         return self.objective.has_its_minimum_at_infinity

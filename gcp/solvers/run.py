@@ -38,11 +38,8 @@ CONVERGED = ("tol", "gradient_tol", "precision", "max_fails")
 _COARSE = 1e-6
 """A tolerance above which a flat objective may be the tolerance's doing."""
 
-_FAR = 1e8
-"""What `reach` says, where the minimum may lie at infinity, from which on a slow fit is on its way there."""
-
 _FAR_AT_TOL = 1e6
-"""What it says from which on a fit that meets a tolerance is on its way to infinity."""
+"""Size of components from which on a fit that meets a tolerance is on its way to infinity."""
 
 _ENDLESS = 1e-4
 """The decrease per iteration, relative to the excess, that is slow on that way: it shrinks as the model grows."""
@@ -284,7 +281,7 @@ class Run:
         elif self.is_flat():
             end = "tol"
         else:
-            return "unbounded" if self.is_flat(least=_ENDLESS) and self.is_far(_FAR) else ""
+            return "unbounded" if self.is_flat(least=_ENDLESS) and self.is_far(self.objective.far) else ""
         return "unbounded" if self.is_far(_FAR_AT_TOL) else end
 
     def is_far(self, least: float) -> bool:
@@ -347,7 +344,7 @@ class Run:
         if self.margin:
             self.margin = 0.0
             self.revise()
-        if self.end in ("stalled", "line_search") and self.is_far(_FAR):
+        if self.end in ("stalled", "line_search") and self.is_far(self.objective.far):
             self.end = "unbounded"
         converged = self.end in CONVERGED
         is_coarse = self.end == "stalled" and self.options.tol > _COARSE

@@ -36,6 +36,7 @@ class Bowl:
         return 0.0
 
     has_its_minimum_at_infinity = False
+    far = np.inf
 
     def lacks(self, feature):
         return "It has a gradient and a curvature."

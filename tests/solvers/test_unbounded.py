@@ -15,6 +15,7 @@ from gcp import (
     custom_loss,
     fit_gcp,
     get_loss,
+    simulate,
 )
 
 BINARY = ("bernoulli-logit", "bernoulli-odds", "bernoulli-poisson")
@@ -84,9 +85,7 @@ def test_models_with_a_minimum_are_not_taken_for_endless(loss):
     result = fit_gcp(listed(x), 1, loss=loss, random_state=0, l2_reg=1e-3)
     assert result.converged
     assert build_objective(x, loss, l2_reg=1e-3).reach([np.ones((12, 1)), np.ones((11, 1))]) == 0
-    assert build_objective(x, loss).reach([np.full((12, 1), 3.0), np.full((11, 1), -5.0)]) == (
-        15**2 if loss == "bernoulli-logit" else 15
-    )
+    assert build_objective(x, loss).reach([np.full((12, 1), 3.0), np.full((11, 1), -5.0)]) == 15
     assert build_objective(x + 1, "gamma").reach([np.ones((12, 1)), np.ones((11, 1))]) == 0
 
 
@@ -135,6 +134,18 @@ def test_fits_without_a_minimum_end_early(loss):
         assert result.n_iter < 350
         assert result.objective < 0.9 * result.null_objective
     assert fit_gcp(x, 3, loss=loss, random_state=0, l2_reg=0.1).converged
+
+
+def test_a_fit_that_is_cut_short_is_not_said_to_be_endless(rng):
+    """Log-odds of 8 to 11 are those of its minimum, and no way to infinity."""
+    x = np.asarray(simulate((20, 16, 14), 3, "bernoulli-logit", random_state=0)[0].values)
+    whole = fit_gcp(x, 3, loss="bernoulli-logit", random_state=1)
+    cut = fit_gcp(x, 3, loss="bernoulli-logit", random_state=1, n_iter_max=20)
+    sizes = [np.prod([abs(a).max(axis=0) for a in one.fitted_factors], axis=0).max() for one in (whole, cut)]
+    assert whole.converged
+    assert 8 < min(sizes) < max(sizes) < 12
+    assert cut.status == "n_iter_max"
+    assert "without end" not in cut.message
 
 
 @pytest.mark.parametrize("loss", ["bernoulli-odds", "bernoulli-poisson"])

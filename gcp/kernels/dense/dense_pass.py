@@ -8,7 +8,6 @@ model nor the derivative is ever stored whole.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,17 +183,16 @@ def _sums_beside(sums: Sums, part: Part, layout: Layout, compiled: bool) -> Sums
     )
 
 
-@lru_cache(maxsize=64)
-def thread_parts(shape: tuple[int, ...], n_threads: int, tile: int) -> tuple[Part, ...]:
+def thread_parts(shape: tuple[int, ...], n_threads: int, tile: int) -> list[Part]:
     """Return ranges of rows and of columns, one for each thread: columns are cut where there are tiles enough."""
     n_rows, n_columns = shape
     useful = max(1, min(n_threads, n_rows * n_columns // THREAD_ENTRIES))
     if n_columns >= 2 * useful * tile or n_rows < 4 * useful:
         whole, step = (0, n_rows), 32
         cuts = threads.split_range(-(-n_columns // step), useful)
-        return tuple((whole, (a * step, min(b * step, n_columns))) for a, b in cuts if a < b)
+        return [(whole, (a * step, min(b * step, n_columns))) for a, b in cuts if a < b]
     cuts = threads.split_range(-(-n_rows // 4), useful)
-    return tuple(((4 * a, min(4 * b, n_rows)), (0, n_columns)) for a, b in cuts if a < b)
+    return [((4 * a, min(4 * b, n_rows)), (0, n_columns)) for a, b in cuts if a < b]
 
 
 def _fused_pass(

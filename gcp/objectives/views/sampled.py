@@ -82,6 +82,11 @@ class Sampled:
         return 0.0
 
     @property
+    def far(self) -> float:
+        """Infinity, likewise."""
+        return float("inf")
+
+    @property
     def has_its_minimum_at_infinity(self) -> bool:
         """False: estimates do not tell how close a model comes."""
         return False

@@ -6,8 +6,9 @@ import numpy as np
 from scipy.linalg import lapack
 
 from gcp.base import threads
-from gcp.base.compiler.jit import jit, jit_part
+from gcp.base.compiler.jit import jit
 from gcp.base.types import Array, FloatArray
+from gcp.kernels.shared import products
 
 _FACES = 8
 """Most sets of active bounds to try in one minimisation."""
@@ -162,7 +163,7 @@ def _search(matrix, slope, low, high, before, grad_before, value, direction, s, 
             is_cut |= s[k] != aim
             grad[k] = 0.0
         for k in range(s.size):
-            _add_scaled(matrix[k], s[k], grad)
+            products.add_scaled(matrix[k], s[k], grad)
         found, promised = 0.0, 0.0
         for k in range(s.size):
             found += s[k] * (slope[k] + 0.5 * grad[k])
@@ -172,13 +173,6 @@ def _search(matrix, slope, low, high, before, grad_before, value, direction, s, 
             return found, is_cut
         length *= 0.3
     return value, True
-
-
-@jit_part
-def _add_scaled(row, number, out):  # type: ignore[no-untyped-def]
-    """Add a number times a row (k,) to `out`."""
-    for k in range(out.size):
-        out[k] += number * row[k]
 
 
 def _newton(matrix: FloatArray, grad: FloatArray) -> FloatArray | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
+from gcp.base.threads import split_range
 from gcp.tensors.parts.local_engine import FAN
 
 
@@ -28,8 +28,7 @@ def batches(homes: Sequence[str | None], threads: dict[str, int]) -> list[tuple[
     found = []
     for home, numbers in held.items():
         n_runs = min(len(numbers), max(1, threads.get(home, 1) if home else 1))
-        cuts = [len(numbers) * k // n_runs for k in range(n_runs + 1)]
-        found += [(home, numbers[a:b]) for a, b in pairwise(cuts)]
+        found += [(home, numbers[a:b]) for a, b in split_range(len(numbers), n_runs)]
     return found
 
 
