@@ -94,10 +94,16 @@ def main() -> None:
     lines.append("|---" * (len(workers) + 3) + "|")
     print("\n".join(lines), flush=True)
     for task in options.task:
+        ratios = []
         for loss in options.loss or losses():
             if (task, loss) == ("bootstrap", "beta-divergence"):
                 continue  # no distribution: nothing to draw
-            lines.append(row(task, loss, measured(workers, (task, loss, numbers[task]), options.rounds)))
+            found = measured(workers, (task, loss, numbers[task]), options.rounds)
+            lines.append(row(task, loss, found))
+            ratios.append(statistics.median(one[-1] / one[0] for one in found))
+            print(lines[-1], flush=True)
+        if len(workers) > 1:
+            lines.append(row(task, "geometric mean", [[1.0, statistics.geometric_mean(ratios)]]))
             print(lines[-1], flush=True)
     if options.peers:
         for task in PEERS:
