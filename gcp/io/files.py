@@ -44,7 +44,7 @@ def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Let errors of `gcp` begin with the name of this file."""
     try:
         yield
@@ -60,7 +60,7 @@ def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def telling(path: Path | str) -> Iterator[None]:
     """Tell whatever goes wrong with reading as an error of `gcp` that names the file."""
     try:
         with naming(path):
