@@ -88,7 +88,7 @@ def damage_told(what: str) -> Iterator[None]:
     except (GcpError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()).strip("'\".?")[:_REASON] or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".?")[:_REASON] or type(error).__name__
         raise FormatError(f"not {what}, or one that is damaged or cut short: {reason}.") from error
 
 

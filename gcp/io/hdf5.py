@@ -17,6 +17,7 @@ from gcp.base.sizes import check_memory
 from gcp.base.types import Array
 from gcp.io.files import check_file
 from gcp.io.format import choose_variable, damage_told
+from gcp.io.global_heaps import check_heaps
 from gcp.tensors.parts.sources import ArraySource, Source
 
 _MOST_LINKS = 32
@@ -96,6 +97,7 @@ def opened_alone(file: BinaryIO, what: str) -> Iterator[Any]:
     """
     import h5py
 
+    check_heaps(file)
     with damage_told(what), h5py.File(file, "r") as opened:
         opened.visititems_links(_check_link)
         opened.visititems(_check_own)

@@ -42,10 +42,10 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 def _read(file: BinaryIO, variable: str | None = None, unlisted: str | None = None) -> Tensor:
     archive = Archive(file)
-    if variable is None and archive.keys() >= _SCIPY:
-        return _of_scipy(file, archive, unlisted or "zero")
     if variable is None and archive.keys() >= _PYDATA:
         return _of_pydata(archive, unlisted)
+    if variable is None and archive.keys() >= _SCIPY:
+        return _of_scipy(file, archive, unlisted or "zero")
     if unlisted is not None:
         raise ParameterError("unlisted does not apply: the file says itself what its cells are.")
     if variable is None and (form := archive.text("format")).startswith("gcp-"):
