@@ -26,6 +26,9 @@ _PACKED = 1 << 18
 _GZIP = 31
 """The number that zlib has for its own largest window in gzip's wrapping."""
 
+_REASON = 300
+"""Characters of an archive's complaint that are repeated."""
+
 _LONG = 60
 """Characters of a file's name that its parts' names repeat."""
 
@@ -68,7 +71,7 @@ def telling(path: Path | str) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
     except DAMAGE as error:
-        raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
+        raise FormatError(f"{path}: the file is damaged or was cut short: {str(error)[:_REASON]}.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except MemoryError as error:

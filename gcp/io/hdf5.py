@@ -99,25 +99,23 @@ def opened_alone(file: BinaryIO, what: str) -> Iterator[Any]:
 
     check_heaps(file)
     with damage_told(what), h5py.File(file, "r") as opened:
-        opened.visititems_links(_check_link)
-        opened.visititems(_check_own)
+        if (name := opened.visititems_links(_outer_link) or opened.visititems(_outer_array)) is not None:
+            raise DataError(
+                f"{name} lies in another file, which is not read for safety: copy both into one file, e.g. with "
+                "h5repack."
+            )
         yield opened
 
 
-def _check_link(name: str, link: Any) -> None:
-    if hasattr(link, "filename"):
-        raise _elsewhere(name)
+def _outer_link(name: str, link: Any) -> str | None:
+    """Return the name of a link that leads out of its file; the first ends the search."""
+    return name if hasattr(link, "filename") else None
 
 
-def _check_own(name: str, item: Any) -> None:
-    if getattr(item, "external", None) or getattr(item, "is_virtual", False):
-        raise _elsewhere(name)
-
-
-def _elsewhere(name: str) -> DataError:
-    return DataError(
-        f"{name} lies in another file, which is not read for safety: copy both into one file, e.g. with h5repack."
-    )
+def _outer_array(name: str, item: Any) -> str | None:
+    """Return the name of an array whose numbers lie in other files, or may."""
+    is_outer = bool(getattr(item, "external", None)) or getattr(item, "is_virtual", False)
+    return name if is_outer else None
 
 
 def check_size(array: Any) -> None:

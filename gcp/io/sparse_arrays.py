@@ -34,11 +34,13 @@ def tensor_of_listing(
     Raises
     ------
     DataError
-        Entries outside the shape, or listed twice.
+        Entries outside the shape, or listed twice (they are added where others are zero).
     """
     check_unlisted(unlisted)
-    kind = SparseTensor if unlisted == "zero" else ObservedTensor
-    return kind(subs, values, check_shape([int(size) for size in shape]), labels=labels)
+    sizes = check_shape([int(size) for size in shape])
+    if unlisted == "zero":
+        return SparseTensor(subs, values, sizes, labels=labels, aggregate="sum")
+    return ObservedTensor(subs, values, sizes, labels=labels)
 
 
 def tensor_of_matrix(
