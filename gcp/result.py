@@ -265,6 +265,33 @@ class FitResult(Model):
         """
         return export.to_pyttb(self)
 
+    def to_anndata(self, adata: Any, key: str = "gcp") -> Any:
+        """Return a copy of an AnnData with the model of its cells and genes in it.
+
+        Parameters
+        ----------
+        adata : anndata.AnnData
+            What was fitted, or a part of it, in any order: rows are matched by name with the modes `obs` and `var`.
+        key : str
+            What the entries are called.
+
+        Returns
+        -------
+        anndata.AnnData
+            With the factor of `obs` times the weights of the components as ``obsm[key]``, shape (cells, R), and that
+            of `var` as ``varm[key]``, shape (genes, R): their product ``obsm[key] @ varm[key].T`` is the model, of
+            two modes and without main effects. These are columns ``key + "_main_effect"`` of `obs` and `var`.
+            Weights, loss and intercept are in ``uns[key]``. Positions that nothing determines are NaN.
+
+        Raises
+        ------
+        DataError
+            Names that the model does not have.
+        ParameterError
+            No AnnData, or a model without a mode `obs` or `var`.
+        """
+        return export.to_anndata(self, adata, key)
+
     def summary(self) -> str:
         """Return a few lines to read."""
         shape = " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))

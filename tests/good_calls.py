@@ -177,6 +177,20 @@ def table():
     return pd.DataFrame({"who": list("aab"), "what": [1, 2, 1], "n": [3.0, 1.0, 2.0]})
 
 
+def annotated():
+    import anndata
+    import pandas as pd
+
+    return anndata.AnnData(
+        COUNTS[:, :, 0].astype(float), pd.DataFrame(index=list("abcd")), pd.DataFrame(index=list("xyz"))
+    )
+
+
+@cache
+def cells_by_genes():
+    return gcp.fit_gcp(annotated(), 1, **OPTIONS)
+
+
 def axes():
     from matplotlib.figure import Figure
 
@@ -282,6 +296,7 @@ def good_calls(folder):
         "FitResult.deviance_explained": Call(fitted().deviance_explained, {"data": dense()}),
         "FitResult.transform": Call(fitted().transform, {"data": dense(), "mode": 0, "n_threads": 1}),
         "FitResult.to_frames": Call(fitted().to_frames, {}),
+        "FitResult.to_anndata": Call(cells_by_genes().to_anndata, {"adata": annotated(), "key": "gcp"}),
         "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
         "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
         "load": Call(gcp.load, {"path": saved}),

@@ -303,16 +303,16 @@ def test_no_file_folder_and_empty_file(tmp_path, ending):
 
 
 def test_unknown_endings(tmp_path):
-    for name in ("a.nc", "a", "a.gz", "a.npy.gz"):
-        refused(tmp_path / name, ".npy, .npz, .tns", error=ParameterError)
+    for name in ("a.root", "a", "a.gz", "a.npy.gz"):
+        refused(tmp_path / name, ".npy, .npz, .parquet", "--format", error=ParameterError)
     with pytest.raises(ParameterError, match=r"\.parquet"):
-        write_tensor(tmp_path / "a.nc", np.ones(2))
+        write_tensor(tmp_path / "a.root", np.ones(2))
 
 
 def test_options_that_do_not_apply(save):
     path = save("a.tns", "1 1\n")
     refused(path, "'modes'", "only to .csv", error=ParameterError, modes=["a"])
-    refused(path, "'variable'", ".npz, .mat", error=ParameterError, variable="a")
+    refused(path, "'variable'", ".npz, .h5", error=ParameterError, variable="a")
     refused(path, 'unlisted must be "zero" or "missing"', error=ParameterError, unlisted="nothing")
     refused(path, 'aggregate must be "sum", "mean" or "error"', error=ParameterError, aggregate="max")
 
@@ -348,7 +348,7 @@ def test_truncated_files(tmp_path, ending, kept):
     [
         ("1 1 2\n1 2\n", "line 2: expected 2 subscripts and a value, found 2 fields"),
         ("# c\n\n1 1 x\n", "line 3: 'x' is not a number"),
-        ("1 1 1\n0 1 5\n", "line 2: subscript 0 of mode 0: expected whole numbers from 1"),
+        ("# gcp-tensor shape: 2 2\n0 1 5\n", "line 2: subscript 0 of mode 0: expected whole numbers from 1"),
         ("1 -2 5\n", "line 1: subscript -2 of mode 1"),
         ("1 1.5 5\n", "line 1: subscript 1.5 of mode 1"),
         ("nan 1 5\n", "line 1: subscript nan of mode 0"),
@@ -452,9 +452,10 @@ def test_bad_npz(tmp_path, save):
 
 def test_bad_mat(tmp_path, save):
     header = b"MATLAB 7.3 MAT-file, Platform: X".ljust(124) + b"\x00\x02IM" + bytes(400)
-    refused(save("a.mat", header), "-v7")
-    scipy.io.savemat(tmp_path / "b.mat", {"S": scipy.sparse.eye(3).tocsc(), "name": "text"})
-    refused(tmp_path / "b.mat", "S (a sparse matrix; save it as full(...))")
+    refused(save("a.mat", header), "not a .mat file")
+    refused(save("a.mat", header[:128].ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(400)), "not a .mat file")
+    scipy.io.savemat(tmp_path / "b.mat", {"S": {"fs": "fast", "k": "text"}, "name": "text"})
+    refused(tmp_path / "b.mat", "S (a struct of fs, k)")
     scipy.io.savemat(tmp_path / "c.mat", {"C": np.ones((2, 2)) * 1j})
     refused(tmp_path / "c.mat", "complex128")
 

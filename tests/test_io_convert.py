@@ -213,7 +213,7 @@ def test_repeated_cells_refused_with_their_lines(save, rng, memory):
     [
         ("1 1 2\n" * 500 + "1 1 x\n", "line 501: 'x' is not a number"),
         ("1 1 2\n" * 500 + "1 2\n", "line 501: expected 2 subscripts and a value"),
-        ("1 1 1\n1 0 1\n", "line 2: subscript 0 of mode 1"),
+        ("# gcp-tensor shape: 2 3\n1 0 1\n", "line 2: subscript 0 of mode 1"),
         ("1 1 1\n# c\n1 2 nan\n", "line 3: the value is NaN"),
         ("# nothing\n", "lists no entry"),
         ("# gcp-tensor shape: 2 3\n1 4 1\n", "line 2: subscript 4 of mode 1"),

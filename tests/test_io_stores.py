@@ -132,7 +132,7 @@ def test_no_such_thing_and_things_of_another_kind(tmp_path, ending):
 @pytest.mark.parametrize("name", ["a.h5", "a.zarr"])
 def test_they_are_not_written(tmp_path, name):
     with pytest.raises(
-        ParameterError, match=r"a\.(h5|zarr): such files are read, but not written; written are \.npy"
+        ParameterError, match=r"a\.(h5|zarr): such files are read, but not written; written are \.csv"
     ):
         write_tensor(tmp_path / name, np.ones(3))
     assert not list(tmp_path.iterdir())

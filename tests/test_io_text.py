@@ -33,12 +33,16 @@ FOREIGN = {
     "70 modes, listed.ttb": (f"sptensor\n70\n{'1 ' * 70}\n1\n{'1 ' * 71}\n", "70 modes"),
     "99 modes.csv": (f"{COLUMNS}\n{','.join('1' * 100)}\n", "99 columns beside the values"),
     "beyond 2 to the 53.tns": (f"1 1 1\n{2**53 + 1} 1 1\n", f"subscript {2**53 + 1} of mode 0.*{2**53:,}"),
-    "toolbox text.tns": ("sptensor\n3\n5 4 3\n2\n1 1 1 1.0\n1 3 3 2.0\n", r"Tensor Toolbox text, .*\.ttb"),
-    "extended.tns": (
-        "# extended FROSTT format\n3 2\n5 6 7\n1 1 1 1.0\n2 3 4 2.5\n",
-        "extended FROSTT.*three lines",
+    "cells of toolbox text.tns": ("tensor\n1\n2\n1\n", "promises 2 values: found 1|expected a listing"),
+    "extended of other sizes.tns": (
+        "# extended FROSTT format\n3 2\n5 6\n1 1 1 1.0\n",
+        "line 3: .*extended FROSTT",
     ),
-    "from 0.tns": ("0 0 0 1.0\n1 2 3 2.5\n", "subscript 0 of mode 0.*add 1 to each"),
+    "extended from 0.tns": ("# extended FROSTT format\n2 1\n5 6\n0 1 1.0\n", "subscript 0 .*count from 1"),
+    "extended, cut short.tns": (
+        "# extended FROSTT format\n2 3\n5 6\n1 1 1.0\n",
+        "promises 3 rows: found 1, less",
+    ),
     "more rows.ttb": ("sptensor\n2\n5 4\n1\n1 1 1.0\n1 3 2.0\n", "promises 1 rows: found 2, more"),
     "fewer rows.ttb": ("sptensor\n2\n5 4\n3\n1 1 1.0\n1 3 2.0\n", "found 2, less: the file may be cut short"),
     "more values.ttb": ("tensor\n1\n1\n1 2\n", "promises 1 values: found 2, more"),

@@ -37,6 +37,8 @@ def library_of(data: Any) -> str | None:
             return "scipy"
         if (root := name.partition(".")[0]) in ("xarray", "pandas", "sparse", "dask", "h5py", "zarr"):
             return root
+        if root == "anndata" and base.__name__ == "AnnData":  # whose views derive from arrays of others
+            return root
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,28 @@ if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
 
-_OPTIONS = ("modes", "value", "wide", "header", "separator", "unlisted", "aggregate", "variable")
+_OPTIONS = (
+    "modes",
+    "value",
+    "wide",
+    "header",
+    "separator",
+    "decimal",
+    "encoding",
+    "unlisted",
+    "aggregate",
+    "variable",
+    "format",
+)
 
 
 def input_help() -> str:
     """Return what may stand for a tensor."""
+    from gcp.io.known_formats import endings
+
     return (
-        f"a tensor: {Documented(gcp.read_tensor).text('path')}; or the name of a bundled data set, such as "
-        "nyc_flights (a file of that name wins; an unknown name lists them all)"
+        f"a tensor: a file or folder {endings()} (text also with .gz); - for standard input, with --format; or the "
+        "name of a bundled data set, such as nyc_flights (a file of that name wins; an unknown name lists them all)"
     )
 
 
@@ -38,12 +53,15 @@ def add_reading_options(parser: Parser) -> None:
         dest="header",
         action="store_false",
         default=None,
-        help=".csv: the first line is data; the columns are called 0, 1, ...",
+        help="text tables and .xlsx: the first line is data; the columns are called 0, 1, ...",
     )
-    read.add(group, "--separator", metavar="CHARACTER")
+    read.add(group, "--separator", metavar="TEXT")
+    read.add(group, "--decimal")
+    read.add(group, "--encoding", metavar="NAME")
     read.add(group, "--unlisted")
     read.add(group, "--aggregate")
     read.add(group, "--variable", metavar="NAME")
+    read.add(group, "--format", metavar="ENDING")
 
 
 def add_memory_option(parser: Parser) -> None:
@@ -69,6 +87,8 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     options = given_options(args)
     if getattr(args, "memory", None) is not None:
         options["memory"] = args.memory
+    if args.input == "-":
+        return gcp.read_tensor(sys.stdin.buffer, **options)
     path = Path(args.input)
     bundled = gcp.datasets.available_datasets()
     if path.exists() and not (path.is_dir() and args.input in bundled):

@@ -13,7 +13,7 @@ import numpy as np
 from gcp.base.errors import FormatError
 from gcp.base.sizes import show_bytes
 from gcp.base.types import Array
-from gcp.io.npy import read_array, read_header
+from gcp.io.formats.npy import read_array, read_header
 
 _LONGEST_TEXT = 1 << 26
 """Bytes of the one text that describes a result."""

@@ -19,10 +19,12 @@ import numpy as np
 from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.io.external_sort import Rows, cells, in_order, row_type, without_repetitions
 from gcp.io.files import naming, opened, reading, replacing, target_of, writing
-from gcp.io.npz import Stream, write_listing
+from gcp.io.format import check_promise
+from gcp.io.formats.npz import Stream, write_listing
+from gcp.io.formats.tns import read_header
+from gcp.io.formats.toolbox import ListingHeader
 from gcp.io.spool import Spool
-from gcp.io.text_rows import Part, line_of, read_parts
-from gcp.io.tns import shape_in_header
+from gcp.io.text_rows import CountsFromZero, Part, line_of, read_parts
 from gcp.tensors.entries import cells_of, check_aggregate, check_shape, sorting_order
 from gcp.tensors.kinds import check_unlisted, default_aggregate
 
@@ -113,13 +115,19 @@ def _convert(
     path: Path, out: Path, folder: Path, memory: int, kind: str, aggregate: str
 ) -> ConversionSummary:
     with ExitStack() as stack:
-        stored, shape = _stored(path, folder, stack, numbered=aggregate == "error")
+        with reading(path, _is_gzipped(path)) as file:
+            header = read_header(file)
+        numbered = aggregate == "error"
+        try:
+            stored, shape = _stored(path, header, 1, folder, stack, numbered=numbered)
+        except CountsFromZero:
+            stored, shape = _stored(path, header, 0, folder, stack, numbered=numbered)
         index = np.dtype(np.uint32 if max(shape) <= 2**32 else np.uint64)
         values, *subs = (Spool(folder, dtype, stack) for dtype in (np.float64, *[index] * len(shape)))
         missing = [Spool(folder, index, stack) for _ in shape]
         rows = in_order(stored, shape, memory)
         if aggregate == "error":
-            rows = without_repetitions(rows, shape, lambda row: _line(path, row))
+            rows = without_repetitions(rows, shape, lambda row: _line(path, header, row))
         with naming(path):
             _store_cells(
                 cells(rows, aggregate), shape, [values, *subs], missing if kind == "sparse" else None
@@ -135,18 +143,24 @@ def _is_gzipped(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _stored(path: Path, folder: Path, stack: ExitStack, *, numbered: bool) -> tuple[Spool, tuple[int, ...]]:
-    """Return all rows of a file, on disk, and the shape."""
-    with reading(path, _is_gzipped(path)) as file:
-        shape = shape_in_header(file)
-    sizes = shape or ()
+def _stored(
+    path: Path, header: ListingHeader, base: int, folder: Path, stack: ExitStack, *, numbered: bool
+) -> tuple[Spool, tuple[int, ...]]:
+    """Return all rows of a file, on disk, and the shape; `base` as in `read_parts`."""
+    sizes = header.shape or ()
     stored = Spool(folder, row_type(len(sizes), np.uint32, numbered=numbered), stack)
-    with closing(_parts(path, shape)) as parts:
-        for part in parts:
-            if len(part.values):
-                stored = _with(part, stored, stack)
-                found = (part.largest + 1).tolist()
-                sizes = tuple(map(max, sizes or found, found))
+    try:
+        with closing(_parts(path, header, base)) as parts:
+            for part in parts:
+                if len(part.values):
+                    stored = _with(part, stored, stack)
+                    found = (part.largest + 1).tolist()
+                    sizes = tuple(map(max, sizes or found, found))
+    except CountsFromZero:
+        stored.close()
+        raise
+    with naming(path):
+        check_promise(len(stored), header.n_rows)
     if not sizes:
         raise FormatError(f"{path}: the file lists no entry.")
     return stored, check_shape(sizes)
@@ -170,19 +184,19 @@ def _with(part: Part, stored: Spool, stack: ExitStack) -> Spool:
     return stored
 
 
-def _parts(path: Path, shape: tuple[int, ...] | None) -> Generator[Part, None, None]:
+def _parts(path: Path, header: ListingHeader, base: int) -> Generator[Part, None, None]:
     """Yield the rows of a file; errors name it.
 
     Errors of the caller, who gets them, do not come by here.
     """
     with reading(path, _is_gzipped(path)) as file:
-        yield from read_parts(file, shape)
+        yield from read_parts(file, header.shape, skip=header.n_lines, base=base)
 
 
-def _line(path: Path, row: int) -> str:
+def _line(path: Path, header: ListingHeader, row: int) -> str:
     """Return `line 7`, the line that holds a row."""
     with reading(path, _is_gzipped(path)) as file:
-        return line_of(file, 0, row)
+        return line_of(file, header.n_lines, row)
 
 
 def _store_cells(

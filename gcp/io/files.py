@@ -26,6 +26,9 @@ _PACKED = 1 << 18
 _GZIP = 31
 """The number that zlib has for its own largest window in gzip's wrapping."""
 
+_REASON = 300
+"""Characters of an archive's complaint that are repeated."""
+
 _LONG = 60
 """Characters of a file's name that its parts' names repeat."""
 
@@ -44,7 +47,7 @@ def opened(path: Path, is_gzipped: bool, mode: str = "rb") -> Iterator[BinaryIO]
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Let errors of `gcp` begin with the name of this file."""
     try:
         yield
@@ -60,7 +63,7 @@ def reading(path: Path, is_gzipped: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def telling(path: Path | str) -> Iterator[None]:
     """Tell whatever goes wrong with reading as an error of `gcp` that names the file."""
     try:
         with naming(path):
@@ -68,7 +71,7 @@ def telling(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected UTF-8 text: {error}.") from error
     except DAMAGE as error:
-        raise FormatError(f"{path}: the file is damaged or was cut short: {error}.") from error
+        raise FormatError(f"{path}: the file is damaged or was cut short: {str(error)[:_REASON]}.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except MemoryError as error:

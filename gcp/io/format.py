@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from gcp.base.errors import DataError, FormatError, ParameterError
+from gcp.base.errors import DataError, FormatError, GcpError, ParameterError
 from gcp.base.types import Array
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor
@@ -16,27 +19,77 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.parts.sources import Source
 from gcp.tensors.sparse import SparseTensor
 
+_REASON = 300
+"""Characters of a library's message that are repeated."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Format:
-    """A file format.
+    """A file format. Each file of `gcp.io.formats` lists its own as `FORMATS`, which is all that makes them known.
 
     Attributes
     ----------
-    read : callable or None
-        `read(file, **options) -> Tensor`, from a seekable binary file; None if there is only `source`.
-    write : callable or None
-        `write(file, tensor)`, to a binary file; None of formats that are only read.
+    endings : tuple of str
+        Of file names, in lower case, with the dot.
+    read : callable, optional
+        `read(file, **options) -> Tensor`, from a seekable binary file; without it there is `source`.
+    write : callable, optional
+        `write(file, tensor)`, to a binary file; without it files are only read.
     options : frozenset of str
         The options of `read_tensor` that `read` and `source` take.
     source : callable, optional
         `source(path, **options) -> Source`, of formats whose arrays can be read in slabs.
+    needs : tuple of str
+        Optional packages without which nothing is read or written.
+    extra : str
+        The extra of this package that installs them.
+    is_text : bool
+        Whether files are text, which `.gz` after the ending says is compressed.
     """
 
-    read: Callable[..., Tensor] | None
-    write: Callable[[BinaryIO, Tensor], None] | None
+    endings: tuple[str, ...]
+    read: Callable[..., Tensor] | None = None
+    write: Callable[[BinaryIO, Tensor], None] | None = None
     options: frozenset[str] = frozenset()
     source: Callable[..., Source] | None = None
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+    is_text: bool = False
+
+    def check_needs(self) -> None:
+        """Raise `ParameterError` for the first package that is not installed."""
+        for name in self.needs:
+            required(name, f"{self.endings[0]} files", self.extra)
+
+
+def required(name: str, what: str, extra: str) -> ModuleType:
+    """Return an optional package, imported when `what` needs it.
+
+    Raises
+    ------
+    ParameterError
+        It is not installed; the message names the extra that installs it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        missing = error.name or name
+        raise ParameterError(f'{what} need {missing}: pip install "gcp-tensor[{extra}]".') from error
+
+
+@contextmanager
+def damage_told(what: str) -> Iterator[None]:
+    """Tell as `FormatError` whatever a library raises over bytes that are no such file, or damaged ones.
+
+    They raise errors of many kinds, and other ones in each version; those of memory and of `gcp` pass.
+    """
+    try:
+        yield
+    except (GcpError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".?")[:_REASON] or type(error).__name__
+        raise FormatError(f"not {what}, or one that is damaged or cut short: {reason}.") from error
 
 
 def observed(tensor: DenseTensor, form: str) -> Array | None:
@@ -100,3 +153,18 @@ def choose_variable(found: Mapping[str, Any], others: dict[str, str], variable: 
     if variable in others:
         raise DataError(f"Variable {variable!r} is no array of real numbers but {others[variable]}.")
     raise ParameterError(f"There is no variable {variable!r}; arrays in the file: {listing or 'none'}.")
+
+
+def check_promise(found: int, expected: int | None) -> None:
+    """Raise `FormatError` for another number of rows than the header promised, if it did."""
+    if expected is not None and found != expected:
+        raise FormatError(f"the header promises {expected} rows: found {found}{cut_short(found, expected)}.")
+
+
+def cut_short(found: int, expected: int) -> str:
+    """Return words on what another number than the promised one may mean."""
+    return (
+        ", less: the file may be cut short"
+        if found < expected
+        else ", more: the header may be another file's"
+    )

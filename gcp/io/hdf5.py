@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from gcp.base.errors import DataError, FormatError, GcpError, ParameterError
+from gcp.base.sizes import check_memory
+from gcp.base.types import Array
 from gcp.io.files import check_file
-from gcp.io.format import choose_variable
+from gcp.io.format import choose_variable, damage_told
+from gcp.io.global_heaps import check_heaps
 from gcp.tensors.parts.sources import ArraySource, Source
 
 _MOST_LINKS = 32
-
-
-def imported(name: str) -> ModuleType:
-    """Return an optional package, imported when a file needs it."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ParameterError(f'such files need {name}: pip install "gcp-tensor[arrays]".') from error
 
 
 def source(path: Path, variable: str | None = None) -> Source:
@@ -37,7 +33,8 @@ def source(path: Path, variable: str | None = None) -> Source:
     DataError
         An array whose numbers lie in other files than HDF5 files of the same folder.
     """
-    h5py = imported("h5py")
+    import h5py
+
     variable = None if variable is None else variable.strip("/")
     check_file(path)
     path.open(
@@ -64,7 +61,9 @@ def source(path: Path, variable: str | None = None) -> Source:
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[Any]:
-    with imported("h5py").File(path, "r") as file:
+    import h5py
+
+    with h5py.File(path, "r") as file:
         yield file[name]
 
 
@@ -77,6 +76,63 @@ def _damage_told() -> Iterator[None]:
     except Exception as error:  # h5py meets damaged files with errors of many kinds
         reason = " ".join(str(error).split()).strip("'\".")
         raise FormatError(f"the file is damaged: {reason}.") from error
+
+
+@contextmanager
+def opened_alone(file: BinaryIO, what: str) -> Iterator[Any]:
+    """Open an HDF5 file for libraries that follow links; all that it holds must lie in itself.
+
+    Parameters
+    ----------
+    file : binary file
+    what : str
+        What errors say it is not, such as "an .h5ad file".
+
+    Raises
+    ------
+    FormatError
+        Whatever goes wrong with it, now or as long as the file is open.
+    DataError
+        Links to other files, or numbers that lie in others.
+    """
+    import h5py
+
+    check_heaps(file)
+    with damage_told(what), h5py.File(file, "r") as opened:
+        if (name := opened.visititems_links(_outer_link) or opened.visititems(_outer_array)) is not None:
+            raise DataError(
+                f"{name} lies in another file, which is not read for safety: copy both into one file, e.g. with "
+                "h5repack."
+            )
+        yield opened
+
+
+def _outer_link(name: str, link: Any) -> str | None:
+    """Return the name of a link that leads out of its file; the first ends the search."""
+    return name if hasattr(link, "filename") else None
+
+
+def _outer_array(name: str, item: Any) -> str | None:
+    """Return the name of an array whose numbers lie in other files, or may."""
+    is_outer = bool(getattr(item, "external", None)) or getattr(item, "is_virtual", False)
+    return name if is_outer else None
+
+
+def check_size(array: Any) -> None:
+    """Raise `ParameterError` for an array of a file that memory cannot hold."""
+    check_memory(f"The array {array.name}", math.prod(array.shape) * array.dtype.itemsize, 1)
+
+
+def values_of(array: Any) -> Array:
+    """Return an array of a file, of any shape, read whole after a look at its size."""
+    check_size(array)
+    return np.asarray(array[()])
+
+
+def texts_of(names: Any) -> Array:
+    """Return names (n,) that a file holds as text or as bytes in UTF-8."""
+    given = np.asarray(names).ravel().tolist()
+    return np.array([one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in given])
 
 
 def choose_array(items: dict[str, Any], variable: str | None) -> Any:
@@ -113,7 +169,8 @@ class _Folder:
         DataError
             A way that leaves the folder, or data that lie elsewhere.
         """
-        h5py = imported("h5py")
+        import h5py
+
         parts, here = deque(_split(name)), ""
         with h5py.File(path, "r") as file:
             while parts:
@@ -164,13 +221,15 @@ class _Folder:
 
     def _inside(self, path: Path, name: str, what: str) -> Path:
         """Return another file that this one names."""
+        import h5py
+
         found = (path.resolve().parent / name).resolve()
         if not found.is_relative_to(self.folder):
             raise DataError(
                 f"{what}, and names the file {name!r}, which lies outside the folder of the file and is not read for "
                 "safety: copy both into one folder."
             )
-        if not found.is_file() or not imported("h5py").is_hdf5(found):
+        if not found.is_file() or not h5py.is_hdf5(found):
             raise FormatError(f"{what}, but there is no HDF5 file {name!r}.")
         return found
 

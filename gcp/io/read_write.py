@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from gzip import GzipFile
+from io import BytesIO
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from gcp.base import checks
-from gcp.base.errors import DataError, ParameterError
+from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.sizes import parse_bytes
-from gcp.io import mat, npy, npz, stores, tables, tns, toolbox
 from gcp.io.files import opened, reading, replacing, telling, writing
 from gcp.io.format import Format
+from gcp.io.known_formats import endings, format_named, format_of
 from gcp.tensors.intake.coerce import from_source, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.parts.partitioned import PartitionedTensor
@@ -20,25 +23,9 @@ from gcp.tensors.parts.sources import Source
 
 __all__ = ["read_tensor", "write_tensor"]
 
-_FORMATS: dict[str, Format] = {
-    ".npy": npy.FORMAT,
-    ".npz": npz.FORMAT,
-    ".tns": tns.FORMAT,
-    ".tns.gz": tns.FORMAT,
-    ".csv": tables.CSV,
-    ".csv.gz": tables.CSV,
-    ".parquet": tables.PARQUET,
-    ".mat": mat.FORMAT,
-    ".ttb": toolbox.FORMAT,
-    ".txt": toolbox.FORMAT,
-    ".h5": stores.HDF5,
-    ".hdf5": stores.HDF5,
-    ".zarr": stores.ZARR,
-}
-
 
 def read_tensor(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes] | IO[str],
     *,
     modes: Sequence[str] | None = None,
     value: str | None = None,
@@ -47,17 +34,18 @@ def read_tensor(
     wide: str | None = None,
     header: bool = True,
     separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
     variable: str | None = None,
+    format: str | None = None,
     memory: int | str | None = None,
 ) -> Tensor | PartitionedTensor:
     """Read a tensor from a file.
 
     Parameters
     ----------
-    path : path
-        `.npy`, `.npz`, `.tns`, `.tns.gz` (FROSTT: 1-based subscripts, value last), `.csv`, `.csv.gz`,
-        `.parquet` (long tables: one row per cell), `.mat`, `.ttb`, `.txt` (Tensor Toolbox text), `.h5`, `.hdf5`, or
-        a folder `.zarr`.
+    path : path or file
+        A file of one of the formats below, or a folder `.zarr`. An open file is read to its end, in bytes or as text.
     modes : sequence of str, optional
         Tables: the columns that give the modes, in order. Default: all but the value column, of a wide table those
         that are not called by a number or a date.
@@ -67,18 +55,26 @@ def read_tensor(
         Tables: the name of a mode whose positions have a column each (`country, 1990, 1991`). Empty cells are
         missing.
     header : bool, default True
-        `.csv`: whether the first line names the columns; if not, they are called 0, 1, ...
+        Text tables and `.xlsx`: whether the first line names the columns; if not, they are called 0, 1, ...
     separator : str, optional
-        `.csv`: what separates columns, one character or "TAB". Default: a comma.
+        Text tables: what separates columns, one character or more, such as ";" or "::", or "TAB". Default: a comma in
+        `.csv`, TAB in `.tsv`; in `.dat` and `.data` what the first lines leave no doubt of.
+    decimal : {".", ","}, optional
+        Text tables: what stands before decimals. Default: a point.
+    encoding : str, optional
+        Text tables: the encoding, such as "latin-1", "cp1252" or "utf-16". Default: UTF-8, or UTF-16 with its mark.
     unlisted : {"zero", "missing"}, optional
-        Listings: what a cell means that the file does not list. Default: "zero" for `.tns` and `sptensor`
-        files, which are defined so; a table that leaves cells out needs the choice.
+        Listings: what a cell means that the file does not list. Default: "zero" for `.tns`, `sptensor` and sparse
+        matrices, which are defined so (sparse arrays of pydata say it by their fill value); a table that leaves cells
+        out needs the choice.
     aggregate : {"sum", "mean", "error"}, optional
-        Listings: what to do with several rows for one cell. Default: "sum", but "error" with
+        Text listings and tables: what to do with several rows for one cell. Default: "sum", but "error" with
         ``unlisted="missing"``.
     variable : str, optional
-        `.npz`, `.mat`, `.h5`, `.hdf5` and `.zarr`: the array to read, where the file has several; "group/name" in
-        a group.
+        Where a file has several arrays, the one to read, "group/name" in a group or struct; of `.h5ad` and `.loom` a
+        layer ("layers/counts", default: the main matrix), of `.xlsx` a sheet.
+    format : str, optional
+        The ending of the format, such as "csv" or "tns.gz". Default: as the file is called.
     memory : int or str, optional
         `.npy`, `.h5`, `.hdf5` and `.zarr`: bytes, or a text such as "2GB", that a fit may take (the factors and the
         solver's memory come on top where they are large). An array of more than half of it is not read now, but in
@@ -88,10 +84,10 @@ def read_tensor(
     -------
     DenseTensor, SparseTensor, ObservedTensor or PartitionedTensor
         The last only with `memory`. With labels if the file has them. Labels of a table are the distinct entries of
-        a column, sorted (for `.parquet` columns of categories: in the order of the categories). A listing gives a
+        a column, sorted (columns of categories: in the order of the categories). A listing or table gives a
         DenseTensor if it has at most 2**20 cells, or at most 10 for each listed one; else a SparseTensor where
-        unlisted cells are zero, and an ObservedTensor where they are missing. `.npz` gives back the kind that was
-        written.
+        unlisted cells are zero, and an ObservedTensor where they are missing; sparse matrices give one of these two
+        of any size. `.npz` gives back the kind that was written.
 
     Raises
     ------
@@ -99,44 +95,114 @@ def read_tensor(
         No such file, or content that is not one tensor of real numbers; `FormatError` if the file is
         damaged or not what its name says. The message gives the file and, for text, the line.
     ParameterError
-        An option that the format does not have, or an unknown column, variable or choice.
+        An option that the format does not have, an unknown column, variable or choice, or a package that is not
+        installed.
 
     Notes
     -----
+    ======================  ===================================================================  ===========
+    endings                 content                                                              extra
+    ======================  ===================================================================  ===========
+    `.csv`, `.tsv`          long tables, one row per cell, or wide ones                          ``tables``
+    `.dat`, `.data`         the same, with a separator to tell                                   ``tables``
+    `.parquet`              the same, of Apache Parquet                                          ``tables``
+    `.feather`, `.arrow`    the same, of Apache Arrow                                            ``tables``
+    `.xlsx`                 the same, on a sheet of Excel                                        ``tables``
+    `.tns`                  FROSTT: subscripts from 1, value last; extended FROSTT
+    `.ttb`, `.txt`          Tensor Toolbox text: `tensor` and `sptensor` (also called `.tns`)
+    `.mtx`                  Matrix Market
+    `.npy`                  an array of NumPy
+    `.npz`                  gcp's own; arrays of NumPy; `save_npz` of scipy.sparse and of sparse
+    `.mat`                  MATLAB: arrays, sparse matrices, `sptensor`, also in structs         (``arrays``)
+    `.h5`, `.hdf5`          arrays of HDF5                                                       ``arrays``
+    `.zarr`                 arrays of Zarr, in a folder                                          ``arrays``
+    `.nc`, `.nc4`, `.cdf`   netCDF, with names and coordinates                                   ``xarray``
+    `.h5ad`                 AnnData: cells by genes, as modes `obs` and `var`                    ``anndata``
+    `.loom`                 Loom, likewise                                                       ``arrays``
+    ======================  ===================================================================  ===========
+
+    Text may be compressed: `.csv.gz`, `.tns.gz`. What needs an extra is installed by
+    ``pip install "gcp-tensor[tables]"``; `.mat` needs one only for version 7.3.
+
+    A subscript 0 in a `.tns` file that does not tell its shape proves that all subscripts count from 0; where none is
+    0 they count from 1.
+
     Rows of `.tns` and `sptensor` files are parsed by PyArrow if it is installed (``gcp-tensor[tables]``), else one by
     one, which takes some thirty times as long.
 
     MATLAB has no arrays of one mode: those come back from `.mat` as matrices of one column.
     """
-    path = checks.path("path", path)
-    form, is_gzipped = _format(path)
+    options = _given(
+        modes=modes,
+        value=value,
+        unlisted=unlisted,
+        aggregate=aggregate,
+        variable=variable,
+        wide=wide,
+        header=None if checks.truth("header", header) else False,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+    )
     limit = None if memory is None else parse_bytes(memory)
-    given = {
-        "modes": modes,
-        "value": value,
-        "unlisted": unlisted,
-        "aggregate": aggregate,
-        "variable": variable,
-        "wide": wide,
-        "header": None if checks.truth("header", header) else False,
-        "separator": separator,
-    }
-    options = {name: option for name, option in given.items() if option is not None}
-    for name, option in options.items():
-        if name == "modes":
-            options[name] = checks.items(name, option, "a list of columns")
-        elif name not in ("header", "value"):  # columns without a header have numbers
-            checks.text(name, option)
-    if foreign := sorted(set(options) - form.options):
-        name = foreign[0]
-        raise _inapplicable(path, name, lambda other: name in other.options)
+    if callable(getattr(path, "read", None)):
+        if limit is not None:
+            raise ParameterError(
+                "memory is for files by name, which are read again and again: found an open file."
+            )
+        return _read_open(path, format, options)
+    path = checks.path("path", path)
+    form, is_gzipped = _format(path, format)
+    _check_options(path, form, options)
     if limit is not None or form.read is None:
-        return from_source(array_source(path, **options), limit)
+        return from_source(array_source(path, format=format, **options), limit)
     with reading(path, is_gzipped) as file:
+        form.check_needs()
         return form.read(file, **options)
 
 
-def array_source(path: str | os.PathLike[str], **options: Any) -> Source:
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given, of the right types."""
+    found = {name: option for name, option in options.items() if option is not None}
+    for name, option in found.items():
+        if name == "modes":
+            found[name] = checks.items(name, option, "a list of columns")
+        elif name not in ("header", "value"):  # columns without a header have numbers
+            checks.text(name, option)
+    return found
+
+
+def _read_open(file: Any, format: str | None, options: dict[str, Any]) -> Tensor | PartitionedTensor:
+    """Return the tensor of an open file, from where it stands to its end."""
+    name = getattr(file, "name", None)
+    where = name if isinstance(name, str) else "the file"
+    if format is None and (not isinstance(name, str) or format_of(name) is None):
+        raise ParameterError(
+            f'{where}: its name tells no format: say which it has, e.g. format="csv" (--format csv); known are '
+            f"{endings()}."
+        )
+    form, is_gzipped = _format(PurePath(where), format)
+    _check_options(where, form, options)
+    with telling(where):
+        form.check_needs()
+        content = file.read()
+        if isinstance(content, str):
+            content = content.encode()
+        if not isinstance(content, bytes | bytearray) or not content:
+            raise DataError("the file is empty." if content in ("", b"") else "its read() gives no bytes.")
+        if form.read is None:  # what is read by path has a folder of its own
+            with TemporaryDirectory() as folder:
+                path = Path(folder, f"file{form.endings[0]}")
+                path.write_bytes(content)
+                try:
+                    return from_source(array_source(path, **options), None)
+                except GcpError as error:
+                    raise type(error)(str(error).replace(f"{path}: ", "")) from error
+        buffer = BytesIO(content)
+        return form.read(GzipFile(fileobj=buffer) if is_gzipped else buffer, **options)
+
+
+def array_source(path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Source:
     """Return the array of a file, to be read in slabs.
 
     Raises
@@ -145,16 +211,25 @@ def array_source(path: str | os.PathLike[str], **options: Any) -> Source:
         As `read_tensor`.
     """
     path = checks.path("path", path)
-    form, _ = _format(path)
+    form, _ = _format(path, format)
     if form.source is None:
         raise _inapplicable(path, "memory", lambda other: other.source is not None)
     with telling(path):
+        form.check_needs()
         return form.source(path, **options)
 
 
-def _inapplicable(path: Path, option: str, takes: Callable[[Format], bool]) -> ParameterError:
-    fitting = ", ".join(ending for ending, other in _FORMATS.items() if takes(other))
-    return ParameterError(f"{path}: the option {option!r} does not apply to this format, only to {fitting}.")
+def _check_options(where: Path | str, form: Format, options: dict[str, Any]) -> None:
+    """Raise `ParameterError` for an option that the format does not have."""
+    if foreign := sorted(set(options) - form.options):
+        name = foreign[0]
+        raise _inapplicable(where, name, lambda other: name in other.options)
+
+
+def _inapplicable(where: Path | str, option: str, takes: Callable[[Format], bool]) -> ParameterError:
+    return ParameterError(
+        f"{where}: the option {option!r} does not apply to this format, only to {endings(takes)}."
+    )
 
 
 def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
@@ -166,12 +241,14 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
         The ending chooses the format:
 
         - `.npz` keeps everything (kind, type, mask, weights, labels) exactly;
-        - `.csv`, `.csv.gz`, `.parquet` are long tables with labels, one row per observed cell, zeros too; of a
-          SparseTensor one row per nonzero, and one without a value per missing cell (labels without any row are
-          lost, also as positions; `.csv` does not keep the order of labels);
-        - `.tns`, `.tns.gz` list the nonzeros and need a fully observed tensor; labels are not kept;
+        - `.csv`, `.tsv`, `.parquet`, `.feather` are long tables with labels, one row per observed cell, zeros too;
+          of a SparseTensor one row per nonzero, and one without a value per missing cell (labels without any row are
+          lost, also as positions; text does not keep the order of labels);
+        - `.tns` lists the nonzeros and needs a fully observed tensor; labels are not kept;
         - `.npy`, `.mat`, `.ttb`, `.txt` hold the values of all cells alone, at most 2**31, missing ones as NaN;
           labels are not kept.
+
+        Text is compressed with `.gz` behind: `.csv.gz`, `.tns.gz`.
     tensor : DenseTensor, SparseTensor, ObservedTensor, or other data as for `fit_gcp`, in one piece
         The tensor. Weights other than 0 and 1, and any weights of listed entries, can only be written to `.npz`.
 
@@ -185,20 +262,24 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     path = checks.path("path", path)
     form, is_gzipped = _format(path)
     if form.write is None:
-        fitting = ", ".join(ending for ending, other in _FORMATS.items() if other.write is not None)
+        fitting = endings(lambda other: other.write is not None)
         raise ParameterError(f"{path}: such files are read, but not written; written are {fitting}.")
     with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
+        form.check_needs()
         whole = stored(in_one_piece(tensor))
         if whole.is_affine or whole.columns.group is not None:
             raise DataError("The tensor has scales, offsets or groups of entries, which no file holds yet.")
         form.write(file, whole)
 
 
-def _format(path: Path) -> tuple[Format, bool]:
-    """Return the format of a file name, and whether it is compressed on top."""
-    name = path.name.lower()
-    ending = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
-    if ending not in _FORMATS:
-        found = f"the ending {ending!r}" if ending else "no ending"
-        raise ParameterError(f"{path}: has {found}; known endings are {', '.join(_FORMATS)}.")
-    return _FORMATS[ending], ending.endswith(".gz")
+def _format(path: PurePath, format: str | None = None) -> tuple[Format, bool]:
+    """Return the format of a file name, or the one that is given, and whether it is compressed on top."""
+    if format is not None:
+        return format_named(checks.text("format", format))
+    if found := format_of(path.name):
+        return found
+    ending = f"the ending {path.suffix!r}" if path.suffix else "no ending"
+    raise ParameterError(
+        f"{path}: has {ending}; known endings are {endings()} (text also with .gz). Say which format it has with "
+        "format= (--format)."
+    )

@@ -17,7 +17,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.io.archive import Archive
 from gcp.io.files import DAMAGE, opened, replacing, writing
-from gcp.io.npz import write_archive
+from gcp.io.formats.npz import write_archive
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
 from gcp.objectives.description import ProblemDescription

@@ -40,6 +40,7 @@ def tensor_of(
     unlisted: str | None = None,
     aggregate: str | None = None,
     wide: str | None = None,
+    header: bool | None = None,
 ) -> Tensor:
     """Return the tensor of a table, with the defaults for the columns.
 
@@ -50,13 +51,15 @@ def tensor_of(
         Names a row in messages, given its position.
     modes, value, unlisted, aggregate, wide
         As in `read_tensor`.
+    header
+        As in `choose_columns`.
     """
     names = [str(name) for name in frame.columns]
     if wide is not None:
         if value is not None:
             raise ParameterError("value does not apply to a wide table, which has values in many columns.")
         return _wide_tensor(frame, place, wide, modes, unlisted, aggregate)
-    chosen, value = choose_columns(names, modes, value)
+    chosen, value = choose_columns(names, modes, value, header)
     if modes is None:
         check_fractions(frame, chosen)
     return tensor_from_table(frame, chosen, value, unlisted, aggregate, place)
@@ -102,6 +105,27 @@ def choose_columns(
             "are modes with modes=; a table with the positions of a mode as columns is read with wide=."
         )
     return found, chosen
+
+
+def columns_to_read(
+    names: Sequence[str],
+    modes: Sequence[Any] | None = None,
+    value: Any = None,
+    wide: str | None = None,
+    **_: Any,
+) -> list[str]:
+    """Return those of a table's columns that are needed, before any is read: they may be very many.
+
+    Raises
+    ------
+    DataError
+        As `choose_columns`.
+    """
+    if wide is not None or len(set(names)) < len(names):
+        return list(names)
+    chosen, value = choose_columns(names, modes, value)
+    wanted = {*chosen, value}
+    return [name for name in names if name in wanted] if wanted <= set(names) else list(names)
 
 
 def _as_names(modes: Sequence[Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Text rows of 1-based subscripts and a value, as `.tns` and `sptensor` files hold them.
+"""Text rows of subscripts and a value, as `.tns` and `sptensor` files hold them.
+
+Subscripts count from 1. Where no header tells the shape, a subscript 0 proves that all count from 0: whoever reads
+begins again.
 
 PyArrow parses the text piece by piece. A piece that it does not take, and every piece where it is not installed, is
 read by `_row` line by line, which knows what may stand there and names what may not.
@@ -18,6 +21,7 @@ import numpy as np
 from gcp.base.errors import FormatError
 from gcp.base.types import Array, FloatArray
 from gcp.io.files import contents
+from gcp.io.format import check_promise
 from gcp.tensors.entries import MOST_MODES
 from gcp.tensors.kinds import Tensor, tensor_from_listing
 
@@ -69,11 +73,11 @@ def read_listing(
     FormatError
         With the line number: a wrong number of fields, something that is not a number, a bad subscript.
     """
-    subs, values, sizes = _rows(file, skip, shape)
-    if expected is not None and len(values) != expected:
-        raise FormatError(
-            f"the header promises {expected} rows: found {len(values)}{cut_short(len(values), expected)}."
-        )
+    try:
+        subs, values, sizes = _rows(file, skip, shape, 1)
+    except CountsFromZero:
+        subs, values, sizes = _rows(file, skip, shape, 0)
+    check_promise(len(values), expected)
     if shape is None and len(values) == 0:
         raise FormatError("the file lists no entry.")
     return tensor_from_listing(
@@ -107,6 +111,10 @@ class Part:
     n_lines: int
 
 
+class CountsFromZero(Exception):
+    """A row has the subscript 0, in a file whose rows were taken to count from 1."""
+
+
 class _BadLine(Exception):
     """A line that is no row: its number within the piece, and what is wrong."""
 
@@ -116,13 +124,13 @@ class _BadLine(Exception):
 
 
 def _rows(
-    file: BinaryIO, skip: int, shape: tuple[int, ...] | None
+    file: BinaryIO, skip: int, shape: tuple[int, ...] | None, base: int
 ) -> tuple[Array, FloatArray, tuple[int, ...]]:
     """Return all rows, 0-based subscripts (rows, N), in 32 bits if they fit, and values (rows,), and the shape."""
     subs: list[Array] = []
     values: list[Array] = []
     largest: list[Array] = []
-    for part in read_parts(file, shape, skip=skip):
+    for part in read_parts(file, shape, skip=skip, base=base):
         if len(part.values):
             subs.append(part.subs)
             values.append(part.values)
@@ -133,23 +141,29 @@ def _rows(
     return _joined(subs), _joined(values), sizes
 
 
-def read_parts(file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0) -> Iterator[Part]:
+def read_parts(
+    file: BinaryIO, shape: tuple[int, ...] | None = None, *, skip: int = 0, base: int = 1
+) -> Iterator[Part]:
     """Yield the rows of a text file, some 10,000 at a time, in the order of the file.
 
     Parameters
     ----------
     file, shape, skip
         As in `read_listing`.
+    base : {0, 1}
+        What the subscripts count from.
 
     Raises
     ------
     FormatError
         As `read_listing` does.
+    CountsFromZero
+        A subscript 0 where they were to count from 1, and no shape is given.
     """
-    limits = None if shape is None else list(shape)
+    limits = None if shape is None else _Limits(list(shape), base, is_given=True)
     line = skip
     for piece in _pieces(file, skip):
-        limits = limits or _limits(piece)
+        limits = limits or _limits(piece, base)
         try:
             part = _parsed(piece, limits)
         except _BadLine as error:
@@ -178,8 +192,27 @@ def _pieces(file: BinaryIO, skip: int) -> Iterator[bytes]:
         begun, size = [block[cut:]], len(block) - cut
 
 
-def _limits(piece: bytes) -> list[int] | None:
-    """Return the largest subscripts, one for each that the first row of a piece has; None if it has no row.
+@dataclass(frozen=True)
+class _Limits:
+    """What subscripts may be.
+
+    Attributes
+    ----------
+    sizes : list of int
+        Of the modes: the largest that there are if no shape is given.
+    base : {0, 1}
+        What the subscripts count from.
+    is_given : bool
+        Whether the sizes are those of a header.
+    """
+
+    sizes: list[int]
+    base: int
+    is_given: bool
+
+
+def _limits(piece: bytes, base: int) -> _Limits | None:
+    """Return the limits of as many subscripts as the first row of a piece has; None if it has no row.
 
     Raises
     ------
@@ -192,7 +225,7 @@ def _limits(piece: bytes) -> list[int] | None:
                 raise FormatError(
                     f"the first row has {len(fields):,} fields, but a tensor has at most {MOST_MODES} modes."
                 )
-            return [_LARGEST] * (len(fields) - 1)
+            return _Limits([_LARGEST] * (len(fields) - 1), base, is_given=False)
     return None
 
 
@@ -201,26 +234,27 @@ def _n_lines(piece: bytes) -> int:
     return piece.count(b"\n") + n_returns
 
 
-def _parsed(piece: bytes, limits: list[int] | None) -> Part:
+def _parsed(piece: bytes, limits: _Limits | None) -> Part:
     columns = [np.empty(0)] if limits is None else _fast(piece, limits) or _by_line(piece, limits)
     *numbers, values = columns
     subs = np.empty((len(values), len(numbers)), np.uint32)
     if len(values) == 0:
         return Part(subs, values, np.zeros(len(numbers), np.int64), _n_lines(piece))
-    largest = np.array([column.max() for column in numbers]).astype(np.int64) - 1
+    base = 1 if limits is None else limits.base
+    largest = np.array([column.max() for column in numbers]).astype(np.int64) - base
     if largest.max() >= 2**32:
         subs = np.empty(subs.shape, np.int64)
     for column, target in zip(numbers, subs.T, strict=True):
-        target[:] = column - 1
+        target[:] = column - base
     return Part(subs, values, largest, _n_lines(piece))
 
 
-def _fast(piece: bytes, limits: list[int]) -> list[FloatArray] | None:
+def _fast(piece: bytes, limits: _Limits) -> list[FloatArray] | None:
     """Return the columns (rows,) of a piece through PyArrow; None if it cannot tell, or the piece is small.
 
     Small pieces are not worth the loading of PyArrow.
     """
-    if not limits or len(piece) <= _SMALL or (arrow := _arrow()) is None:
+    if not limits.sizes or len(piece) <= _SMALL or (arrow := _arrow()) is None:
         return None
     return _columns(arrow, piece, limits) or _columns(arrow, _plain(piece), limits)
 
@@ -246,14 +280,14 @@ def _plain(piece: bytes) -> bytes:
     return piece.strip(b" \r\n")
 
 
-def _columns(arrow: Any, text: bytes, limits: list[int]) -> list[FloatArray] | None:
+def _columns(arrow: Any, text: bytes, limits: _Limits) -> list[FloatArray] | None:
     """Return the columns (rows,) of plain rows, None if any is not plain.
 
     They are floats, which tell apart what a subscript may be.
     """
     if not text:
-        return [np.empty(0)] * (len(limits) + 1)
-    names = [str(k) for k in range(len(limits) + 1)]
+        return [np.empty(0)] * (len(limits.sizes) + 1)
+    names = [str(k) for k in range(len(limits.sizes) + 1)]
     try:
         table = arrow.csv.read_csv(
             arrow.BufferReader(text),
@@ -264,14 +298,15 @@ def _columns(arrow: Any, text: bytes, limits: list[int]) -> list[FloatArray] | N
     except arrow.ArrowInvalid:
         return None
     *numbers, values = columns = [column.to_numpy() for column in table.columns]
-    for column, limit in zip(numbers, limits, strict=True):
-        is_inside = column.min() >= 1 and column.max() <= min(limit, _LARGEST - 1)
+    for column, size in zip(numbers, limits.sizes, strict=True):
+        top = min(size, _LARGEST - 1) + limits.base - 1
+        is_inside = column.min() >= limits.base and column.max() <= top
         if not (is_inside and np.array_equal(column, np.floor(column))):
             return None
     return None if np.isnan(values).any() else columns
 
 
-def _by_line(piece: bytes, limits: list[int]) -> list[FloatArray]:
+def _by_line(piece: bytes, limits: _Limits) -> list[FloatArray]:
     """Return the columns (rows,) of all rows' fields, read one by one.
 
     Raises
@@ -287,34 +322,42 @@ def _by_line(piece: bytes, limits: list[int]) -> list[FloatArray]:
             raise _BadLine(number, str(error)) from None
         if row is not None:
             rows.append(row)
-    return list(np.array(rows, np.float64).reshape(len(rows), len(limits) + 1).T)
+    return list(np.array(rows, np.float64).reshape(len(rows), len(limits.sizes) + 1).T)
 
 
 def _fields(line: bytes) -> list[str]:
     return line.partition(b"#")[0].decode("utf-8").split()
 
 
-def _row(fields: list[str], limits: list[int]) -> list[float] | None:
-    """Return 1-based subscripts and the value of a line, None if it has none.
+def _row(fields: list[str], limits: _Limits) -> list[float] | None:
+    """Return subscripts and the value of a line, None if it has none.
 
     Raises
     ------
     FormatError
         Without the line number.
+    CountsFromZero
+        As `read_parts` does.
     """
     if not fields:
         return None
-    if not limits:
+    if not limits.sizes:
         raise FormatError("expected subscripts and a value, found one field.")
-    if len(fields) != len(limits) + 1:
-        raise FormatError(f"expected {len(limits)} subscripts and a value, found {len(fields)} fields.")
+    if len(fields) != len(limits.sizes) + 1:
+        raise FormatError(f"expected {len(limits.sizes)} subscripts and a value, found {len(fields)} fields.")
     *numbers, value = (_number(field) for field in fields)
-    for mode, (field, number, limit) in enumerate(zip(fields, numbers, limits, strict=False)):
+    for mode, (field, number, size) in enumerate(zip(fields, numbers, limits.sizes, strict=False)):
+        top = size + limits.base - 1
         is_exact = number < _LARGEST or (field.isdecimal() and int(field) <= _LARGEST)
-        if not (1 <= number <= limit and number == np.floor(number) and is_exact):
-            top = f" to {_LARGEST:,}" if number >= _LARGEST else "" if limit == _LARGEST else f" to {limit}"
-            hint = " (a file that counts from 0 is another format: add 1 to each)" if number == 0 else ""
-            raise FormatError(f"subscript {field} of mode {mode}: expected whole numbers from 1{top}{hint}.")
+        if limits.base <= number <= top and number == np.floor(number) and is_exact:
+            continue
+        if number == 0 and not limits.is_given:
+            raise CountsFromZero
+        end = f" to {_LARGEST:,}" if number >= _LARGEST else f" to {top}" if limits.is_given else ""
+        hint = " (files with this header count from 1)" if number == 0 else ""
+        raise FormatError(
+            f"subscript {field} of mode {mode}: expected whole numbers from {limits.base}{end}{hint}."
+        )
     if np.isnan(value):
         raise FormatError('the value is NaN. Leave missing entries out and read with unlisted="missing".')
     return [*numbers, value]
@@ -327,15 +370,6 @@ def _number(field: str) -> float:
         return float(field)
     except ValueError:
         raise FormatError(f"{field[:40]!r} is not a number.") from None
-
-
-def cut_short(found: int, expected: int) -> str:
-    """Return words on what another number than the promised one may mean."""
-    return (
-        ", less: the file may be cut short"
-        if found < expected
-        else ", more: the header may be another file's"
-    )
 
 
 def _joined(parts: list[Array]) -> Array:

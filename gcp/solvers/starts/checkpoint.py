@@ -24,8 +24,8 @@ from gcp.base.errors import CheckpointWarning, DataError, FormatError
 from gcp.base.locks import locked
 from gcp.base.types import Array, Factors, State
 from gcp.io.files import DAMAGE, opened, replacing
-from gcp.io.npy import read_array
-from gcp.io.npz import write_archive
+from gcp.io.formats.npy import read_array
+from gcp.io.formats.npz import write_archive
 from gcp.objectives import fingerprint
 from gcp.solvers.observer import Storage
 from gcp.solvers.outcome import SolverOutput, Trace, can_go_on

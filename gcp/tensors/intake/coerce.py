@@ -14,7 +14,7 @@ from gcp.base.types import Array
 from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
-from gcp.tensors.intake.foreign import from_pydata, from_scipy
+from gcp.tensors.intake.foreign import from_pydata, from_scipy, labels_of_anndata
 from gcp.tensors.intake.frames import exact
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.recognise import array_of, refuse_long
@@ -41,6 +41,7 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorD
         than 1 GB, a `numpy.memmap`, `h5py.Dataset` or `zarr.Array` stays where it is and is read in slabs.
         Sparse matrices and arrays of SciPy list the nonzero entries, and those of the library `sparse` with the fill
         value 0; with the fill value NaN the others are unknown. Entries listed twice are added.
+        An AnnData gives its `X`, whose modes are `obs` and `var` with their names.
         A DataArray gives its dimensions and one-dimensional coordinates as labels; a Series one mode per
         index level, of which it must list all combinations; a DataFrame is a matrix, index by columns (long tables,
         with a row for each cell, are for `from_frame`). A Dask array, and
@@ -83,6 +84,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorD
         # A mapped file that is cut short meanwhile would end the process (SIGBUS).
         values = np.array(data, subok=False) if is_mapped(data) else array_of(data)
         return _dense(values, None, mask, entry_weights)
+    if library == "anndata":
+        return _from_anndata(data, mask, entry_weights)
     if library == "pandas":
         tensor = _from_pandas(data)
     else:
@@ -199,6 +202,21 @@ def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> TensorData:
     with naming_source("The data (a DataArray)"):
         values = data.values
     return _dense(values, labels, mask, entry_weights)
+
+
+def _from_anndata(data: Any, mask: Any, entry_weights: Any) -> TensorData:
+    labels = labels_of_anndata(data)
+    content = data.X
+    if data.isbacked:
+        with naming_source("The data (an AnnData)"):  # its file may be closed
+            content = content.to_memory() if hasattr(content, "to_memory") else content[:]
+    if library_of(content) == "dask":
+        return _from_dask(content, mask, entry_weights, labels)
+    if library_of(content) == "scipy":
+        listed = from_scipy(content)
+        listed.labels = labels
+        return as_tensor(listed, mask, entry_weights)
+    return _dense(np.asarray(content), labels, mask, entry_weights)
 
 
 def _combined(tensor: Any, mask: Any, entry_weights: Any) -> TensorData:

@@ -1,4 +1,4 @@
-"""Sparse matrices and arrays of SciPy, and arrays of the library `sparse`, as tensors of listed entries."""
+"""Sparse arrays of SciPy and of the library `sparse` as tensors of listed entries, and what AnnData calls them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gcp.base.errors import DataError
+from gcp.base.labels import ModeLabels
 from gcp.tensors import entries
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -38,6 +39,19 @@ def from_pydata(data: Any) -> SparseTensor | ObservedTensor:
     coo = data.asformat("coo")
     found = _sorted(coo.coords, coo.data, coo.shape, name, "error" if is_unknown else "sum")
     return ObservedTensor.of(found) if is_unknown else SparseTensor.of(found)
+
+
+def labels_of_anndata(data: Any) -> ModeLabels:
+    """Return the names of an AnnData's cells and genes, which are its modes `obs` and `var`.
+
+    Raises
+    ------
+    DataError
+        It has no `X`.
+    """
+    if data.X is None:
+        raise DataError("The AnnData has no X: give a layer, e.g. adata.layers['counts'], or copy it to X.")
+    return ModeLabels(["obs", "var"], [np.asarray(data.obs_names), np.asarray(data.var_names)])
 
 
 def _sorted(

@@ -1,4 +1,4 @@
-"""NumPy's .npz: the labelled form of `gcp`, which keeps everything, and archives of other origin.
+"""NumPy's .npz: the labelled form of `gcp`, which keeps everything, sparse arrays of SciPy and pydata, and others.
 
 The labelled form is a zip archive of .npy arrays: `format` ("gcp-tensor"), `version` (1), `values`, at most
 one of `mask` (bool) and `entry_weights`, and, for a labelled tensor, `mode_names` and `coords_0`, `coords_1`,
@@ -18,11 +18,12 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from gcp.base.errors import DataError, FormatError
+from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.io.archive import Archive
-from gcp.io.format import Format, choose_variable
+from gcp.io.format import Format, choose_variable, damage_told
+from gcp.io.sparse_arrays import from_compressed, tensor_of_listing, tensor_of_matrix
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import MOST_MODES
 from gcp.tensors.kinds import Tensor
@@ -32,11 +33,21 @@ from gcp.tensors.sparse import SparseTensor
 _NAME = "gcp-tensor"
 _VERSION = 2
 _KINDS = ("sparse", "observed")
+_SCIPY = {"format", "shape", "data"}
+_PYDATA = {"fill_value", "shape", "data"}
+"""What is in every sparse array that SciPy's and pydata's `save_npz` write."""
+
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def _read(file: BinaryIO, variable: str | None = None) -> Tensor:
+def _read(file: BinaryIO, variable: str | None = None, unlisted: str | None = None) -> Tensor:
     archive = Archive(file)
+    if variable is None and archive.keys() >= _PYDATA:
+        return _of_pydata(archive, unlisted)
+    if variable is None and archive.keys() >= _SCIPY:
+        return _of_scipy(file, archive, unlisted or "zero")
+    if unlisted is not None:
+        raise ParameterError("unlisted does not apply: the file says itself what its cells are.")
     if variable is None and (form := archive.text("format")).startswith("gcp-"):
         return _labelled(archive, form)
     return _foreign(archive, variable)
@@ -109,6 +120,37 @@ def _foreign(archive: Archive, variable: str | None) -> DenseTensor:
         else:
             others[name] = f"{header.ndim}-mode {header.dtype}"
     return DenseTensor(archive[choose_variable(found, others, variable).name])
+
+
+def _of_scipy(file: BinaryIO, archive: Archive, unlisted: str) -> Tensor:
+    """Return the tensor of what `scipy.sparse.save_npz` wrote."""
+    from scipy.sparse import load_npz
+
+    for name in archive:
+        archive.header(name)
+    file.seek(0)
+    with damage_told("a sparse array of SciPy"):
+        return tensor_of_matrix(load_npz(file), unlisted)
+
+
+def _of_pydata(archive: Archive, unlisted: str | None) -> Tensor:
+    """Return the tensor of what `sparse.save_npz` wrote, of which the fill value says what is not listed."""
+    with damage_told("a sparse array"):
+        shape = tuple(int(size) for size in archive["shape"])
+        fill, values = archive["fill_value"], archive["data"]
+        is_unknown = bool(fill.dtype.kind == "f" and np.isnan(fill))
+        if not is_unknown and fill != 0:
+            raise DataError(
+                f"the array has the fill value {fill.item()!r}: expected 0 (others are zero) or NaN (unknown)."
+            )
+        if "coords" in archive:
+            subs = np.ascontiguousarray(archive["coords"].T)
+        elif len(shape) == 1:
+            subs = archive["indices"].reshape(-1, 1)
+        else:
+            compressed = [int(mode) for mode in archive["compressed_axes"]]
+            subs = from_compressed(archive["indices"], archive["indptr"], compressed, shape)
+        return tensor_of_listing(subs, values, shape, unlisted or ("missing" if is_unknown else "zero"))
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:
@@ -190,4 +232,4 @@ def _told_by_nan(values: Array, mask: Array) -> bool:
     return values.dtype.kind == "f" and np.array_equal(mask, ~np.isnan(values))
 
 
-FORMAT = Format(_read, _write, frozenset({"variable"}))
+FORMATS = (Format(endings=(".npz",), read=_read, write=_write, options=frozenset({"variable", "unlisted"})),)

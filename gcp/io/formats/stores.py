@@ -13,7 +13,8 @@ from gcp.tensors.parts.sources import ArraySource, Source
 
 
 def _zarr(path: Path, variable: str | None = None) -> Source:
-    zarr = hdf5.imported("zarr")
+    import zarr
+
     if not path.is_dir():
         raise DataError("is a file: expected a folder." if path.exists() else "there is no such folder.")
     try:
@@ -46,5 +47,9 @@ def _chosen(items: dict[str, Any], store: Any, variable: str | None) -> Any:
     return hdf5.choose_array(items, variable)
 
 
-HDF5 = Format(None, None, frozenset({"variable"}), hdf5.source)
-ZARR = Format(None, None, frozenset({"variable"}), _zarr)
+_OPTIONS = frozenset({"variable"})
+
+FORMATS = (
+    Format(endings=(".h5", ".hdf5"), options=_OPTIONS, source=hdf5.source, needs=("h5py",), extra="arrays"),
+    Format(endings=(".zarr",), options=_OPTIONS, source=_zarr, needs=("zarr",), extra="arrays"),
+)

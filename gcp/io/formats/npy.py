@@ -98,4 +98,4 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
     np.lib.format.write_array(file, values_with_nan(tensor, ".npy"), allow_pickle=False)
 
 
-FORMAT = Format(_read, _write, source=_source)
+FORMATS = (Format(endings=(".npy",), read=_read, write=_write, source=_source),)

@@ -7,14 +7,15 @@ then the values in Fortran order, or rows of 1-based subscripts and a value.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from gcp.base.errors import FormatError
 from gcp.base.types import Array
-from gcp.io.format import Format, values_with_nan
-from gcp.io.text_rows import cut_short, read_listing
+from gcp.io.format import Format, cut_short, values_with_nan
+from gcp.io.text_rows import read_listing
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import check_shape
 from gcp.tensors.kinds import Tensor
@@ -22,17 +23,55 @@ from gcp.tensors.kinds import Tensor
 _CHUNK = 1 << 16
 
 
-def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -> Tensor:
-    words = file.readline().decode("utf-8", "replace").split()
+@dataclass(frozen=True)
+class ListingHeader:
+    """The lines before the entries of a listing.
+
+    Attributes
+    ----------
+    n_lines : int
+        How many there are.
+    shape : tuple of int, optional
+        Sizes of the modes, if they tell it.
+    n_rows : int, optional
+        Number of entries, if they tell it.
+    """
+
+    n_lines: int = 0
+    shape: tuple[int, ...] | None = None
+    n_rows: int | None = None
+
+
+def read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -> Tensor:
+    """Return the tensor of a file; options as in `read_tensor`."""
+    words = file.readline().decode("utf-8", "replace").removeprefix("\ufeff").split()
     kind = words[0] if words else ""
     if kind not in ("tensor", "sptensor"):
-        raise FormatError(f"line 1: expected the word tensor or sptensor, found {' '.join(words)[:40]!r}.")
+        raise FormatError(
+            f"line 1: expected the word tensor or sptensor, found {' '.join(words)[:40]!r}. A table with a row for "
+            'each cell is read with format="dat" (--format dat).'
+        )
+    if kind == "tensor":
+        (ndim,) = _whole_numbers(file, 2, 1)
+        shape = check_shape(_whole_numbers(file, 3, ndim))
+        return DenseTensor(_values(file, math.prod(shape)).reshape(shape, order="F"))
+    header = listing_header(file)
+    return read_listing(
+        file,
+        header.shape,
+        skip=header.n_lines,
+        expected=header.n_rows,
+        unlisted=unlisted,
+        aggregate=aggregate,
+    )
+
+
+def listing_header(file: BinaryIO) -> ListingHeader:
+    """Return the header of an `sptensor`, of which the first line has been read."""
     (ndim,) = _whole_numbers(file, 2, 1)
     shape = check_shape(_whole_numbers(file, 3, ndim))
-    if kind == "tensor":
-        return DenseTensor(_values(file, math.prod(shape)).reshape(shape, order="F"))
     (rows,) = _whole_numbers(file, 4, 1, least=0)
-    return read_listing(file, shape, skip=4, expected=rows, unlisted=unlisted, aggregate=aggregate)
+    return ListingHeader(4, shape, rows)
 
 
 def _whole_numbers(file: BinaryIO, line: int, count: int, least: int = 1) -> tuple[int, ...]:
@@ -81,4 +120,12 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
         file.write("".join(f"{number!r}\n" for number in values[first : first + _CHUNK].tolist()).encode())
 
 
-FORMAT = Format(_read, _write, frozenset({"unlisted", "aggregate"}))
+FORMATS = (
+    Format(
+        endings=(".ttb", ".txt"),
+        read=read,
+        write=_write,
+        options=frozenset({"unlisted", "aggregate"}),
+        is_text=True,
+    ),
+)
