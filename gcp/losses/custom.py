@@ -81,8 +81,8 @@ def custom_loss(
     >>> import numpy as np
     >>> from gcp import custom_loss, fit_gcp
     >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)))
-    >>> float(logcosh.deriv(0.0, 1.0)) == np.tanh(1.0)
-    True
+    >>> round(float(logcosh.deriv(0.0, 1.0)), 6)  # tanh(1)
+    0.761594
     """
     for what, domain in (("data_domain", data_domain), ("model_domain", model_domain)):
         checks.instance(what, domain, Interval, "a gcp.Interval")
