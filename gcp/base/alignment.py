@@ -242,7 +242,7 @@ def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Ar
         return None
     if own is labels or _equal(own, labels):
         return None
-    keys, base_keys = _keys(own, labels)
+    keys, base_keys = comparable(own, labels)
     place, known = {key: k for k, key in enumerate(keys)}, set(base_keys)
     name, sides = base.names[n], (side.what, base.what)
     _check_within(base_keys, place, name, (labels, own), sides[::-1])
@@ -277,8 +277,8 @@ def _equal(a: Array, b: Array) -> bool:
     return a.dtype.kind == b.dtype.kind and np.array_equal(a, b)
 
 
-def _keys(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
-    """Return what arrays of labels (I_n,) are compared by: as numbers if both are numbers, else as text.
+def comparable(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
+    """Return what two arrays of labels, (n,) and (k,), are compared by: as numbers if both are numbers, else as text.
 
     So 1 is 1.0, and is "1" too, but not "01"; a date is the text that ISO 8601 has for it.
     """

@@ -73,7 +73,7 @@ def read_tensor(
     unlisted : {"zero", "missing"}, optional
         Listings: what a cell means that the file does not list. Default: "zero" for `.tns` and `sptensor`
         files, which are defined so; a table that leaves cells out needs the choice.
-    aggregate : {"sum", "mean", "error"}, optional
+    aggregate : {"sum", "mean", "first", "last", "min", "max", "error"}, optional
         Listings: what to do with several rows for one cell. Default: "sum", but "error" with
         ``unlisted="missing"``.
     variable : str, optional

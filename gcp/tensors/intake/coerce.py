@@ -15,8 +15,8 @@ from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.foreign import from_pydata, from_scipy
-from gcp.tensors.intake.frames import exact
 from gcp.tensors.intake.listed_masks import restricted
+from gcp.tensors.intake.mode_columns import exact
 from gcp.tensors.intake.recognise import array_of, refuse_long
 from gcp.tensors.kinds import Tensor, as_listed, tensor_from_listing
 from gcp.tensors.listed import ListedTensor
