@@ -13,7 +13,7 @@ from gcp.base import checks
 from gcp.base.alignment import Alignment
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
-from gcp.base.types import FloatArray
+from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
@@ -48,7 +48,7 @@ class StartStability(NamedTuple):
 
 
 def start_stability(
-    data: Any, rank: int, n_starts: int = 10, *, random_state: int | None = None, **options: Any
+    data: Any, rank: int, n_starts: int = 10, *, random_state: RandomSource | None = None, **options: Any
 ) -> StartStability:
     """Fit from several starts and compare where they end.
 
@@ -58,7 +58,7 @@ def start_stability(
         As for `fit_gcp`.
     n_starts : int
         At least 2.
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
     **options
         Further arguments of `fit_gcp`; not `n_starts`.
 
@@ -99,7 +99,7 @@ def split_half(
     mode: int = 0,
     n_splits: int = 3,
     *,
-    random_state: int | None = None,
+    random_state: RandomSource | None = None,
     **options: Any,
 ) -> SplitHalf:
     """Fit two random halves of a mode's positions, and compare the factors of the other modes.
@@ -111,7 +111,7 @@ def split_half(
     mode : int
         Whose positions are replicates of each other (samples, trials, days); at least 2.
     n_splits : int
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
     **options
         Further arguments of `fit_gcp`.
 
@@ -153,6 +153,6 @@ def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
     return rearranged(tensor, Alignment(tuple(range(tensor.ndim)), tuple(chosen)))
 
 
-def _seeds(random_state: int | None, n: int) -> list[int]:
+def _seeds(random_state: RandomSource | None, n: int) -> list[int]:
     rng = checks.generator(random_state)
     return [int(seed) for seed in rng.integers(2**63, size=n)]

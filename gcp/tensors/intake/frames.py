@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gcp.base.checks import items, show
+from gcp.base.checks import items
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.tensors.entries import check_aggregate
-from gcp.tensors.intake.mode_columns import ModeColumn, mode_columns, places
+from gcp.tensors.intake.mode_columns import ModeColumn, check_name, mode_columns, places
 from gcp.tensors.intake.recognise import columns_of
 from gcp.tensors.kinds import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.parts.partitioned import PartitionedTensor
@@ -220,6 +220,7 @@ def _checked_columns(
     if not (given := items("modes", modes, expected)):
         raise ParameterError(f"modes must be {expected}: found none.")
     columns = mode_columns(given, positions, freq)
+    check_name(value)
     _check_names(frame, [column.name for column in columns], value)
     return columns
 
@@ -227,8 +228,6 @@ def _checked_columns(
 def _check_names(frame: pd.DataFrame, names: Sequence[Hashable], value: Hashable | None) -> None:
     wanted = [*names, *([] if value is None else [value])]
     columns = list(frame.columns)
-    if strange := [name for name in wanted if not isinstance(name, Hashable) or isinstance(name, np.void)]:
-        raise ParameterError(f"A column name must be a text or a number: found {show(strange[0])}.")
     for name in wanted:
         if name not in columns:
             raise ParameterError(f"There is no column {name!r}: the columns are {columns}.")

@@ -94,6 +94,8 @@ def mode_columns(
     if nameless := [grouper for grouper in groupers.values() if grouper.key is None]:
         raise ParameterError(f"A pandas.Grouper as a mode needs the key of a column: found {nameless[0]}.")
     names = [groupers[n].key if n in groupers else mode for n, mode in enumerate(modes)]
+    for name in names:
+        check_name(name)
     periods = _by_mode("freq", {} if freq is None else freq, names)
     for name, value in periods.items():
         try:
@@ -103,6 +105,12 @@ def mode_columns(
     periods |= {grouper.key: grouper for grouper in groupers.values() if grouper.freq is not None}
     given = _given_positions(positions, names)
     return [ModeColumn(name, given.get(name), periods.get(name)) for name in names]
+
+
+def check_name(name: Any) -> None:
+    """Raise `ParameterError` unless this may be the name of a column."""
+    if not isinstance(name, Hashable) or isinstance(name, np.void):
+        raise ParameterError(f"A column name must be a text or a number: found {show(name)}.")
 
 
 def _by_mode(what: str, given: Any, names: Sequence[Hashable]) -> dict[Hashable, Any]:
