@@ -39,6 +39,7 @@ def fit_gcp(
     rank: int,
     *,
     loss: str | Loss = DEFAULT_LOSS,
+    modes: Sequence[str] | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     init: Any = "random",
@@ -82,6 +83,9 @@ def fit_gcp(
     loss : str or Loss
         A name of `available_losses()`, another name for one (see `get_loss`), or an instance, e.g.
         ``NegativeBinomial(r=3.0)``. `suggest_loss` says which suit the data.
+    modes : sequence of str, optional
+        Names for the modes of data that have none, e.g. ``["neuron", "time", "trial"]``: for tables, pictures, and
+        wherever a mode is asked for. Beside data with names of their own, they must be these.
     mask : array_like of bool, optional
         True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
         entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are. Where data
@@ -102,9 +106,10 @@ def fit_gcp(
         where zeros have no closed form, or adam; see `Auto`), "adam", "als", "lbfgsb", "plbfgs", "rows",
         "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
-        (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
-        a number or an array shaped like the factor, or a DataFrame or DataArray, matched by the mode's labels. None
-        is what the loss needs: 0 below where the model must not be negative.
+        (lower, upper), or such pairs by mode, e.g. ``{"time": (0, None)}`` (other modes: what the loss needs), or one
+        such pair per mode, or (lowers, uppers) with one item per mode; an item is None, a number or an array shaped
+        like the factor, or a DataFrame or DataArray, matched by the mode's labels. None is what the loss needs: 0
+        below where the model must not be negative.
     fixed_modes : sequence of int or str
         Modes, by number or name, whose factor stays as given by `init` (up to the norms of its columns, which go to
         the weights).
@@ -195,11 +200,12 @@ def fit_gcp(
     """
     own = as_loss(loss)
     if own.unknowns:
-        data, mask, entry_weights = in_one_piece(data, mask, entry_weights), None, None
+        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes), None, None
     problem = Problem.of(
         data,
         rank,
         own,
+        modes=modes,
         mask=mask,
         entry_weights=entry_weights,
         bounds=bounds,
@@ -248,7 +254,8 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
     penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
-        data = in_one_piece(data, of_problem.pop("mask", None), of_problem.pop("entry_weights", None))
+        beside = [of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes")]
+        data = in_one_piece(data, *beside)
     if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
         raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
@@ -256,6 +263,7 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
 
 _OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
 _OF_PROBLEM = (
+    "modes",
     "mask",
     "entry_weights",
     "bounds",

@@ -104,7 +104,8 @@ class Alignment:
         there = [(mode, p) for mode, p in zip(self.modes, self.positions, strict=True) if mode is not None]
         # Without labels, positions are counted: those that are taken keep their numbers.
         coords = [p if labels.coords[mode] is None else _taken(labels.coords[mode], p) for mode, p in there]
-        return ModeLabels([labels.names[mode] for mode, _ in there], coords)
+        names, units = [labels.names[mode] for mode, _ in there], [labels.units[mode] for mode, _ in there]
+        return ModeLabels(names, coords, units, labels.data_units)
 
     def of_model(self, model: Model) -> Model:
         """Return a fitted model in the base's order; its settings remain those of the fit."""
@@ -157,6 +158,7 @@ def align(
     """
     try:
         modes = _modes(side, base, broadcast)
+        _check_units(side, modes, base)
         positions = [
             None if mode is None or n in base.free else _positions(side, mode, base, n, broadcast)
             for n, mode in enumerate(modes)
@@ -227,6 +229,19 @@ def _shapes_differ(side: Side, base: Side) -> NamesDiffer:
     sizes = ["any" if n in base.free else str(size) for n, size in enumerate(base.shape)]
     shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
     return NamesDiffer(f"{what} and {base.what} have the shapes {side.shape} and {shape}.")
+
+
+def _check_units(side: Side, modes: Sequence[int | None], base: Side) -> None:
+    """Raise unless modes of both sides have the same unit, where both have one."""
+    if side.labels is None or base.labels is None:
+        return
+    for n, mode in enumerate(modes):
+        own, there = (None if mode is None else side.labels.units[mode]), base.labels.units[n]
+        if own is not None and there is not None and own != there:
+            raise NamesDiffer(
+                f"The mode {base.names[n]!r} is in {own!r} in {side.what}, but in {there!r} in {base.what}: convert "
+                "its labels, or leave the units out."
+            )
 
 
 # --- positions by label -------------------------------------------------------------------------------------

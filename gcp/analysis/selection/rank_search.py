@@ -136,7 +136,7 @@ def select_rank(
         raise ParameterError(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
-    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
