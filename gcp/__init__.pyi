@@ -12,6 +12,7 @@ from .analysis.simulation import simulate as simulate
 from .base.errors import CheckpointWarning as CheckpointWarning
 from .base.errors import ConvergenceWarning as ConvergenceWarning
 from .base.errors import DataError as DataError
+from .base.errors import DefaultLossWarning as DefaultLossWarning
 from .base.errors import DomainError as DomainError
 from .base.errors import FitError as FitError
 from .base.errors import FormatError as FormatError

@@ -41,7 +41,7 @@ class GCP:
     main_effects : bool or sequence of int
     n_iter_max : int, optional
     tol : float, optional
-    random_state : int, numpy.random.Generator or None
+    random_state : int, numpy Generator, RandomState or SeedSequence, or None
     n_threads : int, optional
         All as for `fit_gcp`.
 

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from inspect import signature
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.base import checks, threads
-from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
-from gcp.kernels.shared import compilation
+from gcp.base import checks
+from gcp.base.errors import ConvergenceWarning, DefaultLossWarning, FitError, ParameterError
+from gcp.base.types import RandomSource
 from gcp.losses.base import Loss
-from gcp.losses.registry import as_loss
+from gcp.losses.registry import DEFAULT_LOSS, DefaultName, as_loss
 from gcp.objectives import fingerprint
 from gcp.objectives.known_cells import matched
 from gcp.objectives.model import Model
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.problem import Problem
+from gcp.objectives.survey import Numbers, Survey
 from gcp.result import FitResult
 from gcp.solvers import Solver
-from gcp.solvers.observer import Observer, Storage
-from gcp.solvers.outcome import IterationState, SolverOutput
-from gcp.solvers.progress import reporter, tell
-from gcp.solvers.starts import arguments
+from gcp.solvers.observer import Storage
+from gcp.solvers.outcome import IterationState
 from gcp.solvers.starts.checkpoint import opened_checkpoint
-from gcp.solvers.starts.compact_search import compacted, of_whole
-from gcp.solvers.starts.estimate_r import estimate_r
-from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
 from gcp.solvers.starts.plan import Plan
+from gcp.solvers.starts.run_search import Found, run_search
 from gcp.solvers.starts.search import Search
 from gcp.tensors.intake.coerce import in_one_piece
-
-_MOST_POINTS = 100
-"""Points, at most, of the course of each start that is kept."""
 
 
 def fit_gcp(
     data: Any,
     rank: int,
     *,
-    loss: str | Loss = "gaussian",
+    loss: str | Loss = DEFAULT_LOSS,
+    modes: Sequence[str] | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     init: Any = "random",
@@ -64,7 +56,7 @@ def fit_gcp(
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomSource | None = None,
     n_threads: int | None = None,
     callback: Callable[[IterationState], bool | None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -90,7 +82,10 @@ def fit_gcp(
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str or Loss
         A name of `available_losses()`, another name for one (see `get_loss`), or an instance, e.g.
-        ``NegativeBinomial(r=3.0)``.
+        ``NegativeBinomial(r=3.0)``. `suggest_loss` says which suit the data.
+    modes : sequence of str, optional
+        Names for the modes of data that have none, e.g. ``["neuron", "time", "trial"]``: for tables, pictures, and
+        wherever a mode is asked for. Beside data with names of their own, they must be these.
     mask : array_like of bool, optional
         True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
         entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are. Where data
@@ -111,9 +106,10 @@ def fit_gcp(
         where zeros have no closed form, or adam; see `Auto`), "adam", "als", "lbfgsb", "plbfgs", "rows",
         "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
-        (lower, upper), or one such pair per mode, or (lowers, uppers) with one item per mode; an item is None,
-        a number or an array shaped like the factor, or a DataFrame or DataArray, matched by the mode's labels. None
-        is what the loss needs: 0 below where the model must not be negative.
+        (lower, upper), or such pairs by mode, e.g. ``{"time": (0, None)}`` (other modes: what the loss needs), or one
+        such pair per mode, or (lowers, uppers) with one item per mode; an item is None, a number or an array shaped
+        like the factor, or a DataFrame or DataArray, matched by the mode's labels. None is what the loss needs: 0
+        below where the model must not be negative.
     fixed_modes : sequence of int or str
         Modes, by number or name, whose factor stays as given by `init` (up to the norms of its columns, which go to
         the weights).
@@ -144,7 +140,7 @@ def fit_gcp(
         than the additive model alone, unless the fit is cut short.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
-    random_state : int, numpy.random.Generator or None
+    random_state : int, numpy Generator, RandomState or SeedSequence, or None
         Decides the starts, and the samples of stochastic solvers, alone. The seed drawn for None is in
         `result.settings`.
     n_threads : int, optional
@@ -182,6 +178,8 @@ def fit_gcp(
         If the fit stopped before it met a tolerance.
     CheckpointWarning
         If the checkpoint cannot be written.
+    DefaultLossWarning
+        If `loss` is left out and the data are only 0 and 1, or counts. ``loss="gaussian"`` is silent.
 
     Notes
     -----
@@ -202,11 +200,12 @@ def fit_gcp(
     """
     own = as_loss(loss)
     if own.unknowns:
-        data, mask, entry_weights = in_one_piece(data, mask, entry_weights), None, None
+        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes), None, None
     problem = Problem.of(
         data,
         rank,
         own,
+        modes=modes,
         mask=mask,
         entry_weights=entry_weights,
         bounds=bounds,
@@ -229,7 +228,7 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
-    result = fit_problem(problem, plan)
+    result = fit_problem(problem, plan, _doubt_default if isinstance(loss, DefaultName) else None)
     warn_unless_converged(result, stacklevel=3)
     return result
 
@@ -251,11 +250,12 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
         A name that is no argument of `fit_gcp`.
     """
     own = dict(options)
-    loss = as_loss(own.pop("loss", "gaussian"))
+    loss = as_loss(own.pop("loss", DEFAULT_LOSS))
     penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
-        data = in_one_piece(data, of_problem.pop("mask", None), of_problem.pop("entry_weights", None))
+        beside = [of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes")]
+        data = in_one_piece(data, *beside)
     if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
         raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
@@ -263,6 +263,7 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
 
 _OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
 _OF_PROBLEM = (
+    "modes",
     "mask",
     "entry_weights",
     "bounds",
@@ -273,8 +274,28 @@ _OF_PROBLEM = (
 )
 
 
-def fit_problem(problem: Problem, plan: Plan) -> FitResult:
-    """Fit a problem as planned; what `fit_gcp` does with its arguments, but for the warning of no convergence."""
+def _doubt_default(facts: Survey) -> None:
+    """Warn of data that other losses than the default are made for."""
+    if facts.numbers is Numbers.REAL or facts.std == 0:
+        return
+    what, other = {
+        Numbers.BINARY: ("0 or 1", "bernoulli-logit"),
+        Numbers.COUNTS: ("whole numbers from 0 on, as counts are", "poisson"),
+    }[facts.numbers]
+    warnings.warn(
+        f"All data are {what}, and loss was left at its default, 'gaussian', which is for measurements. "
+        f"gcp.suggest_loss(data) says which losses suit them, such as {other!r}; loss='gaussian', given, keeps this "
+        "one without a warning.",
+        DefaultLossWarning,
+        stacklevel=5,  # above run_search, fit_problem and fit_gcp
+    )
+
+
+def fit_problem(problem: Problem, plan: Plan, look: Callable[[Survey], None] | None = None) -> FitResult:
+    """Fit a problem as planned; what `fit_gcp` does with its arguments, but for the warning of no convergence.
+
+    `look` is shown the facts about the data, before the first start.
+    """
     init = plan.init
     if isinstance(init, Model):
         init = matched(init, problem.tensor, "init", ParameterError)
@@ -282,17 +303,26 @@ def fit_problem(problem: Problem, plan: Plan) -> FitResult:
     search = Search(problem, init, plan.solver, plan.n_starts, seed)
     path = plan.checkpoint
     if path is None:
-        return _fit(search, plan, Storage())
+        return _result(run_search(search, plan, Storage(), look))
     identity = problem.identity() | {
         "init": fingerprint.described(plan.init),
         "solver": fingerprint.of_method(plan.solver),
     }
     with opened_checkpoint(path, plan.checkpoint_every, identity, plan.seed) as storage:
-        result = _fit(replace(search, seed=storage.seed), plan, storage)
+        result = _result(run_search(replace(search, seed=storage.seed), plan, storage, look))
         if result.status != "interrupted":  # then it is written
             storage.write()
         if more := _GOES_ON.get(result.status) if os.path.exists(path) and not storage.has_failed else None:
             result = replace(result, message=f"{result.message}; {more.format(path)}")
+    return result
+
+
+def _result(found: Found) -> FitResult:
+    """Return the result of a search, or raise what cut it short, with the best model so far."""
+    result = FitResult(**found.fields)
+    if isinstance(found.cut, FitError):
+        found.cut.result = result
+        raise found.cut
     return result
 
 
@@ -311,90 +341,3 @@ _GOES_ON = {
     "n_iter_max": "with a larger n_iter_max, {} goes on from there",
 }
 """Advice about an end that is none, by status, with a checkpoint."""
-
-
-def _fit(search: Search, plan: Plan, storage: Storage) -> FitResult:
-    """Return the result of a search, whose loss may have parameters to be estimated."""
-    began = time.perf_counter() - storage.seconds_before
-    whole, (search, compaction) = search, compacted(search, plan)
-    is_known = not search.problem.loss.unknowns
-    if is_known:
-        _ = search.objective  # looks through the data, which is not counted as time of the starts
-    observer = Observer.of(Observer(plan.callback, storage=storage), plan.max_seconds)
-    run = partial(_run, plan.verbose)
-    if is_known:
-        first, is_settled = run(search, observer), True
-        last = first
-    else:
-        first, last, is_settled = estimate_r(run, search, observer)
-    result = _assemble(first, last, plan, time.perf_counter() - began)
-    result = of_whole(result, whole, compaction)
-    if not is_settled:
-        message = "r was still changing after the most rounds"
-        result = replace(result, converged=False, status="n_iter_max", message=message)
-    if isinstance(last.cut, FitError):
-        last.cut.result = result
-        raise last.cut
-    return result
-
-
-def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
-    """Run all starts, with progress on stderr if that is asked for."""
-    if verbose and search.objective.zeros.note:
-        tell(search.objective.zeros.note)
-    if (parts := search.objective.tensor.parts) is not None:
-        parts.start_account()
-    with (
-        reporter(verbose, search.n_starts) as progress,
-        compilation.explained(),
-        threads.single_threaded_blas(),
-    ):
-        return run_starts(search, replace(observer, report=progress.update))
-
-
-def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitResult:
-    """Return the result: the model of the last round, and the starts of the first."""
-    search, best, objective = last.search, last.best, last.search.objective
-    estimated = () if first is last else ("r",)
-    model = replace(last.model, problem=search.problem.describe(estimated))
-    penalty = replace(objective.penalties, effects=search.problem.effects).value(best.factors)
-    starts = [_start(k, output) for k, output in enumerate(first.outputs)]
-    k = min(range(len(starts)), key=lambda k: first.outputs[k].objective)
-    starts[k] = _start(k, best)
-    settings = arguments.settings(search, first.search.n_starts, plan.init, plan.max_seconds)
-    settings["solver"]["method"] = best.method or type(search.solver).__name__
-    if estimated:
-        settings["estimated"] = {"r": search.problem.loss.r}  # type: ignore[attr-defined]
-    interrupted = last.cut is not None
-    return FitResult(
-        **vars(model),
-        objective=best.objective,
-        penalty=penalty,
-        null_objective=objective.null_value,
-        saturated_objective=objective.saturated_value,
-        converged=best.converged and not interrupted,
-        status=last.status,
-        message=best.message if best.status == "interrupted" or not interrupted else INTERRUPTED,
-        n_iter=best.n_iter,
-        n_eval=best.n_eval,
-        projected_gradient_norm=best.projected_gradient_norm,
-        seconds=seconds,
-        trace={name: np.array(column) for name, column in vars(best.trace).items()},
-        starts=starts,
-        settings=settings,
-        training_deviance_explained=objective.share_explained(best.objective - penalty),
-    )
-
-
-def _start(number: int, output: SolverOutput) -> dict[str, Any]:
-    """Return one start, for the list of all."""
-    return {
-        "start": number,
-        "objective": output.objective,
-        "converged": output.converged,
-        "status": output.status,
-        "n_iter": output.n_iter,
-        "n_eval": output.n_eval,
-        "seconds": output.trace.seconds[-1],
-        "trace": output.trace.thinned(_MOST_POINTS),
-    }

@@ -75,7 +75,7 @@ class FitResult(Model):
     settings : dict
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels
-        Names and coordinates of the modes.
+        Names, coordinates and units of the modes, and the unit of the data.
     intercept : float
         Added to every entry of the model; 0 without main effects.
     main_effects : dict of str to ndarray, shapes (I_n,)
@@ -254,7 +254,8 @@ class FitResult(Model):
         """Return each factor as an xarray DataArray: the mode's coordinates by component.
 
         Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
-        the model. Positions that nothing determines are NaN, as in `to_frames`.
+        the model. Positions that nothing determines are NaN, as in `to_frames`. Units are attributes, of coordinates
+        ("units") and of "weights" ("data_units").
         """
         return export.to_xarray(self)
 
@@ -294,12 +295,13 @@ class FitResult(Model):
 
     def summary(self) -> str:
         """Return a few lines to read."""
-        shape = " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))
+        shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
         weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
         stopped = "converged" if self.converged else f"not converged ({self.status})"
         return "\n".join(
             [
                 f"GCP model of rank {self.rank}: {shape}",
+                *([f"  data in             {units}"] if (units := self.labels.data_units) else []),
                 f"  loss                {self.loss!r}",
                 f"  objective           {self.objective:.8g}",
                 f"  deviance explained  {share_in_words(self.training_deviance_explained)}",

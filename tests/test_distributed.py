@@ -491,8 +491,13 @@ def table(rng):
         {"unlisted": "zero"},
         {"value": "stars", "unlisted": "missing", "aggregate": "mean"},
         {"value": "stars", "unlisted": "zero", "aggregate": "sum"},
+        {"value": "stars", "unlisted": "missing", "aggregate": "last"},
+        {
+            "unlisted": "zero",
+            "positions": {"film": [f"film {k}" for k in range(29, -1, -1)], "user": range(50)},
+        },
     ],
-    ids=["events", "ratings", "amounts"],
+    ids=["events", "ratings", "amounts", "last ratings", "positions"],
 )
 def test_dask_tables_give_the_tensor_of_the_pandas_table(client, rng, options):
     frame, modes = table(rng), ["user", "film", "day"]
@@ -564,6 +569,10 @@ def test_bad_dask_tables_are_refused(client, rng):
         gcp.from_frame(lazy, ["user", "film"], "stars")
     with pytest.raises(gcp.ParameterError, match="needs a value column"):
         gcp.from_frame(lazy, ["user", "film"], aggregate="mean")
+    with pytest.raises(gcp.ParameterError, match=r"Periods of 'day' .* on workers"):
+        gcp.from_frame(lazy, ["user", "day"], freq={"day": "D"})
+    with pytest.raises(gcp.DataError, match=r"label 'film .* of partition .* among the 2 positions"):
+        gcp.from_frame(lazy, ["user", "film"], positions={"film": ["film 1", "film 2"]})
     with pytest.raises(gcp.DataError, match="from_frame"):
         gcp.fit_gcp(lazy, 2)
     with pytest.raises(gcp.DataError, match=r"row .* of partition 1"):

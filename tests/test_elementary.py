@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import special
 
 from gcp import available_losses, get_loss
 from gcp.base.compiler import machine, translate
@@ -123,6 +124,47 @@ def test_log1mexp_keeps_digits_at_both_ends(compiled_functions):
         assert_allclose(log1mexp(x), expected, rtol=1e-12)
 
 
+POLYGAMMA = {
+    "erf": special.erf,
+    "gammaln": special.gammaln,
+    "digamma": special.psi,
+    "trigamma": lambda x: special.polygamma(1, x),
+}
+
+
+@pytest.mark.parametrize("name", POLYGAMMA)
+def test_error_and_gamma_functions_are_those_of_scipy(name):
+    """Near their zeros (gammaln at 1 and 2, digamma at 1.46 and between poles) digits are lost in any arithmetic."""
+    function = getattr(elementary, name)
+    x = np.concatenate(
+        [
+            magnitudes(-300, 14, 4000),
+            np.linspace(1e-3, 30, 3001),
+            -magnitudes(-200, -1, 500),
+            np.linspace(-9.71, -0.31, 95),
+        ]
+    )
+    x = x[np.abs(x - np.rint(x)) > 1e-300] if name != "erf" else x
+    with np.errstate(all="ignore"):
+        expected = POLYGAMMA[name](x)
+        for got in (compiled(function)(x), function(x)):
+            assert_allclose(got, expected, rtol=2e-14, atol=2e-14 if name in ("gammaln", "digamma") else 0)
+
+
+@pytest.mark.parametrize("name", POLYGAMMA)
+def test_error_and_gamma_functions_at_their_ends(name):
+    x = np.array([0.0, -1.0, -4.0, np.inf, np.nan, 1e-300, 1e300])
+    with np.errstate(all="ignore"):
+        expected = POLYGAMMA[name](x)
+        assert_allclose(getattr(elementary, name)(x), expected, rtol=1e-14)
+    assert_allclose(compiled(getattr(elementary, name))(x), expected, rtol=1e-14)
+
+
+def test_trigamma_far_below_0_is_quick():
+    """SciPy's sum begins there: it would take a minute."""
+    assert_allclose(elementary.trigamma(np.array([-1e9 + 0.5])), np.pi**2, rtol=1e-6)
+
+
 def test_power_is_accurate_where_losses_use_it():
     @jit
     def loop(x, p, out):
@@ -224,6 +266,7 @@ def compiled_single(function):
         ("sigmoid", 2.5),
         ("softplus", 2.0),
         ("log1mexp", 2.1),
+        ("erf", 1.5),
     ],
 )
 def test_single_precision_over_all_magnitudes(name, most):
@@ -231,6 +274,13 @@ def test_single_precision_over_all_magnitudes(name, most):
     error = ulps_of_single(compiled_single(getattr(elementary, name))(x), in_double(name, x))
     worst = int(np.argmax(np.nan_to_num(error, nan=np.inf)))
     assert error[worst] <= most, f"{name}({x[worst]!r}) is off by {error[worst]} ulp"
+
+
+@pytest.mark.parametrize("name", ["gammaln", "digamma", "trigamma"])
+def test_single_precision_of_the_gamma_functions(name):
+    x = np.concatenate([magnitudes(-18, 6), np.linspace(0.01, 30, 3000)]).astype(np.float32)
+    got = compiled_single(getattr(elementary, name))(x)
+    assert_allclose(got, POLYGAMMA[name](x.astype(float)), rtol=2e-6, atol=2e-6)
 
 
 @functools.cache

@@ -139,7 +139,7 @@ def rounds(monkeypatch):
         seen.append((search, observer))
         return run_starts(search, observer)
 
-    monkeypatch.setattr("gcp.fit.run_starts", run)
+    monkeypatch.setattr("gcp.solvers.starts.run_search.run_starts", run)
     return seen
 
 

@@ -10,6 +10,7 @@ import tensorly as tl
 from helpers import full, match_score, product_of_margins, random_factors
 from numpy.testing import assert_allclose
 
+import gcp
 from gcp import (
     LBFGSB,
     BetaDivergence,
@@ -753,3 +754,68 @@ def test_modes_go_by_their_names_too(rng):
         fit_gcp(tensor, 2, tied_modes=[("week", "to")])
     with pytest.raises(ParameterError, match="different modes"):
         fit_gcp(tensor, 2, fixed_modes=["day", 2], init=init)
+
+
+# --- the default loss --------------------------------------------------------------------------------------------
+
+COUNTS = np.random.default_rng(3).poisson(2.0, (6, 5, 4))
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (COUNTS, "poisson"),
+        (COUNTS.astype(float), "poisson"),
+        (np.where(COUNTS > 3, np.nan, COUNTS), "poisson"),
+        (COUNTS > 1, "bernoulli-logit"),
+        (gcp.SparseTensor([[0, 1], [3, 3]], [1.0, 1.0], (9, 9)), "bernoulli-logit"),
+        (gcp.SparseTensor([[0, 1], [3, 3]], [1.0, 7.0], (9, 9)), "poisson"),
+    ],
+    ids=["counts", "as floats", "with gaps", "truths", "listed ones", "listed counts"],
+)
+def test_counts_and_answers_under_the_default_loss_are_doubted_once(data, word):
+    with pytest.warns(gcp.DefaultLossWarning, match=rf"suggest_loss.*'{word}'.*loss='gaussian'") as found:
+        result = fit_gcp(data, 1, n_starts=2, random_state=0)
+    assert len(found) == 1
+    assert found[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", gcp.DefaultLossWarning)
+        assert fit_gcp(data, 1, loss="gaussian", n_starts=2, random_state=0).objective == result.objective
+        fit_gcp(data, 1, loss=gcp.Gaussian(), random_state=0)
+        fit_gcp(data, 1, loss=word, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [COUNTS + 0.5, COUNTS - 2, COUNTS / 7, np.full((3, 3), 2), np.where(COUNTS > 3, 0.1, COUNTS)],
+    ids=["halves", "negative", "fractions", "constant", "one in many"],
+)
+def test_measurements_under_the_default_loss_are_not(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", gcp.DefaultLossWarning)
+        fit_gcp(data, 1, random_state=0)
+
+
+# --- what decides all that is random -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [np.random.RandomState, np.random.SeedSequence, np.random.default_rng])
+def test_sources_of_randomness_of_numpy(kind):
+    data = COUNTS + 0.5
+    first, same, other = (fit_gcp(data, 2, n_iter_max=2, random_state=kind(k)) for k in (1, 1, 2))
+    assert first.objective == same.objective
+    assert first.objective != other.objective
+    again = fit_gcp(data, 2, n_iter_max=2, random_state=first.settings["seed"])
+    assert again.objective == first.objective
+    simulated = [gcp.simulate((4, 3), 1, random_state=kind(k))[0].values for k in (1, 1, 2)]
+    assert np.array_equal(simulated[0], simulated[1])
+    assert not np.array_equal(simulated[0], simulated[2])
+
+
+@pytest.mark.parametrize("kind", [np.random.RandomState, np.random.default_rng])
+def test_a_source_that_moves_gives_another_start_each_time(kind):
+    source = kind(0)
+    one, two = (
+        fit_gcp(COUNTS + 0.5, 2, n_iter_max=2, random_state=source).settings["seed"] for _ in range(2)
+    )
+    assert one != two

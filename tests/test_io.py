@@ -314,7 +314,9 @@ def test_options_that_do_not_apply(save):
     refused(path, "'modes'", "only to .csv", error=ParameterError, modes=["a"])
     refused(path, "'variable'", ".npz, .h5", error=ParameterError, variable="a")
     refused(path, 'unlisted must be "zero" or "missing"', error=ParameterError, unlisted="nothing")
-    refused(path, 'aggregate must be "sum", "mean" or "error"', error=ParameterError, aggregate="max")
+    refused(
+        path, 'aggregate must be "sum", "mean", "first", "last"', error=ParameterError, aggregate="median"
+    )
 
 
 @pytest.mark.parametrize("ending", ALL)

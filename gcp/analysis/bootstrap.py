@@ -14,7 +14,7 @@ from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.interval import POSITIVE, REAL
-from gcp.base.types import FloatArray
+from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.base import ESTIMATE, Loss
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
@@ -93,7 +93,7 @@ def bootstrap(
     data: Any,
     n: int = 100,
     *,
-    random_state: int | None = None,
+    random_state: RandomSource | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     n_jobs: int | None = None,
@@ -109,7 +109,7 @@ def bootstrap(
         As they were for `fit_gcp`; they say which cells are known, and the dispersion. Sparse data are drawn densely.
     n : int
         Number of draws.
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
         The same draws for any `n_jobs`.
     n_jobs : int, optional
         Processes that fit side by side; -1 is one for each core. None is 1, whose fits use all threads.

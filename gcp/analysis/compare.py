@@ -67,7 +67,7 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
         components of the larger that have no partner do not count.
     weights : bool
         Whether different weights of partners lower their similarity.
-    modes : sequence of int (or, of a FitResult, of str), optional
+    modes : sequence of int (or, of a FitResult, of str), or a name, optional
         The modes of the first that are compared; all by default. The others may differ in size and labels, and
         weights do not count then.
 
@@ -227,7 +227,8 @@ def _like(second: Any, first: Any, modes: Sequence[int] | None = None) -> Any:
 def _numbers(model: Any, modes: Any) -> list[int]:
     n_modes = len(_arrays(model)[1])
     try:
-        if not (numbers := list(modes)):
+        numbers: list[Any] = [modes] if isinstance(modes, str) else list(modes)
+        if not numbers:
             raise ParameterError("modes must name one mode at least: found none.")
         if isinstance(model, FitResult):
             return [model.labels.number(mode) for mode in numbers]

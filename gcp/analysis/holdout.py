@@ -10,7 +10,7 @@ from gcp.analysis.ranking import curves
 from gcp.base import checks
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.interval import BINARY
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.objectives.known_cells import matched
 from gcp.result import FitResult
 from gcp.tensors.base import WholeData
@@ -41,7 +41,7 @@ class Split(NamedTuple):
 def hold_out(
     data: Any,
     fraction: float,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomSource | None = None,
     *,
     mask: Any = None,
     entry_weights: Any = None,
@@ -59,7 +59,7 @@ def hold_out(
         the zeros that stay, and what is fitted expects as much as the data have.
     fraction : float
         Between 0 and 1.
-    random_state : int, numpy.random.Generator or None
+    random_state : int, numpy Generator, RandomState or SeedSequence, or None
     mask, entry_weights
         As for `fit_gcp`; the parts have them.
     keep : float

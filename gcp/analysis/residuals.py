@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from gcp.analysis.likelihood import dispersion_of
 from gcp.base import checks
-from gcp.base.types import FloatArray
+from gcp.base.types import FloatArray, RandomSource
 from gcp.losses.base import Loss
 from gcp.objectives.known_cells import check_result, matched
 from gcp.result import FitResult
@@ -26,7 +26,7 @@ def residuals(
     kind: str = "quantile",
     *,
     dispersion: float | None = None,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomSource | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
 ) -> FloatArray:
@@ -45,7 +45,7 @@ def residuals(
     dispersion : float, optional
         For "quantile" under losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the
         maximum-likelihood estimate on these data.
-    random_state : int, numpy.random.Generator or None
+    random_state : int, numpy Generator, RandomState or SeedSequence, or None
         Draws the randomised ones.
 
     Returns

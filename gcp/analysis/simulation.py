@@ -11,6 +11,7 @@ import numpy as np
 from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.sizes import check_factors, check_memory
+from gcp.base.types import RandomSource
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.model import normalize
@@ -28,7 +29,7 @@ def simulate(
     *,
     scale: float = 1.0,
     missing: float = 0.0,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomSource | None = None,
 ) -> tuple[DenseTensor, CPTensor]:
     """Draw a CP model, and data around it from the distribution of a loss.
 
@@ -45,7 +46,7 @@ def simulate(
         where they may have any sign (normal factors).
     missing : float
         Probability that an entry is missing, in [0, 1).
-    random_state : int, Generator or None
+    random_state : int, numpy Generator, RandomState or SeedSequence, or None
         Decides everything.
 
     Returns

@@ -13,12 +13,15 @@ from gcp.base import checks
 from gcp.base.alignment import Alignment
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
-from gcp.base.types import FloatArray
+from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import rearranged
+
+_OF_DATA = ("mask", "entry_weights", "modes")
+"""Options of `fit_gcp` that make the tensor of the data."""
 
 _NEAR = 1e-3
 """Share of the explained deviance by which starts may miss the best one and still have found the same minimum."""
@@ -48,7 +51,7 @@ class StartStability(NamedTuple):
 
 
 def start_stability(
-    data: Any, rank: int, n_starts: int = 10, *, random_state: int | None = None, **options: Any
+    data: Any, rank: int, n_starts: int = 10, *, random_state: RandomSource | None = None, **options: Any
 ) -> StartStability:
     """Fit from several starts and compare where they end.
 
@@ -58,7 +61,7 @@ def start_stability(
         As for `fit_gcp`.
     n_starts : int
         At least 2.
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
     **options
         Further arguments of `fit_gcp`; not `n_starts`.
 
@@ -67,7 +70,7 @@ def start_stability(
     StartStability
     """
     checks.whole("n_starts", n_starts, least=2, most=checks.MOST_REPEATS)
-    tensor = as_tensor(data, options.pop("mask", None), options.pop("entry_weights", None))
+    tensor = as_tensor(data, *(options.pop(name, None) for name in _OF_DATA))
     problem, plan = problem_and_plan(tensor, rank, options)
     results = [fit_in_series(problem, replace(plan, seed=seed)) for seed in _seeds(random_state, n_starts)]
     results.sort(key=lambda result: result.objective)
@@ -96,10 +99,10 @@ class SplitHalf(NamedTuple):
 def split_half(
     data: Any,
     rank: int,
-    mode: int = 0,
+    mode: int | str = 0,
     n_splits: int = 3,
     *,
-    random_state: int | None = None,
+    random_state: RandomSource | None = None,
     **options: Any,
 ) -> SplitHalf:
     """Fit two random halves of a mode's positions, and compare the factors of the other modes.
@@ -108,10 +111,10 @@ def split_half(
     ----------
     data, rank
         As for `fit_gcp`.
-    mode : int
-        Whose positions are replicates of each other (samples, trials, days); at least 2.
+    mode : int or str
+        Number or name; whose positions are replicates of each other (samples, trials, days); at least 2.
     n_splits : int
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
     **options
         Further arguments of `fit_gcp`.
 
@@ -125,7 +128,7 @@ def split_half(
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
     checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
-    tensor = stored(in_one_piece(data, options.pop("mask", None), options.pop("entry_weights", None)))
+    tensor = stored(in_one_piece(data, *(options.pop(name, None) for name in _OF_DATA)))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]
     if size < 2 or len(tensor.shape) < 2:
@@ -153,6 +156,6 @@ def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
     return rearranged(tensor, Alignment(tuple(range(tensor.ndim)), tuple(chosen)))
 
 
-def _seeds(random_state: int | None, n: int) -> list[int]:
+def _seeds(random_state: RandomSource | None, n: int) -> list[int]:
     rng = checks.generator(random_state)
     return [int(seed) for seed in rng.integers(2**63, size=n)]

@@ -104,7 +104,8 @@ class Alignment:
         there = [(mode, p) for mode, p in zip(self.modes, self.positions, strict=True) if mode is not None]
         # Without labels, positions are counted: those that are taken keep their numbers.
         coords = [p if labels.coords[mode] is None else _taken(labels.coords[mode], p) for mode, p in there]
-        return ModeLabels([labels.names[mode] for mode, _ in there], coords)
+        names, units = [labels.names[mode] for mode, _ in there], [labels.units[mode] for mode, _ in there]
+        return ModeLabels(names, coords, units, labels.data_units)
 
     def of_model(self, model: Model) -> Model:
         """Return a fitted model in the base's order; its settings remain those of the fit."""
@@ -157,6 +158,7 @@ def align(
     """
     try:
         modes = _modes(side, base, broadcast)
+        _check_units(side, modes, base)
         positions = [
             None if mode is None or n in base.free else _positions(side, mode, base, n, broadcast)
             for n, mode in enumerate(modes)
@@ -229,6 +231,19 @@ def _shapes_differ(side: Side, base: Side) -> NamesDiffer:
     return NamesDiffer(f"{what} and {base.what} have the shapes {side.shape} and {shape}.")
 
 
+def _check_units(side: Side, modes: Sequence[int | None], base: Side) -> None:
+    """Raise unless modes of both sides have the same unit, where both have one."""
+    if side.labels is None or base.labels is None:
+        return
+    for n, mode in enumerate(modes):
+        own, there = (None if mode is None else side.labels.units[mode]), base.labels.units[n]
+        if own is not None and there is not None and own != there:
+            raise NamesDiffer(
+                f"The mode {base.names[n]!r} is in {own!r} in {side.what}, but in {there!r} in {base.what}: convert "
+                "its labels, or leave the units out."
+            )
+
+
 # --- positions by label -------------------------------------------------------------------------------------
 
 
@@ -242,7 +257,7 @@ def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Ar
         return None
     if own is labels or _equal(own, labels):
         return None
-    keys, base_keys = _keys(own, labels)
+    keys, base_keys = comparable(own, labels)
     place, known = {key: k for k, key in enumerate(keys)}, set(base_keys)
     name, sides = base.names[n], (side.what, base.what)
     _check_within(base_keys, place, name, (labels, own), sides[::-1])
@@ -277,8 +292,8 @@ def _equal(a: Array, b: Array) -> bool:
     return a.dtype.kind == b.dtype.kind and np.array_equal(a, b)
 
 
-def _keys(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
-    """Return what arrays of labels (I_n,) are compared by: as numbers if both are numbers, else as text.
+def comparable(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
+    """Return what two arrays of labels, (n,) and (k,), are compared by: as numbers if both are numbers, else as text.
 
     So 1 is 1.0, and is "1" too, but not "01"; a date is the text that ISO 8601 has for it.
     """

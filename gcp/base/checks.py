@@ -282,20 +282,27 @@ def matrices(factors: Any, shape: tuple[int, ...]) -> list[FloatArray]:
 def seed(random_state: Any) -> int:
     """Return a whole number that decides all that is random; None draws one.
 
+    A Generator and a RandomState move on by one number; a SeedSequence stays, and gives the same number again.
+
     Raises
     ------
     ParameterError
-        Neither a nonnegative integer, nor a numpy Generator, nor None.
+        Neither a nonnegative integer, nor a source of randomness of NumPy, nor None.
     """
     if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        random_state = np.random.SeedSequence()
+    if isinstance(random_state, np.random.SeedSequence):
+        return int(random_state.generate_state(1, np.uint64)[0])
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**63 - 1, dtype=np.int64))
     is_whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
     if is_whole and random_state >= 0:
         return int(random_state)
     raise ParameterError(
-        f"random_state must be a nonnegative integer, a numpy Generator or None: found {show(random_state)}."
+        "random_state must be a nonnegative integer, a numpy Generator, RandomState or SeedSequence, or None: found "
+        f"{show(random_state)}."
     )
 
 
@@ -309,4 +316,6 @@ def generator(random_state: Any) -> np.random.Generator:
     """
     if isinstance(random_state, np.random.Generator):
         return random_state
-    return np.random.default_rng(None if random_state is None else seed(random_state))
+    if random_state is None or isinstance(random_state, np.random.SeedSequence):
+        return np.random.default_rng(random_state)
+    return np.random.default_rng(seed(random_state))

@@ -49,5 +49,9 @@ class CheckpointWarning(UserWarning):
     """A checkpoint cannot be written; the fit goes on without."""
 
 
+class DefaultLossWarning(UserWarning):
+    """The loss was left at its default, Gaussian, beside data that are only 0 and 1, or counts."""
+
+
 class UndeterminedWarning(UserWarning):
     """Data do not determine what was asked for; NaN stands in its place."""

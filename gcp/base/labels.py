@@ -16,7 +16,7 @@ from gcp.base.types import Array
 
 @dataclass(frozen=True, eq=False)
 class ModeLabels:
-    """Names and coordinates, per mode.
+    """Names, coordinates and units, per mode, and the unit of the data.
 
     Parameters
     ----------
@@ -24,24 +24,42 @@ class ModeLabels:
         One name per mode, all different.
     coords : sequence of (array_like or None)
         One array of length I_n per mode (strings, numbers or dates); None stands for 0, 1, ..., I_n - 1.
+    units : sequence of (str or None), optional
+        The unit of each mode's coordinates, such as "ms"; None where there is none or it is unknown.
+    data_units : str, optional
+        The unit of the data.
 
     Raises
     ------
     DataError
-        If names repeat or the two sequences differ in length.
+        If names repeat, the sequences differ in length, or a unit is no text.
     """
 
     names: tuple[str, ...]
     coords: tuple[Array | None, ...]
+    units: tuple[str | None, ...]
+    data_units: str | None
 
-    def __init__(self, names: Sequence[str], coords: Sequence[object | None]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        coords: Sequence[object | None],
+        units: Sequence[str | None] | None = None,
+        data_units: str | None = None,
+    ) -> None:
         names = items("names", names, "a list of one name per mode", DataError)
         coords = items("coords", coords, "a list of one array or None per mode", DataError)
+        of_modes = [None] * len(names) if units is None else units
+        of_modes = items("units", of_modes, "a list of one unit or None per mode", DataError)
         arrays = tuple(None if c is None else _plain(_array(c)) for c in coords)
         object.__setattr__(self, "names", tuple(str(n) for n in names))
         object.__setattr__(self, "coords", arrays)
+        object.__setattr__(self, "units", tuple(map(_unit, of_modes)))
+        object.__setattr__(self, "data_units", _unit(data_units))
         if len(self.names) != len(arrays):
             raise DataError(f"Labels: {len(self.names)} mode names but {len(arrays)} coordinate arrays.")
+        if len(self.names) != len(self.units):
+            raise DataError(f"Labels: {len(self.names)} mode names but {len(self.units)} units.")
         if len(set(self.names)) != len(self.names):
             raise DataError(f"Labels: mode names must differ, found {list(self.names)}.")
 
@@ -67,6 +85,11 @@ class ModeLabels:
         coord = self.coords[self.number(mode)]
         return np.arange(size) if coord is None else coord
 
+    def title(self, mode: int | str) -> str:
+        """Return the name of a mode with its unit, if it has one: "time (ms)"."""
+        n = self.number(mode)
+        return self.names[n] if self.units[n] is None else f"{self.names[n]} ({self.units[n]})"
+
     def number(self, mode: int | str) -> int:
         """Return the number of a mode given by number or name; `ParameterError` if there is none."""
         if isinstance(mode, str) and mode in self.names:
@@ -79,13 +102,18 @@ class ModeLabels:
         )
 
     def __eq__(self, other: object) -> bool:
-        """Return whether names and coordinates are equal."""
+        """Return whether names, coordinates and units are equal."""
         if not isinstance(other, ModeLabels):
             return NotImplemented
-        return self.names == other.names and all(
+        mine, others = ((o.names, o.units, o.data_units) for o in (self, other))
+        return mine == others and all(
             (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
             for a, b in zip(self.coords, other.coords, strict=True)
         )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle, of an older version without units too."""
+        vars(self).update({"units": (None,) * len(state["names"]), "data_units": None} | state)
 
 
 def is_unnamed(name: str) -> bool:
@@ -107,6 +135,13 @@ def whole_numbers(labels: Array) -> Array:
         if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
             return labels.astype(kind)
     return labels.astype(str)
+
+
+def _unit(given: Any) -> str | None:
+    """Return a unit, None for an empty one."""
+    if given is not None and not isinstance(given, str):
+        raise DataError(f"Labels: a unit must be a text or None: found {show(given)}.")
+    return given or None
 
 
 def _array(coord: Any) -> Array:

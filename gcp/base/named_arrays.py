@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -60,7 +61,7 @@ def labelled(given: Any, what: str) -> Labelled | None:
     """
     library = library_of(given)
     if library == "xarray":
-        labels = labels_of_xarray(given, what)
+        labels = replace(labels_of_xarray(given, what), data_units=None)  # of a mask, say
         values = given.data
         return Labelled(values.todense() if hasattr(values, "todense") else values, labels)
     if library != "pandas" or not hasattr(given, "to_numpy"):
@@ -84,7 +85,9 @@ def labelled(given: Any, what: str) -> Labelled | None:
 
 
 def labels_of_xarray(data: Any, what: str) -> ModeLabels:
-    """Return dimensions and their coordinates; the tuples of a stacked dimension as text.
+    """Return dimensions, their coordinates, and the units of these and of the array (`attrs["units"]`).
+
+    The tuples of a stacked dimension are text.
 
     Raises
     ------
@@ -96,8 +99,17 @@ def labels_of_xarray(data: Any, what: str) -> ModeLabels:
             f"{what}: expected one DataArray, e.g. dataset['name'] or dataset.to_dataarray(); found an xarray "
             f"{type(data).__name__}."
         )
-    coords = [data.coords[dim].values if dim in data.coords else None for dim in data.dims]
-    return ModeLabels([str(dim) for dim in data.dims], coords)
+    own = data.coords  # whose `get` would make one of numbers
+    coords = [own[dim] if dim in own else None for dim in data.dims]  # noqa: SIM401
+    units = [None if coord is None else _units(coord) for coord in coords]
+    arrays = [None if coord is None else coord.values for coord in coords]
+    return ModeLabels([str(dim) for dim in data.dims], arrays, units, _units(data))
+
+
+def _units(data: Any) -> str | None:
+    """Return the units of a DataArray, if they are text."""
+    units = data.attrs.get("units")
+    return units if isinstance(units, str) else None
 
 
 def factor_by_name(

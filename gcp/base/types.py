@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -18,3 +19,6 @@ Factors = Sequence[FloatArray]
 
 State = dict[str, Any]
 """State of a run: numbers, texts, None and arrays, in lists and dicts with text as keys."""
+
+RandomSource: TypeAlias = int | np.random.Generator | np.random.RandomState | np.random.SeedSequence
+"""What may decide all that is random, as `random_state`."""

@@ -42,14 +42,20 @@ def to_xarray(model: Model) -> dict[str, xr.DataArray]:
         import xarray as xr
     except ImportError:
         raise ParameterError('to_xarray needs xarray: pip install "gcp-tensor[xarray]".') from None
-    components = np.arange(model.rank)
+    components, labels = np.arange(model.rank), model.labels
     arrays = {"weights": xr.DataArray(model.weights, {"component": components}, ("component",))}
-    for n, (name, a) in enumerate(zip(model.labels.names, model.factors, strict=True)):
-        coords = {name: model.labels.values(n, len(a)), "component": components}
+    if labels.data_units is not None:
+        arrays["weights"].attrs["data_units"] = labels.data_units
+
+    def coordinate(n: int) -> xr.Variable:
+        attributes = {} if (units := labels.units[n]) is None else {"units": units}
+        return xr.Variable((labels.names[n],), labels.values(n, model.shape[n]), attributes)
+
+    for n, (name, a) in enumerate(zip(labels.names, model.factors, strict=True)):
+        coords = {name: coordinate(n), "component": components}
         arrays[name] = xr.DataArray(model.marked(name, a), coords, (name, "component"), name=name)
     for name, vector in model.main_effects.items():
-        n = model.labels.names.index(name)
-        coords = {name: model.labels.values(n, len(vector))}
+        coords = {name: coordinate(labels.names.index(name))}
         attributes = {"intercept": model.intercept}
         values = model.marked(name, vector)
         arrays[f"main_effect_{name}"] = xr.DataArray(values, coords, (name,), attrs=attributes)

@@ -121,7 +121,9 @@ def _sorted_block(block: Array, shape: Sequence[int]) -> Rows:
 
 
 def cells(blocks: Iterator[Rows], aggregate: str) -> Iterator[Rows]:
-    """Sorted rows with those of one cell as one: their sum or mean."""
+    """Sorted rows with those of one cell as one: their sum, mean, least or greatest, or the first or last of them."""
+    is_mean = aggregate == "mean"
+    how = "sum" if aggregate in ("mean", "error") else aggregate
     held: Rows = ()
     n_held = 0  # rows of the last cell, which may go on in the next block
     for subs, values, *_ in blocks:
@@ -131,12 +133,11 @@ def cells(blocks: Iterator[Rows], aggregate: str) -> Iterator[Rows]:
         begins = np.flatnonzero(first)
         counts = np.diff(begins, append=len(first))
         counts[0] += max(n_held - 1, 0)
-        ordering.add_runs(values, first)
-        subs, sums = subs[begins], values[: len(begins)]
-        held, n_held = (subs[-1:].copy(), sums[-1:].copy()), int(counts[-1])
-        yield subs[:-1], sums[:-1] / counts[:-1] if aggregate == "mean" else sums[:-1]
+        subs, merged = subs[begins], ordering.merged_runs(values, first, how)
+        held, n_held = (subs[-1:].copy(), merged[-1:].copy()), int(counts[-1])
+        yield subs[:-1], merged[:-1] / counts[:-1] if is_mean else merged[:-1]
     if held:
-        yield held[0], held[1] / n_held if aggregate == "mean" else held[1]
+        yield held[0], held[1] / n_held if is_mean else held[1]
 
 
 def without_repetitions(

@@ -67,7 +67,7 @@ def read_tensor(
         Listings: what a cell means that the file does not list. Default: "zero" for `.tns`, `sptensor` and sparse
         matrices, which are defined so (sparse arrays of pydata say it by their fill value); a table that leaves cells
         out needs the choice.
-    aggregate : {"sum", "mean", "error"}, optional
+    aggregate : {"sum", "mean", "first", "last", "min", "max", "error"}, optional
         Text listings and tables: what to do with several rows for one cell. Default: "sum", but "error" with
         ``unlisted="missing"``.
     variable : str, optional

@@ -17,7 +17,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.io.archive import Archive
 from gcp.io.files import DAMAGE, opened, replacing, writing
-from gcp.io.formats.npz import write_archive
+from gcp.io.formats.npz import labels_of, units_as_array, write_archive
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
 from gcp.objectives.description import ProblemDescription
@@ -65,6 +65,8 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     }
     arrays |= {f"factor_{n}": a for n, a in enumerate(result["factors"])}
     arrays |= {f"coords_{n}": c for n, c in enumerate(labels.coords) if c is not None}
+    if any(units := units_as_array(labels)):
+        arrays["units"] = units
     if effects:
         arrays["intercept"] = np.array(result["intercept"])
         arrays |= {f"effect_{labels.names.index(name)}": vector for name, vector in effects.items()}
@@ -136,7 +138,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
         intercept=float(arrays.get("intercept", 0.0)),
         main_effects=effects,
         unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
-        labels=ModeLabels(names, [arrays.get(f"coords_{n}") for n in range(len(names))]),
+        labels=labels_of(names, [arrays.get(f"coords_{n}") for n in range(len(names))], arrays.get("units")),
         problem=ProblemDescription.from_json(problem, arrays),
         **lists,
         **{name: meta[name] for name in _SCALARS},
@@ -185,6 +187,8 @@ def _check(arrays: Archive, n_modes: int) -> None:
             raise FormatError(
                 f"entry {header.name!r} is {header.dtype} of shape {header.shape}: expected floats, {shape}."
             )
+    if "units" in arrays:
+        arrays.header("units").check_size(n_modes + 1)
     for name in arrays:
         if name.startswith(("trace_", "penalty_")):
             arrays.header(name).check_size(_MOST_NUMBERS)

@@ -35,6 +35,8 @@ class Functions(NamedTuple):
     sigmoid: Any
     softplus: Any
     log1mexp: Any
+    digamma: Any
+    trigamma: Any
 
 
 # --- the bits of a number ----------------------------------------------------------------------------------
@@ -286,6 +288,51 @@ def _logarithms(precision, pair):
     return log, log1p, log1mexp, log_in_parts
 
 
+def _polygammas(log):
+    """Return for a type: digamma(x), trigamma(x), by recurrence to x + 10 and the asymptotic series there."""
+
+    def folded(x):
+        """Return x or, below 0, 1 - x; and x less the nearest integer."""
+        other = 1.0 - x
+        return other if x < 0.0 else x, x - _nearest(x)
+
+    def two_reciprocals(y):
+        return 1.0 / y + 1.0 / (y + 1.0)
+
+    def digamma(x):
+        y, rest = folded(x)
+        less = two_reciprocals(y + 8.0) + two_reciprocals(y + 6.0)
+        less = two_reciprocals(y) + (two_reciprocals(y + 2.0) + (two_reciprocals(y + 4.0) + less))
+        z = y + 10.0
+        w = 1.0 / (z * z)
+        p = 1.0 / 132.0 - w * (691.0 / 32760.0 - w / 12.0)
+        p = w * (1.0 / 12.0 - w * (1.0 / 120.0 - w * (1.0 / 252.0 - w * (1.0 / 240.0 - w * p))))
+        found = (log(z) - (0.5 / z + p)) - less
+        tangent = np.tan(math.pi * rest)
+        reflected = found - math.pi / tangent
+        reflected = reflected if tangent != 0.0 else _NAN
+        return reflected if x < 0.0 else found
+
+    def two_squares(y):
+        a, b = 1.0 / y, 1.0 / (y + 1.0)
+        return a * a + b * b
+
+    def trigamma(x):
+        y, rest = folded(x)
+        more = two_squares(y + 8.0) + two_squares(y + 6.0)
+        more = two_squares(y) + (two_squares(y + 2.0) + (two_squares(y + 4.0) + more))
+        v = 1.0 / (y + 10.0)
+        w = v * v
+        p = 5.0 / 66.0 - w * (691.0 / 2730.0 - w * (7.0 / 6.0 - w * (3617.0 / 510.0)))
+        p = w * (1.0 / 6.0 - w * (1.0 / 30.0 - w * (1.0 / 42.0 - w * (1.0 / 30.0 - w * p))))
+        found = more + (v + (0.5 * w + v * p))
+        a = math.pi / np.sin(math.pi * rest)
+        reflected = a * a - found
+        return reflected if x < 0.0 else found
+
+    return digamma, trigamma
+
+
 def _functions(precision):
     pair, clamped, exp_of_sum = _exponentials(precision)
     log, log1p, log1mexp, log_in_parts = _logarithms(precision, pair)
@@ -315,7 +362,8 @@ def _functions(precision):
         return exp_of_sum(product, rest if product == a * b else 0.0)
 
     power = power_single if precision is _SINGLE else power_double
-    return Functions(exp, expm1, log, log1p, power, sigmoid, softplus, log1mexp)
+    digamma, trigamma = _polygammas(log)
+    return Functions(exp, expm1, log, log1p, power, sigmoid, softplus, log1mexp, digamma, trigamma)
 
 
 DOUBLE, SINGLE = _functions(_DOUBLE), _functions(_SINGLE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.losses.autodiff import UntraceableError, trace
+from gcp.losses.autodiff import trace
 from gcp.losses.base import Loss
+from gcp.losses.expression_graph import KNOWN, UntraceableError
 from gcp.losses.formula import Formula
 
 Function = Callable[[Any, Any], Any]
@@ -39,9 +41,11 @@ def custom_loss(
     Parameters
     ----------
     f : callable
-        f(x, m): elementwise loss of arrays of data x and model values m, in arithmetic, comparisons and NumPy
-        functions (`np.where` instead of `if`). Such a formula is compiled. A formula that does more (other
-        libraries, Python branches) runs as NumPy and needs `df`.
+        f(x, m): elementwise loss of arrays of data x and model values m, in arithmetic, comparisons (`np.where`
+        instead of `if`), and the functions exp, expm1, log, log1p, log2, log10, logaddexp, sqrt, square, power,
+        float_power, reciprocal, sin, cos, sinh, cosh, tanh, arctan, abs, maximum, minimum, clip and where of NumPy,
+        expit, erf, gammaln, psi and xlogy of scipy.special. Such a formula is compiled. A formula that does more
+        (other functions and libraries, Python branches) runs as NumPy and needs `df`.
     df : callable, optional
         Its derivative in m. Left out, it is derived exactly from `f`. Given, it is compared with finite
         differences of `f` here, before any fit.
@@ -69,11 +73,16 @@ def custom_loss(
     used last, and in memory to the end of this one.
     Formulas that differ in a number of theirs are different.
 
+    Pickles of the loss, and of a result with it, hold its functions by the package cloudpickle, which must be
+    installed; `FitResult.save` leaves them out.
+
     Examples
     --------
     >>> import numpy as np
     >>> from gcp import custom_loss, fit_gcp
-    >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)), lambda x, m: np.tanh(m - x))
+    >>> logcosh = custom_loss(lambda x, m: np.log(np.cosh(x - m)))
+    >>> round(float(logcosh.deriv(0.0, 1.0)), 6)  # tanh(1)
+    0.761594
     """
     for what, domain in (("data_domain", data_domain), ("model_domain", model_domain)):
         checks.instance(what, domain, Interval, "a gcp.Interval")
@@ -107,6 +116,27 @@ class CustomLoss(Loss):
     def __repr__(self) -> str:
         """Return name and domains."""
         return f"custom_loss(name={self.name!r}, data_domain={self.data_domain}, model_domain={self.model_domain})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickles make the loss of again: its functions, of which cloudpickle keeps the code.
+
+        Raises
+        ------
+        ParameterError
+            If that is not installed.
+        """
+        try:
+            import cloudpickle
+        except ImportError as error:
+            raise ParameterError(
+                f"The {self.name} loss holds functions of yours, which pickle only together with cloudpickle: "
+                "pip install cloudpickle. To keep a fit, result.save(path) needs none."
+            ) from error
+        return _from_fields, (cloudpickle.dumps({f.name: getattr(self, f.name) for f in fields(self)}),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CustomLoss:
+        """Return the loss itself, which never changes."""
+        return self
 
     @property
     def wants_infinity(self) -> bool:
@@ -173,6 +203,11 @@ class CustomLoss(Loss):
         raise ParameterError(f"The {self.name} loss is no distribution to draw from.")
 
 
+def _from_fields(text: bytes) -> CustomLoss:
+    """Return the loss of fields as cloudpickle wrote them."""
+    return CustomLoss(**pickle.loads(text))
+
+
 def _formulas(f: Function, df: Function | None) -> Formula:
     try:
         if df is None:
@@ -183,8 +218,8 @@ def _formulas(f: Function, df: Function | None) -> Formula:
     except UntraceableError as reason:
         if df is None:
             raise ParameterError(
-                f"custom_loss cannot differentiate f: it uses {reason}. Write f with arithmetic and NumPy "
-                "functions, or pass its derivative as df."
+                f"custom_loss cannot differentiate f: it uses {reason}. Pass its derivative as df, or write f with "
+                f"arithmetic, comparisons and {KNOWN}."
             ) from None
     return Formula(f, df, _numeric_derivative(df), compiled=False)
 

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy import special
 
 from gcp.base.compiler.code import Code
 from gcp.base.compiler.known import Handler, becomes
@@ -79,7 +79,7 @@ def softplus(x: Any) -> Any:
 
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + e**-x), overflow-free."""
-    return expit(x)
+    return special.expit(x)
 
 
 def log1mexp(x: Any) -> Any:
@@ -88,6 +88,31 @@ def log1mexp(x: Any) -> Any:
     No digits are lost near 0 or far from it (Maechler, 2012).
     """
     return where(x < _LN2, log(-expm1(-minimum(x, _LN2))), log1p(-exp(-x)))
+
+
+def erf(x: Any) -> Any:
+    """Return the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
+    return special.erf(x)
+
+
+def gammaln(x: Any) -> Any:
+    """Return log |Gamma(x)|; inf at 0 and the negative integers."""
+    return special.gammaln(x)
+
+
+def digamma(x: Any) -> Any:
+    """Return the derivative of log Gamma; NaN at the negative integers."""
+    return special.psi(x)
+
+
+def trigamma(x: Any) -> Any:
+    """Return the second derivative of log Gamma; inf at 0 and the negative integers."""
+    x = np.asarray(x)  # zeta counts up from below 0
+    with np.errstate(divide="ignore"):
+        reflected = (np.pi / np.sin(np.pi * (x - np.rint(x)))) ** 2 - special.zeta(
+            2.0, np.maximum(1.0 - x, 1.0)
+        )
+    return where(x < 0.0, reflected, special.zeta(2.0, np.abs(x)))[()]
 
 
 # --- the compiled versions -------------------------------------------------------------------------------
@@ -107,8 +132,18 @@ def _written(public: Any) -> Handler:
     return write
 
 
-for _public in (exp, expm1, log, log1p, power, sigmoid, softplus, log1mexp):
+for _public in (exp, expm1, log, log1p, power, sigmoid, softplus, log1mexp, digamma, trigamma):
     becomes(_public)(_written(_public))
+
+
+@becomes(erf)
+def _erf(code: Code, x: Any) -> Any:
+    return call(code, math.erf, [x])
+
+
+@becomes(gammaln)
+def _gammaln(code: Code, x: Any) -> Any:
+    return call(code, math.lgamma, [x])
 
 
 @becomes(where)

@@ -30,6 +30,13 @@ _NEAR = {
 }
 """Names of losses that gcp does not have by itself, with what comes near."""
 
+
+class DefaultName(str):
+    """A name that an argument has by default: equal to the same name when that is given, but told from it."""
+
+
+DEFAULT_LOSS = DefaultName("gaussian")
+
 L = TypeVar("L", bound=Loss)
 
 _LOSSES: dict[str, type[Loss]] = {}

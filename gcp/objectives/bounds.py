@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -62,7 +62,7 @@ def resolve(
 
     Parameters
     ----------
-    bounds : None, (lower, upper), sequence of N such pairs, or (sequence of N, sequence of N)
+    bounds : None, (lower, upper), dict of such pairs by mode, N of them, or (sequence of N, sequence of N)
         Each of `lower` and `upper` is None, a number or an array shaped like the factor; a DataFrame or DataArray is
         matched with the labels of the mode. None is the loss's own bound: 0 below where the model must not be
         negative, else none.
@@ -81,9 +81,9 @@ def resolve(
         Wrong number or shape, other labels, NaN, lower above upper, or a lower bound that lets the model leave its
         domain.
     """
-    lows, highs = _sides(bounds, shapes)
-    floor = 0.0 if domain.low >= 0 else -np.inf
     labels = labels or ModeLabels.default([size for size, _ in shapes])
+    lows, highs = _by_mode(bounds, labels) if isinstance(bounds, Mapping) else _sides(bounds, shapes)
+    floor = 0.0 if domain.low >= 0 else -np.inf
     lows, highs = (
         [factor_by_name("bounds", b, s, labels, n) for n, (b, s) in enumerate(zip(side, shapes, strict=True))]
         for side in (lows, highs)
@@ -111,7 +111,7 @@ def _sides(bounds: Any, shapes: Shapes) -> tuple[list[Any], list[Any]]:
         return [None] * ndim, [None] * ndim
     if not isinstance(bounds, Sequence) or isinstance(bounds, str):
         raise ParameterError(
-            f"bounds must be (lower, upper) or one such pair per mode: found {show(bounds)}."
+            f"bounds must be (lower, upper), a dict of such pairs by mode, or one per mode: found {show(bounds)}."
         )
     pairs = [b if b is not None else (None, None) for b in bounds]
     if len(pairs) == ndim and all(_is_list(p) and len(p) == 2 for p in pairs):
@@ -124,6 +124,23 @@ def _sides(bounds: Any, shapes: Shapes) -> tuple[list[Any], list[Any]]:
     raise ParameterError(
         f"bounds has {len(bounds)} items: expected (lower, upper) or {ndim} pairs, one per mode."
     )
+
+
+def _by_mode(bounds: Mapping[Any, Any], labels: ModeLabels) -> tuple[list[Any], list[Any]]:
+    """Return the lower and the upper bound of each mode, as given for some of them."""
+    pairs: dict[int, Any] = {}
+    for mode, pair in bounds.items():
+        try:
+            n = labels.number(mode)
+        except ParameterError as error:
+            raise ParameterError(f"bounds must be pairs by mode. {error}") from None
+        if n in pairs:
+            raise ParameterError(f"bounds names mode {labels.names[n]!r} twice: by name and by number.")
+        if pair is not None and not (_is_list(pair) and len(pair) == 2):
+            raise ParameterError(f"bounds of mode {mode!r} must be (lower, upper): found {show(pair)}.")
+        pairs[n] = pair or (None, None)
+    every = [pairs.get(n, (None, None)) for n in range(len(labels.names))]
+    return [pair[0] for pair in every], [pair[1] for pair in every]
 
 
 def _is_list(value: Any) -> bool:

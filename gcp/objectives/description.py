@@ -25,7 +25,7 @@ class ProblemDescription:
     tied_modes : tuple of tuple of int
     effect_modes : tuple of int
         Modes with main effects.
-    bounds : None, number or nested list of these
+    bounds : None, number, nested list of these, or dict of such by the name of the mode
         As they were given; a word stands for each array, which is not kept.
     estimated : tuple of str
         Parameters of the loss that the fit estimated.
@@ -117,4 +117,5 @@ def _penalty(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) 
 
 
 def _flat(bounds: Any) -> list[Any]:
-    return [item for side in bounds for item in _flat(side)] if isinstance(bounds, list) else [bounds]
+    sides = list(bounds.values()) if isinstance(bounds, dict) else bounds
+    return [item for side in sides for item in _flat(side)] if isinstance(sides, list) else [sides]

@@ -51,7 +51,9 @@ def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = No
     DataError
         Unusable data, or another shape, other names or labels than the model's.
     """
-    return aligned(stored(in_one_piece(data, mask, entry_weights)), side_of(model))
+    tensor = stored(in_one_piece(data, mask, entry_weights))
+    check_units(model, tensor)
+    return aligned(tensor, side_of(model))
 
 
 def matched(model: M, tensor: TensorData, what: str = "the model", error: type[GcpError] = DataError) -> M:
@@ -62,8 +64,19 @@ def matched(model: M, tensor: TensorData, what: str = "the model", error: type[G
     DataError, or the given error
         Another shape, other names or labels than the model's.
     """
+    check_units(model, tensor, error)
     data = align(Side("the data", tensor.labels, tensor.shape), side_of(model, what), error=error)
     return model if data.is_identity else data.inverse().of_model(model)
+
+
+def check_units(model: Model, tensor: TensorData, error: type[GcpError] = DataError) -> None:
+    """Raise unless the data are in the unit of the model's, where both say which."""
+    check_result(model)
+    own, there = model.labels.data_units, None if tensor.labels is None else tensor.labels.data_units
+    if own is not None and there is not None and own != there:
+        raise error(
+            f"The data are in {there!r}, but the model is of data in {own!r}: convert them, or leave the units out."
+        )
 
 
 def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -> Side:

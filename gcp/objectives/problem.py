@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -68,6 +68,7 @@ class Problem:
         rank: int,
         loss: Loss,
         *,
+        modes: Sequence[str] | None = None,
         mask: Any = None,
         entry_weights: Any = None,
         bounds: Any = None,
@@ -86,19 +87,19 @@ class Problem:
         ParameterError
             Arguments out of range, or of the wrong shape.
         """
-        tensor = as_tensor(data, mask, entry_weights)
+        tensor = as_tensor(data, mask, entry_weights, modes)
         # before anything has a number for each position: subscripts that are identifiers may be very large
         check_factors(1, tensor.shape)
         penalties = penalties or Penalties()
         parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
         labels = tensor.labels or ModeLabels.default(tensor.shape)
-        modes = _effect_modes(main_effects, parametrisation, labels)
-        rank = checks.whole("rank", rank, least=0 if modes else 1)
+        effect_modes = _effect_modes(main_effects, parametrisation, labels)
+        rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
         _check_penalties(penalties, limits)
-        return cls(tensor, loss, rank, modes, penalties, limits, bounds, parametrisation, n_threads)
+        return cls(tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads)
 
     @cached_property
     def objective(self) -> EntrywiseObjective:
@@ -193,7 +194,7 @@ class Problem:
             self.parametrisation.fixed,
             self.parametrisation.tied,
             self.effect_modes,
-            _described(self.given_bounds),
+            _described(self.given_bounds, self.labels),
             tuple(estimated),
         )
 
@@ -223,12 +224,14 @@ def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
             raise ParameterError(f"{name} is for nonnegative factors: use bounds=(0, None), or weight_reg.")
 
 
-def _described(bounds: Any) -> Any:
-    """Return numbers in lists, with a word in place of each array."""
+def _described(bounds: Any, labels: ModeLabels) -> Any:
+    """Return numbers in lists, those of a dict by the name of the mode, with a word in place of each array."""
     if bounds is None or isinstance(bounds, bool | int | float):
         return bounds
     if isinstance(bounds, np.generic):
         return bounds.item()
     if isinstance(bounds, tuple | list):
-        return [_described(item) for item in bounds]
+        return [_described(item, labels) for item in bounds]
+    if isinstance(bounds, Mapping):
+        return {labels.names[labels.number(mode)]: _described(pair, labels) for mode, pair in bounds.items()}
     return "array"

@@ -12,7 +12,7 @@ from gcp.base import checks, threads
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.base.types import FloatArray
 from gcp.objectives.build import build_objective
-from gcp.objectives.known_cells import side_of
+from gcp.objectives.known_cells import check_units, side_of
 from gcp.objectives.model import Model
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
@@ -66,6 +66,7 @@ def transform(
 ) -> NewRows:
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights))
+    check_units(model, tensor)
     tensor = _listed(model, aligned(tensor, side_of(model, free=(mode,)), "the new data"), mode)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.loss, n_threads=n_threads)

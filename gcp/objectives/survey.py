@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from gcp.base import threads
 from gcp.base.checks import and_more
 from gcp.base.errors import DataError, DomainError
+from gcp.base.interval import Interval
 from gcp.base.types import Array
 from gcp.losses.base import Loss
 from gcp.tensors.base import Block, TensorData
@@ -20,6 +22,14 @@ _EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 14
 """Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares
 and reciprocals, gradients and what is made of these are all numbers of the type.
 """
+
+
+class Numbers(IntEnum):
+    """What all data are: the least of these."""
+
+    BINARY = 0
+    COUNTS = 1
+    REAL = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class Survey:
     known : tuple of ndarray of bool, shapes (I_n,)
         Of data in parts: positions of each mode of which there is an entry. Empty for others, which tell it when they
         are asked: shapes that are only sampled may be larger than memory.
+    numbers : Numbers
+        Whether all data are 0 or 1, or whole numbers from 0; only looked for under losses of any numbers.
     """
 
     total_weight: float
@@ -50,6 +62,7 @@ class Survey:
     least: float
     largest_square: float
     known: tuple[Array, ...] = ()
+    numbers: Numbers = Numbers.REAL
 
     @property
     def std(self) -> float:
@@ -72,6 +85,10 @@ class Survey:
             "this loss. Choose another unit: multiply the data by a number (and delta of the Huber loss, bounds and "
             "penalties with them); weights and predictions scale along."
         )
+
+
+_COUNTS = Interval(0.0, integer=True)
+_FEW = 64
 
 
 def _range(dtype: np.dtype[Any], degree: float) -> tuple[float, float]:
@@ -108,7 +125,8 @@ def survey(tensor: TensorData, loss: Loss, n_threads: int = 1) -> Survey:
     known = [] if parts is None else parts.cuts.joined_known([part.known for part in found])
     least = min(part.least for part in found)
     largest = max(part.largest_square for part in found)
-    return Survey(weight, x1 / weight, x2 / weight, saturated, least, largest, tuple(known))
+    numbers = max(part.numbers for part in found)
+    return Survey(weight, x1 / weight, x2 / weight, saturated, least, largest, tuple(known), numbers)
 
 
 def _sum(column: tuple[float, ...]) -> float:
@@ -122,7 +140,7 @@ def _sum(column: tuple[float, ...]) -> float:
 @dataclass(frozen=True)
 class _Examined:
     """Sums by block, the least datum above 0, the largest weighted square, the first that is outside, how many are,
-    a part's known positions.
+    a part's known positions, what all data are.
     """
 
     sums: list[tuple[float, float, float, float]]
@@ -131,6 +149,7 @@ class _Examined:
     offender: tuple[float, tuple[int, ...]] | None
     n_outside: int
     known: list[Array]
+    numbers: Numbers
 
     def moved(self, mode: int, first: int) -> _Examined:
         """Return the examination with the offender's subscript in the whole tensor, of which this is a part."""
@@ -157,7 +176,7 @@ def _examined_part(part: TensorData, loss: Loss, n_threads: int, _: None) -> _Ex
 def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
-    outside, least, largest = 0, math.inf, 0.0
+    outside, least, largest, numbers = 0, math.inf, 0.0, Numbers.BINARY
     for found in threads.each(partial(_look, loss=loss), tensor.blocks(), n_threads):
         if isinstance(found, _Outside):
             outside += found.number
@@ -165,16 +184,18 @@ def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
         else:
             sums.append(found.sums)
             least, largest = min(least, found.least), max(largest, found.largest_square)
+            numbers = max(numbers, found.numbers)
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
-    return _Examined(sums, least, largest, offender, outside, [])
+    return _Examined(sums, least, largest, offender, outside, [], numbers)
 
 
 class _Inside(NamedTuple):
-    """A block in the loss's domain: its sums, the least datum above 0 and the largest weighted square."""
+    """A block in the loss's domain: its sums, the least datum above 0, the largest weighted square, what data are."""
 
     sums: tuple[float, float, float, float]
     least: float
     largest_square: float
+    numbers: Numbers
 
 
 class _Outside(NamedTuple):
@@ -190,7 +211,7 @@ def _look(block: Block, loss: Loss) -> _Inside | _Outside:
     if block.weights is not None:
         inside |= block.weights == 0
     if inside.all():
-        return _Inside(_sums(block, loss), _least(block), _largest_square(block))
+        return _Inside(_sums(block, loss), _least(block), _largest_square(block), _numbers(block, loss))
     bad = np.flatnonzero(~inside)
     return _Outside(bad.size * block.times, float(block.x[bad[0]]), block.first + int(bad[0]))
 
@@ -214,6 +235,16 @@ def _largest_square(block: Block) -> float:
         if block.weights is None:
             return float(max(block.x.max(initial=0.0), -block.x.min(initial=0.0)) ** 2)
         return float((block.weights * block.x**2).max(initial=0.0))
+
+
+def _numbers(block: Block, loss: Loss) -> Numbers:
+    if math.isfinite(loss.data_domain.low):  # chosen for what the data are
+        return Numbers.REAL
+    for some in (slice(_FEW), slice(None)):  # most real data show what they are at once
+        x = block.x[some] if block.weights is None else block.x[some][block.weights[some] > 0]
+        if not _COUNTS.contains(x).all():
+            return Numbers.REAL
+    return Numbers.BINARY if x.max(initial=0.0) <= 1.0 else Numbers.COUNTS
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:

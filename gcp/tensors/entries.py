@@ -214,9 +214,10 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
     Parameters
     ----------
     entries : Entries
-    aggregate : {"error", "sum", "mean"}
-        Refuse, add or average several entries of one cell. Their weights are added under "mean" (the mean is then
-        the weighted one) and must be left out under "sum".
+    aggregate : {"error", "sum", "mean", "first", "last", "min", "max"}
+        Refuse several entries of one cell, or make them one: their sum, their mean, the first or the last as it is,
+        the least or the greatest. NaN wins in all but the first and the last. Weights are added under "mean" (which
+        is then the weighted one), stay with the first and the last, and must be left out under the others.
     """
     check_aggregate(aggregate)
     shape = entries.shape
@@ -237,9 +238,11 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
 
 
 def check_aggregate(aggregate: str) -> None:
-    """Raise `ParameterError` unless it is one of the three words."""
-    if not isinstance(aggregate, str) or aggregate not in ("sum", "mean", "error"):
-        raise ParameterError(f'aggregate must be "sum", "mean" or "error": found {show(aggregate)}.')
+    """Raise `ParameterError` unless it is one of the words."""
+    words = ("sum", "mean", "first", "last", "min", "max", "error")
+    if not isinstance(aggregate, str) or aggregate not in words:
+        expected = ", ".join(f'"{word}"' for word in words[:-1])
+        raise ParameterError(f'aggregate must be {expected} or "error": found {show(aggregate)}.')
 
 
 def sorting_order(shape: Sequence[int]) -> tuple[int, ...]:
@@ -253,30 +256,32 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
     What `found` holds is overwritten.
     """
     values, weights = found.values, found.weights
+    if aggregate in ("first", "last"):
+        return found.select(ordering.ends_of_runs(first)[aggregate == "last"])
     if found.columns[2:] != (None, None, None):
         raise ParameterError(
             f'aggregate="{aggregate}" cannot merge entries with a scale, an offset or a group: merge them first.'
         )
-    if aggregate == "sum" and weights is not None:
-        raise ParameterError('aggregate="sum" cannot add entries with entry_weights: merge them first.')
-    n, own = int(np.count_nonzero(first)), values[first]
+    if aggregate != "mean" and weights is not None:
+        raise ParameterError(
+            f'aggregate="{aggregate}" cannot merge entries with entry_weights: merge them first.'
+        )
+    own = values[first]
     single = np.diff(np.flatnonzero(first), append=len(first)) == 1
     whole = np.uint64 if values.dtype.kind == "u" else np.int64
     kind = np.float64 if values.dtype.kind == "f" or aggregate == "mean" else whole
-    sums = values.astype(kind) if weights is None else np.where(weights > 0, values, 0) * weights
-    ordering.add_runs(sums, first)
-    ordering.keep_rows(found.subs, first)
-    subs, sums = (_fitting(array[:n]) for array in (found.subs, sums))
+    x = values.astype(kind) if weights is None else np.where(weights > 0, values, 0) * weights
+    x = ordering.merged_runs(x, first, "sum" if aggregate == "mean" else aggregate)
     if weights is not None:
-        ordering.add_runs(weights, first)
-        weights = weights[:n].copy()
-        sums /= np.where(weights > 0, weights, 1.0)
+        weights = ordering.merged_runs(weights, first, "sum")
+        x /= np.where(weights > 0, weights, 1.0)
     elif aggregate == "mean":
-        sums /= np.diff(np.flatnonzero(first), append=len(first))
-    sums = np.where(single, own, sums)  # not through a weight and back
+        x /= np.diff(np.flatnonzero(first), append=len(first))
+    ordering.keep_rows(found.subs, first)
+    x = np.where(single, own, x)  # not through a weight and back
     if values.dtype.kind == "f":
-        sums = sums.astype(values.dtype, copy=False)
-    return SortedEntries(found.shape, found.order, subs, EntryColumns(sums, weights))
+        x = x.astype(values.dtype, copy=False)
+    return SortedEntries(found.shape, found.order, _fitting(found.subs[: len(x)]), EntryColumns(x, weights))
 
 
 def _fitting(part: Array) -> Array:
@@ -319,8 +324,8 @@ def repetition(one: str, other: str, cell: tuple[int, ...], number: int) -> str:
     """Return a message on two places that list the same cell, the first of a number of repetitions."""
     return (
         f"{one} and {other} list the same cell {cell} "
-        f'({number} such {"repetition" if number == 1 else "repetitions"} in all). Choose aggregate="sum" or "mean", '
-        "or remove them."
+        f'({number} such {"repetition" if number == 1 else "repetitions"} in all). Choose aggregate="sum", '
+        '"mean" or "last", or remove them.'
     )
 
 

@@ -89,8 +89,8 @@ def tensor_from_listing(
         Sizes of the modes; their product may exceed 2**63.
     unlisted : {"zero", "missing"} or None
         What a cell means that no row lists; None refuses such cells.
-    aggregate : {"sum", "mean", "error"}, optional
-        What to do with several rows for one cell; default: `default_aggregate`.
+    aggregate : str, optional
+        What to do with several rows for one cell, as in `from_frame`; default: `default_aggregate`.
     labels : ModeLabels, optional
         Names and coordinates of the modes.
     place : callable

@@ -37,7 +37,7 @@ class ObservedTensor(ListedTensor):
         Nonnegative reals; 2 counts an entry twice, 0 leaves it out.
     labels : ModeLabels, optional
         Names and coordinates of the modes.
-    aggregate : {"error", "sum", "mean"}
+    aggregate : {"error", "sum", "mean", "first", "last", "min", "max"}
         What to do with several entries for one cell.
 
     Attributes

@@ -48,7 +48,7 @@ class SparseTensor(ListedTensor):
         Subscripts of cells of which nothing is known, listed or not.
     labels : ModeLabels, optional
         Names and coordinates of the modes.
-    aggregate : {"error", "sum", "mean"}
+    aggregate : {"error", "sum", "mean", "first", "last", "min", "max"}
         What to do with several entries for one cell.
 
     Attributes

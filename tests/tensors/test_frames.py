@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gcp import fit_gcp
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.tensors.intake.frames import from_frame
@@ -55,7 +56,7 @@ def test_unlisted(trips):
         min_size=1,
         max_size=30,
     ),
-    st.sampled_from(["sum", "mean"]),
+    st.sampled_from(["sum", "mean", "first", "last", "min", "max"]),
 )
 def test_agrees_with_pandas(rows, aggregate):
     frame = pd.DataFrame(rows, columns=["i", "j", "k", "v"])
@@ -73,7 +74,20 @@ def test_agrees_with_pandas(rows, aggregate):
 @pytest.mark.parametrize(
     ("column", "levels"),
     [
-        (pd.Categorical(["hi", "lo", "hi"], categories=["lo", "mid", "hi"]), ["lo", "hi"]),
+        (pd.Categorical(["hi", "lo", "hi"], categories=["lo", "hi"]), ["lo", "hi"]),
+        (pd.PeriodIndex(["2020-10", "2020-9", "2020-10"], freq="M"), ["2020-09", "2020-10"]),
+        (pd.cut([15, 5, 11], [0, 10, 100]), ["(0, 10]", "(10, 100]"]),
+        (pd.arrays.IntervalArray.from_tuples([(10, 20), (9, 10), (10, 20)]), ["(9, 10]", "(10, 20]"]),
+        (
+            pd.DatetimeIndex(["2020-10-25", "2020-03-01", "2020-10-25"], tz="Europe/Berlin"),
+            np.array(["2020-03-01", "2020-10-25"], "M8[D]"),
+        ),
+        (  # the clocks go back: sorted by time, not as text
+            pd.DatetimeIndex(
+                ["2020-10-25 01:10", "2020-10-25 00:40", "2020-10-25 01:10"], tz="UTC"
+            ).tz_convert("Europe/Berlin"),
+            ["2020-10-25 02:40:00+02:00", "2020-10-25 02:10:00+01:00"],
+        ),
         (
             pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-02"]),
             np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
@@ -146,7 +160,8 @@ def test_float32_stays_float32():
             r"'to' should hold numbers: found 'x' in row 0 .* and 3 more",
         ),
         ({"modes": ["from"], "value": "km", "unlisted": "0"}, ParameterError, "unlisted must be"),
-        ({"modes": ["from"], "value": "km", "aggregate": "max"}, ParameterError, "aggregate must be"),
+        ({"modes": ["from"], "value": "km", "aggregate": "median"}, ParameterError, "aggregate must be"),
+        ({"modes": ["from"], "aggregate": "last"}, ParameterError, "needs a value column"),
         ({"modes": ["from"], "aggregate": "mean"}, ParameterError, "needs a value column"),
         (
             {"modes": ["from"], "value": "km", "aggregate": "error"},
@@ -174,3 +189,196 @@ def test_more_refusals(trips):
         from_frame(pd.DataFrame({"m": [1], "v": [1j]}), ["m"], "v")
     with pytest.raises(DataError, match="DataFrame, found dict"):
         from_frame({"m": [1]}, ["m"])
+
+
+# --- positions that are given ------------------------------------------------------------------------------------
+
+NODES = ["c", "a", "d", "b"]
+TRADE = pd.DataFrame({"from": ["a", "b", "a"], "to": ["d", "c", "d"], "n": [1.0, 2.0, 4.0]})
+
+
+def test_positions_are_all_there_in_their_order_and_can_be_tied():
+    tensor = from_frame(TRADE, ["from", "to"], "n", "zero", positions={"from": NODES, "to": NODES})
+    expected = np.zeros((4, 4))
+    expected[1, 2], expected[3, 0] = 5, 2
+    assert np.array_equal(tensor.values, expected)
+    assert [coords.tolist() for coords in tensor.labels.coords] == [NODES, NODES]
+    result = fit_gcp(tensor, 1, tied_modes=[("from", "to")], random_state=0)
+    assert np.array_equal(result.factors[0], result.factors[1])
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        tuple(NODES),
+        np.array(NODES),
+        pd.Index(NODES),
+        pd.Series(NODES, index=[3, 1, 2, 0]),
+        pd.Categorical(NODES),
+    ],
+    ids=["tuple", "array", "Index", "Series", "Categorical"],
+)
+def test_positions_of_any_list(nodes):
+    assert from_frame(TRADE, ["to"], "n", "zero", positions={"to": nodes}).values.tolist() == [2, 0, 5, 0]
+
+
+def test_positions_of_a_result_a_tensor_or_its_labels():
+    first = from_frame(TRADE, ["from", "to"], "n", "zero", positions={"from": NODES, "to": NODES[::-1]})
+    result = fit_gcp(first, 1, random_state=0)
+    new = TRADE[1:].assign(week=7)
+    for source in (first, result, result.labels):
+        again = from_frame(new, ["week", "to", "from"], "n", "zero", positions=source)
+        assert again.shape == (1, 4, 4)
+        assert [coords.tolist() for coords in again.labels.coords] == [[7], NODES[::-1], NODES]
+        assert again.values[0, NODES[::-1].index("d"), NODES.index("a")] == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "positions"),
+    [
+        ([2, 1, 2], [3.0, 2.0, 1.0]),
+        (["2", "1", "2"], [3, 2, 1]),
+        (
+            pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-02"]),
+            ["2020-01-03", "2020-01-02", "2020-01-01"],
+        ),
+        (
+            pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-02"]),
+            pd.date_range("2020-01-01", periods=3)[::-1],
+        ),
+        (
+            pd.PeriodIndex(["2020-02", "2020-01", "2020-02"], freq="M"),
+            pd.period_range("2020-01", periods=3, freq="M")[::-1],
+        ),
+        (pd.cut([15, 5, 15], [0, 10, 20, 30]), pd.IntervalIndex.from_breaks([0, 10, 20, 30])[::-1]),
+        (pd.Categorical(["y", "x", "y"], categories=["x", "y", "unused"]), ["z", "y", "x"]),
+    ],
+    ids=["numbers", "text", "dates as text", "dates", "months", "intervals", "fewer than categories"],
+)
+def test_labels_of_any_kind_are_found_among_the_positions(column, positions):
+    frame = pd.DataFrame({"a": column, "v": [1, 10, 100]})
+    tensor = from_frame(frame, ["a"], "v", unlisted="zero", positions={"a": positions})
+    assert tensor.values.tolist() == [0, 101, 10]
+
+
+@pytest.mark.parametrize(
+    ("positions", "error", "message"),
+    [
+        (
+            {"to": ["c", "b", "a"]},
+            DataError,
+            r"'to' has the label 'd' in row 0 \(counting from 0\) and 1 more.*'c'",
+        ),
+        ({"tu": NODES}, ParameterError, "'tu', which is no mode.*'from', 'to'"),
+        ({"to": ["c", "d", "c"]}, ParameterError, "'c' more than once"),
+        ({"to": ["c", None]}, ParameterError, "a missing one"),
+        ({"to": []}, ParameterError, "found none"),
+        ({"to": "cd"}, ParameterError, "list of labels"),
+        ({"to": {"c", "d"}}, ParameterError, "list of labels"),
+        ({"to": 4}, ParameterError, "list of labels"),
+        (NODES, ParameterError, "dict by mode"),
+        (ModeLabels(["to"], [None]), ParameterError, r"no labels there.*range"),
+        (ModeLabels(["x"], [None]), ParameterError, "none of which"),
+    ],
+)
+def test_refused_positions_say_why(positions, error, message):
+    with pytest.raises(error, match=message):
+        from_frame(TRADE, ["from", "to"], "n", "zero", positions=positions)
+
+
+def test_unused_categories_are_positions_whose_cells_need_a_meaning():
+    size = pd.Categorical(["hi", "lo", "hi"], categories=["lo", "mid", "hi"], ordered=True)
+    frame = pd.DataFrame({"size": size, "v": [1.0, 2.0, 4.0]})
+    assert from_frame(frame, ["size"]).values.tolist() == [1, 0, 2]
+    assert from_frame(frame, ["size"], "v", unlisted="zero").values.tolist() == [2, 0, 5]
+    unknown = from_frame(frame, ["size"], "v", unlisted="missing", aggregate="last")
+    np.testing.assert_array_equal(unknown.values, [2, np.nan, 4])
+    with pytest.raises(DataError, match=r"1 position without a row, e\.g\. 'mid'.*remove_unused_categories"):
+        from_frame(frame, ["size"], "v")
+
+
+# --- periods -----------------------------------------------------------------------------------------------------
+
+EVENTS = pd.DataFrame(
+    {
+        "time": pd.to_datetime(
+            ["2020-02-28 23:59", "2020-02-27 01:00", "2020-03-02 12:00", "2020-02-28 00:00"]
+        ),
+        "who": ["x", "y", "x", "x"],
+    }
+)
+
+
+def test_days_without_events_are_positions():
+    tensor = from_frame(EVENTS, ["time", "who"], freq={"time": "D"})
+    assert tensor.labels.coords[0].tolist() == list(
+        np.arange("2020-02-27", "2020-03-03", dtype="M8[D]").tolist()
+    )
+    assert tensor.values.tolist() == [[0, 1], [2, 0], [0, 0], [0, 0], [1, 0]]
+    same = from_frame(EVENTS, [pd.Grouper(key="time", freq="D"), "who"])
+    assert same.labels == tensor.labels
+    assert np.array_equal(same.values, tensor.values)
+
+
+@pytest.mark.parametrize("freq", ["h", "12h", "2D", "W", "W-WED", "MS", "QS", "YS", pd.offsets.Day(3)])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "Asia/Kolkata"])
+def test_periods_are_those_of_pandas(freq, zone, rng):
+    times = pd.Timestamp("2021-03-20", tz="UTC") + pd.to_timedelta(rng.uniform(0, 20, 60), unit="D")
+    times = times.tz_localize(None) if zone is None else times.tz_convert(zone)
+    frame = pd.DataFrame({"time": times, "v": rng.integers(1, 9, 60)})
+    tensor = from_frame(frame, ["time"], "v", "zero", freq={"time": freq})
+    expected = frame.resample(freq, on="time")["v"].sum()
+    assert tensor.values.tolist() == expected.tolist()
+    assert [pd.Timestamp(str(label)).date() for label in tensor.labels.coords[0]] == [
+        t.date() for t in expected.index
+    ]
+
+
+def test_periods_of_periods_and_positions_together():
+    months = pd.DataFrame(
+        {"m": pd.PeriodIndex(["2020-02", "2020-05", "2020-03"], freq="M"), "v": [1.0, 2.0, 4.0]}
+    )
+    quarters = from_frame(months, ["m"], "v", "zero", freq={"m": "QS"})
+    assert quarters.values.tolist() == [5, 2]
+    assert quarters.labels.coords[0].astype(str).tolist() == ["2020-01-01", "2020-04-01"]
+    calendar = np.arange("2020-02-25", "2020-03-06", dtype="M8[D]")
+    tensor = from_frame(EVENTS, ["time"], freq={"time": "D"}, positions={"time": calendar})
+    assert tensor.values.tolist() == [0, 0, 1, 2, 0, 0, 1, 0, 0, 0]
+    working = ["2020-02-27", "2020-02-28", "2020-03-02"]  # no event on the days between
+    assert from_frame(EVENTS, ["time"], freq={"time": "D"}, positions={"time": working}).values.tolist() == [
+        1,
+        2,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"freq": {"who": "D"}}, DataError, r"'who' has dtype .* needs times.*to_datetime"),
+        ({"freq": {"when": "D"}}, ParameterError, "'when', which is no mode"),
+        ({"freq": "D"}, ParameterError, "dict by mode"),
+        ({"freq": {"time": "fortnight"}}, ParameterError, "freq of 'time'.*(?i:fortnight)"),
+        ({"freq": {"time": "ns"}}, DataError, "cannot be put into periods"),
+    ],
+)
+def test_refused_periods_say_why(options, error, message):
+    with pytest.raises(error, match=message):
+        from_frame(EVENTS, ["time", "who"], **options)
+
+
+def test_a_grouper_needs_a_key_and_a_row_a_time():
+    with pytest.raises(ParameterError, match="key of a column"):
+        from_frame(EVENTS, [pd.Grouper(freq="D")])
+    late = EVENTS.assign(time=EVENTS["time"].where(EVENTS["who"] == "x"))
+    with pytest.raises(DataError, match="'time' has no label in row 1"):
+        from_frame(late, ["time"], freq={"time": "D"})
+
+
+def test_first_and_last_take_a_row_as_it_is():
+    frame = pd.DataFrame({"u": list("aabb"), "v": [1.0, np.nan, np.nan, 4.0]})
+    for aggregate, expected in (("first", [1, np.nan]), ("last", [np.nan, 4])):
+        found = from_frame(frame, ["u"], "v", "missing", aggregate)
+        np.testing.assert_array_equal(found.values, expected)
+    with pytest.raises(DataError, match="no observed"):  # NaN wins
+        from_frame(frame, ["u"], "v", "missing", "max")

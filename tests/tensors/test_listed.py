@@ -63,7 +63,7 @@ def test_the_callers_arrays_stay(kind):
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(-5, 5)), max_size=40),
-    st.sampled_from(["sum", "mean"]),
+    st.sampled_from(["sum", "mean", "first", "last", "min", "max"]),
     st.sampled_from([np.int8, np.int64, np.float32, np.float64]),
 )
 def test_several_entries_of_one_cell(rows, aggregate, dtype):
@@ -76,10 +76,30 @@ def test_several_entries_of_one_cell(rows, aggregate, dtype):
     )
     tensor = SparseTensor(subs, values, (4, 5), aggregate=aggregate)
     expected = np.zeros((4, 5))
+    merge = {
+        "sum": sum,
+        "mean": np.mean,
+        "min": min,
+        "max": max,
+        "first": lambda v: v[0],
+        "last": lambda v: v[-1],
+    }
     for cell, several in cells.items():
-        expected[cell] = sum(several) / (len(several) if aggregate == "mean" else 1)
+        expected[cell] = merge[aggregate](several)
     assert_allclose(tensor.to_dense().values, expected, rtol=1e-6)
     assert len(tensor.values) == np.count_nonzero(expected)  # zeros take no place in the list
+
+
+def test_the_last_entry_keeps_its_weight():
+    subs, values, weights = [[1], [0], [0], [1]], [1.0, 4.0, 7.0, 9.0], [1, 3, 2, 0.5]
+    tensor = ObservedTensor(subs, values, entry_weights=weights, aggregate="last")
+    assert tensor.values.tolist() == [7, 9]
+    assert tensor.entry_weights.tolist() == [2, 0.5]
+    for aggregate in ("sum", "min", "max"):
+        with pytest.raises(
+            ParameterError, match=f'aggregate="{aggregate}" cannot merge entries with entry_weights'
+        ):
+            ObservedTensor(subs, values, entry_weights=weights, aggregate=aggregate)
 
 
 def test_weighted_mean():
@@ -130,7 +150,7 @@ def test_weighted_mean():
             [[4, 1], [0, 0], [4, 1], [0, 0]],
             [1, 1, 1, 1],
             {},
-            r"entry 0 and entry 2 list the same cell \(4, 1\) \(2 such .*aggregate=\"sum\" or \"mean\"",
+            r"entry 0 and entry 2 list the same cell \(4, 1\) \(2 such .*aggregate=\"sum\", \"mean\" or \"last\"",
         ),
     ],
 )
@@ -141,9 +161,9 @@ def test_refusals(kind, subs, values, options, message):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_choices(kind):
-    with pytest.raises(ParameterError, match='aggregate must be "sum", "mean" or "error": found \'max\''):
-        kind([[0]], [1], aggregate="max")
-    with pytest.raises(ParameterError, match="cannot add entries with entry_weights"):
+    with pytest.raises(ParameterError, match=r"aggregate must be .* found 'median'"):
+        kind([[0]], [1], aggregate="median")
+    with pytest.raises(ParameterError, match="cannot merge entries with entry_weights"):
         kind([[0], [0]], [1, 1], entry_weights=[1, 1], aggregate="sum")
     with pytest.raises(DataError, match="no observed entry"):
         kind([[0]], [1.0], (1,), entry_weights=[0])

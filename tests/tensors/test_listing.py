@@ -60,8 +60,8 @@ def test_choices():
     one = np.zeros((2, 1), int)
     with pytest.raises(ParameterError, match='unlisted must be "zero" or "missing": found \'none\''):
         tensor_from_listing(one, np.ones(2), (2**30,), unlisted="none")
-    with pytest.raises(ParameterError, match=r"aggregate must be .* found 'first'"):
-        tensor_from_listing(one, np.ones(2), (2**30,), unlisted="zero", aggregate="first")
+    with pytest.raises(ParameterError, match=r"aggregate must be .* found 'median'"):
+        tensor_from_listing(one, np.ones(2), (2**30,), unlisted="zero", aggregate="median")
     with pytest.raises(DataError, match=r"row 0 and row 1 list the same cell \(0,\)"):
         tensor_from_listing(one, np.ones(2), (2**30,), unlisted="zero", aggregate="error")
 

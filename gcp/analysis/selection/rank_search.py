@@ -23,6 +23,7 @@ from gcp.analysis.selection.warm_starts import Start, grown, reduced
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.sizes import check_factors
+from gcp.base.types import RandomSource
 from gcp.fit import fit_gcp, fit_in_series, problem_and_plan
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
@@ -54,7 +55,7 @@ def select_rank(
     n_splits: int = 5,
     fraction: float = 0.1,
     n_starts: int = 2,
-    random_state: int | None = None,
+    random_state: RandomSource | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     folder: str | Path | None = None,
@@ -89,7 +90,7 @@ def select_rank(
     n_starts : int
         Of each fit: the model of the next smaller rank with random components added, and random starts. One more
         is the model of the next larger rank without its least components.
-    random_state : int, optional
+    random_state : int, numpy Generator, RandomState or SeedSequence, optional
         Decides the splits and the starts.
     mask, entry_weights
         As for `fit_gcp`.
@@ -135,7 +136,7 @@ def select_rank(
         raise ParameterError(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
-    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")

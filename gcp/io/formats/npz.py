@@ -2,7 +2,8 @@
 
 The labelled form is a zip archive of .npy arrays: `format` ("gcp-tensor"), `version` (1), `values`, at most
 one of `mask` (bool) and `entry_weights`, and, for a labelled tensor, `mode_names` and `coords_0`, `coords_1`,
-... for the modes that have coordinates. Entries carry no time, so equal tensors give equal files.
+... for the modes that have coordinates; `units`, a text for each mode and one for the data, if any is not empty.
+Entries carry no time, so equal tensors give equal files.
 
 A tensor of listed entries has version 2: also `kind` ("sparse" or "observed"), `shape`, and `subs`, one row of
 0-based subscripts for each of the `values`; instead of a mask a sparse one may have `missing`, rows of subscripts,
@@ -12,7 +13,7 @@ and `mode_weights_0`, `mode_weights_1`, ...
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
 
@@ -94,7 +95,7 @@ def _labelled(archive: Archive, form: str) -> Tensor:
 
 def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> None:
     """Raise `FormatError` for what is larger than a tensor of this shape and number of entries can have."""
-    most = {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES}
+    most = {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES, "units": MOST_MODES + 1}
     for n, size in enumerate(shape):
         most |= {f"coords_{n}": size, f"mode_weights_{n}": size}
     for name in most.keys() & set(archive):
@@ -105,8 +106,22 @@ def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
     """Return the labels among the arrays, coordinates of shapes (I_n,); None without names of the modes."""
     if "mode_names" not in found:
         return None
+    names = np.atleast_1d(found["mode_names"]).tolist()
     coords = [found.get(f"coords_{n}") for n in range(n_modes)]
-    return ModeLabels(np.atleast_1d(found["mode_names"]).tolist(), coords)
+    return labels_of(names, coords, found.get("units"))
+
+
+def units_as_array(labels: ModeLabels) -> Array:
+    """Return units as texts, shape (N + 1,), those of the data last; an empty one is none."""
+    return np.array([unit or "" for unit in (*labels.units, labels.data_units)])
+
+
+def labels_of(names: Sequence[str], coords: Sequence[Array | None], units: Array | None) -> ModeLabels:
+    """Return labels with coordinates (I_n,) and units as `units_as_array` wrote them, (N + 1,) or None."""
+    if units is None:
+        return ModeLabels(names, coords)
+    *of_modes, of_data = [str(unit) for unit in np.atleast_1d(units)]
+    return ModeLabels(names, coords, of_modes, of_data)
 
 
 def _foreign(archive: Archive, variable: str | None) -> DenseTensor:
@@ -172,6 +187,8 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
         for mode, coord in enumerate(tensor.labels.coords):
             if coord is not None:
                 arrays[f"coords_{mode}"] = coord
+        if any(units := units_as_array(tensor.labels)):
+            arrays["units"] = units
     write_archive(file, arrays)
 
 

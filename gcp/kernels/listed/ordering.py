@@ -88,9 +88,29 @@ def keep_rows(rows, keep):  # type: ignore[no-untyped-def]
             k += 1
 
 
+def ends_of_runs(first: Array) -> tuple[Array, Array]:
+    """Return where runs begin, and their last entries, both (runs,); a run begins where `first` (n,) is true."""
+    begins = np.flatnonzero(first)
+    return begins, np.append(begins[1:], len(first)) - 1
+
+
+def merged_runs(values: Array, first: Array, how: str) -> Array:
+    """Return one number of each run of values (n,), shape (runs,): the "sum", "min", "max", "first" or "last".
+
+    A run begins where `first` (n,) is true. What `values` holds is overwritten.
+    """
+    begins, ends = ends_of_runs(first)
+    if how == "sum":
+        _add_runs(values, first)
+        return values[: len(begins)].copy()
+    if how in ("first", "last"):
+        return values[begins if how == "first" else ends]
+    return (np.minimum if how == "min" else np.maximum).reduceat(values, begins)
+
+
 @jit
-def add_runs(values, first):  # type: ignore[no-untyped-def]
-    """Move sums of runs of values (n,) to the front, in place; a run begins where `first` is true."""
+def _add_runs(values, first):  # type: ignore[no-untyped-def]
+    """Move sums of runs to the front, in place."""
     k = -1
     for e in range(first.size):
         if first[e]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from gcp.objectives.compaction import Compaction
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.search import Search
-
-R = TypeVar("R", bound=Any)
 
 
 def compacted(search: Search, plan: Plan) -> tuple[Search, Compaction | None]:
@@ -25,26 +23,25 @@ def compacted(search: Search, plan: Plan) -> tuple[Search, Compaction | None]:
     return replace(search, problem=compaction.compacted(search.problem)), compaction
 
 
-def of_whole(result: R, whole: Search, compaction: Compaction | None) -> R:
-    """Return the result of a search as one of the whole search, with rows of the positions that it left out.
+def of_whole(fields: dict[str, Any], whole: Search, compaction: Compaction | None) -> dict[str, Any]:
+    """Return the fields of a result as those of the whole search, with rows of the positions that it left out.
 
     Its message says so if the rank is above what the shape can identify.
     """
     if (most := whole.problem.largest_rank()) < whole.problem.rank:
         shape = " x ".join(map(str, whole.problem.tensor.shape))
         more = f"rank {whole.problem.rank} is above {most}, the most that the shape {shape} can identify"
-        result = replace(result, message=f"{result.message}; {more}")
+        fields = fields | {"message": f"{fields['message']}; {more}"}
     if compaction is None:
-        return result
+        return fields
     objective, labels = whole.objective, whole.problem.labels
-    return replace(
-        result,
-        factors=compaction.whole(result.factors),
-        fitted_factors=compaction.whole(result.fitted_factors),
-        labels=labels,
-        problem=replace(result.problem, penalties=whole.problem.penalties),
-        unknown=whole.unknown(labels),
-        null_objective=objective.null_value,
-        saturated_objective=objective.saturated_value,
-        training_deviance_explained=objective.share_explained(result.objective - result.penalty),
-    )
+    return fields | {
+        "factors": compaction.whole(fields["factors"]),
+        "fitted_factors": compaction.whole(fields["fitted_factors"]),
+        "labels": labels,
+        "problem": replace(fields["problem"], penalties=whole.problem.penalties),
+        "unknown": whole.unknown(labels),
+        "null_objective": objective.null_value,
+        "saturated_objective": objective.saturated_value,
+        "training_deviance_explained": objective.share_explained(fields["objective"] - fields["penalty"]),
+    }

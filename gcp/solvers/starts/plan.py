@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gcp.base import checks
+from gcp.base.types import RandomSource
 from gcp.solvers import Solver
 from gcp.solvers.outcome import IterationState
 from gcp.solvers.starts import arguments
@@ -56,7 +55,7 @@ class Plan:
         n_iter_max: int | None = None,
         tol: float | None = None,
         max_seconds: float | None = None,
-        random_state: int | np.random.Generator | None = None,
+        random_state: RandomSource | None = None,
         callback: Callable[[IterationState], bool | None] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,

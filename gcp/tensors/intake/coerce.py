@@ -15,8 +15,9 @@ from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.foreign import from_pydata, from_scipy, labels_of_anndata
-from gcp.tensors.intake.frames import exact
 from gcp.tensors.intake.listed_masks import restricted
+from gcp.tensors.intake.mode_columns import exact
+from gcp.tensors.intake.mode_names import named
 from gcp.tensors.intake.recognise import array_of, refuse_long
 from gcp.tensors.kinds import Tensor, as_listed, tensor_from_listing
 from gcp.tensors.listed import ListedTensor
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorData:
+def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None) -> TensorData:
     """Return the data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
@@ -56,6 +57,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorD
         Nonnegative weights, shaped like the data or broadcastable. For an ObservedTensor and a SparseTensor: one for
         each entry, in the order of `subs`. Or a SparseTensor of the data's shape: the weights of all cells. Matched
         by names as a mask is.
+    modes : sequence of str, optional
+        Names of the modes of data that have none.
 
     Returns
     -------
@@ -70,6 +73,10 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorD
         Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
         fit.
     """
+    if modes is not None:
+        whole = named(as_tensor(data), modes)
+        _check_order(data, whole, entry_weights)
+        return as_tensor(whole, mask, entry_weights)
     if isinstance(data, PartitionedTensor | InOnePiece):
         tensor: Any = data
         return tensor if mask is None and entry_weights is None else _combined(tensor, mask, entry_weights)
@@ -90,15 +97,22 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None) -> TensorD
         tensor = _from_pandas(data)
     else:
         tensor = from_scipy(data) if library == "scipy" else from_pydata(data)
-    if not (entry_weights is None or is_named(entry_weights) or isinstance(tensor, DenseTensor)):
-        raise DataError(
-            f"entry_weights beside a {type(data).__name__}, whose entries have no order to go by: make it a "
-            "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor or a DataArray."
-        )
+    _check_order(data, tensor, entry_weights)
     return as_tensor(tensor, mask, entry_weights)
 
 
-def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> WholeData:
+def _check_order(data: Any, tensor: Any, entry_weights: Any) -> None:
+    """Raise `DataError` for weights in an order, beside data of others that became a list in an order of its own."""
+    is_made = tensor.subs is not None if isinstance(tensor, InOnePiece) else False
+    if entry_weights is None or is_named(entry_weights) or not is_made or isinstance(data, InOnePiece):
+        return
+    raise DataError(
+        f"entry_weights beside a {type(data).__name__}, whose entries have no order to go by: make it a "
+        "gcp.SparseTensor or gcp.ObservedTensor first, or give the weights as a gcp.SparseTensor or a DataArray."
+    )
+
+
+def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None) -> WholeData:
     """Return the data as `as_tensor` does, for what needs single entries.
 
     Raises
@@ -108,7 +122,7 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None) -> Whol
     """
     if _is_large_file(data):
         data = np.asarray(data)  # what is not touched takes no memory
-    tensor: Any = as_tensor(data, mask, entry_weights)
+    tensor: Any = as_tensor(data, mask, entry_weights, modes)
     if isinstance(tensor, PartitionedTensor):
         raise DataError(
             f"This needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."
@@ -198,6 +212,7 @@ def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> TensorData:
     if library_of(data.data) == "sparse":
         listed = from_pydata(data.data)
         listed.labels = labels
+        _check_order(data, listed, entry_weights)
         return as_tensor(listed, mask, entry_weights)
     with naming_source("The data (a DataArray)"):
         values = data.values

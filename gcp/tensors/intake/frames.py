@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gcp.base.checks import items, show
+from gcp.base.checks import items
 from gcp.base.errors import DataError, ParameterError
-from gcp.base.labels import ModeLabels, whole_numbers
+from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.tensors.entries import check_aggregate
+from gcp.tensors.intake.mode_columns import ModeColumn, check_name, mode_columns, places
 from gcp.tensors.intake.recognise import columns_of
 from gcp.tensors.kinds import Tensor, default_aggregate, tensor_from_listing
 from gcp.tensors.parts.partitioned import PartitionedTensor
@@ -26,10 +27,13 @@ MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 def from_frame(
     frame: pd.DataFrame,
-    modes: Sequence[Hashable],
+    modes: Sequence[Any],
     value: Hashable | None = None,
     unlisted: str | None = None,
     aggregate: str | None = None,
+    *,
+    positions: Any = None,
+    freq: Mapping[Hashable, Any] | None = None,
 ) -> Tensor | PartitionedTensor:
     """Return a labelled tensor from a long table: one row per cell or per event.
 
@@ -40,16 +44,28 @@ def from_frame(
         table stay on the workers of Dask's current client, where they become parts of the tensor; without a client
         the table is computed here.
     modes : sequence of column names
-        The columns that give the modes, in order. The positions of a mode are the distinct entries of its
-        column, sorted (a categorical column: in the order of its categories, unless the table is on workers).
+        The columns that give the modes, in order; a `pandas.Grouper` with a key stands for its column, in its
+        periods. The positions of a mode are the distinct entries of its column, sorted; of a categorical column all
+        of its categories, in their order, also those in no row (``frame[name].cat.remove_unused_categories()`` leaves
+        these out). On workers, labels are sorted.
     value : column name, optional
         The column of numbers; empty cells (NaN) are missing entries. None counts rows.
     unlisted : {"zero", "missing"}, optional
         What a combination of labels means that no row lists. It must be given if there is one, except for
         counts of rows, where it is 0 unless you say "missing".
-    aggregate : {"sum", "mean", "error"}, optional
-        What to do with several rows for one cell; a NaN among them makes the cell missing. Default: "sum", but
-        "error" for values with ``unlisted="missing"``: two ratings of a film are not one that is twice as high.
+    aggregate : {"sum", "mean", "first", "last", "min", "max", "error"}, optional
+        What to do with several rows for one cell. "first" and "last" take that row as it is; under the others a NaN
+        makes the cell missing. Default: "sum", but "error" for values with ``unlisted="missing"``: two ratings of a
+        film are not one that is twice as high.
+    positions : dict of list of labels by mode, or FitResult, tensor or ModeLabels, optional
+        All positions of some modes, in order, whether a row has them or not: the nodes of a network for the mode
+        "to" as for "from", the days of a calendar, or those of an earlier fit or tensor, by the names of its modes. A
+        label in the table that is not among them is an error. Labels are compared as everywhere: numbers as numbers,
+        else as text.
+    freq : dict of pandas frequency by mode, optional
+        Periods that times are gathered in, as `pandas.Grouper` does: ``{"time": "D"}`` for days, "h", "W", "MS", ...
+        The positions are all periods from the first row's to the last row's, none left out, labelled as pandas labels
+        them. Not for tables on workers.
 
     Returns
     -------
@@ -61,10 +77,10 @@ def from_frame(
     Raises
     ------
     ParameterError
-        Unknown or repeated columns, or an unknown choice.
+        Unknown or repeated columns, an unknown choice, positions or periods of what is no mode.
     DataError
-        An empty table, a row without a label, non-numeric values, unlisted cells without a meaning,
-        repeated cells that are not to be merged.
+        An empty table, a row without a label or with one that is not among the positions, non-numeric values,
+        unlisted cells without a meaning, repeated cells that are not to be merged.
 
     Examples
     --------
@@ -75,9 +91,10 @@ def from_frame(
            [1, 0]])
     """
     if type(frame).__module__.partition(".")[0] == "dask" and hasattr(frame, "columns"):
-        return _from_dask(frame, modes, value, unlisted, aggregate)
+        return _from_dask(frame, modes, value, unlisted, aggregate, positions, freq)
+    place = "row {} (counting from 0)".format
     return tensor_from_table(
-        _as_pandas(frame), modes, value, unlisted, aggregate, place="row {} (counting from 0)".format
+        _as_pandas(frame), modes, value, unlisted, aggregate, place, positions=positions, freq=freq
     )
 
 
@@ -97,15 +114,26 @@ def _as_pandas(table: Any) -> pd.DataFrame:
 
 
 def _from_dask(
-    frame: Any, modes: Sequence[Hashable], value: Hashable | None, unlisted: str | None, aggregate: str | None
+    frame: Any,
+    modes: Sequence[Any],
+    value: Hashable | None,
+    unlisted: str | None,
+    aggregate: str | None,
+    positions: Any,
+    freq: Mapping[Hashable, Any] | None,
 ) -> Tensor | PartitionedTensor:
     from gcp.tensors.parts.dask.dask_data import current_client, from_table
 
     client = current_client()
     if client is None:
-        return from_frame(frame.compute(), modes, value, unlisted, aggregate)
-    _check_columns(frame, modes, value)
-    _check_mean(value, aggregate)
+        return from_frame(frame.compute(), modes, value, unlisted, aggregate, positions=positions, freq=freq)
+    columns = _checked_columns(frame, modes, value, positions, freq)
+    if timed := [column.name for column in columns if column.grouper is not None]:
+        raise ParameterError(
+            f"Periods of {timed[0]!r} cannot be had of a table on workers: floor the times in the table, e.g. to "
+            f"days by frame.assign(day=frame[{timed[0]!r}].dt.floor('D')), and name all days with positions=."
+        )
+    _check_aggregate(value, aggregate)
     if unlisted is None and value is None:
         unlisted = "zero"
     if unlisted not in ("zero", "missing"):
@@ -113,134 +141,100 @@ def _from_dask(
             f'unlisted must be "zero" or "missing" for a table on workers: found {unlisted!r}.'
         )
     aggregate = aggregate or ("sum" if value is None else default_aggregate(unlisted))
-    return from_table(client, frame, modes, value, unlisted, aggregate, partial(_coded_rows, modes, value))
+    labels = {column.name: column.positions for column in columns}
+    return from_table(client, frame, labels, value, unlisted, aggregate, partial(_coded_rows, columns, value))
 
 
 def _coded_rows(
-    modes: Sequence[Hashable], value: Hashable | None, table: pd.DataFrame, k: int
+    columns: Sequence[ModeColumn], value: Hashable | None, table: pd.DataFrame, k: int
 ) -> tuple[Array, Array, list[Array]]:
     """Return codes (rows, N), values (rows,) and labels (I_n,) of one pandas table of a Dask table."""
     place = (f"row {{}} of partition {k} (counting from 0)").format
     values = np.ones(len(table), np.int64) if value is None else numbers_of(table[value], place)
-    coded = [_coded(table[mode], place) for mode in modes]
+    coded = [column.coded(table, place) for column in columns]
     return np.stack([codes for codes, _ in coded], axis=1), values, [levels for _, levels in coded]
 
 
 def tensor_from_table(
     frame: pd.DataFrame,
-    modes: Sequence[Hashable],
+    modes: Sequence[Any],
     value: Hashable | None,
     unlisted: str | None,
     aggregate: str | None,
     place: Callable[[int], str],
+    *,
+    positions: Any = None,
+    freq: Mapping[Hashable, Any] | None = None,
 ) -> Tensor:
     """Return the tensor as `from_frame` does, with a function that names a row in messages.
 
     A row may be the line of a file, say.
     """
-    _check_columns(frame, modes, value)
+    columns = _checked_columns(frame, modes, value, positions, freq)
     if len(frame) == 0:
         raise DataError("The table has no rows.")
-    _check_mean(value, aggregate)
+    _check_aggregate(value, aggregate)
     if value is None:
         values: Array = np.ones(len(frame), dtype=np.int64)
         unlisted, aggregate = unlisted or "zero", aggregate or "sum"
     else:
         values = numbers_of(frame[value], place)
-    coded = [_coded(frame[mode], place) for mode in modes]
+    coded = [column.coded(frame, place) for column in columns]
+    if unlisted is None:
+        _refuse_empty_positions(columns, coded)
     return tensor_from_listing(
         np.stack([codes for codes, _ in coded], axis=1, dtype=np.uint32, casting="unsafe"),
         values,
         [len(levels) for _, levels in coded],
         unlisted=unlisted,
         aggregate=aggregate,
-        labels=ModeLabels([str(mode) for mode in modes], [levels for _, levels in coded]),
+        labels=ModeLabels([str(column.name) for column in columns], [levels for _, levels in coded]),
         place=place,
     )
 
 
-def _check_mean(value: Hashable | None, aggregate: str | None) -> None:
+def _refuse_empty_positions(columns: Sequence[ModeColumn], coded: Sequence[tuple[Array, Array]]) -> None:
+    """Raise `DataError` if a position (of an array of labels (I_n,)) is in no row, by codes (rows,)."""
+    for column, (codes, labels) in zip(columns, coded, strict=True):
+        empty = np.flatnonzero(np.bincount(codes, minlength=len(labels)) == 0)
+        if len(empty):
+            n = f"{len(empty):,} positions" if len(empty) > 1 else "1 position"
+            raise DataError(
+                f"The mode {column.name!r} has {n} without a row, e.g. {str(labels[empty[0]])!r}. Say what its cells "
+                'are: unlisted="zero" (known to be 0) or unlisted="missing" (nothing is known of them); or leave '
+                "unused categories out by .cat.remove_unused_categories()."
+            )
+
+
+def _check_aggregate(value: Hashable | None, aggregate: str | None) -> None:
     if aggregate is not None:
         check_aggregate(aggregate)
-    if value is None and aggregate == "mean":
-        raise ParameterError('aggregate="mean" needs a value column: without one, rows are counted.')
+    if value is None and aggregate not in (None, "sum", "error"):
+        raise ParameterError(f'aggregate="{aggregate}" needs a value column: without one, rows are counted.')
 
 
-def _check_columns(frame: pd.DataFrame, modes: Sequence[Hashable], value: Hashable | None) -> None:
+def _checked_columns(
+    frame: pd.DataFrame, modes: Sequence[Any], value: Hashable | None, positions: Any, freq: Any
+) -> list[ModeColumn]:
     expected = "a list of one column name or more"
-    if not (names := items("modes", modes, expected)):
+    if not (given := items("modes", modes, expected)):
         raise ParameterError(f"modes must be {expected}: found none.")
+    columns = mode_columns(given, positions, freq)
+    check_name(value)
+    _check_names(frame, [column.name for column in columns], value)
+    return columns
+
+
+def _check_names(frame: pd.DataFrame, names: Sequence[Hashable], value: Hashable | None) -> None:
     wanted = [*names, *([] if value is None else [value])]
     columns = list(frame.columns)
-    if strange := [name for name in wanted if not isinstance(name, Hashable) or isinstance(name, np.void)]:
-        raise ParameterError(f"A column name must be a text or a number: found {show(strange[0])}.")
     for name in wanted:
         if name not in columns:
             raise ParameterError(f"There is no column {name!r}: the columns are {columns}.")
         if columns.count(name) > 1:
             raise ParameterError(f"{columns.count(name)} columns are called {name!r}: rename them.")
         if wanted.count(name) > 1:
-            raise ParameterError(f"Column {name!r} is named twice: modes {list(modes)}, value {value!r}.")
-
-
-def _coded(column: pd.Series[Any], place: Callable[[int], str]) -> tuple[Array, Array]:
-    """Return positions (rows,), and the sorted distinct labels (I_n,)."""
-    import pandas as pd
-
-    try:
-        codes, levels = pd.factorize(column, sort=True)
-    except TypeError as error:
-        raise DataError(f"The labels in column {column.name!r} cannot be sorted: {error}") from None
-    if (codes < 0).any():
-        raise DataError(
-            f"Column {column.name!r} has no label in {_places(codes < 0, place)}. Fill in or drop these rows."
-        )
-    if column.dtype == object and any(isinstance(label, tuple | list) for label in levels):
-        raise DataError(
-            f"Column {column.name!r} has labels of several parts, such as {levels[0]!r}: make them text, or a column "
-            "for each part, which is then a mode."
-        )
-    return codes, _whole_days(exact(np.asarray(levels), f"column {column.name!r}"))
-
-
-def exact(labels: Array, where: str) -> Array:
-    """Return labels (I_n,), whole numbers as integers of 64 bits or, beyond these, as text.
-
-    Raises
-    ------
-    DataError
-        Floats that have lost digits, as identifiers do that pandas reads beside empty cells; the same label as a
-        number and as text, as pandas reads long files, which it takes piece by piece.
-    """
-    labels = whole_numbers(labels)
-    if labels.dtype.kind == "O":
-        texts: dict[str, Any] = {}
-        for label in labels:
-            if (other := texts.setdefault(str(label), label)) is not label:
-                raise DataError(
-                    f"The labels of {where} hold {other!r} ({type(other).__name__}) and {label!r} "
-                    f"({type(label).__name__}), which may be one: make them of one type, e.g. "
-                    "frame[name].astype(str)."
-                )
-    if labels.dtype.kind == "f":
-        large = labels[np.abs(labels) >= 2.0**53]
-        lost = [
-            x for x in large.tolist() if len(repr(x).partition("e")[0].strip("-0.").replace(".", "")) > 15
-        ]
-        if lost:
-            raise DataError(
-                f"The labels of {where} are floats of more digits than these hold, such as {lost[0]!r}: identifiers "
-                "may have become others. Read them as text or as integers, e.g. pandas.read_csv(path, dtype=str)."
-            )
-    return labels
-
-
-def _whole_days(labels: Array) -> Array:
-    """Return labels (I_n,), dates without a time of day as dates."""
-    if labels.dtype.kind == "M":
-        days = labels.astype("M8[D]")
-        return days if np.array_equal(days, labels) else labels
-    return labels
+            raise ParameterError(f"Column {name!r} is named twice: modes {list(names)}, value {value!r}.")
 
 
 def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
@@ -261,12 +255,6 @@ def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
             hint = "Decimal commas are read with decimal=',' (--decimal ,), also by pandas.read_csv."
         raise DataError(
             f"Column {column.name!r} should hold numbers: found {column[bad].iloc[0]!r} in "
-            f"{_places(bad, place)}. {hint}"
+            f"{places(bad, place)}. {hint}"
         )
     return numbers.to_numpy(dtype=np.float64)
-
-
-def _places(bad: Array, place: Callable[[int], str]) -> str:
-    """Return the first bad row of a mask (rows,), and how many more there are."""
-    rows = np.flatnonzero(bad)
-    return place(int(rows[0])) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")

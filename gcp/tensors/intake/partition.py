@@ -8,6 +8,7 @@ import numpy as np
 
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.kinds import stored
 from gcp.tensors.parts.local_engine import LocalEngine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def partition(
-    data: Any, parts: int | None = None, *, mode: int | None = None, client: Client | None = None
+    data: Any, parts: int | None = None, *, mode: int | str | None = None, client: Client | None = None
 ) -> PartitionedTensor:
     """Cut a tensor into parts, which `fit_gcp` takes like any other tensor.
 
@@ -30,9 +31,9 @@ def partition(
         As for `fit_gcp`; not in parts already.
     parts : int, optional
         How many. Default: the threads of the client's workers, or as many as can be; needed without a client.
-    mode : int, optional
-        The mode that is cut. Default: the longest, whose factor and gradient then travel once, in pieces, while those
-        of the others go to every worker.
+    mode : int or str, optional
+        The mode that is cut, by number or name. Default: the longest, whose factor and gradient then travel once, in
+        pieces, while those of the others go to every worker.
     client : distributed.Client, optional
         Its workers, which need this version of gcp, get the parts, once, and evaluate them. Default: they stay here,
         and take turns.
@@ -62,10 +63,8 @@ def partition(
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
     number = 0 if parts is None else checks.whole("parts", parts)
-    if mode is None:
-        mode = longest_mode(tensor.shape)
-    elif checks.whole("mode", mode, least=0) >= tensor.ndim:
-        raise ParameterError(f"mode must be a number from 0 to {tensor.ndim - 1}: found {mode!r}.")
+    labels = tensor.labels or ModeLabels.default(tensor.shape)
+    mode = longest_mode(tensor.shape) if mode is None else labels.number(mode)
     if client is None:
         cuts = cuts_of(tensor, number, mode)
         return PartitionedTensor(LocalEngine(split(tensor, cuts)), cuts, tensor.labels)

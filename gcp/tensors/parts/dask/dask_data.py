@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -76,7 +76,7 @@ def from_array(
 def from_table(
     client: Client,
     frame: Any,
-    modes: Sequence[Hashable],
+    modes: Mapping[Hashable, Array | None],
     value: Hashable | None,
     unlisted: str,
     aggregate: str,
@@ -90,19 +90,25 @@ def from_table(
     ----------
     client : distributed.Client
     frame : dask.dataframe.DataFrame
-    modes, value
-        Columns; without a value, rows are counted.
+    modes : dict of ndarray or None by column, shapes (I_n,)
+        The labels of each mode where they are given; else they are those of the table, sorted.
+    value : column name or None
+        Without one, rows are counted.
     unlisted : {"zero", "missing"}
-    aggregate : {"sum", "mean", "error"}
+    aggregate : str
+        As in `from_frame`.
     coded : callable
-        ``coded(table, k)`` of the k-th pandas table: the rows' codes, values, and the sorted labels of each mode.
+        ``coded(table, k)`` of the k-th pandas table: the rows' codes, values, and the labels of each mode.
     """
     check_client(client)
     columns = [*modes, *([] if value is None else [value])]
     tables = [delayed(coded)(table, k) for k, table in enumerate(frame[columns].to_delayed())]
     held = client.compute(tables)  # until the parts are there; should one be lost, Dask reads its rows again
     found = client.gather(client.compute([delayed(_labels)(one) for one in tables]))
-    levels = [_union(own) for own in zip(*found, strict=True)]
+    levels = [
+        _union(own) if given is None else given
+        for own, given in zip(zip(*found, strict=True), modes.values(), strict=True)
+    ]
     if not all(len(own) for own in levels):
         raise DataError("The table has no rows.")
     shape = tuple(len(own) for own in levels)
@@ -150,7 +156,7 @@ def _global(table: tuple[Array, Array, list[Array]], levels: list[Array]) -> tup
     """Return rows, (rows, N) and (rows,), with codes that hold for all tables."""
     codes, values, own = table
     columns = [
-        np.searchsorted(whole, part)[codes[:, n]]
+        codes[:, n] if np.array_equal(whole, part) else np.searchsorted(whole, part)[codes[:, n]]
         for n, (whole, part) in enumerate(zip(levels, own, strict=True))
     ]
     return np.stack(columns, axis=1).astype(np.uint32), values
