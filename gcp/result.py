@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
+from gcp.objectives.top_positions import TopPositions, top
 
 if TYPE_CHECKING:
     import os
@@ -154,7 +155,8 @@ class FitResult(Model):
         Parameters
         ----------
         data, mask, entry_weights
-            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode.
+            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
+            may be in any order; those that the new data lack are missing there (not 0: for zeros, give all labels).
         mode : int or str
             Number or name.
         bounds : (lower, upper), optional
@@ -166,12 +168,12 @@ class FitResult(Model):
         Returns
         -------
         NewRows
-            ``rows`` of shape (n, R), and ``main_effects`` of shape (n,) or None.
+            ``rows`` of shape (n, R), ``main_effects`` of shape (n,) or None, and ``labels`` of the new positions.
 
         Raises
         ------
         DataError
-            Data of another shape.
+            Data of another shape, or with labels of the other modes that the model does not know.
         ParameterError
             A loss whose formula does not compile, or a model of one mode.
 
@@ -195,6 +197,37 @@ class FitResult(Model):
             penalties=self.problem.penalties,
             n_threads=n_threads,
         )
+
+    def top(
+        self, mode: int | str, at: Mapping[Any, Any] | None = None, n: int = 10, *, exclude: Any = None
+    ) -> TopPositions:
+        """Return the positions of a mode with the largest predictions at given labels of all other modes.
+
+        Parameters
+        ----------
+        mode : int or str
+            Number or name: ``result.top("film", {"user": "me"}, 5, exclude=ratings)``.
+        at : dict
+            By every other mode, a label (a position, if the mode has no labels).
+        n : int
+            How many positions, at most.
+        exclude : data as for `fit_gcp`, or array_like of labels, optional
+            What is left out: labels of the mode, or data of the model's shape. Of these, the cells at this place that
+            an `ObservedTensor` knows, or that are not 0 in a `SparseTensor` or an array with every cell.
+
+        Returns
+        -------
+        TopPositions
+            ``labels``, ``predicted`` and ``positions``, the largest first; equal ones in the order of the mode.
+
+        Raises
+        ------
+        ParameterError
+            A mode without a label, and labels that the model does not know.
+        DataError
+            Data to exclude of another shape, or with missing cells and known zeros, which may mean either.
+        """
+        return top(self, mode, at, n, exclude=exclude)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield `weights` and `factors`: ``weights, factors = result``, as of TensorLy's CP tensors.
