@@ -34,7 +34,7 @@ from gcp.solvers.starts import arguments
 from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.compact_search import compacted, of_whole
 from gcp.solvers.starts.estimate_r import estimate_r
-from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
+from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, Starts, run_starts
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.search import Search
 from gcp.tensors.intake.coerce import in_one_piece
@@ -380,7 +380,7 @@ def _assemble(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> FitR
         projected_gradient_norm=best.projected_gradient_norm,
         seconds=seconds,
         trace={name: np.array(column) for name, column in vars(best.trace).items()},
-        starts=starts,
+        starts=Starts(starts),
         settings=settings,
         training_deviance_explained=objective.share_explained(best.objective - penalty),
     )

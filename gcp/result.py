@@ -13,11 +13,13 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
+from gcp.io.summary import Summary, components_of
 from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
 from gcp.objectives.top_positions import TopPositions, top
+from gcp.solvers.starts.multistart import Starts
 
 if TYPE_CHECKING:
     import os
@@ -69,10 +71,10 @@ class FitResult(Model):
     trace : dict of str to ndarray, shapes (points,)
         "seconds", "objective" and "projected_gradient_norm" at the start (not if the fit was interrupted) and after
         each iteration.
-    starts : list of dict
+    starts : Starts, a list of dict
         Of each start: index, objective, converged, status, n_iter, n_eval, seconds, and a trace of at most 100 points
-        (seconds and objective). Where a parameter of the loss was estimated, all but the one that is kept ended under
-        its first value.
+        (seconds and objective); `to_frame` has them as a table. Where a parameter of the loss was estimated, all but
+        the one that is kept ended under its first value.
     settings : dict
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels
@@ -107,7 +109,7 @@ class FitResult(Model):
     projected_gradient_norm: float
     seconds: float
     trace: dict[str, FloatArray]
-    starts: list[dict[str, Any]]
+    starts: Starts
     settings: dict[str, Any]
     training_deviance_explained: float = np.nan
 
@@ -298,18 +300,44 @@ class FitResult(Model):
         """
         return export.to_pyttb(self)
 
-    def summary(self) -> str:
-        """Return a few lines to read."""
-        shape = " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))
+    def summary(self) -> Summary:
+        """Return what the fit found, to print or to show in a notebook: facts, and the components' largest entries.
+
+        ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
+        """
+        facts = {
+            "loss": repr(self.loss),
+            "solver": self.settings["solver"]["method"],
+            "rank": self.rank,
+            "starts": len(self.starts),
+            "iterations": self.n_iter,
+            "evaluations": self.n_eval,
+            "deviance explained": share_in_words(self.training_deviance_explained),
+            "objective": f"{self.objective:.8g}",
+            "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
+            "objective of a constant": f"{self.null_objective:.8g}",
+            "intercept": f"{self.intercept:.4g}" if self.main_effects else "",
+            "seconds": f"{self.seconds:.2f}",
+        }
+        further = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
+        notes = tuple(note for note in (further, self._status_in_words(), self.unknown_in_words()) if note)
+        return Summary(f"GCP model: {self._shape_in_words()}", facts, components_of(self), notes)
+
+    def _status_in_words(self) -> str:
+        return f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"
+
+    def _shape_in_words(self) -> str:
+        return " x ".join(f"{size} {name}" for size, name in zip(self.shape, self.labels.names, strict=True))
+
+    def _lines(self) -> str:
         weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
-        stopped = "converged" if self.converged else f"not converged ({self.status})"
         return "\n".join(
             [
-                f"GCP model of rank {self.rank}: {shape}",
+                f"GCP model of rank {self.rank}: {self._shape_in_words()}",
                 f"  loss                {self.loss!r}",
                 f"  objective           {self.objective:.8g}",
                 f"  deviance explained  {share_in_words(self.training_deviance_explained)}",
-                f"  status              {stopped}: {self.message}",
+                f"  status              {self._status_in_words()}",
                 f"  effort              {self.n_iter} iterations, {self.n_eval} evaluations, "
                 f"{len(self.starts)} start(s), {self.seconds:.2f} s",
                 f"  solver              {self.settings['solver']['method']}",
@@ -326,8 +354,16 @@ class FitResult(Model):
         return [f"  main effects        intercept {self.intercept:.4g}; {spreads}"]
 
     def __repr__(self) -> str:
-        """Return the summary."""
-        return self.summary()
+        """Return a few lines to read."""
+        return self._lines()
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a part of a page, for notebooks."""
+        return self.summary()._repr_html_()
+
+    def __post_init__(self) -> None:
+        """Make the starts a table."""
+        object.__setattr__(self, "starts", Starts(self.starts))
 
     def __eq__(self, other: object) -> bool:
         """Return whether all fields are equal, bit for bit."""

@@ -25,6 +25,8 @@ _MOST_ROWS = 20
 _WIDEST = 40
 """Characters of a label in a text, at most."""
 
+_PADDING = "padding: 0.1em 0.6em"
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -94,7 +96,8 @@ class Table:
         def row(texts: list[str], tag: str, scope: str) -> str:
             cells = zip(texts, sides, strict=True)
             return "".join(
-                f'<{tag}{scope} style="text-align: {side}">{escape(t)}</{tag}>' for t, side in cells
+                f'<{tag}{scope} style="text-align: {side}; {_PADDING}">{escape(t)}</{tag}>'
+                for t, side in cells
             )
 
         body = "".join(f"<tr>{row(texts, 'td', '')}</tr>" for texts in rows)
@@ -103,20 +106,19 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-class TableResult:
-    """A result: a frozen dataclass that unpacks into its fields and is shown as a table."""
+class Tabular:
+    """What is shown as a few facts and a table."""
 
     def _facts(self) -> dict[str, Any]:
         """Return what is one number or text, by name."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {name: value for name, value in found.items() if _is_fact(value)}
+        return {}
 
     def _table(self) -> Table | None:
         """Return the table; None if the facts are all there is."""
         return None
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the result as a pandas DataFrame: its table, or, if it is but some numbers, one row of them."""
+        """Return the table as a pandas DataFrame; of what is but some numbers, one row of them."""
         table = self._table()
         if table is None:
             table = Table({name: np.array([value]) for name, value in self._facts().items()}, {})
@@ -132,9 +134,17 @@ class TableResult:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Return the result as a part of a page, for notebooks."""
+        """Return a part of a page, for notebooks."""
         table = self._table()
         return page_part(type(self).__name__, self._facts(), "" if table is None else table.html())
+
+
+class TableResult(Tabular):
+    """A result: a frozen dataclass that unpacks into its fields, and is shown as a table."""
+
+    def _facts(self) -> dict[str, Any]:
+        found = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in found.items() if is_fact(value)}
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the fields in order."""
@@ -152,8 +162,8 @@ class TableResult:
 def page_part(title: str, facts: Mapping[str, Any], rest: str = "") -> str:
     """Return HTML of a title, of facts by name, and of what follows, which is HTML already."""
     rows = "".join(
-        f'<tr><th scope="row" style="text-align: left">{escape(name)}</th>'
-        f'<td style="text-align: left">{escape(text)}</td></tr>'
+        f'<tr><th scope="row" style="text-align: left; {_PADDING}">{escape(name)}</th>'
+        f'<td style="text-align: left; {_PADDING}">{escape(text)}</td></tr>'
         for name, text in pairs_of(facts)
     )
     return (
@@ -170,11 +180,11 @@ def pairs_of(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def shown(value: Any) -> str:
-    """Return a label or number as a text: numbers to 5 digits, dates as ISO 8601 has them."""
+    """Return a label or number as a text: numbers to 5 or 7 digits, dates as ISO 8601 has them."""
     if isinstance(value, np.datetime64):
         return str(np.datetime_as_string(value, unit="auto"))
     if isinstance(value, float | np.floating):
-        return f"{value:.5g}"
+        return f"{value:.7g}" if abs(float(value)) >= 1000 else f"{value:.5g}"
     return " ".join(str(value).split())
 
 
@@ -185,5 +195,6 @@ def list_or_array(column: Any) -> Any:
     )
 
 
-def _is_fact(value: Any) -> bool:
+def is_fact(value: Any) -> bool:
+    """Return whether this is one number, text or truth value."""
     return isinstance(value, str | int | float | np.integer | np.floating | np.bool_)

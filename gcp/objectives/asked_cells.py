@@ -155,8 +155,8 @@ def _check_all_there(names: Any, side: Side, what: str) -> None:
     if lacking:
         found = ", ".join(map(str, names)) or "none of the modes"
         raise ParameterError(
-            f"The mode {lacking[0]!r} of the model ({', '.join(side.names)}) is not in {what} ({found}): cells have a "
-            "label of every mode. For the best positions of one: result.top(mode, at)."
+            f"The mode {lacking[0]!r} of the model ({', '.join(side.names)}) is not in {what} ({found}): cells "
+            "have a label of every mode. For the best positions of one: result.top(mode, at)."
         )
 
 
