@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,13 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
+from gcp.io.summary import Summary, components_of, in_lines
 from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
+from gcp.objectives.top_positions import TopPositions, top
+from gcp.solvers.starts.multistart import Starts
 
 if TYPE_CHECKING:
     import os
@@ -68,10 +71,10 @@ class FitResult(Model):
     trace : dict of str to ndarray, shapes (points,)
         "seconds", "objective" and "projected_gradient_norm" at the start (not if the fit was interrupted) and after
         each iteration.
-    starts : list of dict
+    starts : Starts, a list of dict
         Of each start: index, objective, converged, status, n_iter, n_eval, seconds, and a trace of at most 100 points
-        (seconds and objective). Where a parameter of the loss was estimated, all but the one that is kept ended under
-        its first value.
+        (seconds and objective); `to_frame` has them as a table. Where a parameter of the loss was estimated, all but
+        the one that is kept ended under its first value.
     settings : dict
         Resolved options, seed and versions: enough to repeat the fit.
     labels : ModeLabels
@@ -106,7 +109,7 @@ class FitResult(Model):
     projected_gradient_norm: float
     seconds: float
     trace: dict[str, FloatArray]
-    starts: list[dict[str, Any]]
+    starts: Starts
     settings: dict[str, Any]
     training_deviance_explained: float = np.nan
 
@@ -154,7 +157,8 @@ class FitResult(Model):
         Parameters
         ----------
         data, mask, entry_weights
-            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode.
+            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
+            may be in any order; those that the new data lack are missing there (not 0: for zeros, give all labels).
         mode : int or str
             Number or name.
         bounds : (lower, upper), optional
@@ -166,12 +170,12 @@ class FitResult(Model):
         Returns
         -------
         NewRows
-            ``rows`` of shape (n, R), and ``main_effects`` of shape (n,) or None.
+            ``rows`` of shape (n, R), ``main_effects`` of shape (n,) or None, and ``labels`` of the new positions.
 
         Raises
         ------
         DataError
-            Data of another shape.
+            Data of another shape, or with labels of the other modes that the model does not know.
         ParameterError
             A loss whose formula does not compile, or a model of one mode.
 
@@ -195,6 +199,37 @@ class FitResult(Model):
             penalties=self.problem.penalties,
             n_threads=n_threads,
         )
+
+    def top(
+        self, mode: int | str, at: Mapping[Any, Any] | None = None, n: int = 10, *, exclude: Any = None
+    ) -> TopPositions:
+        """Return the positions of a mode with the largest predictions at given labels of all other modes.
+
+        Parameters
+        ----------
+        mode : int or str
+            Number or name: ``result.top("film", {"user": "me"}, 5, exclude=ratings)``.
+        at : dict
+            By every other mode, a label (a position, if the mode has no labels).
+        n : int
+            How many positions, at most.
+        exclude : data as for `fit_gcp`, or array_like of labels, optional
+            What is left out: labels of the mode, or data of the model's shape. Of these, the cells at this place that
+            an `ObservedTensor` knows, or that are not 0 in a `SparseTensor` or an array with every cell.
+
+        Returns
+        -------
+        TopPositions
+            ``labels``, ``predicted`` and ``positions``, the largest first; equal ones in the order of the mode.
+
+        Raises
+        ------
+        ParameterError
+            A mode without a label, and labels that the model does not know.
+        DataError
+            Data to exclude of another shape, or with missing cells and known zeros, which may mean either.
+        """
+        return top(self, mode, at, n, exclude=exclude)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield `weights` and `factors`: ``weights, factors = result``, as of TensorLy's CP tensors.
@@ -293,37 +328,50 @@ class FitResult(Model):
         """
         return export.to_anndata(self, adata, key)
 
-    def summary(self) -> str:
-        """Return a few lines to read."""
-        shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
-        weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
-        stopped = "converged" if self.converged else f"not converged ({self.status})"
-        return "\n".join(
-            [
-                f"GCP model of rank {self.rank}: {shape}",
-                *([f"  data in             {units}"] if (units := self.labels.data_units) else []),
-                f"  loss                {self.loss!r}",
-                f"  objective           {self.objective:.8g}",
-                f"  deviance explained  {share_in_words(self.training_deviance_explained)}",
-                f"  status              {stopped}: {self.message}",
-                f"  effort              {self.n_iter} iterations, {self.n_eval} evaluations, "
-                f"{len(self.starts)} start(s), {self.seconds:.2f} s",
-                f"  solver              {self.settings['solver']['method']}",
-                f"  weights             {weights}",
-                *self._effects_line(),
-                *([f"  unknown             {text}"] if (text := self.unknown_in_words()) else []),
-            ]
-        )
+    def summary(self) -> Summary:
+        """Return what the fit found, to print or to show in a notebook: facts, and the components' largest entries.
 
-    def _effects_line(self) -> list[str]:
-        if not self.main_effects:
-            return []
-        spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
-        return [f"  main effects        intercept {self.intercept:.4g}; {spreads}"]
+        ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
+        """
+        further = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
+        return Summary(self._title(), self._facts(), components_of(self), self._notes(further))
+
+    def _title(self) -> str:
+        shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
+        return f"GCP model of rank {self.rank}: {shape}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "data in": self.labels.data_units,
+            "loss": repr(self.loss),
+            "solver": self.settings["solver"]["method"],
+            "starts": len(self.starts),
+            "iterations": self.n_iter,
+            "evaluations": self.n_eval,
+            "deviance explained": share_in_words(self.training_deviance_explained),
+            "objective": f"{self.objective:.8g}",
+            "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
+            "objective of a constant": f"{self.null_objective:.8g}",
+            "intercept": f"{self.intercept:.4g}" if self.main_effects else "",
+            "seconds": f"{self.seconds:.2f}",
+        }
+
+    def _notes(self, *further: str) -> tuple[str, ...]:
+        status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"
+        return tuple(note for note in (*further, status, self.unknown_in_words()) if note)
 
     def __repr__(self) -> str:
-        """Return the summary."""
-        return self.summary()
+        """Return a few lines to read."""
+        weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
+        return in_lines(self._title(), self._facts() | {"weights": weights}, self._notes())
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a part of a page, for notebooks."""
+        return self.summary()._repr_html_()
+
+    def __post_init__(self) -> None:
+        """Make the starts a table."""
+        object.__setattr__(self, "starts", Starts(self.starts))
 
     def __eq__(self, other: object) -> bool:
         """Return whether all fields are equal, bit for bit."""

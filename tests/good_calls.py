@@ -12,6 +12,7 @@ import numpy as np
 import gcp
 from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, plots
 from gcp.analysis.selection import RankChoice
+from gcp.base.table_result import TableResult
 from gcp.objectives.entrywise import EntrywiseObjective
 
 LOSSES = [
@@ -90,7 +91,7 @@ def public_names():
     for name, thing in list(found.items()):
         if inspect.isclass(thing):
             found |= _methods(name, thing)
-            if issubclass(thing, tuple):
+            if issubclass(thing, tuple | TableResult):
                 del found[name]  # an outcome
     found |= _methods("RankChoice", RankChoice) | {
         "EntrywiseObjective.value_and_grad": EntrywiseObjective.value_and_grad
@@ -292,6 +293,7 @@ def good_calls(folder):
         "ObservedTensor": Call(ObservedTensor, listed),
         "FitResult.model_values": Call(fitted().model_values, {"subs": SUBS}),
         "FitResult.predict": Call(fitted().predict, {"subs": SUBS}),
+        "FitResult.top": Call(fitted().top, {"mode": 1, "at": {"who": "a", 2: 2001}, "n": 2, "exclude": [0]}),
         "FitResult.score": Call(fitted().score, {"data": dense()}),
         "FitResult.deviance_explained": Call(fitted().deviance_explained, {"data": dense()}),
         "FitResult.transform": Call(fitted().transform, {"data": dense(), "mode": 0, "n_threads": 1}),
@@ -322,6 +324,12 @@ def good_calls(folder):
         "analysis.Bootstrap.interval": Call(
             analysis.bootstrap(fitted(), dense(), 2, **OPTIONS).interval, {"level": 0.9}
         ),
+        "analysis.Bootstrap.to_frame": Call(
+            analysis.bootstrap(fitted(), dense(), 2, **OPTIONS).to_frame, {"level": 0.9}
+        ),
+        "analysis.StandardErrors.to_frame": Call(
+            analysis.standard_errors(**judged, bias_correction=False).to_frame, {"level": 0.9}
+        ),
         "analysis.bootstrap": Call(analysis.bootstrap, judged | {"n": 2} | OPTIONS),
         "analysis.calibration": Call(analysis.calibration, judged | {"groups": 3}),
         "analysis.congruence": Call(analysis.congruence, {"first": plain(), "second": plain()}),
@@ -335,6 +343,11 @@ def good_calls(folder):
         "analysis.information_criteria": Call(analysis.information_criteria, judged),
         "analysis.log_likelihood": Call(analysis.log_likelihood, judged | {"dispersion": None}),
         "analysis.n_parameters": Call(analysis.n_parameters, {"result": fitted()}),
+        "analysis.prediction_scores": Call(analysis.prediction_scores, judged | {"random_state": 0}),
+        "analysis.ranking_scores": Call(
+            analysis.ranking_scores,
+            {"result": fitted(), "test": dense(), "mode": 0, "k": 2, "train": COUNTS < 0, "relevant": 1.0},
+        ),
         "analysis.residuals": Call(analysis.residuals, judged | {"random_state": 0}),
         "analysis.slice_deviance": Call(analysis.slice_deviance, judged | {"mode": 0}),
         "analysis.split_half": Call(

@@ -9,7 +9,7 @@ from scipy import stats
 
 import gcp
 from gcp import DenseTensor, ObservedTensor, ParameterError, SparseTensor, build_objective, fit_gcp, hold_out
-from gcp.analysis.holdout import judge
+from gcp.analysis import prediction_scores
 
 SHAPE = (20, 15, 10)
 
@@ -99,7 +99,7 @@ def test_judgement_by_hand(rng):
     subs = np.argwhere(~train)
     x = (rng.random(len(subs)) < 0.5).astype(float)
     weights = rng.random(len(subs)) + 0.5
-    found = judge(result, ObservedTensor(subs, x, (12, 9), entry_weights=weights))
+    found = prediction_scores(result, ObservedTensor(subs, x, (12, 9), entry_weights=weights))
     order = np.lexsort(subs.T[::-1])
     subs, x, weights = subs[order], x[order], weights[order]
     m = result.model_values(subs)
@@ -121,9 +121,9 @@ def test_judgement_by_hand(rng):
 
 def test_data_of_one_kind_have_no_auc(rng):
     result = fit_gcp(rng.normal(size=(6, 5)), 1, random_state=0)
-    assert judge(result, ObservedTensor([[0, 0]], [1.0], (6, 5))).auc is None
+    assert prediction_scores(result, ObservedTensor([[0, 0]], [1.0], (6, 5))).auc is None
     binary = fit_gcp((rng.random((6, 5)) < 0.5) * 1.0, 1, loss="bernoulli-logit", l2_reg=1.0, random_state=0)
-    assert judge(binary, ObservedTensor([[0, 0], [1, 1]], [1.0, 1.0], (6, 5))).auc is None
+    assert prediction_scores(binary, ObservedTensor([[0, 0], [1, 1]], [1.0, 1.0], (6, 5))).auc is None
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, np.nan, "a", True, 1e-12])

@@ -217,7 +217,6 @@ def test_transform_matches_the_other_modes(poisson, kind):
 
 EVERYONE = JUDGES | {
     "residuals": of("residuals"),
-    "transform": lambda result, data: result.transform(data, "year"),
     "init": lambda result, data: gcp.fit_gcp(data, 2, loss="poisson", init=result, n_iter_max=1),
 }
 
@@ -247,9 +246,22 @@ class TestWhatCannotBeMatched:
         with pytest.raises(gcp.DataError, match="'r3' of mode 'region'"):
             poisson.score(KINDS[kind](other))
 
-    def test_the_transformed_mode_alone_is_free(self, poisson):
-        with pytest.raises(gcp.DataError, match="2003"):
-            poisson.transform(counts().isel(year=[0, 1, 3]), "age")
+    @pytest.mark.parametrize("kind", ONE_PIECE)
+    def test_new_data_may_lack_labels_and_have_no_others(self, poisson, kind):
+        """What they lack is missing: as in whole data with NaN there, also where unlisted cells are zeros."""
+        array = counts()
+        few = array.isel(region=[5, 0, 3], year=[2, 0])
+        expected = poisson.transform(few.reindex_like(array).values, "age")
+        found = poisson.transform(KINDS[kind](few), "age")
+        np.testing.assert_allclose(found.rows, expected.rows, rtol=1e-6, atol=1e-9)
+        assert {name: list(labels) for name, labels in found.lacking.items()} == {
+            "region": ["r1", "r2", "r4"],
+            "year": [2002, 2004],
+        }
+        with pytest.raises(
+            gcp.DataError, match="'r9' of mode 'region' is in the new data, but not in the model"
+        ):
+            poisson.transform(KINDS[kind](few.assign_coords(region=["r0", "r1", "r9"])), "age")
 
 
 def streamed(array):

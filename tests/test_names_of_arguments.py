@@ -190,8 +190,9 @@ def test_an_estimator_takes_its_mode_by_name(mode):
     for given in (new, new.transpose("year", "region", "age"), new[::-1, [2, 0, 1, 3]]):
         np.testing.assert_allclose(found.transform(given), found.transform(new.values), rtol=1e-6)
         assert found.score(given) == pytest.approx(found.score(new.values), rel=1e-8)
-    with pytest.raises(gcp.DataError, match="'z' of mode 'region'"):
-        found.transform(new.isel(region=slice(4)))
+    few = new.isel(region=slice(4))  # what new samples lack is missing
+    with_gaps = new.where(new.region != "z").values
+    np.testing.assert_allclose(found.transform(few), found.transform(with_gaps), rtol=1e-6)
 
 
 def test_a_square_relation_is_told_from_its_transpose(rng, tmp_path):
@@ -204,20 +205,6 @@ def test_a_square_relation_is_told_from_its_transpose(rng, tmp_path):
     fit(x.values, 1, checkpoint=path)
     with pytest.raises(gcp.DataError, match="other data"):
         fit(x.values.T, 1, checkpoint=path)
-
-
-def test_subscripts_in_columns_with_names(model):
-    subs = np.array([[4, 3, 2], [0, 1, 0]])
-    expected = model.predict(subs)
-    frame = pd.DataFrame(subs, columns=NAMES)
-    np.testing.assert_array_equal(model.predict(frame[["year", "region", "age"]]), expected)
-    np.testing.assert_array_equal(model.predict(pd.DataFrame(subs)), expected)
-    for bad, name in (
-        (frame.rename(columns={"age": "height"}), "height"),
-        (frame[["year", "age"]], "region"),
-    ):
-        with pytest.raises(gcp.ParameterError, match=name):
-            model.predict(bad)
 
 
 @pytest.mark.parametrize("function", ["hold_out", "select_rank"])

@@ -11,6 +11,8 @@ from gcp.analysis.core_consistency import core_consistency
 from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
 from gcp.analysis.dispersion import DispersionTest, dispersion_test
 from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood, n_parameters
+from gcp.analysis.prediction import PredictionScores, prediction_scores
+from gcp.analysis.ranking import RankingScores, ranking_scores
 from gcp.analysis.residuals import residuals
 from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
@@ -27,6 +29,8 @@ __all__ = [
     "InformationCriteria",
     "LossSuggestions",
     "Match",
+    "PredictionScores",
+    "RankingScores",
     "SliceDeviance",
     "SplitHalf",
     "StandardErrors",
@@ -46,6 +50,8 @@ __all__ = [
     "information_criteria",
     "log_likelihood",
     "n_parameters",
+    "prediction_scores",
+    "ranking_scores",
     "residuals",
     "slice_deviance",
     "split_half",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.likelihood import dispersion_of
 from gcp.base import checks
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.known_cells import KnownCells, blocks, tensor_of
@@ -17,7 +19,8 @@ from gcp.result import FitResult
 _SIDES = ("both", "high", "low")
 
 
-class Anomalies(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Anomalies(TableResult):
     """Cells in the order of surprise, the most surprising first.
 
     Attributes
@@ -29,6 +32,8 @@ class Anomalies(NamedTuple):
         Data, and their expectation under the model.
     p_value : ndarray, shape (n,)
         Probability of data as far out, or farther.
+    modes : tuple of str
+        Names of the modes.
     """
 
     subs: Array
@@ -36,6 +41,11 @@ class Anomalies(NamedTuple):
     observed: FloatArray
     expected: FloatArray
     p_value: FloatArray
+    modes: tuple[str, ...]
+
+    def _table(self) -> Table:
+        columns = {"observed": self.observed, "expected": self.expected, "p_value": self.p_value}
+        return Table(columns, dict(zip(self.modes, self.labels, strict=True)))
 
 
 def anomalies(
@@ -90,7 +100,7 @@ def anomalies(
     cells, p, _ = best[0]
     names = [np.asarray(result.labels.values(k, size)) for k, size in enumerate(result.shape)]
     labels = [name[cells.subs[:, k]] for k, name in enumerate(names)]
-    return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p)
+    return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p, result.labels.names)
 
 
 def _extreme(cells: KnownCells, n: int) -> KnownCells:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.analysis.ranking import curves
+from gcp.analysis.roc import curves
 from gcp.base.errors import ParameterError
 from gcp.base.interval import BINARY
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
 
 
-class BinaryScores(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class BinaryScores(TableResult):
     """Measures of how well a model tells ones from zeros.
 
     Attributes
@@ -45,6 +48,10 @@ class BinaryScores(NamedTuple):
     true_positive_rate: FloatArray
     precision: FloatArray
     thresholds: FloatArray
+
+    def _table(self) -> Table:
+        names = ("false_positive_rate", "true_positive_rate", "precision")
+        return Table({name: getattr(self, name) for name in names}, {"threshold": self.thresholds})
 
 
 def binary_scores(
@@ -85,7 +92,7 @@ def binary_scores(
     found = curves(x, p, w)
     return BinaryScores(
         found.auc,
-        float(np.sum(np.diff(found.recall) * found.precision[1:])),
+        found.average_precision,
         float(np.sum(w * (x - p) ** 2) / total),
         float(np.sum(w * loss.value(x, cells.m)) / total),
         ones / total,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.compare import align
-from gcp.analysis.intervals import Interval, Intervals, quantile
+from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
 from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.interval import POSITIVE, REAL
+from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.base import ESTIMATE, Loss
@@ -30,7 +31,8 @@ _LEAST_MEAN = 1e-100
 """Least mean of a gamma draw, which is positive."""
 
 
-class Bootstrap(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Bootstrap(Estimates):
     """Fits of data that were drawn from a fitted model, their components matched to its own.
 
     Attributes
@@ -41,6 +43,7 @@ class Bootstrap(NamedTuple):
     fitted_weights : ndarray, shape (R,)
         Of the model that data were drawn from.
     fitted_factors : list of ndarray, shapes (I_k, R)
+    labels : ModeLabels
     """
 
     weights: FloatArray
@@ -48,6 +51,18 @@ class Bootstrap(NamedTuple):
     objectives: FloatArray
     fitted_weights: FloatArray
     fitted_factors: list[FloatArray]
+    labels: ModeLabels
+
+    def _labels(self) -> ModeLabels:
+        return self.labels
+
+    def _of_components(self, level: float) -> tuple[ErrorBars, list[ErrorBars]]:
+        weights, factors = self.interval(level)
+        columns = zip(self.fitted_factors, self.factors, factors, strict=True)
+        return (
+            ErrorBars(self.fitted_weights, self.weights.std(axis=0, ddof=1), weights),
+            [ErrorBars(fitted, draws.std(axis=0, ddof=1), ends) for fitted, draws, ends in columns],
+        )
 
     def interval(self, level: float = 0.95) -> Intervals:
         """Return intervals (low, high) of the weights, and of each factor.
@@ -155,7 +170,9 @@ def bootstrap(
             steps.done(f"objective {again.objective:.6g}")
     factors = [np.array([f.factors[k] for f in found]) for k in range(len(result.factors))]
     weights, objectives = np.array([f.weights for f in found]), np.array([f.objective for f in found])
-    return Bootstrap(weights, factors, objectives, np.asarray(result.weights), list(result.factors))
+    return Bootstrap(
+        weights, factors, objectives, np.asarray(result.weights), list(result.factors), result.labels
+    )
 
 
 def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:

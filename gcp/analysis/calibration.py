@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import known_cells, tensor_of
 from gcp.result import FitResult
@@ -15,7 +17,8 @@ from gcp.result import FitResult
 _MOST_GROUPS = 1 << 20
 
 
-class Calibration(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(TableResult):
     """Cells in groups of like expectation; of a well-calibrated model `observed` is `expected`.
 
     Attributes
@@ -32,6 +35,9 @@ class Calibration(NamedTuple):
     observed: FloatArray
     standard_error: FloatArray
     weight: FloatArray
+
+    def _table(self) -> Table:
+        return Table(vars(self), {"group": np.arange(len(self.weight))})
 
 
 def calibration(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gcp.base import alignment, checks
 from gcp.base.errors import ParameterError
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.known_cells import side_of
 from gcp.result import FitResult
@@ -17,7 +18,8 @@ from gcp.result import FitResult
 M = TypeVar("M")
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Match(TableResult):
     """Components of one model and their partners in another.
 
     Attributes
@@ -34,6 +36,9 @@ class Match(NamedTuple):
     first: Array
     second: Array
     similarities: FloatArray
+
+    def _table(self) -> Table:
+        return Table({"similarity": self.similarities}, {"first": self.first, "second": self.second})
 
 
 def congruence(first: Any, second: Any) -> FloatArray:
@@ -147,7 +152,8 @@ def align(model: M, to: Any) -> M:
     return aligned  # type: ignore[return-value]
 
 
-class Degeneracy(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Degeneracy(TableResult):
     """A pair of components that nearly cancel.
 
     Attributes

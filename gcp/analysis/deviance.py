@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
@@ -15,7 +17,8 @@ from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
 
 
-class Deviance(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Deviance(TableResult):
     """Weighted sums over the known cells.
 
     Attributes
@@ -64,7 +67,8 @@ def deviance(
     return Deviance(left, whole, found.explained, found.total_weight)
 
 
-class SliceDeviance(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class SliceDeviance(TableResult):
     """Sums over the slices of one mode.
 
     Attributes
@@ -75,12 +79,19 @@ class SliceDeviance(NamedTuple):
         Of the model, and of the best constant for the whole tensor.
     weight : ndarray, shape (I_mode,)
         Number of known cells, or the sum of their weights.
+    mode : str
+        Name of the mode.
     """
 
     labels: Array
     deviance: FloatArray
     null_deviance: FloatArray
     weight: FloatArray
+    mode: str
+
+    def _table(self) -> Table:
+        columns = {"deviance": self.deviance, "null_deviance": self.null_deviance, "weight": self.weight}
+        return Table(columns, {self.mode: self.labels})
 
 
 def slice_deviance(
@@ -120,4 +131,4 @@ def slice_deviance(
         for total, part in zip(sums, parts, strict=True):
             total += np.bincount(subs[:, n], part * w, len(total))
     labels = np.asarray(result.labels.values(n, result.shape[n]))
-    return SliceDeviance(labels, *sums)
+    return SliceDeviance(labels, sums[0], sums[1], sums[2], result.labels.names[n])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +11,7 @@ from scipy.special import ndtr
 
 from gcp.analysis.leverage import leverages
 from gcp.base.errors import ParameterError
+from gcp.base.table_result import TableResult
 from gcp.kernels.listed import power_sums
 from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.poisson import Poisson, PoissonLog
@@ -21,7 +23,8 @@ _NOTHING = 1e-6
 """Share of the variation, below which the model has taken all of it along."""
 
 
-class DispersionTest(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class DispersionTest(TableResult):
     """Outcome of `dispersion_test`.
 
     Attributes

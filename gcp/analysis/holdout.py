@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from gcp.analysis.ranking import curves
 from gcp.base import checks
 from gcp.base.errors import DataError, ParameterError
-from gcp.base.interval import BINARY
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray, RandomSource
-from gcp.objectives.known_cells import matched
-from gcp.result import FitResult
 from gcp.tensors.base import WholeData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.coerce import in_one_piece
@@ -22,7 +20,8 @@ from gcp.tensors.samplers.random_cells import Zeros
 from gcp.tensors.sparse import SparseTensor
 
 
-class Split(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(TableResult):
     """A tensor in two parts.
 
     Attributes
@@ -36,6 +35,15 @@ class Split(NamedTuple):
 
     train: DenseTensor | ObservedTensor | SparseTensor
     test: ObservedTensor
+
+    def _table(self) -> Table:
+        parts = (self.train, self.test)
+        columns = {
+            "kind": np.array([type(part).__name__ for part in parts]),
+            "shape": np.array([" x ".join(map(str, part.shape)) for part in parts]),
+            "known_cells": np.array([stored(part).n_known for part in parts]),
+        }
+        return Table(columns, {"part": np.array(["train", "test"])})
 
 
 def hold_out(
@@ -155,44 +163,3 @@ def _positions_weight(tensor: SparseTensor, subs: FloatArray) -> FloatArray:
     for mode, weights in enumerate(tensor.mode_weights or ()):
         total *= weights[subs[:, mode]]
     return total
-
-
-class HeldOut(NamedTuple):
-    """A model's scores on held-out cells, as estimates for all known cells of the data.
-
-    Attributes
-    ----------
-    cells : int
-        Number of held-out cells.
-    mean_loss : float
-        Weighted mean of the loss.
-    deviance_explained : float
-        See `FitResult.deviance_explained`; 0 is the best constant on the same cells.
-    rmse : float
-        Root of the weighted mean of the squared difference between the data and their expectation under the model.
-    auc : float or None
-        Probability that the model puts a cell with a 1 above one with a 0; None of data that are not 0 and 1, or of
-        one kind only.
-    """
-
-    cells: int
-    mean_loss: float
-    deviance_explained: float
-    rmse: float
-    auc: float | None
-
-
-def judge(result: FitResult, test: ObservedTensor) -> HeldOut:
-    """Evaluate a fitted model on cells that it has not seen."""
-    model = matched(result, test).model_values(test.subs)
-    x = test.values.astype(float)
-    weights = np.ones(len(x)) if test.entry_weights is None else test.entry_weights
-    error = x - result.loss.mean(model)
-    is_binary = result.loss.data_domain == BINARY and 0 < weights @ x < weights.sum()
-    return HeldOut(
-        len(x),
-        -result.score(test),
-        result.deviance_explained(test),
-        float(np.sqrt(np.average(error**2, weights=weights))),
-        curves(x, model, weights).auc if is_binary else None,
-    )

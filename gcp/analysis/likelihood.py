@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
+from gcp.base.table_result import TableResult
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import check_result, tensor_of
 from gcp.result import FitResult
@@ -15,7 +17,8 @@ from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
 
 
-class InformationCriteria(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class InformationCriteria(TableResult):
     """Criteria of what a model costs and buys; of two models of the same data the one with the lower is better.
 
     Attributes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from gcp.base import checks
 from gcp.base.alignment import Alignment
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
@@ -27,7 +28,8 @@ _NEAR = 1e-3
 """Share of the explained deviance by which starts may miss the best one and still have found the same minimum."""
 
 
-class StartStability(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class StartStability(TableResult):
     """Fits of the same data from several starts, the best first.
 
     Attributes
@@ -48,6 +50,10 @@ class StartStability(NamedTuple):
     scores: FloatArray
     share: float
     score: float
+
+    def _table(self) -> Table:
+        columns = {"objective": self.objectives, "score_with_best": self.scores[0]}
+        return Table(columns, {"start": np.arange(len(self.objectives))})
 
 
 def start_stability(
@@ -82,7 +88,8 @@ def start_stability(
     return StartStability(results, objectives, scores, float(near.mean()), score)
 
 
-class SplitHalf(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class SplitHalf(TableResult):
     """Models of halves of the data.
 
     Attributes
@@ -94,6 +101,9 @@ class SplitHalf(NamedTuple):
 
     scores: FloatArray
     results: list[tuple[FitResult, FitResult]]
+
+    def _table(self) -> Table:
+        return Table({"score": self.scores}, {"split": np.arange(len(self.scores))})
 
 
 def split_half(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks
 from gcp.base.errors import DomainError
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.beta_divergence import BetaDivergence
@@ -42,7 +44,8 @@ _HEAVY = 6.0
 """Kurtosis of residuals (3 for the normal distribution) from which a Gaussian loss follows its outliers."""
 
 
-class Suggestion(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Suggestion(TableResult):
     """A loss, and what speaks for or against it.
 
     Attributes
@@ -61,7 +64,8 @@ class Suggestion(NamedTuple):
     reason: str
 
 
-class LossSuggestions(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class LossSuggestions(TableResult):
     """The findings of `suggest_loss`.
 
     Attributes
@@ -78,6 +82,13 @@ class LossSuggestions(NamedTuple):
     best: str
     power: float | None
     suggestions: list[Suggestion]
+
+    def _table(self) -> Table:
+        columns = {
+            name: np.array([getattr(one, name) for one in self.suggestions])
+            for name in ("admitted", "supported", "reason")
+        }
+        return Table(columns, {"loss": np.array([one.loss for one in self.suggestions])})
 
 
 def suggest_loss(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike
 from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
 from gcp.analysis.information import Likelihood, ParameterLayout, parameters
-from gcp.analysis.intervals import Interval, Intervals, quantile
+from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
 from gcp.base.errors import ParameterError, UndeterminedWarning
+from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import KnownCells, check_result, known_cells, tensor_of
 from gcp.result import FitResult
@@ -46,7 +48,8 @@ _WEAK = (
 )
 
 
-class StandardErrors(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class StandardErrors(Estimates):
     """Standard errors of a fitted model, shaped like it.
 
     NaN stands where there is none: at entries at a bound and positions without data, which have no normal
@@ -67,6 +70,8 @@ class StandardErrors(NamedTuple):
         Of the same signs and order as the fit's, with columns of unit norm.
     message : str
         What has no standard errors, and why; empty if nothing is amiss.
+    result : FitResult
+        The model.
     """
 
     weights: FloatArray
@@ -77,6 +82,30 @@ class StandardErrors(NamedTuple):
     corrected_weights: FloatArray
     corrected_factors: list[FloatArray]
     message: str
+    result: FitResult
+
+    def _labels(self) -> ModeLabels:
+        return self.result.labels
+
+    def _facts(self) -> dict[str, Any]:
+        return {"dispersion": self.dispersion, "message": self.message}
+
+    def _of_components(self, level: float) -> tuple[ErrorBars, list[ErrorBars]]:
+        weights, factors = self.interval(level)
+        columns = zip(self.corrected_factors, self.factors, factors, strict=True)
+        return (
+            ErrorBars(self.corrected_weights, self.weights, weights),
+            [ErrorBars(*column) for column in columns],
+        )
+
+    def _of_main_effects(self, level: float) -> Iterator[tuple[str, ErrorBars]]:
+        z, result = quantile(level), self.result
+        for name, error in self.main_effects.items():
+            value = result.main_effects[name]
+            yield name, ErrorBars(value, error, (value - z * error, value + z * error))
+        if self.main_effects:
+            value, error = np.array([result.intercept]), np.array([self.intercept])
+            yield "", ErrorBars(value, error, (value - z * error, value + z * error))
 
     def interval(self, level: float = 0.95) -> Intervals:
         """Return intervals (low, high) of the weights, and of each factor: corrected estimates with normal errors.
@@ -228,7 +257,7 @@ def _shaped(
     columns = [np.array(a, dtype=float) for a in result.factors]
     effects = {name: np.full(len(vector), np.nan) for name, vector in result.main_effects.items()}
     if estimate is None:
-        return StandardErrors(errors, factors, np.nan, effects, dispersion, weights, columns, _WEAK)
+        return StandardErrors(errors, factors, np.nan, effects, dispersion, weights, columns, _WEAK, result)
     components = [component(layout, estimate, r) for r in range(result.rank)]
     wider = _widening(components, result.converged, estimate.biases is not None)
     mixed, weak = [], []
@@ -257,7 +286,7 @@ def _shaped(
     message = " ".join(
         text.format(", ".join(names)) for text, names in ((_MIXED, mixed), (_NOISY, weak)) if names
     )
-    return StandardErrors(errors, factors, intercept, effects, dispersion, weights, columns, message)
+    return StandardErrors(errors, factors, intercept, effects, dispersion, weights, columns, message, result)
 
 
 def _widening(components: list[Component | None], converged: bool, corrects: bool) -> FloatArray:

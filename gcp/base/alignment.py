@@ -63,7 +63,8 @@ class Alignment:
     modes : tuple of (int or None)
         By mode of the base, the side's own; None where it has none: there it is the same at all positions.
     positions : tuple of (ndarray of int or None)
-        By mode of the base, the side's positions in the base's order; None where they stand in it.
+        By mode of the base, the side's positions in the base's order, -1 for those that it lacks; None where they
+        stand in it.
     """
 
     modes: tuple[int | None, ...]
@@ -139,6 +140,7 @@ def align(
     base: Side,
     *,
     broadcast: bool = False,
+    gaps: bool = False,
     error: type[GcpError] = DataError,
 ) -> Alignment:
     """Return the order in which one side is read as the other.
@@ -148,6 +150,8 @@ def align(
     side, base : Side
     broadcast : bool
         Whether the side may lack modes, and have a mode of one position without a label, as in NumPy and xarray.
+    gaps : bool
+        Whether the side may lack labels of the base.
     error : type
         What is raised.
 
@@ -160,12 +164,50 @@ def align(
         modes = _modes(side, base, broadcast)
         _check_units(side, modes, base)
         positions = [
-            None if mode is None or n in base.free else _positions(side, mode, base, n, broadcast)
+            None if mode is None or n in base.free else _positions(side, mode, base, n, broadcast, gaps)
             for n, mode in enumerate(modes)
         ]
     except NamesDiffer as difference:
         raise error(str(difference)) from None
     return Alignment(modes, tuple(positions))
+
+
+def positions_of(
+    labels: Any, side: Side, mode: int, what: str, *, error: type[GcpError] = ParameterError
+) -> Array:
+    """Return the positions (n,) that labels (n,) have in a mode; those of a mode without labels are 0, 1, ...
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,)
+        Any of the mode's, in any order, also repeatedly.
+    side : Side
+    mode : int
+    what : str
+        What messages call the labels.
+    error : type
+        What is raised.
+
+    Raises
+    ------
+    GcpError
+        In one sentence, with the first label that the mode lacks, or has twice.
+    """
+    own = side.coords(mode)
+    known = np.arange(side.shape[mode]) if own is None else own
+    wanted = ModeLabels(["labels"], [_as_dates(labels) if known.dtype.kind == "M" else labels]).coords[0]
+    assert wanted is not None  # for the type checker
+    few, back = np.unique(wanted, return_inverse=True)
+    keys, known_keys = _keys(few, known)
+    place = {key: k for k, key in enumerate(known_keys)}
+    name = side.names[mode]
+    try:
+        _check_within(keys, place, name, (few, known), (what, side.what))
+        if len(place) < len(known_keys):
+            _check_once(keys, Counter(known_keys), name, side.what)
+    except NamesDiffer as difference:
+        raise error(str(difference)) from None
+    return np.array([place[key] for key in keys], dtype=np.intp)[back.reshape(-1)]
 
 
 def check_tied(labels: ModeLabels, modes: Sequence[int]) -> None:
@@ -247,8 +289,8 @@ def _check_units(side: Side, modes: Sequence[int | None], base: Side) -> None:
 # --- positions by label -------------------------------------------------------------------------------------
 
 
-def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Array | None:
-    """Return the side's positions (I_n,) of a mode in the base's order; None if they stand in it."""
+def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool, gaps: bool) -> Array | None:
+    """Return the side's positions (I_n,) of a mode in the base's order, -1 for gaps; None if they stand in it."""
     own, labels = side.coords(mode), base.coords(n)
     if own is None or labels is None:
         is_constant = broadcast and own is None and side.shape[mode] == 1
@@ -260,14 +302,12 @@ def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool) -> Ar
     keys, base_keys = comparable(own, labels)
     place, known = {key: k for k, key in enumerate(keys)}, set(base_keys)
     name, sides = base.names[n], (side.what, base.what)
-    _check_within(base_keys, place, name, (labels, own), sides[::-1])
+    if not gaps:
+        _check_within(base_keys, place, name, (labels, own), sides[::-1])
     _check_within(keys, known, name, (own, labels), sides)
     for what, some in ((side.what, keys), (base.what, base_keys)):
-        if again := [key for key, times in Counter(some).items() if times > 1]:
-            raise NamesDiffer(
-                f"The label {again[0]!r} of mode {name!r} is in {what} more than once, so that it tells no position."
-            )
-    found = np.array([place[key] for key in base_keys], dtype=np.intp)
+        _check_once(some, Counter(some), name, what)
+    found = np.array([place.get(key, -1) for key in base_keys], dtype=np.intp)
     return None if np.array_equal(found, np.arange(len(found))) else found
 
 
@@ -285,6 +325,23 @@ def _check_within(
         f"The label {_shown(own[lacking[0]])} of mode {name!r} is in {sides[0]}, but not in {sides[1]}{more}, whose "
         f"labels {begin} {', '.join(map(_shown, other[:3]))}."
     )
+
+
+def _check_once(keys: list[Any], times: Counter[Any], name: str, what: str) -> None:
+    """Raise if one of these labels is there more than once."""
+    if again := [key for key in keys if times[key] > 1]:
+        raise NamesDiffer(
+            f"The label {again[0]!r} of mode {name!r} is in {what} more than once, so that it tells no position."
+        )
+
+
+def _as_dates(labels: Any) -> Any:
+    """Return labels (n,) as dates, if that is what they say; numbers do not."""
+    found = np.asarray(labels)
+    try:
+        return found.astype("M8[ns]") if found.dtype.kind in "MOU" else found
+    except (ValueError, TypeError, OverflowError):
+        return labels
 
 
 def _equal(a: Array, b: Array) -> bool:

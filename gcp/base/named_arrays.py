@@ -150,27 +150,6 @@ def factor_by_name(
     return np.broadcast_to(np.asarray(alignment.of_array(own.values)), shape)
 
 
-def columns_by_name(table: Any, names: Sequence[str]) -> Any:
-    """Return the columns of a DataFrame in the order of these names; anything else, or without names, as it is.
-
-    Raises
-    ------
-    ParameterError
-        With the first name that only one side has.
-    """
-    if not (library_of(table) == "pandas" and hasattr(table, "columns")) or all(map(is_unnamed, names)):
-        return table
-    columns = list(table.columns)
-    if not any(isinstance(column, str) for column in columns):
-        return table
-    foreign = [column for column in columns if column not in names] + [n for n in names if n not in columns]
-    if foreign:
-        raise ParameterError(
-            f"The columns of subs are {columns}, the modes {list(names)}: {foreign[0]!r} is in one alone."
-        )
-    return table[list(names)]
-
-
 def _names(indexes: Sequence[Any]) -> list[str]:
     names = [name for index in indexes for name in index.names]
     return [f"mode_{n}" if name is None else str(name) for n, name in enumerate(names)]

@@ -52,7 +52,7 @@ def available_memory() -> float:
     return min(limit for limit in found if limit > 0)
 
 
-def check_memory(what: str, size: float, copies: int) -> None:
+def check_memory(what: str, size: float, copies: int, instead: str = "") -> None:
     """Refuse what cannot be done, before it is begun.
 
     Parameters
@@ -63,6 +63,8 @@ def check_memory(what: str, size: float, copies: int) -> None:
         Its bytes.
     copies : int
         How many times as much, at least, is held at once.
+    instead : str
+        A sentence that says what to do.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def check_memory(what: str, size: float, copies: int) -> None:
     if copies * size > (available := available_memory()):
         raise ParameterError(
             f"{what} would take {show_bytes(size)}, and {copies} times as much is needed at least: this process "
-            f"may have {show_bytes(available)}."
+            f"may have {show_bytes(available)}.{instead and ' '}{instead}"
         )
 
 

@@ -22,7 +22,7 @@ from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
 
 if TYPE_CHECKING:
-    from gcp.analysis.holdout import HeldOut
+    from gcp.analysis import PredictionScores
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
@@ -244,23 +244,26 @@ def _init(given: str) -> Any:
     return load_model(given)
 
 
-def _judged(result: gcp.FitResult, test: gcp.ObservedTensor) -> HeldOut:
-    from gcp.analysis.holdout import judge
+def _judged(result: gcp.FitResult, test: gcp.ObservedTensor) -> PredictionScores:
+    from gcp.analysis import prediction_scores
 
-    return judge(result, test)
+    return prediction_scores(result, test)
 
 
 def _report(
-    args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str], held_out: HeldOut | None
+    args: argparse.Namespace,
+    result: gcp.FitResult,
+    written: dict[str, str],
+    held_out: PredictionScores | None,
 ) -> None:
     if args.json:
         numbers = _numbers(args, result, written)
-        print_json(numbers | {"held_out": None if held_out is None else held_out._asdict()})
+        print_json(numbers | {"held_out": None if held_out is None else vars(held_out)})
     elif not args.quiet:
         print_pairs(_pairs(args, result, written) + _held_out_rows(held_out))
 
 
-def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
+def _held_out_rows(held_out: PredictionScores | None) -> list[tuple[str, str]]:
     from gcp.objectives.model import share_in_words
 
     if held_out is None:
@@ -269,8 +272,9 @@ def _held_out_rows(held_out: HeldOut | None) -> list[tuple[str, str]]:
         f"mean loss {number(held_out.mean_loss)}, deviance explained {share_in_words(held_out.deviance_explained)}, "
         f"RMSE {number(held_out.rmse)}"
     )
-    auc = "" if held_out.auc is None else f", AUC {held_out.auc:.4f}"
-    return [(f"{held_out.cells:,} held-out cells", text + auc)]
+    if held_out.auc is not None:
+        text += f", AUC {held_out.auc:.4f}, average precision {held_out.average_precision:.4f}"
+    return [(f"{held_out.cells:,} held-out cells", text)]
 
 
 def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> dict[str, Any]:

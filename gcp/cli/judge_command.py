@@ -16,8 +16,8 @@ from gcp.cli.parsing import Parser, command
 @command(
     "judge",
     "say how good a saved model is on data",
-    "Deviance, likelihood, AIC and BIC of a saved model on data of its shape; for counts a test whether Poisson "
-    "is too narrow, for 0/1 data AUC and average precision.",
+    "Deviance, RMSE, likelihood, AIC and BIC of a saved model on data of its shape; for counts a test whether "
+    "Poisson is too narrow, for 0/1 data AUC and average precision.",
     "  gcp judge flights.npz --data nyc_flights",
 )
 def add_parser(parser: Parser) -> None:
@@ -39,10 +39,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     """Return numbers by name, as far as the loss has them."""
-    from gcp.analysis import binary_scores, deviance, dispersion_test, information_criteria
+    from gcp.analysis import (
+        binary_scores,
+        deviance,
+        dispersion_test,
+        information_criteria,
+        prediction_scores,
+    )
     from gcp.analysis.likelihood import saturation
 
-    of = deviance(result, tensor)
+    of, predicted = deviance(result, tensor), prediction_scores(result, tensor)
     found: dict[str, Any] = {
         "loss": result.loss.name,
         "loss_parameters": ", ".join(f"{k}={v:g}" for k, v in vars(result.loss).items() if v is not None),
@@ -50,6 +56,9 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
         "deviance": of.deviance,
         "null_deviance": of.null_deviance,
         "deviance_explained": of.explained,
+        "mean_loss": predicted.mean_loss,
+        "rmse": predicted.rmse,
+        "mae": predicted.mae,
     }
     if note := saturation(result, tensor):
         found["note"] = note
@@ -57,7 +66,7 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
         criteria = information_criteria(result, tensor)
     except ParameterError:  # no likelihood
         return found
-    found |= {name: value for name, value in criteria._asdict().items() if value is not None}
+    found |= {name: value for name, value in vars(criteria).items() if value is not None}
     if result.loss.name == "poisson":
         test = dispersion_test(result, tensor)
         found |= {

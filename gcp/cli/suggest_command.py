@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = suggest_loss(read_input(args))
     if args.json:
-        suggestions = [suggestion._asdict() for suggestion in found.suggestions]
+        suggestions = [vars(suggestion) for suggestion in found.suggestions]
         print_json({"best": found.best, "power": found.power, "suggestions": suggestions})
         return 0
     rows = [

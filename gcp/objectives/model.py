@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from gcp.base import checks
-from gcp.base.errors import ParameterError
+from gcp.base.alignment import Side
 from gcp.base.labels import ModeLabels
-from gcp.base.named_arrays import columns_by_name
+from gcp.base.sizes import check_memory
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.kernels.dense import dense_pass
 from gcp.losses.base import Loss
+from gcp.objectives.asked_cells import asked_cells
 from gcp.objectives.description import ProblemDescription
 
 if TYPE_CHECKING:
@@ -85,25 +85,53 @@ class Model:
             factors[n][positions] = np.delete(factors[n], positions, axis=0).mean(axis=0)
         return replace(self, factors=factors, unknown={})
 
-    def model_values(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Return model entries m.
-
-        Where nothing is known of a position (see `unknown`), m is the mean over the other positions of its mode.
+    def model_values(self, subs: Any = None) -> Any:
+        """Return model entries m; where nothing is known of a position (see `unknown`), those of the mean row.
 
         Parameters
         ----------
-        subs : array_like of int, shape (n, N), optional
-            Subscripts, 0-based; the columns of a DataFrame are matched with the modes by name. None gives the whole
-            tensor.
+        subs : array_like of int, shape (n, N), table or mapping, optional
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (I_0, ..., I_{N-1}), Series or DataArray
+        """
+        if subs is None:
+            return self._whole()
+        asked = asked_cells(subs, self._side())
+        return asked.shaped(self._values(asked.subs))
+
+    def predict(self, subs: Any = None) -> Any:
+        """Return expected data: the mean under the loss of `model_values`.
+
+        Parameters
+        ----------
+        subs : array_like of int, shape (n, N), table or mapping, optional
+            The cells. An array of whole numbers has their positions, 0-based. By label: a table (pandas, polars) with
+            a column for each mode, others are not looked at; a mapping from modes to single labels, to lists of one
+            length, or to DataArrays, which are broadcast by dimension; a list of such mappings; an array of texts.
+            Positions are the labels of a mode that has none. None is the whole tensor.
 
         Returns
         -------
         ndarray, shape (n,) or (I_0, ..., I_{N-1})
+            Of a DataFrame a Series with its index, of DataArrays a DataArray, of single labels one number. At
+            positions of which nothing is known, the datum expected at a mean row of the others.
+
+        Raises
+        ------
+        ParameterError
+            Positions outside the shape, labels that the model does not know, or a whole tensor that does not fit into
+            memory.
         """
         if subs is None:
-            weights, factors = self.with_mean_rows()._with_effects()
-            return dense_pass.model_values([factors[0] * weights, *factors[1:]], self.shape)
-        subs = self._checked_subs(subs)
+            return self.loss.mean(self._whole())
+        asked = asked_cells(subs, self._side())
+        return asked.shaped(self.loss.mean(self._values(asked.subs)))
+
+    def _values(self, subs: Array) -> FloatArray:
+        """Return model entries (n,) at subscripts (n, N)."""
         terms = np.broadcast_to(self.weights, (len(subs), self.rank)).copy()
         for n, a in enumerate(self.with_mean_rows().factors):
             terms *= a[subs[:, n]]
@@ -111,6 +139,17 @@ class Model:
         for name, vector in self.main_effects.items():
             model += vector[subs[:, self.labels.names.index(name)]]
         return np.asarray(model)
+
+    def _whole(self) -> FloatArray:
+        """Return all model entries (I_0, ..., I_{N-1})."""
+        n_cells, size = math.prod(self.shape), self.weights.dtype.itemsize
+        instead = "Give subs, the cells that are wanted, or take result.top(mode, at)."
+        check_memory(f"All {n_cells:,} cells of the model", float(size * n_cells), 2, instead)
+        weights, factors = self.with_mean_rows()._with_effects()
+        return dense_pass.model_values([factors[0] * weights, *factors[1:]], self.shape)
+
+    def _side(self) -> Side:
+        return Side("the model", self.labels, self.shape)
 
     def _with_effects(self) -> tuple[FloatArray, list[FloatArray]]:
         """Return copies of weights (R,) and factors (I_n, R), main effects among the components."""
@@ -127,13 +166,6 @@ class Model:
             unit = (a / norm if norm else a for a, norm in zip(component, norms, strict=True))
             factors = [np.column_stack([a, b]).astype(a.dtype) for a, b in zip(factors, unit, strict=True)]
         return weights, factors
-
-    def predict(self, subs: ArrayLike | None = None) -> FloatArray:
-        """Return expected data: the mean under the loss of `model_values(subs)`, with its shape.
-
-        At positions of which nothing is known, that is the datum expected at a mean row of the others.
-        """
-        return self.loss.mean(self.model_values(subs))
 
     def marked(self, name: str, values: FloatArray) -> FloatArray:
         """Return numbers or rows of a mode's positions, (I_n,) or (I_n, R), with NaN where nothing determines it."""
@@ -157,22 +189,6 @@ class Model:
             f"Nothing is known of {'; '.join(found)}: their rows are no part of the components, and predictions for "
             "them are those of a mean row."
         )
-
-    def _checked_subs(self, subs: ArrayLike) -> Array:
-        """Return subscripts as an array (n, N) of integers within the shape."""
-        array = np.atleast_2d(checks.array("subs", columns_by_name(subs, self.labels.names)))
-        if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != len(self.factors):
-            raise ParameterError(
-                f"subs has dtype {array.dtype} and shape {array.shape}: expected integers of shape "
-                f"(n, {len(self.factors)})."
-            )
-        outside = (array < 0) | (array >= np.array(self.shape))
-        if outside.any():
-            row = int(np.argwhere(outside)[0, 0])
-            raise ParameterError(
-                f"subs row {row}, {tuple(array[row].tolist())}, lies outside the shape {self.shape}."
-            )
-        return array
 
 
 def normalize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from gcp.base import checks, threads
+from gcp.base.alignment import Side, align
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
-from gcp.base.types import FloatArray
+from gcp.base.table_result import Table, TableResult
+from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import check_units, side_of
 from gcp.objectives.model import Model
@@ -18,11 +20,12 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
+from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.rearranged import aligned
+from gcp.tensors.rearranged import rearranged
 from gcp.tensors.sparse import SparseTensor
 
 _MOST_CELLS = 2**26
@@ -37,7 +40,8 @@ _TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
 
 
-class NewRows(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class NewRows(TableResult):
     """Positions that a model has not seen.
 
     Attributes
@@ -47,10 +51,32 @@ class NewRows(NamedTuple):
         other modes' factors, plus main effects.
     main_effects : ndarray, shape (n,), or None
         Like the mode's main effects; None if it has none.
+    mode : str
+        Name of the mode.
+    labels : ndarray, shape (n,)
+        Of the new positions; 0, 1, ... if the new data have none.
+    lacking : dict of str to ndarray
+        By the name of another mode, labels of the model that the new data lack: there they count as missing.
     """
 
     rows: FloatArray
     main_effects: FloatArray | None
+    mode: str
+    labels: Array
+    lacking: dict[str, Array]
+
+    def _facts(self) -> dict[str, Any]:
+        lacking = "; ".join(
+            f"{len(labels)} of {name} ({', '.join(map(str, labels[:3]))}{', ...' if len(labels) > 3 else ''})"
+            for name, labels in self.lacking.items()
+        )
+        return {"new_positions": len(self.rows), "mode": self.mode, "counted_as_missing": lacking}
+
+    def _table(self) -> Table:
+        columns: dict[Any, Array] = dict(enumerate(self.rows.T))
+        if self.main_effects is not None:
+            columns["main_effect"] = self.main_effects
+        return Table(columns, {self.mode: self.labels})
 
 
 def transform(
@@ -67,7 +93,7 @@ def transform(
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights))
     check_units(model, tensor)
-    tensor = _listed(model, aligned(tensor, side_of(model, free=(mode,)), "the new data"), mode)
+    tensor, found_labels, lacking = _in_order(model, tensor, mode)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.loss, n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
@@ -106,13 +132,35 @@ def transform(
     rows = factors[mode][:, :rank] / np.where(size != 0, size, 1.0)
     if bounds is not None:
         rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
-    if effects is None or not has_own:
-        return NewRows(rows, None)
-    return NewRows(rows, factors[mode][:, rank + effect_modes.index(mode)] - anchor)
+    own_effects = None
+    if effects is not None and has_own:
+        own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
+    return NewRows(rows, own_effects, names[mode], found_labels, lacking)
 
 
-def _listed(model: Model, tensor: Tensor, mode: int) -> ObservedTensor | SparseTensor:
-    """Return the new data, which fit the model but in one mode, as a list of entries."""
+def _in_order(
+    model: Model, tensor: Tensor, mode: int
+) -> tuple[ObservedTensor | SparseTensor, Array, dict[str, Array]]:
+    """Return the new data in the model's order but in one mode, the labels (n,) there, and those that they lack."""
+    order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=(mode,)), gaps=True)
+    names, own = model.labels.names, order.modes[mode]
+    lacking = {
+        names[n]: model.labels.values(n, len(p))[p < 0]
+        for n, p in enumerate(order.positions)
+        if p is not None and (p < 0).any()
+    }
+    if lacking or tensor.subs is not None:
+        found = rearranged(_listed(model, tensor), order)
+    else:
+        found = _listed(model, rearranged(tensor, order))
+    assert own is not None  # for the type checker
+    assert not isinstance(found, DenseTensor)
+    n = tensor.shape[own]
+    return found, np.arange(n) if tensor.labels is None else tensor.labels.values(own, n), lacking
+
+
+def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
+    """Return the new data as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
     if tensor.zeros is not None and model.loss.formula.zero is None:

@@ -17,6 +17,7 @@ from gcp.kernels.listed.row_steps import Group
 from gcp.kernels.shared.columns import CellColumns, EntryColumns
 from gcp.losses.formula import Formula
 from gcp.tensors.cuts import Cuts
+from gcp.tensors.html_part import html_of
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,10 @@ class InOnePiece:
     n_counted_cells: float = 0.0
     kind: str = "dense"
     labels: ModeLabels | None = None
+
+    def _repr_html_(self) -> str:
+        """Return a part of a page, for notebooks."""
+        return html_of(self)
 
     @property
     def subs(self) -> Array | None:

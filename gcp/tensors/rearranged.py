@@ -32,13 +32,23 @@ def aligned(tensor: Tensor, base: Side, what: str = "the data") -> Tensor:
 
 
 def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
-    """Return a tensor of the same kind as an alignment reads it; positions that it leaves out are not there."""
+    """Return a tensor of the same kind as an alignment reads it; positions that it leaves out are not there.
+
+    Those that the tensor lacks, as a list of entries may, are missing, zeros too; it has no labels then.
+    """
     if alignment.is_identity:
         return tensor
-    labels = None if tensor.labels is None else alignment.of_labels(tensor.labels)
+    known = [None if p is None or (p >= 0).all() else p >= 0 for p in alignment.positions]
+    has_gaps = any(mask is not None for mask in known)
+    labels = None if tensor.labels is None or has_gaps else alignment.of_labels(tensor.labels)
     if isinstance(tensor, DenseTensor):
         return _dense(tensor, alignment, labels)
-    return _listed(tensor, alignment, labels)
+    found = _listed(tensor, alignment, labels)
+    if has_gaps and isinstance(found, SparseTensor):
+        own = found.mode_weights or [np.ones(size) for size in found.shape]
+        inside = [u if mask is None else u * mask for u, mask in zip(own, known, strict=True)]
+        return found.weighted(found.entry_weights, inside)
+    return found
 
 
 def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
@@ -61,12 +71,12 @@ def _listed(
         keep: Array = np.all(found >= 0, axis=1)
         return found[keep], keep
 
-    taken = [(mode, slice(None) if p is None else p) for mode, p in columns]
+    taken = [(mode, slice(None) if p is None else np.maximum(p, 0)) for mode, p in columns]
     return tensor.remapped(taken, moved, labels)
 
 
 def _inverse(positions: Array, size: int) -> Array:
     """Return where each position goes, shape (size,); -1 where it is left out."""
-    place = np.full(size, -1)
-    place[positions] = np.arange(len(positions))
+    place, there = np.full(size, -1), np.flatnonzero(positions >= 0)
+    place[positions[there]] = there
     return place

@@ -86,7 +86,7 @@ def links_of(density):
 
 def run(name, arguments):
     import gcp
-    from gcp.analysis.holdout import judge
+    from gcp.analysis import prediction_scores
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -100,7 +100,7 @@ def run(name, arguments):
 
     def auc(of):
         fixed = gcp.fit_gcp(test, RANK, loss="bernoulli-poisson", init=of, fixed_modes=[0, 1, 2])
-        return judge(fixed, test).auc
+        return prediction_scores(fixed, test).auc
 
     return {"links": len(subs), "seconds": seconds, "auc": auc(factors), "ceiling": auc(planted)}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gcp.base.table_result import Table, Tabular
 from gcp.base.types import FloatArray
 from gcp.objectives.penalties.base import Penalty
 from gcp.result import FitResult
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE = 1e-3
 """Share that is negligible of what the best candidate gains on rank 0."""
+
+_MOST_ROWS = 9
+"""Candidates, at most, of a short text."""
 
 
 class Strengths(NamedTuple):
@@ -70,8 +75,8 @@ class Candidate(NamedTuple):
         return Strengths(self.l2_reg, self.weight_reg, self.dirichlet_reg, self.penalties)
 
 
-@dataclass(frozen=True)
-class RankChoice:
+@dataclass(frozen=True, repr=False)
+class RankChoice(Tabular):
     """The outcome of `select_rank`.
 
     Attributes
@@ -110,24 +115,48 @@ class RankChoice:
         return next(row for row in self.table if (row.rank, row.strengths) == (self.rank, own))
 
     def summary(self) -> str:
-        """Return a table to read."""
-        texts = [str(row.strengths) for row in self.table]
+        """Return the table of all candidates, to read."""
+        return "\n".join(self._lines(self.table))
+
+    def _lines(self, rows: Sequence[Candidate]) -> list[str]:
+        texts = [str(row.strengths) for row in rows]
         width = max(map(len, texts))
         lines = [f"rank  {'penalty':{width}}    held-out loss    +- s.e. to the best    stability"]
-        for row, text in zip(self.table, texts, strict=True):
+        for row, text in zip(rows, texts, strict=True):
             stability = "" if np.isnan(row.stability) else f"{row.stability:.3f}"
             mark = "  <- chosen" if row is self.chosen else ""
             numbers = f"{row.rank:4d}  {text:{width}}  {row.loss:15.7g}  {row.standard_error:21.3g}"
             lines.append(f"{numbers}  {stability:>11}{mark}")
+        if len(rows) < len(self.table):
+            lines.append(f"and {len(self.table) - len(rows)} more, which summary() shows")
         if self.status != "complete":
             lines.append(
                 f"interrupted: by the first {len(self.chosen.losses)} split(s) alone, without a model"
             )
-        return "\n".join(lines)
+        return lines
 
     def __repr__(self) -> str:
-        """Return the summary."""
-        return self.summary()
+        """Return the table; of many candidates the best of each rank, of many ranks those about the chosen one."""
+        rows = self.table
+        if len(rows) > _MOST_ROWS:
+            best = of_rank(rows)
+            rows = [row for row in self.table if row is best[row.rank] or row is self.chosen]
+            first = next(k for k, row in enumerate(rows) if row is self.chosen) - _MOST_ROWS // 2
+            first = max(0, min(first, len(rows) - _MOST_ROWS))
+            rows = rows[first : first + _MOST_ROWS]
+        return "\n".join(self._lines(rows))
+
+    def _facts(self) -> dict[str, Any]:
+        strengths = self.chosen.strengths
+        return {"chosen rank": self.rank, "penalty": str(strengths), "status": self.status}
+
+    def _table(self) -> Table:
+        names = ("l2_reg", "weight_reg", "dirichlet_reg", "loss", "standard_error", "stability")
+        columns = {name: np.array([getattr(row, name) for row in self.table]) for name in names}
+        if any(row.penalties for row in self.table):
+            columns["penalties"] = np.array([", ".join(map(repr, row.penalties)) for row in self.table])
+        columns["chosen"] = np.array([row is self.chosen for row in self.table])
+        return Table(columns, {"rank": np.array([row.rank for row in self.table])})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
@@ -152,10 +181,12 @@ def chosen(table: list[Candidate]) -> Candidate:
     Under a penalty, models with a component too many can be so nearly the same that differences of no account are
     large in their standard errors.
     """
-    best = min(table, key=lambda row: row.loss)
-    of_rank: dict[int, Candidate] = {}
-    for row in sorted(table, key=lambda row: -row.loss):
-        of_rank[row.rank] = row
-    negligible = _NEGLIGIBLE * (of_rank[0].loss - best.loss) if 0 in of_rank else 0.0
-    near = [row for row in of_rank.values() if row.loss <= best.loss + max(row.standard_error, negligible)]
+    best, by_rank = min(table, key=lambda row: row.loss), of_rank(table)
+    negligible = _NEGLIGIBLE * (by_rank[0].loss - best.loss) if 0 in by_rank else 0.0
+    near = [row for row in by_rank.values() if row.loss <= best.loss + max(row.standard_error, negligible)]
     return min(near, key=lambda row: row.rank)
+
+
+def of_rank(table: Sequence[Candidate]) -> dict[int, Candidate]:
+    """Return the best candidate of each rank."""
+    return {row.rank: row for row in sorted(table, key=lambda row: -row.loss)}

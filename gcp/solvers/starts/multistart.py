@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from gcp.base.errors import FitError, ParameterError
 from gcp.base.signals import uninterrupted_compilation
+from gcp.base.table_result import Table, Tabular, is_fact
 from gcp.base.types import FloatArray
 from gcp.objectives.bounds import Bounds
 from gcp.objectives.free import FreeFactors
@@ -177,6 +179,18 @@ def _solve(
     value, _ = free.value_and_grad([])
     message = "every mode is fixed: nothing to fit"
     return SolverOutput([], value, 0.0, True, "converged", message, 0, 1, Trace([0.0], [value], [0.0]), "")
+
+
+class Starts(list[dict[str, Any]], Tabular):
+    """What became of every start of a fit, a dict for each; see `FitResult.starts`."""
+
+    __repr__ = Tabular.__repr__
+
+    def _table(self) -> Table:
+        names = [name for name, value in self[0].items() if is_fact(value)] if self else []
+        index = {"start": np.array([one["start"] for one in self])} if "start" in names else {}
+        columns = {name: np.array([one.get(name) for one in self]) for name in names if name != "start"}
+        return Table(columns, index)
 
 
 class _StartWatch:

@@ -15,6 +15,7 @@ from gcp.kernels.listed.row_steps import Group
 from gcp.losses.formula import Formula
 from gcp.tensors.base import Block, Cells, TensorData
 from gcp.tensors.cuts import Cuts
+from gcp.tensors.html_part import html_of
 from gcp.tensors.parts.local_engine import Arrays, Engine, Partial
 
 _IN_PARTS = "The data are in parts, and this needs them in one piece."
@@ -142,6 +143,10 @@ class PartitionedTensor:
             f"PartitionedTensor({shape}, {self.dtype}, {self.engine.n_parts} {self.kind} parts along mode "
             f"{self.cuts.mode})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a part of a page, for notebooks."""
+        return html_of(self)
 
     def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
         """Return ``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""

@@ -1,0 +1,93 @@
+"""Scores of predictions: how far data are from what a model expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gcp.analysis.roc import curves
+from gcp.base.table_result import TableResult
+from gcp.objectives.evaluation import evaluate
+from gcp.objectives.known_cells import check_result, known_cells, tensor_of
+from gcp.result import FitResult
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictionScores(TableResult):
+    """A model's scores on data; of cells that `hold_out` drew, estimates for all known cells.
+
+    Attributes
+    ----------
+    cells : int
+        Number of known cells.
+    mean_loss : float
+        Weighted mean of the loss.
+    deviance_explained : float
+        See `FitResult.deviance_explained`; 0 is the best constant on the same cells.
+    rmse, mae : float
+        Root of the weighted mean square, and weighted mean, of the absolute difference between the data and their
+        expectation under the model.
+    auc : float or None
+        Area under the ROC curve: the probability that the model puts a cell with a 1 above one with a 0, ties
+        counting half. None of data that are not 0 and 1, or of one kind only.
+    average_precision : float or None
+        Mean of the precision over the recalls at which ones are found; None like `auc`.
+    """
+
+    cells: int
+    mean_loss: float
+    deviance_explained: float
+    rmse: float
+    mae: float
+    auc: float | None
+    average_precision: float | None
+
+
+def prediction_scores(
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    random_state: int = 0,
+) -> PredictionScores:
+    """Return the loss, the deviance explained, RMSE and MAE of predictions, and AUC of 0/1 data.
+
+    Parameters
+    ----------
+    result : FitResult
+    data, mask, entry_weights
+        As for `fit_gcp`; to judge held-out cells, the test part of `gcp.hold_out`. Of a `SparseTensor` with more than
+        a million zeros, and more zeros than listed entries, a random part stands for all in all but the loss and the
+        deviance.
+    random_state : int
+        Draws that part.
+
+    Returns
+    -------
+    PredictionScores
+
+    Raises
+    ------
+    DataError, DomainError
+        Another shape than the model's, or data outside the loss's domain.
+    """
+    check_result(result)
+    tensor = tensor_of(result, data, mask, entry_weights)
+    found = evaluate(result, tensor)
+    x, m, w = known_cells(result, tensor, random_state)[1:]
+    error = np.abs(x - result.loss.mean(m))
+    is_binary = bool(np.isin(x, (0.0, 1.0)).all()) and 0 < w @ x < w.sum()
+    of_ones = curves(x, m, w) if is_binary else None
+    return PredictionScores(
+        int(tensor.n_known),
+        found.value / found.total_weight,
+        found.explained,
+        float(np.sqrt(np.average(error**2, weights=w))),
+        float(np.average(error, weights=w)),
+        None if of_ones is None else of_ones.auc,
+        None if of_ones is None else of_ones.average_precision,
+    )

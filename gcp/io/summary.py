@@ -1,0 +1,103 @@
+"""Summaries of fitted models, to read: as text, and as a part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.model import Model
+
+_LEADING = 3
+"""Positions that are named of a column."""
+
+_MOST_COMPONENTS = 10
+_LEAST_WIDTH = 60
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Tabular):
+    """A fitted model in a table: print it, or let a notebook show it.
+
+    Attributes
+    ----------
+    title : str
+    facts : dict of str to object
+        About the whole model, by name.
+    components : Table
+        A row for each component and mode: weight, and the positions with the largest entries.
+    notes : tuple of str
+        Sentences.
+    """
+
+    title: str
+    facts: dict[str, Any]
+    components: Table
+    notes: tuple[str, ...]
+
+    def _table(self) -> Table:
+        return self.components
+
+    def __repr__(self) -> str:
+        """Return the text."""
+        pairs = list(pairs_of(self.facts))
+        half = (len(pairs) + 1) // 2
+        left, right = _beside(pairs[:half]), _beside(pairs[half:])
+        middle = max(map(len, left)) + 3
+        lines = [f"{a:{middle}}{b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
+        table = self.components.lines(len(self.components) + 2) if len(self.components) else []
+        width = max(_LEAST_WIDTH, *map(len, [self.title, *lines, *table]))
+        bar, thin = "=" * width, "-" * width
+        body = [table[0], thin, *table[1:], bar] if table else []
+        return "\n".join([self.title, bar, *lines, bar, *body, *self.notes])
+
+    def _repr_html_(self) -> str:
+        """Return a part of a page, for notebooks."""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return page_part(self.title, self.facts, self.components.html() + notes)
+
+
+def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """Return a title, a line for each fact, and notes."""
+    return "\n".join([title, *(f"  {line}" for line in _beside(list(pairs_of(facts)))), *notes])
+
+
+def components_of(model: Model) -> Table:
+    """Return the heaviest components, a row for each and each mode, and a row for the main effects of a mode."""
+    rows: list[tuple[str, str, str, str]] = []
+    for r in range(min(model.rank, _MOST_COMPONENTS)):
+        for n, (name, a) in enumerate(zip(model.labels.names, model.factors, strict=True)):
+            own = (str(r), f"{model.weights[r]:.5g}") if n == 0 else ("", "")
+            rows.append((*own, name, _leading(model.labels.values(n, len(a)), a[:, r])))
+    for k, (name, vector) in enumerate(model.main_effects.items()):
+        labels = model.labels.values(model.labels.number(name), len(vector))
+        rows.append(("effects" if k == 0 else "", "", name, _leading(labels, vector)))
+    names = ("component", "weight", "mode", "largest entries")
+    columns = [np.array(column, dtype=str) for column in zip(*rows, strict=True)] or [np.empty(0, str)] * 4
+    index, *others = zip(names, columns, strict=True)
+    return Table(dict(others), dict([index]))
+
+
+def _beside(pairs: list[tuple[str, str]]) -> list[str]:
+    """Return lines of names and texts."""
+    width = max(len(name) for name, _ in pairs) + 1
+    return [f"{name + ':':{width}} {text}" for name, text in pairs]
+
+
+def _leading(labels: Array, column: FloatArray) -> str:
+    """Return the labels (I_n,) of the largest entries of a column (I_n,), in size, beside these."""
+    sizes = np.abs(column)
+    least = np.partition(sizes, -_LEADING)[-_LEADING] if len(sizes) > _LEADING else 0.0
+    largest = np.flatnonzero(sizes >= least)
+    largest = largest[np.argsort(-sizes[largest], kind="stable")][:_LEADING]
+    return ", ".join(f"{_short(shown(labels[at]))} ({column[at]:.2g})" for at in largest if column[at] != 0)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 20 else f"{label[:19]}…"
