@@ -4,46 +4,65 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp.base import checks
 from gcp.base.errors import ParameterError
-from gcp.base.labels import ModeLabels
-from gcp.base.types import FloatArray
+from gcp.base.labels import ModeLabels, is_unnamed
+from gcp.base.sizes import check_memory
+from gcp.base.types import Array, FloatArray
 from gcp.fit import fit_problem, problem_and_plan, warn_unless_converged
 from gcp.losses.base import Loss
+from gcp.objectives.known_cells import side_of
+from gcp.objectives.penalties.base import Penalty
 from gcp.result import FitResult
 from gcp.solvers import Solver
-from gcp.tensors.intake.coerce import as_tensor
+from gcp.solvers.outcome import IterationState
+from gcp.tensors.intake.coerce import as_tensor, in_one_piece
+from gcp.tensors.kinds import Tensor, stored
+from gcp.tensors.rearranged import aligned
+
+_BASES: tuple[type, ...] = ()
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+
+    _BASES = TransformerMixin, BaseEstimator
+except ImportError:  # then without what these add: set_output, HTML, routing of mask and weights
+    pass
+
+_HELD_OUT = 0.2
+"""Share of the known cells of samples that their rows are judged by."""
+
+_KEPT = 0.5
+"""Least share of the known cells of a sample that its row is fitted to."""
 
 
-class GCP:
+class GCP(*_BASES):  # type: ignore[misc]
     """Generalized CP decomposition as a transformer of samples.
 
     Samples are slices along one mode, the first by default; `fit` learns the factors of the other modes,
-    `transform` gives the rows of new samples under them. It has scikit-learn's interface (``get_params``,
-    ``set_params``, attributes that end in an underscore, ``clone``) and does not need scikit-learn.
+    `transform` gives the rows of new samples under them. Where scikit-learn is installed it is one of its
+    estimators, for `Pipeline`, `GridSearchCV` and ``set_output(transform="pandas")``; it does not need it.
 
     Parameters
     ----------
     rank : int
         Number of components.
-    loss : str or Loss
     mode : int or str
-        The mode of the samples, by number or name.
-    n_starts : int
-    solver : str or Solver
-    l2_reg : float or dict
-    weight_reg, dirichlet_reg : float
-    main_effects : bool or sequence of int
-    n_iter_max : int, optional
-    tol : float, optional
-    random_state : int, numpy Generator, RandomState or SeedSequence, or None
-    n_threads : int, optional
-        All as for `fit_gcp`.
+        The mode of the samples, by number or name. Tools that cut samples into folds, such as `GridSearchCV`, take
+        them along axis 0.
+    loss, init, n_starts, solver, bounds, fixed_modes, tied_modes, l2_reg, weight_reg, dirichlet_reg, penalties
+        As for `fit_gcp`.
+    main_effects, n_iter_max, tol, max_seconds, random_state, n_threads, callback
+        As for `fit_gcp`.
+    checkpoint, checkpoint_every, verbose
+        As for `fit_gcp`.
 
     Attributes
     ----------
@@ -51,6 +70,9 @@ class GCP:
     weights_ : ndarray, shape (rank,)
     factors_ : list of ndarray, shapes (I_n, rank)
         Of the fit; that of the samples has a row for each.
+    components_ : ndarray, shape (rank, I_1, ..., I_{N-1})
+        What a component adds to a sample whose row is 1 there: the model of samples is
+        ``tensordot(rows, components_, 1)``, samples first, plus main effects. Made anew whenever it is read.
     n_iter_ : int
     n_features_in_ : int
         Cells of a sample.
@@ -68,32 +90,52 @@ class GCP:
         self,
         rank: int = 1,
         *,
-        loss: str | Loss = "gaussian",
         mode: int | str = 0,
+        loss: str | Loss = "gaussian",
+        init: Any = "random",
         n_starts: int = 1,
         solver: str | Solver = "auto",
-        l2_reg: Any = 0.0,
+        bounds: Any = None,
+        fixed_modes: Sequence[int | str] = (),
+        tied_modes: Sequence[Sequence[int | str]] = (),
+        l2_reg: float | Mapping[str, float] = 0.0,
         weight_reg: float = 0.0,
         dirichlet_reg: float = 0.0,
-        main_effects: Any = False,
+        penalties: Sequence[Penalty] = (),
+        main_effects: bool | Sequence[int | str] = False,
         n_iter_max: int | None = None,
         tol: float | None = None,
-        random_state: Any = None,
+        max_seconds: float | None = None,
+        random_state: int | np.random.Generator | None = None,
         n_threads: int | None = None,
+        callback: Callable[[IterationState], bool | None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+        verbose: bool = False,
     ) -> None:
         self.rank = rank
-        self.loss = loss
         self.mode = mode
+        self.loss = loss
+        self.init = init
         self.n_starts = n_starts
         self.solver = solver
+        self.bounds = bounds
+        self.fixed_modes = fixed_modes
+        self.tied_modes = tied_modes
         self.l2_reg = l2_reg
         self.weight_reg = weight_reg
         self.dirichlet_reg = dirichlet_reg
+        self.penalties = penalties
         self.main_effects = main_effects
         self.n_iter_max = n_iter_max
         self.tol = tol
+        self.max_seconds = max_seconds
         self.random_state = random_state
         self.n_threads = n_threads
+        self.callback = callback
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.verbose = verbose
 
     def fit(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
@@ -126,44 +168,108 @@ class GCP:
         Returns
         -------
         ndarray, shape (samples, rank)
+            After ``set_output(transform="pandas")`` a DataFrame, with the labels of the samples if they have any.
         """
-        result = self._fitted()
-        found = result.transform(
-            X, self.mode, mask=mask, entry_weights=entry_weights, n_threads=self.n_threads
-        )
-        return found.rows
+        result, mode = self._fitted(), self._mode
+        samples = self._samples(X, mask, entry_weights)
+        rows = result.transform(samples, mode, n_threads=self.n_threads).rows
+        return self._labelled(rows, samples.labels)
 
     def fit_transform(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> FloatArray:
-        """Fit, and return the rows of the samples of the fit.
+        """Fit, and return the rows of the samples of the fit; of one of which nothing is known, the mean row.
 
         Returns
         -------
         ndarray, shape (samples, rank)
+            As of `transform`.
         """
         result = self.fit(X, mask=mask, entry_weights=entry_weights).result_
-        return result.factors[result.labels.number(self.mode)].copy()
+        return self._labelled(result.with_mean_rows().factors[self._mode].copy(), result.labels)
+
+    def inverse_transform(self, X: Any) -> FloatArray:
+        """Return the data that are expected of samples with these rows: the mean under the loss.
+
+        Parameters
+        ----------
+        X : array_like, shape (samples, rank)
+            Rows, as `transform` returns them.
+
+        Returns
+        -------
+        ndarray, shape (I_0, ..., I_{N-1})
+            Samples stand along their mode, as in the data of the fit.
+
+        Raises
+        ------
+        ParameterError
+            Of a model in which samples have main effects, which are not in the rows.
+        """
+        result, mode = self._fitted(), self._mode
+        if (name := result.labels.names[mode]) in result.main_effects:
+            raise ParameterError(
+                f"inverse_transform: rows do not hold the main effects of {name!r}: leave this mode out of "
+                "main_effects, or take result_.predict() for the samples of the fit."
+            )
+        rows = checks.floats("X", X)
+        if rows.ndim != 2 or rows.shape[1] != result.rank:
+            raise ParameterError(
+                f"X has shape {rows.shape}: expected rows as transform returns them, of shape (n, {result.rank})."
+            )
+        check_memory("The data of these rows", 8.0 * len(rows) * self.n_features_in_, 1)
+        return self._of_samples(rows).predict()
 
     def score(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> float:
-        """Return minus the mean loss of samples whose rows are fitted to them: higher is better.
+        """Return minus the mean loss of cells of samples that their rows have not seen: higher is better.
 
-        Hold out cells, not samples, to compare ranks: `gcp.hold_out`.
+        A fifth of the samples' known cells is held out at random, their rows are fitted to the others, and the loss
+        of the held-out cells is averaged. So it does not rise with every further component, and `GridSearchCV` may
+        choose ranks and penalties by it. `random_state` decides the cells: if it is a number, all candidates are
+        judged by the same ones. `select_rank` chooses by cells of one whole tensor.
+
+        Parameters
+        ----------
+        X : data as for `transform`
+        y : ignored
+        mask, entry_weights
+            As for `fit_gcp`.
         """
-        result = self._fitted()
-        tensor = as_tensor(X, mask, entry_weights)
-        found = result.transform(tensor, self.mode, n_threads=self.n_threads)
-        factors, mode = list(result.factors), result.labels.number(self.mode)
-        factors[mode] = found.rows
-        effects, name = dict(result.main_effects), result.labels.names[mode]
-        if found.main_effects is not None:
-            effects[name] = found.main_effects
-        coords = list(result.labels.coords)
-        coords[mode] = None
-        labels = ModeLabels(result.labels.names, coords)
-        return replace(result, factors=factors, main_effects=effects, labels=labels).score(tensor)
+        from gcp.analysis.holdout import hold_out
+
+        result, mode = self._fitted(), self._mode
+        samples = self._samples(X, mask, entry_weights)
+        keep = _KEPT if samples.zeros is None else 0.0
+        train, test = hold_out(samples, _HELD_OUT, result.settings["seed"], keep=keep)
+        found = result.transform(train, mode, n_threads=self.n_threads)
+        return self._of_samples(found.rows, found.main_effects).score(test)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Return names of the columns of rows: "gcp0", "gcp1", ...
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of str, shape (rank,)
+        """
+        return np.array([f"gcp{r}" for r in range(self._fitted().rank)], dtype=object)
+
+    @property
+    def components_(self) -> FloatArray:
+        """What each component adds to a sample whose row is 1 there, shape (rank, I_1, ..., I_{N-1})."""
+        if not hasattr(self, "result_"):
+            raise AttributeError("components_: this GCP is not fitted yet: call fit first.")
+        check_memory("components_", 8.0 * self.result_.rank * self.n_features_in_, 1)
+        found = self.result_.weights
+        for n, a in enumerate(self.result_.with_mean_rows().factors):
+            if n != self._mode:
+                found = found[..., None, :] * a
+        return np.ascontiguousarray(np.moveaxis(found, -1, 0))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name."""
@@ -190,15 +296,10 @@ class GCP:
         return f"GCP({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __sklearn_tags__(self) -> Any:
-        """Return tags of an unsupervised transformer of dense or sparse tensors, with missing cells."""
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(),
-            input_tags=InputTags(three_d_array=True, sparse=True, allow_nan=True),
-        )
+        """Return tags of a transformer of dense or sparse tensors, with missing cells."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags = replace(tags.input_tags, three_d_array=True, sparse=True, allow_nan=True)
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether `fit` has been called."""
@@ -208,6 +309,48 @@ class GCP:
         if not hasattr(self, "result_"):
             raise ParameterError("This GCP is not fitted yet: call fit first.")
         return self.result_
+
+    @property
+    def _mode(self) -> int:
+        return self.result_.labels.number(self.mode)
+
+    def _samples(self, X: Any, mask: Any, entry_weights: Any) -> Tensor:
+        """Return new samples in the order of the fit's modes and positions."""
+        tensor = stored(in_one_piece(X, mask, entry_weights))
+        return aligned(tensor, side_of(self._fitted(), free=(self._mode,)), "the new data")
+
+    def _of_samples(self, rows: FloatArray, main_effects: FloatArray | None = None) -> FitResult:
+        """Return the model of samples that have these rows (n, R) and, where the fit's have, main effects (n,)."""
+        result, mode = self.result_, self._mode
+        factors, coords, name = list(result.factors), list(result.labels.coords), result.labels.names[mode]
+        factors[mode], coords[mode] = rows, None
+        effects = result.main_effects if main_effects is None else result.main_effects | {name: main_effects}
+        return replace(
+            result,
+            factors=factors,
+            main_effects=effects,
+            unknown={other: rows for other, rows in result.unknown.items() if other != name},
+            labels=ModeLabels(result.labels.names, coords),
+        )
+
+    def _labelled(self, rows: FloatArray, labels: ModeLabels | None) -> Any:
+        """Return rows (n, R), with the samples' labels where a DataFrame is asked for.
+
+        The columns get their names from scikit-learn.
+        """
+        asked = getattr(self, "_sklearn_output_config", {}).get("transform")  # by set_output
+        if asked is None and _BASES:
+            from sklearn import get_config
+
+            asked = get_config()["transform_output"]
+        coord = None if labels is None else labels.coords[self._mode]
+        if asked != "pandas" or labels is None or coord is None:
+            return rows
+        import pandas as pd
+
+        name = labels.names[self._mode]
+        index: pd.Index[Any] = pd.Index(coord.tolist(), name=None if is_unnamed(name) else name)
+        return pd.DataFrame(rows, index=index)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -30,6 +30,7 @@ EXEMPT = {
         "for objectives",
     ),
     **dict.fromkeys(("Loss.d2f", "Loss.weight"), "for objectives"),
+    **dict.fromkeys([f"GCP.set_{of}_request" for of in ("fit", "score", "transform")], "scikit-learn's"),
 }
 """What has no arguments of a user's: the constructors of outcomes, and what objectives alone call."""
 
@@ -309,6 +310,8 @@ def good_calls(folder):
         "GCP.fit": Call(gcp.GCP(2, loss="poisson", **OPTIONS).fit, {"X": dense()}),
         "GCP.fit_transform": Call(gcp.GCP(2, loss="poisson", **OPTIONS).fit_transform, {"X": dense()}),
         "GCP.transform": Call(estimator().transform, {"X": dense()}),
+        "GCP.inverse_transform": Call(estimator().inverse_transform, {"X": np.ones((3, 2))}),
+        "GCP.get_feature_names_out": Call(estimator().get_feature_names_out, {"input_features": None}),
         "GCP.score": Call(estimator().score, {"X": dense()}),
         "GCP.get_params": Call(estimator().get_params, {}),
         "GCP.set_params": Call(gcp.GCP().set_params, {"rank": 2}),

@@ -43,9 +43,9 @@ HOUSE = (
     "result",
     "penalties",
     "fit",
-    "estimator",
     "datasets",
     "analysis",
+    "estimator",
     "analysis/plots",
     "analysis/selection",
     "analysis/report",
@@ -54,7 +54,7 @@ HOUSE = (
     "cli",
     "__main__",
 )
-OPTIONAL = {"pandas", "matplotlib", "xarray", "dask", "distributed", "pyarrow", "h5py", "zarr"}
+OPTIONAL = {"pandas", "matplotlib", "xarray", "dask", "distributed", "pyarrow", "h5py", "zarr", "sklearn"}
 FORMULAS = {"gcp.losses.formula", "gcp.losses.elementary", "gcp.losses.branchfree"}
 
 # Walls: what else a place may not see of those below it, but for the modules named.
@@ -269,6 +269,7 @@ def test_examples_in_docstrings_run():
 
     for module in (
         "gcp.fit",
+        "gcp.estimator",
         "gcp.analysis.simulation",
         "gcp.objectives.build",
         "gcp.losses.custom",

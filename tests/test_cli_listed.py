@@ -160,7 +160,7 @@ def test_convert_in_bounded_memory(events, capsys):
     error = error_of(capsys, "convert events.tns.gz b.npz --memory 2GB --value count")
     assert "--value does not apply to .tns files, which --memory is for" in error
     error = error_of(capsys, "convert events.tns.gz b.npz --memory much")
-    assert """memory must be a size such as 500_000_000, "500MB" or "2GB": found 'much'""" in error
+    assert """it must be a size such as 500_000_000, "500MB" or "2GB": found 'much'""" in error
 
 
 def test_exclude_zeros_means_listed_entries_alone(folder, capsys, rng):

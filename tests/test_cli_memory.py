@@ -99,7 +99,7 @@ def test_a_checkpoint_goes_on_to_the_same_bits(capsys):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("x.npy --memory much", "memory must be a size"),
+        ("x.npy --memory much", "argument --memory: it must be a size"),
         ("x.npy --memory 2kB", "x.npy: one position of mode 0 takes"),
         ("x.npy --memory 20kB --exclude-zeros", "--exclude-zeros needs the data in one piece"),
         ("x.npy --memory 20kB --test-fraction 0.1", "--test-fraction needs the data in one piece"),

@@ -1,9 +1,16 @@
 """The estimator against the function behind it, and scikit-learn's own tools where it is installed."""
 
+import inspect
+import pickle
+import subprocess
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+import gcp
 from gcp import GCP, ConvergenceWarning, ParameterError, SparseTensor, fit_gcp, simulate
 
 
@@ -36,8 +43,9 @@ def test_new_samples(counts):
     rows = model.transform(counts[15:])
     assert rows.shape == (5, 2)
     m = np.einsum("ar,br,cr->abc", rows * model.weights_, *model.factors_[1:])
-    value = model.result_.loss.value(counts[15:], m).mean()
-    assert_allclose(model.score(counts[15:]), -value)
+    assert_allclose(
+        m.sum(axis=(1, 2)), counts[15:].sum(axis=(1, 2)), rtol=1e-4
+    )  # as of a Poisson fit with weights
     assert_allclose(model.transform(counts[:15]), model.factors_[0], atol=1e-3)
 
 
@@ -45,7 +53,84 @@ def test_another_mode_sparse_data_and_main_effects(counts):
     sparse = SparseTensor(np.argwhere(counts), counts[counts > 0], counts.shape)
     model = GCP(2, loss="poisson", mode=2, random_state=0, main_effects=True).fit(sparse)
     assert model.transform(sparse).shape == (6, 2)
-    assert_allclose(model.score(sparse), model.result_.score(sparse), rtol=1e-4)
+    dense = GCP(2, loss="poisson", mode=2, random_state=0, main_effects=True).fit(counts)
+    assert_allclose(model.score(sparse), dense.score(counts), rtol=0.3)  # other cells of the same samples
+
+
+def test_its_parameters_are_those_of_the_function():
+    own, of_fit = (dict(inspect.signature(each).parameters) for each in (GCP, fit_gcp))
+    assert own.pop("mode").default == 0
+    assert own.pop("rank").default == 1
+    for name in ("data", "rank", "mask", "entry_weights"):  # which `fit` takes, but for the rank
+        del of_fit[name]
+    assert own == of_fit
+
+
+def test_all_of_them_reach_the_fit(counts, tmp_path):
+    start = fit_gcp(counts, 2, loss="poisson", random_state=1).factors
+    options = {
+        "loss": "poisson",
+        "init": start,
+        "fixed_modes": [1],
+        "bounds": (0, 3.0),
+        "penalties": [gcp.penalties.Ridge(0.1)],
+        "callback": lambda state: state.iteration >= 5,
+        "checkpoint": tmp_path / "state.npz",
+        "solver": gcp.LBFGSB(memory=3),
+    }
+    found = GCP(2, **options).fit(counts).result_
+    assert (tmp_path / "state.npz").exists()
+    del options["checkpoint"]
+    expected = fit_gcp(counts, 2, **options)
+    assert found.objective == expected.objective
+    assert found.status == "callback"
+    assert_allclose(found.factors[1], start[1])
+
+
+def test_the_score_is_of_cells_that_rows_have_not_seen():
+    x = np.einsum("ar,br,cr->abc", *(np.random.default_rng(0).normal(size=(n, 2)) for n in (12, 7, 6)))
+    model = GCP(2, random_state=0, tol=1e-14).fit(x[:8])
+    assert model.score(x[8:]) == pytest.approx(0.0, abs=1e-9)  # what is of rank 2 can be foretold
+    noise = np.random.default_rng(1).normal(size=(300, 3, 2))
+    full = GCP(6, random_state=0).fit(noise)  # six numbers to say six cells: nothing is foretold
+    assert full.result_.deviance_explained(noise) > 0.999
+    assert full.score(noise) < -(noise**2).mean()
+
+
+def test_samples_without_cells_do_not_stand_in_for_others(counts):
+    gap = counts.copy()
+    gap[3] = np.nan
+    model = GCP(2, loss="poisson", random_state=0)
+    rows = model.fit_transform(gap)
+    assert_allclose(rows, model.transform(gap), atol=1e-3)
+    first = model.score(counts[:4])
+    model.result_.unknown.clear()  # of the samples of the fit, which are not these
+    assert model.score(counts[:4]) == pytest.approx(first, rel=1e-6)
+
+
+def test_back_from_rows_to_data():
+    x = np.random.default_rng(0).normal(size=(9, 5))
+    model = GCP(2, random_state=0, tol=1e-14).fit(x)
+    new = np.random.default_rng(1).normal(size=(4, 5))
+    directions = np.linalg.svd(x)[2][:2]  # of a matrix, the truncated singular value decomposition
+    assert_allclose(model.inverse_transform(model.transform(new)), new @ directions.T @ directions, atol=1e-5)
+    assert model.components_.shape == (2, 5)
+
+
+def test_back_along_another_mode_under_a_link(counts):
+    model = GCP(2, mode=1, loss="poisson-log", random_state=0, main_effects=[0, 2], l2_reg=0.1).fit(counts)
+    result = model.result_
+    rows = model.transform(counts[:, 3:6])
+    found = model.inverse_transform(rows)
+    assert found.shape == (20, 3, 6)
+    m = np.tensordot(model.components_, rows, (0, 1)).transpose(0, 2, 1) + result.intercept
+    m += result.main_effects["mode_0"][:, None, None] + result.main_effects["mode_2"]
+    assert_allclose(found, np.exp(m))
+    assert_allclose(model.inverse_transform(result.factors[1]), result.predict())
+    with pytest.raises(ParameterError, match=r"shape \(3, 1\): expected rows .* \(n, 2\)"):
+        model.inverse_transform(rows[:, :1])
+    with pytest.raises(ParameterError, match="main effects of 'mode_1'"):
+        model.set_params(main_effects=True).fit(counts).inverse_transform(rows)
 
 
 def test_parameters(counts):
@@ -76,6 +161,79 @@ def test_scikit_learns_tools(counts):
     check_is_fitted(copy.fit(counts))
     pipeline = make_pipeline(model, StandardScaler())
     assert pipeline.fit_transform(counts).shape == (20, 2)
+    assert pipeline.get_feature_names_out().tolist() == ["gcp0", "gcp1"]
+    assert_allclose(
+        pipeline.inverse_transform(pipeline.transform(counts)),
+        model.inverse_transform(model.transform(counts)),
+    )
+    assert "poisson" in model._repr_html_()
+
+
+def test_rows_as_a_table(counts):
+    """With the labels of the samples, whichever mode is theirs."""
+    sklearn = pytest.importorskip("sklearn")
+    places = [f"p{k}" for k in range(8)]
+    table = pd.DataFrame(counts[:, :, 0], columns=places).rename_axis(columns="place")
+    model = GCP(2, mode=1, loss="poisson", random_state=0).set_output(transform="pandas")
+    for rows in (model.fit_transform(table), model.transform(table), model.transform(table.iloc[::-1])):
+        assert rows.index.tolist() == places
+        assert rows.index.name == "place"
+        assert rows.columns.tolist() == ["gcp0", "gcp1"]
+    assert model.transform(table[["p5", "p1"]]).index.tolist() == ["p5", "p1"]
+    assert model.transform(table.to_numpy()[:, :3]).index.tolist() == [0, 1, 2]
+    assert isinstance(model.set_output(transform="default").transform(table), np.ndarray)
+    del model._sklearn_output_config
+    with sklearn.config_context(transform_output="pandas"):
+        assert model.transform(table).index.tolist() == places
+
+
+def test_the_rank_is_chosen_by_scikit_learn():
+    """As it was planted; by the cells that rows are fitted to, the largest would be."""
+    selection = pytest.importorskip("sklearn.model_selection")
+    x = np.asarray(simulate((24, 6, 5), 2, "poisson", scale=5.0, random_state=0)[0].values, dtype=float)
+
+    def by_cells_seen(model, samples, y=None):
+        return -model.result_.loss.value(samples, model.inverse_transform(model.transform(samples))).mean()
+
+    model, grid = GCP(loss="poisson", random_state=0), {"rank": [1, 2, 3, 5]}
+    search = selection.GridSearchCV(
+        model, grid, cv=3, scoring={"own": None, "seen": by_cells_seen}, refit="own"
+    )
+    search.fit(x)
+    assert search.best_params_ == {"rank": 2}
+    assert np.argmax(search.cv_results_["mean_test_seen"]) == 3
+    assert search.transform(x).shape == (24, 2)
+    folds = selection.cross_val_score(search.best_estimator_, x, cv=3)
+    assert_allclose(folds.mean(), search.best_score_)
+
+
+def test_processes_and_files(counts):
+    joblib = pytest.importorskip("joblib")
+    model = GCP(2, loss="poisson", random_state=0).fit(counts)
+    again = pickle.loads(pickle.dumps(model))
+    assert_allclose(again.transform(counts[:3]), model.transform(counts[:3]), rtol=0)
+    jobs = (joblib.delayed(GCP(2, loss="poisson", random_state=0).fit_transform)(counts) for _ in range(2))
+    for rows in joblib.Parallel(n_jobs=2, prefer="threads")(jobs):
+        assert_allclose(rows, model.factors_[0], rtol=0)
+
+
+WITHOUT = """
+import sys
+sys.modules["sklearn"] = None
+import numpy as np
+import gcp
+model = gcp.GCP(2, random_state=0)
+assert model.get_params()["rank"] == 2
+x = np.random.default_rng(0).normal(size=(6, 4))
+rows = gcp.GCP(**model.set_params(rank=1).get_params()).fit_transform(x)
+assert model.fit(x).inverse_transform(rows).shape == (6, 4)
+print(model, model.get_feature_names_out(), model.score(x) < 0)
+"""
+
+
+def test_it_does_not_need_scikit_learn():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    assert done.stdout == "GCP(rank=1, random_state=0) ['gcp0'] True\n"
 
 
 NOT_FOR_TENSORS = {

@@ -32,7 +32,8 @@ def write_zarr(path, arrays):
     for name, array in arrays.items():
         group, _, last = name.rpartition("/")
         group = root.require_group(group) if group else root
-        stored = group.create_array(last, shape=array.shape, chunks=array.shape, dtype=array.dtype)
+        create = group.create_array if hasattr(group, "create_array") else group.create_dataset  # zarr 2
+        stored = create(last, shape=array.shape, chunks=array.shape, dtype=array.dtype)
         stored[...] = array
     root.create_group("empty")
 

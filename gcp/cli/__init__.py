@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from gcp.cli import (
     report_command,
     suggest_command,
 )
+from gcp.cli.completion import SHELLS, PrintCompletion
+from gcp.cli.messages import message_in_options
 from gcp.cli.parsing import Parser, ShowVersion
 
 __all__ = ["main"]
@@ -31,7 +34,8 @@ _EPILOG = """\
 example:
   gcp fit nyc_flights --loss poisson --rank 5 --out flights.npz --plot flights.png
 
-exit status: 0 success, 2 bad usage or bad input, 130 interrupted, 143 terminated, 1 anything else
+exit status: 0 success, 2 bad usage or bad input, 130 interrupted,
+  143 terminated, 1 anything else
 """
 
 
@@ -50,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if argv is None else argv
     is_debug = "--debug" in given
+    args = argparse.Namespace()
     try:
         args = _parser().parse_args(given or ["--help"])
         with silence() if getattr(args, "quiet", False) else nullcontext():
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_debug:
             raise
         if isinstance(error, GcpError):
-            return _fail(str(error), 2)
+            return _fail(message_in_options(str(error), args), 2)
         return _fail(f"{type(error).__name__}: {error} (--debug shows the traceback)", 1)
 
 
@@ -86,7 +91,13 @@ def _parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=SHELLS,
+        help='print completion for a shell, such as for ~/.bashrc: eval "$(gcp --print-completion bash)"',
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         fit_command,
         rank_command,

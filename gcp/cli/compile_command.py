@@ -6,6 +6,7 @@ import argparse
 
 import gcp
 from gcp.cli.documented import Documented
+from gcp.cli.fit_options import at_least
 from gcp.cli.output import print_json
 from gcp.cli.parsing import Parser, command
 
@@ -24,8 +25,8 @@ def add_parser(parser: Parser) -> None:
     several = "; more than once for several (default: all)"
     ahead.add(parser, "--loss", "losses", action="append", metavar="NAME", help=f"a loss{several}")
     ahead.add(parser, "--data", action="append", help=f"a kind of data{several}")
-    ahead.add(parser, "--modes", "n_modes", type=int, metavar="N", sentences=1)
-    ahead.add(parser, "--jobs", "n_jobs", type=int, metavar="N")
+    ahead.add(parser, "--modes", "n_modes", type=at_least(1), metavar="N", sentences=1)
+    ahead.add(parser, "--jobs", type=int, metavar="N", help="number of processes; -1 is one for each core")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     parser.set_defaults(run=run)
 

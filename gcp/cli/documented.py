@@ -11,6 +11,16 @@ _SECTION = re.compile(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-{3,}$|\Z)", re.MULT
 _ENTRY = re.compile(r"^(\S[^:\n]*)(?: : ([^\n]*))?\n((?:[ \t]+[^\n]*\n|\n)*)", re.MULTILINE)
 _DEFAULT = re.compile(r"\s*Default: (.*)\.$")
 
+ARGUMENTS = {
+    "starts": "n_starts",
+    "seed": "random_state",
+    "max_iter": "n_iter_max",
+    "threads": "n_threads",
+    "splits": "n_splits",
+    "jobs": "n_jobs",
+}
+"""Arguments of functions by the option, where these are called otherwise."""
+
 
 class Documented:
     """The parameters of a function or class, as its signature and its docstring (numpydoc) have them."""
@@ -55,7 +65,7 @@ class Documented:
         flag : str
             The option, `--n-starts`.
         name : str
-            The parameter; default: as the option is called.
+            The parameter; default: as the option is called, or as `ARGUMENTS` has it.
         help : str
             What it is, where the description does not suit a command line.
         sentences : int, optional
@@ -65,7 +75,8 @@ class Documented:
         **options
             As for `add_argument`.
         """
-        name = name or flag.lstrip("-").replace("-", "_")
+        option = flag.lstrip("-").replace("-", "_")
+        name = name or ARGUMENTS.get(option, option)
         own = self._parameters[name].default
         if not default and not help and (found := _DEFAULT.search(self._texts.get(name, ""))):
             default = found[1]

@@ -16,6 +16,7 @@ from gcp.base.signals import terminated_like_interrupted
 from gcp.base.types import Array
 from gcp.cli.cluster import spread
 from gcp.cli.fit_options import add_options
+from gcp.cli.messages import message_in_options
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
 from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             raise FitError(f"{error} The best model so far is in {args.out}.") from error
     is_interrupted = result.status == "interrupted"
     if is_interrupted and args.checkpoint:
-        print(f"gcp: {result.message}", file=sys.stderr)
+        print(f"gcp: {message_in_options(result.message, args)}", file=sys.stderr)
     held_out = None if test is None else _judged(result, test)
     written: dict[str, str] = {}
     try:
@@ -134,7 +135,9 @@ def _fit(
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
-        warnings.showwarning = lambda text, *_, **__: print("gcp: warning:", text, file=sys.stderr)
+        warnings.showwarning = lambda text, *_, **__: print(
+            "gcp: warning:", message_in_options(str(text), args), file=sys.stderr
+        )
         try:
             return gcp.fit_gcp(
                 tensor,
@@ -317,7 +320,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         ("rank", str(result.rank)),
         ("objective", f"{result.objective:.8g}"),
         ("deviance explained", share_in_words(result.training_deviance_explained)),
-        ("status", f"{stopped}: {result.message}"),
+        ("status", message_in_options(f"{stopped}: {result.message}", args)),
         ("iterations", f"{result.n_iter}, with {result.n_eval} evaluations"),
         ("seconds", f"{result.seconds:.2f}"),
         ("seed", str(result.settings["seed"])),

@@ -22,7 +22,7 @@ def add_options(parser: Parser) -> None:
     _add_method(parser, fit)
     _add_output(parser, fit)
     add_reading_options(parser)
-    add_memory_option(parser)
+    add_memory_option(parser.add_argument_group("large files"))
     cluster.add_options(parser, at_least)
 
 
@@ -38,12 +38,18 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         default=[],
         help="a parameter of the loss, such as r=3.0, or r=estimate for the negative binomial; may be repeated",
     )
-    fit.add(group, "--l2-reg", type=float, metavar="X", help="ridge: X/2 times the squared factors")
-    fit.add(group, "--weight-reg", type=float, metavar="X", sentences=1)
+    fit.add(group, "--l2-reg", type=at_least(0.0), metavar="X", help="ridge: X/2 times the squared factors")
+    fit.add(
+        group,
+        "--weight-reg",
+        type=at_least(0.0),
+        metavar="X",
+        help="a lasso on the components' weights: X times their sum is added, so that superfluous components vanish",
+    )
     fit.add(
         group,
         "--dirichlet-reg",
-        type=float,
+        type=at_least(0.0),
         metavar="X",
         help="of nonnegative factors: keep entries off 0 as X further observations would, evenly spread",
     )
@@ -55,7 +61,10 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         help="add an intercept and a number for each position of these modes (names or numbers; default: of all)",
     )
     group.add_argument(
-        "--l2-effects", type=float, metavar="X", help="ridge of the main effects (default: that of --l2-reg)"
+        "--l2-effects",
+        type=at_least(0.0),
+        metavar="X",
+        help="ridge of the main effects (default: that of --l2-reg)",
     )
     group.add_argument(
         "--lower",
@@ -103,24 +112,28 @@ def _add_method(parser: Parser, fit: Documented) -> None:
         metavar="random|svd|RESULT.npz",
         help="where to start; a saved result is continued",
     )
-    fit.add(group, "--starts", "n_starts", type=at_least(1), metavar="N", sentences=1)
+    fit.add(group, "--starts", type=at_least(1), metavar="N", sentences=1)
     fit.add(
         group,
         "--seed",
-        "random_state",
         type=at_least(0),
         metavar="N",
         sentences=1,
         default="drawn, and reported",
     )
-    fit.add(group, "--solver", metavar="NAME", help=fit.text("solver").partition(", or an instance")[0])
+    fit.add(
+        group,
+        "--solver",
+        metavar="NAME",
+        help=f"{', '.join(gcp.available_solvers())}; auto chooses by loss and data",
+    )
     for flag, name, low, what in (
         ("--max-iter", "n_iter_max", 0, "most iterations per start"),
         ("--tol", "tol", 0.0, solver.text("tol", 1)),
     ):
         default = f"the solver's, {solver.default(name)}"
         metavar = "N" if isinstance(low, int) else "X"
-        fit.add(group, flag, name, type=at_least(low), metavar=metavar, help=what, default=default)
+        fit.add(group, flag, type=at_least(low), metavar=metavar, help=what, default=default)
     fit.add(
         group,
         "--max-seconds",
@@ -132,7 +145,6 @@ def _add_method(parser: Parser, fit: Documented) -> None:
     fit.add(
         group,
         "--threads",
-        "n_threads",
         type=at_least(1),
         metavar="N",
         help="number of cores to use",
@@ -143,7 +155,7 @@ def _add_method(parser: Parser, fit: Documented) -> None:
 def _add_output(parser: Parser, fit: Documented) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--out", metavar="FILE", help="save the result: .npz, for gcp plot, --init and FitResult.load"
+        "--out", metavar="FILE", help="save the result: .npz, for gcp plot, --init and, in Python, gcp.load"
     )
     fit.add(
         group,

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from gcp.cli.messages import in_options
+
 Commands = Any
 """Type of what `add_subparsers` returns, which argparse names privately."""
 
@@ -32,10 +34,17 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the arguments, with the options that are not there yet."""
+        self.add_missing_options()
+        return super().parse_known_args(args, namespace)
+
+    def add_missing_options(self) -> None:
+        """Add the options, if that is not done yet."""
         if self._fill is not None:
             fill, self._fill = self._fill, None
             fill(self)
-        return super().parse_known_args(args, namespace)
+            names = {action.dest for action in self._actions}
+            for action in self._actions:
+                action.help = in_options(action.help, names) if action.help else None
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is; exit status 2."""
@@ -85,6 +94,6 @@ def memory_size(text: str) -> int:
     from gcp.base.sizes import parse_bytes
 
     try:
-        return parse_bytes(text)
+        return parse_bytes(text, "it")
     except ParameterError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from None

@@ -45,12 +45,18 @@ def add_parser(parser: Parser) -> None:
         "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
     )
     select.add(parser, "--method", choices=("cells", "thinning"))
-    select.add(parser, "--splits", "n_splits", type=at_least(1), metavar="N")
+    select.add(parser, "--splits", type=at_least(1), metavar="N")
     select.add(parser, "--test-fraction", "fraction", type=float, metavar="P")
-    select.add(parser, "--starts", "n_starts", type=at_least(1), metavar="N")
-    select.add(parser, "--seed", "random_state", type=at_least(0), metavar="N")
-    select.add(parser, "--folder", metavar="DIR", sentences=2)
-    select.add(parser, "--jobs", "n_jobs", type=int, metavar="N", sentences=1, default="1")
+    select.add(parser, "--starts", type=at_least(1), metavar="N")
+    select.add(parser, "--seed", type=at_least(0), metavar="N")
+    select.add(
+        parser,
+        "--folder",
+        metavar="DIR",
+        help="where every fit is saved when it is done, and its state every minute; the same line again does not "
+        "repeat those that are there",
+    )
+    select.add(parser, "--jobs", type=int, metavar="N", sentences=1, default="1")
     parser.add_argument("--out", metavar="RESULT", help="an .npz file for the model of the chosen rank")
     parser.add_argument("--plot", metavar="PICTURE", help="a .png, .pdf or .svg file: loss against rank")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

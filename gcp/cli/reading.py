@@ -64,9 +64,9 @@ def add_reading_options(parser: Parser) -> None:
     read.add(group, "--format", metavar="ENDING")
 
 
-def add_memory_option(parser: Parser) -> None:
+def add_memory_option(group: Any) -> None:
     """Add the option of commands that take tensors in parts."""
-    Documented(gcp.read_tensor).add(parser, "--memory", metavar="SIZE", type=memory_size)
+    Documented(gcp.read_tensor).add(group, "--memory", metavar="SIZE", type=memory_size)
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:

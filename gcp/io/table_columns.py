@@ -147,13 +147,9 @@ def _refuse_positions(names: Sequence[str], least: int, headless: str | None = N
     shown = ", ".join(repr(name) for name in odd[:4]) + (", ..." if len(odd) > 4 else "")
     ways = []
     if len(odd) > 1 and (headless is None or len(odd) < len(names)):
-        ways.append(
-            'if each is a position of one mode, say what that mode is, e.g. wide="year" (--wide year)'
-        )
+        ways.append('if each is a position of one mode, say what that mode is, e.g. wide="year"')
     if headless is not None:
-        ways.append(
-            "if the table has no header, say header=False (--no-header), and its columns are called 0, 1, ..."
-        )
+        ways.append("if the table has no header, say header=False, and its columns are called 0, 1, ...")
     ways.append("else name the columns to use with modes= and value=")
     raise DataError(f"Columns are called {shown}: {'; '.join(ways)}.")
 
@@ -182,7 +178,7 @@ def check_fractions(frame: pd.DataFrame, modes: Sequence[str]) -> None:
         raise DataError(
             f"Columns {found[0]!r} and {found[1]!r} hold fractions, another in every row, as values do and labels do "
             "not: name the columns that are modes with modes=, or, if each column is a position of one mode, say "
-            "what that mode is with wide= (--wide)."
+            "what that mode is with wide=."
         )
 
 

@@ -7,6 +7,7 @@ then the values in Fortran order, or rows of 1-based subscripts and a value.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -89,7 +90,9 @@ def _values(file: BinaryIO, expected: int) -> Array:
     """Return the rest of the file as float64, shape (expected,)."""
     text = file.read()
     try:
-        values = np.fromstring(text, sep=" ") if text.strip() else np.empty(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # older NumPy warns, and leaves out the rest
+            values = np.fromstring(text, sep=" ") if text.strip() else np.empty(0)
     except (ValueError, DeprecationWarning):  # the fast parser does not say where
         raise _blame(text) from None
     if len(values) != expected:
