@@ -169,6 +169,11 @@ def starts():
 
 
 @cache
+def errors():
+    return analysis.bootstrap(fitted(), dense(), 2, **OPTIONS)
+
+
+@cache
 def estimator():
     return gcp.GCP(2, loss="poisson", **OPTIONS).fit(dense())
 
@@ -268,7 +273,7 @@ def good_calls(folder):
         "suggest_loss": Call(gcp.suggest_loss, {"data": dense(), "rank": 1}),
         "write_report": Call(
             gcp.write_report,
-            {"result": fitted(), "data": dense(), "path": folder / "page.html", "title": "T"},
+            {"result": fitted(), "data": dense(), "path": folder / "page.html", "title": "T", "source": "s"},
         ),
         "from_frame": Call(
             gcp.from_frame, {"frame": table(), "modes": ["who", "what"], "value": "n", "unlisted": "zero"}
@@ -335,8 +340,12 @@ def good_calls(folder):
         ),
         "analysis.bootstrap": Call(analysis.bootstrap, judged | {"n": 2} | OPTIONS),
         "analysis.calibration": Call(analysis.calibration, judged | {"groups": 3}),
+        "analysis.component_shares": Call(
+            analysis.component_shares, {"result": plain(), "data": dense()} | JUDGED
+        ),
         "analysis.congruence": Call(analysis.congruence, {"first": plain(), "second": plain()}),
         "analysis.core_consistency": Call(analysis.core_consistency, judged),
+        "analysis.core_tensor": Call(analysis.core_tensor, judged),
         "analysis.degeneracies": Call(analysis.degeneracies, {"model": plain()}),
         "analysis.deviance": Call(analysis.deviance, judged),
         "analysis.dispersion_test": Call(analysis.dispersion_test, judged),
@@ -346,6 +355,7 @@ def good_calls(folder):
         "analysis.information_criteria": Call(analysis.information_criteria, judged),
         "analysis.log_likelihood": Call(analysis.log_likelihood, judged | {"dispersion": None}),
         "analysis.n_parameters": Call(analysis.n_parameters, {"result": fitted()}),
+        "analysis.outliers": Call(analysis.outliers, judged | {"mode": 0}),
         "analysis.prediction_scores": Call(analysis.prediction_scores, judged | {"random_state": 0}),
         "analysis.ranking_scores": Call(
             analysis.ranking_scores,
@@ -366,8 +376,47 @@ def good_calls(folder):
         ),
         "analysis.suggest_loss": Call(analysis.suggest_loss, {"data": dense(), "rank": 1}),
         "plots.plot_calibration": Call(plots.plot_calibration, shown | {"groups": 3}),
+        "plots.plot_comparison": Call(
+            plots.plot_comparison,
+            {"first": plain(), "second": fitted(), "names": ("a", "b"), "figure": figure()},
+        ),
         "plots.plot_components": Call(
-            plots.plot_components, {"result": fitted(), "figure": figure(), "components": [0]}
+            plots.plot_components,
+            {
+                "result": fitted(),
+                "figure": figure(),
+                "components": [0],
+                "modes": [0, "when"],
+                "kinds": {"who": "dot"},
+                "hue": {"who": ["x", "x", "y", "y"]},
+                "errors": errors(),
+                "level": 0.9,
+                "overlay": [plain()],
+            },
+        ),
+        "plots.plot_core": Call(plots.plot_core, {"core": np.ones((2, 2, 2)), "ax": axes()}),
+        "plots.plot_forest": Call(
+            plots.plot_forest,
+            {
+                "result": fitted(),
+                "errors": errors(),
+                "mode": 0,
+                "components": [0],
+                "level": 0.9,
+                "ax": axes(),
+            },
+        ),
+        "plots.plot_objective_by_rank": Call(
+            plots.plot_objective_by_rank, {"found": [starts()], "ax": axes()}
+        ),
+        "plots.plot_outliers": Call(
+            plots.plot_outliers, {"found": analysis.outliers(fitted(), dense(), 0), "ax": axes()}
+        ),
+        "plots.plot_shares": Call(
+            plots.plot_shares, {"found": analysis.component_shares(plain(), dense()), "ax": axes()}
+        ),
+        "plots.plot_similarity_by_rank": Call(
+            plots.plot_similarity_by_rank, {"found": [starts()], "ax": axes()}
         ),
         "plots.plot_convergence": Call(plots.plot_convergence, {"result": fitted(), "ax": axes()}),
         "plots.plot_observed": Call(

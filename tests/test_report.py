@@ -36,8 +36,9 @@ class Page(html.parser.HTMLParser):
         if tag == "a":
             self.links.append(attrs["href"])
         if tag == "img":
-            assert attrs["alt"]
+            assert re.search(r"\d", attrs["alt"])  # words with content have numbers
             self.images.append(attrs["src"])
+        assert tag != "th" or attrs["scope"] in ("row", "col")
         assert tag not in ("script", "link", "iframe")
         self.ids.add(attrs.get("id"))
 
@@ -76,7 +77,7 @@ def test_the_page_needs_nothing_else(flights, tmp_path):
     page = page_of(*flights, tmp_path)
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     assert {"#quality", "#components", "#diagnostics", "#surprises", "#settings"} <= set(page.links)
-    assert len(page.images) == 6
+    assert len(page.images) == 12  # components and surprises also for narrow screens; a panel for each mode
     for image in page.images:
         kind, data = image.split(",")
         assert kind == "data:image/png;base64"
@@ -127,8 +128,8 @@ def test_every_loss(loss, tmp_path, rng):
     x, _ = gcp.simulate((6, 5, 4), 2, loss, random_state=0)
     page = page_of(fit_gcp(x, 2, loss=loss, random_state=0, n_iter_max=200), x, tmp_path)
     assert "deviance explained" in page.text
-    without = 2 if loss == "beta-divergence" else 0  # no distribution: neither residuals nor surprises
-    assert len(page.images) == 6 - without + loss.startswith("bernoulli")  # an ROC curve
+    without = 3 if loss == "beta-divergence" else 0  # no distribution: neither residuals nor surprises
+    assert len(page.images) == 11 - without + loss.startswith("bernoulli")  # an ROC curve
 
 
 def test_labels_are_text(unrendered, tmp_path, rng):
@@ -304,7 +305,7 @@ def test_a_browser_shows_it(width, flights, tmp_path):
     options.append("--host-resolver-rules=MAP * ~NOTFOUND")
     run = {"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path}
     dom = subprocess.run([BROWSER, *options, "--dump-dom", probed.as_uri()], **run).stdout
-    assert re.search(r'data-found="([^"]*)"', dom)[1] == "true true 6"
+    assert re.search(r'data-found="([^"]*)"', dom)[1] == "true true 12"
     shot = tmp_path / "shot.png"
     subprocess.run([BROWSER, *options, f"--screenshot={shot}", (tmp_path / "page.html").as_uri()], **run)
     ink = imread(shot)[..., :3].min(axis=2) < 0.5

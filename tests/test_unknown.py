@@ -208,12 +208,14 @@ def test_what_is_shown_saved_and_asked(counts, tmp_path, monkeypatch):
     result.save(tmp_path / "r.npz")
     assert FitResult.load(tmp_path / "r.npz") == result
     assert "Nothing is known of 1 of mode_0 (3)" in str(result)
-    figure = plot_components(result)
-    heights = [bar.get_height() for bar in figure.axes[0].patches] or figure.axes[0].lines[0].get_ydata()
+    ax = plot_components(result)[0, 0]
+    heights = [bar.get_height() for bar in ax.patches] or ax.lines[0].get_ydata()
     assert np.isnan(heights[GONE])
     assert np.isfinite(np.delete(heights, GONE)).all()
     page = tmp_path / "r.html"
-    monkeypatch.setattr(type(figure), "savefig", lambda *_, **__: None)  # pixels tell a test nothing
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda *_, **__: None
+    )  # pixels tell a test nothing
     write_report(result, listed(counts, 0)["data"], page)
     assert "Nothing is known of 1 of mode_0 (3)" in page.read_text()
     assert np.isfinite(cp_norm(result.cp))

@@ -7,13 +7,15 @@ from gcp.analysis.binary import BinaryScores, binary_scores
 from gcp.analysis.bootstrap import Bootstrap, bootstrap
 from gcp.analysis.calibration import Calibration, calibration
 from gcp.analysis.compare import Degeneracy, Match, align, congruence, degeneracies, factor_match_score
-from gcp.analysis.core_consistency import core_consistency
+from gcp.analysis.core_consistency import core_consistency, core_tensor
 from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
 from gcp.analysis.dispersion import DispersionTest, dispersion_test
 from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood, n_parameters
+from gcp.analysis.outliers import Outliers, outliers
 from gcp.analysis.prediction import PredictionScores, prediction_scores
 from gcp.analysis.ranking import RankingScores, ranking_scores
 from gcp.analysis.residuals import residuals
+from gcp.analysis.shares import ComponentShares, component_shares
 from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
 from gcp.analysis.uncertainty import StandardErrors, standard_errors
@@ -23,12 +25,14 @@ __all__ = [
     "BinaryScores",
     "Bootstrap",
     "Calibration",
+    "ComponentShares",
     "Degeneracy",
     "Deviance",
     "DispersionTest",
     "InformationCriteria",
     "LossSuggestions",
     "Match",
+    "Outliers",
     "PredictionScores",
     "RankingScores",
     "SliceDeviance",
@@ -41,8 +45,10 @@ __all__ = [
     "binary_scores",
     "bootstrap",
     "calibration",
+    "component_shares",
     "congruence",
     "core_consistency",
+    "core_tensor",
     "degeneracies",
     "deviance",
     "dispersion_test",
@@ -50,6 +56,7 @@ __all__ = [
     "information_criteria",
     "log_likelihood",
     "n_parameters",
+    "outliers",
     "prediction_scores",
     "ranking_scores",
     "residuals",

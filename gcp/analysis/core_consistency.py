@@ -47,6 +47,40 @@ def core_consistency(
     R. Bro, H. A. L. Kiers: A new efficient method for determining the number of components in PARAFAC models, Journal
     of Chemometrics 17 (2003) 274-286.
     """
+    core = core_tensor(result, data, mask=mask, entry_weights=entry_weights)
+    return consistency(core)
+
+
+def consistency(core: FloatArray) -> float:
+    """Return the core consistency in percent of a core (R, ..., R)."""
+    rank = len(core)
+    unit = np.zeros(core.shape)
+    unit[(np.arange(rank),) * core.ndim] = 1.0
+    return float(100 * (1 - np.sum((core - unit) ** 2) / rank))
+
+
+def core_tensor(
+    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+) -> FloatArray:
+    """Return the core of the Tucker model with the same factors that suits the data best.
+
+    Parameters
+    ----------
+    result : FitResult
+        With columns that are linearly independent in every mode.
+    data, mask, entry_weights
+        As they were for `fit_gcp`. Sparse data are looked at densely, up to 2**26 cells.
+
+    Returns
+    -------
+    ndarray, shape (R, ..., R), as many as modes
+        In units of the weights: a CP model has 1 where all indices are equal, and 0 elsewhere. What
+        stands elsewhere is how much components of different numbers interact.
+
+    Notes
+    -----
+    By least squares, of the working response: see `core_consistency`.
+    """
     check_result(result)
     if result.rank == 0:
         raise ParameterError("Core consistency needs at least one component.")
@@ -63,10 +97,7 @@ def core_consistency(
     factors[0] = factors[0] * result.weights
     for n, a in enumerate(factors):
         core = np.moveaxis(np.tensordot(np.linalg.pinv(a), core, axes=(1, n)), 0, n)
-    rank = result.rank
-    unit = np.zeros(core.shape)
-    unit[(np.arange(rank),) * len(factors)] = 1.0
-    return float(100 * (1 - np.sum((core - unit) ** 2) / rank))
+    return np.asarray(core)
 
 
 def _working_response(result: FitResult, x: FloatArray, m: FloatArray) -> FloatArray:

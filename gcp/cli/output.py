@@ -107,9 +107,9 @@ def check_picture(option: str, path: str) -> None:
 
 def save_picture(result: Any, path: str, components: Sequence[int] | None = None) -> None:
     """Draw the components of a result into a file."""
-    import gcp
+    from gcp.analysis.plots.components import components_figure
 
-    save_figure(gcp.plots.plot_components(result, components=components), path)
+    save_figure(components_figure(result, components), path)
 
 
 def save_figure(figure: Any, path: str) -> None:

@@ -114,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(choice.summary())
     if args.plot:
-        save_figure(choice.plot().figure, args.plot)
+        from gcp.analysis.plots.frame import file_figure
+
+        save_figure(choice.plot(file_figure().subplots()).figure, args.plot)
     if choice.status == "interrupted":
         if args.folder:
             print(f"gcp: interrupted; --folder {args.folder} goes on from there", file=sys.stderr)

@@ -31,16 +31,14 @@ def add_parser(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
-    import importlib.util
-
     from gcp.analysis.report import write_report
+    from gcp.analysis.report.template import check_installed
 
     check_target("--out", args.out, (".html", ".htm"))
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ParameterError('A report needs matplotlib: pip install "gcp-tensor[plot]".')
+    check_installed()
     if args.surprises < 0:
         raise ParameterError(f"--surprises must be at least 0: found {args.surprises}.")
     result, tensor = saved_result.load(args)
-    write_report(result, tensor, args.out, title=args.title, n_surprises=args.surprises)
+    write_report(result, tensor, args.out, title=args.title, source=args.input, n_surprises=args.surprises)
     print(args.out)
     return 0

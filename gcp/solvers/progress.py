@@ -1,4 +1,4 @@
-"""Progress of a fit, or of a series of fits, on stderr: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a fit, or of a series of fits: a live bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gcp.base.checks import truth
@@ -75,7 +76,7 @@ class ProgressReport:
 @contextmanager
 def reporter(verbose: bool, n_starts: int) -> Iterator[ProgressReport]:
     """Yield the report of a fit."""
-    if verbose and sys.stderr.isatty():
+    if verbose and _shows_bars():
         from rich.progress import BarColumn, SpinnerColumn
 
         # How many iterations a start will take is unknown: with a single one the bar only pulses.
@@ -90,13 +91,24 @@ def reporter(verbose: bool, n_starts: int) -> Iterator[ProgressReport]:
 @contextmanager
 def series(verbose: bool, total: int) -> Iterator[ProgressReport]:
     """Yield the report of a series of fits."""
-    if truth("verbose", verbose) and sys.stderr.isatty():
+    if truth("verbose", verbose) and _shows_bars():
         from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
         with _bar(total, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
             yield ProgressReport(total, bar)
         return
     yield ProgressReport(total, is_silent=not verbose)
+
+
+def _shows_bars() -> bool:
+    """Return whether a live bar can be shown: on a terminal, and in notebooks that have widgets."""
+    if sys.stderr.isatty():
+        return True
+    if "IPython" not in sys.modules:  # nobody else asks for rich as long as nothing is shown
+        return False
+    from rich.console import Console
+
+    return Console(stderr=True).is_jupyter and find_spec("ipywidgets") is not None
 
 
 def _bar(total: int | None, *columns: ProgressColumn) -> Progress:

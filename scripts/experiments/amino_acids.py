@@ -156,7 +156,7 @@ def draw(result, data):
         ["sample", "emission (nm)", "excitation (nm)"],
         [np.arange(1, 6), data["emission_nm"], data["excitation_nm"]],
     )
-    return gcp.plots.plot_components(replace(result, labels=labels))
+    return gcp.plots.plot_components(replace(result, labels=labels))[0, 0].figure
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def test_starts():
     found = start_stability(data, 2, 4, random_state=0)
     ax = plots.plot_starts(found)
     np.testing.assert_allclose(lines(ax)[0][:, 1], found.scores[0, 1:])
+    assert ax.get_xlim()[1] > 0.1  # percent: equal starts are equal, not 1e-7 percent apart
 
 
 def test_given_axes_are_used(flights):

@@ -1,28 +1,33 @@
-"""The layout of a mode along the horizontal axis: as ordered positions or as named categories."""
+"""The layout of a mode along the horizontal axis: as ordered positions, numbered ones, or named categories."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gcp.analysis.plots.palette import TEXT_SIZE
+from gcp.base.label_text import label_texts, shortened
 from gcp.base.labels import ModeLabels
-from gcp.base.types import Array
+from gcp.base.types import Array, FloatArray
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
-"""Okabe and Ito's palette, told apart by colour-blind readers; its yellow is too pale for lines."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+KINDS = ("bar", "dot", "line")
 MANY = 40
 """Categories beyond this number are named only where they stand out."""
-TEXT_SIZE = 7.0
-"""Points, of every label but titles."""
-_LONGEST = 24
+WIDEST = 6.0
+_NAME = 0.13
+"""Inches that an upright name takes."""
 _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?)?)?")
 
 
 @dataclass(frozen=True)
 class ModeAxis:
-    """A column of the picture.
+    """A mode as a column of the picture.
 
     Attributes
     ----------
@@ -31,20 +36,35 @@ class ModeAxis:
     positions : ndarray, shape (I_n,)
         Where each entry stands: numbers, dates, or 0, 1, ... for categories.
     names : list of str or None
-        The categories; None for ordered modes, which are drawn as lines.
+        The categories; None for numbers and dates.
+    kind : str
+        How entries are drawn: "line" if the coordinates are in order, else "bar"; or "dot", if somebody asks for it.
+    widest : float
+        Inches that there are, at most.
     """
 
     name: str
     positions: Array
     names: list[str] | None
+    kind: str
+    widest: float = WIDEST
 
     @classmethod
-    def of(cls, labels: ModeLabels, mode: int, size: int) -> ModeAxis:
-        """Return the axis that suits a mode's coordinates."""
-        coord = _dates(labels.values(mode, size))
+    def of(
+        cls, labels: ModeLabels, mode: int, size: int, kind: str | None = None, widest: float = WIDEST
+    ) -> ModeAxis:
+        """Return the axis that suits a mode's coordinates.
+
+        Positions without coordinates are no line: nobody has said that they are in order.
+        """
+        name, given = plain(labels.names[mode]), labels.coords[mode]
+        if given is None:
+            return cls(name, np.arange(size), None, kind or "bar", widest)
+        coord = _dates(given)
         if _is_ordered(coord):
-            return cls(plain(labels.names[mode]), coord, None)
-        return cls(plain(labels.names[mode]), np.arange(size), [plain(_shortened(str(c))) for c in coord])
+            return cls(name, coord, None, kind or "line", widest)
+        names = [plain(text) for text in shortened(label_texts(coord))]
+        return cls(name, np.arange(size), names, kind or "bar", widest)
 
     @property
     def size(self) -> int:
@@ -54,16 +74,18 @@ class ModeAxis:
     @property
     def is_crowded(self) -> bool:
         """True if there are too many categories to name them all."""
-        return self.names is not None and self.size > MANY
+        return self.names is not None and (self.size > MANY or _NAME * self.size > self.widest)
 
     @property
     def width(self) -> float:
         """Inches that the column asks for."""
         if self.names is None:
-            return 2.6 if self.size > 60 else 2.2
-        if self.is_crowded:
-            return 4.2
-        return float(np.clip(0.16 * self.size, 1.5, 6.0)) if self.is_upright else max(self._level_width, 1.5)
+            wanted = 2.6 if self.size > 60 else 2.2
+        elif self.is_crowded:
+            wanted = 4.2
+        else:
+            wanted = 0.16 * self.size if self.is_upright else self._level_width
+        return float(np.clip(wanted, min(1.5, self.widest), self.widest))
 
     @property
     def _level_width(self) -> float:
@@ -73,12 +95,54 @@ class ModeAxis:
     @property
     def is_upright(self) -> bool:
         """True if the names of the categories have to be turned to fit."""
-        return self.names is not None and not self.is_crowded and self._level_width > 3.2
+        return self.names is not None and not self.is_crowded and self._level_width > min(3.2, self.widest)
 
     @property
     def label_height(self) -> float:
         """Inches that the tick labels need below the lowest row."""
         return max(map(text_width, self.names or [""])) if self.is_upright else 0.2
+
+    @property
+    def places(self) -> FloatArray:
+        """Positions (I_n,) as numbers, dates as matplotlib counts them."""
+        if self.positions.dtype.kind == "M":
+            from matplotlib.dates import date2num
+
+            return np.asarray(date2num(self.positions), dtype=float)  # type: ignore[no-untyped-call]
+        return self.positions.astype(float)
+
+    @property
+    def step(self) -> float:
+        """Distance of the nearest neighbours, in the unit of `places`."""
+        return float(np.abs(np.diff(self.places)).min()) if self.size > 1 else 1.0
+
+    def label_ticks(self, ax: Axes) -> None:
+        """Write the positions below the axes, as many as there is room for."""
+        from matplotlib import dates
+        from matplotlib.ticker import MaxNLocator
+
+        if self.is_crowded:
+            ax.set_xticks([])
+            ax.set_xlabel(f"{self.size} in all, the largest named", fontsize=TEXT_SIZE)
+        elif self.names is not None:
+            ax.set_xticks(self.positions, self.names, rotation=90 if self.is_upright else 0)
+        elif self.positions.dtype.kind == "M":
+            locator = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+            ax.xaxis.set_major_locator(locator)
+            ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+            ax.xaxis.get_offset_text().set_fontsize(TEXT_SIZE)
+        elif self.positions.dtype.kind in "iu":
+            widest = max(map(text_width, label_texts(self.positions[[0, -1]])))
+            if self.size * (widest + 0.03) <= 2.0:
+                ax.set_xticks(self.positions)
+            else:
+                count = max(2, int(2.0 / (widest + 0.08)))
+                ax.xaxis.set_major_locator(
+                    MaxNLocator(nbins=min(count, 7), steps=[1, 2, 3, 5, 6, 10], integer=True)
+                )
+            ax.ticklabel_format(axis="x", style="plain", useOffset=False)
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
 
 
 def text_width(text: str) -> float:
@@ -92,10 +156,6 @@ def text_width(text: str) -> float:
 def plain(text: str) -> str:
     """Return text that matplotlib does not take for mathematics."""
     return text.replace("$", r"\$")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
 
 
 def _dates(coord: Array) -> Array:

@@ -2,209 +2,229 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gcp.analysis.plots.axis import COLORS, TEXT_SIZE, ModeAxis, text_width
-from gcp.analysis.plots.frame import figure_or_new
-from gcp.base.checks import items, show
+from gcp.analysis.bootstrap import Bootstrap
+from gcp.analysis.compare import align, factor_match_score
+from gcp.analysis.plots.axis import ModeAxis
+from gcp.analysis.plots.component_grid import (
+    amount,
+    draw_entries,
+    draw_errors,
+    draw_faint,
+    grid_axes,
+    grid_size,
+    label_row,
+    name_largest,
+    set_scale,
+)
+from gcp.analysis.plots.error_bars import ModelIntervals, interval_text, intervals_of
+from gcp.analysis.plots.fonts import show_scripts
+from gcp.analysis.plots.frame import figure_or_new, file_figure
+from gcp.analysis.plots.groups import PositionGroups, groups_of, kinds_of, modes_of
+from gcp.analysis.plots.palette import TEXT_SIZE, color
+from gcp.analysis.uncertainty import StandardErrors
+from gcp.base import alignment
+from gcp.base.checks import instance, items, show
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
-from gcp.objectives.known_cells import check_result
+from gcp.objectives.known_cells import check_result, side_of
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NAMED = 5
-_MOST_BARS = 200
-_TALLEST = 300.0
+_NARROW = 3.9
+"""Inches of a picture for a narrow screen."""
+_Place = Literal["outside lower center", "outside lower left", "outside lower right"]
 
 
 def plot_components(
-    result: FitResult, *, figure: Figure | None = None, components: Iterable[int] | None = None
-) -> Figure:
+    result: FitResult,
+    *,
+    figure: Figure | None = None,
+    components: Iterable[int] | None = None,
+    modes: Sequence[int | str] | None = None,
+    kinds: Mapping[int | str, str] | None = None,
+    hue: Mapping[int | str, Any] | None = None,
+    errors: StandardErrors | Bootstrap | None = None,
+    level: float = 0.95,
+    overlay: Sequence[FitResult] = (),
+) -> Any:
     """Draw the components of a model: one row each, one column per mode.
 
-    Named categories are bars, ordered coordinates (numbers, dates, positions) lines. Of more than 40 categories
-    only the largest of each component are named. All rows of a column share one vertical scale, in which each
-    column of a factor has norm 1; the weight of a component stands at its left. Positions of which nothing is known
-    are left blank.
+    Coordinates in order (numbers, dates) are lines, named categories and positions without coordinates bars. Of more
+    than 40 categories only the largest of each component are named. All rows of a column share one vertical scale, in
+    which each column of a factor has norm 1; the weight of a component stands at its left. Components are counted
+    from 0. Positions of which nothing is known are left blank.
 
     Parameters
     ----------
     result : FitResult
-    figure : matplotlib Figure, optional
-        Where to draw; it keeps its size. None makes a new one that is large enough, without pyplot.
+    figure : matplotlib Figure or SubFigure, optional
+        Where to draw; it keeps its size. None makes a new one of pyplot's that is large enough.
     components : iterable of int, optional
         Which components, counted from 0, in this order. None is all, as the result has them: heaviest first.
+    modes : sequence of int or str, optional
+        Which modes, by number or name, in this order. None is all.
+    kinds : dict of mode to {"bar", "dot", "line"}, optional
+        How entries are drawn, where not as said above: ``kinds={"neuron": "bar", "trial": "dot"}``.
+    hue : dict of mode to array_like of labels, shape (I_n,), optional
+        Groups of positions, at most 7, that are told apart by colour: ``hue={"trial": conditions}``. Those of a
+        pandas Series or an xarray DataArray are matched with the mode's labels by name.
+    errors : StandardErrors or Bootstrap, optional
+        Of `gcp.analysis.standard_errors` or `gcp.analysis.bootstrap` of this result; draws their intervals, which lie
+        about estimates without bias, not about the fitted ones.
+    level : float
+        Of these intervals.
+    overlay : sequence of FitResult
+        Models of the same data, such as those of other starts: their components are matched to those of the result
+        and drawn behind them, thin and grey.
 
     Returns
     -------
-    matplotlib.figure.Figure
-        To be saved with ``.savefig(path)``.
+    ndarray of matplotlib.axes.Axes, shape (components, modes)
+        ``axes[0, 0].figure`` is the figure.
 
     Raises
     ------
     ParameterError
-        No such component, none at all (rank 0), or matplotlib is not installed.
+        No such component, mode or kind, none at all (rank 0), errors or models of another shape, or matplotlib is
+        not installed.
 
     Examples
     --------
     >>> import gcp
     >>> result = gcp.fit_gcp(gcp.datasets.load_titanic(), 2, loss="poisson", random_state=0)
-    >>> len(gcp.plots.plot_components(result).axes)
-    8
+    >>> gcp.plots.plot_components(result).shape
+    (2, 4)
     """
-    check_result(result)
-    rows = _chosen(components, result.rank)
-    columns = [ModeAxis.of(result.labels, n, size) for n, size in enumerate(result.shape)]
-    figure = figure_or_new(figure, _size(columns, len(rows)))
-    if figure.get_layout_engine() is None:
-        figure.set_layout_engine("constrained")
-    axes = figure.subplots(
-        len(rows),
-        len(columns),
-        sharex="col",
-        sharey="col",
-        squeeze=False,
-        width_ratios=[column.width for column in columns],
-    )
-    for n, column in enumerate(columns):
-        factor = result.marked(result.labels.names[n], result.factors[n])[:, rows]
-        _scale(axes[-1, n], factor, column)
-        for row, k in enumerate(rows):
-            _draw(axes[row, n], column, factor[:, row], COLORS[k % len(COLORS)])
-        axes[0, n].set_title(column.name, fontsize=TEXT_SIZE + 2)
-        _label_positions(axes[-1, n], column)
-    for row, k in enumerate(rows):
-        _label_component(axes[row, 0], k, float(result.weights[k]))
-    figure.align_ylabels(axes[:, 0])
+    rows = chosen_components(result, components)
+    kind, groups = kinds_of(kinds, result.labels), groups_of(hue, result.labels, result.shape)
+    intervals = None if errors is None else intervals_of(errors, result, level)
+    others = [_in_order(other, result) for other in items("overlay", overlay, "a list of FitResults")]
+    columns = {
+        n: ModeAxis.of(result.labels, n, result.shape[n], kind.get(n)) for n in modes_of(modes, result.labels)
+    }
+    figure = figure_or_new(figure, grid_size(list(columns.values()), len(rows)))
+    return _draw(figure, result, rows, columns, groups, intervals, others)
+
+
+def components_figure(result: FitResult, components: Iterable[int] | None = None) -> Figure:
+    """Return a figure for a file or a page, with the picture of `plot_components`."""
+    rows = chosen_components(result, components)
+    columns = {n: ModeAxis.of(result.labels, n, size) for n, size in enumerate(result.shape)}
+    figure = file_figure(grid_size(list(columns.values()), len(rows)))
+    _draw(figure, result, rows, columns)
     return figure
 
 
-def _chosen(components: Iterable[int] | None, rank: int) -> list[int]:
+def narrow_components_figure(result: FitResult, components: Iterable[int] | None = None) -> Figure:
+    """Return the same for a narrow screen: the modes stand below each other."""
+    rows = chosen_components(result, components)
+    columns = [
+        ModeAxis.of(result.labels, n, size, widest=_NARROW - 1.5) for n, size in enumerate(result.shape)
+    ]
+    heights = [grid_size([column], len(rows))[1] for column in columns]
+    figure = file_figure((_NARROW, sum(heights)))
+    parts = np.ravel(figure.subfigures(len(columns), 1, height_ratios=heights))  # type: ignore[arg-type]
+    for n, (part, column) in enumerate(zip(parts, columns, strict=True)):
+        _draw(part, result, rows, {n: column})
+    return figure
+
+
+def _draw(
+    figure: Figure,
+    result: FitResult,
+    rows: list[int],
+    columns: dict[int, ModeAxis],
+    groups: Mapping[int, PositionGroups] = MappingProxyType({}),
+    intervals: ModelIntervals | None = None,
+    others: Sequence[list[FloatArray]] = (),
+) -> Any:
+    """Draw components (rows) by mode (columns); return the axes."""
+    axes = grid_axes(figure, list(columns.values()), len(rows))
+    for j, (n, column) in enumerate(columns.items()):
+        factor = result.marked(result.labels.names[n], result.factors[n])[:, rows]
+        ends = [] if intervals is None else [end[:, rows] for end in intervals.factors[n]]
+        faint = [other[n][:, rows] for other in others]
+        set_scale(axes[-1, j], column, factor, [*faint, *ends])
+        for row, k in enumerate(rows):
+            ax, own = axes[row, j], groups[n].colors if n in groups else color(k)
+            draw_entries(ax, column, factor[:, row], own)
+            for other in faint:
+                draw_faint(ax, column, other[:, row])
+            if ends:
+                draw_errors(ax, column, ends[0][:, row], ends[1][:, row], own)
+            if column.is_crowded:
+                name_largest(ax, column, factor[:, row])
+            ax.set_label(f"component {k}, {result.labels.names[n]}")
+    for row, k in enumerate(rows):
+        label_row(axes[row, 0], _row_label(k, float(result.weights[k]), intervals))
+    _legends(figure, {n: groups[n] for n in columns if n in groups}, result)
+    show_scripts(figure)
+    return axes
+
+
+def chosen_components(result: FitResult, components: Iterable[int] | None) -> list[int]:
     """Return component numbers, checked."""
-    if rank == 0:
+    check_result(result)
+    if result.rank == 0:
         raise ParameterError("There are no components to draw: the model has main effects alone (rank 0).")
     if components is None:
-        return list(range(rank))
+        return list(range(result.rank))
     chosen = items("components", components, "a list of numbers")
     if not chosen:
         raise ParameterError("components is empty: name at least one.")
     for k in chosen:
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k < rank:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k < result.rank:
             raise ParameterError(
-                f"components: there is no component {show(k)}; they count from 0 to {rank - 1}."
+                f"components: there is no component {show(k)}; they count from 0 to {result.rank - 1}."
             )
     return chosen
 
 
-def _size(columns: list[ModeAxis], n_rows: int) -> tuple[float, float]:
-    """Return width and height in inches: rows get flatter as there are more of them."""
-    row = float(np.clip(8.0 / n_rows, 0.75, 1.3))
-    below = max(column.label_height for column in columns) + 0.3
-    width = sum(column.width + 0.5 for column in columns) + 1.0
-    return max(width, 3.2), min(n_rows * row, _TALLEST) + below + 0.3
+def _in_order(other: Any, result: FitResult) -> list[FloatArray]:
+    """Return factors (I_n, R) of another model, its columns those of the result's partners; NaN without one."""
+    instance("overlay", other, FitResult, "a list of FitResults")
+    there, here = side_of(other, "a model of overlay"), side_of(result)
+    other = alignment.align(there, here, error=ParameterError).of_model(other)
+    match = factor_match_score(other, result, weights=False)
+    partners = align(other, result).factors
+    found = [np.full(a.shape, np.nan) for a in result.factors]
+    for own, a in zip(found, partners, strict=True):
+        own[:, match.second] = a[:, : len(match.second)]
+    return found
 
 
-def _scale(ax: Axes, factor: FloatArray, column: ModeAxis) -> None:
-    """Set the vertical scale of a column by the factor (I_n, R): zero is in it, and names have room above."""
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = min(float(np.nanmin(factor)), 0.0), max(float(np.nanmax(factor)), 0.0)
-    span = (high - low) or 1.0
-    ax.set_ylim(low - (0.05 * span if low < 0 else 0.0), high + (0.45 if column.is_crowded else 0.08) * span)
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], min_n_ticks=3))
+def _row_label(number: int, weight: float, intervals: ModelIntervals | None) -> str:
+    label = f"component {number}\nweight {amount(weight)}"
+    if intervals is not None:
+        text = interval_text(*(float(ends[number]) for ends in intervals.weights))
+        label += f"\n({text})" if text else ""
+    return label
 
 
-def _draw(ax: Axes, column: ModeAxis, values: FloatArray, color: str) -> None:
-    """Draw one component in one mode, values (I_n,)."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=TEXT_SIZE, length=2.5, width=0.6)
-    if column.names is None:
-        marker = "o" if column.size <= 31 else ""
-        ax.plot(
-            column.positions,
-            values,
-            color=color,
-            lw=1.2 if column.size <= 60 else 0.8,
-            marker=marker,
-            ms=2.5,
+def _legends(figure: Figure, groups: dict[int, PositionGroups], result: FitResult) -> None:
+    """Write below the picture which colours are which groups."""
+    from matplotlib.lines import Line2D
+
+    places: tuple[_Place, ...] = "outside lower center", "outside lower left", "outside lower right"
+    for place, n in zip(places, groups, strict=False):
+        handles = [
+            Line2D([], [], ls="", marker="s", ms=4, color=color(code), label=name)
+            for code, name in enumerate(groups[n].names)
+        ]
+        figure.legend(
+            handles=handles,
+            title=result.labels.names[n],
+            title_fontsize=TEXT_SIZE,
+            fontsize=TEXT_SIZE,
+            frameon=False,
+            loc=place,
+            ncols=min(len(handles), 4),
         )
-        ax.fill_between(column.positions, values, color=color, alpha=0.18, lw=0)
-    elif column.size <= _MOST_BARS:
-        ax.bar(column.positions, values, width=0.8, color=color, lw=0)
-    else:  # thousands of separate rectangles would be slow
-        ax.vlines(
-            column.positions, 0, values, color=color, lw=max(0.4, 0.8 * 72 * column.width / column.size)
-        )
-    if ax.get_ylim()[0] < 0:
-        ax.axhline(0, color="0.5", lw=0.6, zorder=0.5)
-    if column.names is not None:
-        ax.set_xlim(-0.7, column.size - 0.3)
-    if column.is_crowded and column.names is not None:
-        _name_largest(ax, column, column.names, values)
-
-
-def _name_largest(ax: Axes, column: ModeAxis, names: list[str], values: FloatArray) -> None:
-    """Write the names of the largest of values (I_n,) in a line above the bars, each led to its bar."""
-    size = np.abs(values)
-    largest = [int(i) for i in np.argsort(-size, kind="stable")[:_NAMED] if size[i] > 0]
-    widths = {i: (text_width(names[i]) + 0.1) / column.width * column.size for i in largest}
-    while len(largest) > 1 and sum(widths[i] for i in largest) > column.size:
-        largest.pop()
-    largest.sort()
-    places = _apart(
-        np.array(largest, dtype=float), np.array([widths[i] for i in largest]), -0.7, column.size - 0.3
-    )
-    low, high = ax.get_ylim()
-    height = low + (high - low) * 0.9
-    for i, place in zip(largest, places, strict=True):
-        bend = height - 0.08 * (high - low)
-        tip = max(float(values[i]), 0.0)
-        ax.plot([place, i, i], [height - 0.01 * (high - low), bend, tip], color="0.6", lw=0.5, zorder=0.6)
-        ax.text(
-            place, height, names[i], fontsize=TEXT_SIZE - 0.5, ha="center", va="bottom", color="0.15"
-        ).set_in_layout(False)
-
-
-def _apart(wanted: FloatArray, widths: FloatArray, low: float, high: float) -> FloatArray:
-    """Return centres (k,) nearest to the wanted ones for intervals that neither overlap nor leave [low, high]."""
-    from scipy.optimize import isotonic_regression
-
-    offsets = np.cumsum(widths) - widths / 2  # places less offsets must rise, and fit between the ends
-    loose = isotonic_regression(wanted - offsets).x
-    return np.asarray(np.clip(loose, low, high - widths.sum()) + offsets)
-
-
-def _label_positions(ax: Axes, column: ModeAxis) -> None:
-    """Label the ticks of the lowest row, which the rows above share."""
-    from matplotlib import dates
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.get_offset_text().set_fontsize(TEXT_SIZE)  # the year of dates, the exponent of numbers
-    if column.is_crowded:
-        ax.set_xticks([])
-        ax.set_xlabel(f"{column.size} in all, the largest named", fontsize=TEXT_SIZE)
-    elif column.names is not None:
-        ax.set_xticks(column.positions, column.names, rotation=90 if column.is_upright else 0)
-    elif column.positions.dtype.kind == "M":
-        locator = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    elif column.positions.dtype.kind in "iu":
-        if column.size <= 12:
-            ax.set_xticks(column.positions)
-        else:
-            ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 3, 5, 6, 10], integer=True))
-
-
-def _label_component(ax: Axes, number: int, weight: float) -> None:
-    """Write number and weight, upright at the left of a row."""
-    amount = f"{weight:,.0f}" if 1e3 <= weight < 1e6 else f"{weight:.4g}"
-    label = f"component {number}\nweight {amount}"
-    ax.set_ylabel(label, fontsize=TEXT_SIZE, rotation=0, ha="right", va="center")

@@ -1,4 +1,4 @@
-"""Pictures that judge a model: calibration, residuals, ROC, slices, starts."""
+"""Pictures that judge a model: calibration, residuals, ROC, slices."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 from gcp.analysis.binary import binary_scores
 from gcp.analysis.calibration import calibration
 from gcp.analysis.deviance import slice_deviance
-from gcp.analysis.plots.axis import COLORS, MANY, TEXT_SIZE, ModeAxis
-from gcp.analysis.plots.frame import axes_or_new, labelled
+from gcp.analysis.plots.axis import ModeAxis, plain
+from gcp.analysis.plots.frame import SMALL, axes_or_new, labelled, legend_above
+from gcp.analysis.plots.palette import COLORS, GREY, TEXT_SIZE
 from gcp.analysis.residuals import residuals
-from gcp.analysis.stability import StartStability
-from gcp.base.checks import instance
+from gcp.base.label_text import label_texts, shortened
 from gcp.result import FitResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLUE, _RED, _GREY = *COLORS[:2], "0.55"
+_BLUE = COLORS[0]
 _MOST_POINTS = 2000
+_MOST_BARS = 200
 
 
 def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes | None = None) -> Axes:
@@ -49,11 +50,17 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
     if low > 0 and high > 30 * low:
         ax.set_xscale("log")
         ax.set_yscale("log")
-    ax.plot([low, high], [low, high], color=_GREY, lw=0.8, zorder=1)
+    ax.plot([low, high], [low, high], color=GREY, lw=0.8, zorder=1)
     ax.errorbar(
         found.expected, found.observed, 2 * found.standard_error, fmt="o", ms=4, lw=1, color=_BLUE, zorder=2
     )
-    return labelled(ax, "expected", "observed", "Calibration")
+    off = np.abs(found.observed - found.expected) / np.maximum(found.standard_error, 1e-300)
+    words = (
+        f"Calibration: {len(found.expected)} groups of cells expected from {found.expected.min():.3g} to "
+        f"{found.expected.max():.3g}, observed from {found.observed.min():.3g} to {found.observed.max():.3g}; "
+        f"{int(np.count_nonzero(off > 2))} of them off the line by more than two standard errors."
+    )
+    return labelled(ax, "expected", "observed", "Calibration", words)
 
 
 def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: Axes | None = None) -> Axes:
@@ -85,9 +92,13 @@ def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: A
     normal = ndtri((at + 0.5) / n)
     ax = axes_or_new(ax)
     ends = normal[[0, -1]]
-    ax.plot(ends, ends, color=_GREY, lw=0.8, zorder=1)
+    ax.plot(ends, ends, color=GREY, lw=0.8, zorder=1)
     ax.plot(normal, found[at], ".", ms=3, color=_BLUE, zorder=2)
-    return labelled(ax, "normal quantile", "residual", "Quantile residuals")
+    words = (
+        f"Quantile residuals of {n:,} data: from {found[0]:.2f} to {found[-1]:.2f}, where normal ones would be from "
+        f"{ends[0]:.2f} to {ends[1]:.2f}; their standard deviation is {found.std():.2f}; that of a right model is 1."
+    )
+    return labelled(ax, "normal quantile", "residual", "Quantile residuals", words)
 
 
 def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
@@ -106,13 +117,15 @@ def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
     """
     found = binary_scores(result, data)
     ax = axes_or_new(ax)
-    ax.plot([0, 1], [0, 1], color=_GREY, lw=0.8, zorder=1)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, zorder=1)
     ax.plot(found.false_positive_rate, found.true_positive_rate, color=_BLUE, lw=1.4, zorder=2)
     ax.set_aspect("equal")
     text = f"AUC {found.auc:.3f}\naverage precision {found.average_precision:.3f}"
     text += f"\nshare of ones {found.base_rate:.3g}"
     ax.text(0.97, 0.05, text, ha="right", va="bottom", fontsize=TEXT_SIZE + 1, transform=ax.transAxes)
-    return labelled(ax, "false positive rate", "true positive rate", "ROC")
+    return labelled(
+        ax, "false positive rate", "true positive rate", "ROC", f"ROC: {', '.join(text.splitlines())}."
+    )
 
 
 def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | None = None) -> Axes:
@@ -132,49 +145,32 @@ def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | Non
     """
     found, n = slice_deviance(result, data, mode), result.labels.number(mode)
     axis = ModeAxis.of(result.labels, n, result.shape[n])
-    ax = axes_or_new(ax, max(4.0, min(axis.width + 1.5, 10.0)))
+    ax = axes_or_new(ax, (max(SMALL[0], min(axis.width + 1.5, 10.0)), SMALL[1]))
     with np.errstate(invalid="ignore"):
         model, null = found.deviance / found.weight, found.null_deviance / found.weight
-    if axis.names is None:
-        ax.plot(axis.positions, null, color=_GREY, lw=1, label="best constant")
-        ax.plot(axis.positions, model, color=_BLUE, lw=1.4, label="model")
-    elif axis.size <= MANY:
-        ax.bar(axis.positions, null, color="0.85", label="best constant")
-        ax.bar(axis.positions, model, width=0.5, color=_BLUE, label="model")
-        ax.set_xticks(axis.positions, axis.names, rotation=90 if axis.is_upright else 0)
-    else:
-        order = np.argsort(-np.nan_to_num(model))
-        ax.plot(np.arange(axis.size), null[order], ".", ms=2, color=_GREY, label="best constant")
+    order, name = np.argsort(-np.nan_to_num(model), kind="stable"), axis.name
+    labels = label_texts(result.labels.values(n, result.shape[n]))
+    worst = [labels[k] for k in order[:5]]
+    is_many = axis.is_crowded or (axis.kind != "line" and axis.size > _MOST_BARS)
+    if is_many:
+        ax.plot(np.arange(axis.size), null[order], ".", ms=2, color=GREY, label="best constant")
         ax.plot(np.arange(axis.size), model[order], color=_BLUE, lw=1.4, label="model")
-        worst = ", ".join(axis.names[k] for k in order[:5])
-        ax.text(
-            0.98, 0.8, f"worst: {worst}", ha="right", va="top", fontsize=TEXT_SIZE, transform=ax.transAxes
-        )
+        text = "worst: " + "\n".join(shortened([plain(name) for name in worst]))
+        ax.text(0.98, 0.97, text, ha="right", va="top", fontsize=TEXT_SIZE, transform=ax.transAxes)
+        name = f"{axis.name}, the worst first"
+    elif axis.kind == "line":
+        ax.plot(axis.places, null, color=GREY, lw=1, label="best constant")
+        ax.plot(axis.places, model, color=_BLUE, lw=1.4, label="model")
+    else:
+        ax.bar(axis.places, null, width=0.8 * axis.step, color="0.8", label="best constant")
+        ax.bar(axis.places, model, width=0.5 * axis.step, color=_BLUE, label="model")
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    crowded = axis.names is not None and axis.size > MANY
-    return labelled(ax, f"{axis.name}, the worst first" if crowded else axis.name, "mean deviance", "")
-
-
-def plot_starts(found: StartStability, *, ax: Axes | None = None) -> Axes:
-    """Draw the similarity of all starts' models to the best one, against how much worse their objective is.
-
-    Parameters
-    ----------
-    found : StartStability
-        Of `gcp.analysis.start_stability`.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    instance("found", found, StartStability, "the StartStability of gcp.analysis.start_stability")
-    best = found.results[0]
-    worse = (found.objectives - best.objective) / max(abs(best.null_objective - best.objective), 1e-300)
-    ax = axes_or_new(ax)
-    ax.plot(100 * worse[1:], found.scores[0, 1:], "o", ms=4, color=_BLUE, zorder=2)
-    ax.plot([0], [1], "*", ms=9, color=_RED, zorder=3, label="best start")
-    ax.set_ylim(min(0.0, float(found.scores.min())), 1.05)
-    ax.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower left")
-    return labelled(ax, "objective above the best, % of explained", "factor match score", "Starts")
+    legend_above(ax)
+    words = (
+        f"Mean deviance of the {axis.size} positions of {result.labels.names[n]}: {np.nanmin(model):.3g} to "
+        f"{np.nanmax(model):.3g}, under the best constant {np.nanmin(null):.3g} to {np.nanmax(null):.3g}; worst: "
+        f"{', '.join(worst)}."
+    )
+    if not is_many:
+        axis.label_ticks(ax)
+    return labelled(ax, name, "mean deviance", "", words)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from gcp.analysis.plots.axis import COLORS, TEXT_SIZE
 from gcp.analysis.plots.frame import axes_or_new, labelled
+from gcp.analysis.plots.palette import TEXT_SIZE, color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,10 +42,14 @@ def plot_losses(lines: Sequence[LossLine], chosen: tuple[int, float], ax: Axes |
             fmt="o-",
             ms=3.5,
             lw=1.1,
-            color=COLORS[k % len(COLORS)],
+            color=color(k),
             label=line.label,
         )
     ax.plot([chosen[0]], [chosen[1]], "o", ms=11, mfc="none", mec="0.2", mew=1.2, label="chosen")
     ax.set_xticks(sorted({rank for line in lines for rank in line.ranks} | {chosen[0]}))
     ax.legend(fontsize=TEXT_SIZE, frameon=False)
-    return labelled(ax, "rank", "held-out loss", "Rank")
+    words = f"Held-out loss by rank: rank {chosen[0]} is chosen, with {chosen[1]:.6g}."
+    for line in lines:
+        ends = ", ".join(f"{loss:.4g} at {rank}" for rank, loss in zip(line.ranks, line.losses, strict=True))
+        words += f" {line.label}: {ends}."
+    return labelled(ax, "rank", "held-out loss", "Rank", words)

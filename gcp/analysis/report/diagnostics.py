@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -17,25 +15,24 @@ from gcp.analysis import (
     information_criteria,
 )
 from gcp.analysis.likelihood import saturation
-from gcp.analysis.plots import (
-    plot_calibration,
-    plot_convergence,
-    plot_observed,
-    plot_residuals,
-    plot_roc,
-    plot_surprises,
-)
+from gcp.analysis.plots import plot_calibration, plot_convergence, plot_residuals, plot_roc, plot_surprises
+from gcp.analysis.plots.frame import file_figure
+from gcp.analysis.plots.observed_means import draw_observed, slice_sums
+from gcp.analysis.report.page_blocks import Block, Gallery, Heading, Pairs, Paragraph, Table, drawn, picture
 from gcp.analysis.report.overview import number
-from gcp.analysis.report.page import grid, pairs, paragraph, picture, table
 from gcp.base.errors import GcpError, ParameterError
 from gcp.base.interval import BINARY
+from gcp.base.label_text import label_texts
 from gcp.objectives.model import share_in_words
 from gcp.result import FitResult
 
 _ON_MAP = 150
+_PANEL = (3.2, 3.0)
+_WIDE_MAP, _NARROW_MAP = (6.4, 4.2), (3.9, 4.2)
+"""Inches."""
 
 
-def quality(result: FitResult, tensor: Any) -> str:
+def quality(result: FitResult, tensor: Any) -> list[Block]:
     """Return numbers, each with what it says."""
     rows = []
     try:
@@ -59,26 +56,26 @@ def quality(result: FitResult, tensor: Any) -> str:
             ]
     except ParameterError as error:  # no likelihood, ones alone, or too many zeros
         rows.append(("no more than that", str(error)))
-    note = paragraph(
+    note = Paragraph(
         "On the data that were fitted, where every model looks better than on new ones; cells that were held out "
         "(gcp.hold_out, gcp.select_rank) tell how well it predicts.",
         "note",
     )
-    return pairs(rows) + note + "".join(_warnings(result, tensor))
+    return [Pairs(rows), note, *_warnings(result, tensor)]
 
 
-def _warnings(result: FitResult, tensor: Any) -> list[str]:
+def _warnings(result: FitResult, tensor: Any) -> list[Block]:
     """Return what a reader has to know before the components are believed."""
-    found = [paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
+    found: list[Block] = [Paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
     if result.loss.name in ("poisson", "poisson-log"):
         try:
             test = dispersion_test(result, tensor)
-            found.append(paragraph(test.advice, "warning" if test.p_value < 0.001 else ""))
+            found.append(Paragraph(test.advice, "warning" if test.p_value < 0.001 else ""))
         except GcpError:
             pass
     for pair in degeneracies(result):
         found.append(
-            paragraph(
+            Paragraph(
                 f"Components {pair.first} and {pair.second} nearly cancel (congruence "
                 f"{pair.congruence:.3f}): a two-factor degeneracy. They mean little apart; "
                 "fewer components, a penalty or bounds at 0 help.",
@@ -87,21 +84,21 @@ def _warnings(result: FitResult, tensor: Any) -> list[str]:
         )
     if gone := int(np.count_nonzero(result.weights == 0)):
         text = "1 component has weight 0" if gone == 1 else f"{gone} components have weight 0"
-        found.append(paragraph(f"{text}: fewer would do as well."))
+        found.append(Paragraph(f"{text}: fewer would do as well."))
     return found
 
 
-def pictures(result: FitResult, tensor: Any) -> str:
+def pictures(result: FitResult, tensor: Any) -> list[Block]:
     """Return pictures, each with a sentence on how to read it."""
     shown = [
-        _picture_or_note(
-            lambda: plot_convergence(result),
-            "Objective of every start as time goes by",
+        drawn(
+            lambda ax: plot_convergence(result, ax=ax),
+            "Objective of every start",
             "Lines that end on the same level found the same minimum. A line that ends higher is another, worse one: "
             "more starts are worth their time then.",
         ),
-        _picture_or_note(
-            lambda: plot_calibration(result, tensor),
+        drawn(
+            lambda ax: plot_calibration(result, tensor, ax=ax),
             "Observed means against expected ones",
             "Cells in groups of like expectation, with two standard errors. Points off the line: the model expects "
             "too little (above) or too much (below) there.",
@@ -109,8 +106,8 @@ def pictures(result: FitResult, tensor: Any) -> str:
     ]
     if tensor.zeros is None:  # else listed entries alone are no random part of the cells
         shown.append(
-            _picture_or_note(
-                lambda: plot_residuals(result, tensor),
+            drawn(
+                lambda ax: plot_residuals(result, tensor, ax=ax),
                 "Quantiles of the residuals against normal ones",
                 "On the line, the data scatter about the model as the loss says. Steeper ends: more extreme data "
                 "than its distribution allows; another loss may suit better.",
@@ -118,46 +115,45 @@ def pictures(result: FitResult, tensor: Any) -> str:
         )
     if result.loss.data_domain == BINARY:
         shown.append(
-            _picture_or_note(
-                lambda: plot_roc(result, tensor),
+            drawn(
+                lambda ax: plot_roc(result, tensor, ax=ax),
                 "ROC curve",
                 "The farther to the upper left, the better the model tells ones from zeros.",
             )
         )
-    by_mode = _picture_or_note(
-        lambda: plot_observed(result, tensor)[0],
-        "Observed against expected means by position, for every mode",
-        "",
-    )
-    text = paragraph(
+    return [Gallery(shown), Heading("Observed against expected, by mode"), *_by_mode(result, tensor)]
+
+
+def _by_mode(result: FitResult, tensor: Any) -> list[Block]:
+    """Return a picture for every mode, of observed against expected means."""
+    text = (
         "A point for every position of a mode: the mean of its data against what the model expects. Positions that "
         "are more than three standard errors off are named; there the model misses something."
-        + (
-            " A Poisson fit that has converged meets them by construction."
-            if result.loss.name == "poisson"
-            else ""
-        )
     )
-    return grid(shown) + "<h3>Observed against expected, by mode</h3>" + text + by_mode
-
-
-def _picture_or_note(draw: Callable[[], Any], words: str, caption: str) -> str:
-    """Return a picture, or why there is none."""
+    if result.loss.name == "poisson":
+        text += " A Poisson fit that has converged meets them by construction."
     try:
-        return picture(draw().figure, words, caption)
+        sums = slice_sums(result, tensor)
     except GcpError as error:
-        return f'<p class="note">{escape(words)}: left out. {escape(str(error))}</p>'
+        return [Paragraph(text), Paragraph(f"Left out. {error}", "note")]
+    panels: list[Block] = []
+    for n, own in sums.items():
+        figure = file_figure(_PANEL)
+        draw_observed(figure.subplots(), result, n, own)
+        panels.append(picture(figure))
+    return [Paragraph(text), Gallery(panels)]
 
 
-def surprises(result: FitResult, tensor: Any, n: int) -> str:
+def surprises(result: FitResult, tensor: Any, n: int) -> list[Block]:
     """Return a table of the most surprising cells, and a map of more."""
     try:
         found = anomalies(result, tensor, max(n, _ON_MAP))
     except GcpError as error:
-        return paragraph(f"Left out. {error}", "note")
+        return [Paragraph(f"Left out. {error}", "note")]
+    labels = [label_texts(label) for label in found.labels]
     rows = [
         [
-            *(str(label[k]) for label in found.labels),
+            *(label[k] for label in labels),
             number(float(found.observed[k])),
             number(float(found.expected[k])),
             f"{found.p_value[k]:.1e}",
@@ -166,17 +162,16 @@ def surprises(result: FitResult, tensor: Any, n: int) -> str:
     ]
     modes = list(result.labels.names)
     cells = tensor.n_known
-    text = paragraph(
+    text = (
         "The cells whose data are least probable under the model, the most surprising first: errors in the "
         f"data, events, or what the model misses. Of {cells:,.0f} cells some are as "
         f"improbable as {1 / cells:.0e} by chance."
     )
-    shown = text + table(
-        [*modes, "observed", "expected", "probability"], rows, tuple(range(len(modes), len(modes) + 3))
-    )
+    header = [*modes, "observed", "expected", "probability"]
+    shown: list[Block] = [Paragraph(text), Table(header, rows, tuple(range(len(modes), len(header))))]
     if len(result.shape) > 1:
         caption = f"The {len(found.observed)} most surprising cells; larger is more surprising."
-        shown += _picture_or_note(
-            lambda: plot_surprises(result, found), "A map of the most surprising cells", caption
+        shown.append(
+            drawn(lambda ax: plot_surprises(result, found, ax=ax), "Map", caption, _WIDE_MAP, _NARROW_MAP)
         )
     return shown

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from gcp.analysis.plots.axis import ModeAxis
-from gcp.analysis.plots.components import plot_components
-from gcp.analysis.report.page import code, pairs, paragraph, picture, table
+from gcp.analysis.plots.components import components_figure, narrow_components_figure
+from gcp.analysis.plots.share_plot import plot_shares
+from gcp.analysis.report.page_blocks import Block, Code, Heading, Pairs, Paragraph, Table, drawn, joined, picture
+from gcp.analysis.shares import component_shares
+from gcp.base.label_text import label_texts
 from gcp.base.types import Array, FloatArray
 from gcp.losses.custom import CustomLoss
 from gcp.result import FitResult
@@ -17,11 +20,13 @@ from gcp.result import FitResult
 _TOP = 5
 _MOST_DRAWN = 12
 """Components in the picture; all are in the table."""
+_MOST_VISITS = 2e8
+"""Cells times components, at most, to tell what each component explains."""
 
 
 def number(value: float) -> str:
     """Return four digits, thousands separated."""
-    if 1e4 <= abs(value) < 1e12:
+    if 1e3 <= abs(value) < 1e12:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 
@@ -48,20 +53,18 @@ def in_words(result: FitResult, tensor: Any) -> str:
     )
 
 
-def components(result: FitResult) -> str:
-    """Return a picture of the heaviest components, and a table of the largest entries of all."""
+def components(result: FitResult, tensor: Any) -> list[Block]:
+    """Return pictures of the heaviest components and of their shares, and a table of the largest entries of all."""
     if result.rank == 0:
-        return paragraph("None: main effects alone.")
-    drawn = list(range(min(result.rank, _MOST_DRAWN)))
-    figure = plot_components(result, components=drawn)
+        return [Paragraph("None: main effects alone.")]
+    shown = list(range(min(result.rank, _MOST_DRAWN)))
     caption = (
         "A row for each component, a column for each mode; columns of a factor have norm 1, and a component's "
-        "contribution to a cell is its weight times the product of its entries."
+        "contribution to a cell is its weight times the product of its entries. Components are counted from 0, as in "
+        "Python."
     )
-    if len(drawn) < result.rank:
-        caption += f" The heaviest {len(drawn)} of {result.rank}."
-    shown = picture(figure, f"Factors of {len(drawn)} components by mode", caption)
-    header = ["component", "weight", *result.labels.names]
+    if len(shown) < result.rank:
+        caption += f" The heaviest {len(shown)} of {result.rank}."
     rows = [
         [
             str(r),
@@ -70,31 +73,58 @@ def components(result: FitResult) -> str:
         ]
         for r in range(result.rank)
     ]
-    note = paragraph(
-        "The largest entries of each component in each mode, by their size; of a mode without names, where it peaks.",
-        "note",
+    words = f"Components of the model: {'; '.join(_row_words(result, rows[r]) for r in shown)}."
+    return joined(
+        picture(components_figure(result, shown), caption, narrow_components_figure(result, shown), words),
+        Heading("Largest entries"),
+        Paragraph(
+            "The largest entries of each component in each mode, by their size; of an ordered mode, where it peaks.",
+            "note",
+        ),
+        Table(["component", "weight", *result.labels.names], rows, (0, 1)),
+        _shares(result, tensor),
+        _fitted(result),
     )
-    return shown + "<h3>Largest entries</h3>" + note + table(header, rows, (0, 1)) + _fitted(result)
 
 
-def _fitted(result: FitResult) -> str:
+def _row_words(result: FitResult, row: list[str]) -> str:
+    """Return a row of the table of largest entries in words."""
+    modes = "; ".join(f"{name}: {text}" for name, text in zip(result.labels.names, row[2:], strict=True))
+    return f"component {row[0]}, weight {row[1]}, with {modes}"
+
+
+def _shares(result: FitResult, tensor: Any) -> list[Block]:
+    """Return a picture of what each component explains, unless there are too many cells to look at so often."""
+    if np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
+        return []
+    shown = drawn(
+        lambda ax: plot_shares(component_shares(result, tensor), ax=ax),
+        "Share of each component",
+        "What a component explains alone, the others being at their means, and what is lost if its mean takes its "
+        "place. Neither sums to what all explain together: components tell things twice, or need each other.",
+    )
+    return [Heading("Share of each component"), shown]
+
+
+def _fitted(result: FitResult) -> list[Block]:
     """Return words on where bounds other than 0 hold: for what the solver left of the factors."""
     if not any(np.any(np.isfinite(sides) & (sides != 0)) for sides in result.row_bounds):
-        return ""
+        return []
     rows = []
     for name, a, (low, high) in zip(
         result.labels.names, result.fitted_factors, result.row_bounds, strict=True
     ):
         between = f"{number(float(low.min()))} to {number(float(high.max()))}"
         rows.append([name, between, f"{number(float(a.min()))} to {number(float(a.max()))}"])
-    note = paragraph(
-        "Bounds hold for the factors as the solver left them (fitted_factors), not for columns of norm 1.",
-        "note",
-    )
-    return "<h3>Fitted factors within their bounds</h3>" + note + table(["mode", "bounds", "entries"], rows)
+    note = "Bounds hold for the factors as the solver left them (fitted_factors), not for columns of norm 1."
+    return [
+        Heading("Fitted factors within their bounds"),
+        Paragraph(note, "note"),
+        Table(["mode", "bounds", "entries"], rows),
+    ]
 
 
-def main_effects(result: FitResult) -> str:
+def main_effects(result: FitResult) -> list[Block]:
     """Return the intercept, and of each mode the largest and smallest effects."""
     rows = []
     for name, vector in result.main_effects.items():
@@ -103,13 +133,12 @@ def main_effects(result: FitResult) -> str:
         count = min(_TOP, max(1, len(vector) // 2))
         high, low = (_named(result, n, at, vector) for at in (order[::-1][:count], order[:count]))
         rows.append([name, number(float(np.std(vector))), high, low])
-    return (
-        pairs([("intercept", number(result.intercept))])
-        + paragraph(
-            "An effect is added to the model at every cell of its position; those of a mode have mean 0."
-        )
-        + table(["mode", "standard deviation", "largest", "smallest"], rows, (1,))
-    )
+    note = "An effect is added to the model at every cell of its position; those of a mode have mean 0."
+    return [
+        Pairs([("intercept", number(result.intercept))]),
+        Paragraph(note),
+        Table(["mode", "standard deviation", "largest", "smallest"], rows, (1,)),
+    ]
 
 
 def largest(result: FitResult, mode: int, column: FloatArray) -> str:
@@ -117,31 +146,31 @@ def largest(result: FitResult, mode: int, column: FloatArray) -> str:
     axis = ModeAxis.of(result.labels, mode, len(column))
     order = np.argsort(-np.abs(column), kind="stable")
     order = order[np.abs(column[order]) > 0]
-    if axis.names is None:
+    if axis.kind == "line":
         order = order[:1]
     return _named(result, mode, order[:_TOP], column)
 
 
 def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
     """Return the entries at positions (k,), values (k,), with their labels."""
-    labels = result.labels.values(mode, len(values))
+    labels = label_texts(result.labels.values(mode, len(values)))
     return ", ".join(f"{labels[k]} ({values[k]:.2g})" for k in at)
 
 
-def settings(result: FitResult) -> str:
+def settings(result: FitResult) -> list[Block]:
     """Return everything that decided the fit, and the call that repeats it."""
     settings = {name: value for name, value in result.settings.items() if name != "versions"}
     versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
     text = "This call, on the same data and with the same versions, repeats the fit."
     if unsaid := _unsaid(result):
         text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
-    return (
-        paragraph(text)
-        + code(_call(result))
-        + pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")])
-        + "<h3>All settings</h3>"
-        + code(json.dumps(settings, indent=1, default=str))
-    )
+    return [
+        Paragraph(text),
+        Code(_call(result)),
+        Pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")]),
+        Heading("All settings"),
+        Code(json.dumps(settings, indent=1, default=str)),
+    ]
 
 
 def _unsaid(result: FitResult) -> list[str]:

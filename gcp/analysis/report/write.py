@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from html import escape
+from datetime import date
+from importlib.metadata import version
 from typing import Any
 
 from gcp.analysis.report import diagnostics, overview
-from gcp.analysis.report.page import Section, page, paragraph
+from gcp.analysis.report.page_blocks import Pairs, Section
+from gcp.analysis.report.template import check_installed, render
 from gcp.base import checks
 from gcp.io.files import replacing, writing
 from gcp.objectives.known_cells import tensor_of
@@ -15,7 +17,13 @@ from gcp.result import FitResult
 
 
 def write_report(
-    result: FitResult, data: Any, path: str | os.PathLike[str], *, title: str = "", n_surprises: int = 15
+    result: FitResult,
+    data: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    source: str = "",
+    n_surprises: int = 15,
 ) -> None:
     """Write a page about a model and its data that needs no network and no other file.
 
@@ -31,6 +39,8 @@ def write_report(
         Of the .html file; it appears when it is complete.
     title : str
         Heading; "" is one from the loss and the rank.
+    source : str
+        What the page says of where the data are from, such as the name of a file; "" is nothing.
     n_surprises : int
         Cells to list, 0 for none.
 
@@ -39,33 +49,50 @@ def write_report(
     DataError
         Data of another shape, or a file that cannot be written.
     ParameterError
-        matplotlib is not installed.
+        matplotlib or Jinja2 is not installed.
 
     Notes
     -----
     Passes over all cells, the zeros of sparse data too, a few times; parts that sparse data
     of more than 2**28 cells do not allow are left out with a note.
     """
-    path, title = checks.path("path", path), checks.text("title", title)
+    path, title, source = (
+        checks.path("path", path),
+        checks.text("title", title),
+        checks.text("source", source),
+    )
     n_surprises = checks.whole("n_surprises", n_surprises, least=0)
     tensor = tensor_of(result, data)
+    check_installed()
     title = title or f"{result.loss.name} model of rank {result.rank}"
     sections = [
         Section("quality", "How good it is", diagnostics.quality(result, tensor)),
-        Section("components", "Components", overview.components(result)),
+        Section("components", "Components", overview.components(result, tensor)),
         Section("diagnostics", "Diagnostics", diagnostics.pictures(result, tensor)),
     ]
     if result.main_effects:
         effects = Section("effects", "Main effects", overview.main_effects(result))
         sections.insert(2, effects)
     if n_surprises:
-        sections.append(
-            Section("surprises", "Largest surprises", diagnostics.surprises(result, tensor, n_surprises))
-        )
+        found = diagnostics.surprises(result, tensor, n_surprises)
+        sections.append(Section("surprises", "Largest surprises", found))
     sections.append(Section("settings", "Settings", overview.settings(result)))
-    lead = paragraph(overview.in_words(result, tensor), "lead")
-    if not result.converged:
-        lead += f'<p class="warning">Not converged: {escape(result.message)}.</p>'
-    text = page(title, lead, sections)
+    warning = "" if result.converged else f"Not converged: {result.message}."
+    text = render(title, overview.in_words(result, tensor), warning, _facts(result, source), sections)
     with writing(path), replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _facts(result: FitResult, source: str) -> Pairs:
+    """Return what the page is about: data, model, the day it was written, versions."""
+    own, fitted = version("gcp-tensor"), result.settings["versions"].get("gcp", "")
+    by = f"gcp {own}" if fitted in ("", own) else f"gcp {own}; fitted by gcp {fitted}"
+    shape = " x ".join(f"{size:,}" for size in result.shape)
+    data = f"{source}, {shape}" if source else shape
+    return Pairs(
+        [
+            ("data", data),
+            ("model", f"{result.loss.name}, rank {result.rank}"),
+            ("written", f"{date.today().isoformat()} by {by}"),
+        ]
+    )
