@@ -198,7 +198,7 @@ def positions_of(
     wanted = ModeLabels(["labels"], [_as_dates(labels) if known.dtype.kind == "M" else labels]).coords[0]
     assert wanted is not None  # for the type checker
     few, back = np.unique(wanted, return_inverse=True)
-    keys, known_keys = _keys(few, known)
+    keys, known_keys = comparable(few, known)
     place = {key: k for k, key in enumerate(known_keys)}
     name = side.names[mode]
     try:

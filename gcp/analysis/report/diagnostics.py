@@ -18,8 +18,8 @@ from gcp.analysis.likelihood import saturation
 from gcp.analysis.plots import plot_calibration, plot_convergence, plot_residuals, plot_roc, plot_surprises
 from gcp.analysis.plots.frame import file_figure
 from gcp.analysis.plots.observed_means import draw_observed, slice_sums
-from gcp.analysis.report.page_blocks import Block, Gallery, Heading, Pairs, Paragraph, Table, drawn, picture
 from gcp.analysis.report.overview import number
+from gcp.analysis.report.page_blocks import Block, Gallery, Heading, Pairs, Paragraph, Table, drawn, picture
 from gcp.base.errors import GcpError, ParameterError
 from gcp.base.interval import BINARY
 from gcp.base.label_text import label_texts

@@ -10,7 +10,17 @@ import numpy as np
 from gcp.analysis.plots.axis import ModeAxis
 from gcp.analysis.plots.components import components_figure, narrow_components_figure
 from gcp.analysis.plots.share_plot import plot_shares
-from gcp.analysis.report.page_blocks import Block, Code, Heading, Pairs, Paragraph, Table, drawn, joined, picture
+from gcp.analysis.report.page_blocks import (
+    Block,
+    Code,
+    Heading,
+    Pairs,
+    Paragraph,
+    Table,
+    drawn,
+    joined,
+    picture,
+)
 from gcp.analysis.shares import component_shares
 from gcp.base.label_text import label_texts
 from gcp.base.types import Array, FloatArray
