@@ -228,7 +228,7 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
-    result = fit_problem(problem, plan, _doubt_default if isinstance(loss, DefaultName) else None)
+    result = fit_problem(problem, plan, doubt_default if isinstance(loss, DefaultName) else None)
     warn_unless_converged(result, stacklevel=3)
     return result
 
@@ -274,7 +274,7 @@ _OF_PROBLEM = (
 )
 
 
-def _doubt_default(facts: Survey) -> None:
+def doubt_default(facts: Survey) -> None:
     """Warn of data that other losses than the default are made for."""
     if facts.numbers is Numbers.REAL or facts.std == 0:
         return

@@ -276,7 +276,15 @@ def good_calls(folder):
             {"result": fitted(), "data": dense(), "path": folder / "page.html", "title": "T", "source": "s"},
         ),
         "from_frame": Call(
-            gcp.from_frame, {"frame": table(), "modes": ["who", "what"], "value": "n", "unlisted": "zero"}
+            gcp.from_frame,
+            {
+                "frame": table(),
+                "modes": ["who", "what"],
+                "value": "n",
+                "unlisted": "zero",
+                "positions": {"who": ["a", "b", "c"]},
+                "freq": {},
+            },
         ),
         "read_tensor": Call(gcp.read_tensor, {"path": path}),
         "write_tensor": Call(gcp.write_tensor, {"path": folder / "other.npz", "tensor": dense()}),
@@ -289,10 +297,14 @@ def good_calls(folder):
         "Interval": Call(gcp.Interval, {"low": 0.0, "high": 1.0}),
         "Interval.contains": Call(gcp.Interval(low=0.0).contains, {"values": [1.0, -1.0]}),
         "Interval.clip": Call(gcp.Interval(low=0.0).clip, {"values": [1.0, -1.0]}),
-        "ModeLabels": Call(ModeLabels, {"names": ["a", "b"], "coords": [[1, 2, 3], None]}),
+        "ModeLabels": Call(
+            ModeLabels,
+            {"names": ["a", "b"], "coords": [[1, 2, 3], None], "units": ["m", None], "data_units": "K"},
+        ),
         "ModeLabels.default": Call(ModeLabels.default, {"shape": (3, 2)}),
         "ModeLabels.check": Call(LABELS.check, {"shape": (4, 3, 2)}),
         "ModeLabels.values": Call(LABELS.values, {"mode": 0, "size": 4}),
+        "ModeLabels.title": Call(LABELS.title, {"mode": "what"}),
         "ModeLabels.number": Call(LABELS.number, {"mode": "what"}),
         "DenseTensor": Call(DenseTensor, {"values": COUNTS, "mask": COUNTS >= 0, "labels": LABELS}),
         "SparseTensor": Call(SparseTensor, listed | {"missing": [[0, 0, 1]]}),

@@ -23,10 +23,17 @@ _ALIASES = {
 }
 """Names that other packages (the Tensor Toolbox, GenTen, scikit-learn) and people use, with those of gcp."""
 
-_NEAR = {
-    "itakura-saito": ["beta-divergence"],
-    "l1": ["huber"],
-    "robust": ["huber"],
+_NEAR: dict[str, tuple[str, ...]] = {
+    "itakura-saito": ("beta-divergence",),
+    **dict.fromkeys(("l1", "mae", "absolute-error", "robust", "cauchy", "student-t", "laplace"), ("huber",)),
+    **dict.fromkeys(
+        ("log-loss", "logloss", "cross-entropy", "crossentropy", "softmax"), ("bernoulli-logit",)
+    ),
+    **dict.fromkeys(("probit", "hinge", "sigmoid"), ("bernoulli-logit",)),
+    **dict.fromkeys(("zip", "zero-inflated-poisson", "overdispersed-poisson"), ("negative-binomial",)),
+    **dict.fromkeys(("lognormal", "log-normal", "tweedie", "inverse-gaussian"), ("gamma",)),
+    "multinomial": ("poisson",),
+    "weibull": ("rayleigh", "gamma"),
 }
 """Names of losses that gcp does not have by itself, with what comes near."""
 

@@ -57,6 +57,14 @@ _SOLVERS: dict[str, Callable[[], Solver]] = {
 _ALIASES = dict.fromkeys(("lbfgs", "l-bfgs", "l-bfgs-b"), "lbfgsb")
 """Names that people use, with those of gcp."""
 
+_NEAR: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("sgd", "stochastic", "adagrad", "rmsprop"), ("adam",)),
+    **dict.fromkeys(("newton", "newton-cg", "trust-ncg", "gauss-newton"), ("rows", "plbfgs")),
+    **dict.fromkeys(("mu", "hals", "multiplicative"), ("plbfgs", "als")),
+    "bfgs": ("lbfgsb",),
+}
+"""Names of methods that gcp does not have, with what comes near."""
+
 
 def available_solvers() -> list[str]:
     """Return names that `fit_gcp(solver=...)` takes."""
@@ -73,10 +81,10 @@ def get_solver(name: str) -> Solver:
     ParameterError
         Unknown name (with the nearest known one).
     """
-    plain = name.lower().replace("_", "-")
+    plain = name.strip().lower().replace("_", "-")
     plain = _ALIASES.get(plain, plain)
     if plain not in _SOLVERS:
-        near = get_close_matches(plain, _SOLVERS, n=1, cutoff=0.6)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        near = _NEAR.get(plain) or get_close_matches(plain, _SOLVERS, n=1, cutoff=0.6)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ParameterError(f"Unknown solver {name!r}.{hint} Known: {', '.join(available_solvers())}.")
     return _SOLVERS[plain]()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Place = Callable[[int], str]
 
+_MOST_PERIODS = 10**8
+
 
 class ModeColumn(NamedTuple):
     """A column that gives a mode.
@@ -196,6 +198,7 @@ def _periods(column: pd.Series[Any], grouper: Any) -> tuple[Array, Any]:
     if not len(known := np.flatnonzero(times[column.name].notna())):
         return np.full(len(times), -1), pd.Index([])
     try:
+        _check_number(times[column.name], grouper.freq)
         sizes = times.groupby(grouper).size()
     except (MemoryError, OverflowError, ValueError) as error:
         raise DataError(
@@ -205,6 +208,18 @@ def _periods(column: pd.Series[Any], grouper: Any) -> tuple[Array, Any]:
     codes = np.full(len(times), -1)
     codes[in_order] = np.repeat(np.arange(len(sizes)), sizes.to_numpy())
     return codes, sizes.index
+
+
+def _check_number(times: pd.Series[Any], freq: Any) -> None:
+    """Raise `ValueError` for more periods than a mode may have, where they are of one length."""
+    import pandas as pd
+
+    if isinstance(freq, pd.offsets.Tick):
+        n = (times.max() - times.min()) / pd.Timedelta(freq)
+        if n > _MOST_PERIODS:
+            raise ValueError(
+                f"from the first to the last time there are {n:.2g}, more than {_MOST_PERIODS:.0e}"
+            )
 
 
 def _labels(levels: Any, what: str) -> Array:
