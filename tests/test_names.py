@@ -15,6 +15,7 @@ import xarray as xr
 import gcp
 from gcp import DataError, ModeLabels, ObservedTensor, SparseTensor
 from gcp.analysis.report import write_report
+from gcp.base.table_result import TableResult
 from gcp.tensors.intake.coerce import as_tensor
 
 SHAPE = (6, 5, 4)
@@ -92,8 +93,10 @@ def flat(found):
     """All numbers of what a function gave, in one vector."""
     if isinstance(found, dict):
         found = list(found.values())
-    if isinstance(found, tuple | list):
-        parts = [flat(part) for part in found if part is not None and not isinstance(part, str)]
+    if isinstance(found, tuple | list | TableResult):
+        parts = [
+            flat(part) for part in found if part is not None and not isinstance(part, str | gcp.FitResult)
+        ]
         return np.concatenate(parts) if parts else np.zeros(0)
     array = np.asarray(found)
     return array.astype(float).ravel() if array.dtype.kind in "buif" else np.zeros(0)

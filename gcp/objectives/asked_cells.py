@@ -43,10 +43,10 @@ def asked_cells(given: Any, side: Side) -> AskedCells:
     ParameterError
         With the first mode or label that one of both lacks.
     """
-    if isinstance(given, Mapping):
-        return _of_mapping(given, side)
-    if isinstance(given, list | tuple) and len(given) and all(isinstance(row, Mapping) for row in given):
-        rows: Sequence[Mapping[str, Any]] = given
+    if (one := _as_mapping(given, side)) is not None:
+        return _of_mapping(one, side)
+    if isinstance(given, list | tuple) and len(given) and _as_mapping(given[0], side) is not None:
+        rows = [_as_mapping(row, side) or {} for row in given]
         names = [name for name in side.names if all(name in row for row in rows)]
         return _of_mapping({name: [row[name] for row in rows] for name in names}, side)
     columns = _columns(given)
@@ -59,6 +59,19 @@ def asked_cells(given: Any, side: Side) -> AskedCells:
         subs = [positions_of(array[:, n], side, n, "subs") for n in range(array.shape[1])]
         return AskedCells(np.column_stack(subs), np.asarray)
     return AskedCells(_checked(array, side.shape), np.asarray)
+
+
+def _as_mapping(given: Any, side: Side) -> Mapping[Any, Any] | None:
+    """Return what names its items: a mapping, a named tuple or a row of a pandas table; None of anything else."""
+    if isinstance(given, Mapping):
+        return given
+    if isinstance(given, tuple) and hasattr(given, "_asdict"):
+        found: Mapping[Any, Any] = given._asdict()
+        return found
+    if library_of(given) == "pandas" and hasattr(given, "index") and not hasattr(given, "columns"):
+        items = dict(zip(given.index, given, strict=True))
+        return items if any(name in items for name in side.names) else None
+    return None
 
 
 def _has_text(array: Array) -> bool:
@@ -86,6 +99,8 @@ def _columns(given: Any) -> list[Any]:
 def _of_table(given: Any, columns: Sequence[Any], side: Side) -> AskedCells:
     """Return the cells of a table's rows; columns that are no modes are not looked at."""
     _check_all_there(columns, side, "the columns of subs")
+    if repeated := [name for name in side.names if columns.count(name) > 1]:
+        raise ParameterError(f"subs has more than one column {repeated[0]!r}.")
     subs = np.column_stack([_located(np.asarray(given[name]), side, n) for n, name in enumerate(side.names)])
     if library_of(given) != "pandas":
         return AskedCells(subs, np.asarray)

@@ -14,6 +14,7 @@ from xarray import DataArray
 from gcp import (
     BetaDivergence,
     Huber,
+    ModeLabels,
     NegativeBinomial,
     ObservedTensor,
     ParameterError,
@@ -398,7 +399,14 @@ def test_bootstrap_intervals_hold_the_truth(rng):
     n, b, s = 1000, 0.3, 0.2
     estimates = b + s * rng.normal(size=n)
     draws = estimates + b + s * rng.normal(size=(400, n))
-    found = Bootstrap(np.exp(draws), [draws[:, None]], np.zeros(400), np.exp(estimates), [estimates[None]])
+    found = Bootstrap(
+        np.exp(draws),
+        [draws[:, None]],
+        np.zeros(400),
+        np.exp(estimates),
+        [estimates[None]],
+        ModeLabels(["row"], [None]),
+    )
     (low, high), [(a, c)] = found.interval()
     for held in ((low < 1) & (high > 1), (a < 0) & (c > 0)):
         assert 0.93 < held.mean() < 0.965
@@ -411,7 +419,7 @@ def test_bootstrap_intervals_of_lognormal_weights():
     normal = special.ndtri((np.arange(99) + 0.5) / 99)
     w = 3 * np.exp(0.2 + 0.1 * normal / normal.std(ddof=1))
     draws = np.stack([w, np.where(w > w.min(), w, 0.0)], axis=1)
-    found = Bootstrap(draws, [], np.zeros(99), np.full(2, 3.0), [])
+    found = Bootstrap(draws, [], np.zeros(99), np.full(2, 3.0), [], ModeLabels([], []))
     (low, high), _ = found.interval(0.9)
     z = stats.norm.ppf(0.95)
     assert_allclose(low, [3 * np.exp(-0.2 - 0.1 * z), np.nan])

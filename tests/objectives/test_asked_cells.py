@@ -80,6 +80,15 @@ def test_mappings_and_rows_of_texts(model, table):
     np.testing.assert_allclose(model.predict(rows), expected)
 
 
+def test_rows_of_a_table_have_labels_too(model, table):
+    """Whole numbers in a row that has names are no positions."""
+    frame, expected = table
+    assert model.predict(frame.iloc[0]) == pytest.approx(expected[0], rel=1e-12)
+    np.testing.assert_allclose(frame.apply(model.predict, axis=1), expected)
+    np.testing.assert_allclose(model.predict(list(frame.itertuples(index=False))), expected)
+    np.testing.assert_allclose(model.predict(list(frame.itertuples())), expected)
+
+
 def test_single_labels_give_a_number_and_go_with_every_item_of_a_list(model, whole):
     _, expected = whole
     one = model.predict({"user": 186, "film": "Cube", "day": "2020-01-02"})
@@ -131,6 +140,10 @@ def test_a_table_whose_columns_have_other_names_goes_by_position_if_modes_have_n
         ({"user": 186, "film": "Cube"}, "mode 'day' of the model"),
         ([{"user": 186, "film": "Cube"}], "mode 'day' of the model"),
         (pd.DataFrame({"user": [186], "movie": ["Cube"], "day": DAYS[:1]}), r"mode 'film' .*movie"),
+        (
+            pd.DataFrame([[186, 2, "Cube", DAYS[0]]], columns=["user", "user", "film", "day"]),
+            "more than one column",
+        ),
         (pd.DataFrame({"user": [np.nan], "film": ["Cube"], "day": DAYS[:1]}), "label nan of mode 'user'"),
         ({"user": [186, 2], "film": ["Cube"] * 3, "day": DAYS[0]}, "all lists of one length"),
         ({"user": [[186]], "film": "Cube", "day": DAYS[0]}, "one label or a list"),
