@@ -5,6 +5,7 @@ Whoever adds a public name adds a line here.
 
 import inspect
 from functools import cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,9 @@ EXEMPT = {
     **dict.fromkeys([f"GCP.set_{of}_request" for of in ("fit", "score", "transform")], "scikit-learn's"),
 }
 """What has no arguments of a user's: the constructors of outcomes, and what objectives alone call."""
+
+if find_spec("anndata") is None:
+    EXEMPT["FitResult.to_anndata"] = "takes what anndata makes, which is not installed"
 
 INNER = {
     "account",
@@ -244,6 +248,9 @@ def good_calls(folder):
     fits = {"data": dense(), "rank": 2, "loss": "poisson"}
     own = [cls for cls in LOSSES if cls is not gcp.Loss and inspect.signature(cls).parameters]
     losses = {cls.__name__: Call(cls, {}) for cls in own}
+    if find_spec("anndata") is not None:
+        arguments = {"adata": annotated(), "key": "gcp"}
+        losses |= {"FitResult.to_anndata": Call(cells_by_genes().to_anndata, arguments)}
     return losses | {
         "fit_gcp": Call(gcp.fit_gcp, fits | OPTIONS),
         "build_objective": Call(gcp.build_objective, {"data": dense(), "loss": "poisson", "n_threads": 1}),
@@ -316,7 +323,6 @@ def good_calls(folder):
         "FitResult.deviance_explained": Call(fitted().deviance_explained, {"data": dense()}),
         "FitResult.transform": Call(fitted().transform, {"data": dense(), "mode": 0, "n_threads": 1}),
         "FitResult.to_frames": Call(fitted().to_frames, {}),
-        "FitResult.to_anndata": Call(cells_by_genes().to_anndata, {"adata": annotated(), "key": "gcp"}),
         "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
         "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
         "load": Call(gcp.load, {"path": saved}),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp.base.checks import show
+from gcp.base.checks import show, text
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.named_arrays import library_of
 from gcp.base.types import Array, FloatArray
@@ -75,6 +75,7 @@ def to_pyttb(model: Model) -> Any:
 
 def to_anndata(model: Model, adata: Any, key: str) -> Any:
     """See `FitResult.to_anndata`."""
+    text("key", key)
     if library_of(adata) != "anndata":
         raise ParameterError(f"adata must be an AnnData: found {show(adata)}.")
     if not {"obs", "var"} & set(model.labels.names):

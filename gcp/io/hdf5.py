@@ -118,14 +118,9 @@ def _outer_array(name: str, item: Any) -> str | None:
     return name if is_outer else None
 
 
-def check_size(array: Any) -> None:
-    """Raise `ParameterError` for an array of a file that memory cannot hold."""
-    check_memory(f"The array {array.name}", math.prod(array.shape) * array.dtype.itemsize, 1)
-
-
 def values_of(array: Any) -> Array:
     """Return an array of a file, of any shape, read whole after a look at its size."""
-    check_size(array)
+    check_memory(f"The array {array.name}", math.prod(array.shape) * array.dtype.itemsize, 1)
     return np.asarray(array[()])
 
 

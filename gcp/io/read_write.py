@@ -117,7 +117,7 @@ def read_tensor(
     `.h5`, `.hdf5`          arrays of HDF5                                                       ``arrays``
     `.zarr`                 arrays of Zarr, in a folder                                          ``arrays``
     `.nc`, `.nc4`, `.cdf`   netCDF, with names and coordinates                                   ``xarray``
-    `.h5ad`                 AnnData: cells by genes, as modes `obs` and `var`                    ``anndata``
+    `.h5ad`                 AnnData: cells by genes, as modes `obs` and `var`                    ``arrays``
     `.loom`                 Loom, likewise                                                       ``arrays``
     ======================  ===================================================================  ===========
 

@@ -59,7 +59,7 @@ def separator_named(text: str) -> str:
     found = "\t" if text in ("TAB", "tab", "\\t") else text
     if not found or not found.isascii() or set(found) & set('"\r\n'):
         raise ParameterError(
-            f'separator must be one or more characters, such as ";" or "::", or TAB: found {text!r}.'
+            f'separator must be one character or more, such as ";" or "::", or TAB: found {text!r}.'
         )
     return found
 

@@ -103,6 +103,29 @@ def test_h5ad(tmp_path, content):
         gcp.read_tensor(tmp_path / "a.h5ad", variable="layers/none")
 
 
+@pytest.mark.parametrize("layout", ["csr", "csc", "of old", "dense"])
+def test_h5ad_as_documented(tmp_path, layout):
+    """What anndata's page on its format says, written by h5py alone."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5ad", "w") as file:
+        if layout == "dense":
+            file["X"] = COUNTS.toarray()
+        else:
+            group, matrix = file.create_group("X"), COUNTS.tocsc() if layout == "csc" else COUNTS
+            for name in ("data", "indices", "indptr"):
+                group[name] = getattr(matrix, name)
+            of_old = {"h5sparse_format": "csr", "h5sparse_shape": (6, 5)}
+            documented = {"encoding-type": f"{layout}_matrix", "encoding-version": "0.1.0", "shape": (6, 5)}
+            group.attrs.update(of_old if layout == "of old" else documented)
+        file["obs/cell"] = CELLS
+        file["obs"].attrs["_index"] = "cell"
+        file["var/_index/codes"], file["var/_index/categories"] = np.arange(5)[::-1], GENES[::-1]
+        file["var"].attrs["_index"] = "_index"
+    tensor = gcp.read_tensor(tmp_path / "a.h5ad")
+    assert tensor.labels == gcp.ModeLabels(["obs", "var"], [CELLS, GENES])
+    np.testing.assert_array_equal(tensor.to_dense().values, COUNTS.toarray())
+
+
 def test_h5ad_raw_and_without_x(tmp_path):
     adata = annotated()
     adata.raw = adata.copy()

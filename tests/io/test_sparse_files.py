@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import struct
 
 import numpy as np
 import pytest
@@ -210,6 +211,26 @@ def test_matlab(tmp_path, save):
         "T": {"data": np.arange(6.0).reshape(3, 2), "size": np.array([[3, 2, 1]])}
     }  # sizes of 1 are lost
     np.testing.assert_array_equal(read(tensor).values, np.arange(6.0).reshape(3, 2, 1))
+
+
+def test_matlab_5_damaged(tmp_path, rng):
+    """Among others in the types of elements, which SciPy would follow out of its memory."""
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"S": LISTED, "M": sp.csc_array(M), "X": X})
+    whole = path.read_bytes()
+    kind = whole.rindex(struct.pack("<II", 9, X.nbytes))  # double
+    for at, change in [
+        (kind + 1, 2),
+        *((at, 1 << rng.integers(8)) for at in rng.integers(128, len(whole), 60)),
+    ]:
+        damaged = bytearray(whole)
+        damaged[at] ^= change
+        path.write_bytes(damaged)
+        with contextlib.suppress(GcpError):
+            assert gcp.read_tensor(path).shape[0] > 0
+        if at == kind + 1:
+            with pytest.raises(FormatError, match="an element of type 521 at byte"):
+                gcp.read_tensor(path)
 
 
 def test_matlab_73_damaged(tmp_path, rng):

@@ -5,23 +5,29 @@ Versions 4 to 7 come through SciPy, version 7.3 (which is HDF5) through h5py.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from gcp.base.errors import DataError, ParameterError
+from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.base.types import Array
 from gcp.io.format import Format, choose_variable, damage_told, native, required, values_with_nan
 from gcp.io.hdf5 import opened_alone
 from gcp.io.mat_structure import SIGNATURE, Described, tree_of
+from gcp.io.mat_tags import check_tags
 from gcp.io.sparse_arrays import tensor_of_listing, tensor_of_matrix
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor
 
 _WHAT = "a .mat file"
 _USERBLOCK = 512
+_NAME = re.compile(r"\w{1,63}", re.ASCII)
+_MOST_PACKED = 130
+"""Elements of 8 bytes, at least, that one byte of packed numbers may stand for."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,32 @@ def _read(file: BinaryIO, variable: str | None = None, unlisted: str | None = No
     from scipy.io import loadmat
 
     with damage_told(_WHAT):
+        check_tags(file)
+        _check_headers(file)
         content = loadmat(cast(Any, file))  # the stubs know only paths
         return _chosen(
             {key: _plain(one) for key, one in content.items() if key[:2] != "__"}, variable, unlisted
         )
+
+
+def _check_headers(file: BinaryIO) -> None:
+    """Raise `FormatError` for what SciPy would not survive.
+
+    These are names that MATLAB does not allow, behind which it reads at wrong places, and structs or cells of more
+    elements than the file has bytes for, which would all be made first.
+    """
+    from scipy.io import whosmat
+
+    size = file.seek(0, 2)
+    file.seek(0)
+    for name, shape, kind in whosmat(cast(Any, file)):
+        if not _NAME.fullmatch(name):
+            raise FormatError(f"the file is damaged: a variable is called {name[:40]!r}.")
+        if kind in ("struct", "cell", "object") and math.prod(shape) > _MOST_PACKED * size:
+            raise FormatError(
+                f"the file is damaged: {name} is a {kind} of shape {shape}, which it cannot hold."
+            )
+    file.seek(0)
 
 
 def _plain(item: Any) -> Any:
