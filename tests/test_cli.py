@@ -183,6 +183,7 @@ class TestErrors:
             ("plot none.npz -o r.png", "there is no such file"),
             ("plot none.npz -o r.txt", "has the ending '.txt'"),
             ("plot none.npz -o r.png --components a", "whole numbers and commas"),
+            ("plot none.npz -o r.png --kind class=pie", "MODE=bar|dot|line"),
             ("frobnicate", "invalid choice"),
             ("--debug", "required: COMMAND"),
         ],
@@ -363,7 +364,7 @@ class TestOtherCommands:
     @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
     def test_plot(self, files, capsys, ending, start):
         assert fit("titanic --rank 3 --loss poisson --out r.npz") == 0
-        assert main(["plot", "r.npz", "-o", f"r.{ending}", "--components", "0,2"]) == 0
+        assert main(["plot", "r.npz", "-o", f"r.{ending}", "--components", "0,2", "--kind", "class=dot"]) == 0
         assert Path(f"r.{ending}").read_bytes().startswith(start)
         assert gcp_main("plot r.npz -o r.png --components 3") == 2
 

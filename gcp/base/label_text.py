@@ -26,7 +26,8 @@ def label_texts(labels: Array) -> list[str]:
     """
     labels = np.asarray(labels)
     if labels.dtype.kind == "M":
-        return [str(text) for text in np.datetime_as_string(labels, unit="auto")]
+        is_coarse = np.datetime_data(labels.dtype)[0] in ("Y", "M")
+        return [str(text) for text in np.datetime_as_string(labels, unit=None if is_coarse else "auto")]
     if labels.dtype.kind == "f":
         return _numbers(labels.astype(float))
     if labels.dtype.kind == "S":

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +105,13 @@ def check_picture(option: str, path: str) -> None:
         raise ParameterError(f'{option} needs matplotlib: pip install "gcp-tensor[plot]".')
 
 
-def save_picture(result: Any, path: str, components: Sequence[int] | None = None) -> None:
+def save_picture(
+    result: Any, path: str, components: Sequence[int] | None = None, kinds: Mapping[Any, str] | None = None
+) -> None:
     """Draw the components of a result into a file."""
     from gcp.analysis.plots.components import components_figure
 
-    save_figure(components_figure(result, components), path)
+    save_figure(components_figure(result, components, kinds), path)
 
 
 def save_figure(figure: Any, path: str) -> None:

@@ -12,9 +12,9 @@ from gcp.cli.parsing import Parser, command
 @command(
     "plot",
     "draw the components of a saved result",
-    "Draw the components of a saved result: a row per component, a column per mode; bars for named "
-    "categories, lines for numbers, dates and positions.",
-    "  gcp plot flights.npz -o flights.pdf --components 0,2",
+    "Draw the components of a saved result: a row per component, a column per mode; lines for numbers and dates "
+    "in order, bars for named categories and for positions without names.",
+    "  gcp plot flights.npz -o flights.pdf --components 0,2 --kind month=bar",
 )
 def add_parser(parser: Parser) -> None:
     """Add the options."""
@@ -28,13 +28,24 @@ def add_parser(parser: Parser) -> None:
         type=_numbers,
         help="which components, counted from 0 (default: all, heaviest first)",
     )
+    parser.add_argument(
+        "--kind",
+        metavar="MODE=KIND",
+        type=_kind,
+        action="append",
+        default=[],
+        help="draw a mode as bar, dot or line; may be given several times",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw."""
     check_picture("--out", args.out)
-    save_picture(load_model(args.result), args.out, args.components)
+    model = load_model(args.result)
+    names = model.labels.names
+    kinds = {mode if mode in names or not mode.isdecimal() else int(mode): kind for mode, kind in args.kind}
+    save_picture(model, args.out, args.components, kinds)
     print(args.out)
     return 0
 
@@ -45,6 +56,15 @@ def load_model(path: str) -> gcp.FitResult:
     A custom loss, whose formula no file holds, is let go.
     """
     return gcp.FitResult.load(path, loss=gcp.Gaussian())
+
+
+def _kind(text: str) -> tuple[str, str]:
+    from gcp.analysis.plots.axis import KINDS
+
+    mode, _, kind = text.rpartition("=")
+    if mode and kind in KINDS:
+        return mode, kind
+    raise argparse.ArgumentTypeError(f"expected MODE={'|'.join(KINDS)}, found {text!r}")
 
 
 def _numbers(text: str) -> list[int]:

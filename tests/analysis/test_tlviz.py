@@ -44,3 +44,24 @@ def test_its_pictures_take_our_models(fits):
     pytest.importorskip("matplotlib").use("Agg")
     _, axes = tlviz.visualisation.components_plot(fits[1][2].cp)
     assert len(axes) == 3
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_leverage_and_residual_of_positions(fits, mode):
+    data, (*_, result, _) = fits
+    found = analysis.outliers(result, data, mode)
+    assert_allclose(found.leverage, tlviz.outliers.compute_leverage(result.factors[mode]), rtol=1e-9)
+    squares = tlviz.outliers.compute_slabwise_sse(result.model_values(), data.values, False, mode)
+    assert_allclose(found.deviance, squares / (data.values.size / data.shape[mode]), rtol=1e-9)
+    assert_allclose(found.leverage.sum(), 3)
+
+
+def test_core(fits):
+    """Of a model itself, the core is the unit core; of data, the one that least squares find."""
+    data, (*_, result, _) = fits
+    assert_allclose(analysis.core_tensor(result, result.model_values())[np.diag_indices(3, 3)], 1, rtol=1e-8)
+    core = analysis.core_tensor(result, data)
+    a, b, c = (result.factors[0] * result.weights, *result.factors[1:])
+    design = np.einsum("ir,js,kt->ijkrst", a, b, c).reshape(-1, 27)
+    expected = np.linalg.lstsq(design, data.values.ravel(), rcond=None)[0]
+    assert_allclose(core.ravel(), expected, rtol=1e-7, atol=1e-9)

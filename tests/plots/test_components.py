@@ -29,7 +29,8 @@ def model(shape, rank, names=None, coords=None, signed=False):
     factors = [rng.standard_normal((n, rank)) if signed else rng.random((n, rank)) for n in shape]
     labels = gcp.ModeLabels(names or [f"mode_{n}" for n in range(len(shape))], coords or [None] * len(shape))
     factors = [a / np.linalg.norm(a, axis=0) for a in factors]
-    return replace(base, weights=np.sort(rng.random(rank))[::-1], factors=factors, labels=labels)
+    weights = np.sort(rng.random(rank))[::-1]
+    return replace(base, weights=weights, factors=factors, labels=labels, fitted_factors=[], row_bounds=[])
 
 
 def draw(result, **options):
@@ -39,7 +40,7 @@ def draw(result, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         axes = plot_components(result, **options)
-        FigureCanvasAgg(axes[0, 0].figure).draw()
+        FigureCanvasAgg(axes[0, 0].figure.canvas.figure).draw()
     return axes
 
 
@@ -221,3 +222,132 @@ def test_a_model_without_components_is_refused():
     result = gcp.fit_gcp(np.arange(12.0).reshape(4, 3), 0, main_effects=True, random_state=0)
     with pytest.raises(gcp.ParameterError, match="no components to draw"):
         plot_components(result)
+
+
+# --- what is asked of the picture --------------------------------------------------------------------------
+
+
+def test_modes_are_drawn_as_asked():
+    result = model((4, 30, 6), 2, names=["neuron", "time", "trial"], coords=[None, np.arange(30), None])
+    axes = draw(result, kinds={"neuron": "dot", 1: "bar", "trial": "line"})
+    for k, (neuron, time, trial) in enumerate(axes):
+        points = neuron.collections[0].get_offsets()
+        np.testing.assert_allclose(points, np.column_stack([np.arange(4), result.factors[0][:, k]]))
+        np.testing.assert_allclose([bar.get_height() for bar in time.patches], result.factors[1][:, k])
+        np.testing.assert_allclose(trial.lines[0].get_ydata(), result.factors[2][:, k])
+    assert draw(result, modes=["trial", 0]).shape == (2, 2)
+    with pytest.raises(
+        gcp.ParameterError, match=r"kinds\['time'\] must be one of bar, dot, line: found 'pie'"
+    ):
+        plot_components(result, kinds={"time": "pie"})
+    with pytest.raises(gcp.ParameterError, match="Unknown mode 'day'"):
+        plot_components(result, kinds={"day": "bar"})
+
+
+def test_dates_may_be_bars_with_the_width_of_a_day():
+    days = np.arange("2021-04-07", "2021-05-07", dtype="datetime64[D]").astype("datetime64[ns]")
+    ax = draw(model((30,), 1, coords=[days]), kinds={0: "bar"})[0, 0]
+    assert {round(bar.get_width(), 9) for bar in ax.patches} == {0.8}
+
+
+@pytest.mark.parametrize("kind", ["bar", "dot", "line"])
+def test_groups_have_colours_and_a_legend(kind):
+    from matplotlib.colors import to_hex
+
+    result = model((6, 3), 2, names=["trial", "b"])
+    axes = draw(result, hue={"trial": list("xyxyxy")}, kinds={"trial": kind})
+    ax = axes[0, 0]
+    shown = [bar.get_facecolor() for bar in ax.patches] or list(ax.collections[0].get_facecolors())
+    names = [to_hex(color) for color in shown]
+    assert names[::2] == [names[0]] * 3
+    assert names[1::2] == [names[1]] * 3
+    (legend,) = ax.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["x", "y"]
+    assert [to_hex(handle.get_color()) for handle in legend.get_lines()] == names[:2]
+
+
+def test_groups_are_matched_by_label():
+    pd = pytest.importorskip("pandas")
+    result = model((4, 3), 1, names=["trial", "b"], coords=[np.array(["t1", "t2", "t3", "t4"]), None])
+    groups = pd.Series(["odd", "even", "odd", "even"], index=["t3", "t2", "t1", "t4"])
+    bars = draw(result, hue={"trial": groups})[0, 0].patches
+    colors = [bar.get_facecolor() for bar in bars]
+    assert colors[0] == colors[2] != colors[1] == colors[3]
+    with pytest.raises(gcp.ParameterError, match="'t4' of mode 'trial' is in the model, but not in hue"):
+        plot_components(result, hue={"trial": groups.rename({"t4": "t9"})})
+
+
+@pytest.mark.parametrize(
+    ("hue", "message"),
+    [
+        ({"trial": list("abc")}, "one label for each of 4 positions"),
+        ({"b": np.arange(9)}, "9 different labels"),
+        (["a"], "dict by mode"),
+    ],
+)
+def test_bad_groups(hue, message):
+    with pytest.raises(gcp.ParameterError, match=message):
+        plot_components(model((4, 9), 1, names=["trial", "b"]), hue=hue)
+
+
+@pytest.mark.parametrize("kind", ["bar", "line"])
+@pytest.mark.parametrize("estimate", ["standard_errors", "bootstrap"])
+def test_error_bars_are_the_intervals(titanic, estimate, kind):
+    data = gcp.datasets.load_titanic()
+    more = {"n": 3, "random_state": 0, "n_iter_max": 20} if estimate == "bootstrap" else {}
+    errors = getattr(gcp.analysis, estimate)(titanic, data, **more)
+    axes = draw(titanic, errors=errors, level=0.8, kinds={"class": kind})
+    weights, factors = errors.interval(0.8)
+    for k in range(2):
+        ends = np.column_stack([factors[0][0][:, k], factors[0][1][:, k]])
+        if kind == "bar":
+            drawn = [path.vertices[:, 1] for path in axes[k, 0].collections[-1].get_paths()]
+            np.testing.assert_allclose(drawn, ends)
+        else:
+            band = axes[k, 0].collections[-1].get_paths()[0].vertices
+            assert set(np.round(ends.ravel(), 12)) <= set(np.round(band[:, 1], 12))
+        assert f"({weights[0][k]:.3g} to {weights[1][k]:.3g})" in axes[k, 0].get_ylabel()
+        low, high = axes[k, 0].get_ylim()
+        assert (low <= ends).all()
+        assert (ends <= high).all()
+
+
+def test_errors_of_another_model(titanic):
+    errors = gcp.analysis.standard_errors(titanic, gcp.datasets.load_titanic())
+    with pytest.raises(gcp.ParameterError, match="those of another model"):
+        plot_components(model((4, 3), 2), errors=errors)
+    with pytest.raises(gcp.ParameterError, match="standard_errors or"):
+        plot_components(titanic, errors=0.1)
+
+
+def test_overlay_is_matched_whatever_order_signs_and_labels():
+    names = np.array(["a", "b", "c", "d", "e"])
+    result = model((5, 7, 4), 3, names=["who", "when", "c"], coords=[names, np.arange(7), None], signed=True)
+    order, moved = [2, 0, 1], [3, 1, 0, 4, 2]
+    factors = [a[:, order].copy() for a in result.factors]
+    factors[0], factors[1] = -factors[0][moved], -factors[1]
+    labels = gcp.ModeLabels(result.labels.names, [names[moved], np.arange(7), None])
+    other = replace(result, factors=factors, weights=result.weights[order], labels=labels)
+    axes = draw(result, overlay=[other])
+    for k in range(3):
+        np.testing.assert_allclose(axes[k, 1].lines[-1].get_ydata(), result.factors[1][:, k])
+        dashes = [path.vertices[0, 1] for path in axes[k, 0].collections[-1].get_paths()]
+        np.testing.assert_allclose(dashes, result.factors[0][:, k])
+
+
+def test_an_overlay_of_another_rank_lacks_partners():
+    result = model((5, 7), 3)
+    other = replace(result, factors=[a[:, [1]] for a in result.factors], weights=result.weights[[1]])
+    axes = draw(result, overlay=[other], kinds={0: "line"})
+    drawn = [np.isfinite(axes[k, 0].lines[1].get_ydata()).all() for k in range(3)]
+    assert drawn == [False, True, False]
+
+
+def test_draws_into_a_subfigure():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4))
+    left, _ = figure.subfigures(1, 2)
+    axes = draw(model((4, 3), 2), figure=left, hue={0: list("aabb")})
+    assert all(ax.figure is left for ax in axes.flat)
+    assert len(left.legends) == 1

@@ -73,3 +73,21 @@ def test_a_bar_on_a_terminal(state, monkeypatch):
         report.done("first")
     assert "1/3" in terminal.getvalue()
     assert "first" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("has_widgets", [True, False])
+def test_a_notebook_has_a_bar_if_it_has_widgets(has_widgets, monkeypatch, capsys):
+    """In lines elsewhere; rich would warn at every step. What a bar looks like there, `test_notebook.py` sees."""
+    import sys
+    import types
+
+    import rich.console
+
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    monkeypatch.setattr(progress, "find_spec", lambda name: object() if has_widgets else None)
+    assert progress._shows_bars() == has_widgets
+    if not has_widgets:
+        with progress.series(True, 1) as report:
+            report.done("a")
+        assert capsys.readouterr().err == "1/1  a\n"

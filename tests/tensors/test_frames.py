@@ -359,7 +359,11 @@ def test_periods_of_periods_and_positions_together():
         ({"freq": {"when": "D"}}, ParameterError, "'when', which is no mode"),
         ({"freq": "D"}, ParameterError, "dict by mode"),
         ({"freq": {"time": "fortnight"}}, ParameterError, "freq of 'time'.*(?i:fortnight)"),
-        ({"freq": {"time": "ns"}}, DataError, r"cannot be put into periods of .* there are 3.*e\+14, more than"),
+        (
+            {"freq": {"time": "ns"}},
+            DataError,
+            r"cannot be put into periods of .* there are 3.*e\+14, more than",
+        ),
     ],
 )
 def test_refused_periods_say_why(options, error, message):

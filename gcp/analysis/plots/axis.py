@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gcp.analysis.plots.palette import TEXT_SIZE
 from gcp.base.label_text import label_texts, shortened
@@ -15,6 +17,7 @@ from gcp.base.types import Array, FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 KINDS = ("bar", "dot", "line")
 MANY = 40
@@ -125,7 +128,8 @@ class ModeAxis:
             ax.set_xticks([])
             ax.set_xlabel(f"{self.size} in all, the largest named", fontsize=TEXT_SIZE)
         elif self.names is not None:
-            ax.set_xticks(self.positions, self.names, rotation=90 if self.is_upright else 0)
+            name_ticks(ax.xaxis, self.places, self.names)
+            ax.tick_params(axis="x", rotation=90 if self.is_upright else 0)
         elif self.positions.dtype.kind == "M":
             locator = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
             ax.xaxis.set_major_locator(locator)
@@ -143,6 +147,15 @@ class ModeAxis:
             ax.ticklabel_format(axis="x", style="plain", useOffset=False)
         else:
             ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+
+
+def name_ticks(axis: Axis, places: ArrayLike, names: Sequence[str]) -> None:
+    """Write names (k,) at places (k,) along an axis."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axis.set_major_locator(FixedLocator(np.asarray(places, dtype=float).tolist()))
+    axis.set_major_formatter(FixedFormatter(list(names)))
+    axis.set_minor_locator(NullLocator())
 
 
 def text_width(text: str) -> float:

@@ -114,10 +114,14 @@ def plot_components(
     return _draw(figure, result, rows, columns, groups, intervals, others)
 
 
-def components_figure(result: FitResult, components: Iterable[int] | None = None) -> Figure:
+def components_figure(
+    result: FitResult,
+    components: Iterable[int] | None = None,
+    kinds: Mapping[int | str, str] | None = None,
+) -> Figure:
     """Return a figure for a file or a page, with the picture of `plot_components`."""
-    rows = chosen_components(result, components)
-    columns = {n: ModeAxis.of(result.labels, n, size) for n, size in enumerate(result.shape)}
+    rows, kind = chosen_components(result, components), kinds_of(kinds, result.labels)
+    columns = {n: ModeAxis.of(result.labels, n, size, kind.get(n)) for n, size in enumerate(result.shape)}
     figure = file_figure(grid_size(list(columns.values()), len(rows)))
     _draw(figure, result, rows, columns)
     return figure

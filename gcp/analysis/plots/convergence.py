@@ -45,6 +45,8 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     """
     check_result(result)
     ax = axes_or_new(ax)
+    from matplotlib.ticker import MaxNLocator
+
     kept = next(start for start in result.starts if start["objective"] == result.objective)
     starts = [kept] if result.problem.estimated else result.starts
     explained = max(abs(result.null_objective - kept["objective"]), 1e-300)
@@ -57,6 +59,7 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
         _draw_start(ax, start, np.maximum(above, _FLOOR), is_kept)
     ax.set_yscale("log")
     ax.set_ylim(bottom=_FLOOR / 2)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     for outcome, marker, label in ((True, "o", "converged"), (False, "x", "stopped early")):
         if any(start["converged"] == outcome for start in starts):
             ax.plot([], [], marker, ms=4, color="0.45", label=label)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gcp.analysis.bootstrap import Bootstrap
-from gcp.analysis.plots.axis import MANY, plain
+from gcp.analysis.plots.axis import MANY, name_ticks, plain
 from gcp.analysis.plots.components import chosen_components
 from gcp.analysis.plots.error_bars import ModelIntervals, intervals_of
 from gcp.analysis.plots.frame import axes_or_new, labelled, legend_above
@@ -87,7 +87,7 @@ def plot_forest(
     ax.hlines(at, low, high, color=colors, lw=1.3)
     ax.scatter([entry.value for _, entry in entries], at, s=9, c=colors, zorder=3)
     ax.axvline(0, color=GREY, lw=0.6, zorder=0.5)
-    ax.set_yticks(range(len(lines)), [line.name for line in lines])
+    name_ticks(ax.yaxis, range(len(lines)), [line.name for line in lines])
     ax.set_ylim(len(lines) - 0.4, -0.6)
     if mode is not None and len(rows) > 1:
         _name_components(ax, rows)

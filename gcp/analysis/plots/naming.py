@@ -22,6 +22,8 @@ _SIZE = TEXT_SIZE - 0.5
 _GENEROUS = 1.2
 """Boxes of names, in what they take of the axes as they are before the layout."""
 _STEPS = 9
+_GAP = 0.02
+"""Of a name from its point, in the width of the axes."""
 Box = tuple[float, float, float, float]
 
 
@@ -52,8 +54,9 @@ def name_points(ax: Axes, x: ArrayLike, y: ArrayLike, named: Sequence[int], name
         if box is None:
             continue
         taken.append(box)
-        is_left = box[2] < at[k, 0]
-        edge, middle = box[2] if is_left else box[0], (box[1] + box[3]) / 2
+        side = "right" if box[2] < at[k, 0] else "left" if box[0] > at[k, 0] else "center"
+        edge = {"right": box[2], "left": box[0], "center": (box[0] + box[2]) / 2}[side]
+        middle = (box[1] + box[3]) / 2
         is_far = np.hypot(edge - at[k, 0], middle - at[k, 1]) > 0.05
         ax.annotate(
             plain(name),
@@ -61,7 +64,7 @@ def name_points(ax: Axes, x: ArrayLike, y: ArrayLike, named: Sequence[int], name
             (edge, middle),
             xycoords="data",
             textcoords="axes fraction",
-            ha="right" if is_left else "left",
+            ha=side,
             va="center",
             fontsize=_SIZE,
             arrowprops={"arrowstyle": "-", "color": "0.6", "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
@@ -75,10 +78,11 @@ def _place(at: Array, k: int, size: tuple[float, float], taken: list[Box], point
 
     It is free of other names, and of points (m, 2).
     """
-    gap, (width, height) = 0.02, size
-    for step, is_left in itertools.product(range(_STEPS), (at[k, 0] > 0.5, at[k, 0] <= 0.5)):
+    width, height = size
+    sides = ("right", "left", "center") if at[k, 0] > 0.5 else ("left", "right", "center")
+    for step, side in itertools.product(range(_STEPS), sides):
+        left = _left_end(at[k, 0], width, side)
         for rise in (0.0,) if step == 0 else (step * height, -step * height):
-            left = at[k, 0] - gap - width if is_left else at[k, 0] + gap
             bottom = at[k, 1] + rise - height / 2
             box = left, bottom, left + width, bottom + height
             if min(box[:2]) < 0 or max(box[2:]) > 1:
@@ -87,6 +91,13 @@ def _place(at: Array, k: int, size: tuple[float, float], taken: list[Box], point
             if not inside.all(axis=1).any() and not any(_overlap(box, other) for other in taken):
                 return box
     return None
+
+
+def _left_end(x: float, width: float, side: str) -> float:
+    """Return where a name begins that has its point at its right, left or centre."""
+    if side == "center":
+        return float(np.clip(x - width / 2, 0.0, max(1 - width, 0.0)))
+    return x - _GAP - width if side == "right" else x + _GAP
 
 
 def _overlap(one: Box, other: Box) -> bool:

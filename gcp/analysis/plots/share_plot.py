@@ -29,10 +29,10 @@ def plot_shares(found: ComponentShares, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     instance("found", found, ComponentShares, "the ComponentShares of gcp.analysis.component_shares")
     ax = axes_or_new(ax)
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     numbers = np.arange(len(found.alone))
     bars = ((-0.2, found.alone, COLORS[4], "alone"), (0.2, found.unique, COLORS[0], "lost without it"))
     for shift, values, color, label in bars:

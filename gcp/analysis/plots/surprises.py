@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gcp.analysis.anomalies import Anomalies
-from gcp.analysis.plots.axis import ModeAxis, text_width
+from gcp.analysis.plots.axis import ModeAxis, name_ticks, text_width
 from gcp.analysis.plots.frame import axes_or_new, inches, labelled, legend_above
 from gcp.analysis.plots.groups import modes_of
 from gcp.analysis.plots.palette import COLORS, TEXT_SIZE
@@ -118,6 +118,6 @@ def _label_positions(ax: Axes, column: ModeAxis, often: Array, *, is_across: boo
         for k in np.argsort(-often, kind="stable")[: 5 * _MOST_NAMED]:
             if often[k] and len(named) < _MOST_NAMED and all(abs(k - other) > room for other in named):
                 named.append(int(k))
-    axis.set_ticks(column.places[named], [column.names[k] for k in named])
+    name_ticks(axis, column.places[named], [column.names[k] for k in named])
     if is_across and not is_level:
         ax.tick_params(axis="x", rotation=90)

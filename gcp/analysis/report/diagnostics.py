@@ -19,7 +19,16 @@ from gcp.analysis.plots import plot_calibration, plot_convergence, plot_residual
 from gcp.analysis.plots.frame import file_figure
 from gcp.analysis.plots.observed_means import draw_observed, slice_sums
 from gcp.analysis.report.overview import number
-from gcp.analysis.report.page_blocks import Block, Gallery, Heading, Pairs, Paragraph, Table, drawn, picture
+from gcp.analysis.report.page_blocks import (
+    FactList,
+    Gallery,
+    Heading,
+    PageBlock,
+    PageTable,
+    Paragraph,
+    drawn,
+    picture,
+)
 from gcp.base.errors import GcpError, ParameterError
 from gcp.base.interval import BINARY
 from gcp.base.label_text import label_texts
@@ -32,7 +41,7 @@ _WIDE_MAP, _NARROW_MAP = (6.4, 4.2), (3.9, 4.2)
 """Inches."""
 
 
-def quality(result: FitResult, tensor: Any) -> list[Block]:
+def quality(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return numbers, each with what it says."""
     rows = []
     try:
@@ -61,12 +70,12 @@ def quality(result: FitResult, tensor: Any) -> list[Block]:
         "(gcp.hold_out, gcp.select_rank) tell how well it predicts.",
         "note",
     )
-    return [Pairs(rows), note, *_warnings(result, tensor)]
+    return [FactList(rows), note, *_warnings(result, tensor)]
 
 
-def _warnings(result: FitResult, tensor: Any) -> list[Block]:
+def _warnings(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return what a reader has to know before the components are believed."""
-    found: list[Block] = [Paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
+    found: list[PageBlock] = [Paragraph(note, "warning")] if (note := saturation(result, tensor)) else []
     if result.loss.name in ("poisson", "poisson-log"):
         try:
             test = dispersion_test(result, tensor)
@@ -88,7 +97,7 @@ def _warnings(result: FitResult, tensor: Any) -> list[Block]:
     return found
 
 
-def pictures(result: FitResult, tensor: Any) -> list[Block]:
+def pictures(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return pictures, each with a sentence on how to read it."""
     shown = [
         drawn(
@@ -124,7 +133,7 @@ def pictures(result: FitResult, tensor: Any) -> list[Block]:
     return [Gallery(shown), Heading("Observed against expected, by mode"), *_by_mode(result, tensor)]
 
 
-def _by_mode(result: FitResult, tensor: Any) -> list[Block]:
+def _by_mode(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return a picture for every mode, of observed against expected means."""
     text = (
         "A point for every position of a mode: the mean of its data against what the model expects. Positions that "
@@ -136,7 +145,7 @@ def _by_mode(result: FitResult, tensor: Any) -> list[Block]:
         sums = slice_sums(result, tensor)
     except GcpError as error:
         return [Paragraph(text), Paragraph(f"Left out. {error}", "note")]
-    panels: list[Block] = []
+    panels: list[PageBlock] = []
     for n, own in sums.items():
         figure = file_figure(_PANEL)
         draw_observed(figure.subplots(), result, n, own)
@@ -144,7 +153,7 @@ def _by_mode(result: FitResult, tensor: Any) -> list[Block]:
     return [Paragraph(text), Gallery(panels)]
 
 
-def surprises(result: FitResult, tensor: Any, n: int) -> list[Block]:
+def surprises(result: FitResult, tensor: Any, n: int) -> list[PageBlock]:
     """Return a table of the most surprising cells, and a map of more."""
     try:
         found = anomalies(result, tensor, max(n, _ON_MAP))
@@ -168,7 +177,7 @@ def surprises(result: FitResult, tensor: Any, n: int) -> list[Block]:
         f"improbable as {1 / cells:.0e} by chance."
     )
     header = [*modes, "observed", "expected", "probability"]
-    shown: list[Block] = [Paragraph(text), Table(header, rows, tuple(range(len(modes), len(header))))]
+    shown: list[PageBlock] = [Paragraph(text), PageTable(header, rows, tuple(range(len(modes), len(header))))]
     if len(result.shape) > 1:
         caption = f"The {len(found.observed)} most surprising cells; larger is more surprising."
         shown.append(

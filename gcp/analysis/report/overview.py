@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from gcp.analysis.plots.axis import ModeAxis
 from gcp.analysis.plots.components import components_figure, narrow_components_figure
 from gcp.analysis.plots.share_plot import plot_shares
 from gcp.analysis.report.page_blocks import (
-    Block,
-    Code,
+    FactList,
     Heading,
-    Pairs,
+    PageBlock,
+    PageTable,
     Paragraph,
-    Table,
+    Verbatim,
     drawn,
     joined,
     picture,
@@ -63,7 +64,7 @@ def in_words(result: FitResult, tensor: Any) -> str:
     )
 
 
-def components(result: FitResult, tensor: Any) -> list[Block]:
+def components(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return pictures of the heaviest components and of their shares, and a table of the largest entries of all."""
     if result.rank == 0:
         return [Paragraph("None: main effects alone.")]
@@ -91,7 +92,7 @@ def components(result: FitResult, tensor: Any) -> list[Block]:
             "The largest entries of each component in each mode, by their size; of an ordered mode, where it peaks.",
             "note",
         ),
-        Table(["component", "weight", *result.labels.names], rows, (0, 1)),
+        PageTable(["component", "weight", *result.labels.names], rows, (0, 1)),
         _shares(result, tensor),
         _fitted(result),
     )
@@ -103,7 +104,7 @@ def _row_words(result: FitResult, row: list[str]) -> str:
     return f"component {row[0]}, weight {row[1]}, with {modes}"
 
 
-def _shares(result: FitResult, tensor: Any) -> list[Block]:
+def _shares(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return a picture of what each component explains, unless there are too many cells to look at so often."""
     if np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
         return []
@@ -116,7 +117,7 @@ def _shares(result: FitResult, tensor: Any) -> list[Block]:
     return [Heading("Share of each component"), shown]
 
 
-def _fitted(result: FitResult) -> list[Block]:
+def _fitted(result: FitResult) -> list[PageBlock]:
     """Return words on where bounds other than 0 hold: for what the solver left of the factors."""
     if not any(np.any(np.isfinite(sides) & (sides != 0)) for sides in result.row_bounds):
         return []
@@ -130,11 +131,11 @@ def _fitted(result: FitResult) -> list[Block]:
     return [
         Heading("Fitted factors within their bounds"),
         Paragraph(note, "note"),
-        Table(["mode", "bounds", "entries"], rows),
+        PageTable(["mode", "bounds", "entries"], rows),
     ]
 
 
-def main_effects(result: FitResult) -> list[Block]:
+def main_effects(result: FitResult) -> list[PageBlock]:
     """Return the intercept, and of each mode the largest and smallest effects."""
     rows = []
     for name, vector in result.main_effects.items():
@@ -145,9 +146,9 @@ def main_effects(result: FitResult) -> list[Block]:
         rows.append([name, number(float(np.std(vector))), high, low])
     note = "An effect is added to the model at every cell of its position; those of a mode have mean 0."
     return [
-        Pairs([("intercept", number(result.intercept))]),
+        FactList([("intercept", number(result.intercept))]),
         Paragraph(note),
-        Table(["mode", "standard deviation", "largest", "smallest"], rows, (1,)),
+        PageTable(["mode", "standard deviation", "largest", "smallest"], rows, (1,)),
     ]
 
 
@@ -164,10 +165,16 @@ def largest(result: FitResult, mode: int, column: FloatArray) -> str:
 def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
     """Return the entries at positions (k,), values (k,), with their labels."""
     labels = label_texts(result.labels.values(mode, len(values)))
-    return ", ".join(f"{labels[k]} ({values[k]:.2g})" for k in at)
+    return ", ".join(f"{_isolated(labels[k])} ({values[k]:.2g})" for k in at)
 
 
-def settings(result: FitResult) -> list[Block]:
+def _isolated(label: str) -> str:
+    """Return a label in a direction of its own, if it is written from right to left: numbers stay behind it."""
+    is_leftward = any(unicodedata.bidirectional(c) in ("R", "AL") for c in label)
+    return f"\u2068{label}\u2069" if is_leftward else label
+
+
+def settings(result: FitResult) -> list[PageBlock]:
     """Return everything that decided the fit, and the call that repeats it."""
     settings = {name: value for name, value in result.settings.items() if name != "versions"}
     versions = ", ".join(f"{name} {version}" for name, version in result.settings["versions"].items())
@@ -176,10 +183,10 @@ def settings(result: FitResult) -> list[Block]:
         text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
     return [
         Paragraph(text),
-        Code(_call(result)),
-        Pairs([("versions", versions), ("seconds", f"{result.seconds:.3g}")]),
+        Verbatim(_call(result)),
+        FactList([("versions", versions), ("seconds", f"{result.seconds:.3g}")]),
         Heading("All settings"),
-        Code(json.dumps(settings, indent=1, default=str)),
+        Verbatim(json.dumps(settings, indent=1, default=str)),
     ]
 
 

@@ -21,14 +21,14 @@ _CSS_DPI = 96
 
 
 @dataclass(frozen=True)
-class Block:
+class PageBlock:
     """A part of a section; `kind` is the name of the template's macro that shows it."""
 
     kind: ClassVar[str]
 
 
 @dataclass(frozen=True)
-class Paragraph(Block):
+class Paragraph(PageBlock):
     """Words; `style` is "", "note" or "warning"."""
 
     kind = "paragraph"
@@ -37,7 +37,7 @@ class Paragraph(Block):
 
 
 @dataclass(frozen=True)
-class Heading(Block):
+class Heading(PageBlock):
     """A heading within a section."""
 
     kind = "heading"
@@ -45,15 +45,15 @@ class Heading(Block):
 
 
 @dataclass(frozen=True)
-class Pairs(Block):
+class FactList(PageBlock):
     """Names and what they are."""
 
-    kind = "pairs"
+    kind = "facts"
     rows: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Table(Block):
+class PageTable(PageBlock):
     """Rows of plain text under a header; the first column says what a row is, the columns `numbers` are numbers."""
 
     kind = "table"
@@ -63,10 +63,10 @@ class Table(Block):
 
 
 @dataclass(frozen=True)
-class Code(Block):
+class Verbatim(PageBlock):
     """Text verbatim."""
 
-    kind = "code"
+    kind = "verbatim"
     text: str
 
 
@@ -95,7 +95,7 @@ class Image(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Picture(Block):
+class Picture(PageBlock):
     """A picture, and another of the same for a narrow screen, if there is one.
 
     Attributes
@@ -115,11 +115,11 @@ class Picture(Block):
 
 
 @dataclass(frozen=True)
-class Gallery(Block):
+class Gallery(PageBlock):
     """Pictures, or words in their place, side by side, as many as there is room for."""
 
     kind = "gallery"
-    items: Sequence[Block]
+    items: Sequence[PageBlock]
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,12 @@ class Section:
     name : str
         For links.
     title : str
-    blocks : list of Block
+    blocks : list of PageBlock
     """
 
     name: str
     title: str
-    blocks: Sequence[Block]
+    blocks: Sequence[PageBlock]
 
 
 def picture(figure: Figure, caption: str = "", narrow: Figure | None = None, words: str = "") -> Picture:
@@ -151,7 +151,7 @@ def drawn(
     caption: str,
     size: tuple[float, float] = SMALL,
     narrow: tuple[float, float] | None = None,
-) -> Block:
+) -> PageBlock:
     """Return a picture of one panel, of a size in inches; why there is none, if it cannot be drawn."""
     figures = [file_figure(inches) for inches in (size, narrow) if inches is not None]
     try:
@@ -162,9 +162,9 @@ def drawn(
     return picture(figures[0], caption, figures[1] if narrow else None)
 
 
-def joined(*blocks: Block | Iterable[Block]) -> list[Block]:
+def joined(*blocks: PageBlock | Iterable[PageBlock]) -> list[PageBlock]:
     """Return blocks, and those of lists of them, one after the other."""
-    found: list[Block] = []
+    found: list[PageBlock] = []
     for block in blocks:
-        found += [block] if isinstance(block, Block) else list(block)
+        found += [block] if isinstance(block, PageBlock) else list(block)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gcp.analysis.report.page_blocks import Pairs, Section
+from gcp.analysis.report.page_blocks import FactList, Section
 from gcp.base.errors import ParameterError
 
 
@@ -19,7 +19,7 @@ def check_installed() -> None:
         ) from None
 
 
-def render(title: str, lead: str, warning: str, facts: Pairs, sections: Sequence[Section]) -> str:
+def render(title: str, lead: str, warning: str, facts: FactList, sections: Sequence[Section]) -> str:
     """Return the whole page. All texts are taken for text, whatever stands in them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

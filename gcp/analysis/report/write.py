@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from gcp.analysis.report import diagnostics, overview
-from gcp.analysis.report.page_blocks import Pairs, Section
+from gcp.analysis.report.page_blocks import FactList, Section
 from gcp.analysis.report.template import check_installed, render
 from gcp.base import checks
 from gcp.io.files import replacing, writing
@@ -83,13 +83,13 @@ def write_report(
         part.write_text(text, encoding="utf-8")
 
 
-def _facts(result: FitResult, source: str) -> Pairs:
+def _facts(result: FitResult, source: str) -> FactList:
     """Return what the page is about: data, model, the day it was written, versions."""
     own, fitted = version("gcp-tensor"), result.settings["versions"].get("gcp", "")
     by = f"gcp {own}" if fitted in ("", own) else f"gcp {own}; fitted by gcp {fitted}"
     shape = " x ".join(f"{size:,}" for size in result.shape)
     data = f"{source}, {shape}" if source else shape
-    return Pairs(
+    return FactList(
         [
             ("data", data),
             ("model", f"{result.loss.name}, rank {result.rank}"),
