@@ -22,7 +22,7 @@ from gcp.objectives.model import Model
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.problem import Problem
-from gcp.objectives.survey import Numbers, Survey
+from gcp.objectives.survey import Survey
 from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.observer import Storage
@@ -179,7 +179,8 @@ def fit_gcp(
     CheckpointWarning
         If the checkpoint cannot be written.
     DefaultLossWarning
-        If `loss` is left out and the data are only 0 and 1, or counts. ``loss="gaussian"`` is silent.
+        If `loss` is left out and the data are only 0 and 1, or counts (grades from 1 to 10 are not);
+        ``loss="gaussian"`` is silent.
 
     Notes
     -----
@@ -276,12 +277,14 @@ _OF_PROBLEM = (
 
 def doubt_default(facts: Survey) -> None:
     """Warn of data that other losses than the default are made for."""
-    if facts.numbers is Numbers.REAL or facts.std == 0:
+    if facts.std == 0:
         return
-    what, other = {
-        Numbers.BINARY: ("0 or 1", "bernoulli-logit"),
-        Numbers.COUNTS: ("whole numbers from 0 on, as counts are", "poisson"),
-    }[facts.numbers]
+    if facts.numbers.are_binary:
+        what, other = "0 or 1", "bernoulli-logit"
+    elif facts.numbers.are_counts:
+        what, other = "whole numbers from 0 on, as counts are", "poisson"
+    else:
+        return
     warnings.warn(
         f"All data are {what}, and loss was left at its default, 'gaussian', which is for measurements. "
         f"gcp.suggest_loss(data) says which losses suit them, such as {other!r}; loss='gaussian', given, keeps this "

@@ -770,8 +770,9 @@ COUNTS = np.random.default_rng(3).poisson(2.0, (6, 5, 4))
         (COUNTS > 1, "bernoulli-logit"),
         (gcp.SparseTensor([[0, 1], [3, 3]], [1.0, 1.0], (9, 9)), "bernoulli-logit"),
         (gcp.SparseTensor([[0, 1], [3, 3]], [1.0, 7.0], (9, 9)), "poisson"),
+        (COUNTS + 20, "poisson"),
     ],
-    ids=["counts", "as floats", "with gaps", "truths", "listed ones", "listed counts"],
+    ids=["counts", "as floats", "with gaps", "truths", "listed ones", "listed counts", "large counts"],
 )
 def test_counts_and_answers_under_the_default_loss_are_doubted_once(data, word):
     with pytest.warns(gcp.DefaultLossWarning, match=rf"suggest_loss.*'{word}'.*loss='gaussian'") as found:
@@ -787,8 +788,11 @@ def test_counts_and_answers_under_the_default_loss_are_doubted_once(data, word):
 
 @pytest.mark.parametrize(
     "data",
-    [COUNTS + 0.5, COUNTS - 2, COUNTS / 7, np.full((3, 3), 2), np.where(COUNTS > 3, 0.1, COUNTS)],
-    ids=["halves", "negative", "fractions", "constant", "one in many"],
+    [
+        *(COUNTS + 0.5, COUNTS - 2, COUNTS / 7, np.full((3, 3), 2), np.where(COUNTS > 3, 0.1, COUNTS)),
+        np.minimum(COUNTS, 4) + 1,
+    ],
+    ids=["halves", "negative", "fractions", "constant", "one in many", "stars"],
 )
 def test_measurements_under_the_default_loss_are_not(data):
     with warnings.catch_warnings():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.deviance import slice_deviance
 from gcp.base.errors import ParameterError
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.known_cells import check_result
 from gcp.result import FitResult
 
 
-class Outliers(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Outliers(TableResult):
     """Leverage and residual of every position of a mode.
 
     Attributes
@@ -37,6 +40,9 @@ class Outliers(NamedTuple):
     leverage: FloatArray
     deviance: FloatArray
     rank: int
+
+    def _table(self) -> Table:
+        return Table({"leverage": self.leverage, "deviance": self.deviance}, {self.mode: self.labels})
 
 
 def outliers(

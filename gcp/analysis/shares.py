@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base.errors import ParameterError
+from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
@@ -15,7 +17,8 @@ from gcp.objectives.model import Model
 from gcp.result import FitResult
 
 
-class ComponentShares(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class ComponentShares(TableResult):
     """Shares of the deviance from the best constant to a perfect model, by component.
 
     Attributes
@@ -31,6 +34,10 @@ class ComponentShares(NamedTuple):
     explained: float
     alone: FloatArray
     unique: FloatArray
+
+    def _table(self) -> Table:
+        columns = {"alone": self.alone, "unique": self.unique}
+        return Table(columns, {"component": np.arange(len(self.alone))})
 
 
 def component_shares(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import IntEnum
-from functools import partial
+from enum import Flag, auto
+from functools import partial, reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,12 +25,24 @@ and reciprocals, gradients and what is made of these are all numbers of the type
 """
 
 
-class Numbers(IntEnum):
-    """What all data are: the least of these."""
+class Numbers(Flag):
+    """Kinds of numbers that occur among data."""
 
-    BINARY = 0
-    COUNTS = 1
-    REAL = 2
+    ZERO = auto()
+    ONE = auto()
+    GRADE = auto()  # whole, from 2 to 10
+    MANY = auto()  # whole, above 10
+    REAL = auto()
+
+    @property
+    def are_binary(self) -> bool:
+        """Whether all are 0 or 1."""
+        return not self & ~(Numbers.ZERO | Numbers.ONE)
+
+    @property
+    def are_counts(self) -> bool:
+        """Whether all are whole numbers from 0, and some such as grades (stars from 1 to 5) never are."""
+        return not (Numbers.REAL in self or self.are_binary) and bool(self & (Numbers.ZERO | Numbers.MANY))
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class Survey:
         Of data in parts: positions of each mode of which there is an entry. Empty for others, which tell it when they
         are asked: shapes that are only sampled may be larger than memory.
     numbers : Numbers
-        Whether all data are 0 or 1, or whole numbers from 0; only looked for under losses of any numbers.
+        Kinds of numbers that occur; only looked for under losses of any numbers.
     """
 
     total_weight: float
@@ -125,7 +138,7 @@ def survey(tensor: TensorData, loss: Loss, n_threads: int = 1) -> Survey:
     known = [] if parts is None else parts.cuts.joined_known([part.known for part in found])
     least = min(part.least for part in found)
     largest = max(part.largest_square for part in found)
-    numbers = max(part.numbers for part in found)
+    numbers = reduce(or_, (part.numbers for part in found))
     return Survey(weight, x1 / weight, x2 / weight, saturated, least, largest, tuple(known), numbers)
 
 
@@ -140,7 +153,7 @@ def _sum(column: tuple[float, ...]) -> float:
 @dataclass(frozen=True)
 class _Examined:
     """Sums by block, the least datum above 0, the largest weighted square, the first that is outside, how many are,
-    a part's known positions, what all data are.
+    a part's known positions, what numbers occur.
     """
 
     sums: list[tuple[float, float, float, float]]
@@ -176,7 +189,7 @@ def _examined_part(part: TensorData, loss: Loss, n_threads: int, _: None) -> _Ex
 def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
-    outside, least, largest, numbers = 0, math.inf, 0.0, Numbers.BINARY
+    outside, least, largest, numbers = 0, math.inf, 0.0, Numbers(0)
     for found in threads.each(partial(_look, loss=loss), tensor.blocks(), n_threads):
         if isinstance(found, _Outside):
             outside += found.number
@@ -184,13 +197,13 @@ def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
         else:
             sums.append(found.sums)
             least, largest = min(least, found.least), max(largest, found.largest_square)
-            numbers = max(numbers, found.numbers)
+            numbers |= found.numbers
     offender = None if first is None else (first[0], tensor.subscript(first[1]))
     return _Examined(sums, least, largest, offender, outside, [], numbers)
 
 
 class _Inside(NamedTuple):
-    """A block in the loss's domain: its sums, the least datum above 0, the largest weighted square, what data are."""
+    """A block in the loss's domain: its sums, the least datum above 0, the largest weighted square, which numbers occur."""
 
     sums: tuple[float, float, float, float]
     least: float
@@ -244,7 +257,8 @@ def _numbers(block: Block, loss: Loss) -> Numbers:
         x = block.x[some] if block.weights is None else block.x[some][block.weights[some] > 0]
         if not _COUNTS.contains(x).all():
             return Numbers.REAL
-    return Numbers.BINARY if x.max(initial=0.0) <= 1.0 else Numbers.COUNTS
+    ends = ((Numbers.ZERO, 0, 0), (Numbers.ONE, 1, 1), (Numbers.GRADE, 2, 10), (Numbers.MANY, 11, math.inf))
+    return reduce(or_, (kind for kind, low, high in ends if ((x >= low) & (x <= high)).any()), Numbers(0))
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.analysis.bootstrap import Bootstrap
-from gcp.analysis.uncertainty import StandardErrors
+from gcp.analysis.intervals import Estimates
 from gcp.base.checks import show
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
@@ -35,7 +34,7 @@ def intervals_of(errors: Any, result: FitResult, level: float) -> ModelIntervals
     ParameterError
         Anything else, or those of a model of another shape.
     """
-    if not isinstance(errors, StandardErrors | Bootstrap):
+    if not isinstance(errors, Estimates):
         raise ParameterError(
             "errors must be what gcp.analysis.standard_errors or gcp.analysis.bootstrap return: found "
             f"{show(errors)}."
