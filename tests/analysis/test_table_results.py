@@ -206,6 +206,19 @@ def test_results_unpack_into_their_fields():
     assert replace(of, explained=0.5).explained == 0.5
 
 
+def test_a_choice_among_many_shows_the_best_of_each_rank():
+    choice = results()["RankChoice"]
+    assert len(choice.table) > 12
+    shown = [line.split() for line in repr(choice).splitlines() if line.strip()[:1].isdigit()]
+    assert [int(line[0]) for line in shown] == [0, 1, 2]
+    frame = choice.to_frame()
+    for line, loss in zip(shown, frame.loss.groupby("rank").min(), strict=True):
+        assert f"{loss:.7g}" in line
+    assert "<- chosen" in repr(choice)
+    assert list(frame.index[frame.chosen]) == [choice.rank]
+    assert len(choice.summary().splitlines()) == len(choice.table) + 1
+
+
 def test_long_labels_are_cut_in_a_text_and_whole_in_a_frame():
     name = "x" * 100
     x = counts().assign_coords(film=[name, *FILMS[1:]])
