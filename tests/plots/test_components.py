@@ -283,6 +283,7 @@ def test_groups_are_matched_by_label():
         ({"trial": list("abc")}, "one label for each of 4 positions"),
         ({"b": np.arange(9)}, "9 different labels"),
         (["a"], "dict by mode"),
+        (dict.fromkeys([0, 1, "trial", "b"], "abcd"), "at most 3 modes"),
     ],
 )
 def test_bad_groups(hue, message):

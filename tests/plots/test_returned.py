@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gcp
-from gcp.analysis.plots.frame import words_of
+from gcp.analysis.plots.frame import power_text, words_of
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 from matplotlib.axes import Axes  # noqa: E402
@@ -91,3 +91,11 @@ def test_ticks_of_small_ranges_do_not_collide(scale, spread, rng):
     figure.draw_without_rendering()
     for ax in axes:
         check_texts(ax)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (1e-7, "10⁻⁷"), (-1e-5, "-10⁻⁵"), (0.01, "0.01"), (1.0, "1"), (1e4, "10⁴"), (2e-5, "2e-05")],
+)
+def test_powers_are_text_not_mathematics(value, text):
+    assert power_text(value) == text

@@ -74,8 +74,8 @@ def plot_components(
     kinds : dict of mode to {"bar", "dot", "line"}, optional
         How entries are drawn, where not as said above: ``kinds={"neuron": "bar", "trial": "dot"}``.
     hue : dict of mode to array_like of labels, shape (I_n,), optional
-        Groups of positions, at most 7, that are told apart by colour: ``hue={"trial": conditions}``. Those of a
-        pandas Series or an xarray DataArray are matched with the mode's labels by name.
+        Groups of positions, at most 7 in each of 3 modes, told apart by colour: ``hue={"trial": conditions}``. Those
+        of a pandas Series or an xarray DataArray are matched with the mode's labels by name.
     errors : StandardErrors or Bootstrap, optional
         Of `gcp.analysis.standard_errors` or `gcp.analysis.bootstrap` of this result; draws their intervals, which lie
         about estimates without bias, not about the fitted ones.

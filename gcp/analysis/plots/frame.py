@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from gcp.analysis.plots.fonts import show_scripts
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SMALL = (4.0, 3.6)
 """Inches of a picture of one panel."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TICK_INCHES = 0.55, 0.35
 """Inches for each number across, and upwards."""
 
@@ -47,7 +49,7 @@ def figure_or_new(figure: Figure | None, size: tuple[float, float]) -> Figure:
     _check_installed()
     from matplotlib import pyplot
 
-    return pyplot.figure(figsize=size, dpi=150, layout="constrained")
+    return pyplot.figure(figsize=size, layout="constrained")
 
 
 def file_figure(size: tuple[float, float] = SMALL) -> Figure:
@@ -131,12 +133,22 @@ def spread_ticks(axis: Axis, most: float) -> None:
         axis.set_major_locator(
             ticker.LogLocator(subs=(1, 2, 5) if is_short and high > 3 * low else (1,), numticks=count)
         )
-        if is_short:
-            if high <= 3 * low:
-                axis.set_major_locator(ticker.MaxNLocator(nbins=min(count, 4)))
-            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.4g}"))
+        if is_short and high <= 3 * low:
+            axis.set_major_locator(ticker.MaxNLocator(nbins=min(count, 4)))
+        written = (lambda value, _: f"{value:.4g}") if is_short else power_text
+        axis.set_major_formatter(ticker.FuncFormatter(written))
         axis.set_minor_formatter(ticker.NullFormatter())
+    elif isinstance(located, ticker.SymmetricalLogLocator):
+        axis.set_major_formatter(ticker.FuncFormatter(power_text))
     elif type(located) is ticker.AutoLocator:
         axis.set_major_locator(ticker.MaxNLocator(nbins=min(count, 6), steps=[1, 2, 2.5, 5, 10]))
-        if isinstance(written := axis.get_major_formatter(), ticker.ScalarFormatter):
-            written.set_powerlimits((-3, 5))
+        if isinstance(plain := axis.get_major_formatter(), ticker.ScalarFormatter):
+            plain.set_powerlimits((-3, 5))
+
+
+def power_text(value: float, _: object = None) -> str:
+    """Return a power of 10 as text, not as mathematics, whose fonts are not everywhere: 10⁻³; near 1 as a number."""
+    exponent = round(math.log10(abs(value))) if value else 0
+    if -3 < exponent < 4 or not math.isclose(abs(value), 10.0**exponent, rel_tol=1e-9):
+        return f"{value:.4g}"
+    return ("-" if value < 0 else "") + "10" + str(exponent).translate(_RAISED)

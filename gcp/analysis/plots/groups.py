@@ -17,6 +17,9 @@ from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import labelled
 from gcp.base.types import Array
 
+MOST_GROUPED = 3
+"""Modes with groups: as many legends stand side by side."""
+
 
 class PositionGroups(NamedTuple):
     """Groups of the positions of a mode.
@@ -50,7 +53,10 @@ def groups_of(hue: Any, labels: ModeLabels, shape: tuple[int, ...]) -> dict[int,
     Those of a Series or a DataArray are matched with the mode's labels by name.
     """
     found = {}
-    for mode, n, given in _by_mode("hue", hue, labels):
+    given_modes = _by_mode("hue", hue, labels)
+    if len(given_modes) > MOST_GROUPED:
+        raise ParameterError(f"hue is for at most {MOST_GROUPED} modes: found {len(given_modes)}.")
+    for mode, n, given in given_modes:
         what = f"hue[{show(mode)}]"
         values = _values(what, given, labels, n, shape[n])
         names, codes = np.unique(np.asarray(label_texts(values)), return_inverse=True)
