@@ -242,10 +242,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         result, mode = self._fitted(), self._mode
         samples = self._samples(X, mask, entry_weights)
         keep = _KEPT if samples.zeros is None else 0.0
-        rng = np.random.default_rng(
-            [result.settings["seed"], 1]
-        )  # numbers that the user has not drawn by this seed
-        train, test = hold_out(samples, _HELD_OUT, rng, keep=keep)
+        train, test = hold_out(samples, _HELD_OUT, result.settings["seed"], keep=keep)
         found = result.transform(train, mode, n_threads=self.n_threads)
         return self._of_samples(found.rows, found.main_effects).score(test)
 

@@ -170,3 +170,12 @@ def test_zeros_stand_for_the_weight_of_their_positions():
     zeros = test.values == 0
     heavy = zeros & (test.subs[:, 0] >= 500)
     assert test.entry_weights[heavy].sum() / test.entry_weights[zeros].sum() == pytest.approx(0.75, abs=0.05)
+
+
+def test_data_drawn_by_the_same_seed_do_not_tell_what_is_held_out():
+    x = np.random.default_rng(0).random((40, 30, 20))
+    held = gcp.hold_out(x, 0.1, random_state=0).test
+    assert abs(held.values.mean() - x.mean()) < 4 * x.std() / np.sqrt(len(held.values))
+    sequence = np.random.SeedSequence(0)
+    held = gcp.hold_out(np.random.default_rng(sequence).random((40, 30, 20)), 0.1, random_state=sequence).test
+    assert abs(held.values.mean() - x.mean()) < 4 * x.std() / np.sqrt(len(held.values))

@@ -84,7 +84,7 @@ def hold_out(
         A fraction out of range, or that leaves nothing in one of the parts.
     """
     fraction = checks.real("The held-out fraction", fraction, above=0, below=1)
-    keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state)
+    keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state, "hold_out")
     tensor = in_one_piece(data, mask, entry_weights)
     try:
         if tensor.subs is None:

@@ -65,7 +65,7 @@ def residuals(
     236-244.
     """
     check_result(result)
-    kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state)
+    kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state, "residuals")
     tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
     result = matched(result, tensor)
     x = tensor.values.astype(float)

@@ -167,5 +167,5 @@ def take(tensor: Tensor, mode: int, positions: ArrayLike) -> Tensor:
 
 
 def _seeds(random_state: RandomSource | None, n: int) -> list[int]:
-    rng = checks.generator(random_state)
+    rng = checks.generator(random_state, "stability")
     return [int(seed) for seed in rng.integers(2**63, size=n)]

@@ -306,8 +306,12 @@ def seed(random_state: Any) -> int:
     )
 
 
-def generator(random_state: Any) -> np.random.Generator:
+def generator(random_state: Any, purpose: str = "") -> np.random.Generator:
     """Return the generator that `random_state` stands for: itself, or a new one.
+
+    New ones have numbers of their own for each purpose. People draw data by ``numpy.random.default_rng(0)`` and say
+    ``random_state=0``: the same numbers twice would hold out the cells where the data are large. Without a purpose
+    they are those of ``default_rng``.
 
     Raises
     ------
@@ -316,6 +320,8 @@ def generator(random_state: Any) -> np.random.Generator:
     """
     if isinstance(random_state, np.random.Generator):
         return random_state
-    if random_state is None or isinstance(random_state, np.random.SeedSequence):
-        return np.random.default_rng(random_state)
-    return np.random.default_rng(seed(random_state))
+    if isinstance(random_state, np.random.SeedSequence):
+        entropy, key = random_state.entropy, random_state.spawn_key
+    else:
+        entropy, key = seed(random_state), ()
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(*key, *purpose.encode())))

@@ -71,12 +71,12 @@ class Table:
         rows = [list(row) for row in zip(*texts, strict=True)]
         return [str(name) for name, _ in every], rows, is_number
 
-    def lines(self, most: int) -> list[str]:
-        """Return the table as lines of text, at most so many."""
+    def lines(self, most: int, widest: int = _WIDEST) -> list[str]:
+        """Return the table as lines of text, at most so many, of columns of at most so many characters."""
         n_rows = len(self) if len(self) < most else most - 2
         header, rows, is_number = self.cells(max(n_rows, 0))
         shortened = [
-            [text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…" for text in row] for row in rows
+            [text if len(text) <= widest else f"{text[: widest - 1]}…" for text in row] for row in rows
         ]
         widths = [max(map(len, column)) for column in zip(header, *shortened, strict=True)]
         found = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +13,7 @@ import numpy as np
 
 from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
 from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
 from gcp.objectives.model import Model
 
 _LEADING = 3
@@ -19,6 +21,8 @@ _LEADING = 3
 
 _MOST_COMPONENTS = 10
 _LEAST_WIDTH = 60
+_WIDEST = 90
+"""Characters of a column of a text, at most: three short labels and their numbers."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +55,7 @@ class Summary(Tabular):
         left, right = _beside(pairs[:half]), _beside(pairs[half:])
         middle = max(map(len, left)) + 3
         lines = [f"{a:{middle}}{b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
-        table = self.components.lines(len(self.components) + 2) if len(self.components) else []
+        table = self.components.lines(len(self.components) + 2, _WIDEST) if len(self.components) else []
         width = max(_LEAST_WIDTH, *map(len, [self.title, *lines, *table]))
         bar, thin = "=" * width, "-" * width
         body = [table[0], thin, *table[1:], bar] if table else []
@@ -61,6 +65,11 @@ class Summary(Tabular):
         """Return a part of a page, for notebooks."""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return page_part(self.title, self.facts, self.components.html() + notes)
+
+
+def loss_in_words(loss: Loss) -> str:
+    """Return the text of a loss, with numbers of many digits to three."""
+    return re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.3g}", repr(loss))
 
 
 def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> Know
         zeros = Zeros(sparse)
         n = max(_ZEROS, len(sparse.listing.x))
         if zeros.count > n:
-            drawn, w = zeros.draw(n, checks.generator(random_state))
+            drawn, w = zeros.draw(n, checks.generator(random_state, "zeros"))
             subs = drawn[:, np.argsort(sparse.listing.order)].astype(np.int64)
             listed = _cells(model, sparse.subs.astype(np.int64), sparse.values, sparse.known_weights())
             parts = [listed, _cells(model, subs, np.zeros(n), w)]

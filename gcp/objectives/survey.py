@@ -203,7 +203,7 @@ def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
 
 
 class _Inside(NamedTuple):
-    """A block in the loss's domain: its sums, the least datum above 0, the largest weighted square, which numbers occur."""
+    """A block in the loss's domain: sums, the least datum above 0, the largest weighted square, kinds of numbers."""
 
     sums: tuple[float, float, float, float]
     least: float

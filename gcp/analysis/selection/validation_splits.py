@@ -37,7 +37,7 @@ def make_split(tensor: WholeData, loss: Loss, method: str, fraction: float, seed
         return ValidationSplit(parts.train, lambda result: -result.score(parts.test))
     if not isinstance(loss, Poisson | PoissonLog):
         raise ParameterError(f"Thinning is for counts under a Poisson loss: found {loss.name}.")
-    train, test = _thinned(tensor, fraction, np.random.default_rng(seed))
+    train, test = _thinned(tensor, fraction, checks.generator(seed, "thinning"))
     return ValidationSplit(train, lambda result: -_scaled(result, fraction / (1 - fraction)).score(test))
 
 
