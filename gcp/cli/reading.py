@@ -56,7 +56,7 @@ def add_reading_options(parser: Parser) -> None:
         help="text tables and .xlsx: the first line is data; the columns are called 0, 1, ...",
     )
     read.add(group, "--separator", metavar="TEXT")
-    read.add(group, "--decimal")
+    read.add(group, "--decimal", metavar="CHARACTER")
     read.add(group, "--encoding", metavar="NAME")
     read.add(group, "--unlisted")
     read.add(group, "--aggregate")

@@ -187,7 +187,11 @@ def _read_open(file: Any, format: str | None, options: dict[str, Any]) -> Tensor
         form.check_needs()
         content = file.read()
         if isinstance(content, str):
-            content = content.encode()
+            if "encoding" in options:
+                raise ParameterError(
+                    "encoding is for bytes: the file was opened as text, and has one already."
+                )
+            content = content.encode("utf-8", "surrogateescape")  # bytes that were none of its encoding
         if not isinstance(content, bytes | bytearray) or not content:
             raise DataError("the file is empty." if content in ("", b"") else "its read() gives no bytes.")
         if form.read is None:  # what is read by path has a folder of its own

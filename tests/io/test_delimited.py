@@ -157,6 +157,12 @@ def test_open_files(tmp_path, capsys, monkeypatch):
         gcp.read_tensor(io.StringIO(text))
     with pytest.raises(ParameterError, match=r"format must be one of \.csv"):
         gcp.read_tensor(io.StringIO(text), format="table")
+    with pytest.raises(ParameterError, match="the file was opened as text"):
+        gcp.read_tensor(io.StringIO(text), format="csv", encoding="latin-1")
+    with pytest.raises(DataError, match="expected UTF-8 text"):
+        gcp.read_tensor(io.StringIO("a,value\n\udce5,1\n"), format="csv")
+    with pytest.raises(DataError, match="cannot be read"), open(tmp_path / "b.csv", "w") as written:
+        gcp.read_tensor(written)
     with pytest.raises(ParameterError, match="memory is for files by name"):
         gcp.read_tensor(io.BytesIO(b"x"), format="npy", memory="1GB")
     with pytest.raises(DataError, match="the file: the file is empty"):

@@ -24,8 +24,13 @@ def _read(file: BinaryIO, variable: str | None = None, header: bool = True, **op
         file.seek(0)
         with pd.ExcelFile(file, engine="openpyxl") as book:
             sheet = _sheet([str(name) for name in book.sheet_names], variable)
-            # "NA" and "None" are labels like any other
-            frame = book.parse(sheet, header=0 if header else None, keep_default_na=False, na_values=[""])
+            frame = pd.read_excel(
+                book,
+                sheet_name=sheet,
+                header=0 if header else None,
+                keep_default_na=False,  # "NA" and "None" are labels like any other
+                na_values=[""],
+            )
     frame = frame.dropna(how="all")
     rows = frame.index.to_numpy() + (2 if header else 1)
     frame.columns = pd.Index([_name(column) for column in frame.columns])
