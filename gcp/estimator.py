@@ -57,7 +57,7 @@ class GCP(*_BASES):  # type: ignore[misc]
     mode : int or str
         The mode of the samples, by number or name. Tools that cut samples into folds, such as `GridSearchCV`, take
         them along axis 0.
-    loss, init, n_starts, solver, bounds, fixed_modes, tied_modes, l2_reg, weight_reg, dirichlet_reg, penalties
+    modes, loss, init, n_starts, solver, bounds, fixed_modes, tied_modes, l2_reg, weight_reg, dirichlet_reg, penalties
         As for `fit_gcp`.
     main_effects, n_iter_max, tol, max_seconds, random_state, n_threads, callback
         As for `fit_gcp`.
@@ -91,6 +91,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         rank: int = 1,
         *,
         mode: int | str = 0,
+        modes: Sequence[str] | None = None,
         loss: str | Loss = "gaussian",
         init: Any = "random",
         n_starts: int = 1,
@@ -115,6 +116,7 @@ class GCP(*_BASES):  # type: ignore[misc]
     ) -> None:
         self.rank = rank
         self.mode = mode
+        self.modes = modes
         self.loss = loss
         self.init = init
         self.n_starts = n_starts
@@ -151,7 +153,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         """
         options = self.get_params()
         rank, mode = options.pop("rank"), options.pop("mode")
-        tensor = as_tensor(X, mask, entry_weights)
+        tensor = as_tensor(X, mask, entry_weights, options.pop("modes"))
         mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
         self.result_: FitResult = fit_problem(*problem_and_plan(tensor, rank, options))
         warn_unless_converged(self.result_, stacklevel=2)
@@ -316,7 +318,7 @@ class GCP(*_BASES):  # type: ignore[misc]
 
     def _samples(self, X: Any, mask: Any, entry_weights: Any) -> Tensor:
         """Return new samples in the order of the fit's modes and positions."""
-        tensor = stored(in_one_piece(X, mask, entry_weights))
+        tensor = stored(in_one_piece(X, mask, entry_weights, self.modes))
         return aligned(tensor, side_of(self._fitted(), free=(self._mode,)), "the new data")
 
     def _of_samples(self, rows: FloatArray, main_effects: FloatArray | None = None) -> FitResult:

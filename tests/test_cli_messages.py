@@ -37,10 +37,10 @@ WRONG = {
     "fit listed.csv --rank 1 --unlisted zero --variable a": "--variable does not apply to this format",
     "fit listed.csv --rank 1": "--unlisted zero (they are known to be 0, as when empty counts were left out) or "
     "--unlisted missing (",
-    "info twice.csv --unlisted missing": "Choose --aggregate sum or mean",
+    "info twice.csv --unlisted missing": "Choose --aggregate sum, mean or last, or",
     "info text.csv --unlisted zero": "If another column holds the values, name it with --value.",
     "info semicolons.csv --unlisted zero": "They seem to be separated by semicolons: --separator ';'.",
-    "info listed.csv --unlisted zero --separator ab": "--separator must be one character",
+    "info listed.csv --unlisted zero --separator ab": "They seem to be separated by commas: --separator ,.",
     "info wide.csv": "e.g. --wide year; if the table has no header, say --no-header, and its columns are "
     "called 0, 1, ...; else name the columns to use with --modes and --value.",
     "info wide.csv --wide place": "--wide place: expected a name",

@@ -89,6 +89,14 @@ def test_all_of_them_reach_the_fit(counts, tmp_path):
     assert_allclose(found.factors[1], start[1])
 
 
+def test_the_samples_mode_by_a_name_given_with_it(counts):
+    model = GCP(2, modes=["trial", "neuron", "time"], mode="neuron", loss="poisson", random_state=0).fit(
+        counts
+    )
+    assert model.transform(counts[:, :3]).shape == (3, 2)
+    assert model.result_.labels.names == ("trial", "neuron", "time")
+
+
 def test_the_score_is_of_cells_that_rows_have_not_seen():
     x = np.einsum("ar,br,cr->abc", *(np.random.default_rng(0).normal(size=(n, 2)) for n in (12, 7, 6)))
     model = GCP(2, random_state=0, tol=1e-14).fit(x[:8])

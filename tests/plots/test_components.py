@@ -307,7 +307,7 @@ def test_error_bars_are_the_intervals(titanic, estimate, kind):
         else:
             band = axes[k, 0].collections[-1].get_paths()[0].vertices
             assert set(np.round(ends.ravel(), 12)) <= set(np.round(band[:, 1], 12))
-        assert f"({weights[0][k]:.3g} to {weights[1][k]:.3g})" in axes[k, 0].get_ylabel()
+        assert f"({weights[0][k]:.4g} to {weights[1][k]:.4g})" in axes[k, 0].get_ylabel()
         low, high = axes[k, 0].get_ylim()
         assert (low <= ends).all()
         assert (ends <= high).all()

@@ -78,6 +78,9 @@ def test_shares_and_outliers(titanic):
     heights = [bar.get_height() for bar in ax.patches]
     assert_allclose(heights, [*shares.alone, *shares.unique])
     assert f"{shares.explained:.1%}" in ax.get_label()
+    assert ax.get_xticks().tolist() == [0, 1]
+    alone = plots.plot_shares(analysis.ComponentShares(0.5, np.array([0.5]), np.array([0.5])))
+    assert alone.get_xticks().tolist() == [0]
     found = analysis.outliers(*titanic, "class")
     ax = plots.plot_outliers(found)
     assert_allclose(ax.lines[0].get_xydata(), np.column_stack([found.leverage, found.deviance]))

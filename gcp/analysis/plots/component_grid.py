@@ -100,7 +100,8 @@ def draw_entries(
     k, n = part
     places = column.places + (0.0 if column.kind == "line" else (k - (n - 1) / 2) * _BAR / n * column.step)
     if column.kind == "line":
-        _draw_line(ax, places, values, color, is_filled=n == 1, label=label)
+        style = "-" if k == 0 else (0, (4, 2))  # what lies below shows through the gaps
+        _draw_line(ax, places, values, color, style, is_filled=n == 1, label=label)
     elif column.kind == "dot":
         size = 3.5 if column.size <= 31 else 2.5 if column.size <= _MOST_BARS else 1.5
         ax.scatter(places, values, s=size**2, c=color, lw=0, label=label, zorder=3)
@@ -114,7 +115,14 @@ def draw_entries(
 
 
 def _draw_line(
-    ax: Axes, places: FloatArray, values: FloatArray, color: str | list[str], *, is_filled: bool, label: str
+    ax: Axes,
+    places: FloatArray,
+    values: FloatArray,
+    color: str | list[str],
+    style: Any,
+    *,
+    is_filled: bool,
+    label: str,
 ) -> None:
     size = len(places)
     width = 1.2 if size <= 60 else 0.8
@@ -122,7 +130,8 @@ def _draw_line(
         ax.plot(places, values, color="0.6", lw=0.8, label=label)
         ax.scatter(places, values, s=9.0 if size <= 60 else 4.0, c=color, lw=0, zorder=3)
         return
-    ax.plot(places, values, color=color, lw=width, marker="o" if size <= 31 else "", ms=2.5, label=label)
+    marker = "o" if size <= 31 and is_filled else ""
+    ax.plot(places, values, color=color, lw=width, ls=style, marker=marker, ms=2.5, label=label)
     if is_filled:
         ax.fill_between(places, values, color=color, alpha=0.18, lw=0)
 

@@ -22,7 +22,7 @@ from gcp.analysis.plots.component_grid import (
     name_largest,
     set_scale,
 )
-from gcp.analysis.plots.error_bars import ModelIntervals, interval_text, intervals_of
+from gcp.analysis.plots.error_bars import ModelIntervals, intervals_of
 from gcp.analysis.plots.fonts import show_scripts
 from gcp.analysis.plots.frame import figure_or_new, file_figure
 from gcp.analysis.plots.groups import PositionGroups, groups_of, kinds_of, modes_of
@@ -208,8 +208,8 @@ def _in_order(other: Any, result: FitResult) -> list[FloatArray]:
 def _row_label(number: int, weight: float, intervals: ModelIntervals | None) -> str:
     label = f"component {number}\nweight {amount(weight)}"
     if intervals is not None:
-        text = interval_text(*(float(ends[number]) for ends in intervals.weights))
-        label += f"\n({text})" if text else ""
+        low, high = (float(ends[number]) for ends in intervals.weights)
+        label += f"\n({amount(low)} to {amount(high)})" if np.isfinite([low, high]).all() else ""
     return label
 
 

@@ -59,7 +59,7 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
         _draw_start(ax, start, np.maximum(above, _FLOOR), is_kept)
     ax.set_yscale("log")
     ax.set_ylim(bottom=_FLOOR / 2)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     for outcome, marker, label in ((True, "o", "converged"), (False, "x", "stopped early")):
         if any(start["converged"] == outcome for start in starts):
             ax.plot([], [], marker, ms=4, color="0.45", label=label)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gcp.analysis.intervals import Estimates
 from gcp.base.checks import show
 from gcp.base.errors import ParameterError
@@ -47,8 +45,3 @@ def intervals_of(errors: Any, result: FitResult, level: float) -> ModelIntervals
             f"{[a.shape for a in result.factors]}."
         )
     return found
-
-
-def interval_text(low: float, high: float) -> str:
-    """Return an interval in words; empty if there is none."""
-    return f"{low:.3g} to {high:.3g}" if np.isfinite(low) and np.isfinite(high) else ""

@@ -31,7 +31,7 @@ def plot_shares(found: ComponentShares, *, ax: Axes | None = None) -> Axes:
     """
     instance("found", found, ComponentShares, "the ComponentShares of gcp.analysis.component_shares")
     ax = axes_or_new(ax)
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import PercentFormatter
 
     numbers = np.arange(len(found.alone))
     bars = ((-0.2, found.alone, COLORS[4], "alone"), (0.2, found.unique, COLORS[0], "lost without it"))
@@ -39,7 +39,7 @@ def plot_shares(found: ComponentShares, *, ax: Axes | None = None) -> Axes:
         ax.bar(numbers + shift, values, width=0.4, color=color, lw=0, label=label)
     ax.axhline(found.explained, color=GREY, lw=1, ls="--", label="all together")
     ax.axhline(0, color="0.5", lw=0.6)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    ax.set_xticks(numbers[:: 1 + len(numbers) // 13])
     ax.set_xlim(-0.6, len(numbers) - 0.4)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     legend_above(ax)
