@@ -94,10 +94,11 @@ def test_why_a_fit_stopped(folder, capsys):
         "n_starts.npz: has 3 modes.",
         "The rank of the data, and the value of each, are numbers: rank 3.",
         "other=1, gradient_tol=2 and r=3.0",
+        "header=True, a table with rows=3",
     ],
 )
 def test_what_is_no_argument_stays(text):
-    assert in_options(text, ["starts", "seed", "rank", "value", "tol", "loss", "param"]) == text
+    assert in_options(text, ["starts", "seed", "rank", "value", "tol", "loss", "param", "header"]) == text
 
 
 @pytest.mark.parametrize("command", ["fit", "rank", "info", "convert", "compile", "anomalies"])

@@ -32,7 +32,7 @@ def in_options(text: str, names: Collection[str]) -> str:
         text = re.sub(rf"{whole}=({_VALUE})?(?=$|[\s.,;:)])", _with_value(argument, option), text)
         if "_" in argument or argument in _UNLIKE_WORDS:
             text = re.sub(rf"{whole}(?![\w/\"'=-]|\.\w)", option, text)
-    return re.sub(r"(?<=[a-z]) with (\w+)=", r" --param \1=", text) if "param" in names else text
+    return re.sub(r"(--loss [\w-]+) with (\w+)=", r"\1 --param \2=", text) if "param" in names else text
 
 
 def message_in_options(text: str, args: argparse.Namespace) -> str:
@@ -63,8 +63,8 @@ def _with_value(name: str, option: str) -> Callable[[re.Match[str]], str]:
     def replaced(match: re.Match[str]) -> str:
         value = match[1]
         if value is None or value in ("True", "False"):
-            return option
-        if name == "bounds":
+            return match[0] if name == "header" and value != "False" else option
+        if name == "bounds" and value.count(",") == 1:
             sides = zip(("--lower", "--upper"), value.strip("()").split(", "), strict=True)
             return " ".join(f"{side} {number}" for side, number in sides if number != "None")
         if value.startswith("["):
