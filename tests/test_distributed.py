@@ -473,6 +473,16 @@ def test_large_arrays_without_a_client_are_computed_in_slabs(counts, monkeypatch
     assert found.objective == pytest.approx(gcp.fit_gcp(counts, 2, mask=mask, **options).objective, rel=1e-9)
 
 
+def test_names_for_the_modes_of_a_dask_array_match_its_mask(client, counts):
+    options = {"loss": "poisson", "random_state": 0, "n_iter_max": 5, "solver": "lbfgsb"}
+    names, mask = ["a", "b", "c"], counts < np.quantile(counts, 0.9)
+    xr = pytest.importorskip("xarray")
+    turned = xr.DataArray(mask.transpose(2, 0, 1), dims=["c", "a", "b"])
+    found = gcp.fit_gcp(da.from_array(counts, chunks=10), 2, modes=names, mask=turned, **options)
+    assert found.labels.names == ("a", "b", "c")
+    assert found.objective == pytest.approx(gcp.fit_gcp(counts, 2, mask=mask, **options).objective, rel=1e-9)
+
+
 def table(rng):
     n = 3000
     return pd.DataFrame(

@@ -198,7 +198,7 @@ def positions_of(
     wanted = ModeLabels(["labels"], [_as_dates(labels) if known.dtype.kind == "M" else labels]).coords[0]
     assert wanted is not None  # for the type checker
     few, back = np.unique(wanted, return_inverse=True)
-    keys, known_keys = comparable(few, known)
+    keys, known_keys = _keys(few, known)
     place = {key: k for k, key in enumerate(known_keys)}
     name = side.names[mode]
     try:
@@ -208,6 +208,13 @@ def positions_of(
     except NamesDiffer as difference:
         raise error(str(difference)) from None
     return np.array([place[key] for key in keys], dtype=np.intp)[back.reshape(-1)]
+
+
+def places_among(labels: Array, known: Array) -> Array:
+    """Return where labels (n,) are among known ones (k,), the last if they are there twice; -1 where they are not."""
+    keys, known_keys = _keys(labels, known)
+    place = {key: k for k, key in enumerate(known_keys)}
+    return np.array([place.get(key, -1) for key in keys], dtype=np.intp)
 
 
 def check_tied(labels: ModeLabels, modes: Sequence[int]) -> None:
@@ -299,7 +306,7 @@ def _positions(side: Side, mode: int, base: Side, n: int, broadcast: bool, gaps:
         return None
     if own is labels or _equal(own, labels):
         return None
-    keys, base_keys = comparable(own, labels)
+    keys, base_keys = _keys(own, labels)
     place, known = {key: k for k, key in enumerate(keys)}, set(base_keys)
     name, sides = base.names[n], (side.what, base.what)
     if not gaps:
@@ -349,8 +356,8 @@ def _equal(a: Array, b: Array) -> bool:
     return a.dtype.kind == b.dtype.kind and np.array_equal(a, b)
 
 
-def comparable(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
-    """Return what two arrays of labels, (n,) and (k,), are compared by: as numbers if both are numbers, else as text.
+def _keys(a: Array, b: Array) -> tuple[list[Any], list[Any]]:
+    """Return what arrays of labels (I_n,) are compared by: as numbers if both are numbers, else as text.
 
     So 1 is 1.0, and is "1" too, but not "01"; a date is the text that ISO 8601 has for it.
     """

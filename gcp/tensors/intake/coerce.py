@@ -17,7 +17,7 @@ from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.foreign import from_pydata, from_scipy, labels_of_anndata
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.mode_columns import exact
-from gcp.tensors.intake.mode_names import named
+from gcp.tensors.intake.mode_names import labels_named, named
 from gcp.tensors.intake.recognise import array_of, refuse_long
 from gcp.tensors.kinds import Tensor, as_listed, tensor_from_listing
 from gcp.tensors.listed import ListedTensor
@@ -73,20 +73,20 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any
         Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
         fit.
     """
-    if modes is not None:
+    library = library_of(data)
+    if modes is not None and library not in ("dask", "xarray"):
         whole = named(as_tensor(data), modes)
         _check_order(data, whole, entry_weights)
         return as_tensor(whole, mask, entry_weights)
     if isinstance(data, PartitionedTensor | InOnePiece):
         tensor: Any = data
         return tensor if mask is None and entry_weights is None else _combined(tensor, mask, entry_weights)
-    library = library_of(data)
     if library == "dask":
-        return _from_dask(data, mask, entry_weights)
+        return _from_dask(data, mask, entry_weights, modes=modes)
     if _is_large_file(data) or library in ("h5py", "zarr") or isinstance(data, Source):
         return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights)
     if library == "xarray":
-        return _from_xarray(data, mask, entry_weights)
+        return _from_xarray(data, mask, entry_weights, modes)
     if library is None:
         # A mapped file that is cut short meanwhile would end the process (SIGBUS).
         values = np.array(data, subok=False) if is_mapped(data) else array_of(data)
@@ -176,7 +176,7 @@ def _dense(values: Array, labels: ModeLabels | None, mask: Any, entry_weights: A
 
 
 def _from_dask(
-    data: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None
+    data: Any, mask: Any, entry_weights: Any, labels: ModeLabels | None = None, modes: Any = None
 ) -> Tensor | PartitionedTensor:
     """Return the tensor on the workers of Dask's current client.
 
@@ -200,13 +200,15 @@ def _from_dask(
             f"The data are a Dask array of shape {data.shape}: expected modes of known sizes; call "
             "data.compute_chunk_sizes() first."
         )
+    labels = labels if modes is None else labels_named(labels, data.shape, modes)
     if client is not None:
         return from_array(client, data, mask, entry_weights, labels)
     return from_source(_source(data), streamed.DEFAULT_MEMORY, mask, entry_weights, labels)
 
 
-def _from_xarray(data: Any, mask: Any, entry_weights: Any) -> TensorData:
+def _from_xarray(data: Any, mask: Any, entry_weights: Any, modes: Any) -> TensorData:
     labels = labels_of_xarray(data, "data")
+    labels = labels if modes is None else labels_named(labels, data.shape, modes)
     if data.chunks is not None:
         return _from_dask(data.data, mask, entry_weights, labels)
     if library_of(data.data) == "sparse":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gcp.base.alignment import comparable
+from gcp.base.alignment import places_among
 from gcp.base.checks import show
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels, whole_numbers
@@ -59,9 +59,7 @@ class ModeColumn(NamedTuple):
     def _among_positions(self, codes: Array, labels: Array, place: Place) -> tuple[Array, Array]:
         """Return positions of rows (rows,) and labels as given, from codes (rows,) of labels (I,)."""
         positions: Any = self.positions
-        own, given = comparable(labels, positions)
-        at = {key: k for k, key in enumerate(given)}
-        found = np.array([at.get(key, -1) for key in own], dtype=np.int64)[codes]
+        found = places_among(labels, positions)[codes]
         if (found < 0).any():
             strange = labels[codes[np.flatnonzero(found < 0)[0]]]
             begin = "begin" if len(positions) > 3 else "are"
@@ -158,10 +156,9 @@ def _positions(name: Hashable, given: Any) -> Array:
     if index.hasnans or not len(index):
         raise ParameterError(f"{what} must be labels: found {'a missing one' if len(index) else 'none'}.")
     labels = _labels(index, what)
-    own = comparable(labels, labels)[0]
-    if len(set(own)) < len(own):
-        again = next(label for k, label in enumerate(labels) if own.index(own[k]) < k)
-        raise ParameterError(f"{what} hold {str(again)!r} more than once.")
+    again = np.flatnonzero(places_among(labels, labels) != np.arange(len(labels)))
+    if len(again):
+        raise ParameterError(f"{what} hold {str(labels[again[0]])!r} more than once.")
     return labels
 
 

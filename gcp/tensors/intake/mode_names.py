@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,28 @@ from gcp.tensors.base import TensorData
 
 
 def named(tensor: TensorData, modes: Any) -> TensorData:
-    """Return a tensor whose modes have these names: itself, if they have.
+    """Return a tensor whose modes have these names: itself, if they have; errors as of `labels_named`."""
+    labels = labels_named(tensor.labels, tensor.shape, modes)
+    if tensor.labels is not None and labels.names == tensor.labels.names:
+        return tensor
+    found = copy.copy(tensor)
+    try:
+        found.labels = labels  # type: ignore[misc]
+    except AttributeError:
+        raise ParameterError(
+            f"modes cannot name those of a {type(tensor).__name__}: give it its labels when it is made."
+        ) from None
+    return found
+
+
+def labels_named(labels: ModeLabels | None, shape: Sequence[int], modes: Any) -> ModeLabels:
+    """Return labels of modes with these names.
 
     Parameters
     ----------
-    tensor : TensorData
+    labels : ModeLabels or None
+        Those that the data of this shape have.
+    shape : sequence of int
     modes : sequence of str
         One name for each mode; one that a mode has already must be the same.
 
@@ -28,26 +46,17 @@ def named(tensor: TensorData, modes: Any) -> TensorData:
     DataError
         Data whose modes have other names.
     """
-    labels = tensor.labels or ModeLabels.default(tensor.shape)
+    labels = labels or ModeLabels.default(shape)
     names = items("modes", modes, "a list of one name per mode")
     if strange := [name for name in names if not isinstance(name, str) or not name]:
         raise ParameterError(f"modes must be names, as texts: found {show(strange[0])}.")
-    if len(names) != len(tensor.shape) or len(set(names)) != len(names):
+    if len(names) != len(shape) or len(set(names)) != len(names):
         raise ParameterError(
-            f"modes must be {len(tensor.shape)} different names, one per mode: found {show(names)}."
+            f"modes must be {len(shape)} different names, one per mode: found {show(names)}."
         )
     for n, (own, name) in enumerate(zip(labels.names, names, strict=True)):
         if own != name and not is_unnamed(own):
             raise DataError(
                 f"modes calls mode {n} {name!r}, but the data call it {own!r}: leave modes out, or rename the data's."
             )
-    if labels.names == tuple(names):
-        return tensor
-    found = copy.copy(tensor)
-    try:
-        found.labels = replace(labels, names=tuple(names))  # type: ignore[misc]
-    except AttributeError:
-        raise ParameterError(
-            f"modes cannot name those of a {type(tensor).__name__}: give it its labels when it is made."
-        ) from None
-    return found
+    return replace(labels, names=tuple(names))
