@@ -193,8 +193,7 @@ class CsvText:
 
 def _other_bytes() -> FormatError:
     return FormatError(
-        'expected UTF-8 text: found other bytes. If it has another encoding, say which, e.g. encoding="latin-1" '
-        "(--encoding latin-1)."
+        'expected UTF-8 text: found other bytes. If it has another encoding, say which, e.g. encoding="latin-1".'
     )
 
 

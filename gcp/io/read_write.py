@@ -178,8 +178,7 @@ def _read_open(file: Any, format: str | None, options: dict[str, Any]) -> Tensor
     where = name if isinstance(name, str) else "the file"
     if format is None and (not isinstance(name, str) or format_of(name) is None):
         raise ParameterError(
-            f'{where}: its name tells no format: say which it has, e.g. format="csv" (--format csv); known are '
-            f"{endings()}."
+            f'{where}: its name tells no format: say which it has, e.g. format="csv"; known are {endings()}.'
         )
     form, is_gzipped = _format(PurePath(where), format)
     _check_options(where, form, options)
@@ -285,5 +284,5 @@ def _format(path: PurePath, format: str | None = None) -> tuple[Format, bool]:
     ending = f"the ending {path.suffix!r}" if path.suffix else "no ending"
     raise ParameterError(
         f"{path}: has {ending}; known endings are {endings()} (text also with .gz). Say which format it has with "
-        "format= (--format)."
+        "format=."
     )

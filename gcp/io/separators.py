@@ -97,5 +97,5 @@ def told_separator(content: bytes) -> str:
     held = ", ".join(NAMES[one] for one in found) or "nothing that separates"
     raise FormatError(
         f"such files have no one separator, and the first lines hold {held}: say what separates the columns, e.g. "
-        "separator=\"::\" (--separator '::', or TAB)."
+        'separator="::" or "TAB".'
     )

@@ -50,7 +50,7 @@ def read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -
     if kind not in ("tensor", "sptensor"):
         raise FormatError(
             f"line 1: expected the word tensor or sptensor, found {' '.join(words)[:40]!r}. A table with a row for "
-            'each cell is read with format="dat" (--format dat).'
+            'each cell is read with format="dat".'
         )
     if kind == "tensor":
         (ndim,) = _whole_numbers(file, 2, 1)

@@ -252,7 +252,7 @@ def numbers_of(column: pd.Series[Any], place: Callable[[int], str]) -> Array:
     bad = (numbers.isna() & column.notna() & ~column.isin(MISSING_MARKS)).to_numpy()
     if bad.any():
         if re.fullmatch(r"\s*[+-]?[0-9.]*,[0-9]+\s*", str(column[bad].iloc[0])):
-            hint = "Decimal commas are read with decimal=',' (--decimal ,), also by pandas.read_csv."
+            hint = "Decimal commas are read with decimal=',', also by pandas.read_csv."
         raise DataError(
             f"Column {column.name!r} should hold numbers: found {column[bad].iloc[0]!r} in "
             f"{places(bad, place)}. {hint}"
