@@ -352,3 +352,14 @@ def test_draws_into_a_subfigure():
     axes = draw(model((4, 3), 2), figure=left, hue={0: list("aabb")})
     assert all(ax.figure is left for ax in axes.flat)
     assert len(left.legends) == 1
+
+
+def test_units_stand_beside_names_of_modes():
+    labels = gcp.ModeLabels(["sample", "emission"], [None, [300.0, 310.0, 320.0]], [None, "nm"], "counts/s")
+    rng = np.random.default_rng(0)
+    data = gcp.DenseTensor(rng.random((4, 3)), labels=labels)
+    result = gcp.fit_gcp(data, 1, random_state=0)
+    axes = gcp.plots.plot_components(result)
+    assert [ax.get_title() for ax in axes[0]] == ["sample", "emission (nm)"]
+    (means,) = gcp.plots.plot_observed(result, data, modes=[1])
+    assert means.get_xlabel() == "expected mean (counts/s)"

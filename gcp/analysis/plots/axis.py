@@ -60,7 +60,7 @@ class ModeAxis:
 
         Positions without coordinates are no line: nobody has said that they are in order.
         """
-        name, given = plain(labels.names[mode]), labels.coords[mode]
+        name, given = plain(labels.title(mode)), labels.coords[mode]
         if given is None:
             return cls(name, np.arange(size), None, kind or "bar", widest)
         coord = _dates(given)

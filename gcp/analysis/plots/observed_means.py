@@ -103,4 +103,5 @@ def draw_observed(ax: Axes, result: FitResult, mode: int, sums: FloatArray) -> N
     shown = ", ".join(f"{names[known[k]]} ({observed[k]:.3g} for {expected[k]:.3g})" for k in far)
     words += f"more than three standard errors off: {shown or 'none'}."
     name_points(ax, expected, observed, far, [names[known[k]] for k in far])
-    labelled(ax, "expected mean", "observed mean", plain(name), words)
+    unit = f" ({plain(result.labels.data_units)})" if result.labels.data_units else ""
+    labelled(ax, f"expected mean{unit}", f"observed mean{unit}", plain(name), words)
