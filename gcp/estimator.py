@@ -172,10 +172,9 @@ class GCP(*_BASES):  # type: ignore[misc]
         ndarray, shape (samples, rank)
             After ``set_output(transform="pandas")`` a DataFrame, with the labels of the samples if they have any.
         """
-        result, mode = self._fitted(), self._mode
-        samples = self._samples(X, mask, entry_weights)
-        rows = result.transform(samples, mode, n_threads=self.n_threads).rows
-        return self._labelled(rows, samples.labels)
+        result, samples = self._fitted(), in_one_piece(X, mask, entry_weights, self.modes)
+        found = result.transform(samples, self._mode, n_threads=self.n_threads)
+        return self._labelled(found.rows, found.labels)
 
     def fit_transform(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
@@ -188,7 +187,8 @@ class GCP(*_BASES):  # type: ignore[misc]
             As of `transform`.
         """
         result = self.fit(X, mask=mask, entry_weights=entry_weights).result_
-        return self._labelled(result.with_mean_rows().factors[self._mode].copy(), result.labels)
+        rows = result.with_mean_rows().factors[self._mode].copy()
+        return self._labelled(rows, result.labels.values(self._mode, len(rows)))
 
     def inverse_transform(self, X: Any) -> FloatArray:
         """Return the data that are expected of samples with these rows: the mean under the loss.
@@ -335,8 +335,8 @@ class GCP(*_BASES):  # type: ignore[misc]
             labels=ModeLabels(result.labels.names, coords),
         )
 
-    def _labelled(self, rows: FloatArray, labels: ModeLabels | None) -> Any:
-        """Return rows (n, R), with the samples' labels where a DataFrame is asked for.
+    def _labelled(self, rows: FloatArray, labels: Array) -> Any:
+        """Return rows (n, R), with the samples' labels (n,) where a DataFrame is asked for.
 
         The columns get their names from scikit-learn.
         """
@@ -345,13 +345,12 @@ class GCP(*_BASES):  # type: ignore[misc]
             from sklearn import get_config
 
             asked = get_config()["transform_output"]
-        coord = None if labels is None else labels.coords[self._mode]
-        if asked != "pandas" or labels is None or coord is None:
+        if asked != "pandas":
             return rows
         import pandas as pd
 
-        name = labels.names[self._mode]
-        index: pd.Index[Any] = pd.Index(coord.tolist(), name=None if is_unnamed(name) else name)
+        name = self.result_.labels.names[self._mode]
+        index: pd.Index[Any] = pd.Index(labels.tolist(), name=None if is_unnamed(name) else name)
         return pd.DataFrame(rows, index=index)
 
 

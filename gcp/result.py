@@ -352,9 +352,15 @@ class FitResult(Model):
             "objective": f"{self.objective:.8g}",
             "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
             "objective of a constant": f"{self.null_objective:.8g}",
-            "intercept": f"{self.intercept:.4g}" if self.main_effects else "",
+            "main effects": self._effects_in_words(),
             "seconds": f"{self.seconds:.2f}",
         }
+
+    def _effects_in_words(self) -> str:
+        if not self.main_effects:
+            return ""
+        spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
+        return f"intercept {self.intercept:.4g}; {spreads}"
 
     def _notes(self, *further: str) -> tuple[str, ...]:
         status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"

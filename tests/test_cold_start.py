@@ -133,4 +133,4 @@ def test_command_line_compiles_and_says_where(capsys):
     assert main(["compile", "--loss", "poisson", "--data", "dense", "--jobs", "1", "--json"]) == 0
     assert '"n_functions": 0' in capsys.readouterr().out
     assert main(["compile", "--loss", "poison"]) == 2
-    assert "losses: found 'poison'" in capsys.readouterr().err
+    assert "--loss: found 'poison'" in capsys.readouterr().err

@@ -235,7 +235,7 @@ def test_effects_are_components_of_cp_whose_other_columns_are_constant(result):
 
 def test_effects_are_named_shown_saved_and_scored(result, tmp_path):
     assert list(result.main_effects) == ["airport", "hour"]
-    assert "main effects        intercept" in str(result)
+    assert "main effects:            intercept" in str(result)
     frames = result.to_frames()
     assert_allclose(frames["hour"]["main_effect"], result.main_effects["hour"])
     assert "main_effect" not in frames["day_of_year"]

@@ -304,7 +304,7 @@ def test_no_file_folder_and_empty_file(tmp_path, ending):
 
 def test_unknown_endings(tmp_path):
     for name in ("a.root", "a", "a.gz", "a.npy.gz"):
-        refused(tmp_path / name, ".npy, .npz, .parquet", "--format", error=ParameterError)
+        refused(tmp_path / name, ".npy, .npz, .parquet", "format=", error=ParameterError)
     with pytest.raises(ParameterError, match=r"\.parquet"):
         write_tensor(tmp_path / "a.root", np.ones(2))
 

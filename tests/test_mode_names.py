@@ -137,6 +137,8 @@ def fit(**options):
 RESULT = fit()
 SURPRISES = analysis.anomalies(RESULT, DATA)
 
+ERRORS = analysis.bootstrap(RESULT, DATA, 2, **OPTIONS)
+
 WAYS = {  # by the one mode that is asked for
     "fit_gcp(fixed_modes)": lambda mode: fit(fixed_modes=[mode]).factors,
     "fit_gcp(tied_modes)": lambda mode: fit(tied_modes=[("neuron", mode)]).factors,
@@ -150,6 +152,13 @@ WAYS = {  # by the one mode that is asked for
     "analysis.factor_match_score": lambda mode: [
         analysis.factor_match_score(RESULT, fit(n_starts=1), modes=[mode]).score
     ],
+    "analysis.outliers": lambda mode: [analysis.outliers(RESULT, DATA, mode).deviance],
+    "analysis.ranking_scores": lambda mode: [
+        analysis.ranking_scores(RESULT, DATA > 0.5, mode, 2, relevant=1.0).ndcg
+    ],
+    "FitResult.top": lambda mode: [RESULT.top(mode, {n: 0 for n in range(3) if n != 1}, 2).labels],
+    "plots.plot_components": lambda mode: drawn(plots.plot_components(RESULT, modes=[mode])),
+    "plots.plot_forest": lambda mode: drawn(plots.plot_forest(RESULT, ERRORS, mode)),
     "plots.plot_slices": lambda mode: drawn(plots.plot_slices(RESULT, DATA, mode)),
     "plots.plot_surprises": lambda mode: drawn(plots.plot_surprises(RESULT, SURPRISES, (mode, "trial"))),
     "plots.plot_observed": lambda mode: drawn(plots.plot_observed(RESULT, DATA, modes=[mode])),
@@ -257,8 +266,8 @@ def test_units_are_kept_and_shown(tmp_path):
     assert result.labels.units == (None, "ms", None)
     assert result.labels.data_units == "spikes/s"
     assert [result.labels.title(mode) for mode in NAMES] == ["neuron", "time (ms)", "trial"]
-    assert "4 neuron x 4 time (ms) x 3 trial" in result.summary()
-    assert "data in             spikes/s" in result.summary()
+    assert "4 neuron x 4 time (ms) x 3 trial" in str(result)
+    assert result.summary().facts["data in"] == "spikes/s"
     result.save(tmp_path / "r.npz")
     assert FitResult.load(tmp_path / "r.npz") == result
     arrays = result.to_xarray()
@@ -270,7 +279,7 @@ def test_units_are_kept_and_shown(tmp_path):
 def test_without_units_files_are_as_before(tmp_path):
     RESULT.save(tmp_path / "r.npz")
     assert "units" not in np.load(tmp_path / "r.npz").files
-    assert "data in" not in RESULT.summary()
+    assert "data in" not in str(RESULT)
     assert FitResult.load(tmp_path / "r.npz").labels == RESULT.labels
 
 

@@ -16,5 +16,5 @@ model = gcp.fit_gcp(
 )
 print(gcp.analysis.start_stability(spikes, choice.rank, loss="poisson", random_state=0))
 gcp.plots.plot_components(
-    model, kinds={"neuron": "bar", "time": "line", "trial": "dots"}, hue={"trial": condition}
+    model, kinds={"neuron": "bar", "time": "line", "trial": "dot"}, hue={"trial": condition}
 )[0, 0].figure.savefig("assemblies.png")

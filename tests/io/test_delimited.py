@@ -68,7 +68,7 @@ MOVIELENS = {
 def test_movielens(tmp_path, capsys, name):
     path = tmp_path / name
     path.write_text(MOVIELENS[name])
-    with pytest.raises(DataError, match=r"header=False \(--no-header\)"):
+    with pytest.raises(DataError, match=r"header=False"):
         gcp.read_tensor(path, unlisted="missing")
     tensor = gcp.read_tensor(path, header=False, modes=[0, 1], value=2, unlisted="missing")
     assert tensor.labels == gcp.ModeLabels(["0", "1"], [[22, 186, 196], [242, 302]])

@@ -96,22 +96,20 @@ def test_every_loss_over_many_runs(loss, rng):
 
 
 def test_formulas_that_do_not_compile_give_the_same(rng):
-    from scipy.special import gammaln
+    from scipy.special import j0
 
     shape = (7, 6, 5)
     listing, x, w, z = make_listing(shape, rng, weighted=True, zeros=True)
     factors = random_factors(shape, 2, rng, positive=True)
     effects = [rng.uniform(0.1, 1.0, n) for n in shape]
     # m - x log m with a term in x alone that only SciPy knows
-    plain = custom_loss(
-        lambda x, m: m - x * np.log(m) + gammaln(x + 1), lambda x, m: 1 - x / m, name="by-scipy"
-    )
+    plain = custom_loss(lambda x, m: m - x * np.log(m) + j0(x), lambda x, m: 1 - x / m, name="by-scipy")
     assert not plain.formula.compiled
     got = listed_pass.loss_and_mttkrps(
         listing, plain.formula, factors, np.dtype(float), 2, effects=effects, zero=(0.5, 0.2)
     )
     expected = dense_truth(Poisson(eps=1e-300), x, w, z, factors, effects, (0.5, 0.2))
-    shift = np.sum(w * gammaln(x + 1))
+    shift = np.sum(w * j0(x))
     assert_same(got, (expected[0] + shift, *expected[1:]), rtol=1e-9)
 
 
