@@ -209,7 +209,7 @@ def _short(text: str, folder: Path) -> str:
     """Return the first line, of a table what fits into a line, without what changes from run to run."""
     lines = [line.strip() for line in text.replace(f"{folder}{os.sep}", "").splitlines() if line.strip()]
     line = re.sub(r"\s+", " ", " ".join(lines[:1] if text.startswith("GCP model") else lines))
-    line = re.sub(r" at 0x[0-9a-f]+", "", line)
+    line = re.sub(r" at 0x[0-9a-f]+|, (Linux|macOS|Windows)\S*", "", line)
     cut = line if len(line) <= 160 else f"{line[:157]}..."
     return f"`{_escaped(cut)}`" if cut else ""
 
