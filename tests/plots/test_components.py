@@ -321,6 +321,18 @@ def test_errors_of_another_model(titanic):
         plot_components(titanic, errors=0.1)
 
 
+@pytest.mark.parametrize("estimate", ["standard_errors", "bootstrap"])
+def test_errors_of_components_in_another_order(titanic, estimate):
+    data = gcp.datasets.load_titanic()
+    more = {"n": 3, "random_state": 0, "n_iter_max": 20} if estimate == "bootstrap" else {}
+    errors = getattr(gcp.analysis, estimate)(titanic, data, **more)
+    turned = gcp.analysis.align(titanic, (titanic.weights[::-1], [a[:, ::-1] for a in titanic.factors]))
+    assert np.array_equal(turned.weights, titanic.weights[::-1])
+    for draw_errors in (plot_components, gcp.plots.plot_forest):
+        with pytest.raises(gcp.ParameterError, match="in another order"):
+            draw_errors(turned, errors=errors)
+
+
 def test_overlay_is_matched_whatever_order_signs_and_labels():
     names = np.array(["a", "b", "c", "d", "e"])
     result = model((5, 7, 4), 3, names=["who", "when", "c"], coords=[names, np.arange(7), None], signed=True)
