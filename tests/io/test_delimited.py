@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,9 @@ def test_leading_zeros_beside_any_separator(tmp_path, separator):
     "labels", [["1.1", "1.10", "2"], ["1000", "1e3", "0.5"], ["TRUE", "true", "false"], ["0", "1", "true"]]
 )
 def test_labels_that_are_one_as_numbers_stay_two(tmp_path, labels):
-    tensor = gcp.DenseTensor([[1, 2, 4], [8, 16, 32]], labels=gcp.ModeLabels(["who", "version"], [["a", "b"], labels]))
+    tensor = gcp.DenseTensor(
+        [[1, 2, 4], [8, 16, 32]], labels=gcp.ModeLabels(["who", "version"], [["a", "b"], labels])
+    )
     gcp.write_tensor(tmp_path / "a.csv", tensor)
     found = gcp.read_tensor(tmp_path / "a.csv", unlisted="zero")
     order = np.argsort(labels)
@@ -182,6 +185,14 @@ def test_quotation_marks_beside_a_long_separator_are_text(tmp_path):
     path.write_text('"a::b::1\nc"::d::2\n')
     tensor = gcp.read_tensor(path, separator="::", header=False, unlisted="zero")
     assert tensor.labels.coords[0].tolist() == ['"a', 'c"']
+
+
+def test_files_that_unpack_themselves(tmp_path):
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"user,item,value\na,x,1\nb,y,2\n"))
+    for opened in (gzip.open, partial(gzip.open, mode="rt"), partial(open, mode="rb")):
+        with opened(path) as file:
+            assert gcp.read_tensor(file, unlisted="zero").values.tolist() == [[1, 0], [0, 2]]
 
 
 def test_open_files(tmp_path, capsys, monkeypatch):

@@ -266,6 +266,15 @@ def test_groups_have_colours_and_a_legend(kind):
     assert [to_hex(handle.get_color()) for handle in legend.get_lines()] == names[:2]
 
 
+def test_groups_that_are_numbers_are_in_their_order():
+    axes = draw(model((4, 3), 1, names=["trial", "b"]), hue={"trial": [10, 9, 2, 10]})
+    (legend,) = axes[0, 0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["2", "9", "10"]
+    colors = [bar.get_facecolor() for bar in axes[0, 0].patches]
+    assert colors[0] == colors[3]
+    assert len(set(colors)) == 3
+
+
 def test_groups_are_matched_by_label():
     pd = pytest.importorskip("pandas")
     result = model((4, 3), 1, names=["trial", "b"], coords=[np.array(["t1", "t2", "t3", "t4"]), None])
