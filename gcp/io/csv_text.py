@@ -152,14 +152,10 @@ class CsvText:
         return table.select(range(self.n_columns - 1))
 
     def with_labels(self, table: Any, modes: Sequence[str]) -> Any:
-        """Return the table with labels as text where their numbers say less: with leading zeros, or too long.
-
-        So they are where different texts are one number, such as "1.1" and "1.10", or one truth.
-        """
+        """Return the table with labels as text where their numbers say less: with leading zeros, or too long."""
         arrow, compute = import_module("pyarrow"), import_module("pyarrow.compute")
         types = {name: table.schema.field(name).type for name in modes if table.column_names.count(name) == 1}
-        is_typed = arrow.types.is_floating, arrow.types.is_boolean
-        floats = [name for name, kind in types.items() if any(is_one(kind) for is_one in is_typed)]
+        floats = [name for name, kind in types.items() if arrow.types.is_floating(kind)]
         whole = [name for name, kind in types.items() if arrow.types.is_integer(kind)]
         if not re.search(_LEADING_ZERO % re.escape(self.delimiter.encode()), self.content):
             whole = []
@@ -174,9 +170,7 @@ class CsvText:
                 if name in floats
                 else r"^\s*[+-]?0[0-9]"
             )
-            if compute.any(compute.match_substring_regex(found, pattern)).as_py() or (
-                name in floats and _is_one_of_two(found, table[name])
-            ):
+            if compute.any(compute.match_substring_regex(found, pattern)).as_py():
                 table = table.set_column(table.column_names.index(name), name, column.cast(arrow.string()))
         return table
 
@@ -195,14 +189,6 @@ class CsvText:
         except csv.Error as error:
             message = str(error)
         return FormatError(f"not a table: {message}.")
-
-
-def _is_one_of_two(texts: Any, column: Any) -> bool:
-    """Return whether some of the distinct PyArrow texts (k,) of a column are one and the same in it."""
-    compute = import_module("pyarrow.compute")
-    known = texts.filter(compute.invert(compute.match_substring_regex(texts, "(?i)nan")))
-    n_values = len({value for value in compute.unique(column).to_pylist() if value == value} - {None})
-    return len(compute.unique(compute.utf8_trim_whitespace(known))) > n_values
 
 
 def _other_bytes() -> FormatError:

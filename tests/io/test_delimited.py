@@ -59,28 +59,6 @@ def test_leading_zeros_beside_any_separator(tmp_path, separator):
     assert tensor.values.tolist() == [[1, 2]]
 
 
-@pytest.mark.parametrize(
-    "labels", [["1.1", "1.10", "2"], ["1000", "1e3", "0.5"], ["TRUE", "true", "false"], ["0", "1", "true"]]
-)
-def test_labels_that_are_one_as_numbers_stay_two(tmp_path, labels):
-    tensor = gcp.DenseTensor(
-        [[1, 2, 4], [8, 16, 32]], labels=gcp.ModeLabels(["who", "version"], [["a", "b"], labels])
-    )
-    gcp.write_tensor(tmp_path / "a.csv", tensor)
-    found = gcp.read_tensor(tmp_path / "a.csv", unlisted="zero")
-    order = np.argsort(labels)
-    assert found.labels.coords[1].tolist() == sorted(labels)
-    np.testing.assert_array_equal(found.values, tensor.values[:, order])
-
-
-def test_labels_that_are_numbers_stay_numbers(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("a,b,value\n 1.5,true,1\n1.5,false,2\n2,true,3\n1.5 ,true,4\n")
-    tensor = gcp.read_tensor(path, unlisted="zero")
-    assert tensor.labels == gcp.ModeLabels(["a", "b"], [[1.5, 2.0], [False, True]])
-    assert tensor.values.tolist() == [[2, 5], [0, 3]]
-
-
 @pytest.mark.parametrize("names", [["1.1", "1.10"], ["2020-01", "2020-01-01"], ["1e3", "1000"]])
 def test_wide_columns_that_are_one_as_numbers(tmp_path, names):
     path = tmp_path / "a.csv"
