@@ -77,6 +77,22 @@ def test_errors_name_options(folder, capsys, line):
     assert not PYTHON.search(said)
 
 
+@pytest.mark.parametrize(
+    ("own", "line"),
+    [
+        ("the tol is unlisted=zero, too", ["fit", "own.csv", "--rank=1", "--unlisted", "zero"]),
+        ("my tol.xyz", ["fit", "x.npy", "--rank=1", "--out", "my tol.xyz"]),
+        ("no tol here/a.npz", ["fit", "x.npy", "--rank=1", "--out", "no tol here/a.npz"]),
+        ("b random_state=3", ["info", "own.csv", "--modes", "nope", "--unlisted", "zero"]),
+    ],
+)
+def test_what_the_user_wrote_stays(folder, capsys, own, line):
+    with open("own.csv", "w") as file:
+        file.write('a,b random_state=3,value\nx,y,1\nx,z,"the tol is unlisted=zero, too"\n')
+    assert main(line) == 2
+    assert own in capsys.readouterr().err
+
+
 def test_why_a_fit_stopped(folder, capsys):
     line = "fit x.npy --rank 1 --seed 0 --max-iter 1 --loss poisson --checkpoint state.npz"
     assert main(line.split()) == 0

@@ -13,11 +13,13 @@ _TEXT = r"\"[^\"]*\"|'[^']*'"
 _TEXTS = rf"(?:{_TEXT})(?:(?:,| or|, or) (?:{_TEXT})(?![\w=]))*"
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _VALUE = rf"{_TEXTS}|\[[^\]]*\]|\([^)]*\)|True|False|None|{_NUMBER}"
+_QUOTED = r"(?<![\w=])(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')(?!\w)"
+"""What a message quotes: a user's own text."""
 _UNLIKE_WORDS = {"tol"}
 """Arguments without an underscore that are nevertheless no words of English."""
 
 
-def in_options(text: str, names: Collection[str]) -> str:
+def in_options(text: str, names: Collection[str], own: Collection[str] = ()) -> str:
     """Return a text with a command's options in place of the arguments of Python that they stand for.
 
     Parameters
@@ -25,13 +27,18 @@ def in_options(text: str, names: Collection[str]) -> str:
     text : str
     names : collection of str
         The command's options, as argparse names their values.
+    own : collection of str
+        Texts of the user that stay as they are, as what is quoted does.
     """
+    kept = "|".join([*map(re.escape, own), _QUOTED])
     for argument, option in _options(names).items():
         text = re.sub(rf"the option '{argument}'", option, text)
         whole = rf"(?<![\w/.\"'-]){argument}"
-        text = re.sub(rf"{whole}=({_VALUE})?(?=$|[\s.,;:)])", _with_value(argument, option), text)
+        given = rf"{kept}|{whole}=(?P<value>{_VALUE})?(?=$|[\s.,;:)])"
+        text = re.sub(given, _with_value(argument, option), text)
         if "_" in argument or argument in _UNLIKE_WORDS:
-            text = re.sub(rf"{whole}(?![\w/\"'=-]|\.\w)", option, text)
+            name = rf"{kept}|(?P<name>{whole}(?![\w/\"'=-]|\.\w))"
+            text = re.sub(name, lambda match: option if match["name"] else match[0], text)  # noqa: B023
     return re.sub(r"(--loss [\w-]+) with (\w+)=", r"\1 --param \2=", text) if "param" in names else text
 
 
@@ -46,7 +53,7 @@ def message_in_options(text: str, args: argparse.Namespace) -> str:
     text = text.removeprefix(file)
     for argument, option in _options(names).items():  # sentences begin with a capital, or with an argument
         text = re.sub(rf"^{argument}(?=[ :])", option, text)
-    return file + in_options(text, names)
+    return file + in_options(text, names, [value for value in named if re.search(r"\s", value)])
 
 
 def _options(names: Collection[str]) -> dict[str, str]:
@@ -61,7 +68,9 @@ def _with_value(name: str, option: str) -> Callable[[re.Match[str]], str]:
     """Return what replaces `name=value`."""
 
     def replaced(match: re.Match[str]) -> str:
-        value = match[1]
+        if not match[0].startswith(f"{name}="):
+            return match[0]
+        value = match["value"]
         if value is None or value in ("True", "False"):
             return match[0] if name == "header" and value != "False" else option
         if name == "bounds" and value.count(",") == 1:

@@ -20,7 +20,7 @@ from gcp.tensors.kinds import Tensor
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEADING_ZERO = re.compile(rb"(?:^|[^0-9A-Za-z.:-])[+-]?0[0-9]")
+_LEADING_ZERO = rb"(?:^|[^0-9A-Za-z.:-]|%s)[+-]?0[0-9]"
 _BLOCK = 2**31 - 1
 _EXACT_DIGITS = 15
 """Number of digits that a float can tell apart."""
@@ -157,7 +157,7 @@ class CsvText:
         types = {name: table.schema.field(name).type for name in modes if table.column_names.count(name) == 1}
         floats = [name for name, kind in types.items() if arrow.types.is_floating(kind)]
         whole = [name for name, kind in types.items() if arrow.types.is_integer(kind)]
-        if not _LEADING_ZERO.search(self.content):
+        if not re.search(_LEADING_ZERO % re.escape(self.delimiter.encode()), self.content):
             whole = []
         if not (floats or whole):
             return table

@@ -10,7 +10,7 @@ import numpy as np
 from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
-from gcp.io.format import damage_told, observed, refuse_weights
+from gcp.io.format import damage_told, native, observed, refuse_weights
 from gcp.io.table_columns import tensor_of
 from gcp.tensors.kinds import Tensor
 
@@ -61,7 +61,7 @@ def frame_of_tensor(tensor: Tensor, form: str, keep_order: bool) -> pd.DataFrame
             columns[name] = pandas.Categorical.from_codes(subs[mode], categories=coord, ordered=True)  # type: ignore[call-overload]
         else:
             columns[name] = coord[subs[mode]]
-    columns["value"] = values
+    columns["value"] = native(values)
     return pandas.DataFrame(columns)
 
 

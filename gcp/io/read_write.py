@@ -193,6 +193,8 @@ def _read_open(file: Any, format: str | None, options: dict[str, Any]) -> Tensor
             content = content.encode("utf-8", "surrogateescape")  # bytes that were none of its encoding
         if not isinstance(content, bytes | bytearray) or not content:
             raise DataError("the file is empty." if content in ("", b"") else "its read() gives no bytes.")
+        if format is None:  # a file that unpacks itself has the name of the packed one
+            is_gzipped = is_gzipped and bytes(content[:2]) == b"\x1f\x8b"
         if form.read is None:  # what is read by path has a folder of its own
             with TemporaryDirectory() as folder:
                 path = Path(folder, f"file{form.endings[0]}")

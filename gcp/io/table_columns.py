@@ -254,13 +254,14 @@ def _coordinates(names: Sequence[str]) -> Array:
             numbers = [kind(text) for text in texts]
         except ValueError:
             continue
-        if all(_NUMBER.fullmatch(text) for text in texts) and not any(
-            re.match("[+-]?0[0-9]", t) for t in texts
-        ):
+        is_plain = all(_NUMBER.fullmatch(t) and not re.match("[+-]?0[0-9]", t) for t in texts)
+        if is_plain and len(set(numbers)) == len(numbers):  # "1.1" and "1.10" are two
             return np.array(numbers)
     if all(_ISO_DAY.fullmatch(text) for text in texts):
         try:
-            return np.array(texts, "M8[D]")
+            days = np.array(texts, "M8[D]")
         except ValueError:  # no such day
-            pass
+            return np.array(names)
+        if len(np.unique(days)) == len(days):  # "2020-01" and "2020-01-01" are two
+            return days
     return np.array(names)

@@ -9,6 +9,7 @@ from gcp.base.checks import show
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
+from gcp.kernels.dense.layout import readable
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
@@ -106,7 +107,7 @@ def tensor_from_listing(
     if unlisted is not None:
         check_unlisted(unlisted)
     shape = check_shape([int(size) for size in shape])
-    given = Entries(subs, EntryColumns(values), shape, place)
+    given = Entries(subs, EntryColumns(readable(values)), shape, place)
     found = sorted_entries(given, aggregate or default_aggregate(unlisted))
     cells, n_listed = cells_of(shape), len(found.values)
     if unlisted is None and n_listed < cells:

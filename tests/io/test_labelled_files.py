@@ -246,6 +246,17 @@ def test_sheets(book, capsys):
     assert "2 x 2" in capsys.readouterr().out
 
 
+def test_text_of_a_sheet_stays_text(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [("zip", "when", "value"), ("007", 2, 1), ("7", 10, "2.5"), ("1e5", 2, None)]:
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    tensor = gcp.read_tensor(tmp_path / "a.xlsx", unlisted="zero")
+    assert tensor.labels == gcp.ModeLabels(["zip", "when"], [["007", "1e5", "7"], [2, 10]])
+    np.testing.assert_array_equal(tensor.values, [[1, 0], [np.nan, 0], [0, 2.5]])
+
+
 def test_a_row_of_a_sheet_is_named(tmp_path):
     pytest.importorskip("openpyxl")
     path = tmp_path / "a.xlsx"

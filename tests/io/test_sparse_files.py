@@ -213,6 +213,17 @@ def test_matlab(tmp_path, save):
     np.testing.assert_array_equal(read(tensor).values, np.arange(6.0).reshape(3, 2, 1))
 
 
+def test_matlab_subscripts_in_bytes(tmp_path):
+    """Subscripts 0, of whoever counts from 0, are refused, and not the last of 256 positions."""
+    path = tmp_path / "a.mat"
+    fields = {"vals": np.array([[5], [6]]), "size": np.array([[300, 2]], "u2")}
+    scipy.io.savemat(path, {"T": fields | {"subs": np.array([[1, 1], [255, 2]], "u1")}})
+    assert gcp.read_tensor(path).subs.tolist() == [[0, 0], [254, 1]]
+    scipy.io.savemat(path, {"T": fields | {"subs": np.array([[0, 1], [255, 2]], "u1")}})
+    with pytest.raises(DataError, match="has the subscript -1 in mode 0"):
+        gcp.read_tensor(path)
+
+
 def test_matlab_5_damaged(tmp_path, rng):
     """Among others in the types of elements, which SciPy would follow out of its memory."""
     path = tmp_path / "a.mat"

@@ -266,6 +266,15 @@ def test_groups_have_colours_and_a_legend(kind):
     assert [to_hex(handle.get_color()) for handle in legend.get_lines()] == names[:2]
 
 
+def test_groups_that_are_numbers_are_in_their_order():
+    axes = draw(model((4, 3), 1, names=["trial", "b"]), hue={"trial": [10, 9, 2, 10]})
+    (legend,) = axes[0, 0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["2", "9", "10"]
+    colors = [bar.get_facecolor() for bar in axes[0, 0].patches]
+    assert colors[0] == colors[3]
+    assert len(set(colors)) == 3
+
+
 def test_groups_are_matched_by_label():
     pd = pytest.importorskip("pandas")
     result = model((4, 3), 1, names=["trial", "b"], coords=[np.array(["t1", "t2", "t3", "t4"]), None])
@@ -319,6 +328,18 @@ def test_errors_of_another_model(titanic):
         plot_components(model((4, 3), 2), errors=errors)
     with pytest.raises(gcp.ParameterError, match="standard_errors or"):
         plot_components(titanic, errors=0.1)
+
+
+@pytest.mark.parametrize("estimate", ["standard_errors", "bootstrap"])
+def test_errors_of_components_in_another_order(titanic, estimate):
+    data = gcp.datasets.load_titanic()
+    more = {"n": 3, "random_state": 0, "n_iter_max": 20} if estimate == "bootstrap" else {}
+    errors = getattr(gcp.analysis, estimate)(titanic, data, **more)
+    turned = gcp.analysis.align(titanic, (titanic.weights[::-1], [a[:, ::-1] for a in titanic.factors]))
+    assert np.array_equal(turned.weights, titanic.weights[::-1])
+    for draw_errors in (plot_components, gcp.plots.plot_forest):
+        with pytest.raises(gcp.ParameterError, match="in another order"):
+            draw_errors(turned, errors=errors)
 
 
 def test_overlay_is_matched_whatever_order_signs_and_labels():

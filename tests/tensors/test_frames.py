@@ -386,3 +386,9 @@ def test_first_and_last_take_a_row_as_it_is():
         np.testing.assert_array_equal(found.values, expected)
     with pytest.raises(DataError, match="no observed"):  # NaN wins
         from_frame(frame, ["u"], "v", "missing", "max")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, ">f8", ">i2"])
+def test_rows_in_any_order_and_type_of_number(dtype):
+    frame = pd.DataFrame({"a": [1, 0], "b": [1, 0], "n": np.array([1, 2]).astype(dtype)})
+    assert from_frame(frame, ["a", "b"], "n", "zero").values.tolist() == [[2, 0], [0, 1]]

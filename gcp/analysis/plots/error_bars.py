@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gcp.analysis.intervals import Estimates
+import numpy as np
+
+from gcp.analysis.bootstrap import Bootstrap
+from gcp.analysis.uncertainty import StandardErrors
 from gcp.base.checks import show
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
@@ -30,9 +33,9 @@ def intervals_of(errors: Any, result: FitResult, level: float) -> ModelIntervals
     Raises
     ------
     ParameterError
-        Anything else, or those of a model of another shape.
+        Anything else, or those of a model of another shape, or with components or positions in another order.
     """
-    if not isinstance(errors, Estimates):
+    if not isinstance(errors, StandardErrors | Bootstrap):
         raise ParameterError(
             "errors must be what gcp.analysis.standard_errors or gcp.analysis.bootstrap return: found "
             f"{show(errors)}."
@@ -43,5 +46,11 @@ def intervals_of(errors: Any, result: FitResult, level: float) -> ModelIntervals
         raise ParameterError(
             f"errors are those of another model: found factors of shapes {shapes}, expected "
             f"{[a.shape for a in result.factors]}."
+        )
+    own = errors.result.factors if isinstance(errors, StandardErrors) else errors.fitted_factors
+    if not all(np.allclose(a, b, equal_nan=True) for a, b in zip(own, result.factors, strict=True)):
+        raise ParameterError(
+            "errors are those of another model, or of this one with components or positions in another order: take "
+            "those of the result that is drawn."
         )
     return found

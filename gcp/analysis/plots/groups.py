@@ -59,13 +59,14 @@ def groups_of(hue: Any, labels: ModeLabels, shape: tuple[int, ...]) -> dict[int,
     for mode, n, given in given_modes:
         what = f"hue[{show(mode)}]"
         values = _values(what, given, labels, n, shape[n])
-        names, codes = np.unique(np.asarray(label_texts(values)), return_inverse=True)
+        different, codes = np.unique(values, return_inverse=True)
+        names = label_texts(different)
         if len(names) > len(COLORS):
             raise ParameterError(
                 f"{what} has {len(names)} different labels ({', '.join(names[:3])}, ...): at most {len(COLORS)} can "
                 "be told apart by colour."
             )
-        found[n] = PositionGroups(names.tolist(), codes)
+        found[n] = PositionGroups(names, codes)
     return found
 
 

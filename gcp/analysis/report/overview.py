@@ -169,8 +169,8 @@ def _named(result: FitResult, mode: int, at: Array, values: FloatArray) -> str:
 
 
 def _isolated(label: str) -> str:
-    """Return a label in a direction of its own, if it is written from right to left: numbers stay behind it."""
-    is_leftward = any(unicodedata.bidirectional(c) in ("R", "AL") for c in label)
+    """Return a label in a direction of its own, if it is written, or turned, to the left: numbers stay behind it."""
+    is_leftward = any(unicodedata.bidirectional(c) in ("R", "AL", "RLE", "RLO", "LRO") for c in label)
     return f"\u2068{label}\u2069" if is_leftward else label
 
 

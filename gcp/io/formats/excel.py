@@ -28,10 +28,11 @@ def _read(file: BinaryIO, variable: str | None = None, header: bool = True, **op
                 book,
                 sheet_name=sheet,
                 header=0 if header else None,
+                dtype=object,  # else pandas makes numbers of labels that are text: 7 of "007"
                 keep_default_na=False,  # "NA" and "None" are labels like any other
                 na_values=[""],
             )
-    frame = frame.dropna(how="all")
+    frame = frame.dropna(how="all").infer_objects()
     rows = frame.index.to_numpy() + (2 if header else 1)
     frame.columns = pd.Index([_name(column) for column in frame.columns])
     if not len(frame):

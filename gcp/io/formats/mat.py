@@ -137,6 +137,7 @@ def _toolbox_object(fields: Mapping[str, Any]) -> Any:
     if numbers.keys() >= {"subs", "vals", "size"}:
         shape = tuple(int(size) for size in np.ravel(np.asarray(numbers["size"])))
         subs, values = np.asarray(numbers["subs"]), np.ravel(np.asarray(numbers["vals"]))
+        subs = subs.astype(np.int64) if subs.dtype.kind in "iu" else subs  # bytes have no -1
         return _Listing(shape, subs.reshape(len(values), len(shape)), values)
     if "data" not in numbers or numbers.keys() != fields.keys():
         return fields
