@@ -47,6 +47,9 @@ CALLS: dict[str, Function] = {
 }
 """Operations that are written as calls, by the name that NumPy and SciPy have for them, if any."""
 
+_OF_CONDITIONS = {"add": "logical_or", "multiply": "logical_and"}
+"""What sums and products of conditions are."""
+
 _REWRITTEN: dict[str, Function] = {
     "negative": lambda a: make("subtract", 0.0, a),
     "positive": lambda a: a,
@@ -177,12 +180,21 @@ def _clip(a: Any, min: Any = None, max: Any = None) -> Any:
 def make(op: str, *args: Any) -> Any:
     """Return a node, or a number where all arguments are numbers, with the trivial identities of 0 and 1 applied."""
     args = tuple(constant(a) for a in args)
+    if op in _OF_CONDITIONS and all(map(_is_condition, args)):  # as NumPy has it
+        op = _OF_CONDITIONS[op]
+    elif op in ("logical_and", "logical_or"):
+        args = tuple(a if _is_condition(a) else make("not_equal", a, 0.0) for a in args)
     a, b = args[0], args[-1]
     if op == "where" and args[1] is args[2]:
         return b
     if not any(isinstance(arg, Node) for arg in args):
         return _fold(op, args)
     return _identity(op, a, b) if op in BINARY else Node(op, args)
+
+
+def _is_condition(value: Any) -> bool:
+    """Return whether this is true or false."""
+    return value.op in COMPARE if isinstance(value, Node) else isinstance(value, bool | np.bool_)
 
 
 def _identity(op: str, a: Any, b: Any) -> Any:
