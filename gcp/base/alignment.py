@@ -16,7 +16,7 @@ import numpy as np
 
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.label_dates import as_dates
-from gcp.base.labels import ModeLabels, is_unnamed
+from gcp.base.labels import ModeLabels, check_numbers, is_unnamed
 from gcp.base.types import Array
 
 Model = TypeVar("Model")
@@ -200,11 +200,8 @@ def positions_of(
         0
     ]
     assert wanted is not None  # for the type checker
-    if wanted.dtype.kind == "b" and known.dtype.kind in "iuf":
-        raise error(
-            f"{what}: found truth values as labels of mode {side.names[mode]!r}, whose labels are numbers. Where "
-            "they mark positions, give the labels of these."
-        )
+    if known.dtype.kind in "iuf":
+        check_numbers(wanted, known, side.names[mode], what, error)
     few, back = np.unique(wanted, return_inverse=True)
     keys, known_keys = _keys(few, known)
     place = {key: k for k, key in enumerate(known_keys)}

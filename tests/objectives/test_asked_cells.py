@@ -222,3 +222,10 @@ def test_truth_values_are_no_numbers():
         model.top("k", {"day": 0}, exclude=mask)
     with pytest.raises(gcp.ParameterError, match="truth values"):
         model.predict({"day": 0, "k": mask})
+
+
+def test_floats_are_not_taken_for_integers_of_more_digits():
+    model = dated([2**60, 2**60 + 1, 5])
+    np.testing.assert_allclose(model.predict({"day": [5.0, 5], "k": 1}), model.predict()[2, 1])
+    with pytest.raises(gcp.ParameterError, match="do not hold all of their digits"):
+        model.predict({"day": np.array([2**60 + 1, 5], float), "k": 1})
