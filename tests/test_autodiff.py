@@ -158,6 +158,12 @@ def test_integer_powers_of_negative_models():
     assert_allclose(first(m, m), 3 * m**2 - m**-2.0)
 
 
+def test_small_values_keep_their_digits():
+    m = np.array([-300.0, -50.0, -38.5])
+    for value in trace(lambda x, m: np.logaddexp(0.0, m), 2):  # of such m e**m, and so are its derivatives
+        assert_allclose(value(X[:3], m), np.exp(m), rtol=1e-13)
+
+
 def test_no_overflow_where_the_formula_has_none():
     value, first, second = trace(lambda x, m: np.logaddexp(0.0, m), 2)
     m = np.array([-800.0, -700.0, 700.0, 800.0])

@@ -59,7 +59,7 @@ _REWRITTEN: dict[str, Function] = {
     "float_power": lambda a, p: make("power", a, p),
     "log2": lambda a: make("multiply", 1.0 / math.log(2.0), make("log", a)),
     "log10": lambda a: make("multiply", 1.0 / math.log(10.0), make("log", a)),
-    "logaddexp": lambda a, b: make("add", b, make("softplus", make("subtract", a, b))),
+    "logaddexp": lambda a, b: _logaddexp(a, b),
     "bitwise_and": lambda a, b: make("logical_and", a, b),
     "bitwise_or": lambda a, b: make("logical_or", a, b),
     "expit": lambda a: make("sigmoid", a),
@@ -170,6 +170,11 @@ def apply(name: str, inputs: Sequence[Any]) -> Any:
 def _xlogy(a: Any, b: Any) -> Any:
     zero = make("equal", a, 0.0)
     return make("where", zero, 0.0, make("multiply", a, make("log", make("where", zero, 1.0, b))))
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    a, b = (a, b) if isinstance(a, Node) else (b, a)  # log(e**m + 1) is softplus(m), to its last digit
+    return make("add", b, make("softplus", make("subtract", a, b)))
 
 
 def _clip(a: Any, min: Any = None, max: Any = None) -> Any:
