@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from typing import Any
 
 import numpy as np
 
 from gcp.base.types import Array
-
-_DAYS = ("Y", "M", "W", "D")
-"""Units of dates without a time of day."""
 
 _WITH_OFFSET = re.compile(r":\d\d\S*[+-]\d\d:?\d\d$")
 """The end of a time in a zone, as ISO 8601 has it."""
@@ -25,19 +23,20 @@ def as_dates(labels: Any, known: Array) -> Any:
     try:
         if found.dtype.kind == "U" and not any(map(_WITH_OFFSET.search, found.reshape(-1).tolist())):
             return found.astype("M8")
-        return np.array([_as_date(label, known) for label in found]) if found.dtype.kind == "O" else found
+        if found.dtype.kind != "O":
+            return found
+        are_days = np.array_equal(known.astype("M8[D]"), known)
+        return np.array([_as_date(label, are_days) for label in found])
     except (ValueError, TypeError, OverflowError):
         return labels
 
 
-def _as_date(label: Any, known: Array) -> np.datetime64:
+def _as_date(label: Any, are_days: bool) -> np.datetime64:
     """Return one label, an object of Python's or of pandas."""
     if isinstance(label, str) and _WITH_OFFSET.search(label):
         raise ValueError
     if getattr(label, "tzinfo", None) is not None:
         label = label.replace(tzinfo=None)
-        if np.datetime_data(known.dtype)[0] not in _DAYS or label != label.replace(
-            hour=0, minute=0, second=0
-        ):
+        if not are_days or label.time() != time():
             raise ValueError
     return np.datetime64(label.to_datetime64() if hasattr(label, "to_datetime64") else label)

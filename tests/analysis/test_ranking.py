@@ -108,7 +108,9 @@ def test_what_cannot_be_scored_is_said(rng):
 def test_positions_with_equal_rows_are_tied_wherever_they_stand(size):
     rng = np.random.default_rng(size)
     row, users = rng.random(17), rng.random((7, 17))
-    model = dataclasses.replace(model_of(np.ones((7, 1))), weights=np.ones(17), factors=[users, np.tile(row, (size, 1))])
+    model = dataclasses.replace(
+        model_of(np.ones((7, 1))), weights=np.ones(17), factors=[users, np.tile(row, (size, 1))]
+    )
     test = np.zeros((7, size))
     test[:, -2:] = 1.0  # two of all are relevant, and any order is as likely
     assert ranking_scores(model, test, 1, k=1).precision == pytest.approx(2 / size)

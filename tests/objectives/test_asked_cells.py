@@ -212,7 +212,16 @@ def test_midnights_in_a_zone_are_days_as_in_the_table_of_the_fit():
     table = pd.DataFrame({"day": days, "k": 0, "v": np.arange(5) + 0.5})
     model = fit(gcp.from_frame(table, modes=["day", "k"], value="v"))
     np.testing.assert_allclose(model.predict(table), model.predict()[:, 0])
+    with pytest.raises(gcp.ParameterError, match="01:00"):
+        model.predict({"day": days[3] + pd.Timedelta("1h"), "k": 0})
     assert model.top("k", {"day": days[3]}).predicted[0] == model.predict([[3, 0]])[0]
+
+
+def test_midnights_in_a_zone_are_days_without_one(model, whole):
+    expected = whole[1].sel(user=0, film="Cube")
+    for zone in ("UTC", "Asia/Tokyo"):
+        asked = {"user": 0, "film": "Cube", "day": DAYS.tz_localize(zone)}
+        np.testing.assert_allclose(model.predict(asked), expected)
 
 
 def test_truth_values_are_no_numbers():
