@@ -52,6 +52,9 @@ FORMULAS = {
     "gammaln": lambda x, m: special.gammaln(m + abs(x)) - x * special.gammaln(m),
     "gammaln below 0": lambda x, m: special.gammaln(-m),
     "psi in x": lambda x, m: m * special.psi(abs(x)),
+    "sum of conditions": lambda x, m: ((m > 1) + (x > 0)) * m**2,  # is true, not 2, in NumPy
+    "product of conditions": lambda x, m: ((m > 1) * (x > 0) + (x < 3)) * m**2,
+    "numbers as conditions": lambda x, m: np.where(np.logical_and(x > 0, m) | np.logical_or(m, x), m * m, m),
     "fabs": lambda x, m: np.fabs(x - m),
     "clip by keywords": lambda x, m: np.clip(m, a_min=None, a_max=2.0) * np.clip(x * m, 0.5, None),
     "clip, the method": lambda x, m: (
@@ -153,6 +156,12 @@ def test_integer_powers_of_negative_models():
     _, first = trace(lambda x, m: m**3 + m**-1, 1)
     m = np.array([-2.0, -0.5])
     assert_allclose(first(m, m), 3 * m**2 - m**-2.0)
+
+
+def test_small_values_keep_their_digits():
+    m = np.array([-300.0, -50.0, -38.5])
+    for value in trace(lambda x, m: np.logaddexp(0.0, m), 2):  # of such m e**m, and so are its derivatives
+        assert_allclose(value(X[:3], m), np.exp(m), rtol=1e-13)
 
 
 def test_no_overflow_where_the_formula_has_none():

@@ -172,7 +172,10 @@ def _predictions(
             if (name := model.labels.names[n]) in model.main_effects:
                 added = added + model.main_effects[name][part[:, column]]
         own = model.main_effects.get(model.labels.names[mode], np.zeros(model.shape[mode]))
-        yield first, rows @ model.factors[mode].T + added[:, None] + own
+        scores = added[:, None] + own
+        for r in range(model.rank):  # not by BLAS, which may round equal ones differently and so break ties
+            scores += np.multiply.outer(rows[:, r], model.factors[mode][:, r])
+        yield first, scores
 
 
 def _sums(ordered: FloatArray, row: Array, own: FloatArray, gains: FloatArray, k: int) -> FloatArray:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gcp.base.errors import DataError, GcpError, ParameterError
-from gcp.base.labels import ModeLabels, is_unnamed
+from gcp.base.label_dates import as_dates
+from gcp.base.labels import ModeLabels, check_numbers, is_unnamed
 from gcp.base.types import Array
 
 Model = TypeVar("Model")
@@ -195,8 +196,12 @@ def positions_of(
     """
     own = side.coords(mode)
     known = np.arange(side.shape[mode]) if own is None else own
-    wanted = ModeLabels(["labels"], [_as_dates(labels) if known.dtype.kind == "M" else labels]).coords[0]
+    wanted = ModeLabels(["labels"], [as_dates(labels, known) if known.dtype.kind == "M" else labels]).coords[
+        0
+    ]
     assert wanted is not None  # for the type checker
+    if known.dtype.kind in "iuf":
+        check_numbers(wanted, known, side.names[mode], what, error)
     few, back = np.unique(wanted, return_inverse=True)
     keys, known_keys = _keys(few, known)
     place = {key: k for k, key in enumerate(known_keys)}
@@ -340,15 +345,6 @@ def _check_once(keys: list[Any], times: Counter[Any], name: str, what: str) -> N
         raise NamesDiffer(
             f"The label {again[0]!r} of mode {name!r} is in {what} more than once, so that it tells no position."
         )
-
-
-def _as_dates(labels: Any) -> Any:
-    """Return labels (n,) as dates, if that is what they say; numbers do not."""
-    found = np.asarray(labels)
-    try:
-        return found.astype("M8[ns]") if found.dtype.kind in "MOU" else found
-    except (ValueError, TypeError, OverflowError):
-        return labels
 
 
 def _equal(a: Array, b: Array) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gcp.base.checks import array, instance, items, show
-from gcp.base.errors import DataError, ParameterError
+from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array
 
 
@@ -135,6 +135,20 @@ def whole_numbers(labels: Array) -> Array:
         if all(np.iinfo(kind).min <= label <= np.iinfo(kind).max for label in labels):
             return labels.astype(kind)
     return labels.astype(str)
+
+
+def check_numbers(wanted: Array, known: Array, name: str, what: str, error: type[GcpError]) -> None:
+    """Raise if labels (n,) asked for may be others by chance, where the known ones are numbers."""
+    if wanted.dtype.kind == "b":
+        raise error(
+            f"{what}: found truth values as labels of mode {name!r}, whose labels are numbers. Where they mark "
+            "positions, give the labels of these."
+        )
+    if wanted.dtype.kind == "f" and known.dtype.kind in "iu" and (large := np.abs(wanted) >= 2.0**53).any():
+        raise error(
+            f"{what}: the labels of mode {name!r} are integers, but found floats, such as "
+            f"{float(wanted[large][0])!r}, which do not hold all of their digits: read them as integers or as text."
+        )
 
 
 def _unit(given: Any) -> str | None:

@@ -47,6 +47,9 @@ CALLS: dict[str, Function] = {
 }
 """Operations that are written as calls, by the name that NumPy and SciPy have for them, if any."""
 
+_OF_CONDITIONS = {"add": "logical_or", "multiply": "logical_and"}
+"""What sums and products of conditions are."""
+
 _REWRITTEN: dict[str, Function] = {
     "negative": lambda a: make("subtract", 0.0, a),
     "positive": lambda a: a,
@@ -56,7 +59,7 @@ _REWRITTEN: dict[str, Function] = {
     "float_power": lambda a, p: make("power", a, p),
     "log2": lambda a: make("multiply", 1.0 / math.log(2.0), make("log", a)),
     "log10": lambda a: make("multiply", 1.0 / math.log(10.0), make("log", a)),
-    "logaddexp": lambda a, b: make("add", b, make("softplus", make("subtract", a, b))),
+    "logaddexp": lambda a, b: _logaddexp(a, b),
     "bitwise_and": lambda a, b: make("logical_and", a, b),
     "bitwise_or": lambda a, b: make("logical_or", a, b),
     "expit": lambda a: make("sigmoid", a),
@@ -169,6 +172,11 @@ def _xlogy(a: Any, b: Any) -> Any:
     return make("where", zero, 0.0, make("multiply", a, make("log", make("where", zero, 1.0, b))))
 
 
+def _logaddexp(a: Any, b: Any) -> Any:
+    a, b = (a, b) if isinstance(a, Node) else (b, a)  # log(e**m + 1) is softplus(m), to its last digit
+    return make("add", b, make("softplus", make("subtract", a, b)))
+
+
 def _clip(a: Any, min: Any = None, max: Any = None) -> Any:
     a = a if min is None else make("maximum", a, min)
     return a if max is None else make("minimum", a, max)
@@ -177,12 +185,21 @@ def _clip(a: Any, min: Any = None, max: Any = None) -> Any:
 def make(op: str, *args: Any) -> Any:
     """Return a node, or a number where all arguments are numbers, with the trivial identities of 0 and 1 applied."""
     args = tuple(constant(a) for a in args)
+    if op in _OF_CONDITIONS and all(map(_is_condition, args)):  # as NumPy has it
+        op = _OF_CONDITIONS[op]
+    elif op in ("logical_and", "logical_or"):
+        args = tuple(a if _is_condition(a) else make("not_equal", a, 0.0) for a in args)
     a, b = args[0], args[-1]
     if op == "where" and args[1] is args[2]:
         return b
     if not any(isinstance(arg, Node) for arg in args):
         return _fold(op, args)
     return _identity(op, a, b) if op in BINARY else Node(op, args)
+
+
+def _is_condition(value: Any) -> bool:
+    """Return whether this is true or false."""
+    return value.op in COMPARE if isinstance(value, Node) else isinstance(value, bool | np.bool_)
 
 
 def _identity(op: str, a: Any, b: Any) -> Any:

@@ -50,8 +50,10 @@ def asked_cells(given: Any, side: Side) -> AskedCells:
         names = [name for name in side.names if all(name in row for row in rows)]
         return _of_mapping({name: [row[name] for row in rows] for name in names}, side)
     columns = _columns(given)
+    if any(str(name) in side.names for name in columns):  # tensors have names of columns as texts
+        return _of_table(given, columns, side)
     if any(isinstance(name, str) for name in columns):
-        if any(name in side.names for name in columns) or not all(map(is_unnamed, side.names)):
+        if not all(map(is_unnamed, side.names)):
             return _of_table(given, columns, side)
         given = given.to_numpy() if hasattr(given, "to_numpy") else given
     array = np.atleast_2d(checks.array("subs", given))
@@ -69,7 +71,7 @@ def _as_mapping(given: Any, side: Side) -> Mapping[Any, Any] | None:
         found: Mapping[Any, Any] = given._asdict()
         return found
     if library_of(given) == "pandas" and hasattr(given, "index") and not hasattr(given, "columns"):
-        items = dict(zip(given.index, given, strict=True))
+        items = dict(zip(map(str, given.index), given, strict=True))
         return items if any(name in items for name in side.names) else None
     return None
 
@@ -98,10 +100,12 @@ def _columns(given: Any) -> list[Any]:
 
 def _of_table(given: Any, columns: Sequence[Any], side: Side) -> AskedCells:
     """Return the cells of a table's rows; columns that are no modes are not looked at."""
-    _check_all_there(columns, side, "the columns of subs")
-    if repeated := [name for name in side.names if columns.count(name) > 1]:
+    names = list(map(str, columns))
+    _check_all_there(names, side, "the columns of subs")
+    if repeated := [name for name in side.names if names.count(name) > 1]:
         raise ParameterError(f"subs has more than one column {repeated[0]!r}.")
-    subs = np.column_stack([_located(np.asarray(given[name]), side, n) for n, name in enumerate(side.names)])
+    asked = [np.asarray(given[columns[names.index(name)]]) for name in side.names]
+    subs = np.column_stack([_located(labels, side, n) for n, labels in enumerate(asked)])
     if library_of(given) != "pandas":
         return AskedCells(subs, np.asarray)
     import pandas as pd

@@ -105,6 +105,8 @@ def _place(side: Side, mode: int, at: Mapping[Any, Any]) -> dict[int, int]:
     labels = side.labels
     assert labels is not None  # for the type checker
     given = {labels.number(name): label for name, label in at.items()}
+    if len(given) < len(at):
+        raise ParameterError(f"at names a mode twice, by name and by number: found {checks.show(at)}.")
     if mode in given:
         raise ParameterError(f"at names the mode {side.names[mode]!r}, whose positions are looked for.")
     found = {}

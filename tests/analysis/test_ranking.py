@@ -1,5 +1,6 @@
 """Ranking scores against scikit-learn's NDCG and counting over all orders of equal predictions."""
 
+import dataclasses
 from itertools import permutations
 
 import numpy as np
@@ -101,3 +102,15 @@ def test_what_cannot_be_scored_is_said(rng):
         ranking_scores(model, np.eye(3), 1, 0)
     with pytest.raises(gcp.DataError, match="shapes"):
         ranking_scores(model, np.eye(4), 1)
+
+
+@pytest.mark.parametrize("size", [5, 13, 100, 1003])
+def test_positions_with_equal_rows_are_tied_wherever_they_stand(size):
+    rng = np.random.default_rng(size)
+    row, users = rng.random(17), rng.random((7, 17))
+    model = dataclasses.replace(
+        model_of(np.ones((7, 1))), weights=np.ones(17), factors=[users, np.tile(row, (size, 1))]
+    )
+    test = np.zeros((7, size))
+    test[:, -2:] = 1.0  # two of all are relevant, and any order is as likely
+    assert ranking_scores(model, test, 1, k=1).precision == pytest.approx(2 / size)

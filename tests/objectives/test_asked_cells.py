@@ -172,3 +172,69 @@ def test_more_cells_than_memory_has_room_for_are_refused_in_a_sentence():
     model = gcp.fit_gcp(large, 1, loss="poisson", random_state=0)
     with pytest.raises(gcp.ParameterError, match=r"1,000,000,000,000,000 cells .* Give subs"):
         model.predict()
+
+
+def test_a_table_of_numbered_columns_has_labels_where_these_are_the_names_of_the_modes():
+    table = pd.DataFrame([(u, f, u * f) for u in (1, 2, 3) for f in (1, 2)])  # as read without a header
+    model = gcp.fit_gcp(gcp.from_frame(table, modes=[0, 1], value=2), 1, random_state=0)
+    some = table[(table[0] < 3) & (table[1] < 2)]  # these labels are positions too, of others
+    np.testing.assert_allclose(model.predict(some[[0, 1]]), some[2], rtol=1e-3)
+    np.testing.assert_allclose([model.predict(row[[0, 1]]) for _, row in some.iterrows()], some[2], rtol=1e-3)
+
+
+def dated(dates):
+    """A model of days, each of its own."""
+    size = 4 if dates is None else len(dates)
+    labels = gcp.ModeLabels(["day", "k"], [dates, None])
+    with pytest.warns(gcp.ConvergenceWarning):
+        return fit(gcp.DenseTensor(np.random.default_rng(0).random((size, 3)), labels=labels))
+
+
+@pytest.mark.parametrize("unit", ["D", "s"])
+def test_dates_may_be_centuries_away(unit):
+    dates = np.array(["1500-03-01", "1677-01-01", "2000-02-29", "2262-12-31", "2500-01-01"], f"M8[{unit}]")
+    model = dated(dates)
+    for asked in (dates, dates.astype(str), dates.astype(object), dates.tolist()):
+        np.testing.assert_allclose(model.predict({"day": asked, "k": 1}), model.predict()[:, 1])
+
+
+def test_times_in_a_zone_are_not_those_without_one():
+    hours = pd.date_range("2024-01-01", periods=5, freq="h")
+    model = dated(hours.to_numpy())
+    zoned = hours[2].tz_localize("Europe/Berlin")  # would be another hour in UTC
+    for asked in (zoned, zoned.isoformat(), zoned.to_pydatetime()):
+        with pytest.raises(gcp.ParameterError, match="01:00"):
+            model.predict({"day": asked, "k": 1})
+
+
+def test_midnights_in_a_zone_are_days_as_in_the_table_of_the_fit():
+    days = pd.date_range("2024-03-29", periods=5, tz="Europe/Berlin")  # the clock changes on one of them
+    table = pd.DataFrame({"day": days, "k": 0, "v": np.arange(5) + 0.5})
+    model = fit(gcp.from_frame(table, modes=["day", "k"], value="v"))
+    np.testing.assert_allclose(model.predict(table), model.predict()[:, 0])
+    with pytest.raises(gcp.ParameterError, match="01:00"):
+        model.predict({"day": days[3] + pd.Timedelta("1h"), "k": 0})
+    assert model.top("k", {"day": days[3]}).predicted[0] == model.predict([[3, 0]])[0]
+
+
+def test_midnights_in_a_zone_are_days_without_one(model, whole):
+    expected = whole[1].sel(user=0, film="Cube")
+    for zone in ("UTC", "Asia/Tokyo"):
+        asked = {"user": 0, "film": "Cube", "day": DAYS.tz_localize(zone)}
+        np.testing.assert_allclose(model.predict(asked), expected)
+
+
+def test_truth_values_are_no_numbers():
+    model = dated(None)
+    mask = np.array([True, False, False])
+    with pytest.raises(gcp.ParameterError, match="truth values"):
+        model.top("k", {"day": 0}, exclude=mask)
+    with pytest.raises(gcp.ParameterError, match="truth values"):
+        model.predict({"day": 0, "k": mask})
+
+
+def test_floats_are_not_taken_for_integers_of_more_digits():
+    model = dated([2**60, 2**60 + 1, 5])
+    np.testing.assert_allclose(model.predict({"day": [5.0, 5], "k": 1}), model.predict()[2, 1])
+    with pytest.raises(gcp.ParameterError, match="do not hold all of their digits"):
+        model.predict({"day": np.array([2**60 + 1, 5], float), "k": 1})

@@ -79,6 +79,7 @@ def test_data_to_exclude_are_matched_by_label(model, tensor):
     ("arguments", "match"),
     [
         ({"mode": "film"}, "'user' is lacking"),
+        ({"mode": "film", "at": {"user": 1, 0: 2}}, "twice"),
         ({"mode": "film", "at": {"user": 9}}, "label 9 of mode 'user' is in at"),
         ({"mode": "film", "at": {"user": [1, 2]}}, "one label of 'user'"),
         ({"mode": "film", "at": {"user": 1, "film": "A"}}, "whose positions are looked for"),
