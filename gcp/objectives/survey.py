@@ -26,13 +26,13 @@ and reciprocals, gradients and what is made of these are all numbers of the type
 
 
 class Numbers(Flag):
-    """Kinds of numbers that occur among data."""
+    """Kinds of numbers among data: whether there is a 0, and what the largest are."""
 
     ZERO = auto()
     ONE = auto()
-    GRADE = auto()  # whole, from 2 to 10
-    MANY = auto()  # whole, above 10
-    REAL = auto()
+    GRADE = auto()  # from 2 to 10
+    MANY = auto()  # above 10
+    REAL = auto()  # not all whole and from 0
 
     @property
     def are_binary(self) -> bool:
@@ -102,6 +102,7 @@ class Survey:
 
 _COUNTS = Interval(0.0, integer=True)
 _FEW = 64
+_LAST_GRADE = 10
 
 
 def _range(dtype: np.dtype[Any], degree: float) -> tuple[float, float]:
@@ -257,8 +258,13 @@ def _numbers(block: Block, loss: Loss) -> Numbers:
         x = block.x[some] if block.weights is None else block.x[some][block.weights[some] > 0]
         if not _COUNTS.contains(x).all():
             return Numbers.REAL
-    ends = ((Numbers.ZERO, 0, 0), (Numbers.ONE, 1, 1), (Numbers.GRADE, 2, 10), (Numbers.MANY, 11, math.inf))
-    return reduce(or_, (kind for kind, low, high in ends if ((x >= low) & (x <= high)).any()), Numbers(0))
+    if not x.size:
+        return Numbers(0)
+    least, largest = x.min(), x.max()
+    found = Numbers.ZERO if least == 0 else Numbers(0)
+    if largest > _LAST_GRADE:
+        return found | Numbers.MANY
+    return found | (Numbers.GRADE if largest > 1 else Numbers.ONE if largest == 1 else Numbers(0))
 
 
 def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:
