@@ -31,8 +31,9 @@ def read_array(file: BinaryIO) -> Array:
     DataError
         An array of Python objects.
     """
-    _check_magic(file)
-    file.seek(-len(_MAGIC), 1)
+    start = file.tell()
+    read_header(file)  # NumPy 2.1 reads arrays of negative sizes
+    file.seek(start)
     with _damage_told():
         return native(np.asarray(np.lib.format.read_array(file, allow_pickle=False)))
 
