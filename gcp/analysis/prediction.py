@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.analysis.roc import curves
+from gcp.analysis.roc import Curves, curves
 from gcp.base.table_result import TableResult
+from gcp.base.types import FloatArray
 from gcp.objectives.evaluation import evaluate
-from gcp.objectives.known_cells import check_result, known_cells, tensor_of
+from gcp.objectives.known_cells import check_result, known_parts, tensor_of
 from gcp.result import FitResult
 
 
@@ -78,16 +79,25 @@ def prediction_scores(
     check_result(result)
     tensor = tensor_of(result, data, mask, entry_weights)
     found = evaluate(result, tensor)
-    x, m, w = known_cells(result, tensor, random_state)[1:]
-    error = np.abs(x - result.loss.mean(m))
-    is_binary = bool(np.isin(x, (0.0, 1.0)).all()) and 0 < w @ x < w.sum()
-    of_ones = curves(x, m, w) if is_binary else None
+    sums, is_binary = np.zeros(3), True  # of weights, squares and sizes of errors
+    answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
+    for _, x, m, w in known_parts(result, tensor, random_state):
+        error = np.abs(x - result.loss.mean(m))
+        sums += w.sum(), w @ error**2, w @ error
+        is_binary = is_binary and bool(np.isin(x, (0.0, 1.0)).all())
+        answers = [*answers, (x, m, w)] if is_binary else []
+    of_ones = _ranked(*map(np.concatenate, zip(*answers, strict=True))) if answers else None
     return PredictionScores(
         int(tensor.n_known),
         found.value / found.total_weight,
         found.explained,
-        float(np.sqrt(np.average(error**2, weights=w))),
-        float(np.average(error, weights=w)),
+        float(np.sqrt(sums[1] / sums[0])),
+        float(sums[2] / sums[0]),
         None if of_ones is None else of_ones.auc,
         None if of_ones is None else of_ones.average_precision,
     )
+
+
+def _ranked(x: FloatArray, m: FloatArray, w: FloatArray) -> Curves | None:
+    """Return the curves of 0/1 data, model values and weights, each (n,); None of data of one kind only."""
+    return curves(x, m, w) if 0 < w @ x < w.sum() else None

@@ -108,11 +108,16 @@ def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
 
 
 def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:
-    """Return all known cells at once; many zeros of a sparse tensor are a weighted sample.
+    """Return all known cells at once; many zeros of a sparse tensor are a sample, as in `known_parts`."""
+    parts = known_parts(model, tensor, random_state)
+    return KnownCells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def known_parts(model: Model, tensor: TensorData, random_state: int = 0) -> Iterable[KnownCells]:
+    """Return all known cells in parts; many zeros of a sparse tensor are a weighted sample.
 
     That is where there are more than a million, and more than listed entries.
     """
-    parts: Iterable[KnownCells] = ()
     if (sparse := tensor.sparse) is not None:
         zeros = Zeros(sparse)
         n = max(_ZEROS, len(sparse.listing.x))
@@ -120,10 +125,8 @@ def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> Know
             drawn, w = zeros.draw(n, checks.generator(random_state, "zeros"))
             subs = drawn[:, np.argsort(sparse.listing.order)].astype(np.int64)
             listed = _cells(model, sparse.subs.astype(np.int64), sparse.values, sparse.known_weights())
-            parts = [listed, _cells(model, subs, np.zeros(n), w)]
-    return KnownCells(
-        *(np.concatenate(column) for column in zip(*(parts or blocks(model, tensor)), strict=True))
-    )
+            return [listed, _cells(model, subs, np.zeros(n), w)]
+    return blocks(model, tensor)
 
 
 def _cells(model: Model, subs: Array, x: Array, w: FloatArray) -> KnownCells:
