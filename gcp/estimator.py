@@ -16,7 +16,7 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels, is_unnamed
 from gcp.base.sizes import check_memory
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.fit import fit_problem, problem_and_plan, warn_unless_converged
 from gcp.losses.base import Loss
 from gcp.objectives.known_cells import side_of
@@ -107,7 +107,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         n_iter_max: int | None = None,
         tol: float | None = None,
         max_seconds: float | None = None,
-        random_state: int | np.random.Generator | None = None,
+        random_state: RandomSource | None = None,
         n_threads: int | None = None,
         callback: Callable[[IterationState], bool | None] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -332,7 +332,7 @@ class GCP(*_BASES):  # type: ignore[misc]
             factors=factors,
             main_effects=effects,
             unknown={other: rows for other, rows in result.unknown.items() if other != name},
-            labels=ModeLabels(result.labels.names, coords),
+            labels=replace(result.labels, coords=tuple(coords)),
         )
 
     def _labelled(self, rows: FloatArray, labels: Array) -> Any:
