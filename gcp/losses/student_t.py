@@ -14,6 +14,7 @@ from gcp.base.interval import REAL
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss, require_positive
 from gcp.losses.elementary import log1p
+from gcp.losses.huber import Huber
 from gcp.losses.registry import register
 
 
@@ -28,8 +29,9 @@ class StudentT(Loss):
     - **Domain:** x real, m real; scale > 0, in units of the data; dof > 0, real
     - **Dropped constant:** log(sqrt(pi dof) scale) + log Gamma(dof / 2) - log Gamma((dof + 1) / 2)
 
-    A datum far off counts for less and less, so f is not convex in m: a fit may end in a local minimum, and several
-    starts (`n_starts`) tell. At 30 degrees of freedom and more it is nearly Gaussian of variance scale**2.
+    A datum far off counts for less and less, so f is not convex in m: fits begin at the minimum of a Huber loss, and
+    may still end in a local one, which several starts (`n_starts`) tell. At 30 degrees of freedom and more it is
+    nearly Gaussian of variance scale**2.
     """
 
     scale: Any = 1.0
@@ -52,6 +54,11 @@ class StudentT(Loss):
     def bears_outliers(self) -> bool:
         """True."""
         return True
+
+    @property
+    def convex(self) -> Huber:
+        """The Huber loss that is linear from one and a half scales on."""
+        return Huber(1.5 * self.params[0])
 
     @staticmethod
     def f(x: Any, m: Any, scale: Any, dof: Any) -> Any:
