@@ -88,10 +88,10 @@ def quantile(
     loss: Loss, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
 ) -> FloatArray:
     """Return randomised quantile residuals, elementwise, from the smaller tail, where far ones keep digits."""
-    below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
-    if loss.is_discrete:
+    below, above = loss.tails(x, m, dispersion)
+    before, rest = loss.strict_tails(x, m, dispersion)
+    if (before != below).any():  # single values have a probability
         v = rng.random(np.shape(x))
-        before, rest = loss.cdf(x - 1, m, dispersion), loss.sf(x - 1, m, dispersion)
         below, above = before + v * (below - before), above + (1 - v) * (rest - above)
     small = np.clip(np.minimum(below, above), _LEAST, 0.5)
     return np.where(below < above, 1.0, -1.0) * ndtri(small)

@@ -88,6 +88,11 @@ class Loss(ABC):
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, shaped like m, from the distribution that the loss comes from."""
 
+    def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
+        """Draw data, shaped like m, of a dispersion, which means what it does for `log_likelihood`."""
+        self._no_dispersion(dispersion)
+        return self.sample(m, rng)
+
     def saturated(self, x: ArrayLike) -> FloatArray:
         """Return the model value that minimises f(x, .), elementwise; may be infinite."""
         return self.link(x)
@@ -134,6 +139,21 @@ class Loss(ABC):
         return False
 
     @property
+    def wants_spread(self) -> bool:
+        """Whether a parameter waits for the spread of the data: see `with_spread`."""
+        return False
+
+    @property
+    def deviance_tells_dispersion(self) -> bool:
+        """Whether the likeliest dispersion is a function of the mean deviance, `dispersion_from`."""
+        return True
+
+    @property
+    def convex(self) -> Loss | None:
+        """A convex loss near to this one, if it is not convex far from the data: at its minimum a fit begins."""
+        return None
+
+    @property
     def wants_infinity(self) -> bool:
         """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
         ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]
@@ -165,6 +185,10 @@ class Loss(ABC):
         if getattr(self, "eps", 0.0) is not None or not np.isfinite(scale) or scale <= 0:
             return self
         return replace(self, eps=DEFAULT_EPS * scale)  # type: ignore[type-var]
+
+    def with_spread(self, spread: float) -> Self:
+        """Return the same loss with an unset parameter fixed for data of this spread; itself if it has none."""
+        return self
 
     def softened(self, level: float) -> Self | None:
         """Return the loss with `eps` at `level` times the model's scale, not 1e-10 times; None without `eps`.
@@ -235,13 +259,24 @@ class Loss(ABC):
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
-        with np.errstate(all="ignore"):
-            return self._tails(*checks.pair(x, m), dispersion)[0]
+        return self.tails(x, m, dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
+        return self.tails(x, m, dispersion)[1]
+
+    def tails(
+        self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return P(X <= x) and P(X > x) under model m, elementwise: `cdf` and `sf` for the price of one."""
         with np.errstate(all="ignore"):
-            return self._tails(*checks.pair(x, m), dispersion)[1]
+            return self._tails(*checks.pair(x, m), dispersion)
+
+    def strict_tails(
+        self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return P(X < x) and P(X >= x), elementwise: not `cdf` and `sf` where x itself has a probability."""
+        return self.tails(checks.floats("x", x) - self.is_discrete, m, dispersion)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """Return P(X <= x) and P(X > x), elementwise."""
