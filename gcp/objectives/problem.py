@@ -196,6 +196,7 @@ class Problem:
             self.effect_modes,
             _described(self.given_bounds, self.labels),
             tuple(estimated),
+            tuple(mode for mode, _ in self.parametrisation.maps),
         )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.analysis.holdout import hold_out
+from gcp.analysis.held_positions import future
+from gcp.analysis.holdout import check_scheme, hold_out
+from gcp.analysis.split import Split, check_foresight
 from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.poisson import Poisson, PoissonLog
+from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.tensors.base import WholeData
 
@@ -24,21 +27,68 @@ class ValidationSplit(NamedTuple):
     judge: Callable[[FitResult], float]
 
 
-def make_split(tensor: WholeData, loss: Loss, method: str, fraction: float, seed: int) -> ValidationSplit:
-    """Return a random split.
+class Splitting(NamedTuple):
+    """How the data are cut in two, every time; see `select_rank` and `hold_out`."""
+
+    method: str
+    fraction: float
+    scheme: str = "cells"
+    mode: int | str | None = None
+    gap: int = 0
+    by: Any = None
+
+    def in_json(self) -> list[Any]:
+        """Return what tells it from others; short where single cells are held out, as folders have had it."""
+        return list(self if self.scheme != "cells" else self[:2])
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ParameterError` of a scheme that the data or the problem do not have.
+
+        Parameters
+        ----------
+        problem : Problem
+            With all the penalties of a candidate.
+        """
+        checks.text("method", self.method, ("cells", "thinning"))
+        tensor: Any = problem.tensor
+        found = check_scheme(tensor, self.scheme, self.mode, checks.whole("gap", self.gap, 0), self.by)
+        if self.method == "thinning" and self.scheme != "cells":
+            raise ParameterError(
+                f'method="thinning" holds out no cells: found scheme={self.scheme!r} beside it.'
+            )
+        if self.scheme == "future" and found is not None:
+            ones = [np.ones((size, max(problem.rank, 1))) for size in tensor.shape]
+            check_foresight(problem.describe().foresees(found[0], ones), problem.labels.names[found[0]])
+
+
+def make_split(
+    tensor: WholeData, loss: Loss, splitting: Splitting, seed: int, number: int = 0
+) -> ValidationSplit:
+    """Return a split, random but of the future: there its number tells which period before the end is judged.
 
     Raises
     ------
     ParameterError
-        Unknown method, or thinning of a loss that is not Poisson.
+        Thinning of a loss that is not Poisson, or parts that would be empty.
     """
-    if checks.text("method", method, ("cells", "thinning")) == "cells":
-        parts = hold_out(tensor, fraction, seed, keep=0.5)
-        return ValidationSplit(parts.train, lambda result: -result.score(parts.test))
+    if splitting.method == "cells":
+        parts = _held_out(tensor, splitting, seed, number)
+        return ValidationSplit(parts.train, lambda result: -parts.extended(result).score(parts.test))
     if not isinstance(loss, Poisson | PoissonLog):
         raise ParameterError(f"Thinning is for counts under a Poisson loss: found {loss.name}.")
+    fraction = splitting.fraction
     train, test = _thinned(tensor, fraction, checks.generator(seed, "thinning"))
     return ValidationSplit(train, lambda result: -_scaled(result, fraction / (1 - fraction)).score(test))
+
+
+def _held_out(tensor: WholeData, splitting: Splitting, seed: int, number: int) -> Split:
+    _, fraction, scheme, mode, gap, by = splitting
+    if scheme == "future":
+        found = check_scheme(tensor, scheme, mode, gap, by)
+        assert found is not None  # for the type checker
+        return future(tensor, checks.real("fraction", fraction, above=0, below=1), found[0], gap, number)
+    keep = 0.5 if scheme == "cells" else 0.0
+    return hold_out(tensor, fraction, seed, scheme=scheme, mode=mode, gap=gap, by=by, keep=keep)
 
 
 def _thinned(tensor: WholeData, fraction: float, rng: np.random.Generator) -> tuple[WholeData, WholeData]:
