@@ -14,12 +14,18 @@ from gcp.base.errors import ParameterError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array
 from gcp.objectives.known_cells import check_result, side_of
+from gcp.objectives.problem import Problem
 from gcp.objectives.refit_rows import transform, with_rows
 from gcp.result import FitResult
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
+
+_BLIND = (
+    'scheme="future": a CP model without a design on {0!r} knows nothing of positions that it has not seen: give '
+    'design={{{0!r}: ...}}, a penalty that ties its rows, or a fixed factor, or use scheme="blocks".'
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +78,11 @@ class Split(TableResult):
         """
         return prediction_scores(self.extended(result), self.test)
 
+    def check(self, problem: Problem) -> None:
+        """Raise `ParameterError` if no solution of a problem with this training part could be judged."""
+        if self.scheme == "future":
+            check_future(problem, self.mode)
+
     def extended(self, result: FitResult) -> FitResult:
         """Return the model that predicts `test`: of whole positions, one that has these, and no others, in `mode`.
 
@@ -94,18 +105,19 @@ class Split(TableResult):
         check_result(result)
         if self.mode is None:
             return result
-        n = result.labels.number(self.mode)
-        own = None if self.test.labels is None else self.test.labels
+        n, own = result.labels.number(self.mode), self.test.labels
         assert own is not None  # for the type checker
         at = own.number(self.mode)
         labels = own.values(at, self.test.shape[at])
-        if self.given is not None and not result.problem.gives_rows(n):
+        if self.given is not None and not _has_all_rows(result, n):
             new = transform(result, self.given, n, penalties=result.problem.penalties)
             return with_rows(result, n, new.rows, new.main_effects, labels)
-        if self.given is None:
-            check_foresight(result.problem.foresees(n, result.factors), self.mode)
-        known = result.labels.coords[n] is not None
-        positions = positions_of(labels, side_of(result), n, "the held-out positions") if known else labels
+        has_names = result.labels.coords[n] is not None
+        positions = (
+            positions_of(labels, side_of(result), n, "the held-out positions") if has_names else labels
+        )
+        if not (_has_all_rows(result, n) or _determines(result, n, positions)):
+            raise ParameterError(_BLIND.format(self.mode))
         return with_rows(result, n, np.asarray(result.factors[n])[positions], None, labels)
 
     def __iter__(self) -> Iterator[Any]:
@@ -132,14 +144,25 @@ class Split(TableResult):
         return Table(columns, {"part": np.array([name for name, _ in there])})
 
 
-def check_foresight(is_given: bool, mode: str) -> None:
-    """Raise `ParameterError` unless a model has rows of a mode for positions that its fit has not seen."""
-    if not is_given:
-        raise ParameterError(
-            f'scheme="future": a CP model without a design on {mode!r} knows nothing of positions that it has not '
-            f"seen: give design={{{mode!r}: ...}}, a penalty that ties its rows, or a fixed factor, or use "
-            'scheme="blocks".'
-        )
+def check_future(problem: Problem, mode: int | str | None) -> None:
+    """Raise `ParameterError` if no solution of a problem has rows for positions of a mode that it has not seen."""
+    n = problem.labels.number(mode)  # type: ignore[arg-type]
+    if not problem.foresees(n):
+        raise ParameterError(_BLIND.format(problem.labels.names[n]))
+
+
+def _has_all_rows(result: FitResult, mode: int) -> bool:
+    """Return whether rows of a mode are not fitted to the data of their positions: it is fixed or tied."""
+    problem = result.problem
+    return mode in {*problem.fixed_modes, *(n for group in problem.tied_modes for n in group)}
+
+
+def _determines(result: FitResult, mode: int, positions: Array) -> bool:
+    """Return whether a fit determined rows of positions (k,) without data; what pulls them to 0 does not."""
+    name = result.labels.names[mode]
+    is_unknown = np.isin(positions, result.unknown.get(name, ())).any()
+    rows = result.factors[mode][positions]
+    return not (is_unknown or name in result.main_effects) and bool(rows.any() or not result.weights.any())
 
 
 def known_mask(tensor: DenseTensor) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gcp.base.errors import ParameterError
-from gcp.base.types import Array, Factors
+from gcp.base.types import Array
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.total import Penalties
 
@@ -29,8 +29,6 @@ class ProblemDescription:
         As they were given; a word stands for each array, which is not kept.
     estimated : tuple of str
         Parameters of the loss that the fit estimated.
-    mapped_modes : tuple of int
-        Modes whose factor is a linear map of fewer variables, as under a design.
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -39,24 +37,6 @@ class ProblemDescription:
     effect_modes: tuple[int, ...] = ()
     bounds: Any = None
     estimated: tuple[str, ...] = ()
-    mapped_modes: tuple[int, ...] = ()
-
-    def gives_rows(self, mode: int) -> bool:
-        """Return whether positions of a mode need no data of their own: it is fixed, tied or mapped, and no more."""
-        tied = {n for group in self.tied_modes for n in group}
-        return mode in {*self.fixed_modes, *self.mapped_modes, *tied} - {*self.effect_modes}
-
-    def foresees(self, mode: int, factors: Factors) -> bool:
-        """Return whether positions of a mode without data have rows that mean something.
-
-        They do where the mode gives rows, and under a penalty with a centre or one that ties rows, as it shows at
-        factors of shapes (I_n, R); but there may be no main effects of the mode.
-        """
-        if self.gives_rows(mode):
-            return True
-        forms = [penalty.quadratic(mode, factors) for penalty in self.penalties.of_components]
-        is_tied = any(form is not None and not (form.matrix is form.centre is None) for form in forms)
-        return is_tied and mode not in self.effect_modes
 
     def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
         """Return the description for a tensor whose k-th mode was the modes[k]-th."""
@@ -71,7 +51,6 @@ class ProblemDescription:
             fixed_modes=tuple(sorted(at[n] for n in self.fixed_modes)),
             tied_modes=tuple(tuple(sorted(at[n] for n in group)) for group in self.tied_modes),
             effect_modes=tuple(sorted(at[n] for n in self.effect_modes)),
-            mapped_modes=tuple(sorted(at[n] for n in self.mapped_modes)),
             bounds=bounds,
         )
 
@@ -102,7 +81,6 @@ class ProblemDescription:
             "effect_modes": list(self.effect_modes),
             "bounds": self.bounds,
             "estimated": list(self.estimated),
-            "mapped_modes": list(self.mapped_modes),
         }
 
     @classmethod
@@ -122,7 +100,6 @@ class ProblemDescription:
             tuple(int(n) for n in values["effect_modes"]),
             values["bounds"],
             tuple(str(name) for name in values["estimated"]),
-            tuple(int(n) for n in values.get("mapped_modes", ())),  # not in files of older versions
         )
 
 

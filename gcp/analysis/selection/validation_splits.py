@@ -10,7 +10,7 @@ import numpy as np
 
 from gcp.analysis.held_positions import future
 from gcp.analysis.holdout import check_scheme, hold_out
-from gcp.analysis.split import Split, check_foresight
+from gcp.analysis.split import Split, check_future
 from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.losses.base import Loss
@@ -51,14 +51,13 @@ class Splitting(NamedTuple):
         """
         checks.text("method", self.method, ("cells", "thinning"))
         tensor: Any = problem.tensor
-        found = check_scheme(tensor, self.scheme, self.mode, checks.whole("gap", self.gap, 0), self.by)
+        check_scheme(tensor, self.scheme, self.mode, checks.whole("gap", self.gap, 0), self.by)
         if self.method == "thinning" and self.scheme != "cells":
             raise ParameterError(
                 f'method="thinning" holds out no cells: found scheme={self.scheme!r} beside it.'
             )
-        if self.scheme == "future" and found is not None:
-            ones = [np.ones((size, max(problem.rank, 1))) for size in tensor.shape]
-            check_foresight(problem.describe().foresees(found[0], ones), problem.labels.names[found[0]])
+        if self.scheme == "future":
+            check_future(problem, self.mode)
 
 
 def make_split(
