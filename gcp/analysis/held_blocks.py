@@ -107,7 +107,7 @@ def blocks(
         raise ParameterError(
             f'scheme="blocks": {labels.names[mode]!r} has one position, and no runs of them.'
         )
-    whole: Any = stored(tensor)
+    whole: Any = stored(tensor) if tensor.subs is None else as_listed(tensor)
     if whole.zeros is not None:
         return _of_sparse(whole, runs, times)
     if whole.subs is not None:

@@ -229,7 +229,8 @@ def _compare(
             raise
         losses = {key: values[:n_whole] for key, values in losses.items()}
         models = {key: own[:n_whole] for key, own in models.items()}
-    return _table(losses, models, grid), n_done == len(tasks)
+    modes = search.splitting.modes_in_every_part(search.problem.labels)
+    return _table(losses, models, grid, modes), n_done == len(tasks)
 
 
 def _curve(
@@ -258,6 +259,7 @@ def _table(
     losses: dict[tuple[int, Strengths], list[float]],
     models: dict[tuple[int, Strengths], list[FitResult]],
     grid: list[Strengths],
+    modes: list[int],
 ) -> list[Candidate]:
     """Return a row for each rank and penalty, by rank and then in the order of the grid."""
     arrays = {key: np.array(values) for key, values in losses.items()}
@@ -268,16 +270,15 @@ def _table(
         values = arrays[rank, strengths]
         n = len(values)
         error = float((values - best).std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-        stability = _stability(models.get((rank, strengths), []))
+        stability = _stability(models.get((rank, strengths), []), modes)
         loss = float(values.mean())
         rows.append(Candidate(rank, *strengths[:3], loss, error, stability, values, strengths.penalties))
     return rows
 
 
-def _stability(models: list[FitResult]) -> float:
-    scores = [
-        factor_match_score(a, b, weights=False).score for a, b in itertools.combinations(models, 2) if a.rank
-    ]
+def _stability(models: list[FitResult], modes: list[int]) -> float:
+    pairs = [(a, b) for a, b in itertools.combinations(models, 2) if a.rank and modes]
+    scores = [factor_match_score(a, b, weights=False, modes=modes).score for a, b in pairs]
     return float(np.mean(scores)) if scores else float("nan")
 
 

@@ -13,6 +13,7 @@ from gcp.analysis.holdout import check_scheme, hold_out
 from gcp.analysis.split import Split, check_future
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.losses.poisson import Poisson, PoissonLog
 from gcp.objectives.problem import Problem
@@ -40,6 +41,13 @@ class Splitting(NamedTuple):
     def in_json(self) -> list[Any]:
         """Return what tells it from others; short where single cells are held out, as folders have had it."""
         return list(self if self.scheme != "cells" else self[:2])
+
+    def modes_in_every_part(self, labels: ModeLabels) -> list[int]:
+        """Return the modes whose positions all splits fit, so that their factors can be compared."""
+        every = list(range(len(labels.names)))
+        if self.mode is not None and self.scheme in ("rows", "future"):
+            every.remove(labels.number(self.mode))
+        return every
 
     def check(self, problem: Problem) -> None:
         """Raise `ParameterError` of a scheme that the data or the problem do not have.
