@@ -42,8 +42,8 @@ def known_cells(tensor, labels=LABELS):
     """Values by the labels of every known cell, whatever the tensor's order and positions."""
     own = tensor.labels or labels
     found = {}
-    for subs, x, w in tensor.known_cells(1 << 20):
-        for at, value in zip(subs[w > 0], x[w > 0], strict=True):
+    for cells in tensor.known_cells(1 << 20):
+        for at, value in zip(cells.subs[cells.weights > 0], cells.x[cells.weights > 0], strict=True):
             key = tuple(own.values(n, tensor.shape[n])[at[n]] for n in range(len(at)))
             assert key not in found
             found[key] = float(value)

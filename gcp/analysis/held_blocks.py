@@ -74,7 +74,8 @@ class _Runs:
         else:
             unique, group = np.unique(np.column_stack(groups), axis=0, return_inverse=True)
             first = self._starts(len(unique))[group.reshape(-1)]
-        at = np.argsort(coordinate_order.along(self.labels, self.mode, size))[columns[self.mode]]
+        order = coordinate_order.along(self.labels, self.mode, size)
+        at = np.argsort(order).astype(first.dtype)[columns[self.mode]]
         held = (at - first) % size < self.length
         end = np.where(first + self.length > size, first + self.length - size, first + self.length)
         near = ((at >= end) & (at < end + self.gap)) | ((at >= first - self.gap) & (at < first))
@@ -87,7 +88,8 @@ class _Runs:
         """
         size = self.shape[self.mode]
         spread = self.rng.random() + self.rng.permutation(n_groups) / n_groups
-        return np.floor(size * (spread % 1.0)).astype(np.int64) % size
+        dtype = np.int32 if size < 2**30 else np.int64  # all cells of a grid may have one
+        return np.floor(size * (spread % 1.0)).astype(dtype) % size
 
 
 def blocks(

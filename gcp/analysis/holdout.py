@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gcp.analysis.held_blocks import blocks
 from gcp.analysis.held_cells import random_cells
 from gcp.analysis.held_positions import future, whole_rows
@@ -147,7 +149,7 @@ def check_scheme(
         raise ParameterError(f"scheme={scheme!r} needs another mode than {labels.names[number]!r}.")
     if by is None:
         return number, others
-    given = [by] if isinstance(by, str | int) else checks.items("by", by, "modes")
+    given: list[Any] = [by] if isinstance(by, str | int | np.integer) else checks.items("by", by, "modes")
     groups = tuple(sorted({labels.number(one) for one in given}))
     if number in groups or not groups:
         raise ParameterError(

@@ -116,7 +116,7 @@ def test_splits_of_the_future_are_one_period_after_the_other(rng):
 def test_a_folder_tells_schemes_apart(rng, tmp_path):
     x, options = rng.normal(size=(8, 7)), FEW | {"l2_reg": 1.0, "folder": tmp_path / "fits", "fraction": 0.3}
     first = select_rank(x, [1], scheme="blocks", mode=1, **options)
-    again = select_rank(x, [1], scheme="blocks", mode=1, **options)
+    again = select_rank(x, [1], scheme="blocks", mode="mode_1", by=np.int64(0), **options)
     assert first.table[1].losses.tolist() == again.table[1].losses.tolist()
     for other in (
         {},

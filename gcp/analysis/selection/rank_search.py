@@ -163,7 +163,7 @@ def select_rank(
     alternatives = alternatives_of(penalties)
     grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
     effects_ridge = effects_strength(objective) if l2_reg is None else None
-    splitting = Splitting(method, fraction, scheme, mode, gap, by)
+    splitting = Splitting(method, fraction, scheme, mode, gap, by).resolved(tensor)
     for others in alternatives:
         splitting.check(base.changed(tensor, base.rank, Penalties(others)))
     for number in (0, n_splits - 1):  # raises what would be raised after the folder is made

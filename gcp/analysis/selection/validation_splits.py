@@ -49,21 +49,28 @@ class Splitting(NamedTuple):
             every.remove(labels.number(self.mode))
         return every
 
-    def check(self, problem: Problem) -> None:
-        """Raise `ParameterError` of a scheme that the data or the problem do not have.
+    def resolved(self, tensor: WholeData) -> Splitting:
+        """Return the same with modes by number.
 
-        Parameters
-        ----------
-        problem : Problem
-            With all the penalties of a candidate.
+        Raises
+        ------
+        ParameterError
+            Arguments that the method or the scheme do not have, or lack.
         """
         checks.text("method", self.method, ("cells", "thinning"))
-        tensor: Any = problem.tensor
-        check_scheme(tensor, self.scheme, self.mode, checks.whole("gap", self.gap, 0), self.by)
-        if self.method == "thinning" and self.scheme != "cells":
+        gap = checks.whole("gap", self.gap, 0)
+        found = check_scheme(tensor, self.scheme, self.mode, gap, self.by)
+        if found is None:
+            return self
+        if self.method == "thinning":
             raise ParameterError(
                 f'method="thinning" holds out no cells: found scheme={self.scheme!r} beside it.'
             )
+        number, groups = found
+        return self._replace(mode=number, gap=gap, by=list(groups) if self.scheme == "blocks" else None)
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ParameterError` if no solution of a problem, with all penalties, could be judged."""
         if self.scheme == "future":
             check_future(problem, self.mode)
 
@@ -91,9 +98,9 @@ def make_split(
 def _held_out(tensor: WholeData, splitting: Splitting, seed: int, number: int) -> Split:
     _, fraction, scheme, mode, gap, by = splitting
     if scheme == "future":
-        found = check_scheme(tensor, scheme, mode, gap, by)
-        assert found is not None  # for the type checker
-        return future(tensor, checks.real("fraction", fraction, above=0, below=1), found[0], gap, number)
+        labels = tensor.labels or ModeLabels.default(tensor.shape)
+        share = checks.real("fraction", fraction, above=0, below=1)
+        return future(tensor, share, labels.number(mode), gap, number)  # type: ignore[arg-type]
     keep = 0.5 if scheme == "cells" else 0.0
     return hold_out(tensor, fraction, seed, scheme=scheme, mode=mode, gap=gap, by=by, keep=keep)
 
