@@ -21,6 +21,7 @@ from gcp.fit import fit_problem, problem_and_plan, warn_unless_converged
 from gcp.losses.base import Loss
 from gcp.objectives.known_cells import side_of
 from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.refit_rows import with_rows
 from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.outcome import IterationState
@@ -220,7 +221,7 @@ class GCP(*_BASES):  # type: ignore[misc]
                 f"X has shape {rows.shape}: expected rows as transform returns them, of shape (n, {result.rank})."
             )
         check_memory("The data of these rows", 8.0 * len(rows) * self.n_features_in_, 1)
-        return self._of_samples(rows).predict()
+        return with_rows(self._fitted(), self._mode, rows).predict()
 
     def score(
         self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
@@ -246,7 +247,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         keep = _KEPT if samples.zeros is None else 0.0
         train, test = hold_out(samples, _HELD_OUT, result.settings["seed"], keep=keep)
         found = result.transform(train, mode, n_threads=self.n_threads)
-        return self._of_samples(found.rows, found.main_effects).score(test)
+        return with_rows(result, mode, found.rows, found.main_effects).score(test)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return names of the columns of rows: "gcp0", "gcp1", ...
@@ -320,20 +321,6 @@ class GCP(*_BASES):  # type: ignore[misc]
         """Return new samples in the order of the fit's modes and positions."""
         tensor = stored(in_one_piece(X, mask, entry_weights, self.modes))
         return aligned(tensor, side_of(self._fitted(), free=(self._mode,)), "the new data")
-
-    def _of_samples(self, rows: FloatArray, main_effects: FloatArray | None = None) -> FitResult:
-        """Return the model of samples that have these rows (n, R) and, where the fit's have, main effects (n,)."""
-        result, mode = self.result_, self._mode
-        factors, coords, name = list(result.factors), list(result.labels.coords), result.labels.names[mode]
-        factors[mode], coords[mode] = rows, None
-        effects = result.main_effects if main_effects is None else result.main_effects | {name: main_effects}
-        return replace(
-            result,
-            factors=factors,
-            main_effects=effects,
-            unknown={other: rows for other, rows in result.unknown.items() if other != name},
-            labels=replace(result.labels, coords=tuple(coords)),
-        )
 
     def _labelled(self, rows: FloatArray, labels: Array) -> Any:
         """Return rows (n, R), with the samples' labels (n,) where a DataFrame is asked for.

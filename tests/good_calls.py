@@ -271,7 +271,10 @@ def good_calls(folder):
             | OPTIONS,
         ),
         "RankChoice.plot": Call(chosen().plot, {"ax": axes()}),
-        "hold_out": Call(gcp.hold_out, {"data": dense(), "fraction": 0.3, "random_state": 0}),
+        "hold_out": Call(
+            gcp.hold_out,
+            {"data": dense(), "fraction": 0.3, "random_state": 0, "scheme": "rows", "mode": 0, "keep": 0.0},
+        ),
         "compile_ahead": Call(
             gcp.compile_ahead, {"losses": "poisson", "data": "dense", "n_modes": 3, "n_jobs": 1}
         ),

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import ParameterError, SparseTensor, build_objective, fit_gcp, get_loss, hold_out, select_rank
 from gcp.analysis import calibration
-from gcp.analysis.selection.validation_splits import make_split
+from gcp.analysis.selection.validation_splits import Splitting, make_split
 
 SHAPE = (20, 15, 10)
 COUNTS = (
@@ -160,7 +160,7 @@ def test_a_training_part_is_held_out_from_again(rng):
 def test_ranks_are_judged_against_the_right_constant(rng):
     x = (counts(rng) > 0).astype(float)
     loss = get_loss("poisson")
-    split = make_split(listed(x), loss, "cells", 0.5, 0)
+    split = make_split(listed(x), loss, Splitting("cells", 0.5), 0)
     assert_allclose(build_objective(split.train, loss).null_constant, x.mean())
     choice = select_rank(
         listed(x),

@@ -146,6 +146,15 @@ WAYS = {  # by the one mode that is asked for
     "fit_gcp(bounds)": lambda mode: fit(bounds={mode: (0, 0.5)}).factors,
     "FitResult.transform": lambda mode: [RESULT.transform(DATA + 0.1, mode).rows],
     "GCP": lambda mode: [gcp.GCP(2, mode=mode, **OPTIONS).fit_transform(DATA)],
+    "hold_out": lambda mode: [gcp.hold_out(DATA, 0.3, 0, scheme="rows", mode=mode).train.entry_weights],
+    "hold_out(by)": lambda mode: [
+        gcp.hold_out(DATA, 0.3, 0, scheme="blocks", mode="neuron", by=mode).train.entry_weights
+    ],
+    "select_rank": lambda mode: [
+        gcp.select_rank(
+            DATA, [1], scheme="rows", mode=mode, fraction=0.3, n_splits=1, l2_reg=1.0, **OPTIONS
+        ).chosen.loss
+    ],
     "partition": lambda mode: [gcp.partition(DATA, 2, mode=mode).cuts.mode],
     "analysis.slice_deviance": lambda mode: [analysis.slice_deviance(RESULT, DATA, mode).deviance],
     "analysis.split_half": lambda mode: [analysis.split_half(DATA, 1, mode, 2, **OPTIONS).scores],

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
 from gcp.objectives.build import build_objective
-from gcp.objectives.evaluation import evaluate
+from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
@@ -60,8 +61,12 @@ def deviance(
     DataError, DomainError
         Another shape than the model's, or data outside the loss's domain.
     """
-    tensor = in_one_piece(data, mask, entry_weights)
-    found, factor = evaluate(result, tensor), result.loss.deviance_factor
+    return deviance_of(evaluate(result, in_one_piece(data, mask, entry_weights)), result.loss)
+
+
+def deviance_of(found: Evaluation, loss: Loss) -> Deviance:
+    """Return the deviances that an evaluation under a loss has found."""
+    factor = loss.deviance_factor
     left = factor * max(found.value - found.saturated_value, 0.0)
     whole = factor * max(found.null_value - found.saturated_value, 0.0)
     return Deviance(left, whole, found.explained, found.total_weight)

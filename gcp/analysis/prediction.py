@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 from gcp.analysis.roc import Curves, curves
 from gcp.base.table_result import TableResult
 from gcp.base.types import FloatArray
-from gcp.objectives.evaluation import evaluate
+from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import check_result, known_parts, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.kinds import Tensor
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,7 +79,13 @@ def prediction_scores(
     """
     check_result(result)
     tensor = tensor_of(result, data, mask, entry_weights)
-    found = evaluate(result, tensor)
+    return scores_of(evaluate(result, tensor), result, tensor, random_state)
+
+
+def scores_of(
+    found: Evaluation, result: FitResult, tensor: Tensor, random_state: int = 0
+) -> PredictionScores:
+    """Return the scores of a model on data in its order, of which an evaluation is there already."""
     sums, is_binary = np.zeros(3), True  # of weights, squares and sizes of errors
     answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
     for _, x, m, w in known_parts(result, tensor, random_state):

@@ -16,6 +16,7 @@ from gcp.base.signals import terminated_like_interrupted
 from gcp.base.types import Array
 from gcp.cli.cluster import spread
 from gcp.cli.fit_options import add_options
+from gcp.cli.held_out import fit_for, held_out_rows, split_of
 from gcp.cli.messages import message_in_options
 from gcp.cli.output import (
     check_picture,
@@ -28,10 +29,11 @@ from gcp.cli.output import (
 )
 from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
-from gcp.cli.reading import mode_labels, read_input_or_parts
+from gcp.cli.reading import mode_number, read_input_or_parts
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
+    from gcp.analysis.split import Split
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
@@ -58,10 +60,10 @@ def run(args: argparse.Namespace) -> int:
     """Fit, save, draw and report."""
     loss = gcp.get_loss(args.loss, **dict(args.param))
     _check_outputs(args)
-    tensor, cells, test = _data(args)
+    tensor, cells, split = _data(args)
     with terminated_like_interrupted() as ending, spread(args, tensor, cells) as data:
         try:
-            result = _fit(args, data, cells, loss)
+            result = _fit(args, data, cells, loss, split)
         except FitError as error:
             if error.result is None or not args.out:
                 raise
@@ -70,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     is_interrupted = result.status == "interrupted"
     if is_interrupted and args.checkpoint:
         print(f"gcp: {message_in_options(result.message, args)}", file=sys.stderr)
-    held_out = None if test is None else _judged(result, test)
     written: dict[str, str] = {}
     try:
         if args.out:
@@ -80,17 +81,17 @@ def run(args: argparse.Namespace) -> int:
             save_picture(result, args.plot)
             written["plot"] = args.plot
     finally:  # whatever cannot be written, the numbers are shown
-        _report(args, result, written, held_out)
+        _report(args, result, written, None if split is None else split.judge(result))
     return ending.status if is_interrupted else 0
 
 
 def _data(
     args: argparse.Namespace,
-) -> tuple[Tensor | PartitionedTensor, dict[str, Any], gcp.ObservedTensor | None]:
-    """Return what is fitted, the mask and the weights beside it, and cells that are held out."""
+) -> tuple[Tensor | PartitionedTensor, dict[str, Any], Split | None]:
+    """Return what is fitted, the mask and the weights beside it, and what cells are held out."""
     tensor = read_input_or_parts(args)
     if tensor.parts is not None:
-        for name in ("exclude_zeros", "test_fraction"):
+        for name in ("exclude_zeros", "test_fraction", "hold_out"):
             if getattr(args, name):
                 raise ParameterError(
                     f"--{name.replace('_', '-')} needs the data in one piece, but with this --memory they are read "
@@ -98,10 +99,8 @@ def _data(
                 )
         return tensor, _slab_cells(args), None
     tensor, cells = _cells(args, _without_zeros(tensor) if args.exclude_zeros else tensor)
-    if args.test_fraction is None:
-        return tensor, cells, None
-    train, test = gcp.hold_out(tensor, args.test_fraction, args.seed, **cells)
-    return train, {}, test
+    split = split_of(args, tensor, cells)
+    return (tensor, cells, None) if split is None else (split.train, {}, split)
 
 
 def _slab_cells(args: argparse.Namespace) -> dict[str, Source]:
@@ -138,7 +137,11 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _fit(
-    args: argparse.Namespace, tensor: Tensor | PartitionedTensor, cells: dict[str, Any], loss: gcp.Loss
+    args: argparse.Namespace,
+    tensor: Tensor | PartitionedTensor,
+    cells: dict[str, Any],
+    loss: gcp.Loss,
+    split: Split | None,
 ) -> gcp.FitResult:
     bounds = None if args.lower is None and args.upper is None else (args.lower, args.upper)
     with warnings.catch_warnings():
@@ -147,7 +150,7 @@ def _fit(
             "gcp: warning:", message_in_options(str(text), args), file=sys.stderr
         )
         try:
-            return gcp.fit_gcp(
+            return fit_for(split)(
                 tensor,
                 args.rank,
                 loss=loss,
@@ -213,15 +216,7 @@ def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -
     """Return all modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None
-    names = list(mode_labels(tensor).names)
-    found = []
-    for given in (part.strip() for part in args.main_effects.split(",")):
-        if given not in names and not (given.isdecimal() and int(given) < len(names)):
-            raise ParameterError(
-                f"--main-effects: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
-            )
-        found.append(names.index(given) if given in names else int(given))
-    return found
+    return [mode_number(part.strip(), tensor, "--main-effects") for part in args.main_effects.split(",")]
 
 
 def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:
@@ -255,12 +250,6 @@ def _init(given: str) -> Any:
     return load_model(given)
 
 
-def _judged(result: gcp.FitResult, test: gcp.ObservedTensor) -> PredictionScores:
-    from gcp.analysis import prediction_scores
-
-    return prediction_scores(result, test)
-
-
 def _report(
     args: argparse.Namespace,
     result: gcp.FitResult,
@@ -271,21 +260,7 @@ def _report(
         numbers = _numbers(args, result, written)
         print_json(numbers | {"held_out": None if held_out is None else vars(held_out)})
     elif not args.quiet:
-        print_pairs(_pairs(args, result, written) + _held_out_rows(held_out))
-
-
-def _held_out_rows(held_out: PredictionScores | None) -> list[tuple[str, str]]:
-    from gcp.objectives.model import share_in_words
-
-    if held_out is None:
-        return []
-    text = (
-        f"mean loss {number(held_out.mean_loss)}, deviance explained {share_in_words(held_out.deviance_explained)}, "
-        f"RMSE {number(held_out.rmse)}"
-    )
-    if held_out.auc is not None:
-        text += f", AUC {held_out.auc:.4f}, average precision {held_out.average_precision:.4f}"
-    return [(f"{held_out.cells:,} held-out cells", text)]
+        print_pairs(_pairs(args, result, written) + held_out_rows(held_out))
 
 
 def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import gcp
-from gcp.cli import cluster
+from gcp.cli import cluster, held_out
 from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
 from gcp.cli.reading import add_memory_option, add_reading_options, input_help
@@ -103,6 +103,7 @@ def _add_cells(parser: Parser) -> None:
         metavar="P",
         help="hold out this part of the known cells, and report the loss, the error and, of 0/1 data, the AUC there",
     )
+    held_out.add_option(group)
 
 
 def _add_method(parser: Parser, fit: Documented) -> None:

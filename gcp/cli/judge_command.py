@@ -41,14 +41,18 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     """Return numbers by name, as far as the loss has them."""
     from gcp.analysis import (
         binary_scores,
-        deviance,
         dispersion_test,
         information_criteria,
-        prediction_scores,
     )
+    from gcp.analysis.deviance import deviance_of
     from gcp.analysis.likelihood import saturation
+    from gcp.analysis.prediction import scores_of
+    from gcp.objectives.evaluation import evaluate
+    from gcp.objectives.known_cells import tensor_of
 
-    of, predicted = deviance(result, tensor), prediction_scores(result, tensor)
+    tensor = tensor_of(result, tensor)
+    once = evaluate(result, tensor)
+    of, predicted = deviance_of(once, result.loss), scores_of(once, result, tensor)
     found: dict[str, Any] = {
         "loss": result.loss.name,
         "loss_parameters": parameters_in_words(

@@ -60,6 +60,7 @@ def _options(names: Collection[str]) -> dict[str, str]:
     """Return options by the argument of Python."""
     found = {ARGUMENTS.get(name, name): f"--{name.replace('_', '-')}" for name in names}
     found |= {"header": "--no-header"} if "header" in names else {}
+    found |= {"scheme": "--hold-out"} if "hold_out" in names else {}
     found |= {"bounds": "--lower/--upper"} if "lower" in names else {}
     return found | ({"losses": "--loss"} if "loss" in names else {})
 

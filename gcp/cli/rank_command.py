@@ -9,6 +9,7 @@ from typing import Any
 import gcp
 from gcp.base.errors import DataError
 from gcp.base.signals import terminated_like_interrupted
+from gcp.cli import held_out
 from gcp.cli.documented import Documented
 from gcp.cli.fit_command import effect_modes
 from gcp.cli.fit_options import at_least, param
@@ -47,6 +48,7 @@ def add_parser(parser: Parser) -> None:
     select.add(parser, "--method", choices=("cells", "thinning"))
     select.add(parser, "--splits", type=at_least(1), metavar="N")
     select.add(parser, "--test-fraction", "fraction", type=float, metavar="P")
+    held_out.add_option(parser)
     select.add(parser, "--starts", type=at_least(1), metavar="N")
     select.add(parser, "--seed", type=at_least(0), metavar="N")
     select.add(
@@ -103,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             method=args.method,
             n_splits=args.splits,
             fraction=args.test_fraction,
+            **held_out.hold_out_arguments(args, tensor),
             n_starts=args.starts,
             random_state=args.seed,
             folder=args.folder,

@@ -108,3 +108,13 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
 def mode_labels(tensor: Tensor | PartitionedTensor) -> gcp.ModeLabels:
     """Return the tensor's labels, or the default ones."""
     return tensor.labels or gcp.ModeLabels.default(tensor.shape)
+
+
+def mode_number(given: str, tensor: Tensor | PartitionedTensor, option: str) -> int:
+    """Return the number of a mode that an option names or numbers."""
+    names = list(mode_labels(tensor).names)
+    if given not in names and not (given.isdecimal() and int(given) < len(names)):
+        raise ParameterError(
+            f"{option}: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
+        )
+    return names.index(given) if given in names else int(given)

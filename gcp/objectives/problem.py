@@ -132,6 +132,21 @@ class Problem:
         sizes = [maps[n].shape[1] if n in maps else shape[n] for n in modes]
         return math.prod(shape) // (sum(sizes) - len(sizes) + 1)
 
+    def foresees(self, mode: int) -> bool:
+        """Return whether positions of a mode without data may have rows that mean something.
+
+        They do where its factor is fixed, tied or a linear map of fewer variables, and under a penalty with a centre
+        or one that ties rows; but there may be no main effects of the mode.
+        """
+        tied = {n for group in self.parametrisation.tied for n in group}
+        if mode in self.effect_modes:
+            return False
+        if mode in {*self.parametrisation.fixed, *dict(self.parametrisation.maps), *tied}:
+            return True
+        ones = [np.ones((size, max(self.rank, 1))) for size in self.tensor.shape]
+        forms = [penalty.quadratic(mode, ones) for penalty in self.penalties.of_components]
+        return any(form is not None and not (form.matrix is form.centre is None) for form in forms)
+
     def changed(self, tensor: TensorData, rank: int, penalties: Penalties) -> Problem:
         """Return the problem for other data of the same shape and labels, at another rank, under other penalties.
 

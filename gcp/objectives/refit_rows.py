@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import rearranged
 from gcp.tensors.sparse import SparseTensor
+
+M = TypeVar("M", bound=Model)
 
 _MOST_CELLS = 2**26
 _STEPS = 5000
@@ -136,6 +138,36 @@ def transform(
     if effects is not None and has_own:
         own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
     return NewRows(rows, own_effects, names[mode], found_labels, lacking)
+
+
+def with_rows(
+    model: M, mode: int, rows: FloatArray, main_effects: FloatArray | None = None, labels: Array | None = None
+) -> M:
+    """Return the model of other positions of a mode.
+
+    Parameters
+    ----------
+    model : Model
+    mode : int
+    rows : ndarray, shape (n, R)
+        Like those of its factor.
+    main_effects : ndarray, shape (n,), optional
+        Their main effects, where the mode has any.
+    labels : array_like, shape (n,), optional
+        Their coordinates; by default they are counted.
+    """
+    factors, coords, name = list(model.factors), list(model.labels.coords), model.labels.names[mode]
+    factors[mode], coords[mode] = rows, labels
+    effects = model.main_effects if main_effects is None else model.main_effects | {name: main_effects}
+    return replace(
+        model,
+        factors=factors,
+        fitted_factors=[],  # those of other positions
+        row_bounds=[],
+        main_effects=effects,
+        unknown={other: at for other, at in model.unknown.items() if other != name},
+        labels=replace(model.labels, coords=tuple(coords)),
+    )
 
 
 def _in_order(

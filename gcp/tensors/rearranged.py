@@ -51,6 +51,16 @@ def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
     return found
 
 
+def at_positions(tensor: Tensor, mode: int, positions: Array) -> Tensor:
+    """Return the part of some positions (k,) of a mode, labelled: positions that had no labels keep their numbers."""
+    labels = tensor.labels or ModeLabels.default(tensor.shape)
+    every = range(tensor.ndim)
+    alignment = Alignment(tuple(every), tuple(positions if n == mode else None for n in every))
+    if isinstance(tensor, DenseTensor):
+        return _dense(tensor, alignment, alignment.of_labels(labels))
+    return _listed(tensor, alignment, alignment.of_labels(labels))
+
+
 def _dense(tensor: DenseTensor, alignment: Alignment, labels: ModeLabels | None) -> DenseTensor:
     return DenseTensor.of(tensor.columns.map(alignment.of_array), labels)
 

@@ -286,6 +286,15 @@ def test_groups_are_matched_by_label():
         plot_components(result, hue={"trial": groups.rename({"t4": "t9"})})
 
 
+@pytest.mark.parametrize("grouped", [["b", "c"], ["c", "a"], ["c", "b", "a"]])
+def test_legends_stand_in_the_order_of_the_modes(grouped):
+    result = model((4, 4, 4), 1, names=["a", "b", "c"])
+    figure = draw(result, hue={name: list("xyxy") for name in grouped})[0, 0].figure
+    figure.canvas.draw()
+    left_to_right = sorted(figure.legends, key=lambda legend: legend.get_window_extent().x0)
+    assert [legend.get_title().get_text() for legend in left_to_right] == sorted(grouped)
+
+
 @pytest.mark.parametrize(
     ("hue", "message"),
     [

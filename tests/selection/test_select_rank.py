@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import DataError, ObservedTensor, ParameterError, SparseTensor, get_loss, hold_out, select_rank
 from gcp.analysis.selection.rank_choice import Candidate, chosen
-from gcp.analysis.selection.validation_splits import make_split
+from gcp.analysis.selection.validation_splits import Splitting, make_split
 from gcp.fit import fit_in_series, fit_problem
 from gcp.objectives.penalties.ridge import Ridge
 from gcp.solvers.plbfgs import _PreconditionedRun as PreconditionedRun
@@ -67,7 +67,7 @@ def test_thinned_counts_are_independent_poisson(kind, rng):
         "observed": ObservedTensor(np.argwhere(x >= 0), x.ravel(), SHAPE),
         "sparse": SparseTensor(np.argwhere(x), x[x > 0], SHAPE),
     }[kind]
-    split = make_split(as_tensor(data), get_loss("poisson"), "thinning", 0.25, 0)
+    split = make_split(as_tensor(data), get_loss("poisson"), Splitting("thinning", 0.25), 0)
     train = split.train.to_dense() if kind != "dense" else split.train
     kept = train.values
     rest = x - kept
@@ -80,7 +80,7 @@ def test_thinned_counts_are_independent_poisson(kind, rng):
 @pytest.mark.parametrize("loss", ["poisson", "poisson-log"])
 def test_thinned_models_are_judged_at_the_scale_of_the_rest(loss, rng):
     x = rng.poisson(6.0, (30, 20)).astype(float)
-    split = make_split(as_tensor(x), get_loss(loss), "thinning", 0.2, 1)
+    split = make_split(as_tensor(x), get_loss(loss), Splitting("thinning", 0.2), 1)
     rest = x - split.train.values
     rate = split.train.values.mean() / 4
     m = rate if loss == "poisson" else np.log(rate)

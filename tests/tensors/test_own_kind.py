@@ -253,6 +253,16 @@ def test_held_out_cells_are_those_that_training_lacks(array):
     assert 0 < held.sum() < 0.6 * held.size
 
 
+@pytest.mark.parametrize("scheme", ["rows", "blocks", "future"])
+def test_schemes_hold_out_of_it_what_they_do_of_arrays(array, scheme):
+    data = array + 1.0
+    found, expected = (gcp.hold_out(one, 0.4, 0, scheme=scheme, mode=0) for one in (Weighted(data), data))
+    assert type(found.train) is Weighted
+    assert_allclose(found.train.entry_weights, expected.train.entry_weights)
+    assert_allclose(found.test.subs, expected.test.subs)
+    assert_allclose(found.test.values, expected.test.values)
+
+
 def test_a_rank_is_selected(tmp_path):
     rng = np.random.default_rng(0)
     array = np.einsum("ir,jr,kr->ijk", *(rng.normal(size=(size, 2)) for size in (9, 8, 7)))
@@ -294,6 +304,8 @@ def test_what_it_cannot_give_is_said_in_a_sentence(array):
     for ask in (
         lambda: fitted(listed, entry_weights=np.ones(len(listed.values))),
         lambda: gcp.hold_out(listed, 0.2, 0),
+        lambda: gcp.hold_out(listed, 0.2, 0, scheme="blocks", mode=0),
+        lambda: gcp.hold_out(listed, 0.2, 0, scheme="rows", mode=0),
     ):
         with pytest.raises(gcp.ParameterError, match="Listed, a kind of tensor that lists entries"):
             ask()

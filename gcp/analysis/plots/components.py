@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 _NARROW = 3.9
 """Inches of a picture for a narrow screen."""
 _Place = Literal["outside lower center", "outside lower left", "outside lower right"]
+_PLACES: dict[int, tuple[_Place, ...]] = {
+    0: (),
+    1: ("outside lower center",),
+    2: ("outside lower left", "outside lower right"),
+    3: ("outside lower left", "outside lower center", "outside lower right"),
+}
+"""Places of so many legends, in the order of the modes."""
 
 
 def plot_components(
@@ -217,8 +224,7 @@ def _legends(figure: Figure, groups: dict[int, PositionGroups], result: FitResul
     """Write below the picture which colours are which groups."""
     from matplotlib.lines import Line2D
 
-    places: tuple[_Place, ...] = "outside lower center", "outside lower left", "outside lower right"
-    for place, n in zip(places, groups, strict=False):
+    for place, n in zip(_PLACES[len(groups)], groups, strict=True):
         handles = [
             Line2D([], [], ls="", marker="s", ms=4, color=color(code), label=name)
             for code, name in enumerate(groups[n].names)

@@ -56,7 +56,7 @@ def plot_similarity_by_rank(found: Sequence[StartStability], *, ax: Axes | None 
     Parameters
     ----------
     found : sequence of StartStability
-        One for each rank: ``[gcp.analysis.start_stability(data, rank) for rank in range(1, 7)]``.
+        As for `plot_objective_by_rank`.
     ax : matplotlib Axes, optional
         None makes a figure.
 

@@ -51,8 +51,8 @@ class Candidate(NamedTuple):
     standard_error : float
         Of the difference to the best candidate, from the splits; 0 for the best itself.
     stability : float
-        Mean factor match score of the models of all pairs of splits, without weights; NaN at rank 0, or with one
-        split.
+        Mean factor match score of the models of all pairs of splits, without weights and a mode whose whole positions
+        are held out; NaN at rank 0, or with one split.
     losses : ndarray, shape (n_splits,)
         Held-out loss of each split.
     penalties : tuple of Penalty

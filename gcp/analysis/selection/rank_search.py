@@ -18,7 +18,7 @@ from gcp.analysis.compare import factor_match_score
 from gcp.analysis.selection import search_folder
 from gcp.analysis.selection.penalty_grid import alternatives_of, candidates, effects_strength
 from gcp.analysis.selection.rank_choice import Candidate, RankChoice, Strengths, chosen
-from gcp.analysis.selection.validation_splits import ValidationSplit, make_split
+from gcp.analysis.selection.validation_splits import Splitting, ValidationSplit, make_split
 from gcp.analysis.selection.warm_starts import Start, grown, reduced
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
@@ -30,6 +30,7 @@ from gcp.losses.registry import as_loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.fingerprint import LIMITS, described, of_method
 from gcp.objectives.penalties.shorthands import as_penalties
+from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
@@ -54,6 +55,10 @@ def select_rank(
     method: str = "cells",
     n_splits: int = 5,
     fraction: float = 0.1,
+    scheme: str = "cells",
+    mode: int | str | None = None,
+    gap: int = 0,
+    by: int | str | Sequence[int | str] | None = None,
     n_starts: int = 2,
     random_state: RandomSource | None = None,
     mask: ArrayLike | None = None,
@@ -81,12 +86,18 @@ def select_rank(
         As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
         of any sign, and 0 under others.
     method : str
-        "cells": random cells are held out, of each position half of the known ones at most. "thinning": for counts
-        under a Poisson loss, each count is cut in two by coin tosses, and no cell is missing.
+        "cells": cells are held out, as `scheme` says. "thinning": for counts under a Poisson loss, each count is cut
+        in two by coin tosses, and no cell is missing.
     n_splits : int
         How often.
     fraction : float
         Held-out share.
+    scheme : {"cells", "rows", "blocks", "future"}
+        Which cells, as for `hold_out`: single random ones, of each position half of the known ones at most; whole
+        positions of `mode`; runs of its positions; its last positions. The splits of "future" judge the last share,
+        then the one before it, and so on, each fitted to what lies before.
+    mode, gap, by
+        As for `hold_out`.
     n_starts : int
         Of each fit: the model of the next smaller rank with random components added, and random starts. One more
         is the model of the next larger rank without its least components.
@@ -152,13 +163,16 @@ def select_rank(
     alternatives = alternatives_of(penalties)
     grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
     effects_ridge = effects_strength(objective) if l2_reg is None else None
-    splitting = (method, fraction)
-    make_split(tensor, loss, *splitting, 0)  # raises what would be raised after the folder is made
+    splitting = Splitting(method, fraction, scheme, mode, gap, by).resolved(tensor)
+    for others in alternatives:
+        splitting.check(base.changed(tensor, base.rank, Penalties(others)))
+    for number in (0, n_splits - 1):  # raises what would be raised after the folder is made
+        make_split(tensor, loss, splitting, 0, number)
     seed = None if random_state is None and folder is not None else checks.seed(random_state)
     path = None if folder is None else checks.path("folder", folder)
     if path is not None:
         known["n_starts"] = plan.n_starts
-        own = {"main_effects": [effects, effects_ridge], "splits": list(splitting), "options": known}
+        own = {"main_effects": [effects, effects_ridge], "splits": splitting.in_json(), "options": known}
         seed = search_folder.prepare(path, tensor, loss, {"ranks": found} | own, seed)
     assert seed is not None
     search = _Search(base, plan, effects_ridge, splitting, seed, path)
@@ -215,7 +229,8 @@ def _compare(
             raise
         losses = {key: values[:n_whole] for key, values in losses.items()}
         models = {key: own[:n_whole] for key, own in models.items()}
-    return _table(losses, models, grid), n_done == len(tasks)
+    modes = search.splitting.modes_in_every_part(search.problem.labels)
+    return _table(losses, models, grid, modes), n_done == len(tasks)
 
 
 def _curve(
@@ -224,7 +239,7 @@ def _curve(
     """Return held-out losses and models of all ranks, of one split and one penalty."""
     tensor: Any = search.problem.tensor
     loss = search.problem.loss
-    split = make_split(tensor, loss, *search.splitting, split_seed)
+    split = make_split(tensor, loss, search.splitting, split_seed, number)
     return [
         (rank, _constant_loss(split, loss) if model is None else split.judge(model), model)
         for rank, model in search.fits(split.train, ranks, strengths, f"split{number}")
@@ -244,6 +259,7 @@ def _table(
     losses: dict[tuple[int, Strengths], list[float]],
     models: dict[tuple[int, Strengths], list[FitResult]],
     grid: list[Strengths],
+    modes: list[int],
 ) -> list[Candidate]:
     """Return a row for each rank and penalty, by rank and then in the order of the grid."""
     arrays = {key: np.array(values) for key, values in losses.items()}
@@ -254,16 +270,15 @@ def _table(
         values = arrays[rank, strengths]
         n = len(values)
         error = float((values - best).std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-        stability = _stability(models.get((rank, strengths), []))
+        stability = _stability(models.get((rank, strengths), []), modes)
         loss = float(values.mean())
         rows.append(Candidate(rank, *strengths[:3], loss, error, stability, values, strengths.penalties))
     return rows
 
 
-def _stability(models: list[FitResult]) -> float:
-    scores = [
-        factor_match_score(a, b, weights=False).score for a, b in itertools.combinations(models, 2) if a.rank
-    ]
+def _stability(models: list[FitResult], modes: list[int]) -> float:
+    pairs = [(a, b) for a, b in itertools.combinations(models, 2) if a.rank and modes]
+    scores = [factor_match_score(a, b, weights=False, modes=modes).score for a, b in pairs]
     return float(np.mean(scores)) if scores else float("nan")
 
 
@@ -274,7 +289,7 @@ class _Search:
     problem: Problem
     plan: Plan
     effects_ridge: float | None
-    splitting: tuple[str, float]
+    splitting: Splitting
     seed: int
     folder: Path | None
 

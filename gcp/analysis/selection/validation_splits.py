@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.analysis.holdout import hold_out
+from gcp.analysis.held_positions import future
+from gcp.analysis.holdout import check_scheme, hold_out
+from gcp.analysis.split import Split, check_future
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.losses.base import Loss
 from gcp.losses.poisson import Poisson, PoissonLog
+from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.tensors.base import WholeData
 
@@ -24,21 +28,81 @@ class ValidationSplit(NamedTuple):
     judge: Callable[[FitResult], float]
 
 
-def make_split(tensor: WholeData, loss: Loss, method: str, fraction: float, seed: int) -> ValidationSplit:
-    """Return a random split.
+class Splitting(NamedTuple):
+    """How the data are cut in two, every time; see `select_rank` and `hold_out`."""
+
+    method: str
+    fraction: float
+    scheme: str = "cells"
+    mode: int | str | None = None
+    gap: int = 0
+    by: Any = None
+
+    def in_json(self) -> list[Any]:
+        """Return what tells it from others; short where single cells are held out, as folders have had it."""
+        return list(self if self.scheme != "cells" else self[:2])
+
+    def modes_in_every_part(self, labels: ModeLabels) -> list[int]:
+        """Return the modes whose positions all splits fit, so that their factors can be compared."""
+        every = list(range(len(labels.names)))
+        if self.mode is not None and self.scheme in ("rows", "future"):
+            every.remove(labels.number(self.mode))
+        return every
+
+    def resolved(self, tensor: WholeData) -> Splitting:
+        """Return the same with modes by number.
+
+        Raises
+        ------
+        ParameterError
+            Arguments that the method or the scheme do not have, or lack.
+        """
+        checks.text("method", self.method, ("cells", "thinning"))
+        gap = checks.whole("gap", self.gap, 0)
+        found = check_scheme(tensor, self.scheme, self.mode, gap, self.by)
+        if found is None:
+            return self
+        if self.method == "thinning":
+            raise ParameterError(
+                f'method="thinning" holds out no cells: found scheme={self.scheme!r} beside it.'
+            )
+        number, groups = found
+        return self._replace(mode=number, gap=gap, by=list(groups) if self.scheme == "blocks" else None)
+
+    def check(self, problem: Problem) -> None:
+        """Raise `ParameterError` if no solution of a problem, with all penalties, could be judged."""
+        if self.scheme == "future":
+            check_future(problem, self.mode)
+
+
+def make_split(
+    tensor: WholeData, loss: Loss, splitting: Splitting, seed: int, number: int = 0
+) -> ValidationSplit:
+    """Return a split, random but of the future: there its number tells which period before the end is judged.
 
     Raises
     ------
     ParameterError
-        Unknown method, or thinning of a loss that is not Poisson.
+        Thinning of a loss that is not Poisson, or parts that would be empty.
     """
-    if checks.text("method", method, ("cells", "thinning")) == "cells":
-        parts = hold_out(tensor, fraction, seed, keep=0.5)
-        return ValidationSplit(parts.train, lambda result: -result.score(parts.test))
+    if splitting.method == "cells":
+        parts = _held_out(tensor, splitting, seed, number)
+        return ValidationSplit(parts.train, lambda result: -parts.extended(result).score(parts.test))
     if not isinstance(loss, Poisson | PoissonLog):
         raise ParameterError(f"Thinning is for counts under a Poisson loss: found {loss.name}.")
+    fraction = splitting.fraction
     train, test = _thinned(tensor, fraction, checks.generator(seed, "thinning"))
     return ValidationSplit(train, lambda result: -_scaled(result, fraction / (1 - fraction)).score(test))
+
+
+def _held_out(tensor: WholeData, splitting: Splitting, seed: int, number: int) -> Split:
+    _, fraction, scheme, mode, gap, by = splitting
+    if scheme == "future":
+        labels = tensor.labels or ModeLabels.default(tensor.shape)
+        share = checks.real("fraction", fraction, above=0, below=1)
+        return future(tensor, share, labels.number(mode), gap, number)  # type: ignore[arg-type]
+    keep = 0.5 if scheme == "cells" else 0.0
+    return hold_out(tensor, fraction, seed, scheme=scheme, mode=mode, gap=gap, by=by, keep=keep)
 
 
 def _thinned(tensor: WholeData, fraction: float, rng: np.random.Generator) -> tuple[WholeData, WholeData]:

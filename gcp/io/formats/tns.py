@@ -17,8 +17,7 @@ from gcp.base.errors import DataError, FormatError
 from gcp.base.types import Array
 from gcp.io.format import Format, observed, refuse_weights
 from gcp.io.formats import toolbox
-from gcp.io.formats.toolbox import ListingHeader, listing_header
-from gcp.io.text_rows import read_listing
+from gcp.io.formats.toolbox import ListingHeader, listing_header, read_entries
 from gcp.tensors.entries import check_shape
 from gcp.tensors.kinds import Tensor
 
@@ -38,15 +37,7 @@ def _read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) 
         file.seek(0)
         return toolbox.read(file)
     file.seek(0)
-    header = read_header(file)
-    return read_listing(
-        file,
-        header.shape,
-        skip=header.n_lines,
-        expected=header.n_rows,
-        unlisted=unlisted,
-        aggregate=aggregate,
-    )
+    return read_entries(file, read_header(file), unlisted, aggregate)
 
 
 def read_header(file: BinaryIO) -> ListingHeader:

@@ -56,7 +56,11 @@ def read(file: BinaryIO, unlisted: str = "zero", aggregate: str | None = None) -
         (ndim,) = _whole_numbers(file, 2, 1)
         shape = check_shape(_whole_numbers(file, 3, ndim))
         return DenseTensor(_values(file, math.prod(shape)).reshape(shape, order="F"))
-    header = listing_header(file)
+    return read_entries(file, listing_header(file), unlisted, aggregate)
+
+
+def read_entries(file: BinaryIO, header: ListingHeader, unlisted: str, aggregate: str | None) -> Tensor:
+    """Return the tensor of a listing whose header has been read; options as in `read_tensor`."""
     return read_listing(
         file,
         header.shape,
