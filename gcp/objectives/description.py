@@ -38,13 +38,16 @@ class ProblemDescription:
     bounds: Any = None
     estimated: tuple[str, ...] = ()
 
-    def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
-        """Return the description for a tensor whose k-th mode was the modes[k]-th."""
+    def rearranged(
+        self, modes: Sequence[int], positions: Sequence[Array | None] | None = None
+    ) -> ProblemDescription:
+        """Return the description for a tensor whose k-th mode was the modes[k]-th, and its positions those (k,)."""
         at = {mode: k for k, mode in enumerate(modes)}
         bounds = self.bounds
         if isinstance(bounds, list) and len(bounds) == len(modes) != 2:
             bounds = [bounds[mode] for mode in modes]
-        of_components = tuple(penalty.rearranged(modes) for penalty in self.penalties.of_components)
+        taken = positions or [None] * len(modes)
+        of_components = tuple(p.rearranged(modes).taken(taken) for p in self.penalties.of_components)
         return replace(
             self,
             penalties=replace(self.penalties, of_components=of_components),

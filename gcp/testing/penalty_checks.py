@@ -50,7 +50,7 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
     Examples
     --------
     >>> import gcp
-    >>> gcp.testing.check_penalty(gcp.penalties.Ridge(0.3))
+    >>> gcp.testing.check_penalty(gcp.penalties.Ridge(None, 0.3))
     """
     checks.instance("penalty", penalty, Penalty, "a Penalty")  # type: ignore[type-abstract]
     rng = np.random.default_rng(checks.seed(random_state))

@@ -72,7 +72,7 @@ def shifting(self, factors):
 
 
 def ridge_of(**other):
-    return lambda self, mode, factors: Ridge(self.strength).quadratic(mode, factors)._replace(**other)
+    return lambda self, mode, factors: Ridge(None, self.strength).quadratic(mode, factors)._replace(**other)
 
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "has_fixed_strengths, but those of mode 0 are others for other factors": (
         Ridge,
         {
-            "quadratic": lambda self, mode, f: Ridge(np.linalg.norm(f[0])).quadratic(mode, f),
+            "quadratic": lambda self, mode, f: Ridge(None, np.linalg.norm(f[0])).quadratic(mode, f),
         },
     ),
     "hessian of mode 0 is not the derivative of the gradient of mode 0": (
@@ -115,7 +115,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         Ridge,
         {
             "of_new_rows": lambda self, mode, f, rows: (
-                Ridge(1.0).of_new_rows(mode, f, rows)._replace(strengths=2.0)
+                Ridge(None, 1.0).of_new_rows(mode, f, rows)._replace(strengths=2.0)
             )
         },
     ),

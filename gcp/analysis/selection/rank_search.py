@@ -30,6 +30,7 @@ from gcp.losses.registry import as_loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.fingerprint import LIMITS, described, of_method
 from gcp.objectives.penalties.shorthands import as_penalties
+from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
@@ -139,8 +140,8 @@ def select_rank(
     tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
-    given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
-    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
+    candidate_ranks = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
+    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in candidate_ranks)})
     check_factors(found[-1], tensor.shape)
     known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
     n_threads = processes.threads_of_each(n_jobs, options.pop("n_threads", None))
@@ -149,7 +150,8 @@ def select_rank(
     own = options | {"loss": loss, "main_effects": effects, "n_threads": n_threads, "n_starts": n_starts}
     base, plan = problem_and_plan(tensor, max(found[-1], 1), own)
     objective = base.objective
-    alternatives = alternatives_of(penalties)
+    given = [Penalties(own) for own in alternatives_of(penalties)]
+    alternatives = [base.with_penalties(own).penalties.of_components for own in given]
     grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
     effects_ridge = effects_strength(objective) if l2_reg is None else None
     splitting = (method, fraction)

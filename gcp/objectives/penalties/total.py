@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcp.base.errors import ParameterError
-from gcp.base.types import Factors, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.objectives.penalties.base import FactorQuadratic, Penalty, RowPart
 from gcp.objectives.terms.main_effects import MainEffects
 
@@ -76,6 +76,16 @@ class Penalties:
     def fill_rows(self) -> bool:
         """Whether one draws rows of which nothing is known to the mean row, not to 0."""
         return any(penalty.fills_rows for penalty in self.of_components)
+
+    @property
+    def tell_components_apart(self) -> bool:
+        """Whether one is another for components in another order."""
+        return any(penalty.tells_components_apart for penalty in self.of_components)
+
+    def determined(self, mode: int, known: Array, rank: int) -> Array:
+        """Return a mask (I_n,) of positions of a mode whose rows the data (`known`) or penalties determine."""
+        masks = [penalty.determined(mode, known, rank) for penalty in self.of_components]
+        return np.logical_or.reduce([known, *masks])
 
     def curvature(self, factors: Factors) -> tuple[FloatArray, tuple[tuple[int, FactorQuadratic], ...]]:
         """Return the mean second derivative in an entry of each factor, shape (N,), and what is no multiple of 1.

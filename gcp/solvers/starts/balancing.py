@@ -35,7 +35,7 @@ def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOu
     found = replace(found, factors=free.expand(found.factors))
     effects, rank = search.problem.effects, search.problem.rank
     penalties = search.objective.penalties
-    if not all(mask.all() for mask in search.known):
+    if not all(mask.all() for mask in search.determined):
         found = _silenced(search, free, found)
     is_free = not (penalties.prefer_balance or (effects and penalties.effects_ridge))
     if is_free or not search.objective.is_exact_affordable:
