@@ -19,11 +19,13 @@ from gcp.cli.fit_options import add_options
 from gcp.cli.messages import message_in_options
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
 from gcp.cli.parsing import Parser, command
+from gcp.cli.penalty_options import mode_of, penalties_of
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
+    from gcp.penalties import Penalty
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
@@ -154,6 +156,7 @@ def _fit(
                 },
                 weight_reg=args.weight_reg,
                 dirichlet_reg=args.dirichlet_reg,
+                penalties=_penalties(args, tensor),
                 main_effects=effect_modes(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
@@ -205,15 +208,19 @@ def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -
     """Return all modes, or those that the option names or numbers."""
     if args.main_effects in (None, "all"):
         return args.main_effects is not None
-    names = list(mode_labels(tensor).names)
-    found = []
-    for given in (part.strip() for part in args.main_effects.split(",")):
-        if given not in names and not (given.isdecimal() and int(given) < len(names)):
-            raise ParameterError(
-                f"--main-effects: there is no mode {given!r}: expected names ({', '.join(names)}) or numbers from 0."
-            )
-        found.append(names.index(given) if given in names else int(given))
-    return found
+    names = mode_labels(tensor).names
+    found = [mode_of("--main-effects", part.strip(), names) for part in args.main_effects.split(",")]
+    return [names.index(one) if isinstance(one, str) else one for one in found]
+
+
+def _penalties(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> list[Penalty]:
+    """Return the penalties of one mode that options name."""
+    found = penalties_of(args, mode_labels(tensor).names)
+    if len(found) > 1:
+        raise ParameterError(
+            "--smooth, --ridge and --lasso take one strength each; gcp rank chooses among several."
+        )
+    return found[0]
 
 
 def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:

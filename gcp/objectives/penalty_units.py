@@ -40,13 +40,13 @@ def curvature(objective: EntrywiseObjective) -> float:
 
 
 def slope(objective: EntrywiseObjective) -> float:
-    """Return the root mean square of the loss's derivative at a cell about the best constant; 1 where there is none."""
+    """Return the root mean square derivative of the loss at a cell about the best constant; 1 without any."""
     total = squared_slopes(objective)
     found = float(np.sqrt(total / objective.survey.total_weight))
     return found if 0 < found < np.inf else 1.0
 
 
 def squared_slopes(objective: EntrywiseObjective) -> float:
-    """Return the weighted sum of squared derivatives of the loss about the best constant, from a pass over the data."""
+    """Return the weighted sum of squared derivatives about the best constant, from a pass over the data."""
     m, loss = objective.null_constant, objective.loss
     return float(sum(objective.tensor.map(constant.squared_slopes, loss, objective.n_threads, m)))

@@ -240,7 +240,8 @@ def _effect_modes(
 
 def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
     for penalty in penalties.of_components:
-        penalty.check(bounds.lower)
+        if reason := penalty.unsuited(bounds.lower):
+            raise ParameterError(reason)
     is_free = any(np.any(low < 0) for low in bounds.lower)
     for penalty in penalties.of_components if is_free else ():
         if penalty.needs_nonnegative:

@@ -77,7 +77,8 @@ def select_rank(
         Dirichlet priors worth 0, 0.1 and 1 observation; of others, lassos on the weights of 0, 0.1 and 0.4 of the
         strength at which noise has no components.
     penalties : sequence of Penalty, or sequence of such sequences
-        Further penalties of every fit; or alternatives, of which one is chosen, in all combinations with strengths.
+        Further penalties of every fit; or alternatives, of which one is chosen, in all combinations with strengths:
+        ``[(), [Smooth("week", 10.0)], [Smooth("week", 100.0)]]``. Units of strengths are those of all data.
     main_effects : bool or sequence of int
         As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
         of any sign, and 0 under others.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -56,14 +56,14 @@ class DataFacts(NamedTuple):
     ----------
     labels : ModeLabels
     shape : tuple of int
-    units : dict of str to callable
+    units : mapping of str to callable
         "curvature" and "slope": functions that return the size of the loss's second and first derivative at a cell,
         about the best constant model; empty where they are not known yet.
     """
 
     labels: ModeLabels
     shape: tuple[int, ...]
-    units: dict[str, Callable[[], float]]
+    units: Mapping[str, Callable[[], float]]
 
 
 class Penalty(ABC):
@@ -189,11 +189,12 @@ class Penalty(ABC):
         """Return the penalties that it means beside the data of a fit; by default itself."""
         return (self,)
 
-    def check(self, lower: Factors) -> None:
-        """Raise `ParameterError` unless it suits factors with such lower bounds, shapes (I_n, R)."""
+    def unsuited(self, lower: Factors) -> str:
+        """Return why it does not suit factors with such lower bounds (I_n, R), in a sentence; empty if it does."""
+        return ""
 
     def determined(self, mode: int, known: Array, rank: int) -> Array:
-        """Return a mask (I_n,) of positions of a mode whose rows it determines, beside those that data do (`known`)."""
+        """Return a mask (I_n,) of positions of a mode that it determines, beside those that data do (`known`)."""
         return np.zeros_like(known)
 
     def information(self, factors: Factors) -> FloatArray | None:
@@ -204,7 +205,7 @@ class Penalty(ABC):
         return None
 
     def taken(self, positions: Sequence[Array | None]) -> Penalty:
-        """Return the penalty for factors of which some rows were taken, by mode; None stands for all in their order."""
+        """Return the penalty for factors of which some rows were taken, by mode; None stands for all in order."""
         return self
 
     def rearranged(self, modes: Sequence[int]) -> Penalty:

@@ -86,7 +86,9 @@ class Graph(ComponentQuadratic):
         if self.size is None:
             raise ParameterError(f"{self!r}: in which order the table is, only data say.")
         if size != self.size:
-            raise ParameterError(f"{self!r}: the matrix is of {self.size} positions, the factor has {size} rows.")
+            raise ParameterError(
+                f"{self!r}: the matrix is of {self.size} positions, the factor has {size} rows."
+            )
         return self._laplacian
 
     @cached_property

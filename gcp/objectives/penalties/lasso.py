@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from gcp.base.errors import ParameterError
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.penalties.base import RowPart
 from gcp.objectives.penalties.of_mode import ModePenalty
@@ -52,14 +51,12 @@ class Lasso(ModePenalty):
 
     unit_of: ClassVar[str] = "slope"
 
-    def check(self, lower: Factors) -> None:
-        """Raise `ParameterError` if the mode's factor may be negative."""
-        n = self._number(len(lower))
-        if np.any(lower[n] < 0):
-            mode = self.mode if self.mode is not None else n
-            raise ParameterError(
-                f"{self!r} is for a nonnegative factor: use bounds={{{mode!r}: (0, None)}}, or Ridge in its place."
-            )
+    def unsuited(self, lower: Factors) -> str:
+        """Return a sentence if the mode's factor may be negative."""
+        if not np.any(lower[self._number(len(lower))] < 0):
+            return ""
+        bounds = f"bounds={{{self.mode!r}: (0, None)}}"
+        return f"{self!r} is for a nonnegative factor: use {bounds}, or Ridge in its place."
 
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""
@@ -85,7 +82,8 @@ class Lasso(ModePenalty):
 
     def curvature(self, factors: Factors) -> FloatArray:
         """Return that of the ridges, shape (N,)."""
-        return np.array([max(float(self.ridge(n, factors).mean()), 0.0) for n in range(len(factors))])
+        ridges = [self.ridge(n, factors) for n in range(len(factors))]
+        return np.array([max(float(each.mean()), 0.0) if each.size else 0.0 for each in ridges])
 
     def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:
         """Return what a new position more would cost, for each of `rows` (n, R), all else as in fitted `factors`."""

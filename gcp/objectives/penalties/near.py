@@ -77,17 +77,17 @@ class Near(ComponentQuadratic):
             )
         return replace(self, centre=centre)
 
-    def check(self, lower: Factors) -> None:
-        """Raise `ParameterError` if there are more columns than components."""
-        if self.centre.shape[1] > lower[0].shape[1]:
-            raise ParameterError(
-                f"{self!r}: the centre has {self.centre.shape[1]} columns, the model {lower[0].shape[1]} components."
-            )
+    def unsuited(self, lower: Factors) -> str:
+        """Return a sentence if there are more columns than components."""
+        own, rank = self.centre.shape[1], lower[0].shape[1]
+        return f"{self!r}: the centre has {own} columns, the model {rank} components." if own > rank else ""
 
     def times(self, a: FloatArray) -> FloatArray:
         """Return what is left of the columns of the mode's factor (I, R) beside the lines through the centre."""
         if not isinstance(self.centre, np.ndarray):
             raise ParameterError(f"{self!r}: in which order the table is, only data say.")
+        if not a.shape[1]:  # main effects alone
+            return np.zeros_like(a)
         if len(self.centre) != len(a) or self.centre.shape[1] > a.shape[1]:
             raise ParameterError(
                 f"{self!r}: the centre has shape {self.centre.shape}, the factor {a.shape}: rows must be as many, "
@@ -113,6 +113,8 @@ class Near(ComponentQuadratic):
     def curvature(self, factors: Factors) -> FloatArray:
         """Return the mean second derivative in an entry of each factor, shape (N,)."""
         found, n = super().curvature(factors), self._number(len(factors))
+        if not factors[n].size:
+            return found
         means = [np.mean(np.square(b, dtype=float), axis=0) for k, b in enumerate(factors) if k != n]
         strengths = self.scale * np.prod(means, axis=0) * np.ones(factors[n].shape[1])
         known = np.isfinite(self.centre).sum(axis=0) - (self._units() ** 2).sum(axis=0)
@@ -149,5 +151,11 @@ def _in_order(centre: Any, labels: ModeLabels, mode: int, size: int) -> Any:
     own = labelled(centre, "centre of Near")
     assert own is not None
     shape = tuple(own.values.shape)
-    sizes = [n for k, n in enumerate(shape) if own.labels.names[k] != labels.names[mode]] if len(shape) == 2 else [1]
-    return factor_by_name("centre of Near", centre, (size, sizes[0] if len(sizes) == 1 else shape[-1]), labels, mode)
+    sizes = (
+        [n for k, n in enumerate(shape) if own.labels.names[k] != labels.names[mode]]
+        if len(shape) == 2
+        else [1]
+    )
+    return factor_by_name(
+        "centre of Near", centre, (size, sizes[0] if len(sizes) == 1 else shape[-1]), labels, mode
+    )

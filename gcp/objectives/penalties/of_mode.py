@@ -63,7 +63,9 @@ class ModePenalty(Penalty):
             value = getattr(self, f.name)
             if f.name not in _HIDDEN and (f.name == "mode" or value is not f.default):
                 shown = repr(value) if value is None or isinstance(value, str | int | float) else "..."
-                texts.append(shown if f.name in ("mode", "strength") or shown == "..." else f"{f.name}={shown}")
+                texts.append(
+                    shown if f.name in ("mode", "strength") or shown == "..." else f"{f.name}={shown}"
+                )
         return f"{type(self).__name__}({', '.join(texts)})"
 
     def resolved(self, facts: DataFacts) -> tuple[Penalty, ...]:
@@ -115,7 +117,7 @@ class ModePenalty(Penalty):
         return np.ones_like(known)
 
     def taken(self, positions: Sequence[Array | None]) -> Penalty:
-        """Return the penalty for factors of which some rows were taken, by mode; None stands for all in their order."""
+        """Return the penalty for factors of which some rows were taken, by mode; None stands for all in order."""
         own = None if self.mode is None else positions[self._number(len(positions))]
         return self if own is None else self._taken(own)
 

@@ -113,7 +113,7 @@ class Smooth(ComponentQuadratic):
 
 
 def _steps(labels: Array | None, what: str) -> FloatArray | None:
-    """Return coordinates (I,) of numbers or dates in median distances of neighbours; None where all are steps of 1."""
+    """Return coordinates (I,) of numbers or dates, in median distances of neighbours; None for steps of 1."""
     if labels is None or labels.dtype.kind not in "iufM":
         return None
     where = labels.astype("datetime64[ns]").astype(np.int64) if labels.dtype.kind == "M" else labels
@@ -122,14 +122,16 @@ def _steps(labels: Array | None, what: str) -> FloatArray | None:
         raise ParameterError(f"{what}: labels of the mode must be finite, for distances between them count.")
     gaps = np.diff(np.sort(where))
     if (gaps <= 0).any():
-        raise ParameterError(f"{what}: two positions of the mode have the same label; distances must not be 0.")
+        raise ParameterError(
+            f"{what}: two positions of the mode have the same label; distances must not be 0."
+        )
     step = float(np.median(gaps))
     is_even = np.allclose(np.diff(where), step, rtol=1e-9, atol=0.0)
     return None if is_even else where / step
 
 
 def _differences(where: FloatArray, order: int, *, is_cyclic: bool) -> Any:
-    """Return D, sparse, shape (rows, I): derivatives of an order at points, times roots of the distances they stand for.
+    """Return D, sparse, shape (rows, I): derivatives at points, times roots of the distances that they stand for.
 
     Between points at distances of 1 they are plain differences.
     """
