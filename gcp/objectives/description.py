@@ -116,7 +116,10 @@ def _penalty(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) 
         key: arrays[value["array"]] if isinstance(value, dict) and value.keys() == {"array"} else value
         for key, value in values.items()
     }
-    return Penalty.by_name[name](**own)
+    kind = Penalty.by_name[name]
+    if "mode" not in own and any(f.name == "mode" for f in fields(kind)):  # type: ignore[arg-type]
+        own["mode"] = None  # of all modes, as in files from before penalties had one
+    return kind(**own)
 
 
 def _flat(bounds: Any) -> list[Any]:
