@@ -146,7 +146,7 @@ def judged(case: Case, seed: int, strengths) -> dict:
     strength, fits = choose(
         train, case.rank, case.loss, case.smooth, strengths, seed, n_iter_max=500, **case.options
     )
-    losses = [gcp.analysis.prediction_scores(fit, test).loss for fit in fits]
+    losses = [gcp.analysis.prediction_scores(fit, test).mean_loss for fit in fits]
     return {
         "data": case.name,
         "seed": seed,

@@ -100,7 +100,7 @@ def test_a_lasso_is_a_threshold(rng):
     expected = np.maximum(x @ OTHER[:, 0] - pull, 0) / np.sum(OTHER**2)
     assert_allclose(found.fitted_factors[0][:, 0], expected, atol=1e-7)
     assert (expected == 0).sum() > 3
-    with pytest.raises(ParameterError, match=r"nonnegative factor: use bounds=\{0: \(0, None\)\}, or Ridge"):
+    with pytest.raises(ParameterError, match=r"nonnegative factor: use bounds=\(0, None\), of this mode"):
         of_fixed(x, [Lasso(0, 1.5)])
 
 

@@ -127,8 +127,12 @@ class Penalty(ABC):
 
     @property
     def has_hessian(self) -> bool:
-        """Whether `hessian` can be asked for."""
-        return self.has_fixed_strengths or type(self).hessian is not Penalty.hessian
+        """Whether `component_hessian` can be asked for."""
+        own = type(self)
+        is_written = (
+            own.hessian is not Penalty.hessian or own.component_hessian is not Penalty.component_hessian
+        )
+        return self.has_fixed_strengths or is_written
 
     @abstractmethod
     def value(self, factors: Factors) -> float:
@@ -174,6 +178,18 @@ class Penalty(ABC):
                 )
             matrix = np.eye(len(a)) if own.matrix is None else own.matrix @ np.eye(len(a))
             found.append(own.strengths[:, None, None] * matrix)
+        return found
+
+    def component_hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, of all its columns, shape (R, sum of I_n, sum of I_n).
+
+        By default those within each column alone, `hessian`.
+        """
+        ends = np.cumsum([0, *map(len, factors)])
+        found = np.zeros((factors[0].shape[1], ends[-1], ends[-1]))
+        for n, own in enumerate(self.hessian(factors)):
+            at = slice(ends[n], ends[n + 1])
+            found[:, at, at] = own
         return found
 
     def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -55,8 +56,7 @@ class Lasso(ModePenalty):
         """Return a sentence if the mode's factor may be negative."""
         if not np.any(lower[self._number(len(lower))] < 0):
             return ""
-        bounds = f"bounds={{{self.mode!r}: (0, None)}}"
-        return f"{self!r} is for a nonnegative factor: use {bounds}, or Ridge in its place."
+        return f"{self!r} is for a nonnegative factor: use bounds=(0, None), of this mode at least, or Ridge in its place."
 
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""
@@ -79,6 +79,33 @@ class Lasso(ModePenalty):
         sums = factors[n].sum(axis=0, dtype=float) * _product(roots, n, mode)
         own = roots[mode] * len(factors[mode])
         return np.asarray(self.scale * np.where(own > 0, sums / np.where(own > 0, own, 1.0), 0.0))
+
+    def component_hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, shape (R, sum of I_n, sum of I_n)."""
+        n, roots = self._number(len(factors)), _roots(factors)
+        ends = np.cumsum([0, *map(len, factors)])
+        at = [slice(first, last) for first, last in pairwise(ends)]
+        slopes = [  # of the root mean squares in the entries
+            np.asarray(b, dtype=float) / np.where(root > 0, root * len(b), np.inf)
+            for b, root in zip(factors, roots, strict=True)
+        ]
+        sums = factors[n].sum(axis=0, dtype=float)
+        found = np.zeros((len(sums), ends[-1], ends[-1]))
+        others = [k for k in range(len(factors)) if k != n]
+        for r, total in enumerate(found):
+            for k in others:
+                rest = _product(roots, n, k)[r]
+                total[at[n], at[k]] = rest * slopes[k][:, r]
+                total[at[k], at[n]] = total[at[n], at[k]].T
+                if roots[k][r] > 0:
+                    size = len(slopes[k])
+                    turned = np.eye(size) / size - np.outer(slopes[k][:, r], slopes[k][:, r])
+                    total[at[k], at[k]] = sums[r] * rest * turned / roots[k][r]
+                for m in others:
+                    if m != k:
+                        beside = sums[r] * _product(roots, n, k, m)[r]
+                        total[at[k], at[m]] = beside * np.outer(slopes[k][:, r], slopes[m][:, r])
+        return self.scale * found
 
     def curvature(self, factors: Factors) -> FloatArray:
         """Return that of the ridges, shape (N,)."""

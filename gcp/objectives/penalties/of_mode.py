@@ -167,6 +167,14 @@ class ComponentQuadratic(ModePenalty):
 
     def information(self, factors: Factors) -> FloatArray:
         """Return J' M J of the components, with J the derivatives of their entries, shape (R, sum I_n, sum I_n)."""
+        return self._between(factors, 1.0)
+
+    def component_hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, shape (R, sum of I_n, sum of I_n)."""
+        return self._between(factors, 2.0)
+
+    def _between(self, factors: Factors, across: float) -> FloatArray:
+        """Return second derivatives within modes, and `across` times J' M J between them."""
         n, means = self._number(len(factors)), _mean_squares(factors)
         arrays = [np.asarray(a, dtype=float) for a in factors]
         a, cuts = arrays[n], np.cumsum([0, *map(len, arrays)])
@@ -179,13 +187,13 @@ class ComponentQuadratic(ModePenalty):
                     total[at, at] = _product(means, n)[r] * self.matrix_of_column(r, len(a))
                     continue
                 total[at, at] = np.eye(len(b)) * squares[r] * _product(means, n, k)[r] / len(b)
-                along = times[:, [r]] * b[:, r] * _product(means, n, k)[r] / len(b)
+                along = across * times[:, [r]] * b[:, r] * _product(means, n, k)[r] / len(b)
                 own = slice(cuts[n], cuts[n + 1])
                 total[own, at], total[at, own] = along, along.T
                 for m in range(k):
                     if m != n:
                         other = slice(cuts[m], cuts[m + 1])
-                        share = squares[r] * _product(means, n, k, m)[r] / (len(b) * len(arrays[m]))
+                        share = across * squares[r] * _product(means, n, k, m)[r] / (len(b) * len(arrays[m]))
                         total[other, at] = share * np.outer(arrays[m][:, r], b[:, r])
                         total[at, other] = total[other, at].T
         return self.scale * found

@@ -88,6 +88,12 @@ class Ridge(ComponentQuadratic):
             return super().quadratic(mode, factors)
         return FactorQuadratic(np.full(factors[mode].shape[1], self.strength))
 
+    def component_hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, shape (R, sum of I_n, sum of I_n)."""
+        if self.mode is None:
+            return Penalty.component_hessian(self, factors)
+        return super().component_hessian(factors)
+
     def information(self, factors: Factors) -> FloatArray | None:  # type: ignore[override]
         """Return what it adds to the information about components; None of all modes, whose errors leave it out."""
         return None if self.mode is None else super().information(factors)
