@@ -90,11 +90,11 @@ def choose(tensor, case_rank, loss, modes, strengths, seed, **options):
     """The strength that held-out cells choose, and the model without and with it."""
     given = alternatives(modes, strengths)
     choice = gcp.select_rank(
-        tensor, [case_rank], loss, penalties=given, n_splits=2, n_starts=2, random_state=seed, **options
+        tensor, [case_rank], loss, penalties=given, n_splits=2, n_starts=1, random_state=seed, **options
     )
     best = min((row for row in choice.table if row.rank), key=lambda row: row.loss)
     strength = best.penalties[0].strength if best.penalties else 0.0
-    options |= {"n_starts": 3, "random_state": seed}
+    options |= {"n_starts": 2, "random_state": seed}
     fits = [gcp.fit_gcp(tensor, case_rank, loss=loss, penalties=p, **options) for p in ((), best.penalties)]
     return strength, fits
 
@@ -144,7 +144,7 @@ def judged(case: Case, seed: int, strengths) -> dict:
     """Held-out loss of a division, without a penalty and at the strength that is chosen."""
     train, test = gcp.hold_out(case.tensor, 0.2, random_state=1000 + seed)  # others than the choice draws
     strength, fits = choose(
-        train, case.rank, case.loss, case.smooth, strengths, seed, n_iter_max=500, **case.options
+        train, case.rank, case.loss, case.smooth, strengths, seed, n_iter_max=200, **case.options
     )
     losses = [gcp.analysis.prediction_scores(fit, test).mean_loss for fit in fits]
     return {

@@ -203,8 +203,8 @@ class ComponentQuadratic(ModePenalty):
         return self.times(np.eye(size))
 
     def _squares(self, a: FloatArray) -> FloatArray:
-        """Return a_r' M a_r of the mode's factor (I, R), shape (R,)."""
-        return np.asarray(np.sum(a * self.times(a), axis=0))
+        """Return a_r' M a_r of the mode's factor (I, R), shape (R,), which rounding must not make negative."""
+        return np.maximum(np.sum(a * self.times(a), axis=0), 0.0)
 
     def _strengths_beside(
         self, squares: FloatArray, means: list[FloatArray], n: int, k: int, size: int
