@@ -56,7 +56,7 @@ class Lasso(ModePenalty):
         """Return a sentence if the mode's factor may be negative."""
         if not np.any(lower[self._number(len(lower))] < 0):
             return ""
-        return f"{self!r} is for a nonnegative factor: use bounds=(0, None), of this mode at least, or Ridge in its place."
+        return f"{self!r} is for a nonnegative factor: use bounds=(0, None), of this mode at least, or else Ridge."
 
     def value(self, factors: Factors) -> float:
         """Return the penalty of factors of shapes (I_n, R)."""

@@ -31,8 +31,8 @@ class Smooth(ComponentQuadratic):
         Number or name; None is one penalty for each mode.
     strength : float
         At least 0. The unit is the curvature of the loss at one cell, about the best constant model of the data of
-        the fit (1 of a loss without one): a strength of 1 weighs each squared difference as one cell more would be. The
-        best strength does not change with the units of the data, nor with the lengths of the other modes.
+        the fit (1 of a loss without one): a strength of 1 weighs each squared difference as one cell more would be.
+        The best strength does not change with the units of the data, nor with the lengths of the other modes.
     order : int
         Of the differences: 1 draws to a constant, 2 to a straight line, 3 to a parabola.
     cyclic : bool

@@ -65,7 +65,7 @@ def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverO
     rank = search.problem.rank
     if rank == 0 or search.objective.penalties.fill_rows:
         return found
-    own = search.silenced([a[:, :rank] for a in found.factors])
+    own = search.silenced([a[:, :rank] for a in found.factors], search.determined)
     factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(search.typed(own), found.factors, strict=True)]
     if not search.objective.penalties.prefer_balance:  # the objective does not see those rows
         return replace(found, factors=factors)

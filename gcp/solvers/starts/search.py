@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -146,17 +147,18 @@ class Search:
         for group in self.parametrisation.groups:  # tied modes begin, and stay, equal
             for mode in group[1:]:
                 factors[mode] = factors[group[0]]
-        return self.typed(self.silenced(factors))
+        return self.typed(self.silenced(factors, self.known))
 
-    def silenced(self, factors: list[FloatArray]) -> list[FloatArray]:
-        """Return factors (I_n, R) with rows of 0, or as near as bounds allow, where nothing is known.
+    def silenced(self, factors: list[FloatArray], known: Sequence[Array]) -> list[FloatArray]:
+        """Return factors (I_n, R) with rows of 0, or as near as bounds allow, where nothing is `known`, masks (I_n,).
 
-        No gradient moves these, but that of a Dirichlet prior, which wants them near the mean row.
+        No gradient moves these, but those of penalties that determine them (which begin there), and that of a
+        Dirichlet prior, which wants them near the mean row.
         """
-        if all(mask.all() for mask in self.determined):
+        if all(mask.all() for mask in known):
             return factors
         silenced = []
-        for a, mask in zip(factors, self.determined, strict=True):
+        for a, mask in zip(factors, known, strict=True):
             row = a[mask].mean(axis=0) if self.objective.penalties.fill_rows else 0.0
             silenced.append(np.where(mask[:, None], a, row))
         return self.problem.bounds.project(silenced)
