@@ -59,7 +59,7 @@ class Smooth(ComponentQuadratic):
     >>> import gcp
     >>> rain = gcp.datasets.load_india_rainfall()
     >>> smooth = [gcp.penalties.Smooth("month", 10.0, cyclic=True)]
-    >>> result = gcp.fit_gcp(rain, 2, loss="gamma", penalties=smooth, random_state=0)
+    >>> result = gcp.fit_gcp(rain, 2, loss="gaussian", penalties=smooth, random_state=0)
     """
 
     mode: int | str | None
