@@ -131,8 +131,9 @@ def fit_gcp(
         mean). It keeps entries off 0 as that many further observations would, evenly spread; weights do not shrink.
         Worth its price with nonnegative models of scarce data, where an entry of 0 forbids what was merely not seen.
     penalties : sequence of Penalty
-        Further penalties on the components, e.g. your own (see `gcp.penalties`); l2_reg, weight_reg and dirichlet_reg
-        are shorthands for some.
+        Further penalties on the components, of `gcp.penalties`: ``[Smooth("week", 10.0, cyclic=True)]``, `Ridge`,
+        `Lasso`, `Near` and `Graph`, each of one mode and in units of the data, or your own; l2_reg, weight_reg and
+        dirichlet_reg are shorthands for others.
     main_effects : bool or sequence of int or str
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a

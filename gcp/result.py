@@ -185,8 +185,8 @@ class FitResult(Model):
         steps, a `ConvergenceWarning` says so); the best of a few starts, each near one component, where the loss is
         not convex (gamma, Rayleigh, odds, beta-divergence outside 1 to 2). Penalties of the fit are included: a
         lasso on the weights as the ridge that it is at the fitted weights (where no mode was fixed), a Dirichlet
-        prior as what one more entry of the fitted column costs. A position of which nothing is known gets what the
-        penalties prefer, or the mean row.
+        prior as what one more entry of the fitted column costs; `Smooth`, `Graph` and `Near` of this mode say nothing
+        of new rows. A position of which nothing is known gets what penalties prefer, or the mean row.
         """
         number = self.labels.number(mode)
         return transform(

@@ -17,6 +17,8 @@ def write(folder):
         ("enron/enron", mails(rng)),
         ("norway_bikes/oslo", bikes(rng)),
         ("norway_bikes/oslo_5way", bikes_by_year(rng)),
+        ("flu_bybw/flu_bybw", influenza(rng)),
+        ("eem_waters/eem_waters", fluorescence(rng)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
@@ -123,4 +125,21 @@ def bikes_by_year(rng):
         "month": np.arange(1, 13),
         "day_of_week": np.arange(7),
         "hour": np.arange(24),
+    }
+
+
+def influenza(rng):
+    season = 0.1 + np.exp(-0.5 * ((np.arange(12) - 3) / 1.5) ** 2)
+    mean = full([rng.gamma(1.0, size=(9, 1)), rng.gamma(2.0, size=(4, 1)), season[:, None]])
+    x = rng.negative_binomial(1.0, 1.0 / (1.0 + mean)).astype(np.int16)
+    return {"X": x, "district": np.arange(9001, 9010), "year": np.arange(2001, 2005)}
+
+
+def fluorescence(rng):
+    spectra = [np.exp(-0.5 * ((np.arange(n)[:, None] / n - [0.3, 0.6]) / 0.15) ** 2) for n in (16, 9)]
+    x = full([rng.gamma(2.0, size=(6, 2)), *spectra])
+    return {
+        "X": (x + 0.05 * rng.standard_normal(x.shape)).astype(np.float32),
+        "emission_nm": np.linspace(290, 650, 16),
+        "excitation_nm": np.linspace(230, 400, 9),
     }

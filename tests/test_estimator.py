@@ -75,7 +75,7 @@ def test_all_of_them_reach_the_fit(counts, tmp_path):
         "init": start,
         "fixed_modes": [1],
         "bounds": (0, 3.0),
-        "penalties": [gcp.penalties.Ridge(0.1)],
+        "penalties": [gcp.penalties.Ridge(None, 0.1)],
         "callback": lambda state: state.iteration >= 5,
         "checkpoint": tmp_path / "state.npz",
         "solver": gcp.LBFGSB(memory=3),

@@ -164,7 +164,7 @@ def test_a_class_of_a_users_own_does_not_take_the_place_of_one_of_the_same_name(
 
     assert Ridge.name.endswith("Ridge")
     again = gcp.FitResult.load(tmp_path / "a.npz").problem.penalties.of_components
-    assert again == (gcp.penalties.Ridge(0.5),)
+    assert again == (gcp.penalties.Ridge(None, 0.5),)
 
 
 @dataclass(frozen=True, eq=False)

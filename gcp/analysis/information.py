@@ -278,6 +278,23 @@ class Likelihood:
             yield EntryRun(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
 
 
+def of_penalties(result: FitResult, layout: ParameterLayout, theta: FloatArray) -> FloatArray | None:
+    """Return what penalties of one mode add to the information about theta (P,), in units of the loss; else None."""
+    penalties = result.problem.penalties.of_components
+    parts = [one.information(layout.factors(theta)) for one in penalties] if layout.rank else []
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    total, cuts = np.zeros((layout.size, layout.size)), np.cumsum([0, *layout.shape])
+    for r, block in enumerate(sum(known)):  # type: ignore[arg-type]
+        for n, first in enumerate(cuts[:-1]):
+            for k, second in enumerate(cuts[:-1]):
+                own = block[first : cuts[n + 1], second : cuts[k + 1]]
+                at = np.ix_(layout.columns(n, r), layout.columns(k, r))
+                total[at] += layout.signs[n][r] * layout.signs[k][r] * own
+    return total
+
+
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
     """Return the elementwise product (size, R) of any number of arrays of that shape."""
     total = np.ones((size, rank))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
-from gcp.analysis.information import Likelihood, ParameterLayout, parameters
+from gcp.analysis.information import Likelihood, ParameterLayout, of_penalties, parameters
 from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
 from gcp.base.errors import ParameterError, UndeterminedWarning
 from gcp.base.labels import ModeLabels
@@ -151,7 +151,7 @@ def standard_errors(
         entries, a random part stands for all.
     bias_correction : bool or "auto"
         Whether the estimates' first-order bias is taken off, and standard errors are those at the corrected model.
-        "auto" does so for up to 2000 parameters.
+        "auto" does so for up to 2000 parameters, without penalties of one mode.
     dispersion : float, optional
         Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
         estimate on these data, times cells / (cells - parameters).
@@ -168,7 +168,7 @@ def standard_errors(
     Raises
     ------
     ParameterError
-        No likelihood, or more than 6000 parameters.
+        No likelihood, more than 6000 parameters, or a bias correction beside a penalty of one mode.
 
     Notes
     -----
@@ -188,12 +188,20 @@ def standard_errors(
     Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
     bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed.
 
-    A ridge, the choice of the rank and a wrong loss are not accounted for. The cells' weights count as numbers of
-    cells. Costs cells x (modes x R)**2 and parameters**3, with the bias correction up to 60 times.
+    Penalties of one mode (`Smooth`, `Graph`, `Near`, `Ridge` of a mode) are information, too, as of a normal prior:
+    the matrix is J' W J plus theirs, and intervals are those of smoothing splines (Nychka), which hold the truth as
+    often as they say on average over the positions. The fit's shrinkage is not taken off.
+
+    `l2_reg`, `weight_reg`, `dirichlet_reg`, `Lasso`, the choice of the rank and of strengths, and a wrong loss are
+    not accounted for. The cells' weights count as numbers of cells. Costs cells x (modes x R)**2 and parameters**3,
+    with the bias correction up to 60 times.
 
     References
     ----------
     I. Kosmidis, D. Firth: Bias reduction in exponential family nonlinear models, Biometrika 96 (2009) 793-804.
+
+    D. Nychka: Bayesian confidence intervals for smoothing splines, Journal of the American Statistical Association 83
+    (1988) 1134-1143.
     """
     check_result(result)
     if not (
@@ -208,14 +216,17 @@ def standard_errors(
             f"standard_errors is for at most {_MOST_PARAMETERS} parameters: found {layout.size}; use bootstrap."
         )
     likelihood = Likelihood(cells, loss, 1.0, layout)
-    information = likelihood.information(theta)
-    corrects = layout.size <= _FEW_PARAMETERS if bias_correction == "auto" else bias_correction
+    of_data, prior = likelihood.information(theta), of_penalties(result, layout, theta)
+    information = of_data if prior is None else of_data + prior
+    corrects = _corrects(bias_correction, layout, has_prior=prior is not None)
     held = likelihood.at_bound(theta) if corrects else layout.bound
     section = FixedScale.of(information, layout.free & ~held)
-    estimate = None
-    if section.basis.shape[1] < cells.w.sum():  # else nothing is left to tell errors from
+    estimate, n_free = None, float(section.basis.shape[1])
+    if prior is not None and (covariance := section.covariance(information)) is not None:
+        n_free = float(np.sum(covariance * of_data))  # degrees of freedom: the trace of their product
+    if n_free < cells.w.sum():  # else nothing is left to tell errors from
         if dispersion is None:
-            dispersion = _dispersion(result, cells, section.basis.shape[1])
+            dispersion = _dispersion(result, cells, n_free)
         if dispersion is not None:
             likelihood = replace(likelihood, scale=loss.density_scale(dispersion))
             information = information / likelihood.scale
@@ -224,6 +235,16 @@ def standard_errors(
     if found.message:
         warnings.warn(found.message, UndeterminedWarning, stacklevel=2)
     return found
+
+
+def _corrects(given: bool | Literal["auto"], layout: ParameterLayout, *, has_prior: bool) -> bool:
+    """Return whether estimates are corrected for their bias."""
+    if has_prior and given is True:
+        raise ParameterError(
+            "bias_correction=True is for estimates without penalties of one mode, whose bias is wanted; "
+            'leave it at "auto".'
+        )
+    return not has_prior and (layout.size <= _FEW_PARAMETERS if given == "auto" else bool(given))
 
 
 def _estimate(
@@ -327,7 +348,7 @@ def _effects(
     return float(np.sqrt(np.maximum(mean @ covariance @ mean, 0.0)))
 
 
-def _dispersion(result: FitResult, cells: KnownCells, n_parameters: int) -> float | None:
+def _dispersion(result: FitResult, cells: KnownCells, n_parameters: float) -> float | None:
     """Return the maximum-likelihood dispersion, made larger by what parameters have taken; NaN if they took all."""
     found = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if found is None:

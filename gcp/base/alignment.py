@@ -131,7 +131,7 @@ class Alignment:
             main_effects=effects,
             unknown=unknown,
             labels=self.of_labels(own.labels),
-            problem=own.problem.rearranged(self.modes),
+            problem=own.problem.rearranged(self.modes, self.positions),
         )
         return found
 

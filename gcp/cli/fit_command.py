@@ -28,12 +28,14 @@ from gcp.cli.output import (
     save_picture,
 )
 from gcp.cli.parsing import Parser, command
+from gcp.cli.penalty_options import penalties_of
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_number, read_input_or_parts
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
     from gcp.analysis.split import Split
+    from gcp.penalties import Penalty
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
@@ -165,6 +167,7 @@ def _fit(
                 },
                 weight_reg=args.weight_reg,
                 dirichlet_reg=args.dirichlet_reg,
+                penalties=_penalties(args, tensor),
                 main_effects=effect_modes(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
@@ -217,6 +220,16 @@ def effect_modes(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -
     if args.main_effects in (None, "all"):
         return args.main_effects is not None
     return [mode_number(part.strip(), tensor, "--main-effects") for part in args.main_effects.split(",")]
+
+
+def _penalties(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> list[Penalty]:
+    """Return the penalties of one mode that options name."""
+    found = penalties_of(args, tensor)
+    if len(found) > 1:
+        raise ParameterError(
+            "--smooth, --ridge and --lasso take one strength each; gcp rank chooses among several."
+        )
+    return found[0]
 
 
 def _cells(args: argparse.Namespace, tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:

@@ -10,6 +10,7 @@ import gcp
 from gcp.cli import cluster, held_out
 from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
+from gcp.cli.penalty_options import add_penalty_options
 from gcp.cli.reading import add_memory_option, add_reading_options, input_help
 
 
@@ -54,6 +55,7 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         metavar="X",
         help="of nonnegative factors: keep entries off 0 as X further observations would, evenly spread",
     )
+    add_penalty_options(group, several=False)
     group.add_argument(
         "--main-effects",
         nargs="?",

@@ -15,6 +15,7 @@ from gcp.cli.fit_command import effect_modes
 from gcp.cli.fit_options import at_least, param
 from gcp.cli.output import check_picture, check_target, print_json, save_figure
 from gcp.cli.parsing import Parser, command
+from gcp.cli.penalty_options import add_penalty_options, penalties_of
 from gcp.cli.reading import add_reading_options, input_help, read_input
 
 
@@ -83,6 +84,7 @@ def _add_penalties(parser: Parser, select: Documented) -> None:
     ):
         text = select.text(flag[2:].replace("-", "_"), 1)
         select.add(parser, flag, type=_numbers, metavar="A,B", help=f"{what}: {text}", default=default)
+    add_penalty_options(parser, several=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             l2_reg=args.l2_reg,
             weight_reg=args.weight_reg,
             dirichlet_reg=args.dirichlet_reg,
+            penalties=penalties_of(args, tensor),
             main_effects=effect_modes(args, tensor),
             method=args.method,
             n_splits=args.splits,
@@ -134,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
 def _numbers_of(choice: gcp.analysis.selection.RankChoice) -> dict[str, Any]:
     rows = [row._asdict() | {"losses": row.losses.tolist()} for row in choice.table]
     for row in rows:
-        del row["penalties"]  # for which there is no option
+        row["penalties"] = list(map(repr, row["penalties"]))
     chosen = choice.chosen.strengths
     return {
         "status": choice.status,
@@ -142,6 +145,7 @@ def _numbers_of(choice: gcp.analysis.selection.RankChoice) -> dict[str, Any]:
         "l2_reg": chosen.l2_reg,
         "weight_reg": chosen.weight_reg,
         "dirichlet_reg": chosen.dirichlet_reg,
+        "penalties": list(map(repr, chosen.penalties)),
         "constant": choice.constant,
         "table": rows,
     }

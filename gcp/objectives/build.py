@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.spread import spread
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
@@ -77,7 +79,8 @@ def build_objective(
     4.0
     """
     total = as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties)
-    return objective_of(as_tensor(data, mask, entry_weights), as_loss(loss), total, n_threads)
+    objective = objective_of(as_tensor(data, mask, entry_weights), as_loss(loss), total, n_threads)
+    return replace(objective, penalties=resolved(total, facts_of(objective)))
 
 
 def objective_of(

@@ -154,7 +154,8 @@ def _is_plain(problem: Problem) -> bool:
     """Return whether nothing but the data and a ridge decides about a row: no fixed factor, map or main effect."""
     parametrisation = problem.parametrisation
     is_free = not (parametrisation.fixed or parametrisation.maps or problem.effect_modes)
-    has_ridge = all(type(penalty) is Ridge for penalty in problem.penalties.of_components)
+    ridges = problem.penalties.of_components
+    has_ridge = all(isinstance(one, Ridge) and one.mode is None for one in ridges)
     return is_free and has_ridge and not problem.tensor.is_affine
 
 

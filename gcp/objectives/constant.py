@@ -59,6 +59,17 @@ def _sum(block: Block, loss: Loss, m: float) -> float:
     return float(values.sum() if w is None else np.where(w, values, 0) @ w)
 
 
+def squared_slopes(tensor: TensorData, loss: Loss, n_threads: int, m: float, _: None = None) -> float:
+    """Return the sum of squared derivatives of the loss at a constant model, over a tensor or a part of one."""
+    total = 0.0
+    for block in tensor.blocks():
+        w = np.ones(np.shape(block.x)) if block.weights is None else block.weights
+        with np.errstate(all="ignore"):
+            slopes = np.square(loss.deriv(block.x, m)) * w
+        total += float(np.sum(np.where(w > 0, slopes, 0.0)))
+    return total
+
+
 def finite(m: float) -> float:
     """Return the model value itself, or a large one where a link is infinite (probability 1, mean 0 under a log)."""
     return m if np.isfinite(m) else float(np.copysign(_LARGEST_CONSTANT, m))

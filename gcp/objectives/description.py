@@ -38,13 +38,16 @@ class ProblemDescription:
     bounds: Any = None
     estimated: tuple[str, ...] = ()
 
-    def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
-        """Return the description for a tensor whose k-th mode was the modes[k]-th."""
+    def rearranged(
+        self, modes: Sequence[int], positions: Sequence[Array | None] | None = None
+    ) -> ProblemDescription:
+        """Return the description for a tensor whose k-th mode was the modes[k]-th, and its positions those (k,)."""
         at = {mode: k for k, mode in enumerate(modes)}
         bounds = self.bounds
         if isinstance(bounds, list) and len(bounds) == len(modes) != 2:
             bounds = [bounds[mode] for mode in modes]
-        of_components = tuple(penalty.rearranged(modes) for penalty in self.penalties.of_components)
+        taken = positions or [None] * len(modes)
+        of_components = tuple(p.rearranged(modes).taken(taken) for p in self.penalties.of_components)
         return replace(
             self,
             penalties=replace(self.penalties, of_components=of_components),
@@ -113,7 +116,10 @@ def _penalty(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) 
         key: arrays[value["array"]] if isinstance(value, dict) and value.keys() == {"array"} else value
         for key, value in values.items()
     }
-    return Penalty.by_name[name](**own)
+    kind = Penalty.by_name[name]
+    if "mode" not in own and any(f.name == "mode" for f in fields(kind)):  # type: ignore[arg-type]
+        own["mode"] = None  # of all modes, as in files from before penalties had one
+    return kind(**own)
 
 
 def _flat(bounds: Any) -> list[Any]:

@@ -142,7 +142,7 @@ class EntrywiseObjective:
             m = dense_pass.model_values(factors, self.tensor.shape)
             found = second_derivatives.of_factors(*uncompiled.derivatives(self.formula, cells, m), factors)
         if self.penalties.of_components:
-            hessian.add_columns(found, self.penalties.hessian(factors))
+            hessian.add_components(found, factors, self.penalties.hessian(factors))
         return found
 
     def _pass(

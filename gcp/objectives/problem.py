@@ -21,9 +21,11 @@ from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.parametrisation import Parametrisation, modes_of
+from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import as_tensor
@@ -98,13 +100,32 @@ class Problem:
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
-        _check_penalties(penalties, limits)
-        return cls(tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads)
+        found = cls(tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads)
+        found = found.with_penalties(penalties)
+        _check_penalties(found.penalties, limits)
+        return found
 
     @cached_property
     def objective(self) -> EntrywiseObjective:
         """The function of the components' factors that is minimised; the first look takes one pass over the data."""
         return objective_of(self.tensor, self.loss, self.penalties, self.n_threads)
+
+    def with_penalties(self, penalties: Penalties) -> Problem:
+        """Return the problem under penalties as its data have them: modes by name, tables, units of strengths.
+
+        Units of a loss with parameters that are left to the fit are those of `with_loss`.
+        """
+        facts = DataFacts(self.labels, self.tensor.shape, {})
+        if resolved(penalties, facts) is penalties or self.loss.unknowns:
+            return replace(self, penalties=resolved(penalties, facts))
+        plain = vars(self).get("objective") or objective_of(
+            self.tensor, self.loss, Penalties(), self.n_threads
+        )
+        own = resolved(penalties, facts_of(plain))
+        found = replace(self, penalties=own)
+        vars(found)["objective"] = objective = replace(plain, penalties=own)
+        vars(objective)["null_constant"] = plain.null_constant
+        return found
 
     @cached_property
     def effects(self) -> MainEffects | None:
@@ -150,6 +171,8 @@ class Problem:
     def changed(self, tensor: TensorData, rank: int, penalties: Penalties) -> Problem:
         """Return the problem for other data of the same shape and labels, at another rank, under other penalties.
 
+        Penalties are taken as they are, in whatever units: those of another problem keep theirs.
+
         Raises
         ------
         ParameterError
@@ -163,8 +186,8 @@ class Problem:
         return replace(self, tensor=tensor, rank=rank, penalties=penalties, bounds=bounds)
 
     def with_loss(self, loss: Loss) -> Problem:
-        """Return the same problem under a loss of the same domain."""
-        return replace(self, loss=loss)
+        """Return the same problem under a loss of the same domain, with penalties in its units."""
+        return replace(self, loss=loss).with_penalties(self.penalties)
 
     def of_effects_alone(self) -> Problem:
         """Return the problem of the main effects without components."""
@@ -231,6 +254,9 @@ def _effect_modes(
 
 
 def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
+    for penalty in penalties.of_components:
+        if reason := penalty.unsuited(bounds.lower):
+            raise ParameterError(reason)
     is_free = any(np.any(low < 0) for low in bounds.lower)
     for penalty in penalties.of_components if is_free else ():
         if penalty.needs_nonnegative:

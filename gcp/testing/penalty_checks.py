@@ -25,7 +25,8 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
       mode; its matrix is symmetric and has no negative eigenvalues, its strengths are not negative
     - ``is_row_wise`` only where every mode has a quadratic without a matrix
     - ``has_fixed_strengths`` only where these do not change with the factors
-    - ``hessian``, where it can be asked for, against differences of the gradient in every entry
+    - ``component_hessian``, where it can be asked for (by default that of ``hessian``), against differences of the
+      gradient in every entry
     - ``ridge``, where it is not 0, times the factor against the gradient
     - ``curvature`` against the mean of second differences of ``value``, for those that are quadratic in each factor
     - ``of_new_rows``: the gradient of its ridge against differences of its values
@@ -50,7 +51,7 @@ def check_penalty(penalty: Penalty, shapes: Sequence[Sequence[int]] = _SHAPES, r
     Examples
     --------
     >>> import gcp
-    >>> gcp.testing.check_penalty(gcp.penalties.Ridge(0.3))
+    >>> gcp.testing.check_penalty(gcp.penalties.Ridge(None, 0.3))
     """
     checks.instance("penalty", penalty, Penalty, "a Penalty")  # type: ignore[type-abstract]
     rng = np.random.default_rng(checks.seed(random_state))
@@ -149,21 +150,22 @@ def _check_gradient(penalty: Penalty, factors: Factors, what: str, rng: np.rando
 def _check_hessian(penalty: Penalty, factors: Factors, what: str, rng: np.random.Generator) -> None:
     if not penalty.has_hessian:
         return
-    for mode, (own, a) in enumerate(zip(penalty.hessian(factors), factors, strict=True)):
-        rows, rank = a.shape
-        demand(
-            np.shape(own) == (rank, rows, rows),
-            f"{what}: hessian of mode {mode} has shape {np.shape(own)}, not {(rank, rows, rows)}.",
-        )
-        for i, r in np.ndindex(rows, rank):
+    rank, ends = factors[0].shape[1], np.cumsum([0, *map(len, factors)])
+    whole = penalty.component_hessian(factors)
+    demand(
+        np.shape(whole) == (rank, ends[-1], ends[-1]),
+        f"{what}: component_hessian has shape {np.shape(whole)}, not {(rank, ends[-1], ends[-1])}.",
+    )
+    for mode, a in enumerate(factors):
+        for i, r in np.ndindex(*a.shape):
             unit = np.zeros_like(a)
             unit[i, r] = 1e-5
-            ends = [_gradient(penalty, _with_factor(factors, mode, a + sign * unit)) for sign in (1.0, -1.0)]
-            numeric = [(up - down) / 2e-5 for up, down in zip(*ends, strict=True)]
-            expected = [np.zeros_like(b) for b in factors]
-            expected[mode][:, r] = own[r, i]
+            sides = [_gradient(penalty, _with_factor(factors, mode, a + sign * unit)) for sign in (1.0, -1.0)]
+            numeric = [(up - down) / 2e-5 for up, down in zip(*sides, strict=True)]
             scale = max(1.0, *(float(np.abs(b).max(initial=0.0)) for b in numeric))
-            for other, (found, known) in enumerate(zip(expected, numeric, strict=True)):
+            for other, known in enumerate(numeric):
+                found = np.zeros_like(known)
+                found[:, r] = whole[r, ends[mode] + i, ends[other] : ends[other + 1]]
                 name = f"{what}: hessian of mode {mode} is not the derivative of the gradient of mode {other}"
                 demand_close(name, found, known, rtol=1e-5, atol=1e-6 * scale)
 

@@ -496,15 +496,15 @@ def test_alternatives_of_penalties_are_chosen_as_their_shorthands_are(rng, tmp_p
     """A ridge as an object and as a strength; the fits begin elsewhere, for their names differ."""
     x, options = small(rng), {"n_splits": 2, "random_state": 0}
     strengths = select_rank(x, [1], l2_reg=(0.0, 5.0), **options)
-    objects = select_rank(x, [1], penalties=[(), (Ridge(5.0),)], folder=tmp_path, **options)
+    objects = select_rank(x, [1], penalties=[(), (Ridge(None, 5.0),)], folder=tmp_path, **options)
     np.testing.assert_allclose(
         [row.loss for row in objects.table if row.rank],
         [row.loss for row in strengths.table if row.rank],
         rtol=1e-5,
     )
-    assert objects.chosen.penalties == (() if strengths.l2_reg == 0 else (Ridge(5.0),))
-    assert "Ridge(strength=5.0)" in objects.summary()
-    again = select_rank(x, [1], penalties=[(), (Ridge(5.0),)], folder=tmp_path, **options)
+    assert objects.chosen.penalties == (() if strengths.l2_reg == 0 else (Ridge(None, 5.0),))
+    assert "Ridge(None, 5.0)" in objects.summary()
+    again = select_rank(x, [1], penalties=[(), (Ridge(None, 5.0),)], folder=tmp_path, **options)
     assert [row[:6] for row in again.table] == [row[:6] for row in objects.table]
     assert objects.result.problem.penalties.of_components == objects.penalties
     with pytest.raises(ParameterError, match="a list of penalties"):

@@ -5,11 +5,38 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import gcp
+from gcp import penalties
 from gcp.objectives.penalties.shorthands import SHORTHANDS
 from gcp.penalties import FactorQuadratic, Penalty, Ridge
 from gcp.testing import check_penalty
+
+
+def of_one_mode(mode, size):
+    """Every penalty of one mode of that size."""
+    rng = np.random.default_rng(size)
+    links = np.triu(rng.integers(0, 3, (size, size)), 1) * 0.7
+    centre = rng.normal(size=(size, 1))
+    return [
+        Ridge(mode, 0.7),
+        penalties.Smooth(mode, 0.7),
+        penalties.Smooth(mode, 0.7, order=1, cyclic=True),
+        penalties.Smooth(mode, 0.7, order=3, cyclic=True),
+        penalties.Smooth(mode, 0.7, coordinates=rng.permutation(np.cumsum(rng.uniform(0.3, 2.0, size)))),
+        penalties.Graph(mode, links + links.T, 0.7),
+        penalties.Graph(mode, csr_array(links + links.T), 0.7),
+        penalties.Near(mode, centre, 0.7),
+        penalties.Near(mode, np.where(centre > 1, np.nan, centre), 0.7),
+        penalties.Lasso(mode, 0.7),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 6), (6, 4, 3), (3, 4, 6, 2)])
+def test_every_penalty_of_one_mode_is_right(shape):
+    for penalty in of_one_mode(shape.index(6), 6):
+        check_penalty(penalty, shapes=[shape])
 
 
 @pytest.mark.parametrize("kind", SHORTHANDS.values())
@@ -19,7 +46,7 @@ def test_every_penalty_with_an_argument_of_its_own_is_right(kind):
 
 def test_the_public_penalties_are_those():
     public = {getattr(gcp.penalties, name) for name in gcp.penalties.__all__}
-    assert set(SHORTHANDS.values()) <= public
+    assert {type(kind(0.7)) for kind in SHORTHANDS.values()} <= public
 
 
 @dataclass(frozen=True)
@@ -72,7 +99,7 @@ def shifting(self, factors):
 
 
 def ridge_of(**other):
-    return lambda self, mode, factors: Ridge(self.strength).quadratic(mode, factors)._replace(**other)
+    return lambda self, mode, factors: Ridge(None, self.strength).quadratic(mode, factors)._replace(**other)
 
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -103,7 +130,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "has_fixed_strengths, but those of mode 0 are others for other factors": (
         Ridge,
         {
-            "quadratic": lambda self, mode, f: Ridge(np.linalg.norm(f[0])).quadratic(mode, f),
+            "quadratic": lambda self, mode, f: Ridge(None, np.linalg.norm(f[0])).quadratic(mode, f),
         },
     ),
     "hessian of mode 0 is not the derivative of the gradient of mode 0": (
@@ -115,7 +142,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         Ridge,
         {
             "of_new_rows": lambda self, mode, f, rows: (
-                Ridge(1.0).of_new_rows(mode, f, rows)._replace(strengths=2.0)
+                Ridge(None, 1.0).of_new_rows(mode, f, rows)._replace(strengths=2.0)
             )
         },
     ),
@@ -126,7 +153,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 def test_faults_are_named(message):
     base, methods = CASES[message]
     with pytest.raises(AssertionError, match=message):
-        check_penalty(faulty(base, **methods)(0.7))
+        check_penalty(faulty(base, **methods)(None, 0.7))
 
 
 def test_a_preference_for_balance_that_is_none_is_named():

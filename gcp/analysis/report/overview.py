@@ -198,6 +198,8 @@ def _unsaid(result: FitResult) -> list[str]:
         found.append("the model that it began from")
     if result.problem.has_array_bounds:
         found.append("the arrays of bounds")
+    if any("..." in text for text in own.get("penalties", ())):
+        found.append("the arrays of penalties")
     if own["max_seconds"] is not None:
         found.append("a machine as fast (max_seconds)")
     return found

@@ -18,6 +18,7 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalties.weight_lasso import WeightLasso
+from gcp.objectives.penalty_units import squared_slopes
 from gcp.solvers import Solver
 from gcp.solvers.base import lacking
 
@@ -104,13 +105,8 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
     roots of its sizes: at a lasso of that strength such noise has no components.
     """
     m, loss, shape = objective.null_constant, objective.loss, objective.tensor.shape
-    squares, curvature = 0.0, 0.0
-    for block in objective.tensor.blocks():
-        weights = np.ones(np.shape(block.x)) if block.weights is None else block.weights
-        with np.errstate(all="ignore"):
-            slopes = np.square(loss.deriv(block.x, m)) * weights
-        squares += float(np.sum(np.where(weights > 0, slopes, 0.0)))
-        curvature += float(np.sum(weights)) * float(loss.fisher(np.array([m]))[0])
+    squares = squared_slopes(objective)
+    curvature = objective.survey.total_weight * float(loss.fisher(np.array([m]))[0])
     cells = float(np.prod(shape, dtype=float))
     noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
     dispersion = squares / curvature if 0 < curvature < np.inf else 1.0

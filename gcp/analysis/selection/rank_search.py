@@ -81,7 +81,8 @@ def select_rank(
         Dirichlet priors worth 0, 0.1 and 1 observation; of others, lassos on the weights of 0, 0.1 and 0.4 of the
         strength at which noise has no components.
     penalties : sequence of Penalty, or sequence of such sequences
-        Further penalties of every fit; or alternatives, of which one is chosen, in all combinations with strengths.
+        Further penalties of every fit; or alternatives, of which one is chosen, in all combinations with strengths:
+        ``[(), [Smooth("week", 10.0)], [Smooth("week", 100.0)]]``. Units of strengths are those of all data.
     main_effects : bool or sequence of int
         As for `fit_gcp`. Their ridge is l2_reg; if that is not given, it is worth one cell under losses with a model
         of any sign, and 0 under others.
@@ -150,8 +151,8 @@ def select_rank(
     tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
-    given = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
-    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in given)})
+    candidate_ranks = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")
+    found = sorted({0, *(checks.whole("ranks", rank, 0) for rank in candidate_ranks)})
     check_factors(found[-1], tensor.shape)
     known = {name: of_method(option, LIMITS) for name, option in options.items() if name not in _NOT_KEPT}
     n_threads = processes.threads_of_each(n_jobs, options.pop("n_threads", None))
@@ -160,7 +161,8 @@ def select_rank(
     own = options | {"loss": loss, "main_effects": effects, "n_threads": n_threads, "n_starts": n_starts}
     base, plan = problem_and_plan(tensor, max(found[-1], 1), own)
     objective = base.objective
-    alternatives = alternatives_of(penalties)
+    given = [Penalties(own) for own in alternatives_of(penalties)]
+    alternatives = [base.with_penalties(own).penalties.of_components for own in given]
     grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
     effects_ridge = effects_strength(objective) if l2_reg is None else None
     splitting = Splitting(method, fraction, scheme, mode, gap, by).resolved(tensor)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from gcp.base.errors import ParameterError
-from gcp.base.types import Factors, FloatArray
+from gcp.base.labels import ModeLabels
+from gcp.base.types import Array, Factors, FloatArray
 
 
 class FactorQuadratic(NamedTuple):
@@ -48,6 +49,23 @@ class RowPart(NamedTuple):
     centres: FloatArray
 
 
+class DataFacts(NamedTuple):
+    """What penalties may ask of the data of a fit.
+
+    Attributes
+    ----------
+    labels : ModeLabels
+    shape : tuple of int
+    units : mapping of str to callable
+        "curvature" and "slope": functions that return the size of the loss's second and first derivative at a cell,
+        about the best constant model; empty where they are not known yet.
+    """
+
+    labels: ModeLabels
+    shape: tuple[int, ...]
+    units: Mapping[str, Callable[[], float]]
+
+
 class Penalty(ABC):
     """A function of the components' factors that is added to the loss.
 
@@ -80,6 +98,9 @@ class Penalty(ABC):
     fills_rows: ClassVar[bool] = False
     """Whether it draws rows of which nothing is known to the mean row, not to 0."""
 
+    tells_components_apart: ClassVar[bool] = False
+    """Whether it is another for components in another order, which a result then keeps."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.name = (
@@ -106,8 +127,12 @@ class Penalty(ABC):
 
     @property
     def has_hessian(self) -> bool:
-        """Whether `hessian` can be asked for."""
-        return self.has_fixed_strengths or type(self).hessian is not Penalty.hessian
+        """Whether `component_hessian` can be asked for."""
+        own = type(self)
+        is_written = (
+            own.hessian is not Penalty.hessian or own.component_hessian is not Penalty.component_hessian
+        )
+        return self.has_fixed_strengths or is_written
 
     @abstractmethod
     def value(self, factors: Factors) -> float:
@@ -155,6 +180,18 @@ class Penalty(ABC):
             found.append(own.strengths[:, None, None] * matrix)
         return found
 
+    def component_hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, of all its columns, shape (R, sum of I_n, sum of I_n).
+
+        By default those within each column alone, `hessian`.
+        """
+        ends = np.cumsum([0, *map(len, factors)])
+        found = np.zeros((factors[0].shape[1], ends[-1], ends[-1]))
+        for n, own in enumerate(self.hessian(factors)):
+            at = slice(ends[n], ends[n + 1])
+            found[:, at, at] = own
+        return found
+
     def of_new_rows(self, mode: int, factors: Factors, rows: FloatArray) -> RowPart:
         """Return what a new position more would cost, for each of `rows` (n, R), all else as in fitted `factors`."""
         ridge = self.ridge(mode, factors)[None]
@@ -163,6 +200,29 @@ class Penalty(ABC):
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), if the penalty can switch components off; else zeros."""
         return np.zeros(factors[0].shape[1])
+
+    def resolved(self, facts: DataFacts) -> tuple[Penalty, ...]:
+        """Return the penalties that it means beside the data of a fit; by default itself."""
+        return (self,)
+
+    def unsuited(self, lower: Factors) -> str:
+        """Return why it does not suit factors with such lower bounds (I_n, R), in a sentence; empty if it does."""
+        return ""
+
+    def determined(self, mode: int, known: Array, rank: int) -> Array:
+        """Return a mask (I_n,) of positions of a mode that it determines, beside those that data do (`known`)."""
+        return np.zeros_like(known)
+
+    def information(self, factors: Factors) -> FloatArray | None:
+        """Return what it adds to the information about each component's entries, shape (R, sum of I_n, sum of I_n).
+
+        None is said by penalties that standard errors leave out.
+        """
+        return None
+
+    def taken(self, positions: Sequence[Array | None]) -> Penalty:
+        """Return the penalty for factors of which some rows were taken, by mode; None stands for all in order."""
+        return self
 
     def rearranged(self, modes: Sequence[int]) -> Penalty:
         """Return the penalty for factors whose k-th mode was the modes[k]-th.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gcp.base import checks
@@ -14,12 +15,12 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalties.weight_lasso import WeightLasso
 
 _LARGEST = 1e100
-SHORTHANDS: dict[str, type[Ridge] | type[WeightLasso] | type[DirichletPrior]] = {
-    "l2_reg": Ridge,
+SHORTHANDS: dict[str, Callable[[float], Penalty]] = {
+    "l2_reg": partial(Ridge, None),
     "weight_reg": WeightLasso,
     "dirichlet_reg": DirichletPrior,
 }
-"""The class that each argument makes, of a strength alone."""
+"""What each argument makes of a strength."""
 
 
 def as_penalties(
@@ -59,14 +60,21 @@ def as_arguments(penalties: Penalties, *, has_effects: bool) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(SHORTHANDS, 0.0)
     others = []
     for penalty in penalties.of_components:
-        names = [name for name, kind in SHORTHANDS.items() if type(penalty) is kind and not found[name]]
-        if names:
-            found[names[0]] = float(penalty.strength)  # type: ignore[attr-defined]
+        name = _shorthand(penalty)
+        if name is not None and not found[name]:
+            found[name] = float(penalty.strength)  # type: ignore[attr-defined]
         else:
             others.append(penalty)
     if has_effects:
         found["l2_reg"] = {"factors": found["l2_reg"], "main_effects": penalties.effects_ridge}
     return found | ({"penalties": tuple(others)} if others else {})
+
+
+def _shorthand(penalty: Penalty) -> str | None:
+    """Return the argument that makes such a penalty, if there is one."""
+    if type(penalty) is Ridge:
+        return "l2_reg" if penalty.mode is None else None
+    return {WeightLasso: "weight_reg", DirichletPrior: "dirichlet_reg"}.get(type(penalty))
 
 
 def _strength(name: str, value: Any) -> float:

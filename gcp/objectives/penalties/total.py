@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from gcp.base.errors import ParameterError
-from gcp.base.types import Factors, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.objectives.penalties.base import FactorQuadratic, Penalty, RowPart
 from gcp.objectives.terms.main_effects import MainEffects
 
@@ -77,11 +78,21 @@ class Penalties:
         """Whether one draws rows of which nothing is known to the mean row, not to 0."""
         return any(penalty.fills_rows for penalty in self.of_components)
 
-    def curvature(self, factors: Factors) -> tuple[FloatArray, tuple[tuple[int, FactorQuadratic], ...]]:
-        """Return the mean second derivative in an entry of each factor, shape (N,), and what is no multiple of 1.
+    @property
+    def tell_components_apart(self) -> bool:
+        """Whether one is another for components in another order."""
+        return any(penalty.tells_components_apart for penalty in self.of_components)
 
-        The latter are the quadratics that have a matrix along their mode, each with the number of that; the means
-        are those of the rest.
+    def determined(self, mode: int, known: Array, rank: int) -> Array:
+        """Return a mask (I_n,) of positions of a mode whose rows the data (`known`) or penalties determine."""
+        masks = [penalty.determined(mode, known, rank) for penalty in self.of_components]
+        return np.logical_or.reduce([known, *masks])
+
+    def curvature(self, factors: Factors) -> tuple[FloatArray, tuple[tuple[int, FactorQuadratic], ...]]:
+        """Return the mean second derivative in an entry of each factor, shape (N,), and what differs by entry.
+
+        The latter are the quadratics that have a matrix along their mode, or strengths that factors decide, each with
+        the number of its mode and its matrix; the means are those of the rest.
         """
         total = np.zeros(len(factors))
         if not self.of_components:
@@ -89,21 +100,21 @@ class Penalties:
         own, along = self._components(factors), []
         for penalty in self.of_components:
             mean = penalty.curvature(own)
-            for n in () if penalty.is_row_wise else range(len(factors)):
+            for n in () if penalty.has_fixed_strengths and penalty.is_row_wise else range(len(factors)):
                 part = penalty.quadratic(n, own)
-                if part is not None and part.matrix is not None:
-                    along.append((n, part))
-                    mean[n] = 0.0
+                if part is None or (part.matrix is None and penalty.has_fixed_strengths):
+                    continue
+                matrix = sparse.eye_array(len(own[n]), format="csr") if part.matrix is None else part.matrix
+                along.append((n, part._replace(matrix=matrix)))
+                mean[n] = 0.0
             total += mean
         return total, tuple(along)
 
-    def hessian(self, factors: Factors) -> list[FloatArray]:
-        """Return the second derivatives within each column, shapes (R, I_n, I_n), without main effects."""
-        found = [np.zeros((a.shape[1], len(a), len(a))) for a in factors]
-        for penalty in self.of_components:
-            for total, part in zip(found, penalty.hessian(factors), strict=True):
-                total += part
-        return found
+    def hessian(self, factors: Factors) -> FloatArray:
+        """Return the second derivatives within each component, shape (R, sum I_n, sum I_n), without main effects."""
+        size = sum(map(len, factors))
+        parts = [penalty.component_hessian(factors) for penalty in self.of_components]
+        return np.asarray(sum(parts, np.zeros((factors[0].shape[1], size, size))))
 
     def price(self, factors: Factors) -> FloatArray:
         """Return what each component costs, shape (R,), where a penalty can switch components off; else zeros."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from gcp.base.types import FloatArray
+from gcp.base.types import Factors, FloatArray
 
 MOST_CELLS = 1 << 17
 """Cells of a tensor up to which the matrix pays; beyond, a pass in blocks is far faster than whole arrays."""
@@ -15,16 +13,11 @@ MOST_ENTRIES = 750
 """Entries of all factors up to which it pays: a step takes the third power of them, a pass the first."""
 
 
-def _own(matrix: FloatArray, first: int, shape: tuple[int, int]) -> FloatArray:
-    """Return a factor's part of the matrix (n, n), a view of shape (I, R, I, R)."""
-    at = slice(first, first + shape[0] * shape[1])
-    return matrix[at, at].reshape(*shape, *shape)
+def add_components(matrix: FloatArray, factors: Factors, components: FloatArray) -> None:
+    """Add second derivatives within components to a matrix (n, n) of all entries of factors (I_n, R), in place.
 
-
-def add_columns(matrix: FloatArray, columns: Sequence[FloatArray]) -> None:
-    """Add second derivatives within each column of each factor, shapes (R, I_n, I_n), to a matrix (n, n) in place."""
-    first = 0
-    for own in columns:
-        shape = own.shape[1], own.shape[0]
-        np.einsum("irjr->rij", _own(matrix, first, shape))[:] += own
-        first += own.shape[0] * own.shape[1]
+    `components` are of the columns of one component, mode by mode, shape (R, sum of I_n, sum of I_n).
+    """
+    rank = len(components)
+    whole = matrix.reshape(sum(map(len, factors)), rank, -1, rank)
+    np.einsum("irjr->rij", whole)[:] += components

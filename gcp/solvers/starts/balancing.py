@@ -35,7 +35,7 @@ def balanced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverOu
     found = replace(found, factors=free.expand(found.factors))
     effects, rank = search.problem.effects, search.problem.rank
     penalties = search.objective.penalties
-    if not all(mask.all() for mask in search.known):
+    if not all(mask.all() for mask in search.determined):
         found = _silenced(search, free, found)
     is_free = not (penalties.prefer_balance or (effects and penalties.effects_ridge))
     if is_free or not search.objective.is_exact_affordable:
@@ -65,7 +65,7 @@ def _silenced(search: Search, free: FreeFactors, found: SolverOutput) -> SolverO
     rank = search.problem.rank
     if rank == 0 or search.objective.penalties.fill_rows:
         return found
-    own = search.silenced([a[:, :rank] for a in found.factors])
+    own = search.silenced([a[:, :rank] for a in found.factors], search.determined)
     factors = [np.hstack([a, b[:, rank:]]) for a, b in zip(search.typed(own), found.factors, strict=True)]
     if not search.objective.penalties.prefer_balance:  # the objective does not see those rows
         return replace(found, factors=factors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -68,12 +69,22 @@ class Search:
                     found[mode] = shared
         return found
 
+    @cached_property
+    def determined(self) -> list[Array]:
+        """Masks, one per mode, shape (I_n,), of positions that these or a penalty of the mode determine."""
+        penalties, rank = self.objective.penalties, self.problem.rank
+        found = [penalties.determined(n, mask, rank) for n, mask in enumerate(self.known)]
+        for group in self.parametrisation.tied:
+            shared = np.logical_or.reduce([found[mode] for mode in group])
+            found = [shared if n in group else mask for n, mask in enumerate(found)]
+        return found
+
     def unknown(self, labels: ModeLabels) -> dict[str, Array]:
         """Return, by a mode's name, its positions (k,) whose rows neither data nor a penalty towards 0 determine."""
         penalties = self.objective.penalties
         if penalties.prefer_balance and not penalties.fill_rows and self.problem.allows_zeros:
             return {}
-        named = zip(labels.names, self.known, strict=True)
+        named = zip(labels.names, self.determined, strict=True)
         return {name: np.flatnonzero(~mask) for name, mask in named if not mask.all()}
 
     def sampling_seeds(self, index: int) -> Seeds:
@@ -136,17 +147,18 @@ class Search:
         for group in self.parametrisation.groups:  # tied modes begin, and stay, equal
             for mode in group[1:]:
                 factors[mode] = factors[group[0]]
-        return self.typed(self.silenced(factors))
+        return self.typed(self.silenced(factors, self.known))
 
-    def silenced(self, factors: list[FloatArray]) -> list[FloatArray]:
-        """Return factors (I_n, R) with rows of 0, or as near as bounds allow, where nothing is known.
+    def silenced(self, factors: list[FloatArray], known: Sequence[Array]) -> list[FloatArray]:
+        """Return factors (I_n, R) with rows of 0, or as near as bounds allow, where nothing is `known`, masks (I_n,).
 
-        No gradient moves these, but that of a Dirichlet prior, which wants them near the mean row.
+        No gradient moves these, but those of penalties that determine them (which begin there), and that of a
+        Dirichlet prior, which wants them near the mean row.
         """
-        if all(mask.all() for mask in self.known):
+        if all(mask.all() for mask in known):
             return factors
         silenced = []
-        for a, mask in zip(factors, self.known, strict=True):
+        for a, mask in zip(factors, known, strict=True):
             row = a[mask].mean(axis=0) if self.objective.penalties.fill_rows else 0.0
             silenced.append(np.where(mask[:, None], a, row))
         return self.problem.bounds.project(silenced)
@@ -201,12 +213,14 @@ class Search:
             components = problem.effects.components(factors)
             intercept, centred = problem.effects.centred(problem.effects.vectors(factors), self.known)
             effects = {labels.names[mode]: vector for mode, vector in centred.items()}
-        silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, self.known, strict=True)]
+        silent = [np.where(mask[:, None], a, 0) for a, mask in zip(components, self.determined, strict=True)]
         fixed, last = self.parametrisation.fixed, self.parametrisation.ndim - 1
         last_is_tied = any(last in group for group in self.parametrisation.tied)
         weights, unit, order = normalize(
             silent,
-            keep_order=bool(fixed) or problem.bounds.tell_components_apart,
+            keep_order=bool(fixed)
+            or problem.bounds.tell_components_apart
+            or problem.penalties.tell_components_apart,
             fix_signs=not (fixed or last_is_tied),
         )
         return Model(

@@ -1,0 +1,66 @@
+"""Penalties of one mode on the command line, against the same fits from Python."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import full, random_factors
+from numpy.testing import assert_allclose
+
+import gcp
+from gcp.cli import main
+from gcp.penalties import Lasso, Ridge, Smooth
+
+
+@pytest.fixture
+def counts(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    x = rng.poisson(full(random_factors((9, 8, 7), 2, rng, positive=True))).astype(float)
+    np.save("x.npy", x)
+    return x
+
+
+def test_fits_are_those_of_python(counts, capsys):
+    line = "fit x.npy --loss poisson --rank 2 --seed 0 --json --quiet --smooth 0=20:order=1:cyclic"
+    assert main([*line.split(), "--ridge", "1=2", "--smooth", "mode_2=3", "--lasso", "1=0.5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    given = [Smooth(0, 20.0, 1, True), Smooth("mode_2", 3.0), Ridge(1, 2.0), Lasso(1, 0.5)]
+    expected = gcp.fit_gcp(counts, 2, loss="poisson", penalties=given, random_state=0)
+    assert_allclose(found["objective"], expected.objective, rtol=1e-10)
+
+
+def test_ranks_choose_among_strengths(counts, capsys):
+    line = (
+        "rank x.npy --loss poisson --ranks 1 --splits 1 --seed 0 --json --quiet --smooth 0=0,50 --ridge 1=2"
+    )
+    assert main(line.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    given = [[Ridge(1, 2.0)], [Smooth(0, 50.0), Ridge(1, 2.0)]]
+    expected = gcp.select_rank(counts, [1], "poisson", penalties=given, n_splits=1, random_state=0)
+    assert [row["loss"] for row in found["table"]] == [row.loss for row in expected.table]
+    assert [row["penalties"] for row in found["table"]] == [
+        list(map(repr, row.penalties)) for row in expected.table
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--smooth week=1", "--smooth: there is no mode 'week': expected names (mode_0, mode_1, mode_2)"),
+        ("--smooth 0", "expected MODE=NUMBER"),
+        ("--smooth 0=-1", "expected MODE=NUMBER"),
+        ("--smooth 0=nan", "expected MODE=NUMBER"),
+        ("--smooth 0=1:circle", "expected :order=N or :cyclic after the strength, found 'circle'"),
+        ("--ridge 0=1:cyclic", "expected MODE=NUMBER"),
+        ("--ridge 0=1,2", "take one strength each; gcp rank chooses among several"),
+        ("--lasso 0=1 --loss gaussian", "is for a nonnegative factor: use --lower 0"),
+    ],
+)
+def test_what_is_wrong_is_said(option, message, counts, capsys):
+    line = ["fit", "x.npy", "--loss", "poisson", "--rank", "1", "--quiet", *option.split()]
+    try:
+        status = main(line)
+    except SystemExit as end:  # argparse's
+        status = end.code
+    assert status == 2
+    assert message in capsys.readouterr().err
