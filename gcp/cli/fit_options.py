@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import gcp
-from gcp.cli import cluster, held_out
+from gcp.cli import cluster, design_option, held_out
 from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
 from gcp.cli.penalty_options import add_penalty_options
@@ -69,6 +69,7 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         metavar="X",
         help="ridge of the main effects (default: that of --l2-reg)",
     )
+    design_option.add_option(group)
     group.add_argument(
         "--lower",
         type=float,
