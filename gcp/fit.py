@@ -31,6 +31,7 @@ from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.run_search import Found, run_search
 from gcp.solvers.starts.search import Search
+from gcp.tensors.intake.carried import given_of
 from gcp.tensors.intake.coerce import in_one_piece
 
 
@@ -53,6 +54,9 @@ def fit_gcp(
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
     main_effects: bool | Sequence[int | str] = False,
+    exposure: Any = None,
+    offset: Any = None,
+    trials: Any = None,
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
@@ -138,6 +142,12 @@ def fit_gcp(
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
         nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse
         than the additive model alone, unless the fit is cut short.
+    exposure, offset : array_like, optional
+        The expected datum is exposure times the model's mean (Poisson, negative binomial, gamma); an offset is added
+        to models that may have any sign. Shaped like the data, broadcastable, or one number per entry of a list;
+        matched by names as a mask is. An exposure of 0 or NaN leaves a cell out. See docs/decisions/0048.
+    trials : array_like, optional
+        Numbers of trials, for Bernoulli losses: the data are successes, or, if not all of them are whole, shares.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy Generator, RandomState or SeedSequence, or None
@@ -200,8 +210,10 @@ def fit_gcp(
     True
     """
     own = as_loss(loss)
+    carried = given_of(exposure, offset, trials)
     if own.unknowns:
-        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes), None, None
+        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes, **carried), None, None
+        carried = {}
     problem = Problem.of(
         data,
         rank,
@@ -215,6 +227,7 @@ def fit_gcp(
         main_effects=main_effects,
         penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
         n_threads=n_threads,
+        **carried,
     )
     plan = Plan.of(
         init=init,
@@ -255,15 +268,17 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
     penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
-        beside = [of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes")]
-        data = in_one_piece(data, *beside)
+        beside = {name: of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes", *_CARRIED)}
+        data = in_one_piece(data, **beside)
     if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
         raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
 
 
 _OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
+_CARRIED = ("exposure", "offset", "trials")
 _OF_PROBLEM = (
+    *_CARRIED,
     "modes",
     "mask",
     "entry_weights",

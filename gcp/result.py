@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
 from gcp.objectives.top_positions import TopPositions, top
 from gcp.solvers.starts.multistart import Starts
+from gcp.tensors.intake.carried import Carried
 
 if TYPE_CHECKING:
     import os
@@ -114,7 +115,7 @@ class FitResult(Model):
     training_deviance_explained: float = np.nan
 
     def score(
-        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
     ) -> float:
         """Return minus the weighted mean loss on data of this shape: higher is better.
 
@@ -122,12 +123,14 @@ class FitResult(Model):
         ----------
         data, mask, entry_weights
             As for `fit_gcp`. To score held-out entries, pass the mask of these.
+        **carried
+            ``exposure``, ``offset``, ``trials``, as for `fit_gcp`: a model of data that had some needs them.
         """
-        found = evaluate(self, data, mask, entry_weights)
+        found = evaluate(self, data, mask, entry_weights, **carried)
         return -found.value / found.total_weight
 
     def deviance_explained(
-        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
     ) -> float:
         """Return the share of the deviance from the best constant to a perfect model that this model explains.
 
@@ -136,11 +139,10 @@ class FitResult(Model):
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`.
+        data, mask, entry_weights, **carried
+            As for `score`.
         """
-        found = evaluate(self, data, mask, entry_weights)
-        return found.explained
+        return evaluate(self, data, mask, entry_weights, **carried).explained
 
     def transform(
         self,
@@ -151,6 +153,7 @@ class FitResult(Model):
         entry_weights: ArrayLike | None = None,
         bounds: tuple[float | None, float | None] | None = None,
         n_threads: int | None = None,
+        **carried: Unpack[Carried],
     ) -> NewRows:
         """Fit new positions of one mode (trials, samples, users), everything else as it is in this model.
 
@@ -166,6 +169,8 @@ class FitResult(Model):
             times the norms of `fitted_factors`; where they differ from position to position, the widest.
         n_threads : int, optional
             None is all cores.
+        **carried
+            ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`.
 
         Returns
         -------
@@ -198,6 +203,7 @@ class FitResult(Model):
             bounds=bounds,
             penalties=self.problem.penalties,
             n_threads=n_threads,
+            **carried,
         )
 
     def top(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.tensors.base import WholeData
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import as_listed, stored
 from gcp.tensors.observed import ObservedTensor
@@ -54,6 +55,7 @@ def hold_out(
     mask: Any = None,
     entry_weights: Any = None,
     keep: float = 0.0,
+    **carried: Unpack[Carried],
 ) -> Split:
     """Hold out a random part of the known cells.
 
@@ -73,6 +75,8 @@ def hold_out(
     keep : float
         Least share of the known cells of every position of every mode that is not held out; from 0 to less than 1.
         Not for a `SparseTensor`, of which nearly all zeros stay.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def hold_out(
     """
     fraction = checks.real("The held-out fraction", fraction, above=0, below=1)
     keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state, "hold_out")
-    tensor = in_one_piece(data, mask, entry_weights)
+    tensor = in_one_piece(data, mask, entry_weights, **carried)
     try:
         if tensor.subs is None:
             return _of_dense(tensor, fraction, keep, rng)

@@ -111,7 +111,7 @@ def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
 
 
 class EntryRun(NamedTuple):
-    """Some cells: the model there, and its derivatives in the parameters but r."""
+    """Some cells: the arguments of the loss there, and their derivatives in the parameters but r."""
 
     subs: Array
     x: FloatArray
@@ -120,6 +120,7 @@ class EntryRun(NamedTuple):
     m: FloatArray
     value: FloatArray
     column: Array
+    scale: FloatArray | None = None
 
     def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
         """Return the sparse Jacobian, shape (cells, size), with its rows times weights (cells,)."""
@@ -275,7 +276,13 @@ class Likelihood:
                 values.append(np.ones((len(m), 1)))
                 columns.append(k + subs[:, n, None])
             value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
-            yield EntryRun(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
+            own = cells.at(part)
+            m = np.maximum(m, low)
+            if own.scale is not None:
+                m, value = own.scale * m, own.scale[:, None] * value
+            if own.offset is not None:
+                m = m + own.offset
+            yield EntryRun(subs, own.x, own.w, rows, m, value, column, own.scale)
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
@@ -306,4 +313,4 @@ def _turn(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> Flo
             )
             others *= layout.signs[n] * layout.signs[k]
             total += 2 * np.einsum("ij,ij->i", covariance[at[n], at[k]], others)
-    return total
+    return total if run.scale is None else run.scale * total

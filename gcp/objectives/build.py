@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,11 +13,13 @@ from gcp.base.signals import uninterrupted_compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.exposed import exposed
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
 
 _FAR = 1e6
@@ -45,6 +47,7 @@ def build_objective(
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
+    **carried: Unpack[Carried],
 ) -> EntrywiseObjective:
     """Return the function of the factors that `fit_gcp` minimises.
 
@@ -56,6 +59,8 @@ def build_objective(
         A registered name or an instance.
     mask, entry_weights, l2_reg, n_threads, weight_reg, dirichlet_reg, penalties
         As for `fit_gcp`.
+    **carried
+        ``exposure``, ``offset``, ``trials``, as for `fit_gcp`.
 
     Returns
     -------
@@ -76,7 +81,7 @@ def build_objective(
     4.0
     """
     total = as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties)
-    return objective_of(as_tensor(data, mask, entry_weights), as_loss(loss), total, n_threads)
+    return objective_of(as_tensor(data, mask, entry_weights, **carried), as_loss(loss), total, n_threads)
 
 
 def objective_of(
@@ -89,7 +94,7 @@ def objective_of(
     DataError, DomainError
         Data that the loss does not admit.
     """
-    n_threads = threads.resolve(n_threads)
+    n_threads, tensor = threads.resolve(n_threads), exposed(tensor, loss)
     facts = survey(tensor, loss, n_threads)
     if not loss.data_domain.integer:
         if not facts.suits(tensor.dtype, loss.degree):

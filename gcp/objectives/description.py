@@ -29,6 +29,8 @@ class ProblemDescription:
         As they were given; a word stands for each array, which is not kept.
     estimated : tuple of str
         Parameters of the loss that the fit estimated.
+    carried : tuple of str
+        What the cells of the data carried: some of "exposure", "offset" and "trials".
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -37,6 +39,7 @@ class ProblemDescription:
     effect_modes: tuple[int, ...] = ()
     bounds: Any = None
     estimated: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
         """Return the description for a tensor whose k-th mode was the modes[k]-th."""
@@ -81,6 +84,7 @@ class ProblemDescription:
             "effect_modes": list(self.effect_modes),
             "bounds": self.bounds,
             "estimated": list(self.estimated),
+            "carried": list(self.carried),
         }
 
     @classmethod
@@ -100,6 +104,7 @@ class ProblemDescription:
             tuple(int(n) for n in values["effect_modes"]),
             values["bounds"],
             tuple(str(name) for name in values["estimated"]),
+            tuple(str(name) for name in values.get("carried", ())),
         )
 
 

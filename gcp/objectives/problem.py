@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -20,12 +20,14 @@ from gcp.objectives.bounds import Bounds, resolve
 from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.exposed import carried_by, check_offset
 from gcp.objectives.parametrisation import Parametrisation, modes_of
 from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
 
 
@@ -77,6 +79,7 @@ class Problem:
         main_effects: bool | Sequence[int | str] = False,
         penalties: Penalties | None = None,
         n_threads: int | None = None,
+        **carried: Unpack[Carried],
     ) -> Problem:
         """Return the problem that arguments of `fit_gcp` mean.
 
@@ -87,7 +90,8 @@ class Problem:
         ParameterError
             Arguments out of range, or of the wrong shape.
         """
-        tensor = as_tensor(data, mask, entry_weights, modes)
+        tensor = as_tensor(data, mask, entry_weights, modes, **carried)
+        check_offset(tensor, loss)
         # before anything has a number for each position: subscripts that are identifiers may be very large
         check_factors(1, tensor.shape)
         penalties = penalties or Penalties()
@@ -196,6 +200,7 @@ class Problem:
             self.effect_modes,
             _described(self.given_bounds, self.labels),
             tuple(estimated),
+            carried_by(self.tensor),
         )
 
 

@@ -52,11 +52,14 @@ class Cells(NamedTuple):
         Data.
     weights : ndarray, shape (n,)
         Weights; 0 where nothing is known.
+    columns : EntryColumns or None
+        All that the cells carry; None of a kind that has data and weights only.
     """
 
     subs: Array
     x: Array
     weights: Array
+    columns: EntryColumns | None = None
 
 
 class TensorData(Protocol):

@@ -13,6 +13,7 @@ from gcp.analysis.selection.rank_choice import Strengths
 from gcp.base import checks
 from gcp.base.checks import is_real
 from gcp.base.errors import ParameterError
+from gcp.objectives.constant import finite
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
@@ -20,6 +21,12 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalties.weight_lasso import WeightLasso
 from gcp.solvers import Solver
 from gcp.solvers.base import lacking
+from gcp.tensors.entries import cells_of
+
+_MOST_CELLS = 2**26
+"""Cells, at most, whose scales and offsets are looked at one by one; of more, a cell of the mean stands for all."""
+
+_CHUNK = 1 << 19
 
 _WEIGHT_GRID = (0.0, 0.1, 0.4)
 """Strengths in units of how large a component of pure noise may be."""
@@ -93,7 +100,7 @@ def effects_strength(objective: EntrywiseObjective) -> float:
     """Return a ridge on main effects that is worth one cell, of models of any sign; else none."""
     if objective.loss.model_domain.low >= 0:
         return 0.0
-    curvature = float(objective.loss.fisher(np.array([objective.null_constant]))[0])
+    curvature = float(objective.loss.fisher(np.array([_typical(objective)]))[0])
     return curvature if np.isfinite(curvature) and curvature > 0 else 0.0
 
 
@@ -103,7 +110,9 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
     A tensor of independent derivatives of standard deviation s has a spectral norm of about s times the sum of the
     roots of its sizes: at a lasso of that strength such noise has no components.
     """
-    m, loss, shape = objective.null_constant, objective.loss, objective.tensor.shape
+    m, loss, shape = _typical(objective), objective.loss, objective.tensor.shape
+    if objective.tensor.is_affine and cells_of(shape) <= _MOST_CELLS:
+        return _sizes(objective, *_units_beside_columns(objective))
     squares, curvature = 0.0, 0.0
     for block in objective.tensor.blocks():
         weights = np.ones(np.shape(block.x)) if block.weights is None else block.weights
@@ -111,6 +120,35 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
             slopes = np.square(loss.deriv(block.x, m)) * weights
         squares += float(np.sum(np.where(weights > 0, slopes, 0.0)))
         curvature += float(np.sum(weights)) * float(loss.fisher(np.array([m]))[0])
+    return _sizes(objective, squares, curvature)
+
+
+def _typical(objective: EntrywiseObjective) -> float:
+    """Return the best constant argument of the loss."""
+    if not objective.tensor.is_affine:
+        return objective.null_constant
+    return finite(float(objective.loss.link(objective.survey.mean)))
+
+
+def _units_beside_columns(objective: EntrywiseObjective) -> tuple[float, float]:
+    """Return sums of the squared derivatives about the best constant, and of curvatures, under scales and offsets."""
+    m, loss = objective.null_constant, objective.loss
+    squares = curvature = 0.0
+    tensor: Any = objective.tensor
+    for cells in tensor.known_cells(_CHUNK):
+        own = cells.columns
+        at = own.argument(np.full(len(own.x), m))
+        s2 = 1.0 if own.scale is None else np.square(own.scale)
+        with np.errstate(all="ignore"):
+            slopes, bends = s2 * np.square(loss.deriv(own.x, at)), s2 * loss.fisher(at)
+        squares += float(np.sum(np.where(cells.weights > 0, cells.weights * slopes, 0.0)))
+        curvature += float(np.sum(np.where(cells.weights > 0, cells.weights * bends, 0.0)))
+    return squares, curvature
+
+
+def _sizes(objective: EntrywiseObjective, squares: float, curvature: float) -> tuple[float, float]:
+    """Return the size of noise without components, and the dispersion, from sums over the cells."""
+    shape = objective.tensor.shape
     cells = float(np.prod(shape, dtype=float))
     noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
     dispersion = squares / curvature if 0 < curvature < np.inf else 1.0

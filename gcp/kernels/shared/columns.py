@@ -2,7 +2,8 @@
 
 The loss of an entry is w f(x, s m + o), with its data x, weight w, scale s and offset o; its derivative in m is
 w s f'(x, s m + o), and its curvature w s**2 f''(x, s m + o). A column that is None is absent: kernels get 0 for its
-address, ask once for each run or row of entries, and spend nothing else on it.
+address, ask once for each run or row of entries, and spend nothing else on it. Groups, exposures and trials are not
+for kernels: an objective makes scales or offsets of exposures, as its loss takes them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class EntryColumns(NamedTuple):
         Addends o of the scaled model; None means all 0.
     group : ndarray of int or None
         Which of several losses is meant; None means the first for all. Kernels, which take one formula, ignore it.
+    exposure : ndarray or None
+        Numbers by which expected data are multiplied, as they were given; None means all 1.
+    trials : ndarray or None
+        Numbers of trials, of which the data are shares; they are in the weights as well. None means all 1.
     """
 
     x: Array
@@ -37,6 +42,8 @@ class EntryColumns(NamedTuple):
     scale: Array | None = None
     offset: Array | None = None
     group: Array | None = None
+    exposure: Array | None = None
+    trials: Array | None = None
 
     def map(self, function: Callable[[Array], Array]) -> EntryColumns:
         """Return the columns, arrays of one shape, with a function applied to each that is there."""
@@ -62,7 +69,7 @@ class EntryColumns(NamedTuple):
         return m if self.offset is None else m + self.offset.astype(m.dtype)
 
 
-_MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0)))
+_MEANING = EntryColumns(np.empty(0), *map(np.asarray, (1.0, 1.0, 0.0, 0, 1.0, 1.0)))
 """The numbers that absent columns stand for."""
 
 
@@ -84,15 +91,19 @@ def joined(parts: Sequence[EntryColumns]) -> EntryColumns:
 class CellColumns(NamedTuple):
     """The columns that every cell carries, listed or not, products of one number for each of its positions.
 
+    Offsets may be sums of K such products.
+
     Attributes
     ----------
-    weight, scale, offset : sequence of ndarray, shapes (I_n,), or None
-        One vector for each mode; see `EntryColumns` for what they and None mean.
+    weight, scale, offset, exposure : sequence of ndarray, shapes (I_n,), or None
+        One vector for each mode; see `EntryColumns` for what they and None mean. Offsets that are sums of K products
+        have a matrix (I_n, K) for each mode.
     """
 
     weight: Sequence[FloatArray] | None = None
     scale: Sequence[FloatArray] | None = None
     offset: Sequence[FloatArray] | None = None
+    exposure: Sequence[FloatArray] | None = None
 
     @property
     def is_affine(self) -> bool:
@@ -123,28 +134,30 @@ class CellColumns(NamedTuple):
         order : sequence of int
             The modes, as the columns of `subs` have them.
         """
-        scale, offset = (of_positions(vectors, subs, order) for vectors in (self.scale, self.offset))
-        return EntryColumns(x, weight, scale, offset)
+        scale, offset, exposure = (of_positions(vectors, subs, order) for vectors in self[1:])
+        return EntryColumns(x, weight, scale, offset, exposure=exposure)
 
     def everywhere(self) -> list[FloatArray | None]:
-        """Return weights, scales and offsets of all cells, each an array (I_0, ..., I_{N-1})."""
+        """Return weights, scales, offsets and exposures of all cells, each an array (I_0, ..., I_{N-1})."""
         return [None if v is None else _outer(v) for v in self]
 
 
 def of_positions(
     vectors: Sequence[FloatArray] | None, subs: Array, order: Sequence[int]
 ) -> FloatArray | None:
-    """Return products (n,) of the numbers of the positions of cells; None without vectors."""
+    """Return products (n,) of the numbers of the positions of cells, or sums of such; None without vectors."""
     if vectors is None:
         return None
-    total = np.ones(len(subs))
+    total = np.ones((len(subs), *vectors[0].shape[1:]))
     for column, mode in enumerate(order):
         total *= vectors[mode][subs[:, column]]
-    return total
+    return total if total.ndim == 1 else total.sum(axis=1)
 
 
 def _outer(vectors: Sequence[FloatArray]) -> FloatArray:
-    """Return the outer product (I_0, ...) of vectors (I_n,)."""
+    """Return the outer product (I_0, ...) of vectors (I_n,), or the sum of those of columns of matrices (I_n, K)."""
+    if vectors[0].ndim > 1:
+        return np.sum([_outer(columns) for columns in zip(*(a.T for a in vectors), strict=True)], axis=0)
     product = np.ones(())
     for vector in vectors:
         product = np.multiply.outer(product, vector)
