@@ -121,10 +121,8 @@ class FitResult(Model):
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`. To score held-out entries, pass the mask of these.
-        **carried
-            ``exposure``, ``offset``, ``trials``, as for `fit_gcp`: a model of data that had some needs them.
+        data, mask, entry_weights, exposure, offset, trials
+            As for `fit_gcp`; of the last three, those of the fit. To score held-out entries, pass the mask of these.
         """
         found = evaluate(self, data, mask, entry_weights, **carried)
         return -found.value / found.total_weight
@@ -139,7 +137,7 @@ class FitResult(Model):
 
         Parameters
         ----------
-        data, mask, entry_weights, **carried
+        data, mask, entry_weights, exposure, offset, trials
             As for `score`.
         """
         return evaluate(self, data, mask, entry_weights, **carried).explained
@@ -159,8 +157,8 @@ class FitResult(Model):
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
+        data, mask, entry_weights, exposure, offset, trials
+            As for `score`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
             may be in any order; those that the new data lack are missing there (not 0: for zeros, give all labels).
         mode : int or str
             Number or name.
@@ -169,8 +167,6 @@ class FitResult(Model):
             times the norms of `fitted_factors`; where they differ from position to position, the widest.
         n_threads : int, optional
             None is all cores.
-        **carried
-            ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`.
 
         Returns
         -------
@@ -193,11 +189,10 @@ class FitResult(Model):
         prior as what one more entry of the fitted column costs. A position of which nothing is known gets what the
         penalties prefer, or the mean row.
         """
-        number = self.labels.number(mode)
         return transform(
             self,
             data,
-            number,
+            self.labels.number(mode),
             mask=mask,
             entry_weights=entry_weights,
             bounds=bounds,
@@ -339,8 +334,8 @@ class FitResult(Model):
 
         ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
         """
-        further = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
-        return Summary(self._title(), self._facts(), components_of(self), self._notes(further))
+        more = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
+        return Summary(self._title(), self._facts(), components_of(self), self._notes(more))
 
     def _title(self) -> str:
         shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
@@ -350,6 +345,7 @@ class FitResult(Model):
         return {
             "data in": self.labels.data_units,
             "loss": loss_in_words(self.loss),
+            "data with": self.problem.carried_in_words,
             "solver": self.settings["solver"]["method"],
             "starts": len(self.starts),
             "iterations": self.n_iter,
@@ -363,10 +359,8 @@ class FitResult(Model):
         }
 
     def _effects_in_words(self) -> str:
-        if not self.main_effects:
-            return ""
         spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
-        return f"intercept {self.intercept:.4g}; {spreads}"
+        return f"intercept {self.intercept:.4g}; {spreads}" if spreads else ""
 
     def _notes(self, *further: str) -> tuple[str, ...]:
         status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"

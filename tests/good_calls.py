@@ -24,6 +24,7 @@ EXEMPT = {
     "FitResult.marked": "for exports and pictures",
     "Loss": "abstract",
     "FitResult": "made by fits",
+    "SparseTensor.with_cells": "for objectives",
     "PartitionedTensor": "made by `partition`",
     # The loss as kernels and objectives see it, whose arguments are theirs.
     **dict.fromkeys(

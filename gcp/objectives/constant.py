@@ -26,6 +26,12 @@ _PERFECT = {"float64": 1e-6, "float32": 1e-4}
 """Deviance of a perfect model of constant data, in that of a model that is clearly wrong."""
 
 
+def of_moments(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
+    """Return the best constant from moments of the data, or by a search where these do not determine it."""
+    m = loss.constant(facts.mean, facts.mean_square)
+    return best(loss, facts, objective) if m is None else finite(m)
+
+
 def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
     """Return the constant that minimises the objective, by a bounded search about the data's mean."""
     centre = float(loss.model_domain.clip(finite(float(loss.link(facts.mean)))))

@@ -58,6 +58,16 @@ class ProblemDescription:
         )
 
     @property
+    def carried_in_words(self) -> str:
+        """What the cells carried, and what is expected with it; empty if they carried nothing."""
+        words = {
+            "exposure": "an exposure, of which the model is for one unit",
+            "offset": "an offset",
+            "trials": "numbers of trials, of which the model is for one",
+        }
+        return "; ".join(words[name] for name in self.carried)
+
+    @property
     def has_array_bounds(self) -> bool:
         """Whether bounds were arrays, of which no more is known than that."""
         return any(isinstance(side, str) for side in _flat(self.bounds))

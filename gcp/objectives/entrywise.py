@@ -330,15 +330,11 @@ class EntrywiseObjective:
         loss, facts = self.loss, self.survey
         if self.tensor.is_affine:
             return constant.beside_columns(self.tensor, loss, facts, self.n_threads)
-        m = loss.constant(facts.mean, facts.mean_square)
-        return constant.best(loss, facts, self._constant_value) if m is None else constant.finite(m)
+        return constant.of_moments(loss, facts, self._constant_value)
 
     @cached_property
     def bulk(self) -> Bulk:
-        """What the data are like without outliers that the loss bears, and at scales of 1 and offsets of 0."""
-        if self.tensor.is_affine:
-            mean, whole = float(self.loss.mean(self.null_constant)), self.survey
-            return Bulk(mean, whole.std * abs(mean / whole.mean) if whole.mean else whole.std)
+        """What the data are like without outliers that the loss bears, at scales of 1 and offsets of 0."""
         return bulk(self.tensor, self.loss, self.survey, self.null_constant)
 
     @property
@@ -375,9 +371,10 @@ class EntrywiseObjective:
     @property
     def has_its_minimum_at_infinity(self) -> bool:
         """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
-        if self.loss.data_domain != Interval(0, 1, integer=True) or self.penalties.prefer_balance:
-            return False
-        if self.survey.saturated_value > 0:  # shares of trials between 0 and 1
+        is_binary = self.loss.data_domain == Interval(0, 1, integer=True)
+        if (
+            not is_binary or self.penalties.prefer_balance or self.survey.saturated_value > 0
+        ):  # shares of trials
             return False
         there = [
             datum

@@ -134,11 +134,9 @@ class SparseTensor(ListedTensor):
         Each is a list of vectors (I_n,), None for ones: what a cell has is the product of the numbers of its
         positions. None leaves what there was.
         """
-        cells = self.zeros
-        for name, vectors in (("scale", scale), ("offset", offset), ("exposure", exposure)):
-            if vectors is not None:
-                cells = cells._replace(**{name: checked_vectors(name, vectors, self.shape)})
-        return self.with_cells(cells)
+        given = {"scale": scale, "offset": offset, "exposure": exposure}
+        found = {name: checked_vectors(name, v, self.shape) for name, v in given.items() if v is not None}
+        return self.with_cells(self.zeros._replace(**found))
 
     def with_cells(self, cells: CellColumns) -> SparseTensor:
         """Return the tensor with other columns of all cells."""
@@ -290,8 +288,8 @@ class SparseTensor(ListedTensor):
             w = np.ones(len(unlisted))
             for n, u in enumerate(self.mode_weights or ()):
                 w *= u[unlisted[:, n]]
-            x = np.zeros(len(unlisted))
-            yield Cells(unlisted, x, w, self.zeros.entries(x, w, unlisted, range(self.ndim)))
+            own = self.zeros.entries(np.zeros(len(w)), w, unlisted, range(self.ndim))
+            yield Cells(unlisted, own.x, w, own)
         yield from cells_in_runs(listing.subs[:, np.argsort(order)], listing.columns, most)
 
     @property

@@ -19,7 +19,7 @@ from gcp.kernels.listed import ordering
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.listed_masks import restricted
-from gcp.tensors.intake.shares import as_shares
+from gcp.tensors.intake.successes import as_shares
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.listed import ListedTensor
 from gcp.tensors.masks import check_names, named
@@ -136,9 +136,7 @@ def numbers_of(name: str, given: Any, labels: ModeLabels | None, shape: tuple[in
             f"{name} has shape {numbers.shape}: expected the shape of the data, {shape}, or one that "
             "broadcasts to it; an array with names (pandas, xarray) is matched by these."
         ) from None
-    return _checked(
-        name, numbers.reshape((1,) * (len(tensor.shape) - numbers.ndim) + numbers.shape), tensor.labels
-    )
+    return _checked(name, numbers.reshape((1,) * (len(shape) - numbers.ndim) + numbers.shape), labels)
 
 
 def _in_order(name: str, given: Any, base: Side) -> Any:
