@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike
 from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.objectives.evaluation import Evaluation, evaluate
-from gcp.objectives.exposed import carried_by
 from gcp.objectives.known_cells import blocks, check_result, matched, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
-from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.carried import Carried, carried_by
 from gcp.tensors.intake.coerce import in_one_piece
 
 

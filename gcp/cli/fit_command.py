@@ -20,15 +20,13 @@ from gcp.cli.messages import message_in_options
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
 from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
-from gcp.cli.reading import mode_labels, read_input_or_parts
+from gcp.cli.reading import LISTINGS, mode_labels, read_input_or_parts
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
-
-_LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 
 
 @command(
@@ -177,11 +175,9 @@ def _without_zeros(tensor: Tensor) -> Tensor:
         return tensor.nonzeros()
     keep = tensor.values != 0
     if tensor.subs is not None:
-        weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
-        return gcp.ObservedTensor(
-            tensor.subs[keep], tensor.values[keep], tensor.shape, weights, tensor.labels
-        )
-    return gcp.DenseTensor(tensor.values, keep, tensor.entry_weights, tensor.labels)
+        return gcp.ObservedTensor.of(tensor.entries.select(keep), tensor.labels)
+    own = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
+    return tensor.with_weights(np.where(keep, own, np.zeros((), own.dtype)))
 
 
 def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
@@ -189,7 +185,7 @@ def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor
     from gcp.tensors.intake.coerce import in_one_piece
     from gcp.tensors.masks import beside, listed_companion
 
-    is_listing = path.lower().endswith(_LISTINGS)
+    is_listing = path.lower().endswith(LISTINGS)
     other = in_one_piece(gcp.read_tensor(path, unlisted="zero" if is_listing else None))
     try:
         if other.subs is None:

@@ -22,7 +22,7 @@ class _Bernoulli(Loss):
 
     data_domain = BINARY
     takes_trials = True
-    instead_of_exposure = "give trials=..., the number of trials of which the data are successes."
+    instead_of_exposure = "give trials, the numbers of those of which the data are successes."
     advice = 'Turn the data into 0 and 1 (e.g. data > 0), or use loss="poisson" for counts.'
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:

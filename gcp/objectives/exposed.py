@@ -91,17 +91,9 @@ def check_offset(tensor: TensorData, loss: Loss) -> None:
 def _check_offset(loss: Loss) -> None:
     if loss.model_domain.low >= 0:
         raise ParameterError(
-            f"The {loss.name} loss takes no offset, for its model must not be negative: give exposure=..., which "
+            f"The {loss.name} loss takes no offset, for its model must not be negative: give an exposure, which "
             "multiplies what is expected, or take a loss with a log or logit link."
         )
-
-
-def carried_by(tensor: TensorData) -> tuple[str, ...]:
-    """Return what cells carry beside data and weights: some of "exposure", "offset" and "trials"."""
-    columns = getattr(tensor, "columns", None)
-    if columns is None:
-        return ()
-    return tuple(name for name in ("exposure", "offset", "trials") if getattr(columns, name) is not None)
 
 
 def expected(
@@ -130,13 +122,13 @@ def check_carried(of_fit: tuple[str, ...], found: tuple[str, ...], error: type[G
     """Raise unless data carry what those of the fit did, and no exposure or offset besides."""
     if lacking := [name for name in of_fit if name not in found]:
         raise error(
-            f"The model was fitted with {_and(lacking)}, and the data here have none: give {_arguments(lacking)}, or "
+            f"The model was fitted with {_and(lacking)}, and the data here have none: give {_names(lacking)}, or "
             "data that carry them."
         )
     if further := [name for name in found if name not in of_fit and name != "trials"]:
         raise error(
-            f"The model was fitted without {_and(further)}, which the data here have: leave them out, or fit with "
-            f"{_arguments(further)}."
+            f"The model was fitted without {_and(further)}, which the data here have: leave {_names(further)} out, "
+            "or fit with them."
         )
 
 
@@ -145,5 +137,5 @@ def _and(names: list[str]) -> str:
     return " and ".join(titles[name] for name in names)
 
 
-def _arguments(names: list[str]) -> str:
-    return ", ".join(f"{name}=..." for name in names)
+def _names(names: list[str]) -> str:
+    return " and ".join(names)

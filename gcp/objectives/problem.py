@@ -20,14 +20,14 @@ from gcp.objectives.bounds import Bounds, resolve
 from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.exposed import carried_by, check_offset
+from gcp.objectives.exposed import check_offset
 from gcp.objectives.parametrisation import Parametrisation, modes_of
 from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
-from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.carried import Carried, carried_by
 from gcp.tensors.intake.coerce import as_tensor
 
 

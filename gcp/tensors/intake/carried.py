@@ -34,6 +34,10 @@ _ROUNDING = 1e-12
 """Relative difference of an array from a product of vectors that is rounding."""
 
 
+CARRIED = ("exposure", "offset", "trials")
+"""What cells may carry beside data and weights."""
+
+
 class Carried(TypedDict, total=False):
     """What cells carry beside data and weights; each is an array that broadcasts to the data, or has names.
 
@@ -48,9 +52,17 @@ class Carried(TypedDict, total=False):
     trials: Any
 
 
+def carried_by(tensor: TensorData) -> tuple[str, ...]:
+    """Return what cells carry beside data and weights: some of "exposure", "offset" and "trials"."""
+    columns = getattr(tensor, "columns", None)
+    if columns is None:
+        return ()
+    return tuple(name for name in CARRIED if getattr(columns, name) is not None)
+
+
 def popped(options: dict[str, Any]) -> Carried:
     """Return those among options, which are taken out."""
-    return given_of(*(options.pop(name, None) for name in ("exposure", "offset", "trials")))
+    return given_of(*(options.pop(name, None) for name in CARRIED))
 
 
 def given_of(exposure: Any, offset: Any, trials: Any) -> Carried:
