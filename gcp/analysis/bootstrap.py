@@ -226,7 +226,7 @@ def _arguments(result: FitResult, tensor: Any, subs: Any) -> FloatArray:
     if own.zeros is None:
         columns = getattr(own, "columns", None)
         return m if columns is None else columns.argument(m)
-    _, scale, offset, _ = own.zeros.everywhere()
+    _, scale, offset, _ = own.zeros.everywhere(own.shape)
     return EntryColumns(m, scale=scale, offset=offset).argument(m)
 
 

@@ -75,9 +75,11 @@ def residuals(
     kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state, "residuals")
     tensor = in_one_piece(data, mask, entry_weights, **carried)
     loss: Loss | OfTrials = result.loss
-    result, shape = matched(result, tensor), tensor.values.shape
+    dispersion = dispersion_of(result, tensor) if kind == "quantile" and dispersion is None else dispersion
+    result, tensor = matched(result, tensor), exposed(tensor, result.loss)
+    shape = tensor.values.shape
     known = np.ones(shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
-    columns = getattr(exposed(tensor, result.loss), "columns", None) or EntryColumns(tensor.values)
+    columns = getattr(tensor, "columns", None) or EntryColumns(tensor.values)
     own = columns.at(known)
     x, m = own.x.astype(float), own.argument(result.model_values(tensor.subs)[known])
     if own.trials is not None:
@@ -88,8 +90,6 @@ def residuals(
     elif kind == "deviance":
         found[known] = np.sign(x - loss.mean(m)) * np.sqrt(loss.deviance(x, m))
     else:
-        if dispersion is None:
-            dispersion = dispersion_of(result, tensor)
         found[known] = quantile(loss, x, m, dispersion, rng)
     return found
 

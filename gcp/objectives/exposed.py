@@ -18,6 +18,9 @@ from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
+_MOST_SEEN = 2**26
+"""Cells, at most, that are looked at one by one."""
+
 SHARES = Interval(0.0, 1.0)
 """The domain of data that are shares of trials."""
 
@@ -39,7 +42,7 @@ def exposed(tensor: TensorData, loss: Loss) -> Any:
             "bernoulli-poisson."
         )
     if isinstance(tensor, SparseTensor):
-        return tensor if tensor.zeros.exposure is None else tensor.with_cells(_of_cells(tensor.zeros, loss))
+        return _sparse(tensor, loss)
     exposure = columns.exposure
     if exposure is None:
         return tensor
@@ -55,13 +58,29 @@ def exposed(tensor: TensorData, loss: Loss) -> Any:
     return DenseTensor.of(plain, tensor.labels)
 
 
+def _sparse(tensor: SparseTensor, loss: Loss) -> Any:
+    """Return a sparse tensor with scales or offsets of all cells, or the dense one where zeros need to be seen."""
+    cells, zero = tensor.zeros, loss.zero_loss
+    if cells.exposure is None and not cells.is_affine:
+        return tensor
+    if zero is None and tensor.n_cells > _MOST_SEEN:
+        raise ParameterError(
+            f"Zeros have no closed form under the {loss.name} loss, and beside an exposure or an offset they are "
+            f'looked at one by one: found {tensor.n_cells:,} cells, more than {_MOST_SEEN:,}. Take loss="poisson".'
+        )
+    if isinstance(cells.exposure, np.ndarray):
+        if not (_is_scale(loss) and zero is not None and zero[1] == 0):
+            return exposed(tensor.to_dense(), loss)
+        return tensor.with_cells(cells._replace(exposure=None, scale=cells.exposure))
+    return tensor if cells.exposure is None else tensor.with_cells(_of_cells(cells, loss))
+
+
 def _of_cells(cells: CellColumns, loss: Loss) -> CellColumns:
     """Return columns of all cells with scales or offsets in the place of exposures."""
-    vectors = cells.exposure
-    assert vectors is not None
+    vectors: Any = cells.exposure
     plain = cells._replace(exposure=None)
     if _is_scale(loss):
-        own = cells.scale or [np.ones(len(v)) for v in vectors]
+        own: Any = cells.scale or [np.ones(len(v)) for v in vectors]
         return plain._replace(scale=[s * v for s, v in zip(own, vectors, strict=True)])
     # The logarithm of a product is a sum: of a product for each mode, in which the others have ones.
     n_modes = len(vectors)

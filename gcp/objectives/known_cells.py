@@ -161,8 +161,8 @@ def known_parts(model: Model, tensor: TensorData, random_state: int = 0) -> Iter
 
     That is where there are more than a million, and more than listed entries.
     """
-    if tensor.sparse is not None:
-        sparse = exposed(tensor, model.loss)
+    sparse = exposed(tensor, model.loss)
+    if sparse.sparse is not None:
         zeros = Zeros(sparse)
         n = max(_ZEROS, len(sparse.listing.x))
         if zeros.count > n:

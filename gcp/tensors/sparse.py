@@ -252,9 +252,9 @@ class SparseTensor(ListedTensor):
         cells = dense_form.positions(self.shape, listing.order, listing.subs)
         values = np.zeros(self.shape, self.values.dtype)
         values.reshape(-1)[cells[~self._hidden]] = self.values
-        weights, scales, offsets, exposures = self.zeros.everywhere()
+        weights, scales, offsets, exposures = self.zeros.everywhere(self.shape)
         if listing.w is not None:
-            weights = np.ones(self.shape) if weights is None else weights
+            weights = np.ones(self.shape) if weights is None else weights.copy()
             weights.reshape(-1)[cells] = listing.w
         columns = EntryColumns(values, weights, scales, offsets, exposure=exposures)
         return dense_form.tensor(columns, self.labels)

@@ -27,7 +27,7 @@ from gcp.io.format import Format, choose_variable, damage_told
 from gcp.io.sparse_arrays import from_compressed, tensor_of_listing, tensor_of_matrix
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import MOST_MODES
-from gcp.tensors.intake.carried import CARRIED, carried_by
+from gcp.tensors.intake.carried import CARRIED, LARGEST_ARRAY, carried_by
 from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -98,7 +98,18 @@ def _labelled(archive: Archive, form: str) -> Tensor:
     sparse = SparseTensor(subs, numbers, sizes, weights, some, archive.get("missing"), labels)
     cells = {name: [archive.get(f"{name}_{n}") for n in range(len(sizes))] for name in ("exposure", "offset")}
     own: Any = {name: vectors for name, vectors in cells.items() if vectors[0] is not None}
-    return sparse.with_columns(**own) if own else sparse
+    sparse = sparse.with_columns(**own) if own else sparse
+    exposure = archive.get("exposure")
+    if exposure is None:
+        return sparse
+    fits = len(exposure.shape) == len(sizes) and all(
+        k in (1, n) for k, n in zip(exposure.shape, sizes, strict=True)
+    )
+    if not fits or exposure.dtype.kind != "f":
+        raise FormatError(
+            f"entry 'exposure' has shape {exposure.shape}: expected one that broadcasts to {sizes}."
+        )
+    return sparse.with_cells(sparse.zeros._replace(exposure=exposure))
 
 
 def _carried(archive: Archive, shape: tuple[int, ...]) -> dict[str, Array]:
@@ -123,7 +134,7 @@ def _carried(archive: Archive, shape: tuple[int, ...]) -> dict[str, Array]:
 
 def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> None:
     """Raise `FormatError` for what is larger than a tensor of this shape and number of entries can have."""
-    most = dict.fromkeys(CARRIED, n_entries)
+    most = dict.fromkeys(CARRIED, max(n_entries, LARGEST_ARRAY))
     most |= {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES, "units": MOST_MODES + 1}
     for n, size in enumerate(shape):
         most |= {f"{name}_{n}": size for name in ("coords", "mode_weights", "exposure", "offset")}
@@ -211,7 +222,9 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
         arrays |= {name: getattr(tensor.columns, name) for name in carried_by(tensor)}
     else:
         for name in carried_by(tensor):
-            arrays |= {f"{name}_{n}": vector for n, vector in enumerate(getattr(tensor.zeros, name))}
+            own = getattr(tensor.zeros, name)
+            is_array = isinstance(own, np.ndarray)
+            arrays |= {name: own} if is_array else {f"{name}_{n}": vector for n, vector in enumerate(own)}
         arrays |= {f"mode_weights_{n}": u for n, u in enumerate(tensor.mode_weights or [])}
         if tensor.n_missing:
             arrays["missing"] = tensor.missing

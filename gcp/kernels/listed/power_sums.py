@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
+from gcp.kernels.listed import array_sums
 from gcp.kernels.shared.columns import CellColumns
 
 _PLAIN = CellColumns()
@@ -43,6 +44,8 @@ def polynomial(
     the Gram matrices. Costs about sum(I_n) R numbers for a, R times as much for b.
     """
     linear, quadratic = coefficients
+    if isinstance(cells.scale, np.ndarray):
+        return array_sums.polynomial(linear, with_effects(factors, effects), factors[0], cells)
     wide = augmented(factors, effects, cells)
     weighted = _multiplied(wide, cells.weight)
     value, grad = 0.0, [np.zeros(a.shape) for a in wide]
@@ -92,6 +95,11 @@ def of_rows(
     cells: CellColumns = _PLAIN,
 ) -> RowSums:
     """Return sums over the slices of one mode, of factors (I_n, R); `polynomial` has the arguments."""
+    if isinstance(cells.scale, np.ndarray):
+        rank = factors[0].shape[1]
+        free = [*range(rank), *([rank + mode] if effects else [])]
+        wide = with_effects(factors, effects)
+        return RowSums(*array_sums.of_rows(coefficients[0], wide, mode, free, cells))
     wide = augmented(factors, effects, cells)
     columns = wide[0].shape[1]
     linear, quadratic = np.full(columns, coefficients[0]), np.full((columns, columns), 2.0 * coefficients[1])
@@ -166,7 +174,7 @@ def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
     return found
 
 
-def _multiplied(factors: Sequence[FloatArray], vectors: Sequence[FloatArray] | None) -> Sequence[FloatArray]:
+def _multiplied(factors: Sequence[FloatArray], vectors: Any) -> Sequence[FloatArray]:
     """Return factors (I_n, R), every row times its position's number in a vector (I_n,)."""
     if vectors is None:
         return factors

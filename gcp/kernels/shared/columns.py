@@ -9,6 +9,7 @@ for kernels: an objective makes scales or offsets of exposures, as its loss take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,13 +98,13 @@ class CellColumns(NamedTuple):
     ----------
     weight, scale, offset, exposure : sequence of ndarray, shapes (I_n,), or None
         One vector for each mode; see `EntryColumns` for what they and None mean. Offsets that are sums of K products
-        have a matrix (I_n, K) for each mode.
+        have a matrix (I_n, K) for each mode. Scales and exposures may also be one array (I_n or 1, ...).
     """
 
     weight: Sequence[FloatArray] | None = None
-    scale: Sequence[FloatArray] | None = None
+    scale: Sequence[FloatArray] | FloatArray | None = None
     offset: Sequence[FloatArray] | None = None
-    exposure: Sequence[FloatArray] | None = None
+    exposure: Sequence[FloatArray] | FloatArray | None = None
 
     @property
     def is_affine(self) -> bool:
@@ -111,8 +112,8 @@ class CellColumns(NamedTuple):
         return self.scale is not None or self.offset is not None
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> CellColumns:
-        """Return the columns with a function applied to each vector (I_n,) that is there."""
-        return CellColumns(*(None if vectors is None else [function(v) for v in vectors] for vectors in self))
+        """Return the columns with a function applied to each vector (I_n,) or array that is there."""
+        return CellColumns(*map(partial(_mapped, function), self))
 
     def at(self, places: Sequence[tuple[int, Any]]) -> CellColumns:
         """Return the columns of some cells, with the modes in another order.
@@ -122,7 +123,7 @@ class CellColumns(NamedTuple):
         places : sequence of (int, index)
             A mode for each of the new ones, and which of its positions are taken.
         """
-        return CellColumns(*(None if v is None else [v[mode][index] for mode, index in places] for v in self))
+        return CellColumns(*map(partial(_placed, places), self))
 
     def entries(self, x: Array, weight: Array | None, subs: Array, order: Sequence[int]) -> EntryColumns:
         """Return columns of some cells: data and weights, with the scales and offsets of their positions.
@@ -137,17 +138,42 @@ class CellColumns(NamedTuple):
         scale, offset, exposure = (of_positions(vectors, subs, order) for vectors in self[1:])
         return EntryColumns(x, weight, scale, offset, exposure=exposure)
 
-    def everywhere(self) -> list[FloatArray | None]:
+    def everywhere(self, shape: tuple[int, ...]) -> list[FloatArray | None]:
         """Return weights, scales, offsets and exposures of all cells, each an array (I_0, ..., I_{N-1})."""
-        return [None if v is None else _outer(v) for v in self]
+        whole = (v if v is None or isinstance(v, np.ndarray) else _outer(v) for v in self)
+        return [None if a is None else np.broadcast_to(a, shape) for a in whole]
+
+
+def _mapped(function: Callable[[FloatArray], FloatArray], vectors: Any) -> Any:
+    """Return what `CellColumns.map` makes of one of them."""
+    if vectors is None or isinstance(vectors, np.ndarray):
+        return None if vectors is None else function(vectors)
+    return [function(v) for v in vectors]
+
+
+def _placed(places: Sequence[tuple[int, Any]], vectors: Any) -> Any:
+    """Return what `CellColumns.at` makes of one of them."""
+    if vectors is None:
+        return None
+    if not isinstance(vectors, np.ndarray):
+        return [vectors[mode][index] for mode, index in places]
+    found = vectors.transpose([mode for mode, _ in places])
+    for n, (_, index) in enumerate(places):
+        if found.shape[n] > 1:
+            found = found[(slice(None),) * n + (index,)]
+    return found
 
 
 def of_positions(
-    vectors: Sequence[FloatArray] | None, subs: Array, order: Sequence[int]
+    vectors: Sequence[FloatArray] | FloatArray | None, subs: Array, order: Sequence[int]
 ) -> FloatArray | None:
-    """Return products (n,) of the numbers of the positions of cells, or sums of such; None without vectors."""
+    """Return products (n,) of the numbers of the positions of cells, sums of such, or an array's numbers there."""
     if vectors is None:
         return None
+    if isinstance(vectors, np.ndarray):
+        where = dict(zip(order, subs.T, strict=True))
+        at = tuple(where[n].astype(np.intp) if size > 1 else 0 for n, size in enumerate(vectors.shape))
+        return np.broadcast_to(vectors[at], len(subs))
     total = np.ones((len(subs), *vectors[0].shape[1:]))
     for column, mode in enumerate(order):
         total *= vectors[mode][subs[:, column]]

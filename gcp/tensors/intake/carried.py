@@ -16,6 +16,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import Labelled
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import ordering
+from gcp.kernels.shared.columns import of_positions
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.listed_masks import restricted
@@ -29,6 +30,9 @@ from gcp.tensors.sparse import SparseTensor
 
 _MOST_CELLS = 2**26
 """Cells, at most, of a SparseTensor that is stored densely, because what cells carry is no product over modes."""
+
+LARGEST_ARRAY = 2**28
+"""Numbers, at most, of an array of exposures over some modes of a SparseTensor."""
 
 _ROUNDING = 1e-12
 """Relative difference of an array from a product of vectors that is rounding."""
@@ -277,6 +281,8 @@ def _beside_zeros(tensor: SparseTensor, name: str, given: Any) -> Tensor:
         return found
     if name != "trials":
         vectors = _of_modes(name, given, tensor)
+        if isinstance(vectors, np.ndarray):
+            return _with_array(tensor, vectors)
         if vectors is not None:
             known = [_is_known(name, v) for v in vectors]
             if not all(mask.all() for mask in known):
@@ -298,8 +304,22 @@ def _beside_zeros(tensor: SparseTensor, name: str, given: Any) -> Tensor:
     return tensor.to_dense()
 
 
-def _of_modes(name: str, given: Any, tensor: SparseTensor) -> list[FloatArray] | None:
-    """Return a vector (I_n,) for each mode, whose products are the numbers of cells; None if there are none."""
+def _with_array(tensor: SparseTensor, exposure: FloatArray) -> SparseTensor:
+    """Return the tensor with exposures in an array (I_n or 1, ...); cells without any have no say."""
+    plain = np.where(exposure > 0, exposure, 0.0)
+    entries = tensor.entries
+    known = of_positions(plain, entries.subs, entries.order)
+    if known is not None and not (known > 0).all():
+        own = np.ones(len(known)) if entries.weights is None else entries.weights
+        tensor = tensor.with_weights(np.where(known > 0, own, 0.0))
+    return tensor.with_cells(tensor.zeros._replace(exposure=plain))
+
+
+def _of_modes(name: str, given: Any, tensor: SparseTensor) -> list[FloatArray] | FloatArray | None:
+    """Return a vector (I_n,) for each mode, whose products are the numbers of cells, or an array of exposures.
+
+    None if there is neither.
+    """
     if _is_by_mode(given, tensor.shape):
         return [
             np.ones(size) if vector is None else _checked(name, np.asarray(vector), None)
@@ -314,8 +334,9 @@ def _of_modes(name: str, given: Any, tensor: SparseTensor) -> list[FloatArray] |
         mode = varied[0] if varied else 0
         vectors[mode] = np.broadcast_to(numbers.reshape(-1), tensor.shape[mode]).copy()
         return vectors
+    array_of = numbers if name == "exposure" and numbers.size <= LARGEST_ARRAY else None
     if np.isnan(numbers).any() or (numbers <= 0).any():
-        return None
+        return array_of
     top: Any = np.unravel_index(np.argmax(numbers), numbers.shape)
     product = np.full((), numbers[top])
     for mode in varied:
@@ -324,7 +345,7 @@ def _of_modes(name: str, given: Any, tensor: SparseTensor) -> list[FloatArray] |
         product = product * (line / numbers[top]).reshape(
             [-1 if n == mode else 1 for n in range(numbers.ndim)]
         )
-    return vectors if np.allclose(product, numbers, rtol=_ROUNDING, atol=0.0) else None
+    return vectors if np.allclose(product, numbers, rtol=_ROUNDING, atol=0.0) else array_of
 
 
 def _is_by_mode(given: Any, shape: tuple[int, ...]) -> bool:
