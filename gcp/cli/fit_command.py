@@ -313,6 +313,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     rows = [
         ("input", f"{args.input}: {' x '.join(f'{size} {name}' for size, name in sizes)}"),
         ("loss", f"{result.loss.name} ({params})" if params else result.loss.name),
+        *([("data with", words)] if (words := result.problem.carried_in_words) else []),
         ("rank", str(result.rank)),
         ("objective", f"{result.objective:.8g}"),
         ("deviance explained", share_in_words(result.training_deviance_explained)),

@@ -114,6 +114,8 @@ def _carrying(tensor: Tensor | PartitionedTensor, files: dict[str, str]) -> Tens
         small: Any = other if len(other.shape) == len(tensor.shape) else other.to_dense()
         try:
             found = as_tensor(found, **{name: small})
+            if name == "exposure":
+                found.exposure_name = Path(path).stem
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
     return found

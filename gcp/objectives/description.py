@@ -31,6 +31,8 @@ class ProblemDescription:
         Parameters of the loss that the fit estimated.
     carried : tuple of str
         What the cells of the data carried: some of "exposure", "offset" and "trials".
+    exposure_name : str
+        What the exposure was called, if it had a name: expected data are for one unit of it.
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -40,6 +42,7 @@ class ProblemDescription:
     bounds: Any = None
     estimated: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    exposure_name: str = ""
 
     def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
         """Return the description for a tensor whose k-th mode was the modes[k]-th."""
@@ -60,10 +63,11 @@ class ProblemDescription:
     @property
     def carried_in_words(self) -> str:
         """What the cells carried, and what is expected with it; empty if they carried nothing."""
+        name = f" ({self.exposure_name})" if self.exposure_name else ""
         words = {
-            "exposure": "an exposure, of which the model is for one unit",
+            "exposure": f"an exposure{name}, for one unit of which the model is",
             "offset": "an offset",
-            "trials": "numbers of trials, of which the model is for one",
+            "trials": "numbers of trials, for one of which the model is",
         }
         return "; ".join(words[name] for name in self.carried)
 
@@ -95,6 +99,7 @@ class ProblemDescription:
             "bounds": self.bounds,
             "estimated": list(self.estimated),
             "carried": list(self.carried),
+            "exposure_name": self.exposure_name,
         }
 
     @classmethod
@@ -115,6 +120,7 @@ class ProblemDescription:
             values["bounds"],
             tuple(str(name) for name in values["estimated"]),
             tuple(str(name) for name in values.get("carried", ())),
+            str(values.get("exposure_name", "")),
         )
 
 

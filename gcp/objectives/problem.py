@@ -201,6 +201,7 @@ class Problem:
             _described(self.given_bounds, self.labels),
             tuple(estimated),
             carried_by(self.tensor),
+            getattr(self.tensor, "exposure_name", ""),
         )
 
 

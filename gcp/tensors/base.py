@@ -271,6 +271,8 @@ class InOnePiece:
     n_counted_cells: float = 0.0
     kind: str = "dense"
     labels: ModeLabels | None = None
+    exposure_name: str = ""
+    """What the exposure is called that was given beside these data, for people."""
 
     def _repr_html_(self) -> str:
         """Return a part of a page, for notebooks."""

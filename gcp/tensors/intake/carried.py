@@ -90,6 +90,21 @@ def carrying(tensor: TensorData, carried: Carried, mask: Any, entry_weights: Any
         Data in parts, or that carry such columns already; numbers that are negative or infinite, do not broadcast to
         the data, or for which a SparseTensor is too large.
     """
+    found = _carrying(tensor, carried, mask, entry_weights)
+    found.exposure_name = _title(carried.get("exposure"))
+    return found
+
+
+def _title(given: Any) -> str:
+    """Return what an array with a name is called, with its unit if it has one."""
+    name, attributes = getattr(given, "name", None), getattr(given, "attrs", None)
+    if not isinstance(name, str):
+        return ""
+    units = attributes.get("units") if isinstance(attributes, dict) else None
+    return f"{name} in {units}" if units else name
+
+
+def _carrying(tensor: TensorData, carried: Carried, mask: Any, entry_weights: Any) -> Tensor:
     if tensor.parts is not None:
         raise DataError(
             f"{next(iter(carried))} needs the data in one piece: found {tensor!r}. If they fit into memory, "

@@ -211,7 +211,9 @@ def tensor_from_table(
         )
         for name, column in carried.items()
     }
-    return carrying(tensor, beside, None, None)
+    found = carrying(tensor, beside, None, None)
+    found.exposure_name = str(carried.get("exposure", ""))
+    return found
 
 
 def _refuse_empty_positions(columns: Sequence[ModeColumn], coded: Sequence[tuple[Array, Array]]) -> None:
