@@ -214,6 +214,7 @@ def _refitted(
     if trials is None:
         x = _draw(result.loss, m, dispersion, rng)
     else:
+        trials = np.maximum(trials, 1.0)  # where a cell is unknown, there may be none
         x = OfTrials(result.loss, trials).sample(m, rng) / trials
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
-from gcp.base.interval import Interval
+from gcp.base.interval import BINARY
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.dense import dense_pass, second_derivatives
 from gcp.kernels.listed.row_steps import grouped
@@ -327,10 +327,9 @@ class EntrywiseObjective:
     @cached_property
     def null_constant(self) -> float:
         """The best constant model."""
-        loss, facts = self.loss, self.survey
         if self.tensor.is_affine:
-            return constant.beside_columns(self.tensor, loss, facts, self.n_threads)
-        return constant.of_moments(loss, facts, self._constant_value)
+            return constant.beside_columns(self.tensor, self.loss, self.survey, self.n_threads)
+        return constant.of_moments(self.loss, self.survey, self._constant_value)
 
     @cached_property
     def bulk(self) -> Bulk:
@@ -371,10 +370,8 @@ class EntrywiseObjective:
     @property
     def has_its_minimum_at_infinity(self) -> bool:
         """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
-        is_binary = self.loss.data_domain == Interval(0, 1, integer=True)
-        if (
-            not is_binary or self.penalties.prefer_balance or self.survey.saturated_value > 0
-        ):  # shares of trials
+        has_shares = self.survey.saturated_value > 0  # of trials
+        if self.loss.data_domain != BINARY or has_shares or self.penalties.prefer_balance:
             return False
         there = [
             datum

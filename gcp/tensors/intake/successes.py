@@ -10,6 +10,9 @@ from gcp.base.errors import DataError
 from gcp.base.types import Array
 from gcp.kernels.shared.columns import EntryColumns
 
+_ROUNDING = 1e-12
+"""Distance from a whole number, for each of it, that is rounding of a product of shares and trials."""
+
 _WHOLE = 1e-6
 """Distance from a whole number of successes, for each of them, that is rounding of a proportion."""
 
@@ -35,7 +38,9 @@ def as_shares(columns: EntryColumns, tensor: Any) -> EntryColumns:
     assert n is not None
     x = np.asarray(columns.x, dtype=np.float64)
     known = ~np.isnan(x) if weight is None else (weight != 0) & ~np.isnan(x)
-    whole = bool(np.all(x[known] == np.floor(x[known])))
+    nearest = np.rint(x)
+    whole = bool(np.all(np.abs(x - nearest)[known] <= _ROUNDING * np.maximum(nearest[known], 1.0)))
+    x = np.where(known, nearest, x) if whole else x
     outside = known & ((x < 0) | (x > (n if whole else 1.0)))
     if outside.any():
         found, trials, where = float(x[outside][0]), float(n[outside][0]), _subscript(outside, tensor)
