@@ -67,7 +67,7 @@ def add_reading_options(parser: Parser) -> None:
     read.add(group, "--format", metavar="ENDING")
     for name, what in (
         ("exposure", "by which expected data are multiplied (a population, hours, a sequencing depth)"),
-        ("offset", "added to models of any sign"),
+        ("offset", "that are added to models of any sign"),
         ("trials", "of trials, of which the data are successes or shares"),
     ):
         group.add_argument(

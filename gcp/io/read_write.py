@@ -83,8 +83,13 @@ def read_tensor(
         `.npy`, `.h5`, `.hdf5` and `.zarr`: bytes, or a text such as "2GB", that a fit may take (the factors and the
         solver's memory come on top where they are large). An array of more than half of it is not read now, but in
         every pass of a fit, slab by slab, and must not change meanwhile. Default: it is read whole.
-    exposure, offset, trials : str, optional
-        Long tables: columns of numbers that cells carry (see `fit_gcp`); a cell without a row is missing.
+    exposure : str, optional
+        Long tables: the column of numbers by which what is expected of a cell is multiplied (see `fit_gcp`); a cell
+        without a row is missing.
+    offset : str, optional
+        Long tables: the column of numbers that are added to the model; as `exposure`.
+    trials : str, optional
+        Long tables: the column of numbers of trials, of which values are successes or shares; as `exposure`.
 
     Returns
     -------
