@@ -25,6 +25,7 @@ from gcp.objectives.refit_rows import with_rows
 from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.outcome import IterationState
+from gcp.tensors.intake.carried import Carried, given_of
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import aligned
@@ -143,7 +144,15 @@ class GCP(*_BASES):  # type: ignore[misc]
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        exposure: Any = None,
+        offset: Any = None,
+        trials: Any = None,
     ) -> Self:
         """Fit the model.
 
@@ -151,12 +160,13 @@ class GCP(*_BASES):  # type: ignore[misc]
         ----------
         X : data as for `fit_gcp`
         y : ignored
-        mask, entry_weights
+        mask, entry_weights, exposure, offset, trials
             As for `fit_gcp`.
         """
         options = self.get_params()
         rank, mode = options.pop("rank"), options.pop("mode")
-        tensor = as_tensor(X, mask, entry_weights, options.pop("modes"))
+        carried = given_of(exposure, offset, trials)
+        tensor = as_tensor(X, mask, entry_weights, options.pop("modes"), **carried)
         mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
         self.result_: FitResult = fit_problem(*problem_and_plan(tensor, rank, options))
         warn_unless_converged(self.result_, stacklevel=2)
@@ -166,7 +176,14 @@ class GCP(*_BASES):  # type: ignore[misc]
         return self
 
     def transform(
-        self, X: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self,
+        X: Any,
+        *,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        exposure: Any = None,
+        offset: Any = None,
+        trials: Any = None,
     ) -> FloatArray:
         """Return rows of samples under the other modes' fitted factors, shape (n, R); see `FitResult.transform`.
 
@@ -175,12 +192,21 @@ class GCP(*_BASES):  # type: ignore[misc]
         ndarray, shape (samples, rank)
             After ``set_output(transform="pandas")`` a DataFrame, with the labels of the samples if they have any.
         """
-        result, samples = self._fitted(), in_one_piece(X, mask, entry_weights, self.modes)
+        carried = given_of(exposure, offset, trials)
+        result, samples = self._fitted(), in_one_piece(X, mask, entry_weights, self.modes, **carried)
         found = result.transform(samples, self._mode, n_threads=self.n_threads)
         return self._labelled(found.rows, found.labels)
 
     def fit_transform(
-        self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        exposure: Any = None,
+        offset: Any = None,
+        trials: Any = None,
     ) -> FloatArray:
         """Fit, and return the rows of the samples of the fit; of one of which nothing is known, the mean row.
 
@@ -189,7 +215,8 @@ class GCP(*_BASES):  # type: ignore[misc]
         ndarray, shape (samples, rank)
             As of `transform`.
         """
-        result = self.fit(X, mask=mask, entry_weights=entry_weights).result_
+        carried = given_of(exposure, offset, trials)
+        result = self.fit(X, mask=mask, entry_weights=entry_weights, **carried).result_
         rows = result.with_mean_rows().factors[self._mode].copy()
         return self._labelled(rows, result.labels.values(self._mode, len(rows)))
 
@@ -226,7 +253,15 @@ class GCP(*_BASES):  # type: ignore[misc]
         return with_rows(self._fitted(), self._mode, rows).predict()
 
     def score(
-        self, X: Any, y: Any = None, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        exposure: Any = None,
+        offset: Any = None,
+        trials: Any = None,
     ) -> float:
         """Return minus the mean loss of cells of samples that their rows have not seen: higher is better.
 
@@ -239,13 +274,13 @@ class GCP(*_BASES):  # type: ignore[misc]
         ----------
         X : data as for `transform`
         y : ignored
-        mask, entry_weights
+        mask, entry_weights, exposure, offset, trials
             As for `fit_gcp`.
         """
         from gcp.analysis.holdout import hold_out
 
         result, mode = self._fitted(), self._mode
-        samples = self._samples(X, mask, entry_weights)
+        samples = self._samples(X, mask, entry_weights, given_of(exposure, offset, trials))
         keep = _KEPT if samples.zeros is None else 0.0
         train, test = hold_out(samples, _HELD_OUT, result.settings["seed"], keep=keep)
         found = result.transform(train, mode, n_threads=self.n_threads)
@@ -319,9 +354,9 @@ class GCP(*_BASES):  # type: ignore[misc]
     def _mode(self) -> int:
         return self.result_.labels.number(self.mode)
 
-    def _samples(self, X: Any, mask: Any, entry_weights: Any) -> Tensor:
+    def _samples(self, X: Any, mask: Any, entry_weights: Any, carried: Carried) -> Tensor:
         """Return new samples in the order of the fit's modes and positions."""
-        tensor = stored(in_one_piece(X, mask, entry_weights, self.modes))
+        tensor = stored(in_one_piece(X, mask, entry_weights, self.modes, **carried))
         return aligned(tensor, side_of(self._fitted(), free=(self._mode,)), "the new data")
 
     def _labelled(self, rows: FloatArray, labels: Array) -> Any:

@@ -31,6 +31,7 @@ from gcp.solvers.starts.checkpoint import opened_checkpoint
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.run_search import Found, run_search
 from gcp.solvers.starts.search import Search
+from gcp.tensors.intake.carried import given_of
 from gcp.tensors.intake.coerce import in_one_piece
 
 
@@ -54,6 +55,9 @@ def fit_gcp(
     penalties: Sequence[Penalty] = (),
     main_effects: bool | Sequence[int | str] = False,
     design: Mapping[int | str, Any] | None = None,
+    exposure: Any = None,
+    offset: Any = None,
+    trials: Any = None,
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
@@ -144,6 +148,12 @@ def fit_gcp(
         By mode, what its factor is made of: Z C, with Z a basis of `gcp.designs` (``{"week": bspline(12)}``), a
         matrix with a row for each position, dense or sparse, or a DataFrame, matched by the mode's labels. The result
         has C as `coefficients`, and `predict_at` for new positions. Bounds and penalties are on the factor.
+    exposure, offset : array_like, optional
+        The expected datum is exposure times the model's mean (Poisson, negative binomial, gamma); an offset is added
+        to models that may have any sign. Shaped like the data, broadcastable, or one number per entry of a list;
+        matched by names as a mask is. An exposure of 0 or NaN leaves a cell out. See docs/decisions/0048.
+    trials : array_like, optional
+        Numbers of trials, for Bernoulli losses: the data are successes, or, if not all of them are whole, shares.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy Generator, RandomState or SeedSequence, or None
@@ -206,8 +216,10 @@ def fit_gcp(
     True
     """
     own = as_loss(loss)
+    carried = given_of(exposure, offset, trials)
     if own.unknowns:
-        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes), None, None
+        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes, **carried), None, None
+        carried = {}
     problem = Problem.of(
         data,
         rank,
@@ -222,6 +234,7 @@ def fit_gcp(
         design=design,
         penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
         n_threads=n_threads,
+        **carried,
     )
     plan = Plan.of(
         init=init,
@@ -262,15 +275,17 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
     penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
-        beside = [of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes")]
-        data = in_one_piece(data, *beside)
+        beside = {name: of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes", *_CARRIED)}
+        data = in_one_piece(data, **beside)
     if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
         raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
 
 
 _OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
+_CARRIED = ("exposure", "offset", "trials")
 _OF_PROBLEM = (
+    *_CARRIED,
     "modes",
     "mask",
     "entry_weights",

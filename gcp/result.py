@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from gcp.objectives.model import Model, share_in_words
 from gcp.objectives.refit_rows import NewRows, transform
 from gcp.objectives.top_positions import TopPositions, top
 from gcp.solvers.starts.multistart import Starts
+from gcp.tensors.intake.carried import Carried
 
 if TYPE_CHECKING:
     import os
@@ -114,20 +115,20 @@ class FitResult(Model):
     training_deviance_explained: float = np.nan
 
     def score(
-        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
     ) -> float:
         """Return minus the weighted mean loss on data of this shape: higher is better.
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`. To score held-out entries, pass the mask of these.
+        data, mask, entry_weights, exposure, offset, trials
+            As for `fit_gcp`; of the last three, those of the fit. To score held-out entries, pass the mask of these.
         """
-        found = evaluate(self, data, mask, entry_weights)
+        found = evaluate(self, data, mask, entry_weights, **carried)
         return -found.value / found.total_weight
 
     def deviance_explained(
-        self, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+        self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
     ) -> float:
         """Return the share of the deviance from the best constant to a perfect model that this model explains.
 
@@ -136,11 +137,10 @@ class FitResult(Model):
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`.
+        data, mask, entry_weights, exposure, offset, trials
+            As for `score`.
         """
-        found = evaluate(self, data, mask, entry_weights)
-        return found.explained
+        return evaluate(self, data, mask, entry_weights, **carried).explained
 
     def transform(
         self,
@@ -151,13 +151,14 @@ class FitResult(Model):
         entry_weights: ArrayLike | None = None,
         bounds: tuple[float | None, float | None] | None = None,
         n_threads: int | None = None,
+        **carried: Unpack[Carried],
     ) -> NewRows:
         """Fit new positions of one mode (trials, samples, users), everything else as it is in this model.
 
         Parameters
         ----------
-        data, mask, entry_weights
-            As for `fit_gcp`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
+        data, mask, entry_weights, exposure, offset, trials
+            As for `score`; shaped like the data of the fit, but of any size in the mode. Labels of the other modes
             may be in any order; those that the new data lack are missing there (not 0: for zeros, give all labels).
         mode : int or str
             Number or name.
@@ -188,16 +189,16 @@ class FitResult(Model):
         prior as what one more entry of the fitted column costs; `Smooth`, `Graph` and `Near` of this mode say nothing
         of new rows. A position of which nothing is known gets what penalties prefer, or the mean row.
         """
-        number = self.labels.number(mode)
         return transform(
             self,
             data,
-            number,
+            self.labels.number(mode),
             mask=mask,
             entry_weights=entry_weights,
             bounds=bounds,
             penalties=self.problem.penalties,
             n_threads=n_threads,
+            **carried,
         )
 
     def top(
@@ -333,8 +334,8 @@ class FitResult(Model):
 
         ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
         """
-        further = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
-        return Summary(self._title(), self._facts(), components_of(self), self._notes(further))
+        more = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
+        return Summary(self._title(), self._facts(), components_of(self), self._notes(more))
 
     def _title(self) -> str:
         shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
@@ -344,6 +345,7 @@ class FitResult(Model):
         return {
             "data in": self.labels.data_units,
             "loss": loss_in_words(self.loss),
+            "data with": self.problem.carried_in_words,
             "solver": self.settings["solver"]["method"],
             "starts": len(self.starts),
             "iterations": self.n_iter,
@@ -358,10 +360,8 @@ class FitResult(Model):
         }
 
     def _effects_in_words(self) -> str:
-        if not self.main_effects:
-            return ""
         spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
-        return f"intercept {self.intercept:.4g}; {spreads}"
+        return f"intercept {self.intercept:.4g}; {spreads}" if spreads else ""
 
     def _notes(self, *further: str) -> tuple[str, ...]:
         status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"

@@ -28,6 +28,7 @@ EXEMPT = {
     "FitResult": "made by fits",
     "designs.Basis": "abstract",
     **dict.fromkeys([f"designs.Basis.{of}" for of in _OF_BASES], "for objectives"),
+    "SparseTensor.with_cells": "for objectives",
     "PartitionedTensor": "made by `partition`",
     # The loss as kernels and objectives see it, whose arguments are theirs.
     **dict.fromkeys(

@@ -61,7 +61,8 @@ def test_its_parameters_are_those_of_the_function():
     own, of_fit = (dict(inspect.signature(each).parameters) for each in (GCP, fit_gcp))
     assert own.pop("mode").default == 0
     assert own.pop("rank").default == 1
-    for name in ("data", "rank", "mask", "entry_weights"):  # which `fit` takes, but for the rank
+    of_data = ("data", "mask", "entry_weights", "exposure", "offset", "trials")  # which `fit` takes
+    for name in ("rank", *of_data):
         del of_fit[name]
     assert {name: each.default for name, each in own.items()} == {
         name: each.default for name, each in of_fit.items()

@@ -429,7 +429,7 @@ def test_bad_arrays(tmp_path, save):
 def test_bad_npz(tmp_path, save):
     path = tmp_path / "a.npz"
     for arrays, part in [
-        ({"format": "gcp-tensor", "version": 3, "values": np.ones(2)}, "newer than this gcp reads"),
+        ({"format": "gcp-tensor", "version": 4, "values": np.ones(2)}, "newer than this gcp reads"),
         ({"format": "gcp-result", "version": 1}, "marked 'gcp-result'"),
         ({"format": "gcp-tensor", "version": 1}, "no entry 'values'"),
         ({"format": "gcp-tensor", "version": 1, "values": np.ones(2), "mask": np.ones(3, bool)}, "mask"),

@@ -88,7 +88,7 @@ def test_npz_versions(tmp_path):
         ({"values": np.ones(3)}, r"subs has shape \(2, 2\)"),
         ({"mode_weights_1": np.ones(3)}, "mode_weights of mode 1 has shape"),
         ({"missing": np.array([[0, 9]])}, "missing cell 0 has the subscript 9"),
-        ({"version": 3}, "newer than this gcp reads"),
+        ({"version": 4}, "newer than this gcp reads"),
     ],
 )
 def test_bad_npz(tmp_path, changes, message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +13,10 @@ from gcp.base import checks
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.trials import OfTrials
 from gcp.objectives.known_cells import KnownCells, blocks, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 _SIDES = ("both", "high", "low")
 
@@ -57,6 +59,7 @@ def anomalies(
     dispersion: float | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> Anomalies:
     """Return the cells that are least probable under the fitted distribution.
 
@@ -72,6 +75,8 @@ def anomalies(
     dispersion : float, optional
         Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
         estimate on these data.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -84,23 +89,38 @@ def anomalies(
         Unknown side, or a loss without a distribution.
     """
     side, n = checks.text("side", side, _SIDES), checks.whole("n", n)
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
     if dispersion is None:
         dispersion = dispersion_of(result, tensor)
-    best: list[tuple[KnownCells, FloatArray, FloatArray]] = []
-    for cells in blocks(result, tensor):
-        cells = _extreme(cells, n)
-        p = tail_probability(loss, cells.x, cells.m, side, dispersion)
-        surprise = loss.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
+    best: list[_Ranked] = []
+    for known in blocks(result, tensor):
+        cells, own = _extreme(known, n).counted(loss)
+        p, expected = tail_probability(own, cells.x, cells.m, side, dispersion), own.mean(cells.m)
+        surprise = own.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
         if side != "both":
-            beyond = cells.x > loss.mean(cells.m)
+            beyond = cells.x > expected
             surprise = np.where(beyond if side == "high" else ~beyond, surprise, 0.0)
-        best.append(_first(n, cells, p, surprise))
-        best = [_first(n, *(_joined(best)))]
-    cells, p, _ = best[0]
+        best.append(_Ranked(cells.subs, cells.x, expected, p, surprise).first(n))
+        best = [_Ranked(*map(np.concatenate, zip(*best, strict=True))).first(n)]
+    found = best[0]
     names = [np.asarray(result.labels.values(k, size)) for k, size in enumerate(result.shape)]
-    labels = [name[cells.subs[:, k]] for k, name in enumerate(names)]
-    return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p, result.labels.names)
+    labels = [name[found.subs[:, k]] for k, name in enumerate(names)]
+    return Anomalies(found.subs, labels, found.x, found.expected, found.p, result.labels.names)
+
+
+class _Ranked(NamedTuple):
+    """Cells with what is expected of them, its probability, and their surprise; all of shape (n,) but subs (n, N)."""
+
+    subs: Array
+    x: FloatArray
+    expected: FloatArray
+    p: FloatArray
+    surprise: FloatArray
+
+    def first(self, n: int) -> _Ranked:
+        """Return the n most surprising, in order."""
+        order = np.lexsort((-self.surprise, self.p))[:n]
+        return _Ranked(*(column[order] for column in self))
 
 
 def _extreme(cells: KnownCells, n: int) -> KnownCells:
@@ -108,14 +128,14 @@ def _extreme(cells: KnownCells, n: int) -> KnownCells:
 
     No others are surprising.
     """
-    if len(cells.x) <= 4 * n or (cells.x != cells.x[0]).any():
+    if len(cells.x) <= 4 * n or cells.trials is not None or (cells.x != cells.x[0]).any():
         return cells
     order = np.argpartition(cells.m, (n, len(cells.m) - n))
-    return KnownCells(*(column[np.concatenate([order[:n], order[-n:]])] for column in cells))
+    return cells.at(np.concatenate([order[:n], order[-n:]]))
 
 
 def tail_probability(
-    loss: Loss, x: FloatArray, m: FloatArray, side: str, dispersion: float | None
+    loss: Loss | OfTrials, x: FloatArray, m: FloatArray, side: str, dispersion: float | None
 ) -> FloatArray:
     """Return, elementwise, the probability of data as far out as x or farther, on a side or on both."""
     low = loss.cdf(x, m, dispersion)
@@ -123,19 +143,3 @@ def tail_probability(
     if side == "both":
         return np.minimum(1.0, 2 * np.minimum(low, high))
     return high if side == "high" else low
-
-
-def _first(
-    n: int, cells: KnownCells, p: FloatArray, surprise: FloatArray
-) -> tuple[KnownCells, FloatArray, FloatArray]:
-    """Return the n most surprising of some cells, in order, with p and surprise, shapes (cells,) and then (n,)."""
-    order = np.lexsort((-surprise, p))[:n]
-    return KnownCells(*(column[order] for column in cells)), p[order], surprise[order]
-
-
-def _joined(
-    parts: list[tuple[KnownCells, FloatArray, FloatArray]],
-) -> tuple[KnownCells, FloatArray, FloatArray]:
-    """Return the parts as one: cells, and two arrays of shape (cells,)."""
-    cells = KnownCells(*(np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)))
-    return cells, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +13,9 @@ from gcp.base.errors import ParameterError
 from gcp.base.interval import BINARY
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
-from gcp.objectives.known_cells import check_result, known_cells, tensor_of
+from gcp.objectives.known_cells import KnownCells, check_result, joined, known_cells, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,6 +62,7 @@ def binary_scores(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
+    **carried: Unpack[Carried],
 ) -> BinaryScores:
     """Return scores of a model of 0/1 data, over the known cells with their weights.
 
@@ -73,6 +75,8 @@ def binary_scores(
         than a million zeros, and more zeros than ones, a random part stands for all.
     random_state : int
         Draws that part.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Raises
     ------
@@ -83,7 +87,9 @@ def binary_scores(
     loss = result.loss
     if loss.data_domain != BINARY:
         raise ParameterError(f"binary_scores is for Bernoulli losses: found {loss.name}.")
-    cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
+    cells = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried), random_state)
+    if cells.trials is not None:
+        cells = _single_answers(cells)
     x, w = cells.x, cells.w
     total, ones = float(w.sum()), float(w @ x)
     if not 0 < ones < total:
@@ -98,3 +104,9 @@ def binary_scores(
         ones / total,
         *found,
     )
+
+
+def _single_answers(cells: KnownCells) -> KnownCells:
+    """Return successes and failures as cells of their own, weighted by their numbers."""
+    ones = cells._replace(x=np.ones(len(cells.x)), w=cells.w * cells.x)
+    return joined([ones, cells._replace(x=np.zeros(len(cells.x)), w=cells.w * (1 - cells.x))])

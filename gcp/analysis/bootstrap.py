@@ -16,14 +16,20 @@ from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.base import ESTIMATE
+from gcp.losses.trials import OfTrials
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.progress import series
 from gcp.solvers.starts.plan import Plan
+from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.carried import popped
 from gcp.tensors.kinds import Tensor
+from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _LEAST_MEAN = 1e-100
@@ -153,11 +159,12 @@ def bootstrap(
     check_result(result)
     options = _as_fitted(result, options)
     options["n_threads"] = processes.threads_of_each(n_jobs, options.get("n_threads"))
-    tensor = tensor_of(result, data, mask, entry_weights)
+    tensor = tensor_of(result, data, mask, entry_weights, **popped(options))
     problem, plan = problem_and_plan(tensor, result.rank, {"init": result, "random_state": 0} | options)
     cells = known_cells(result, tensor)
-    result.loss.log_normalizer(cells.x)  # raises if no distribution has such data
-    dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
+    cells, loss = cells.counted(result.loss)
+    loss.log_normalizer(cells.x)  # raises if no distribution has such data
+    dispersion = loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if dispersion is not None:  # the fit has taken some of it
         dispersion /= max(1 - n_parameters(result) / float(cells.w.sum()), 0.1)
     seeds = np.random.SeedSequence(checks.seed(random_state)).spawn(n)
@@ -202,12 +209,28 @@ def _refitted(
     """Return a fit of data drawn from the model, its components matched to the model's."""
     tensor = problem.tensor
     subs = tensor.subs if tensor.zeros is None else None  # of sparse data, all cells are drawn
-    m = result.model_values(subs)
-    if result.loss.data_domain.open_low:  # no datum of a mean of 0 is in it
-        m = np.maximum(m, _LEAST_MEAN)
-    x = result.loss.sample_dispersed(m, np.random.default_rng(seed), dispersion).astype(float)
+    m, rng = _arguments(result, tensor, subs), np.random.default_rng(seed)
+    trials = tensor.columns.trials if isinstance(tensor, DenseTensor | ObservedTensor) else None
+    if trials is not None:
+        trials = np.maximum(trials, 1.0)  # where a cell is unknown, there may be none
+        x = OfTrials(result.loss, trials).sample(m, rng) / trials
+    else:
+        if result.loss.data_domain.open_low:  # no datum of a mean of 0 is in it
+            m = np.maximum(m, _LEAST_MEAN)
+        x = result.loss.sample_dispersed(m, rng, dispersion).astype(float)
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
+
+
+def _arguments(result: FitResult, tensor: Any, subs: Any) -> FloatArray:
+    """Return the arguments of the loss at cells, shaped like `model_values` there."""
+    m = result.model_values(subs)
+    own = exposed(tensor, result.loss)
+    if own.zeros is None:
+        columns = getattr(own, "columns", None)
+        return m if columns is None else columns.argument(m)
+    _, scale, offset, _ = own.zeros.everywhere(own.shape)
+    return EntryColumns(m, scale=scale, offset=offset).argument(m)
 
 
 def _like(tensor: Any, values: FloatArray) -> Tensor:
@@ -227,4 +250,4 @@ def _like(tensor: Any, values: FloatArray) -> Tensor:
         missing=tensor.missing,
         labels=tensor.labels,
     )
-    return plain.with_columns(scale=tensor.zeros.scale, offset=tensor.zeros.offset)
+    return plain.with_cells(tensor.zeros)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import known_cells, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 _MOST_GROUPS = 1 << 20
 
@@ -48,6 +49,7 @@ def calibration(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
+    **carried: Unpack[Carried],
 ) -> Calibration:
     """Return observed means against expected ones.
 
@@ -62,10 +64,13 @@ def calibration(
         groups of their own), else of equal weight; fewer where many expectations are equal.
     random_state : int
         Draws that part.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
     """
     groups = min(checks.whole("groups", groups), _MOST_GROUPS)
-    cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
-    mean = result.loss.mean(cells.m)
+    known = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried), random_state)
+    cells, loss = known.counted(result.loss)
+    mean = loss.mean(cells.m)
     order = np.argsort(mean, kind="stable")
     x, mean, w = cells.x[order], mean[order], cells.w[order]
     share = np.cumsum(w * mean if mean[0] >= 0 and mean[-1] > 0 else w)

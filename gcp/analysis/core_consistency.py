@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
+from gcp.kernels.shared.columns import EntryColumns
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 _MOST_CELLS = 2**26
 
 
 def core_consistency(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> float:
     """Return the core consistency in percent, under the loss of the model: a heuristic.
 
@@ -27,6 +35,8 @@ def core_consistency(
         With columns that are linearly independent in every mode.
     data, mask, entry_weights
         As they were for `fit_gcp`. Sparse data are looked at densely, up to 2**26 cells.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -47,7 +57,7 @@ def core_consistency(
     R. Bro, H. A. L. Kiers: A new efficient method for determining the number of components in PARAFAC models, Journal
     of Chemometrics 17 (2003) 274-286.
     """
-    core = core_tensor(result, data, mask=mask, entry_weights=entry_weights)
+    core = core_tensor(result, data, mask=mask, entry_weights=entry_weights, **carried)
     return consistency(core)
 
 
@@ -60,7 +70,12 @@ def consistency(core: FloatArray) -> float:
 
 
 def core_tensor(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> FloatArray:
     """Return the core of the Tucker model with the same factors that suits the data best.
 
@@ -70,6 +85,8 @@ def core_tensor(
         With columns that are linearly independent in every mode.
     data, mask, entry_weights
         As they were for `fit_gcp`. Sparse data are looked at densely, up to 2**26 cells.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -84,13 +101,13 @@ def core_tensor(
     check_result(result)
     if result.rank == 0:
         raise ParameterError("Core consistency needs at least one component.")
-    tensor = tensor_of(result, data, mask, entry_weights)
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
     if np.prod(tensor.shape, dtype=float) > _MOST_CELLS:
         raise ParameterError(f"Core consistency is for at most {_MOST_CELLS:,} cells.")
     dense = tensor.to_dense()
-    m = result.model_values()
+    m, own = result.model_values(), exposed(dense, result.loss).columns
     known = np.isfinite(dense.values) if dense.entry_weights is None else dense.entry_weights > 0
-    core = _working_response(result, np.where(known, dense.values, 0.0), m)
+    core = _working_response(result, own._replace(x=np.where(known, dense.values, 0.0)), m)
     core = np.where(known, core, m)
     core = core - (m - replace(result, intercept=0.0, main_effects={}).model_values())
     factors = [np.asarray(a, dtype=float) for a in result.factors]
@@ -100,11 +117,11 @@ def core_tensor(
     return np.asarray(core)
 
 
-def _working_response(result: FitResult, x: FloatArray, m: FloatArray) -> FloatArray:
+def _working_response(result: FitResult, columns: EntryColumns, m: FloatArray) -> FloatArray:
     """Return m + (x - mean) * dm / dmean, elementwise, on which iteratively reweighted least squares regresses."""
     step = 1e-6 * (1 + np.abs(m))
     with np.errstate(all="ignore"):
-        mean = result.loss.mean(m)
-        slope = (result.loss.mean(m + step) - mean) / step
-        change = (x - mean) / slope
+        mean = result.loss.mean(columns.argument(m))
+        slope = (result.loss.mean(columns.argument(m + step)) - mean) / step
+        change = (columns.x - mean) / slope
     return np.where(np.isfinite(change), m + change, m)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 
 
@@ -42,7 +43,12 @@ class Deviance(TableResult):
 
 
 def deviance(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> Deviance:
     """Return the deviance of a fitted model, and of the best constant, on data of its shape.
 
@@ -51,6 +57,8 @@ def deviance(
     result : FitResult
     data, mask, entry_weights
         As for `fit_gcp`. Of a `SparseTensor` all zeros count, exactly.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def deviance(
     DataError, DomainError
         Another shape than the model's, or data outside the loss's domain.
     """
-    return deviance_of(evaluate(result, in_one_piece(data, mask, entry_weights)), result.loss)
+    return deviance_of(evaluate(result, in_one_piece(data, mask, entry_weights, **carried)), result.loss)
 
 
 def deviance_of(found: Evaluation, loss: Loss) -> Deviance:
@@ -106,6 +114,7 @@ def slice_deviance(
     *,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> SliceDeviance:
     """Return the deviance of every slice of a mode: which of its positions the model fits badly.
 
@@ -116,6 +125,8 @@ def slice_deviance(
         As for `fit_gcp`. Sparse data of more than 2**28 cells are refused.
     mode : int or str
         Number or name.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -126,14 +137,15 @@ def slice_deviance(
     -----
     Looks at every cell, a block at a time.
     """
-    tensor = tensor_of(result, data, mask, entry_weights)
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
     n = result.labels.number(mode)
     objective = build_objective(tensor, result.loss)
     sums = np.zeros((3, result.shape[n]))
     null = objective.null_constant
-    for subs, x, m, w in blocks(result, tensor):
-        parts = result.loss.deviance(x, m), result.loss.deviance(x, null), np.ones(len(x))
+    for cells in blocks(result, tensor):
+        x, loss = cells.x, result.loss
+        parts = loss.deviance(x, cells.m), loss.deviance(x, cells.argument(null)), np.ones(len(x))
         for total, part in zip(sums, parts, strict=True):
-            total += np.bincount(subs[:, n], part * w, len(total))
+            total += np.bincount(cells.subs[:, n], part * cells.w, len(total))
     labels = np.asarray(result.labels.values(n, result.shape[n]))
     return SliceDeviance(labels, sums[0], sums[1], sums[2], result.labels.names[n])

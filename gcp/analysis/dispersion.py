@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,11 +13,12 @@ from gcp.analysis.leverage import leverages
 from gcp.base.errors import ParameterError
 from gcp.base.table_result import TableResult
 from gcp.kernels.listed import power_sums
-from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.poisson import Poisson, PoissonLog
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.result import FitResult
-from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried
+from gcp.tensors.kinds import Tensor
 
 _NOTHING = 1e-6
 """Share of the variation, below which the model has taken all of it along."""
@@ -49,7 +50,12 @@ class DispersionTest(TableResult):
 
 
 def dispersion_test(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> DispersionTest:
     """Test a Poisson model against extra variation (a score test against the negative binomial).
 
@@ -59,6 +65,8 @@ def dispersion_test(
         Of the loss "poisson" or "poisson-log".
     data, mask, entry_weights
         As they were for `fit_gcp`. Of a `SparseTensor` under "poisson" all zeros count, by a closed form.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Notes
     -----
@@ -75,8 +83,8 @@ def dispersion_test(
     check_result(result)
     if not isinstance(result.loss, Poisson | PoissonLog):
         raise ParameterError(f"dispersion_test is for Poisson models: found {result.loss.name}.")
-    tensor = tensor_of(result, data, mask, entry_weights)
-    squares, counts, means2 = _sums(result, tensor)
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
+    squares, counts, means2 = _sums(result, exposed(tensor, result.loss))
     taken = leverages(result, known_cells(result, tensor), means2)
     if taken.squares <= _NOTHING * means2:
         return DispersionTest(0.0, 0.5, np.inf, "The model repeats the counts: no variation is left to test.")
@@ -90,7 +98,7 @@ def dispersion_test(
     return DispersionTest(float(statistic), p, r, advice)
 
 
-def _sums(result: FitResult, tensor: TensorData) -> tuple[float, float, float]:
+def _sums(result: FitResult, tensor: Tensor) -> tuple[float, float, float]:
     """Return weighted sums of (x - mu)**2, x and mu**2 over the known cells."""
     if (sparse := tensor.sparse) is not None:
         if not isinstance(result.loss, Poisson):
@@ -98,18 +106,17 @@ def _sums(result: FitResult, tensor: TensorData) -> tuple[float, float, float]:
                 'Sparse data have a closed form under loss="poisson" only: found "poisson-log".'
             )
         weights, factors = result.with_mean_rows().cp
-        every = power_sums.polynomial(
-            (0.0, 1.0), [factors[0] * weights, *factors[1:]], (), CellColumns(sparse.mode_weights)
-        )[0]
+        every = power_sums.polynomial((0.0, 1.0), [factors[0] * weights, *factors[1:]], (), sparse.zeros)[0]
         listing = sparse.listing
-        mu = result.model_values(listing.subs[:, np.argsort(listing.order)].astype(np.int64))
+        subs = listing.subs[:, np.argsort(listing.order)].astype(np.int64)
+        mu = listing.columns.argument(result.model_values(subs))
         ones = np.ones(len(mu))
         w, z = ones if listing.w is None else listing.w, ones if listing.z is None else listing.z
         x, rest = listing.x.astype(float), every - float(z @ mu**2)
         means2 = rest + float(w @ mu**2)
         return rest + float(w @ (x - mu) ** 2), float(w @ x), means2
     x = tensor.values.astype(float)
-    mu = result.predict(tensor.subs)
+    mu = result.loss.mean(tensor.columns.argument(result.model_values(tensor.subs)))
     w = np.ones(x.shape) if tensor.entry_weights is None else np.asarray(tensor.entry_weights, dtype=float)
     x = np.where(w > 0, x, 0.0)
     return float(np.sum(w * (x - mu) ** 2)), float(np.sum(w * x)), float(np.sum(w * mu**2))

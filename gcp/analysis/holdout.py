@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import RandomSource
 from gcp.tensors.base import WholeData
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 
 SCHEMES = ("cells", "rows", "blocks", "future")
@@ -34,6 +35,7 @@ def hold_out(
     entry_weights: Any = None,
     modes: Sequence[str] | None = None,
     keep: float = 0.0,
+    **carried: Unpack[Carried],
 ) -> Split:
     """Hold out a part of the known cells, to judge a fit of the others by it.
 
@@ -63,6 +65,8 @@ def hold_out(
     keep : float
         Of "cells": least share of the known cells of every position of every mode that is not held out; from 0 to
         less than 1. Not for a `SparseTensor`, of which nearly all zeros stay.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def hold_out(
     fraction = checks.real("The held-out fraction", fraction, above=0, below=1)
     keep, rng = checks.real("keep", keep, least=0, below=1), checks.generator(random_state, "hold_out")
     gap = checks.whole("gap", gap, 0)
-    tensor = in_one_piece(data, mask, entry_weights, modes)
+    tensor = in_one_piece(data, mask, entry_weights, modes, **carried)
     checked = check_scheme(tensor, scheme, mode, gap, by)
     if keep and scheme != "cells":
         raise ParameterError(f'keep is for scheme="cells": found keep={keep:g} with scheme={scheme!r}.')

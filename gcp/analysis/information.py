@@ -138,7 +138,7 @@ def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
 
 
 class EntryRun(NamedTuple):
-    """Some cells: the model there, and its derivatives in the parameters but r.
+    """Some cells: the arguments of the loss there, and their derivatives in the parameters but r.
 
     Beside designs the derivatives are those in the entries of the factors, and `transfer`, shape (entries, P), makes
     them those in parameters.
@@ -152,6 +152,7 @@ class EntryRun(NamedTuple):
     value: FloatArray
     column: Array
     transfer: Any
+    scale: FloatArray | None = None
 
     def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
         """Return the sparse Jacobian, shape (cells, size), with its rows times weights (cells,)."""
@@ -314,8 +315,13 @@ class Likelihood:
                 values.append(np.ones((len(m), 1)))
                 columns.append(k + subs[:, n, None])
             value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
+            own = cells.at(part)
             m = np.maximum(m, low)
-            yield EntryRun(subs, cells.x[part], cells.w[part], rows, m, value, column, transfer)
+            if own.scale is not None:
+                m, value = own.scale * m, own.scale[:, None] * value
+            if own.offset is not None:
+                m = m + own.offset
+            yield EntryRun(subs, own.x, own.w, rows, m, value, column, transfer, own.scale)
 
 
 def of_penalties(result: FitResult, layout: ParameterLayout, theta: FloatArray) -> FloatArray | None:
@@ -390,7 +396,7 @@ def _turn(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> Flo
             )
             others *= layout.signs[n] * layout.signs[k]
             total += 2 * np.einsum("ij,ij->i", _shared(run, layout, covariance, n, k), others)
-    return total
+    return total if run.scale is None else run.scale * total
 
 
 def _shared(run: EntryRun, layout: ParameterLayout, covariance: FloatArray, n: int, k: int) -> FloatArray:

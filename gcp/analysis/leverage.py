@@ -89,6 +89,8 @@ def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
     for run in likelihood.runs(theta):
         mu = loss.mean(run.m)
         slope = np.where(mu > _TINY, run.w * loss.deriv(run.x, run.m), 0.0)
+        if run.scale is not None:
+            slope = run.scale * slope
         for n, k in itertools.combinations(range(len(layout.shape)), 2):
             size = layout.shape[n], layout.shape[k]
             pair = run.subs[:, n] * size[1] + run.subs[:, k]

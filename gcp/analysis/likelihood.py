@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.objectives.evaluation import Evaluation, evaluate
-from gcp.objectives.known_cells import check_result, known_cells, tensor_of
+from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried, carried_by
 from gcp.tensors.intake.coerce import in_one_piece
 
 
@@ -48,6 +49,7 @@ def log_likelihood(
     dispersion: float | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> float:
     """Return the log-likelihood of data under a fitted model, with every constant that the loss drops.
 
@@ -59,17 +61,24 @@ def log_likelihood(
     dispersion : float, optional
         Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
         estimate on these data; for held-out data, give that of the training data.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Raises
     ------
     ParameterError
         If the loss is no likelihood (beta-divergences but for beta 0 and 2, and of counts 1; custom losses).
     """
-    return _likelihood(result, data, dispersion, mask, entry_weights)[0]
+    return _likelihood(result, data, dispersion, mask, entry_weights, carried)[0]
 
 
 def information_criteria(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> InformationCriteria:
     """Return log-likelihood, AIC and BIC of a model on the data that it was fitted to.
 
@@ -78,6 +87,8 @@ def information_criteria(
     result : FitResult
     data, mask, entry_weights
         As they were for `fit_gcp`.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Notes
     -----
@@ -85,7 +96,7 @@ def information_criteria(
     with as many parameters as these models have neither criterion has a theorem on its side. Held-out cells
     (`gcp.hold_out`) say more.
     """
-    value, dispersion, weight = _likelihood(result, data, None, mask, entry_weights)
+    value, dispersion, weight = _likelihood(result, data, None, mask, entry_weights, carried)
     count = n_parameters(result) + (dispersion is not None)
     return InformationCriteria(
         value, count, 2 * count - 2 * value, count * float(np.log(weight)) - 2 * value, dispersion
@@ -132,15 +143,17 @@ def _likeliest(result: FitResult, tensor: TensorData, found: Evaluation | None =
 
 
 def _likelihood(
-    result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any
+    result: FitResult, data: Any, dispersion: float | None, mask: Any, entry_weights: Any, carried: Carried
 ) -> tuple[float, float | None, float]:
     """Return log-likelihood, dispersion and total weight, from sums: zeros need not be looked at one by one."""
     check_result(result)
-    tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
+    tensor, loss = in_one_piece(data, mask, entry_weights, **carried), result.loss
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value
     if dispersion is None:
         dispersion = _likeliest(result, tensor, found)
+    if "trials" in carried_by(tensor):
+        return _of_trials(result, tensor, value)
     if dispersion is None:
         constants = 0.0
         for block in tensor.blocks():
@@ -155,3 +168,13 @@ def _likelihood(
         own = loss.log_likelihood(block.x, block.x, dispersion) + loss.value(block.x, block.x) / scale
         constants += float(np.sum(np.where(w > 0, own, 0.0) * w))
     return -value / scale + constants, dispersion, weight
+
+
+def _of_trials(result: FitResult, tensor: TensorData, value: float) -> tuple[float, None, float]:
+    """Return the binomial log-likelihood of a model whose loss has this value, and the weight of all cells."""
+    constants = weight = 0.0
+    for cells in blocks(matched(result, tensor), tensor):
+        counted, loss = cells.counted(result.loss)
+        constants += float(counted.w @ loss.log_normalizer(counted.x))
+        weight += float(counted.w.sum())
+    return -value - constants, None, weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.known_cells import check_result
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +53,7 @@ def outliers(
     *,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> Outliers:
     """Return leverages and residual deviances of the positions of a mode.
 
@@ -63,6 +65,8 @@ def outliers(
         As for `fit_gcp`. Sparse data of more than 2**28 cells are refused.
     mode : int or str
         Number or name.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def outliers(
         raise ParameterError(
             "Leverage needs at least one component: the model has main effects alone (rank 0)."
         )
-    found = slice_deviance(result, data, mode, mask=mask, entry_weights=entry_weights)
+    found = slice_deviance(result, data, mode, mask=mask, entry_weights=entry_weights, **carried)
     n = result.labels.number(mode)
     name, a = result.labels.names[n], np.asarray(result.factors[n], dtype=float)
     leverage = np.einsum("ir,ri->i", a, np.linalg.pinv(a))

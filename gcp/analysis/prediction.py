@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from gcp.base.types import FloatArray
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import check_result, known_parts, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.kinds import Tensor
 
 
@@ -55,6 +56,7 @@ def prediction_scores(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
+    **carried: Unpack[Carried],
 ) -> PredictionScores:
     """Return the loss, the deviance explained, RMSE and MAE of predictions, and AUC of 0/1 data.
 
@@ -67,6 +69,8 @@ def prediction_scores(
         deviance.
     random_state : int
         Draws that part.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def prediction_scores(
         Another shape than the model's, or data outside the loss's domain.
     """
     check_result(result)
-    tensor = tensor_of(result, data, mask, entry_weights)
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
     return scores_of(evaluate(result, tensor), result, tensor, random_state)
 
 
@@ -88,7 +92,8 @@ def scores_of(
     """Return the scores of a model on data in its order, of which an evaluation is there already."""
     sums, is_binary = np.zeros(3), True  # of weights, squares and sizes of errors
     answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
-    for _, x, m, w in known_parts(result, tensor, random_state):
+    for cells in known_parts(result, tensor, random_state):
+        x, m, w = cells.x, cells.m, cells.w
         error = np.abs(x - result.loss.mean(m))
         sums += w.sum(), w @ error**2, w @ error
         is_binary = is_binary and bool(np.isin(x, (0.0, 1.0)).all())

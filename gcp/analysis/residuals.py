@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,9 +11,13 @@ from scipy.special import ndtri
 from gcp.analysis.likelihood import dispersion_of
 from gcp.base import checks
 from gcp.base.types import FloatArray, RandomSource
+from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.base import Loss
+from gcp.losses.trials import OfTrials, counts
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, matched
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 
 _KINDS = ("quantile", "deviance", "response")
@@ -29,6 +33,7 @@ def residuals(
     random_state: RandomSource | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> FloatArray:
     """Return residuals at the entries of a tensor.
 
@@ -47,6 +52,8 @@ def residuals(
         maximum-likelihood estimate on these data.
     random_state : int, numpy Generator, RandomState or SeedSequence, or None
         Draws the randomised ones.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -66,26 +73,29 @@ def residuals(
     """
     check_result(result)
     kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state, "residuals")
-    tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
-    result = matched(result, tensor)
-    x = tensor.values.astype(float)
-    m = result.model_values(tensor.subs)
-    known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
-    found = np.full(x.shape, np.nan)
-    x, m = x[known], m[known]
+    tensor = in_one_piece(data, mask, entry_weights, **carried)
+    loss: Loss | OfTrials = result.loss
+    dispersion = dispersion_of(result, tensor) if kind == "quantile" and dispersion is None else dispersion
+    result, tensor = matched(result, tensor), exposed(tensor, result.loss)
+    shape = tensor.values.shape
+    known = np.ones(shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
+    columns = getattr(tensor, "columns", None) or EntryColumns(tensor.values)
+    own = columns.at(known)
+    x, m = own.x.astype(float), own.argument(result.model_values(tensor.subs)[known])
+    if own.trials is not None:
+        x, loss = counts(x, own.trials), OfTrials(result.loss, own.trials)
+    found = np.full(shape, np.nan)
     if kind == "response":
         found[known] = x - loss.mean(m)
     elif kind == "deviance":
         found[known] = np.sign(x - loss.mean(m)) * np.sqrt(loss.deviance(x, m))
     else:
-        if dispersion is None:
-            dispersion = dispersion_of(result, tensor)
         found[known] = quantile(loss, x, m, dispersion, rng)
     return found
 
 
 def quantile(
-    loss: Loss, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
+    loss: Loss | OfTrials, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
 ) -> FloatArray:
     """Return randomised quantile residuals, elementwise, from the smaller tail, where far ones keep digits."""
     below, above = loss.tails(x, m, dispersion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +42,12 @@ class ComponentShares(TableResult):
 
 
 def component_shares(
-    result: FitResult, data: Any, *, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    result: FitResult,
+    data: Any,
+    *,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> ComponentShares:
     """Return what each component explains alone, and what no other component would explain for it.
 
@@ -51,6 +57,8 @@ def component_shares(
         With components.
     data, mask, entry_weights
         As for `fit_gcp`. Sparse data of more than 2**28 cells are refused.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -71,19 +79,22 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
     null = build_objective(tensor, loss).null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
-    for subs, _, _, w in blocks(result, tensor):
-        total += w @ _components(model, subs)
-        weight += float(w.sum())
+    for cells in blocks(result, tensor):
+        total += cells.w @ _components(model, cells.subs)
+        weight += float(cells.w.sum())
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
-    for subs, x, m, w in blocks(result, tensor):
+    for cells in blocks(result, tensor):
+        x, m, w = cells.x, cells.m, cells.w
         whole += float(w @ loss.deviance(x, m))
-        nothing += float(w @ loss.deviance(x, np.full(len(x), null)))
-        own = _components(model, subs) - means  # patterns
+        nothing += float(w @ loss.deviance(x, cells.argument(null)))
+        own = _components(model, cells.subs) - means  # patterns
+        if cells.scale is not None:
+            own *= cells.scale[:, None]
         beside = m - own.sum(axis=1)
         for r in range(result.rank):
             for k, changed in enumerate((beside + own[:, r], m - own[:, r])):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.sizes import check_factors, check_memory
-from gcp.base.types import RandomSource
+from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
+from gcp.losses.trials import OfTrials
+from gcp.objectives.exposed import check_offset, exposed
 from gcp.objectives.model import normalize
 from gcp.solvers.starts.initial import match_mean
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.coerce import as_tensor
 
 if TYPE_CHECKING:
     from tensorly.cp_tensor import CPTensor
@@ -30,6 +34,7 @@ def simulate(
     scale: float = 1.0,
     missing: float = 0.0,
     random_state: RandomSource | None = None,
+    **carried: Unpack[Carried],
 ) -> tuple[DenseTensor, CPTensor]:
     """Draw a CP model, and data around it from the distribution of a loss.
 
@@ -48,6 +53,8 @@ def simulate(
         Probability that an entry is missing, in [0, 1).
     random_state : int, numpy Generator, RandomState or SeedSequence, or None
         Decides everything.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the data carry them.
 
     Returns
     -------
@@ -77,9 +84,20 @@ def simulate(
     truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense.dense_pass import model_values
 
-    values: Any = loss.sample(model_values(factors, shape), rng)
+    m = model_values(factors, shape)
+    values: Any = _drawn(m, loss, rng, carried) if carried else loss.sample(m, rng)
     mask = rng.random(shape) >= missing if missing else None
-    return DenseTensor(values, mask=mask), truth
+    data: Any = as_tensor(values, mask, **carried)
+    return data, truth
+
+
+def _drawn(m: FloatArray, loss: Loss, rng: np.random.Generator, carried: Carried) -> Array:
+    """Return data, elementwise, of model values in cells that carry exposures, offsets or trials."""
+    plain = as_tensor(np.zeros(m.shape), **carried)
+    check_offset(plain, loss)
+    columns = exposed(plain, loss).columns
+    own = loss if columns.trials is None else OfTrials(loss, columns.trials)
+    return own.sample(columns.argument(m), rng)
 
 
 def _factors(

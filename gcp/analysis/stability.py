@@ -17,6 +17,7 @@ from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import popped
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import rearranged
@@ -76,7 +77,7 @@ def start_stability(
     StartStability
     """
     checks.whole("n_starts", n_starts, least=2, most=checks.MOST_REPEATS)
-    tensor = as_tensor(data, *(options.pop(name, None) for name in _OF_DATA))
+    tensor = as_tensor(data, *(options.pop(name, None) for name in _OF_DATA), **popped(options))
     problem, plan = problem_and_plan(tensor, rank, options)
     results = [fit_in_series(problem, replace(plan, seed=seed)) for seed in _seeds(random_state, n_starts)]
     results.sort(key=lambda result: result.objective)
@@ -138,7 +139,8 @@ def split_half(
     Multimode Data Analysis, Praeger 1984, 602-642.
     """
     checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
-    tensor = stored(in_one_piece(data, *(options.pop(name, None) for name in _OF_DATA)))
+    beside = [options.pop(name, None) for name in _OF_DATA]
+    tensor = stored(in_one_piece(data, *beside, **popped(options)))
     mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(mode)
     size = tensor.shape[mode]
     if size < 2 or len(tensor.shape) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gcp.analysis.dispersion import dispersion_test
 from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks
-from gcp.base.errors import DomainError
+from gcp.base.errors import DomainError, ParameterError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series, problem_and_plan
@@ -20,9 +20,11 @@ from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.ordinal import Ordinal
 from gcp.losses.registry import available_losses, get_loss
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored
 
@@ -109,6 +111,7 @@ def suggest_loss(
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
     random_state: int = 0,
+    **carried: Unpack[Carried],
 ) -> LossSuggestions:
     """Say which losses the data admit, which of them their variation supports, and why.
 
@@ -120,6 +123,8 @@ def suggest_loss(
         Most components of the rough models that separate expectations from variation.
     random_state : int
         Decides its start.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -137,13 +142,15 @@ def suggest_loss(
     rule of thumb: structure that no model of this kind has looks like variation.
     """
     rank = checks.whole("rank", rank)
-    tensor = stored(in_one_piece(data, mask, entry_weights))
+    tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
+    if tensor.columns.offset is not None:
+        raise ParameterError("suggest_loss knows no offsets, which some losses take only: leave offset out.")
     refused = {name: _refusal(tensor, get_loss(name)) for name in available_losses()}
     if (levels := _levels(tensor)) is not None:
         refused["ordinal"] = _refusal(tensor, levels)
     if not refused["bernoulli-logit"]:
         return _binary(tensor, refused)
-    if refused["beta-divergence"] and _has_negatives(tensor):
+    if tensor.columns.exposure is None and refused["beta-divergence"] and _has_negatives(tensor):
         return _real(tensor, rank, random_state, refused)
     return _nonnegative(tensor, rank, random_state, refused)
 
@@ -151,7 +158,9 @@ def suggest_loss(
 def _refusal(tensor: Any, loss: Loss) -> str:
     """Return why the data are outside a loss's domain; empty if they are not."""
     try:
-        survey(tensor, loss)
+        survey(exposed(tensor, loss), loss)
+    except ParameterError as error:
+        return str(error).split(": ")[0].removeprefix(f"The {loss.name} loss ") + "."
     except DomainError as error:
         return str(error).split(". ")[0].removeprefix(f"The {loss.name} loss ") + "."
     return ""
@@ -206,6 +215,9 @@ def _real(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSug
 def _nonnegative(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:
     if not refused["poisson"]:
         return _counts(tensor, rank, seed, refused)
+    if tensor.columns.exposure is not None:
+        reason = "positive amounts beside an exposure, which no other loss of these takes"
+        return _collected("gamma", None, {"gamma": reason}, refused, reason)
     *_, result = _models(tensor, rank, seed, BetaDivergence(beta=1.0))
     cells, mean, residual = _residuals(result, tensor)
     power, error = _power(mean, residual, cells.w)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +26,7 @@ from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import KnownCells, check_result, known_cells, tensor_of
 from gcp.objectives.new_coordinates import basis_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 _MOST_PARAMETERS = 6000
 _FEW_PARAMETERS = 2000
@@ -169,6 +170,7 @@ def standard_errors(
     dispersion: float | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> StandardErrors:
     """Return standard errors and bias-corrected estimates from the Fisher information.
 
@@ -185,6 +187,8 @@ def standard_errors(
     dispersion : float, optional
         Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
         estimate on these data, times cells / (cells - parameters).
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -238,7 +242,7 @@ def standard_errors(
         isinstance(bias_correction, bool) or (isinstance(bias_correction, str) and bias_correction == "auto")
     ):
         raise ParameterError(f'bias_correction must be True, False or "auto": found {bias_correction!r}.')
-    cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights)), result.loss
+    cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried)), result.loss
     loss.log_normalizer(cells.x)  # raises if there is no likelihood of such data
     layout, theta = parameters(result)
     if layout.size > _MOST_PARAMETERS:

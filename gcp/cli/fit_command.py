@@ -31,7 +31,7 @@ from gcp.cli.output import (
 from gcp.cli.parsing import Parser, command
 from gcp.cli.penalty_options import penalties_of
 from gcp.cli.plot_command import load_model
-from gcp.cli.reading import mode_number, read_input_or_parts
+from gcp.cli.reading import LISTINGS, mode_number, read_input_or_parts
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
     from gcp.tensors.parts.sources import Source
-
-_LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 
 
 @command(
@@ -193,11 +191,9 @@ def _without_zeros(tensor: Tensor) -> Tensor:
         return tensor.nonzeros()
     keep = tensor.values != 0
     if tensor.subs is not None:
-        weights = None if tensor.entry_weights is None else tensor.entry_weights[keep]
-        return gcp.ObservedTensor(
-            tensor.subs[keep], tensor.values[keep], tensor.shape, weights, tensor.labels
-        )
-    return gcp.DenseTensor(tensor.values, keep, tensor.entry_weights, tensor.labels)
+        return gcp.ObservedTensor.of(tensor.entries.select(keep), tensor.labels)
+    own = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
+    return tensor.with_weights(np.where(keep, own, np.zeros((), own.dtype)))
 
 
 def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor:
@@ -205,7 +201,7 @@ def _companion(name: str, path: str, tensor: Tensor) -> Array | gcp.SparseTensor
     from gcp.tensors.intake.coerce import in_one_piece
     from gcp.tensors.masks import beside, listed_companion
 
-    is_listing = path.lower().endswith(_LISTINGS)
+    is_listing = path.lower().endswith(LISTINGS)
     other = in_one_piece(gcp.read_tensor(path, unlisted="zero" if is_listing else None))
     try:
         if other.subs is None:
@@ -315,6 +311,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     rows = [
         ("input", f"{args.input}: {' x '.join(f'{size} {name}' for size, name in sizes)}"),
         ("loss", f"{result.loss.name} ({params})" if params else result.loss.name),
+        *([("data with", words)] if (words := result.problem.carried_in_words) else []),
         ("rank", str(result.rank)),
         ("objective", f"{result.objective:.8g}"),
         ("deviance explained", share_in_words(result.training_deviance_explained)),

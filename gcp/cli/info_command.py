@@ -58,10 +58,13 @@ def _facts(tensor: Tensor) -> dict[str, Any]:
     moments = _stored_moments(tensor) if tensor.subs is None else _listed_moments(tensor)
     observed = moments.pop("observed")
     listed = None if tensor.subs is None else len(tensor.values)
+    from gcp.tensors.intake.carried import carried_by
+
     labels = mode_labels(tensor)
     sizes = list(zip(labels.names, tensor.shape, labels.coords, strict=True))
     mean, variance = moments["mean"], moments["variance"]
     return {
+        "carries": list(carried_by(tensor)),
         "kind": type(tensor).__name__.removesuffix("Tensor").lower(),
         "shape": list(tensor.shape),
         "modes": [
@@ -124,16 +127,19 @@ def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, 
 
 def _refusals(tensor: Tensor) -> dict[str, str | None]:
     """Return, for each loss, None if it admits the data, else the reason."""
+    from gcp.base.errors import ParameterError
+
     found: dict[str, str | None] = {}
     admitted = set()
     for name in gcp.available_losses():
-        domain = gcp.get_loss(name).data_domain
+        loss = gcp.get_loss(name)
+        asks = loss.data_domain, loss.exposure_is, loss.takes_trials
         found[name] = None
-        if domain not in admitted:  # one pass over the data per domain, not per loss
+        if asks not in admitted:  # one pass over the data for losses that ask the same of them
             try:
                 gcp.build_objective(tensor, name)
-                admitted.add(domain)
-            except gcp.DomainError as error:
+                admitted.add(asks)
+            except (gcp.DomainError, ParameterError) as error:
                 found[name] = re.split(r"(?<=[.]) ", str(error), maxsplit=1)[0]
     return found
 
@@ -148,6 +154,7 @@ def _pairs(facts: dict[str, Any]) -> list[tuple[str, str]]:
         *modes,
         ("type", facts["dtype"]),
         ("kind", _kind(facts)),
+        *([("carries", ", ".join(facts["carries"]))] if facts["carries"] else []),
         ("cells", f"{facts['cells']:,}"),
         ("missing", f"{facts['missing']:,} ({facts['missing'] / facts['cells']:.1%})"),
         ("zeros", f"{facts['zeros']:,} ({facts['zeros'] / observed:.1%} of the observed)"),

@@ -29,6 +29,9 @@ _OPTIONS = (
     "variable",
     "format",
 )
+_CARRIED = ("exposure", "offset", "trials")
+LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
+"""Endings of files that list cells, and may leave some out."""
 
 
 def input_help() -> str:
@@ -62,6 +65,16 @@ def add_reading_options(parser: Parser) -> None:
     read.add(group, "--aggregate")
     read.add(group, "--variable", metavar="NAME")
     read.add(group, "--format", metavar="ENDING")
+    for name, what in (
+        ("exposure", "by which expected data are multiplied (a population, hours, a sequencing depth)"),
+        ("offset", "that are added to models of any sign"),
+        ("trials", "of trials, of which the data are successes or shares"),
+    ):
+        group.add_argument(
+            f"--{name}",
+            metavar="COLUMN|FILE",
+            help=f"numbers {what}: a column of the table, or a tensor file, which may have some of the modes",
+        )
 
 
 def add_memory_option(group: Any) -> None:
@@ -84,7 +97,38 @@ def read_input(args: argparse.Namespace) -> Tensor:
 
 def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     """Return the tensor that INPUT names, read with the reading options."""
-    options = given_options(args)
+    beside = {name: given for name in _CARRIED if (given := getattr(args, name, None)) is not None}
+    files = {name: given for name, given in beside.items() if Path(given).exists()}
+    tensor = _tensor(args, {name: given for name, given in beside.items() if name not in files})
+    return _carrying(tensor, files) if files else tensor
+
+
+def _carrying(tensor: Tensor | PartitionedTensor, files: dict[str, str]) -> Tensor | PartitionedTensor:
+    """Return the tensor with what files say of its cells, by name."""
+    from gcp.tensors.intake.coerce import as_tensor, in_one_piece
+    from gcp.tensors.kinds import stored
+
+    found: Any = tensor
+    for name, path in files.items():
+        other = stored(in_one_piece(gcp.read_tensor(path, unlisted="missing" if _is_listing(path) else None)))
+        small: Any = other if len(other.shape) == len(tensor.shape) else other.to_dense()
+        try:
+            found = as_tensor(found, **{name: small})
+            if name == "exposure":
+                found.exposure_name = Path(path).stem
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+    return found
+
+
+def _is_listing(path: str) -> bool:
+    """Return whether a file lists cells, so that it has to be said what others are."""
+    return path.lower().endswith(LISTINGS)
+
+
+def _tensor(args: argparse.Namespace, columns: dict[str, str]) -> Tensor | PartitionedTensor:
+    """Return the tensor that INPUT names, with columns of its table by the name of what cells carry."""
+    options = given_options(args) | columns
     if getattr(args, "memory", None) is not None:
         options["memory"] = args.memory
     if args.input == "-":
@@ -96,6 +140,11 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     if args.input not in bundled:
         raise DataError(
             f"{args.input}: there is no such file, nor a bundled data set of this name ({', '.join(bundled)})."
+        )
+    if columns:
+        name, given = next(iter(columns.items()))
+        raise ParameterError(
+            f"--{name} {given}: there is no such file, and a bundled data set has no further columns."
         )
     if options:
         raise ParameterError(

@@ -14,7 +14,8 @@ from gcp.base import checks
 from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.io.long_table import frame_of
 from gcp.io.separators import NAMES, separator_named, single, told_separator, utf8
-from gcp.io.table_columns import check_fractions, choose_columns, tensor_of, wide_modes
+from gcp.io.table_columns import check_fractions, choose_columns, tensor_of, wide_modes, without
+from gcp.tensors.intake.carried import CARRIED
 from gcp.tensors.kinds import Tensor
 
 if TYPE_CHECKING:
@@ -220,9 +221,9 @@ def read(
             f"decimal and separator are both {decimal!r}: say what separates columns, e.g. ';'."
         )
     lines = CsvText(content, separator, header, decimal)
-    chosen = modes
+    chosen, carried = modes, {name: options[name] for name in CARRIED if name in options}
     if wide is None:  # before anything is read: the columns may be very many
-        chosen, value = choose_columns(lines.names, modes, value, header)
+        chosen, value = choose_columns(without(lines.names, carried), modes, value, header)
     table = lines.table()
     if wide is not None:
         chosen = wide_modes(frame_of(table.slice(0, 1000)), modes)
@@ -231,7 +232,11 @@ def read(
     if modes is None and wide is None:
         check_fractions(frame, chosen or ())
     if decimal == ",":
-        names = [value] if wide is None else [name for name in frame.columns if name not in (chosen or ())]
+        names = (
+            [value, *carried.values()]
+            if wide is None
+            else [name for name in frame.columns if name not in (chosen or ())]
+        )
         for name in names:
             if list(frame.columns).count(name) == 1:
                 frame[name] = _with_points(frame[name], lines.line)

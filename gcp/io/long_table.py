@@ -12,12 +12,13 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.io.format import damage_told, native, observed, refuse_weights
 from gcp.io.table_columns import tensor_of
+from gcp.tensors.intake.carried import CARRIED
 from gcp.tensors.kinds import Tensor
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate", "wide"})
+OPTIONS = frozenset({"modes", "value", "unlisted", "aggregate", "wide", *CARRIED})
 """The options of `read_tensor` that every table takes."""
 
 

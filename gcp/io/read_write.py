@@ -16,6 +16,7 @@ from gcp.base.sizes import parse_bytes
 from gcp.io.files import opened, reading, replacing, telling, writing
 from gcp.io.format import Format
 from gcp.io.known_formats import endings, format_named, format_of
+from gcp.tensors.intake.carried import CARRIED, carried_by
 from gcp.tensors.intake.coerce import from_source, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.parts.partitioned import PartitionedTensor
@@ -39,6 +40,9 @@ def read_tensor(
     variable: str | None = None,
     format: str | None = None,
     memory: int | str | None = None,
+    exposure: str | None = None,
+    offset: str | None = None,
+    trials: str | None = None,
 ) -> Tensor | PartitionedTensor:
     """Read a tensor from a file.
 
@@ -79,6 +83,13 @@ def read_tensor(
         `.npy`, `.h5`, `.hdf5` and `.zarr`: bytes, or a text such as "2GB", that a fit may take (the factors and the
         solver's memory come on top where they are large). An array of more than half of it is not read now, but in
         every pass of a fit, slab by slab, and must not change meanwhile. Default: it is read whole.
+    exposure : str, optional
+        Long tables: the column of numbers by which what is expected of a cell is multiplied (see `fit_gcp`); a cell
+        without a row is missing.
+    offset : str, optional
+        Long tables: the column of numbers that are added to the model; as `exposure`.
+    trials : str, optional
+        Long tables: the column of numbers of trials, of which values are successes or shares; as `exposure`.
 
     Returns
     -------
@@ -143,6 +154,9 @@ def read_tensor(
         separator=separator,
         decimal=decimal,
         encoding=encoding,
+        exposure=exposure,
+        offset=offset,
+        trials=trials,
     )
     limit = None if memory is None else parse_bytes(memory)
     if callable(getattr(path, "read", None)):
@@ -167,7 +181,7 @@ def _given(**options: Any) -> dict[str, Any]:
     for name, option in found.items():
         if name == "modes":
             found[name] = checks.items(name, option, "a list of columns")
-        elif name not in ("header", "value"):  # columns without a header have numbers
+        elif name not in ("header", "value", *CARRIED):  # columns without a header have numbers
             checks.text(name, option)
     return found
 
@@ -255,7 +269,8 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
 
         Text is compressed with `.gz` behind: `.csv.gz`, `.tns.gz`.
     tensor : DenseTensor, SparseTensor, ObservedTensor, or other data as for `fit_gcp`, in one piece
-        The tensor. Weights other than 0 and 1, and any weights of listed entries, can only be written to `.npz`.
+        The tensor. Exposures, offsets and trials, weights other than 0 and 1, and any weights of listed entries, can
+        only be written to `.npz`.
 
     Raises
     ------
@@ -272,8 +287,10 @@ def write_tensor(path: str | os.PathLike[str], tensor: Any) -> None:
     with writing(path), replacing(path) as part, opened(part, is_gzipped, "wb") as file:
         form.check_needs()
         whole = stored(in_one_piece(tensor))
-        if whole.is_affine or whole.columns.group is not None:
-            raise DataError("The tensor has scales, offsets or groups of entries, which no file holds yet.")
+        if whole.columns.scale is not None or whole.columns.group is not None:
+            raise DataError("The tensor has scales or groups of entries, which no file holds yet.")
+        if (found := carried_by(whole)) and not path.name.lower().endswith(".npz"):
+            raise DataError(f"The tensor carries {', '.join(found)}, which only .npz holds.")
         form.write(file, whole)
 
 

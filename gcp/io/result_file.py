@@ -24,8 +24,11 @@ from gcp.objectives.description import ProblemDescription
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
-_VERSION = 3
-"""The version of files with unknown positions; with main effects alone 2, others 1, for older readers."""
+_VERSION = 4
+"""The version of files of fits with exposures, offsets or trials.
+
+For older readers it is 3 with unknown positions, 2 with main effects alone, and 1 of others.
+"""
 
 _MOST_NUMBERS = 10**7
 """Numbers in a column of the trace, or in an array of a penalty."""
@@ -58,7 +61,7 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
-        "version": np.array(3 if unknown else 2 if effects else 1),
+        "version": np.array(4 if result["problem"].carried else 3 if unknown else 2 if effects else 1),
         "meta": np.array(json.dumps(meta, default=_number)),
         "weights": result["weights"],
         "mode_names": np.array(labels.names),

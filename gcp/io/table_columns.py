@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gcp.base import checks
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.types import Array
 from gcp.tensors.entries import MOST_MODES
+from gcp.tensors.intake.carried import CARRIED
 from gcp.tensors.intake.frames import MISSING_MARKS, numbers_of, tensor_from_table
 from gcp.tensors.kinds import Tensor
 
@@ -41,6 +42,7 @@ def tensor_of(
     aggregate: str | None = None,
     wide: str | None = None,
     header: bool | None = None,
+    **carried: Any,
 ) -> Tensor:
     """Return the tensor of a table, with the defaults for the columns.
 
@@ -53,16 +55,28 @@ def tensor_of(
         As in `read_tensor`.
     header
         As in `choose_columns`.
+    **carried
+        Names of columns by that of what cells carry, e.g. ``exposure="population"``.
     """
-    names = [str(name) for name in frame.columns]
+    names = without([str(name) for name in frame.columns], carried)
     if wide is not None:
+        if carried:
+            raise ParameterError(
+                f"{next(iter(carried))} cannot be a column of a wide table, whose cells share rows: give it beside "
+                "the tensor."
+            )
         if value is not None:
             raise ParameterError("value does not apply to a wide table, which has values in many columns.")
         return _wide_tensor(frame, place, wide, modes, unlisted, aggregate)
     chosen, value = choose_columns(names, modes, value, header)
     if modes is None:
         check_fractions(frame, chosen)
-    return tensor_from_table(frame, chosen, value, unlisted, aggregate, place)
+    return tensor_from_table(frame, chosen, value, unlisted, aggregate, place, carried)
+
+
+def without(names: Sequence[str], carried: Mapping[str, Any]) -> list[str]:
+    """Return the names of columns but for those of what cells carry, which are neither modes nor values."""
+    return [name for name in names if name not in carried.values()]
 
 
 def choose_columns(
@@ -112,7 +126,7 @@ def columns_to_read(
     modes: Sequence[Any] | None = None,
     value: Any = None,
     wide: str | None = None,
-    **_: Any,
+    **options: Any,
 ) -> list[str]:
     """Return those of a table's columns that are needed, before any is read: they may be very many.
 
@@ -123,8 +137,9 @@ def columns_to_read(
     """
     if wide is not None or len(set(names)) < len(names):
         return list(names)
-    chosen, value = choose_columns(names, modes, value)
-    wanted = {*chosen, value}
+    carried = {name: options[name] for name in CARRIED if name in options}
+    chosen, value = choose_columns(without(names, carried), modes, value)
+    wanted = {*chosen, value, *carried.values()}
     return [name for name in names if name in wanted] if wanted <= set(names) else list(names)
 
 

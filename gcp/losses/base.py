@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,15 @@ class Loss(ABC):
     deviance_factor: ClassVar[float] = 2.0
     advice: ClassVar[str] = ""
     """Words on what to do with data outside the domain, which end the error message."""
+
+    exposure_is: ClassVar[Literal["scale", "log offset"] | None] = None
+    """How an exposure E makes the expected datum E times the mean: m becomes E m, or m + log E; None refuses one."""
+
+    instead_of_exposure: ClassVar[str] = "divide the data by it."
+    """Words on what to do without, which end the error message."""
+
+    takes_trials: ClassVar[bool] = False
+    """Whether f is linear in x, and f of a share of n trials, n times, minus the binomial log-probability."""
 
     @staticmethod
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
+from scipy.special import entr, expit, logit
 
 from gcp.base.checks import floats
 from gcp.base.interval import BINARY, NONNEGATIVE, REAL
@@ -21,11 +21,14 @@ class _Bernoulli(Loss):
     """The base of the three links: the distribution of x."""
 
     data_domain = BINARY
+    takes_trials = True
+    instead_of_exposure = "give trials, the numbers of those of which the data are successes."
     advice = 'Turn the data into 0 and 1 (e.g. data > 0), or use loss="poisson" for counts.'
 
     def saturated_value(self, x: ArrayLike) -> FloatArray:
-        """Return 0, elementwise: a model free at every entry predicts each with certainty."""
-        return np.zeros(floats("x", x).shape)
+        """Return the entropy of x, elementwise: 0 for 0 and 1, which a model free at every entry is certain of."""
+        x = floats("x", x)
+        return np.asarray(entr(x) + entr(1 - x))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Return 0, elementwise: f is the whole negative log-probability."""

@@ -41,6 +41,7 @@ class BetaDivergence(Loss):
     eps: float | None = None
 
     model_domain = NONNEGATIVE
+    instead_of_exposure = "fit data / exposure with entry_weights=exposure**beta, which has the same minimum."
     advice = (
         "Where beta <= 0, zeros make the loss unbounded below: choose beta > 0 or leave them out (NaN, mask or "
         'entry_weights 0); for negative values use loss="gaussian".'

@@ -33,6 +33,7 @@ class Gamma(Loss):
 
     data_domain = POSITIVE
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
     advice = (
         "At x = 0 the loss is unbounded below as the model goes to 0. Leave such entries out (NaN, mask or "
         'entry_weights 0), add a small constant to the data, or use loss="beta-divergence" with 0 < beta < 1, '

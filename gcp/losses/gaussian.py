@@ -31,6 +31,10 @@ class Gaussian(Loss):
     data_domain = REAL
     model_domain = REAL
     deviance_factor = 1.0
+    instead_of_exposure = (
+        'of counts, take loss="poisson"; of measurements, fit data / exposure with entry_weights=exposure**2, which '
+        "has the same minimum."
+    )
     advice = "Mark unknown entries as NaN or leave them out with mask."
 
     @staticmethod

@@ -124,6 +124,7 @@ class NegativeBinomial(_NegativeBinomial):
     eps: float | None = None
 
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
 
     def __post_init__(self) -> None:
         require_positive(self, r=_number(self.r), eps=self.eps)
@@ -193,6 +194,7 @@ class NegativeBinomialLogit(_NegativeBinomial):
     r: Any = 1.0
 
     model_domain = REAL
+    exposure_is = "log offset"
 
     def __post_init__(self) -> None:
         require_positive(self, r=_number(self.r))

@@ -42,6 +42,7 @@ class Poisson(Loss):
 
     data_domain = COUNTS
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
     advice = _ADVICE
 
     def __post_init__(self) -> None:
@@ -120,6 +121,7 @@ class PoissonLog(Loss):
 
     data_domain = COUNTS
     model_domain = REAL
+    exposure_is = "log offset"
     advice = _ADVICE
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from gcp.base.signals import uninterrupted_compilation
 from gcp.losses.base import Loss
 from gcp.losses.registry import as_loss
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.exposed import exposed
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
@@ -21,6 +22,7 @@ from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.spread import spread
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
 
 _FAR = 1e6
@@ -48,6 +50,7 @@ def build_objective(
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
+    **carried: Unpack[Carried],
 ) -> EntrywiseObjective:
     """Return the function of the factors that `fit_gcp` minimises.
 
@@ -59,6 +62,8 @@ def build_objective(
         A registered name or an instance.
     mask, entry_weights, l2_reg, n_threads, weight_reg, dirichlet_reg, penalties
         As for `fit_gcp`.
+    **carried
+        ``exposure``, ``offset``, ``trials``, as for `fit_gcp`.
 
     Returns
     -------
@@ -79,7 +84,8 @@ def build_objective(
     4.0
     """
     total = as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties)
-    objective = objective_of(as_tensor(data, mask, entry_weights), as_loss(loss), total, n_threads)
+    tensor = as_tensor(data, mask, entry_weights, **carried)
+    objective = objective_of(tensor, as_loss(loss), total, n_threads)
     return replace(objective, penalties=resolved(total, facts_of(objective)))
 
 
@@ -93,7 +99,7 @@ def objective_of(
     DataError, DomainError
         Data that the loss does not admit.
     """
-    n_threads = threads.resolve(n_threads)
+    n_threads, tensor = threads.resolve(n_threads), exposed(tensor, loss)
     if loss.wants_spread:
         loss = loss.with_spread(spread(tensor))
     facts = survey(tensor, loss, n_threads)

@@ -26,8 +26,14 @@ class Bulk:
 
 
 def bulk(tensor: TensorData, loss: Loss, facts: Survey, constant: float) -> Bulk:
-    """Return the bulk of data under a loss that bears outliers; else, or of data in parts, all data are the bulk."""
+    """Return the bulk of data under a loss that bears outliers; else, or of data in parts, all data are the bulk.
+
+    Of data with scales and offsets, it is what they would be about the best constant without these.
+    """
     everything = Bulk(facts.mean, facts.std)
+    if tensor.is_affine:
+        mean = float(loss.mean(constant))
+        return Bulk(mean, facts.std * abs(mean / facts.mean) if facts.mean else facts.std)
     if not loss.bears_outliers or tensor.parts is not None:
         return everything
     logs = weight = 0.0

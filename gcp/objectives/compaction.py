@@ -142,7 +142,7 @@ def _one_row_serves(problem: Problem) -> bool:
     They have the same problem, and if that is convex, their mean is no worse than they are.
     """
     zeros = problem.tensor.zeros
-    if problem.parametrisation.tied or zeros is None or zeros.weight is not None:
+    if problem.parametrisation.tied or zeros is None or any(vectors is not None for vectors in zeros):
         return False
     with np.errstate(all="ignore"):
         models = _MODELS[problem.loss.model_domain.low <= _MODELS]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 from gcp.losses.base import Loss
 from gcp.objectives.survey import Survey
@@ -17,6 +17,9 @@ _LARGEST_CONSTANT = 1e10
 
 _NEARLY_CONSTANT = 1e-6
 """Standard deviation of data, in their mean, below which moments do not tell them from constant ones."""
+
+_MOST_STEPS = 60
+"""Doublings of a step, in which any root of numbers of a usual size is found."""
 
 _MANY = 1e4
 _PERFECT = {"float64": 1e-6, "float32": 1e-4}
@@ -46,11 +49,42 @@ def _power(number: float) -> float:
 
 def value(tensor: TensorData, loss: Loss, n_threads: int, m: float, _: None = None) -> float:
     """Return the loss of a constant model, over a tensor or a part of one."""
-    if tensor.zeros is not None:  # all its zeros are one block
+    if tensor.zeros is not None and not tensor.is_affine:  # all its zeros are one block
         with np.errstate(all="ignore"):
             return math.fsum(_sum(block, loss, m) for block in tensor.blocks())
     ones = [np.ones((size, 1)) for size in tensor.shape]
     return tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[0]
+
+
+def beside_columns(tensor: TensorData, loss: Loss, facts: Survey, n_threads: int) -> float:
+    """Return the constant model that is best where entries have scales and offsets: where the derivative is 0."""
+    ones = [np.ones((size, 1)) for size in tensor.shape]
+
+    def slope(m: float) -> float:
+        return float(tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[1][0].sum())
+
+    centre = float(loss.link(facts.mean))
+    if not np.isfinite(centre) or centre == loss.model_domain.low:
+        return finite(centre)
+    if loss.model_domain.low >= 0:
+        return math.exp(_root(lambda t: slope(math.exp(t)), math.log(centre), 1.0))
+    return _root(slope, centre, max(facts.std, 1e-3 * abs(centre)) or 1.0)
+
+
+def _root(slope: Callable[[float], float], centre: float, step: float) -> float:
+    """Return where a rising function is 0, from a point near it and a step."""
+    low = high = centre
+    for _ in range(_MOST_STEPS):
+        if slope(low) <= 0:
+            break
+        low, high, step = low - step, low, 2 * step
+    for _ in range(_MOST_STEPS):
+        if slope(high) >= 0:
+            break
+        low, high, step = high, high + step, 2 * step
+    if not slope(low) < 0 < slope(high):
+        return low if slope(low) == 0 else high
+    return float(brentq(slope, low, high, xtol=1e-13 * max(1.0, abs(centre)), rtol=1e-14))
 
 
 def _sum(block: Block, loss: Loss, m: float) -> float:

@@ -32,6 +32,10 @@ class ProblemDescription:
         Parameters of the loss that the fit estimated.
     designs : tuple of (int, Basis)
         Of the modes that have one.
+    carried : tuple of str
+        What the cells of the data carried: some of "exposure", "offset" and "trials".
+    exposure_name : str
+        What the exposure was called, if it had a name: expected data are for one unit of it.
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -41,6 +45,8 @@ class ProblemDescription:
     bounds: Any = None
     estimated: tuple[str, ...] = ()
     designs: Designs = ()
+    carried: tuple[str, ...] = ()
+    exposure_name: str = ""
 
     def rearranged(
         self, modes: Sequence[int], positions: Sequence[Array | None] | None = None
@@ -61,6 +67,17 @@ class ProblemDescription:
             bounds=bounds,
             designs=tuple(sorted(((at[n], basis) for n, basis in self.designs), key=lambda one: one[0])),
         )
+
+    @property
+    def carried_in_words(self) -> str:
+        """What the cells carried, and what is expected with it; empty if they carried nothing."""
+        name = f" ({self.exposure_name})" if self.exposure_name else ""
+        words = {
+            "exposure": f"an exposure{name}, for one unit of which the model is",
+            "offset": "an offset",
+            "trials": "numbers of trials, for one of which the model is",
+        }
+        return "; ".join(words[name] for name in self.carried)
 
     @property
     def has_array_bounds(self) -> bool:
@@ -90,6 +107,8 @@ class ProblemDescription:
             "bounds": self.bounds,
             "estimated": list(self.estimated),
             "designs": [[n, basis.as_json(arrays, f"design_{n}")] for n, basis in self.designs],
+            "carried": list(self.carried),
+            "exposure_name": self.exposure_name,
         }
 
     @classmethod
@@ -110,6 +129,8 @@ class ProblemDescription:
             values["bounds"],
             tuple(str(name) for name in values["estimated"]),
             tuple((int(n), basis_from_json(one, arrays)) for n, one in values.get("designs", ())),
+            tuple(str(name) for name in values.get("carried", ())),
+            str(values.get("exposure_name", "")),
         )
 
 

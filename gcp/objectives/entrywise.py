@@ -12,7 +12,7 @@ import numpy as np
 
 from gcp.base.checks import matrices
 from gcp.base.errors import ParameterError
-from gcp.base.interval import Interval
+from gcp.base.interval import BINARY
 from gcp.base.types import Factors, FloatArray
 from gcp.kernels.dense import dense_pass, second_derivatives
 from gcp.kernels.listed.row_steps import grouped
@@ -324,6 +324,8 @@ class EntrywiseObjective:
     def null_constant(self) -> float:
         """The best constant model."""
         facts, near = self.survey, self.convex()
+        if self.tensor.is_affine:
+            return constant.beside_columns(self.tensor, self.loss, facts, self.n_threads)
         if (m := self.loss.constant(facts.mean, facts.mean_square)) is not None:
             return constant.finite(m)
         mean, std = (near.null_constant, near.bulk.std) if near else (facts.mean, facts.std)
@@ -331,7 +333,7 @@ class EntrywiseObjective:
 
     @cached_property
     def bulk(self) -> Bulk:
-        """What the data are like without outliers that the loss bears."""
+        """What the data are like without outliers that the loss bears, at scales of 1 and offsets of 0."""
         if near := self.convex():  # far off, its own values hardly grow
             return replace(near.bulk, beyond=0.0)
         return bulk(self.tensor, self.loss, self.survey, self.null_constant)
@@ -370,7 +372,8 @@ class EntrywiseObjective:
     @property
     def has_its_minimum_at_infinity(self) -> bool:
         """Whether no finite model is perfect, as none is for 0/1 data: one that comes close can separate them."""
-        if self.loss.data_domain != Interval(0, 1, integer=True) or self.penalties.prefer_balance:
+        has_shares = self.survey.saturated_value > 0  # of trials
+        if self.loss.data_domain != BINARY or has_shares or self.penalties.prefer_balance:
             return False
         there = [
             datum

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import check_result, matched
 from gcp.objectives.model import Model
+from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.coerce import as_tensor
 
 
 class Evaluation(NamedTuple):
@@ -23,7 +25,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: Model, data: Any, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
+    model: Model,
+    data: Any,
+    mask: ArrayLike | None = None,
+    entry_weights: ArrayLike | None = None,
+    **carried: Unpack[Carried],
 ) -> Evaluation:
     """Return the loss of a fitted model on data of its shape.
 
@@ -33,8 +39,9 @@ def evaluate(
         If the shapes, names or labels differ, or the data are outside the loss's domain.
     """
     check_result(model)
-    objective = build_objective(data, model.loss, mask, entry_weights)
-    weights, factors = matched(model.with_mean_rows(), objective.tensor).cp
+    tensor = as_tensor(data, mask, entry_weights, **carried)
+    weights, factors = matched(model.with_mean_rows(), tensor).cp
+    objective = build_objective(tensor, model.loss)
     value, _ = objective.value_and_grad([np.asarray(factors[0] * weights), *factors[1:]])
     return Evaluation(
         value,

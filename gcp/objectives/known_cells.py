@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, Unpack
 
 import numpy as np
 
@@ -11,8 +12,13 @@ from gcp.base import checks
 from gcp.base.alignment import Side, align
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array, FloatArray
+from gcp.kernels.shared.columns import EntryColumns
+from gcp.losses.base import Loss
+from gcp.losses.trials import OfTrials, counts
+from gcp.objectives.exposed import check_carried, exposed
 from gcp.objectives.model import Model
-from gcp.tensors.base import TensorData
+from gcp.tensors.base import Cells, TensorData
+from gcp.tensors.intake.carried import Carried, carried_by
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import aligned
@@ -34,16 +40,53 @@ class KnownCells(NamedTuple):
     ----------
     subs : ndarray of int, shape (n, N)
     x, m, w : ndarray of float64, shape (n,)
-        Data, model values and weights.
+        Data, arguments of the loss (model values, at the cells' exposures and offsets) and weights.
+    scale : ndarray of float64, shape (n,), or None
+        Derivatives of the arguments in the model; None means all 1.
+    offset : ndarray of float64, shape (n,), or None
+        The arguments at a model of 0; None means all 0.
+    trials : ndarray of float64, shape (n,), or None
+        Of which the data are shares, and which the weights include; None means all 1.
     """
 
     subs: Array
     x: FloatArray
     m: FloatArray
     w: FloatArray
+    scale: FloatArray | None = None
+    offset: FloatArray | None = None
+    trials: FloatArray | None = None
+
+    def at(self, index: Any) -> KnownCells:
+        """Return some of the cells."""
+        return KnownCells(*map(partial(_part, index=index), self))
+
+    def argument(self, m: float) -> FloatArray:
+        """Return the arguments (n,) of the loss at a constant model."""
+        return EntryColumns(self.x, scale=self.scale, offset=self.offset).argument(np.full(len(self.x), m))
+
+    def counted(self, loss: Loss) -> tuple[KnownCells, Loss | OfTrials]:
+        """Return the cells with successes in the place of shares, and the loss of those: what has single tails."""
+        if self.trials is None:
+            return self, loss
+        own = self._replace(x=counts(self.x, self.trials), w=self.w / self.trials, trials=None)
+        return own, OfTrials(loss, self.trials)
 
 
-def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = None) -> Tensor:
+def joined(parts: Iterable[KnownCells]) -> KnownCells:
+    """Return the cells of several parts as one; all parts have the same columns."""
+    columns: Any = zip(*parts, strict=True)
+    whole: Any = (own[0] if own[0] is None else np.concatenate(own) for own in columns)
+    return KnownCells(*whole)
+
+
+def _part(column: Any, index: Any) -> Any:
+    return None if column is None else column[index]
+
+
+def tensor_of(
+    model: Model, data: Any, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
+) -> Tensor:
     """Return the data as a tensor in one piece, its modes and positions in the order of the model's.
 
     Raises
@@ -51,7 +94,7 @@ def tensor_of(model: Model, data: Any, mask: Any = None, entry_weights: Any = No
     DataError
         Unusable data, or another shape, other names or labels than the model's.
     """
-    tensor = stored(in_one_piece(data, mask, entry_weights))
+    tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
     return aligned(tensor, side_of(model))
 
@@ -70,8 +113,9 @@ def matched(model: M, tensor: TensorData, what: str = "the model", error: type[G
 
 
 def check_units(model: Model, tensor: TensorData, error: type[GcpError] = DataError) -> None:
-    """Raise unless the data are in the unit of the model's, where both say which."""
+    """Raise unless the data are in the model's unit, where both say which, and carry what those of the fit did."""
     check_result(model)
+    check_carried(model.problem.carried, carried_by(tensor), error)
     own, there = model.labels.data_units, None if tensor.labels is None else tensor.labels.data_units
     if own is not None and there is not None and own != there:
         raise error(
@@ -103,14 +147,13 @@ def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
             f"Sparse data of {tensor.sparse.n_cells:,} cells are too many to look at one by one: at most "
             f"{_MOST_CELLS:,}."
         )
-    for cells in tensor.known_cells(_CHUNK):
-        yield _cells(model, *cells)
+    for cells in exposed(tensor, model.loss).known_cells(_CHUNK):
+        yield _cells(model, cells)
 
 
 def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:
     """Return all known cells at once; many zeros of a sparse tensor are a sample, as in `known_parts`."""
-    parts = known_parts(model, tensor, random_state)
-    return KnownCells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return joined(known_parts(model, tensor, random_state))
 
 
 def known_parts(model: Model, tensor: TensorData, random_state: int = 0) -> Iterable[KnownCells]:
@@ -118,19 +161,26 @@ def known_parts(model: Model, tensor: TensorData, random_state: int = 0) -> Iter
 
     That is where there are more than a million, and more than listed entries.
     """
-    if (sparse := tensor.sparse) is not None:
+    sparse = exposed(tensor, model.loss)
+    if sparse.sparse is not None:
         zeros = Zeros(sparse)
         n = max(_ZEROS, len(sparse.listing.x))
         if zeros.count > n:
             drawn, w = zeros.draw(n, checks.generator(random_state, "zeros"))
             subs = drawn[:, np.argsort(sparse.listing.order)].astype(np.int64)
-            listed = _cells(model, sparse.subs.astype(np.int64), sparse.values, sparse.known_weights())
-            return [listed, _cells(model, subs, np.zeros(n), w)]
+            own = sparse.columns._replace(weight=sparse.known_weights())
+            listed = Cells(sparse.subs.astype(np.int64), own.x, own.weight, own)
+            of_zeros = sparse.zeros.entries(np.zeros(n), w, subs, range(sparse.ndim))
+            return [_cells(model, listed), _cells(model, Cells(subs, of_zeros.x, w, of_zeros))]
     return blocks(model, tensor)
 
 
-def _cells(model: Model, subs: Array, x: Array, w: FloatArray) -> KnownCells:
-    """Return the cells of positive weight among subs (n, N), with data x and weights w, shapes (n,)."""
-    keep = w > 0
-    subs = subs[keep]
-    return KnownCells(subs, x[keep].astype(float), model.model_values(subs), w[keep].astype(float))
+def _cells(model: Model, cells: Cells) -> KnownCells:
+    """Return the cells of positive weight."""
+    keep = cells.weights > 0
+    subs, w = cells.subs[keep], cells.weights[keep].astype(float)
+    m = model.model_values(subs)
+    if cells.columns is None:
+        return KnownCells(subs, cells.x[keep].astype(float), m, w)
+    own = cells.columns.at(keep)
+    return KnownCells(subs, own.x.astype(float), own.argument(m), w, own.scale, own.offset, own.trials)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +18,9 @@ from gcp.kernels.dense import dense_pass
 from gcp.losses.base import Loss
 from gcp.objectives.asked_cells import asked_cells
 from gcp.objectives.description import ProblemDescription
+from gcp.objectives.exposed import expected
 from gcp.objectives.new_coordinates import at_coordinates, coefficients_of
+from gcp.tensors.intake.carried import numbers_of
 
 if TYPE_CHECKING:
     from tensorly.cp_tensor import CPTensor
@@ -104,8 +107,8 @@ class Model:
         asked = asked_cells(subs, self._side())
         return asked.shaped(self._values(asked.subs))
 
-    def predict(self, subs: Any = None) -> Any:
-        """Return expected data: the mean under the loss of `model_values`.
+    def predict(self, subs: Any = None, *, exposure: Any = None, offset: Any = None) -> Any:
+        """Return expected data: the mean under the loss of `model_values`, for each unit of exposure and trial.
 
         Parameters
         ----------
@@ -114,6 +117,9 @@ class Model:
             a column for each mode, others are not looked at; a mapping from modes to single labels, to lists of one
             length, or to DataArrays, which are broadcast by dimension; a list of such mappings; an array of texts.
             Positions are the labels of a mode that has none. None is the whole tensor.
+        exposure, offset : array_like, optional
+            What multiplies the mean and is added to the model, shaped like what is returned or broadcastable; of the
+            whole tensor also arrays with names. By default 1 and 0.
 
         Returns
         -------
@@ -128,9 +134,11 @@ class Model:
             memory.
         """
         if subs is None:
-            return self.loss.mean(self._whole())
+            read = partial(numbers_of, labels=self.labels, shape=self.shape)
+            return expected(self._whole(), self.loss, exposure, offset, read)
         asked = asked_cells(subs, self._side())
-        return asked.shaped(self.loss.mean(self._values(asked.subs)))
+        read = partial(numbers_of, labels=None, shape=(len(asked.subs),))
+        return asked.shaped(expected(self._values(asked.subs), self.loss, exposure, offset, read))
 
     @property
     def coefficients(self) -> dict[str, FloatArray]:

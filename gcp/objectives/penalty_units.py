@@ -12,6 +12,12 @@ from gcp.objectives import constant
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.total import Penalties
+from gcp.tensors.entries import cells_of
+
+_MOST_CELLS = 2**26
+"""Cells, at most, whose scales and offsets are looked at one by one; of more, a cell of the mean stands for all."""
+
+_CHUNK = 1 << 19
 
 
 def resolved(penalties: Penalties, facts: DataFacts) -> Penalties:
@@ -34,19 +40,54 @@ def facts_of(objective: EntrywiseObjective) -> DataFacts:
 
 def curvature(objective: EntrywiseObjective) -> float:
     """Return the expected curvature of the loss at a cell about the best constant; 1 where there is none."""
-    with np.errstate(all="ignore"):
-        found = float(objective.loss.fisher(np.array([objective.null_constant]))[0])
+    if _has_columns(objective):
+        found = _beside_columns(objective)[1] / objective.survey.total_weight
+    else:
+        with np.errstate(all="ignore"):
+            found = float(objective.loss.fisher(np.array([typical(objective)]))[0])
     return found if 0 < found < np.inf else 1.0
 
 
 def slope(objective: EntrywiseObjective) -> float:
     """Return the root mean square derivative of the loss at a cell about the best constant; 1 without any."""
-    total = squared_slopes(objective)
+    total, _ = sums_about_constant(objective)
     found = float(np.sqrt(total / objective.survey.total_weight))
     return found if 0 < found < np.inf else 1.0
 
 
-def squared_slopes(objective: EntrywiseObjective) -> float:
-    """Return the weighted sum of squared derivatives about the best constant, from a pass over the data."""
+def sums_about_constant(objective: EntrywiseObjective) -> tuple[float, float]:
+    """Return weighted sums of squared derivatives and of expected curvatures, from a pass over the data."""
+    if _has_columns(objective):
+        return _beside_columns(objective)
+    m, loss, tensor = typical(objective), objective.loss, objective.tensor
+    squares = float(sum(tensor.map(constant.squared_slopes, loss, objective.n_threads, m)))
+    return squares, objective.survey.total_weight * float(loss.fisher(np.array([m]))[0])
+
+
+def typical(objective: EntrywiseObjective) -> float:
+    """Return the best constant argument of the loss."""
+    if not objective.tensor.is_affine:
+        return objective.null_constant
+    return constant.finite(float(objective.loss.link(objective.survey.mean)))
+
+
+def _has_columns(objective: EntrywiseObjective) -> bool:
+    """Return whether cells have scales or offsets of their own that can be looked at one by one."""
+    tensor = objective.tensor
+    return tensor.is_affine and cells_of(tensor.shape) <= _MOST_CELLS
+
+
+def _beside_columns(objective: EntrywiseObjective) -> tuple[float, float]:
+    """Return `sums_about_constant` under scales and offsets, in the best constant model."""
     m, loss = objective.null_constant, objective.loss
-    return float(sum(objective.tensor.map(constant.squared_slopes, loss, objective.n_threads, m)))
+    squares = curvature = 0.0
+    for cells in objective.tensor.known_cells(_CHUNK):
+        own = cells.columns
+        assert own is not None  # entries that are affine have columns
+        at = own.argument(np.full(len(own.x), m))
+        s2 = 1.0 if own.scale is None else np.square(own.scale)
+        with np.errstate(all="ignore"):
+            slopes, bends = s2 * np.square(loss.deriv(own.x, at)), s2 * loss.fisher(at)
+        squares += float(np.sum(np.where(cells.weights > 0, cells.weights * slopes, 0.0)))
+        curvature += float(np.sum(np.where(cells.weights > 0, cells.weights * bends, 0.0)))
+    return squares, curvature

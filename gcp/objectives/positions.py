@@ -34,6 +34,8 @@ def scales(tensor: TensorData) -> tuple[list[FloatArray], float] | None:
         return None
     known = np.ones(tensor.values.shape) if tensor.entry_weights is None else 1.0 * (tensor.entry_weights > 0)
     values = np.where(known > 0, tensor.values, 0.0).astype(np.float64)
+    if (columns := getattr(tensor, "columns", None)) is not None and columns.scale is not None:
+        values /= columns.scale
     unit = float(values.sum() / known.sum())  # of which nothing but the mean shall depend
     logs = np.log(np.where(known > 0, values / unit, 1.0))
     counts = [np.maximum(_over_slices(tensor, known, n), 1.0) for n in range(len(tensor.shape))]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
 from gcp.objectives.designs.given_designs import Designs, designs_of, maps_of
 from gcp.objectives.entrywise import EntrywiseObjective
+from gcp.objectives.exposed import check_offset
 from gcp.objectives.parametrisation import Parametrisation, is_bounded, modes_of
 from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.dirichlet import DirichletPrior
@@ -29,6 +30,7 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
+from gcp.tensors.intake.carried import Carried, carried_by
 from gcp.tensors.intake.coerce import as_tensor
 
 
@@ -84,6 +86,7 @@ class Problem:
         penalties: Penalties | None = None,
         design: Mapping[int | str, Any] | None = None,
         n_threads: int | None = None,
+        **carried: Unpack[Carried],
     ) -> Problem:
         """Return the problem that arguments of `fit_gcp` mean.
 
@@ -94,7 +97,8 @@ class Problem:
         ParameterError
             Arguments out of range, or of the wrong shape.
         """
-        tensor = as_tensor(data, mask, entry_weights, modes)
+        tensor = as_tensor(data, mask, entry_weights, modes, **carried)
+        check_offset(tensor, loss)
         # before anything has a number for each position: subscripts that are identifiers may be very large
         check_factors(1, tensor.shape)
         penalties = penalties or Penalties()
@@ -248,6 +252,8 @@ class Problem:
             _described(self.given_bounds, self.labels),
             tuple(estimated),
             self.designs,
+            carried_by(self.tensor),
+            getattr(self.tensor, "exposure_name", ""),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
+from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_units, side_of
 from gcp.objectives.model import Model
 from gcp.objectives.new_coordinates import rows_of_labels
@@ -24,6 +25,7 @@ from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.observed import ObservedTensor
@@ -93,9 +95,10 @@ def transform(
     bounds: tuple[float | None, float | None] | None = None,
     penalties: Penalties,
     n_threads: int | None = None,
+    **carried: Unpack[Carried],
 ) -> NewRows:
     """See `FitResult.transform`."""
-    tensor = stored(in_one_piece(data, mask, entry_weights))
+    tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
     tensor, found_labels, lacking = _in_order(model, tensor, mode)
     if mode in dict(model.problem.designs):
@@ -125,7 +128,7 @@ def transform(
     problem = replace(objective.row_wise(), penalties=own)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
-    own_rows = OwnRows(tensor, model.loss, own, mode, rank)
+    own_rows = OwnRows(exposed(tensor, model.loss), model.loss, own, mode, rank)
     starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)

@@ -104,7 +104,7 @@ class OwnRows:
 
     def values(self, factors: list[FloatArray]) -> FloatArray:
         """Return the objective of every row, shape (n,)."""
-        loss = self.loss.value(self.tensor.values, self._model(factors))
+        loss = self.loss.value(self.tensor.values, self.tensor.columns.argument(self._model(factors)))
         total = self._by_row(loss)
         total += self.penalties.values(factors)
         return np.where(np.isfinite(total), total, np.inf)
@@ -127,7 +127,7 @@ class OwnRows:
     def _in_scale(self, factors: list[FloatArray]) -> FloatArray:
         """Return the mode's factor (n, R), components scaled so that each row's data and model have equal sums."""
         data = self._by_row(np.asarray(self.loss.link(self.tensor.values), dtype=float))
-        model = self._by_row(self._model(factors))
+        model = self._by_row(self.tensor.columns.argument(self._model(factors)))
         with np.errstate(all="ignore"):
             ratio = data / model
         first = factors[self.mode].copy()

@@ -17,7 +17,9 @@ from gcp.base.errors import DataError, DomainError
 from gcp.base.interval import Interval
 from gcp.base.types import Array
 from gcp.losses.base import Loss
+from gcp.objectives.exposed import SHARES
 from gcp.tensors.base import Block, TensorData
+from gcp.tensors.intake.carried import carried_by
 
 _EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 140), (-190, 280), (-290, 290))}
 """Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares
@@ -191,7 +193,8 @@ def _examined(tensor: TensorData, loss: Loss, n_threads: int) -> _Examined:
     sums: list[tuple[float, float, float, float]] = []
     first: tuple[float, int] | None = None
     outside, least, largest, numbers = 0, math.inf, 0.0, Numbers(0)
-    for found in threads.each(partial(_look, loss=loss), tensor.blocks(), n_threads):
+    domain = SHARES if "trials" in carried_by(tensor) else loss.data_domain
+    for found in threads.each(partial(_look, loss=loss, domain=domain), tensor.blocks(), n_threads):
         if isinstance(found, _Outside):
             outside += found.number
             first = first or (found.value, found.position)
@@ -220,8 +223,8 @@ class _Outside(NamedTuple):
     position: int
 
 
-def _look(block: Block, loss: Loss) -> _Inside | _Outside:
-    inside = loss.data_domain.contains(block.x)
+def _look(block: Block, loss: Loss, domain: Interval) -> _Inside | _Outside:
+    inside = domain.contains(block.x)
     if block.weights is not None:
         inside |= block.weights == 0
     if inside.all():

@@ -52,11 +52,14 @@ class Cells(NamedTuple):
         Data.
     weights : ndarray, shape (n,)
         Weights; 0 where nothing is known.
+    columns : EntryColumns or None
+        All that the cells carry; None of a kind that has data and weights only.
     """
 
     subs: Array
     x: Array
     weights: Array
+    columns: EntryColumns | None = None
 
 
 class TensorData(Protocol):
@@ -268,6 +271,8 @@ class InOnePiece:
     n_counted_cells: float = 0.0
     kind: str = "dense"
     labels: ModeLabels | None = None
+    exposure_name: str = ""
+    """What the exposure is called that was given beside these data, for people."""
 
     def _repr_html_(self) -> str:
         """Return a part of a page, for notebooks."""

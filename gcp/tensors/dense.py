@@ -98,13 +98,14 @@ class DenseTensor(InOnePiece):
         scale: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         group: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> Self:
-        """Return the tensor with scales, offsets and groups of the entries (see `EntryColumns`).
+        """Return the tensor with scales, offsets, groups and exposures of the entries (see `EntryColumns`).
 
         Each is an array that broadcasts to (I_0, ..., I_{N-1}). None leaves what there was.
         """
-        found = checked_columns({"scale": scale, "offset": offset, "group": group}, self.shape)
-        return self.of(self.columns._replace(**found), self.labels)
+        given = {"scale": scale, "offset": offset, "group": group, "exposure": exposure}
+        return self.of(self.columns._replace(**checked_columns(given, self.shape)), self.labels)
 
     def _hold(
         self,
@@ -214,10 +215,11 @@ class DenseTensor(InOnePiece):
 
     def known_cells(self, most: int) -> Iterator[Cells]:
         """Yield all cells in order, missing ones with weight 0, up to so many at a time."""
-        x, weights = self.values.reshape(-1), self.entry_weights
-        flat = None if weights is None else weights.reshape(-1)
+        flat = self.columns.map(lambda column: column.reshape(-1))
         for subs, run in every_cell(self.shape, most):
-            yield Cells(subs, x[run], np.ones(len(subs)) if flat is None else flat[run].astype(float))
+            own = flat.at(run)
+            weights = np.ones(len(subs)) if own.weight is None else own.weight.astype(float)
+            yield Cells(subs, own.x, weights, own)
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,) of positions with an entry of positive weight."""

@@ -41,9 +41,14 @@ def tensor(columns: EntryColumns, labels: ModeLabels | None) -> DenseTensor:
     Parameters
     ----------
     columns : EntryColumns of ndarray, shape (I_0, ..., I_{N-1})
-        The data are overwritten where they are unknown.
+        The data are overwritten where they are unknown; so are cells whose exposure is 0.
     labels : ModeLabels or None
     """
+    if columns.exposure is not None and not columns.exposure.all():
+        exposed = columns.exposure > 0
+        own = np.ones(exposed.shape, bool) if columns.weight is None else columns.weight
+        weight = np.where(exposed, own, np.zeros((), own.dtype))
+        columns = columns._replace(weight=weight, exposure=np.where(exposed, columns.exposure, 1.0))
     values, weights = columns.x, columns.weight
     if weights is not None:
         unknown = weights == 0

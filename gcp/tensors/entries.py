@@ -258,9 +258,10 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
     values, weights = found.values, found.weights
     if aggregate in ("first", "last"):
         return found.select(ordering.ends_of_runs(first)[aggregate == "last"])
-    if found.columns[2:] != (None, None, None):
+    if any(column is not None for column in found.columns[2:]):
         raise ParameterError(
-            f'aggregate="{aggregate}" cannot merge entries with a scale, an offset or a group: merge them first.'
+            f'aggregate="{aggregate}" cannot merge entries with a scale, an offset, a group, an exposure or trials: '
+            "merge them first."
         )
     if aggregate != "mean" and weights is not None:
         raise ParameterError(

@@ -164,7 +164,7 @@ class ListedTensor(InOnePiece):
 
     def known_cells(self, most: int) -> Iterator[Cells]:
         """Yield all listed entries, up to so many at a time."""
-        return cells_in_runs(self.subs, self.values, self.entry_weights, most)
+        return cells_in_runs(self.subs, self.columns, most)
 
     def known_positions(self) -> list[Array]:
         """Return for each mode a mask (I_n,) of positions with a listed entry."""
@@ -201,9 +201,9 @@ class ListedTensor(InOnePiece):
         return [row_steps.grouped(self.listing, mode) for mode in range(self.ndim)]
 
 
-def cells_in_runs(subs: Array, x: Array, weights: FloatArray | None, most: int) -> Iterator[Cells]:
-    """Yield cells with subscripts (n, N), data and weights (n,), up to so many at a time; None means weights of 1."""
-    w = np.ones(len(x)) if weights is None else weights
-    for first in range(0, len(x), most):
-        run = slice(first, first + most)
-        yield Cells(subs[run].astype(np.int64), x[run], w[run])
+def cells_in_runs(subs: Array, columns: EntryColumns, most: int) -> Iterator[Cells]:
+    """Yield cells with subscripts (n, N) and columns (n,), up to so many at a time."""
+    for first in range(0, len(subs), most):
+        own = columns.at(run := slice(first, first + most))
+        weights = np.ones(len(own.x)) if own.weight is None else own.weight
+        yield Cells(subs[run].astype(np.int64), own.x, weights, own)

@@ -127,16 +127,19 @@ class SparseTensor(ListedTensor):
         *,
         scale: Sequence[ArrayLike | None] | None = None,
         offset: Sequence[ArrayLike | None] | None = None,
+        exposure: Sequence[ArrayLike | None] | None = None,
     ) -> SparseTensor:
-        """Return the tensor with scales and offsets of the cells, listed or not.
+        """Return the tensor with scales, offsets and exposures of the cells, listed or not.
 
         Each is a list of vectors (I_n,), None for ones: what a cell has is the product of the numbers of its
         positions. None leaves what there was.
         """
-        cells = self.zeros
-        for name, vectors in (("scale", scale), ("offset", offset)):
-            if vectors is not None:
-                cells = cells._replace(**{name: checked_vectors(name, vectors, self.shape)})
+        given = {"scale": scale, "offset": offset, "exposure": exposure}
+        found = {name: checked_vectors(name, v, self.shape) for name, v in given.items() if v is not None}
+        return self.with_cells(self.zeros._replace(**found))
+
+    def with_cells(self, cells: CellColumns) -> SparseTensor:
+        """Return the tensor with other columns of all cells."""
         return self._again(self.entries, self.missing, cells, self.labels)
 
     def remapped(
@@ -249,11 +252,12 @@ class SparseTensor(ListedTensor):
         cells = dense_form.positions(self.shape, listing.order, listing.subs)
         values = np.zeros(self.shape, self.values.dtype)
         values.reshape(-1)[cells[~self._hidden]] = self.values
-        weights, scales, offsets = self.zeros.everywhere()
+        weights, scales, offsets, exposures = self.zeros.everywhere(self.shape)
         if listing.w is not None:
-            weights = np.ones(self.shape) if weights is None else weights
+            weights = np.ones(self.shape) if weights is None else weights.copy()
             weights.reshape(-1)[cells] = listing.w
-        return dense_form.tensor(EntryColumns(values, weights, scales, offsets), self.labels)
+        columns = EntryColumns(values, weights, scales, offsets, exposure=exposures)
+        return dense_form.tensor(columns, self.labels)
 
     def nonzeros(self) -> ObservedTensor:
         """Return the nonzero entries alone, with their weights: nothing is known of any other."""
@@ -284,8 +288,9 @@ class SparseTensor(ListedTensor):
             w = np.ones(len(unlisted))
             for n, u in enumerate(self.mode_weights or ()):
                 w *= u[unlisted[:, n]]
-            yield Cells(unlisted, np.zeros(len(unlisted)), w)
-        yield from cells_in_runs(listing.subs[:, np.argsort(order)], listing.x, listing.w, most)
+            own = self.zeros.entries(np.zeros(len(w)), w, unlisted, range(self.ndim))
+            yield Cells(unlisted, own.x, w, own)
+        yield from cells_in_runs(listing.subs[:, np.argsort(order)], listing.columns, most)
 
     @property
     def n_cells(self) -> int:

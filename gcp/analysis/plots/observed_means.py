@@ -70,7 +70,8 @@ def slice_sums(
     check_result(result)
     shape = result.shape
     sums = {n: np.zeros((4, shape[n])) for n in modes_of(modes, result.labels)}
-    for subs, x, m, w in blocks(result, tensor_of(result, data)):
+    for cells in blocks(result, tensor_of(result, data)):
+        subs, x, m, w = cells.subs, cells.x, cells.m, cells.w
         expected = result.loss.mean(m)
         parts = w * x, w * expected, np.square(w * (x - expected)), w
         for n, totals in sums.items():

@@ -60,9 +60,10 @@ def in_words(result: FitResult, tensor: Any) -> str:
     if share != share:
         explained = "The data are constant, and the best constant leaves nothing to explain."
     unknown = f" {text}" if (text := result.unknown_in_words()) else ""
+    carried = f" The data have {words}." if (words := result.problem.carried_in_words) else ""
     return (
-        f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss. "
-        f"{explained}{unknown}"
+        f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss."
+        f"{carried} {explained}{unknown}"
     )
 
 

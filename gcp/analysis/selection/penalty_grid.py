@@ -18,7 +18,7 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalties.weight_lasso import WeightLasso
-from gcp.objectives.penalty_units import squared_slopes
+from gcp.objectives.penalty_units import sums_about_constant, typical
 from gcp.solvers import Solver
 from gcp.solvers.base import lacking
 
@@ -94,7 +94,7 @@ def effects_strength(objective: EntrywiseObjective) -> float:
     """Return a ridge on main effects that is worth one cell, of models of any sign; else none."""
     if objective.loss.model_domain.low >= 0:
         return 0.0
-    curvature = float(objective.loss.fisher(np.array([objective.null_constant]))[0])
+    curvature = float(objective.loss.fisher(np.array([typical(objective)]))[0])
     return curvature if np.isfinite(curvature) and curvature > 0 else 0.0
 
 
@@ -104,9 +104,8 @@ def _units(objective: EntrywiseObjective) -> tuple[float, float]:
     A tensor of independent derivatives of standard deviation s has a spectral norm of about s times the sum of the
     roots of its sizes: at a lasso of that strength such noise has no components.
     """
-    m, loss, shape = objective.null_constant, objective.loss, objective.tensor.shape
-    squares = squared_slopes(objective)
-    curvature = objective.survey.total_weight * float(loss.fisher(np.array([m]))[0])
+    shape = objective.tensor.shape
+    squares, curvature = sums_about_constant(objective)
     cells = float(np.prod(shape, dtype=float))
     noise = np.sqrt(squares / cells) * float(np.sum(np.sqrt(shape)))
     dispersion = squares / curvature if 0 < curvature < np.inf else 1.0

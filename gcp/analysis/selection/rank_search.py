@@ -36,6 +36,7 @@ from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import ProgressReport, series
 from gcp.solvers.starts.plan import Plan
+from gcp.tensors.intake.carried import popped
 from gcp.tensors.intake.coerce import in_one_piece
 
 _NOT_KEPT = (*LIMITS, "callback", "n_threads")
@@ -148,7 +149,7 @@ def select_rank(
         raise ParameterError(
             f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
         )
-    tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None))
+    tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None), **popped(options))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     candidate_ranks = checks.items("ranks", ranks, "a list of candidates, e.g. [1, 2, 3]")

@@ -27,12 +27,15 @@ from gcp.io.format import Format, choose_variable, damage_told
 from gcp.io.sparse_arrays import from_compressed, tensor_of_listing, tensor_of_matrix
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import MOST_MODES
+from gcp.tensors.intake.carried import CARRIED, LARGEST_ARRAY, carried_by
 from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
 _NAME = "gcp-tensor"
-_VERSION = 2
+_VERSION = 3
+_CARRYING = 3
+"""The version of tensors whose cells carry exposures, offsets or trials."""
 _KINDS = ("sparse", "observed")
 _SCIPY = {"format", "shape", "data"}
 _PYDATA = {"fill_value", "shape", "data"}
@@ -68,11 +71,12 @@ def _labelled(archive: Archive, form: str) -> Tensor:
         )
     archive.check("values")
     values = archive.header("values")
-    if number == 1:
+    if number == 1 or (number == _CARRYING and "kind" not in archive):
         _check_sizes(archive, values.shape, values.size)
         labels = _labels(archive, values.ndim)
         mask, weights = archive.get("mask"), archive.get("entry_weights")
-        return DenseTensor(archive["values"], mask=mask, entry_weights=weights, labels=labels)
+        dense = DenseTensor(archive["values"], mask=mask, entry_weights=weights, labels=labels)
+        return DenseTensor.of(dense.columns._replace(**_carried(archive, dense.shape)), labels)
     for name, most in (("kind", 1), ("shape", MOST_MODES), ("subs", MOST_MODES * values.size)):
         archive.check(name)
         archive.header(name).check_size(most)
@@ -87,17 +91,53 @@ def _labelled(archive: Archive, form: str) -> Tensor:
     labels = _labels(archive, len(sizes))
     subs, numbers, weights = archive["subs"], archive["values"], archive.get("entry_weights")
     if kind == "observed":
-        return ObservedTensor(subs, numbers, sizes, weights, labels)
+        listed = ObservedTensor(subs, numbers, sizes, weights, labels)
+        return ObservedTensor.of(listed.entries.having(**_carried(archive, listed.values.shape)), labels)
     modes = [archive.get(f"mode_weights_{n}") for n in range(len(sizes))]
     some = modes if any(u is not None for u in modes) else None
-    return SparseTensor(subs, numbers, sizes, weights, some, archive.get("missing"), labels)
+    sparse = SparseTensor(subs, numbers, sizes, weights, some, archive.get("missing"), labels)
+    cells = {name: [archive.get(f"{name}_{n}") for n in range(len(sizes))] for name in ("exposure", "offset")}
+    own: Any = {name: vectors for name, vectors in cells.items() if vectors[0] is not None}
+    sparse = sparse.with_columns(**own) if own else sparse
+    exposure = archive.get("exposure")
+    if exposure is None:
+        return sparse
+    fits = len(exposure.shape) == len(sizes) and all(
+        k in (1, n) for k, n in zip(exposure.shape, sizes, strict=True)
+    )
+    if not fits or exposure.dtype.kind != "f":
+        raise FormatError(
+            f"entry 'exposure' has shape {exposure.shape}: expected one that broadcasts to {sizes}."
+        )
+    return sparse.with_cells(sparse.zeros._replace(exposure=exposure))
+
+
+def _carried(archive: Archive, shape: tuple[int, ...]) -> dict[str, Array]:
+    """Return the columns that entries carry, of the shape of the data.
+
+    Raises
+    ------
+    FormatError
+        Another shape.
+    """
+    found = {}
+    for name in CARRIED:
+        column = archive.get(name)
+        if column is not None and (column.shape != shape or column.dtype.kind != "f"):
+            raise FormatError(
+                f"entry {name!r} has shape {column.shape} and type {column.dtype}: expected {shape}."
+            )
+        if column is not None:
+            found[name] = column
+    return found
 
 
 def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> None:
     """Raise `FormatError` for what is larger than a tensor of this shape and number of entries can have."""
-    most = {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES, "units": MOST_MODES + 1}
+    most = dict.fromkeys(CARRIED, max(n_entries, LARGEST_ARRAY))
+    most |= {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES, "units": MOST_MODES + 1}
     for n, size in enumerate(shape):
-        most |= {f"coords_{n}": size, f"mode_weights_{n}": size}
+        most |= {f"{name}_{n}": size for name in ("coords", "mode_weights", "exposure", "offset")}
     for name in most.keys() & set(archive):
         archive.header(name).check_size(most[name])
 
@@ -169,7 +209,7 @@ def _of_pydata(archive: Archive, unlisted: str | None) -> Tensor:
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:
-    version = 1 if tensor.subs is None else 2
+    version = _CARRYING if carried_by(tensor) else 1 if tensor.subs is None else 2
     arrays = {"format": np.array(_NAME), "version": np.array(version), "values": tensor.values}
     weights = tensor.entry_weights
     if weights is not None and weights.dtype.kind != "b":
@@ -178,7 +218,13 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
         arrays["mask"] = weights
     if tensor.subs is not None:
         arrays |= {"kind": np.array(tensor.kind), "shape": np.array(tensor.shape), "subs": tensor.subs}
-    if tensor.zeros is not None:
+    if tensor.zeros is None:
+        arrays |= {name: getattr(tensor.columns, name) for name in carried_by(tensor)}
+    else:
+        for name in carried_by(tensor):
+            own = getattr(tensor.zeros, name)
+            is_array = isinstance(own, np.ndarray)
+            arrays |= {name: own} if is_array else {f"{name}_{n}": vector for n, vector in enumerate(own)}
         arrays |= {f"mode_weights_{n}": u for n, u in enumerate(tensor.mode_weights or [])}
         if tensor.n_missing:
             arrays["missing"] = tensor.missing

@@ -1,7 +1,7 @@
 """Sums of powers of the model over all cells of a tensor, from the factors alone.
 
 Where cells have scales and offsets that are products of one number for each position, s m + o is itself a model of
-components: the rows of its factors are multiplied by the scales, and the offsets are a further component.
+components: the rows of its factors are multiplied by the scales, and the offsets are further components.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.base.types import Factors, FloatArray
+from gcp.kernels.listed import array_sums
 from gcp.kernels.shared.columns import CellColumns
 
 _PLAIN = CellColumns()
@@ -43,6 +44,8 @@ def polynomial(
     the Gram matrices. Costs about sum(I_n) R numbers for a, R times as much for b.
     """
     linear, quadratic = coefficients
+    if isinstance(cells.scale, np.ndarray):
+        return array_sums.polynomial(linear, with_effects(factors, effects), factors[0], cells)
     wide = augmented(factors, effects, cells)
     weighted = _multiplied(wide, cells.weight)
     value, grad = 0.0, [np.zeros(a.shape) for a in wide]
@@ -69,9 +72,10 @@ class RowSums(NamedTuple):
 
     Attributes
     ----------
-    linear : ndarray, shape (3, R) or (3, R + 1)
+    linear : ndarray, shape (2 + K, R) or (2 + K, R + 1)
+        K is the number of products that offsets are sums of, 1 without offsets.
     quadratic : ndarray, shape (R, R) or (R + 1, R + 1)
-    scales : ndarray, shape (I_mode, 3) or (0, 3)
+    scales : ndarray, shape (I_mode, 2 + K) or (0, 3)
         Empty where all rows have 1, 1 and 0.
     constant : float
         What does not depend on the rows, summed over them.
@@ -91,6 +95,11 @@ def of_rows(
     cells: CellColumns = _PLAIN,
 ) -> RowSums:
     """Return sums over the slices of one mode, of factors (I_n, R); `polynomial` has the arguments."""
+    if isinstance(cells.scale, np.ndarray):
+        rank = factors[0].shape[1]
+        free = [*range(rank), *([rank + mode] if effects else [])]
+        wide = with_effects(factors, effects)
+        return RowSums(*array_sums.of_rows(coefficients[0], wide, mode, free, cells))
     wide = augmented(factors, effects, cells)
     columns = wide[0].shape[1]
     linear, quadratic = np.full(columns, coefficients[0]), np.full((columns, columns), 2.0 * coefficients[1])
@@ -107,30 +116,32 @@ def of_rows(
     free = [*range(rank), *([rank + mode] if effects else [])]
     # In a row, the columns of the other modes' effects are the row's scale, and the last one is its offset.
     given = [rank + n for n in range(len(effects)) if n != mode]
-    last = [columns - 1] if cells.offset is not None else []
-    of_row = np.stack(
+    size = len(factors[mode])
+    o = np.zeros((size, 0)) if cells.offset is None else cells.offset[mode].reshape(size, -1)
+    last = list(range(columns - o.shape[1], columns))
+    of_row = np.vstack(
         [
             linear[free],
             quadratic[np.ix_(free, given)].sum(axis=1),
-            quadratic[np.ix_(free, last)].sum(axis=1),
+            quadratic[np.ix_(last, free)] if last else np.zeros(len(free)),
         ]
     )
-    one = np.ones(len(factors[mode]))
-    absent = one, one, 0.0 * one
-    u, s, o = (a if vectors is None else vectors[mode] for vectors, a in zip(cells, absent, strict=True))
+    u, s = (np.ones(size) if vectors is None else vectors[mode] for vectors in (cells.weight, cells.scale))
+    us = u * s
     constant = (
-        (u @ s) * linear[given].sum()
-        + 0.5 * (u @ s**2) * quadratic[np.ix_(given, given)].sum()
-        + (u @ o) * linear[last].sum()
-        + (u @ (s * o)) * quadratic[np.ix_(given, last)].sum()
-        + 0.5 * (u @ o**2) * quadratic[np.ix_(last, last)].sum()
+        us.sum() * linear[given].sum()
+        + 0.5 * (us @ s) * quadratic[np.ix_(given, given)].sum()
+        + (u @ o) @ linear[last]
+        + (us @ o) @ quadratic[np.ix_(last, given)].sum(axis=1)
+        + 0.5 * np.sum(((u[:, None] * o).T @ o) * quadratic[np.ix_(last, last)])
     )
-    scales = np.empty((0, 3)) if is_plain else np.stack([u * s, u * s**2, u * s * o], axis=1)
+    weights = us[:, None] * (o if last else np.zeros((size, 1)))
+    scales = np.empty((0, 3)) if is_plain else np.column_stack([us, us * s, weights])
     return RowSums(of_row, quadratic[np.ix_(free, free)], scales, float(constant))
 
 
 def augmented(factors: Factors, effects: Factors, cells: CellColumns) -> list[FloatArray]:
-    """Return factors of the model s m + o, without main effects, shapes (I_n, R + effects + 1 or 0)."""
+    """Return factors of the model s m + o, without main effects, shapes (I_n, R + effects + K or 0)."""
     wide = _multiplied(with_effects(factors, effects), cells.scale)
     if cells.offset is None:
         return list(wide)
@@ -163,7 +174,7 @@ def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
     return found
 
 
-def _multiplied(factors: Sequence[FloatArray], vectors: Sequence[FloatArray] | None) -> Sequence[FloatArray]:
+def _multiplied(factors: Sequence[FloatArray], vectors: Any) -> Sequence[FloatArray]:
     """Return factors (I_n, R), every row times its position's number in a vector (I_n,)."""
     if vectors is None:
         return factors

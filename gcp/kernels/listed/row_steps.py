@@ -94,11 +94,11 @@ class RowProblem(NamedTuple):
     ----------
     stack, effects : ndarray, shapes (rows of the other modes, width), (rows of the other modes,) or (0,)
         Padded factors and main effects of the other modes, under each other as `Group.offsets` says.
-    linear : ndarray, shape (3, width)
-        c, as the sum of three vectors with weights of the row's own.
+    linear : ndarray, shape (2 + K, width)
+        c, as the sum of vectors with weights of the row's own.
     quadratic : ndarray, shape (width, width)
         P, with the weight of the second of them.
-    scales : ndarray, shape (I_mode, 3) or (0, 3)
+    scales : ndarray, shape (I_mode, 2 + K) or (0, 3)
         Those weights; empty where all rows have 1, 1 and 0.
     ridge, centre : ndarray, shapes (I_mode or 1, width)
         Half of ridge * (a - centre)**2 is added to the objective of every row; one row may stand for all.
@@ -238,6 +238,9 @@ def _update_rows(functions, tools, entries, part, factor, others, common, number
             s1, s2, s3 = scales[i, 0], scales[i, 1], scales[i, 2]
         for r in range(width):
             c[r] = s1 * linear[0, r] + s2 * linear[1, r] + s3 * linear[2, r]
+        for k in range(3, scales.shape[1]):
+            for r in range(width):
+                c[r] += scales[i, k] * linear[k, r]
         span = first[i], first[i + 1]
         row = c, quadratic, s2, ridge, centre, size
         before = after = 0.0

@@ -17,6 +17,7 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.solvers import Solver, get_solver
 from gcp.solvers.starts.search import Search
+from gcp.tensors.intake.carried import carried_by
 
 
 def solver(
@@ -57,6 +58,8 @@ def settings(search: Search, n_starts: int, init: Any, max_seconds: float | None
         "max_seconds": max_seconds,
         "versions": dict(_versions()),
     }
+    if carried := carried_by(problem.tensor):
+        found["carried"] = list(carried)
     if (parts := search.objective.tensor.parts) is not None:
         found["partition"] = parts.account()
     return found

@@ -91,7 +91,8 @@ def random_factors(
 
 def _dominant_entries(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> DominantEntries | None:
     """Return entries that get a component each, if they are of a sign that the model may have."""
-    if objective.loss.bears_outliers or not _is_identity(objective.loss):
+    is_affine = objective.tensor.is_affine
+    if objective.loss.bears_outliers or is_affine or not _is_identity(objective.loss):
         return None
     found = dominant_entries(objective.tensor, objective.survey, rank - 1)
     return None if found is None or (nonnegative and min(found.values) < 0) else found
@@ -163,7 +164,7 @@ def _linked_factors(
     objective: EntrywiseObjective, rank: int, mean: float, rng: np.random.Generator
 ) -> list[FloatArray]:
     """Return random factors (I_n, R) for losses with a log or logit link."""
-    shape, loss, target = objective.tensor.shape, objective.loss, objective.survey.mean
+    shape, loss, target = objective.tensor.shape, objective.loss, objective.bulk.mean
     factors = [rng.standard_normal((size, rank)) for size in shape]
     values = _sampler(shape, rng)
 
@@ -219,11 +220,16 @@ def svd_factors(
             f'init="svd" is for dense data in one piece: found a {type(tensor).__name__}. Use init="random", or, of '
             "listed entries whose cells all fit into memory, tensor.to_dense()."
         )
-    mean = objective.survey.mean
+    mean = objective.bulk.mean if tensor.is_affine else objective.survey.mean
+    columns = tensor.stored_cells
     x = np.array(tensor.values, dtype=float)
+    if columns is not None and columns.scale is not None:
+        x /= np.where(columns.scale > 0, columns.scale, 1.0)
     if tensor.entry_weights is not None:
         x[np.broadcast_to(tensor.entry_weights == 0, x.shape)] = mean
     z = x if _is_identity(loss) else np.clip(loss.link(0.5 * (x + mean)), *_reach(loss))
+    if columns is not None and columns.offset is not None:
+        z = z - columns.offset
     nonnegative = all(low.min() >= 0 for low in bounds.lower)
     if z.ndim == 1:  # a vector has no unfoldings to decompose
         return bounds.project([np.repeat(z[:, None] / rank, rank, axis=1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from gcp.base.types import Array
 from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
+from gcp.tensors.intake.carried import Carried, carrying, given_of
 from gcp.tensors.intake.foreign import from_pydata, from_scipy, labels_of_anndata
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.mode_columns import exact
@@ -31,7 +32,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None) -> TensorData:
+def as_tensor(
+    data: Any,
+    mask: Any = None,
+    entry_weights: Any = None,
+    modes: Any = None,
+    *,
+    exposure: Any = None,
+    offset: Any = None,
+    trials: Any = None,
+) -> TensorData:
     """Return the data as a tensor that `gcp` can fit, with the labels that came along.
 
     Parameters
@@ -59,6 +69,8 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any
         by names as a mask is.
     modes : sequence of str, optional
         Names of the modes of data that have none.
+    exposure, offset, trials : array_like, optional
+        As for `fit_gcp`.
 
     Returns
     -------
@@ -73,6 +85,12 @@ def as_tensor(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any
         Data that are not numbers, repeated index entries, a Series that leaves cells out; mask or weights that do not
         fit.
     """
+    if carried := given_of(exposure, offset, trials):
+        whole = as_tensor(data, modes=modes)
+        _check_order(data, whole, entry_weights)
+        if isinstance(whole, DenseTensor):
+            return carrying(as_tensor(whole, mask, entry_weights), carried, None, None)
+        return carrying(whole, carried, mask, entry_weights)
     library = library_of(data)
     if modes is not None and library not in ("dask", "xarray"):
         whole = named(as_tensor(data), modes)
@@ -112,7 +130,9 @@ def _check_order(data: Any, tensor: Any, entry_weights: Any) -> None:
     )
 
 
-def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None) -> WholeData:
+def in_one_piece(
+    data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None, **carried: Unpack[Carried]
+) -> WholeData:
     """Return the data as `as_tensor` does, for what needs single entries.
 
     Raises
@@ -122,7 +142,7 @@ def in_one_piece(data: Any, mask: Any = None, entry_weights: Any = None, modes: 
     """
     if _is_large_file(data):
         data = np.asarray(data)  # what is not touched takes no memory
-    tensor: Any = as_tensor(data, mask, entry_weights, modes)
+    tensor: Any = as_tensor(data, mask, entry_weights, modes, **carried)
     if isinstance(tensor, PartitionedTensor):
         raise DataError(
             f"This needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."

@@ -14,6 +14,7 @@ from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.tensors.entries import check_aggregate
+from gcp.tensors.intake.carried import CARRIED, carrying
 from gcp.tensors.intake.mode_columns import ModeColumn, check_name, mode_columns, places
 from gcp.tensors.intake.recognise import columns_of
 from gcp.tensors.kinds import Tensor, default_aggregate, tensor_from_listing
@@ -34,6 +35,9 @@ def from_frame(
     *,
     positions: Any = None,
     freq: Mapping[Hashable, Any] | None = None,
+    exposure: Hashable | None = None,
+    offset: Hashable | None = None,
+    trials: Hashable | None = None,
 ) -> Tensor | PartitionedTensor:
     """Return a labelled tensor from a long table: one row per cell or per event.
 
@@ -66,6 +70,9 @@ def from_frame(
         Periods that times are gathered in, as `pandas.Grouper` does: ``{"time": "D"}`` for days, "h", "W", "MS", ...
         The positions are all periods from the first row's to the last row's, none left out, labelled as pandas labels
         them. Not for tables on workers.
+    exposure, offset, trials : column name, optional
+        Columns of numbers that cells carry, as for `fit_gcp`, to which the tensor need not be told them again. Of
+        several rows for one cell they are merged as the values are. A cell without a row has none, and is missing.
 
     Returns
     -------
@@ -90,11 +97,14 @@ def from_frame(
     array([[0, 2],
            [1, 0]])
     """
+    carried = {name: c for name, c in zip(CARRIED, (exposure, offset, trials), strict=True) if c is not None}
     if type(frame).__module__.partition(".")[0] == "dask" and hasattr(frame, "columns"):
+        if carried:
+            raise ParameterError(f"{next(iter(carried))} cannot be had of a Dask table: compute it first.")
         return _from_dask(frame, modes, value, unlisted, aggregate, positions, freq)
     place = "row {} (counting from 0)".format
     return tensor_from_table(
-        _as_pandas(frame), modes, value, unlisted, aggregate, place, positions=positions, freq=freq
+        _as_pandas(frame), modes, value, unlisted, aggregate, place, carried, positions=positions, freq=freq
     )
 
 
@@ -162,15 +172,16 @@ def tensor_from_table(
     unlisted: str | None,
     aggregate: str | None,
     place: Callable[[int], str],
+    carried: Mapping[str, Hashable] | None = None,
     *,
     positions: Any = None,
     freq: Mapping[Hashable, Any] | None = None,
 ) -> Tensor:
     """Return the tensor as `from_frame` does, with a function that names a row in messages.
 
-    A row may be the line of a file, say.
+    A row may be the line of a file, say. `carried` has columns by the name of what cells carry.
     """
-    columns = _checked_columns(frame, modes, value, positions, freq)
+    columns = _checked_columns(frame, modes, value, positions, freq, [*(carried or {}).values()])
     if len(frame) == 0:
         raise DataError("The table has no rows.")
     _check_aggregate(value, aggregate)
@@ -182,15 +193,27 @@ def tensor_from_table(
     coded = [column.coded(frame, place) for column in columns]
     if unlisted is None:
         _refuse_empty_positions(columns, coded)
-    return tensor_from_listing(
-        np.stack([codes for codes, _ in coded], axis=1, dtype=np.uint32, casting="unsafe"),
-        values,
-        [len(levels) for _, levels in coded],
-        unlisted=unlisted,
-        aggregate=aggregate,
-        labels=ModeLabels([str(column.name) for column in columns], [levels for _, levels in coded]),
-        place=place,
-    )
+    subs = np.stack([codes for codes, _ in coded], axis=1, dtype=np.uint32, casting="unsafe")
+    shape = [len(levels) for _, levels in coded]
+    labels = ModeLabels([str(column.name) for column in columns], [levels for _, levels in coded])
+    listing = partial(tensor_from_listing, subs, shape=shape, labels=labels, place=place)
+    tensor = listing(values, unlisted=unlisted, aggregate=aggregate)
+    if not carried:
+        return tensor
+    if value is None:
+        raise ParameterError(f"{next(iter(carried))} needs a value column: without one, rows are counted.")
+    merged = aggregate or default_aggregate(unlisted)
+    beside: Any = {
+        name: listing(
+            numbers_of(frame[column], place),
+            unlisted="missing",
+            aggregate="error" if name == "offset" else merged,
+        )
+        for name, column in carried.items()
+    }
+    found = carrying(tensor, beside, None, None)
+    found.exposure_name = str(carried.get("exposure", ""))
+    return found
 
 
 def _refuse_empty_positions(columns: Sequence[ModeColumn], coded: Sequence[tuple[Array, Array]]) -> None:
@@ -214,14 +237,21 @@ def _check_aggregate(value: Hashable | None, aggregate: str | None) -> None:
 
 
 def _checked_columns(
-    frame: pd.DataFrame, modes: Sequence[Any], value: Hashable | None, positions: Any, freq: Any
+    frame: pd.DataFrame,
+    modes: Sequence[Any],
+    value: Hashable | None,
+    positions: Any,
+    freq: Any,
+    carried: Sequence[Hashable] = (),
 ) -> list[ModeColumn]:
     expected = "a list of one column name or more"
     if not (given := items("modes", modes, expected)):
         raise ParameterError(f"modes must be {expected}: found none.")
     columns = mode_columns(given, positions, freq)
     check_name(value)
-    _check_names(frame, [column.name for column in columns], value)
+    for name in carried:
+        check_name(name)
+    _check_names(frame, [*(column.name for column in columns), *carried], value)
     return columns
 
 

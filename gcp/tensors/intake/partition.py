@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
+from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.kinds import stored
@@ -60,6 +60,11 @@ def partition(
     if isinstance(given, PartitionedTensor):
         raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {given!r}.")
     tensor = stored(given)
+    if tensor.columns.exposure is not None or tensor.columns.trials is not None:
+        raise DataError(
+            "partition takes no data that carry an exposure or trials: fit them in one piece, which fit_gcp takes as "
+            "they are."
+        )
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
     number = 0 if parts is None else checks.whole("parts", parts)
