@@ -101,7 +101,9 @@ def n_parameters(result: FitResult) -> int:
     than there are cells.
     """
     check_result(result)
-    return dimension(Structure.of(result)) + len(result.problem.estimated)
+    loss = result.loss
+    estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
+    return dimension(Structure.of(result)) + sum(map(len, estimated))
 
 
 def saturation(result: FitResult, data: Any) -> str:

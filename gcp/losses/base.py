@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Self
 
@@ -14,6 +16,7 @@ from gcp.base.compiler.translate import can_translate
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
+from gcp.losses.estimable import Marginal, Scale
 from gcp.losses.formula import Formula
 
 DEFAULT_EPS = 1e-10
@@ -46,6 +49,11 @@ class Loss(ABC):
     deviance_factor: ClassVar[float] = 2.0
     advice: ClassVar[str] = ""
     """Words on what to do with data outside the domain, which end the error message."""
+    estimable: ClassVar[Mapping[str, Scale]] = {}
+    """The parameters that may be "estimate", and the scales on which a fit looks for them."""
+    parameter_by: ClassVar[str] = ""
+    """The parameter that may be one number for each position of the mode `by`, of losses with such a field."""
+    by: int | str | None = None
 
     @staticmethod
     @abstractmethod
@@ -115,8 +123,17 @@ class Loss(ABC):
             raise ParameterError(
                 f"The {self.name} loss has no {names[0]} until a fit has estimated it: use the loss of its result."
             )
-        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
-        return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
+        if self.by is not None:
+            raise ParameterError(
+                f"The {self.name} loss has one {self.parameter_by} for each position of {self.by!r}: ask a result, "
+                "which knows the positions of cells, or loss.at(positions)."
+            )
+        found: list[Any] = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.name != "by":
+                found += value if isinstance(value, tuple) else [DEFAULT_EPS if value is None else value]
+        return tuple(v if isinstance(v, np.ndarray) and v.ndim else float(v) for v in found)
 
     @property
     def degree(self) -> float:
@@ -143,7 +160,44 @@ class Loss(ABC):
     @property
     def unknowns(self) -> tuple[str, ...]:
         """Parameters that a fit is to estimate: those given as "estimate"."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) == ESTIMATE)  # type: ignore[arg-type]
+        return tuple(field.name for field in fields(self) if is_estimate(getattr(self, field.name)))  # type: ignore[arg-type]
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return values to begin with for the parameters that may be estimated, by name."""
+        raise ParameterError(f"The {self.name} loss has no parameters that a fit estimates.")
+
+    def at(self, positions: Array) -> Self:
+        """Return the loss of cells at these positions of the mode `by`, whose shape data and models broadcast with.
+
+        It is the loss itself where there is no such mode.
+        """
+        if self.by is None:
+            return self
+        values = np.asarray(getattr(self, self.parameter_by), dtype=float)
+        found = copy.copy(self)
+        object.__setattr__(found, self.parameter_by, values[positions])
+        object.__setattr__(found, "by", None)
+        return found
+
+    def taken(self, positions: Mapping[str, Array | None]) -> Self:
+        """Return the loss of data whose modes, by name, have these positions (k,) of its own; None is all of them."""
+        chosen = None if self.by is None else positions[str(self.by)]
+        if chosen is None:
+            return self
+        values = np.asarray(getattr(self, self.parameter_by))[chosen]
+        return replace(self, **{self.parameter_by: tuple(values.tolist())})  # type: ignore[type-var]
+
+    def standard(self) -> Self:
+        """Return the loss of standard entries, which every number of `parameter_by` has (see `standard_entries`)."""
+        raise ParameterError(f"The {self.name} loss has no parameter for each position of a mode.")
+
+    def standard_entries(self, x: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Return data and entry weights, elementwise, whose loss under `standard` is that of x.
+
+        The values are those of `parameter_by` at the entries; None is a weight of 1. So a parameter for each position
+        needs no formula of its own.
+        """
+        raise ParameterError(f"The {self.name} loss has no parameter for each position of a mode.")
 
     @property
     def formula(self) -> Formula:
@@ -291,6 +345,11 @@ class Loss(ABC):
         return np.array(np.broadcast_to(value, np.broadcast_shapes(x.shape, m.shape)))
 
 
+def is_estimate(value: object) -> bool:
+    """Return whether this stands for a parameter that a fit is to estimate."""
+    return isinstance(value, str) and value == ESTIMATE
+
+
 def require_positive(loss: Loss, **parameters: float | None) -> None:
     """Raise `ParameterError` unless every parameter is a positive finite number; `eps` may also be None."""
     for key, value in parameters.items():
@@ -298,6 +357,23 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
             continue
         if not (checks.is_real(value) and value > 0):
             raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {checks.show(value)}.")
+
+
+def check_positions(loss: Loss) -> None:
+    """Keep numbers by position as a tuple; raise `ParameterError` unless they and the mode `by` go together."""
+    name, value = loss.parameter_by, getattr(loss, loss.parameter_by)
+    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
+        value = tuple(np.asarray(value, dtype=float).tolist())
+        object.__setattr__(loss, name, value)
+    if loss.by is None and isinstance(value, tuple):
+        raise ParameterError(
+            f"{type(loss).__name__} has {len(value)} numbers {name}: say by=..., the mode whose positions they are of."
+        )
+    if loss.by is not None and not (isinstance(value, tuple) or is_estimate(value)):
+        raise ParameterError(
+            f'{type(loss).__name__} has by={loss.by!r}: expected {name}="estimate", or one number for each position '
+            f"of that mode; found {checks.show(value)}."
+        )
 
 
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:

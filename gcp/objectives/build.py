@@ -16,6 +16,7 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.standard_form import standardised
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import as_tensor
@@ -90,6 +91,9 @@ def objective_of(
         Data that the loss does not admit.
     """
     n_threads = threads.resolve(n_threads)
+    if loss.by is not None:
+        survey(tensor, loss.at(np.array(0)), n_threads)  # refuses data outside the loss's domain
+        tensor, loss = standardised(tensor, loss)
     facts = survey(tensor, loss, n_threads)
     if not loss.data_domain.integer:
         if not facts.suits(tensor.dtype, loss.degree):

@@ -151,11 +151,11 @@ def _one_row_serves(problem: Problem) -> bool:
 
 
 def _is_plain(problem: Problem) -> bool:
-    """Return whether nothing but the data and a ridge decides about a row: no fixed factor, map or main effect."""
+    """Return whether nothing but the data and a ridge decides about a row: no fixed factor, map, main effect or parameter."""
     parametrisation = problem.parametrisation
     is_free = not (parametrisation.fixed or parametrisation.maps or problem.effect_modes)
     has_ridge = all(type(penalty) is Ridge for penalty in problem.penalties.of_components)
-    return is_free and has_ridge and not problem.tensor.is_affine
+    return is_free and has_ridge and not problem.tensor.is_affine and problem.loss.by is None
 
 
 def _zeros_are_still(problem: Problem) -> bool:

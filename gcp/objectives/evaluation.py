@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import check_result, matched
 from gcp.objectives.model import Model
+from gcp.tensors.intake.coerce import as_tensor
 
 
 class Evaluation(NamedTuple):
@@ -33,8 +34,10 @@ def evaluate(
         If the shapes, names or labels differ, or the data are outside the loss's domain.
     """
     check_result(model)
-    objective = build_objective(data, model.loss, mask, entry_weights)
-    weights, factors = matched(model.with_mean_rows(), objective.tensor).cp
+    tensor = as_tensor(data, mask, entry_weights)
+    model = matched(model.with_mean_rows(), tensor)
+    objective = build_objective(tensor, model.numbered_loss)
+    weights, factors = model.cp
     value, _ = objective.value_and_grad([np.asarray(factors[0] * weights), *factors[1:]])
     return Evaluation(
         value,

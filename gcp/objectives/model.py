@@ -126,9 +126,25 @@ class Model:
             memory.
         """
         if subs is None:
-            return self.loss.mean(self._whole())
+            return self.loss_at(None).mean(self._whole())
         asked = asked_cells(subs, self._side())
-        return asked.shaped(self.loss.mean(self._values(asked.subs)))
+        return asked.shaped(self.loss_at(asked.subs).mean(self._values(asked.subs)))
+
+    def loss_at(self, subs: Array | None) -> Loss:
+        """Return the loss at subscripts (n, N), or at all cells: with their own parameters, of losses `by` a mode."""
+        if self.loss.by is None:
+            return self.loss
+        mode = self.labels.number(self.loss.by)
+        if subs is not None:
+            return self.loss.at(subs[:, mode])
+        return self.loss.at(np.arange(self.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(self.shape))]))
+
+    @property
+    def numbered_loss(self) -> Loss:
+        """The loss whose mode of parameters, if there is one, is a number: for data that may have no names."""
+        if self.loss.by is None:
+            return self.loss
+        return replace(self.loss, by=self.labels.number(self.loss.by))  # type: ignore[type-var]
 
     def _values(self, subs: Array) -> FloatArray:
         """Return model entries (n,) at subscripts (n, N)."""

@@ -97,6 +97,8 @@ class Problem:
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
+        if loss.by is not None:
+            loss = replace(loss, by=labels.names[labels.number(loss.by)])  # type: ignore[type-var]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
         _check_penalties(penalties, limits)
         return cls(tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads)
@@ -105,6 +107,14 @@ class Problem:
     def objective(self) -> EntrywiseObjective:
         """The function of the components' factors that is minimised; the first look takes one pass over the data."""
         return objective_of(self.tensor, self.loss, self.penalties, self.n_threads)
+
+    @property
+    def fitted_loss(self) -> Loss:
+        """The loss with its eps in the scale of the data."""
+        own = self.objective.loss
+        if self.loss.by is None:
+            return own
+        return replace(self.loss, eps=own.eps) if hasattr(own, "eps") else self.loss  # type: ignore[type-var]
 
     @cached_property
     def effects(self) -> MainEffects | None:
