@@ -84,12 +84,13 @@ def anomalies(
         Unknown side, or a loss without a distribution.
     """
     side, n = checks.text("side", side, _SIDES), checks.whole("n", n)
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    tensor = tensor_of(result, data, mask, entry_weights)
     if dispersion is None:
         dispersion = dispersion_of(result, tensor)
     best: list[tuple[KnownCells, FloatArray, FloatArray]] = []
     for cells in blocks(result, tensor):
-        cells = _extreme(cells, n)
+        cells = cells if result.loss.by is not None else _extreme(cells, n)
+        loss = result.loss_at(cells.subs)
         p = tail_probability(loss, cells.x, cells.m, side, dispersion)
         surprise = loss.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
         if side != "both":
@@ -100,7 +101,9 @@ def anomalies(
     cells, p, _ = best[0]
     names = [np.asarray(result.labels.values(k, size)) for k, size in enumerate(result.shape)]
     labels = [name[cells.subs[:, k]] for k, name in enumerate(names)]
-    return Anomalies(cells.subs, labels, cells.x, loss.mean(cells.m), p, result.labels.names)
+    return Anomalies(
+        cells.subs, labels, cells.x, result.loss_at(cells.subs).mean(cells.m), p, result.labels.names
+    )
 
 
 def _extreme(cells: KnownCells, n: int) -> KnownCells:

@@ -157,8 +157,9 @@ def bootstrap(
     tensor = tensor_of(result, data, mask, entry_weights)
     problem, plan = problem_and_plan(tensor, result.rank, {"init": result, "random_state": 0} | options)
     cells = known_cells(result, tensor)
-    result.loss.log_normalizer(cells.x)  # raises if no distribution has such data
-    dispersion = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
+    loss = result.loss_at(cells.subs)
+    loss.log_normalizer(cells.x)  # raises if no distribution has such data
+    dispersion = loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if dispersion is not None:  # the fit has taken some of it
         dispersion /= max(1 - n_parameters(result) / float(cells.w.sum()), 0.1)
     seeds = np.random.SeedSequence(checks.seed(random_state)).spawn(n)
@@ -202,7 +203,7 @@ def _refitted(
     """Return a fit of data drawn from the model, its components matched to the model's."""
     tensor = problem.tensor
     subs = tensor.subs if tensor.zeros is None else None  # of sparse data, all cells are drawn
-    x = _draw(result.loss, result.model_values(subs), dispersion, np.random.default_rng(seed))
+    x = _draw(result.loss_at(subs), result.model_values(subs), dispersion, np.random.default_rng(seed))
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
 

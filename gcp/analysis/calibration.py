@@ -65,7 +65,7 @@ def calibration(
     """
     groups = min(checks.whole("groups", groups), _MOST_GROUPS)
     cells = known_cells(result, tensor_of(result, data, mask, entry_weights), random_state)
-    mean = result.loss.mean(cells.m)
+    mean = result.loss_at(cells.subs).mean(cells.m)
     order = np.argsort(mean, kind="stable")
     x, mean, w = cells.x[order], mean[order], cells.w[order]
     share = np.cumsum(w * mean if mean[0] >= 0 and mean[-1] > 0 else w)

@@ -104,7 +104,8 @@ def _working_response(result: FitResult, x: FloatArray, m: FloatArray) -> FloatA
     """Return m + (x - mean) * dm / dmean, elementwise, on which iteratively reweighted least squares regresses."""
     step = 1e-6 * (1 + np.abs(m))
     with np.errstate(all="ignore"):
-        mean = result.loss.mean(m)
-        slope = (result.loss.mean(m + step) - mean) / step
+        loss = result.loss_at(None)
+        mean = loss.mean(m)
+        slope = (loss.mean(m + step) - mean) / step
         change = (x - mean) / slope
     return np.where(np.isfinite(change), m + change, m)

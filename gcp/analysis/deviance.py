@@ -123,11 +123,12 @@ def slice_deviance(
     """
     tensor = tensor_of(result, data, mask, entry_weights)
     n = result.labels.number(mode)
-    objective = build_objective(tensor, result.loss)
+    objective = build_objective(tensor, result.numbered_loss)
     sums = np.zeros((3, result.shape[n]))
     null = objective.null_constant
     for subs, x, m, w in blocks(result, tensor):
-        parts = result.loss.deviance(x, m), result.loss.deviance(x, null), np.ones(len(x))
+        loss = result.loss_at(subs)
+        parts = loss.deviance(x, m), loss.deviance(x, null), np.ones(len(x))
         for total, part in zip(sums, parts, strict=True):
             total += np.bincount(subs[:, n], part * w, len(total))
     labels = np.asarray(result.labels.values(n, result.shape[n]))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.objectives.evaluation import Evaluation, evaluate
-from gcp.objectives.known_cells import check_result, tensor_of
+from gcp.objectives.known_cells import blocks, check_result, matched, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
@@ -139,11 +139,7 @@ def _likelihood(
     if dispersion is None:
         dispersion = _likeliest(result, found)
     if dispersion is None:
-        constants = 0.0
-        for block in tensor.blocks():
-            w = np.ones(len(block.x)) if block.weights is None else block.weights
-            constants += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
-        return -value - constants, None, weight
+        return -value - _constants(result, tensor), None, weight
     # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = x say which.
     scale = loss.density_scale(dispersion)
     constants = 0.0
@@ -152,3 +148,17 @@ def _likelihood(
         own = loss.log_likelihood(block.x, block.x, dispersion) + loss.value(block.x, block.x) / scale
         constants += float(np.sum(np.where(w > 0, own, 0.0) * w))
     return -value / scale + constants, dispersion, weight
+
+
+def _constants(result: FitResult, tensor: TensorData) -> float:
+    """Return the weighted sum of the terms that the loss drops."""
+    loss, total = result.loss, 0.0
+    if loss.by is not None:
+        model = matched(result, tensor)
+        for cells in blocks(model, tensor):
+            total += float(cells.w @ model.loss_at(cells.subs).log_normalizer(cells.x))
+        return total
+    for block in tensor.blocks():
+        w = np.ones(len(block.x)) if block.weights is None else block.weights
+        total += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
+    return total

@@ -81,8 +81,8 @@ def prediction_scores(
     found = evaluate(result, tensor)
     sums, is_binary = np.zeros(3), True  # of weights, squares and sizes of errors
     answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
-    for _, x, m, w in known_parts(result, tensor, random_state):
-        error = np.abs(x - result.loss.mean(m))
+    for subs, x, m, w in known_parts(result, tensor, random_state):
+        error = np.abs(x - result.loss_at(subs).mean(m))
         sums += w.sum(), w @ error**2, w @ error
         is_binary = is_binary and bool(np.isin(x, (0.0, 1.0)).all())
         answers = [*answers, (x, m, w)] if is_binary else []

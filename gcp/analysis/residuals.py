@@ -12,7 +12,7 @@ from gcp.analysis.likelihood import dispersion_of
 from gcp.base import checks
 from gcp.base.types import FloatArray, RandomSource
 from gcp.losses.base import Loss
-from gcp.objectives.known_cells import check_result, matched
+from gcp.objectives.known_cells import check_result, loss_of_entries, matched
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
 
@@ -66,13 +66,13 @@ def residuals(
     """
     check_result(result)
     kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state, "residuals")
-    tensor, loss = in_one_piece(data, mask, entry_weights), result.loss
+    tensor = in_one_piece(data, mask, entry_weights)
     result = matched(result, tensor)
     x = tensor.values.astype(float)
     m = result.model_values(tensor.subs)
     known = np.ones(x.shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
     found = np.full(x.shape, np.nan)
-    x, m = x[known], m[known]
+    x, m, loss = x[known], m[known], loss_of_entries(result, tensor, known)
     if kind == "response":
         found[known] = x - loss.mean(m)
     elif kind == "deviance":

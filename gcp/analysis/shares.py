@@ -71,8 +71,8 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
-    null = build_objective(tensor, loss).null_constant
+    tensor = tensor_of(result, data, mask, entry_weights)
+    null = build_objective(tensor, result.numbered_loss).null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for subs, _, _, w in blocks(result, tensor):
@@ -81,6 +81,7 @@ def component_shares(
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for subs, x, m, w in blocks(result, tensor):
+        loss = result.loss_at(subs)
         whole += float(w @ loss.deviance(x, m))
         nothing += float(w @ loss.deviance(x, np.full(len(x), null)))
         own = _components(model, subs) - means  # patterns

@@ -10,6 +10,7 @@ import numpy as np
 
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_factors, check_memory
 from gcp.base.types import RandomSource
 from gcp.losses.base import Loss
@@ -77,9 +78,21 @@ def simulate(
     truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense.dense_pass import model_values
 
-    values: Any = loss.sample(model_values(factors, shape), rng)
+    values: Any = _of_cells(loss, shape).sample(model_values(factors, shape), rng)
     mask = rng.random(shape) >= missing if missing else None
     return DenseTensor(values, mask=mask), truth
+
+
+def _of_cells(loss: Loss, shape: tuple[int, ...]) -> Loss:
+    """Return the loss of all cells: of losses with a parameter by the positions of a mode, with each one's own."""
+    if loss.by is None:
+        return loss
+    mode, number = ModeLabels.default(shape).number(loss.by), getattr(loss, loss.parameter_by)
+    if len(number) != shape[mode]:
+        raise ParameterError(
+            f"The {loss.name} loss has {len(number)} numbers {loss.parameter_by}, for a mode of {shape[mode]} positions."
+        )
+    return loss.at(np.arange(shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(shape))]))
 
 
 def _factors(

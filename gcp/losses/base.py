@@ -51,6 +51,8 @@ class Loss(ABC):
     """Words on what to do with data outside the domain, which end the error message."""
     estimable: ClassVar[Mapping[str, Scale]] = {}
     """The parameters that may be "estimate", and the scales on which a fit looks for them."""
+    orthogonal: ClassVar[tuple[str, ...]] = ()
+    """Those whose estimates tell nothing of the model, nor it of them: their information with m is 0."""
     parameter_by: ClassVar[str] = ""
     """The parameter that may be one number for each position of the mode `by`, of losses with such a field."""
     by: int | str | None = None

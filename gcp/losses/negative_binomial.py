@@ -14,8 +14,8 @@ from gcp.base.checks import floats
 from gcp.base.interval import COUNTS, NONNEGATIVE, REAL, Interval
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import WEIGHT_FLOOR, Loss, check_positions, is_estimate, require_positive
-from gcp.losses.estimable import Logarithm, Marginal
 from gcp.losses.elementary import log1p, maximum, sigmoid, softplus
+from gcp.losses.estimable import Logarithm, Marginal
 from gcp.losses.poisson import draw
 from gcp.losses.registry import register
 

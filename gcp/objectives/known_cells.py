@@ -11,6 +11,7 @@ from gcp.base import checks
 from gcp.base.alignment import Side, align
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
 from gcp.objectives.model import Model
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
@@ -83,6 +84,13 @@ def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -
     """Return the model as what data are matched with."""
     check_result(model)
     return Side(what, model.labels, model.shape, free)
+
+
+def loss_of_entries(model: Model, tensor: TensorData, known: Array) -> Loss:
+    """Return the loss at entries of a tensor in the model's order: those that a mask, shaped like its values, chooses."""
+    if model.loss.by is None:
+        return model.loss
+    return model.loss_at(np.argwhere(known) if tensor.subs is None else tensor.subs[known])
 
 
 def check_result(model: object) -> None:

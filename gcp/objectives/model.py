@@ -137,7 +137,9 @@ class Model:
         mode = self.labels.number(self.loss.by)
         if subs is not None:
             return self.loss.at(subs[:, mode])
-        return self.loss.at(np.arange(self.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(self.shape))]))
+        return self.loss.at(
+            np.arange(self.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(self.shape))])
+        )
 
     @property
     def numbered_loss(self) -> Loss:

@@ -71,7 +71,7 @@ def slice_sums(
     shape = result.shape
     sums = {n: np.zeros((4, shape[n])) for n in modes_of(modes, result.labels)}
     for subs, x, m, w in blocks(result, tensor_of(result, data)):
-        expected = result.loss.mean(m)
+        expected = result.loss_at(subs).mean(m)
         parts = w * x, w * expected, np.square(w * (x - expected)), w
         for n, totals in sums.items():
             for total, part in zip(totals, parts, strict=True):

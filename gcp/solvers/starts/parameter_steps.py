@@ -12,6 +12,18 @@ from gcp.solvers.starts.unknown_parameters import ParameterLikelihood
 _TOL = 1e-3
 """A search ends when free numbers are as near to the likeliest ones, in their standard errors."""
 
+_FINE = 2e-4
+"""The same of several numbers, of which the search knows less."""
+
+_COARSE, _PATIENCE = 5e-2, 5
+"""What is good enough once so many values have come as near: slopes are no more exact than the fits are."""
+
+_LEAST_BEND = {True: 0.1, False: 1e-3}
+"""Curvature along a step, in that of the likelihood beside a model that stays, below which it is not believed.
+
+That depends on whether the expectations can stay: then the two are about equal.
+"""
+
 _NEAR = 1e-2
 """Steps of one free number below which the curvature says more than the likeliest one for given expectations."""
 
@@ -98,33 +110,48 @@ class SeveralNumbers(ParameterSteps):
         self.low, self.high = low, high
         self.pairs: list[tuple[FloatArray, FloatArray]] = []
         self.seen: tuple[FloatArray, FloatArray] | None = None
+        self.distances: list[float] = []
 
     def is_settled(self, likelihood: ParameterLikelihood) -> bool:
         """Return whether every number is as good as the likeliest, or at a limit beyond which that is."""
-        slope, scale = likelihood.slope, np.sqrt(np.maximum(likelihood.curvature, 1.0))
-        return bool(np.all((np.abs(slope) <= _TOL * scale) | self._is_held(likelihood.at, slope)))
+        at, slope = likelihood.at, likelihood.slope
+        if self.seen is not None:
+            s, y, bend = at - self.seen[0], slope - self.seen[1], _bend(likelihood)
+            least = _LEAST_BEND[likelihood.keeps_means] * (s @ (bend * s))
+            if s @ y < least:  # Powell's damping: fits that end early leave slopes that are a little off
+                share = (s @ (bend * s) - least) / max(s @ (bend * s) - s @ y, 1e-300)
+                y = share * y + (1 - share) * bend * s
+            self.pairs = [*self.pairs[1 - _MEMORY :], (s, y)]
+        self.seen = at, slope
+        # a step by its own slope is the square of the distance in standard errors
+        by_bend = np.abs(slope) / np.sqrt(np.maximum(likelihood.curvature, 1.0))
+        far = np.maximum(by_bend, np.sqrt(np.abs(self._step(likelihood) * slope)))
+        self.distances.append(float(np.max(far, where=~self._is_held(at, slope), initial=0.0)))
+        stalls = sum(distance <= _COARSE for distance in self.distances) > _PATIENCE
+        return self.distances[-1] <= (_COARSE if stalls else _FINE)
 
     def next(self, likelihood: ParameterLikelihood) -> FloatArray:
         """Return the next numbers (P,), none of them farther off than 1."""
-        at, slope = likelihood.at, likelihood.slope
-        if self.seen is not None:
-            self.pairs.append((at - self.seen[0], slope - self.seen[1]))
-            self.pairs = self.pairs[-_MEMORY:]
-        self.seen = at, slope
-        free = ~self._is_held(at, slope)
-        bend = np.maximum(likelihood.curvature, 0.1 * np.abs(slope))  # where it is none, the step is at most 10
-        direction = _two_loops(np.where(free, slope, 0.0), self.pairs, np.maximum(bend, 1e-8))
-        step = np.where(free & (direction * slope > 0), -direction, -slope / np.maximum(bend, 1e-8))
-        return np.clip(at + np.where(free, np.clip(step, -1.0, 1.0), 0.0), self.low, self.high)
+        step = np.clip(self._step(likelihood), -1.0, 1.0)
+        return np.clip(likelihood.at + step, self.low, self.high)
+
+    def _step(self, likelihood: ParameterLikelihood) -> FloatArray:
+        slope, free = likelihood.slope, ~self._is_held(likelihood.at, likelihood.slope)
+        bend = _bend(likelihood)
+        found = -_two_loops(np.where(free, slope, 0.0), self.pairs, bend)
+        return np.where(free, np.where(found * slope < 0, found, -slope / bend), 0.0)
 
     def _is_held(self, at: FloatArray, slope: FloatArray) -> np.ndarray:
         """Return a mask (P,) of numbers at a limit, beyond which the likelihood is larger."""
         return np.where(slope < 0, at >= self.high - 1e-9, at <= self.low + 1e-9)
 
 
-def _two_loops(
-    slope: FloatArray, pairs: list[tuple[FloatArray, FloatArray]], bend: FloatArray
-) -> FloatArray:
+def _bend(likelihood: ParameterLikelihood) -> FloatArray:
+    """Return second derivatives (P,), large enough for steps of at most 10."""
+    return np.maximum(likelihood.curvature, np.maximum(0.1 * np.abs(likelihood.slope), 1e-8))
+
+
+def _two_loops(slope: FloatArray, pairs: list[tuple[FloatArray, FloatArray]], bend: FloatArray) -> FloatArray:
     """Return the inverse of a second derivative times a slope (P,): `bend` (P,), updated by pairs (BFGS)."""
     found, kept = slope.copy(), [(s, y) for s, y in pairs if s @ y > 1e-10 * abs(s) @ abs(y)]
     shares = []

@@ -100,7 +100,8 @@ def _assembled(
     settings = arguments.settings(search, first.search.n_starts, plan.init, plan.max_seconds)
     settings["solver"]["method"] = best.method or type(search.solver).__name__
     if estimated:
-        settings["estimated"] = {name: getattr(model.loss, name) for name in estimated}
+        found = {name: getattr(model.loss, name) for name in estimated}
+        settings["estimated"] = {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
     interrupted = last.cut is not None
     return dict(
         **vars(model),

@@ -84,9 +84,7 @@ class UnknownParameters:
 
     def free(self, loss: Loss) -> FloatArray:
         """Return the free numbers (P,) of a loss's parameters, one parameter after the other."""
-        return np.concatenate(
-            [loss.estimable[name].free(getattr(loss, name)) for name in self.loss.unknowns]
-        )
+        return np.concatenate([loss.estimable[name].free(getattr(loss, name)) for name in self.loss.unknowns])
 
     def sizes(self, loss: Loss) -> list[int]:
         """Return how many free numbers each parameter has."""
@@ -109,7 +107,6 @@ class UnknownParameters:
             values[name] = (value,) if self.is_by_position(name) and size == 1 else value
             first += size
         return replace(loss, **values)  # type: ignore[type-var]
-
 
     def likelihood(self, model: Model, tensor: TensorData) -> ParameterLikelihood:
         """Return the likelihood of these parameters beside a model that was fitted under some values of them."""
@@ -257,6 +254,8 @@ class ParameterLikelihood:
             terms = cells.w * own.log_likelihood(cells.x, m)
             total -= np.bincount(cells.subs[:, mode], terms, len(total))
         return total
+
+
 def _marginal(tensor: TensorData) -> Marginal:
     """Return what data are like without a model."""
     facts = survey(tensor, Gaussian())  # whose data may be any
