@@ -38,11 +38,17 @@ from .losses.beta_divergence import BetaDivergence as BetaDivergence
 from .losses.gamma import Gamma as Gamma
 from .losses.gaussian import Gaussian as Gaussian
 from .losses.huber import Huber as Huber
+from .losses.inverse_gaussian import InverseGaussian as InverseGaussian
 from .losses.negative_binomial import NegativeBinomial as NegativeBinomial
 from .losses.negative_binomial import NegativeBinomialLogit as NegativeBinomialLogit
+from .losses.ordinal import Ordinal as Ordinal
 from .losses.poisson import Poisson as Poisson
 from .losses.poisson import PoissonLog as PoissonLog
+from .losses.quantile import Quantile as Quantile
 from .losses.rayleigh import Rayleigh as Rayleigh
+from .losses.student_t import StudentT as StudentT
+from .losses.tweedie import Tweedie as Tweedie
+from .losses.zero_truncated_poisson import ZeroTruncatedPoisson as ZeroTruncatedPoisson
 from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult
 from .result import load as load

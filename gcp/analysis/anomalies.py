@@ -122,7 +122,7 @@ def tail_probability(
 ) -> FloatArray:
     """Return, elementwise, the probability of data as far out as x or farther, on a side or on both."""
     low = loss.cdf(x, m, dispersion)
-    high = loss.sf(x - 1 if loss.is_discrete else x, m, dispersion)
+    high = loss.strict_tails(x, m, dispersion)[1]
     if side == "both":
         return np.minimum(1.0, 2 * np.minimum(low, high))
     return high if side == "high" else low

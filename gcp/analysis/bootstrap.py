@@ -13,11 +13,10 @@ from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, qu
 from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
-from gcp.base.interval import POSITIVE, REAL
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
-from gcp.losses.base import ESTIMATE, Loss
+from gcp.losses.estimable import ESTIMATE
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.problem import Problem
@@ -203,21 +202,12 @@ def _refitted(
     """Return a fit of data drawn from the model, its components matched to the model's."""
     tensor = problem.tensor
     subs = tensor.subs if tensor.zeros is None else None  # of sparse data, all cells are drawn
-    x = _draw(result.loss_at(subs), result.model_values(subs), dispersion, np.random.default_rng(seed))
+    m = result.model_values(subs)
+    if result.loss.data_domain.open_low:  # no datum of a mean of 0 is in it
+        m = np.maximum(m, _LEAST_MEAN)
+    x = result.loss_at(subs).sample_dispersed(m, np.random.default_rng(seed), dispersion).astype(float)
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
-
-
-def _draw(loss: Loss, m: FloatArray, dispersion: float | None, rng: np.random.Generator) -> FloatArray:
-    """Draw data, elementwise, from the distribution of the loss, with the dispersion that the data have."""
-    if dispersion is None:
-        return loss.sample(m, rng).astype(float)
-    if loss.data_domain == REAL:
-        return rng.normal(m, np.sqrt(dispersion))
-    # Gamma draws where data cannot be negative: of shape 1 / dispersion, or, at beta = 2, of that variance.
-    m = np.maximum(m, _LEAST_MEAN)
-    relative = dispersion if loss.data_domain == POSITIVE else dispersion / m**2
-    return rng.gamma(1 / relative, relative * m)
 
 
 def _like(tensor: Any, values: FloatArray) -> Tensor:

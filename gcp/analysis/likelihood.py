@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.objectives.evaluation import Evaluation, evaluate
-from gcp.objectives.known_cells import blocks, check_result, matched, tensor_of
+from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
@@ -120,10 +120,15 @@ def saturation(result: FitResult, data: Any) -> str:
 
 def dispersion_of(result: FitResult, tensor: TensorData) -> float | None:
     """Return the maximum-likelihood dispersion on all known cells, zeros of sparse data too; None if none exists."""
-    return None if result.loss.dispersion_from(1.0) is None else _likeliest(result, evaluate(result, tensor))
+    return None if result.loss.dispersion_from(1.0) is None else _likeliest(result, tensor)
 
 
-def _likeliest(result: FitResult, found: Evaluation) -> float | None:
+def _likeliest(result: FitResult, tensor: TensorData, found: Evaluation | None = None) -> float | None:
+    """Return the likeliest dispersion: from sums, which are made unless they are given, where these tell it."""
+    if not result.loss.deviance_tells_dispersion:
+        cells = known_cells(result, tensor_of(result, tensor))
+        return result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
+    found = found or evaluate(result, tensor)
     excess = max(found.value - found.saturated_value, 0.0)
     return result.loss.dispersion_from(result.loss.deviance_factor * excess / found.total_weight)
 
@@ -137,7 +142,7 @@ def _likelihood(
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value
     if dispersion is None:
-        dispersion = _likeliest(result, found)
+        dispersion = _likeliest(result, tensor, found)
     if dispersion is None:
         return -value - _constants(result, tensor), None, weight
     # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = x say which.

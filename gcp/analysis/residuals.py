@@ -89,9 +89,9 @@ def quantile(
 ) -> FloatArray:
     """Return randomised quantile residuals, elementwise, from the smaller tail, where far ones keep digits."""
     below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
-    if loss.is_discrete:
+    before, rest = loss.strict_tails(x, m, dispersion)
+    if (before != below).any():  # single values have a probability
         v = rng.random(np.shape(x))
-        before, rest = loss.cdf(x - 1, m, dispersion), loss.sf(x - 1, m, dispersion)
         below, above = before + v * (below - before), above + (1 - v) * (rest - above)
     small = np.clip(np.minimum(below, above), _LEAST, 0.5)
     return np.where(below < above, 1.0, -1.0) * ndtri(small)

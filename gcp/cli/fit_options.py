@@ -189,7 +189,7 @@ def at_least(low: int | float) -> Callable[[str], int | float]:
 
 def param(text: str) -> tuple[str, float | str]:
     """Return a parameter of a loss: its name, and a number or "estimate"."""
-    from gcp.losses.base import ESTIMATE
+    from gcp.losses.estimable import ESTIMATE
 
     name, equals, value = text.partition("=")
     try:

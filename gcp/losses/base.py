@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -16,20 +15,18 @@ from gcp.base.compiler.translate import can_translate
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.losses.estimable import Marginal, Scale
+from gcp.losses.estimable import Marginal, Scale, is_estimate
 from gcp.losses.formula import Formula
+from gcp.losses.position_parameters import PositionParameters
 
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
-
-ESTIMATE = "estimate"
-"""Text that stands for a parameter which a fit is to estimate."""
 
 WEIGHT_FLOOR = 1e8
 """Curvature weights see no model value below this many eps: by default one percent of the model's scale."""
 
 
-class Loss(ABC):
+class Loss(PositionParameters, ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
     Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
@@ -53,9 +50,6 @@ class Loss(ABC):
     """The parameters that may be "estimate", and the scales on which a fit looks for them."""
     orthogonal: ClassVar[tuple[str, ...]] = ()
     """Those whose estimates tell nothing of the model, nor it of them: their information with m is 0."""
-    parameter_by: ClassVar[str] = ""
-    """The parameter that may be one number for each position of the mode `by`, of losses with such a field."""
-    by: int | str | None = None
 
     @staticmethod
     @abstractmethod
@@ -97,6 +91,11 @@ class Loss(ABC):
     @abstractmethod
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, shaped like m, from the distribution that the loss comes from."""
+
+    def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
+        """Draw data, shaped like m, of a dispersion, which means what it does for `log_likelihood`."""
+        self._no_dispersion(dispersion)
+        return self.sample(m, rng)
 
     def saturated(self, x: ArrayLike) -> FloatArray:
         """Return the model value that minimises f(x, .), elementwise; may be infinite."""
@@ -153,6 +152,16 @@ class Loss(ABC):
         return False
 
     @property
+    def wants_spread(self) -> bool:
+        """Whether a parameter waits for the spread of the data: see `with_spread`."""
+        return False
+
+    @property
+    def deviance_tells_dispersion(self) -> bool:
+        """Whether the likeliest dispersion is a function of the mean deviance, `dispersion_from`."""
+        return True
+
+    @property
     def wants_infinity(self) -> bool:
         """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
         ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]
@@ -167,39 +176,6 @@ class Loss(ABC):
     def starting(self, marginal: Marginal) -> Mapping[str, Any]:
         """Return values to begin with for the parameters that may be estimated, by name."""
         raise ParameterError(f"The {self.name} loss has no parameters that a fit estimates.")
-
-    def at(self, positions: Array) -> Self:
-        """Return the loss of cells at these positions of the mode `by`, whose shape data and models broadcast with.
-
-        It is the loss itself where there is no such mode.
-        """
-        if self.by is None:
-            return self
-        values = np.asarray(getattr(self, self.parameter_by), dtype=float)
-        found = copy.copy(self)
-        object.__setattr__(found, self.parameter_by, values[positions])
-        object.__setattr__(found, "by", None)
-        return found
-
-    def taken(self, positions: Mapping[str, Array | None]) -> Self:
-        """Return the loss of data whose modes, by name, have these positions (k,) of its own; None is all of them."""
-        chosen = None if self.by is None else positions[str(self.by)]
-        if chosen is None:
-            return self
-        values = np.asarray(getattr(self, self.parameter_by))[chosen]
-        return replace(self, **{self.parameter_by: tuple(values.tolist())})  # type: ignore[type-var]
-
-    def standard(self) -> Self:
-        """Return the loss of standard entries, which every number of `parameter_by` has (see `standard_entries`)."""
-        raise ParameterError(f"The {self.name} loss has no parameter for each position of a mode.")
-
-    def standard_entries(self, x: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Return data and entry weights, elementwise, whose loss under `standard` is that of x.
-
-        The values are those of `parameter_by` at the entries; None is a weight of 1. So a parameter for each position
-        needs no formula of its own.
-        """
-        raise ParameterError(f"The {self.name} loss has no parameter for each position of a mode.")
 
     @property
     def formula(self) -> Formula:
@@ -221,6 +197,10 @@ class Loss(ABC):
         if getattr(self, "eps", 0.0) is not None or not np.isfinite(scale) or scale <= 0:
             return self
         return replace(self, eps=DEFAULT_EPS * scale)  # type: ignore[type-var]
+
+    def with_spread(self, spread: float) -> Self:
+        """Return the same loss with an unset parameter fixed for data of this spread; itself if it has none."""
+        return self
 
     def softened(self, level: float) -> Self | None:
         """Return the loss with `eps` at `level` times the model's scale, not 1e-10 times; None without `eps`.
@@ -299,6 +279,13 @@ class Loss(ABC):
         with np.errstate(all="ignore"):
             return self._tails(*checks.pair(x, m), dispersion)[1]
 
+    def strict_tails(
+        self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return P(X < x) and P(X >= x), elementwise: not `cdf` and `sf` where x itself has a probability."""
+        before = checks.floats("x", x) - self.is_discrete
+        return self.cdf(before, m, dispersion), self.sf(before, m, dispersion)
+
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """Return P(X <= x) and P(X > x), elementwise."""
         raise ParameterError(f"The {self.name} loss has no distribution, so it has no tail probabilities.")
@@ -347,11 +334,6 @@ class Loss(ABC):
         return np.array(np.broadcast_to(value, np.broadcast_shapes(x.shape, m.shape)))
 
 
-def is_estimate(value: object) -> bool:
-    """Return whether this stands for a parameter that a fit is to estimate."""
-    return isinstance(value, str) and value == ESTIMATE
-
-
 def require_positive(loss: Loss, **parameters: float | None) -> None:
     """Raise `ParameterError` unless every parameter is a positive finite number; `eps` may also be None."""
     for key, value in parameters.items():
@@ -359,23 +341,6 @@ def require_positive(loss: Loss, **parameters: float | None) -> None:
             continue
         if not (checks.is_real(value) and value > 0):
             raise ParameterError(f"{type(loss).__name__} needs {key} > 0: found {checks.show(value)}.")
-
-
-def check_positions(loss: Loss) -> None:
-    """Keep numbers by position as a tuple; raise `ParameterError` unless they and the mode `by` go together."""
-    name, value = loss.parameter_by, getattr(loss, loss.parameter_by)
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
-        value = tuple(np.asarray(value, dtype=float).tolist())
-        object.__setattr__(loss, name, value)
-    if loss.by is None and isinstance(value, tuple):
-        raise ParameterError(
-            f"{type(loss).__name__} has {len(value)} numbers {name}: say by=..., the mode whose positions they are of."
-        )
-    if loss.by is not None and not (isinstance(value, tuple) or is_estimate(value)):
-        raise ParameterError(
-            f'{type(loss).__name__} has by={loss.by!r}: expected {name}="estimate", or one number for each position '
-            f"of that mode; found {checks.show(value)}."
-        )
 
 
 def weighted_mean(values: FloatArray, weights: ArrayLike | None) -> float:

@@ -21,6 +21,9 @@ from gcp.losses.poisson import Poisson
 from gcp.losses.registry import register
 
 
+_LEAST_MEAN = 1e-100
+
+
 @register("beta-divergence")
 @dataclass(frozen=True)
 class BetaDivergence(Loss):
@@ -202,6 +205,15 @@ class BetaDivergence(Loss):
         positive = np.where(m > 0, m, 1.0)
         draws = rng.gamma(positive**self.beta, positive ** (1 - self.beta))
         return np.asarray(np.where(m > 0, draws, 0.0))
+
+    def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
+        """Draw data of that dispersion, elementwise: gamma ones, of the variance `dispersion` at beta = 2."""
+        if dispersion is None:
+            return self.sample(m, rng)
+        phi = self.density_scale(dispersion)
+        m = np.maximum(self._model(m, rng), _LEAST_MEAN)
+        relative = phi if self.beta == 0 else phi / m**2
+        return np.asarray(rng.gamma(1 / relative, relative * m))
 
 
 class _HalfSquare:

@@ -12,6 +12,15 @@ from scipy.special import expit, logit
 from gcp.base.types import FloatArray
 
 
+ESTIMATE = "estimate"
+"""Text that stands for a parameter which a fit is to estimate."""
+
+
+def is_estimate(value: object) -> bool:
+    """Return whether this stands for a parameter that a fit is to estimate."""
+    return isinstance(value, str) and value == ESTIMATE
+
+
 class Marginal(NamedTuple):
     """What data are like without a model, for values of parameters to begin with.
 
@@ -124,16 +133,19 @@ class Increasing(Scale):
     reach: float = 1e3
 
     def free(self, value: Any) -> FloatArray:
+        """See `Scale`; shape (n,)."""
         values = np.asarray(value, dtype=float)
         steps = np.log(np.diff(values))
         return steps if self.first is not None else np.concatenate([values[:1], steps])
 
     def given(self, free: FloatArray) -> Any:
+        """See `Scale`; free numbers of shape (n,)."""
         free = np.asarray(free, dtype=float)
         first, steps = (self.first, free) if self.first is not None else (free[0], free[1:])
         return tuple((first + np.concatenate([[0.0], np.cumsum(np.exp(steps))])).tolist())
 
     def limits(self, n: int) -> tuple[FloatArray, FloatArray]:
+        """See `Scale`; vectors of shape (n,)."""
         low, high = np.full(n, -np.log(self.reach) * 2), np.full(n, np.log(self.reach))
         if self.first is None:
             low[0], high[0] = -self.reach, self.reach

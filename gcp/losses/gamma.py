@@ -122,3 +122,8 @@ class Gamma(Loss):
         """Draw from exponential distributions with mean m (shape 1), elementwise."""
         m = self._model(m, rng)
         return np.asarray(rng.exponential(m))
+
+    def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
+        """Draw from gamma distributions with mean m and shape 1 / dispersion, elementwise."""
+        m, phi = self._model(m, rng), self.density_scale(dispersion)
+        return np.asarray(rng.gamma(1 / phi, phi * m))

@@ -99,5 +99,9 @@ class Gaussian(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw from normal distributions with mean m and variance 1/2, elementwise."""
+        return self.sample_dispersed(m, rng, 0.5)
+
+    def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
+        """Draw from normal distributions with mean m and that variance, elementwise."""
         m = self._model(m, rng)
-        return rng.normal(m, np.sqrt(0.5))
+        return rng.normal(m, np.sqrt(self.density_scale(dispersion) / 2))

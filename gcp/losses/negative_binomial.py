@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,10 +13,11 @@ from scipy.special import betainc, betaln, digamma, expit, polygamma, xlog1py
 from gcp.base.checks import floats
 from gcp.base.interval import COUNTS, NONNEGATIVE, REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import WEIGHT_FLOOR, Loss, check_positions, is_estimate, require_positive
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.elementary import log1p, maximum, sigmoid, softplus
-from gcp.losses.estimable import Logarithm, Marginal
+from gcp.losses.estimable import Logarithm, Marginal, Scale, is_estimate
 from gcp.losses.poisson import draw
+from gcp.losses.position_parameters import check_positions
 from gcp.losses.registry import register
 
 
@@ -54,7 +55,7 @@ class _NegativeBinomial(Loss):
     r: Any  # a number, one for each position of a mode, or "estimate" until a fit has found it
 
     data_domain: Interval = COUNTS
-    estimable = {"r": Logarithm(1e-4, 1e8)}  # at the upper end it is Poisson
+    estimable: ClassVar[Mapping[str, Scale]] = {"r": Logarithm(1e-4, 1e8)}  # at the upper end it is Poisson
     parameter_by = "r"
     advice = (
         'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'

@@ -20,18 +20,26 @@ _ALIASES = {
     **dict.fromkeys(("nb", "negbin"), "negative-binomial"),
     "exponential": "gamma",
     "beta": "beta-divergence",
+    **dict.fromkeys(("zt-poisson", "ztp", "truncated-poisson", "positive-poisson"), "zero-truncated-poisson"),
+    **dict.fromkeys(("compound-poisson", "poisson-gamma", "compound-poisson-gamma"), "tweedie"),
+    **dict.fromkeys(("invgauss", "inverse-normal", "wald"), "inverse-gaussian"),
+    **dict.fromkeys(("student", "t", "studentt"), "student-t"),
+    **dict.fromkeys(("pinball", "check", "median"), "quantile"),
+    **dict.fromkeys(("cumulative-logit", "proportional-odds", "ordered-logit"), "ordinal"),
 }
 """Names that other packages (the Tensor Toolbox, GenTen, scikit-learn) and people use, with those of gcp."""
 
 _NEAR: dict[str, tuple[str, ...]] = {
     "itakura-saito": ("beta-divergence",),
-    **dict.fromkeys(("l1", "mae", "absolute-error", "robust", "cauchy", "student-t", "laplace"), ("huber",)),
+    **dict.fromkeys(("l1", "mae", "absolute-error", "laplace"), ("huber", "quantile")),
+    "robust": ("huber", "student-t"),
+    "cauchy": ("student-t",),
     **dict.fromkeys(
         ("log-loss", "logloss", "cross-entropy", "crossentropy", "softmax"), ("bernoulli-logit",)
     ),
     **dict.fromkeys(("probit", "hinge", "sigmoid"), ("bernoulli-logit",)),
     **dict.fromkeys(("zip", "zero-inflated-poisson", "overdispersed-poisson"), ("negative-binomial",)),
-    **dict.fromkeys(("lognormal", "log-normal", "tweedie", "inverse-gaussian"), ("gamma",)),
+    **dict.fromkeys(("lognormal", "log-normal"), ("gamma",)),
     "multinomial": ("poisson",),
     "weibull": ("rayleigh", "gamma"),
 }
@@ -132,7 +140,11 @@ def get_loss(name: str, **params: Any) -> Loss:
         "frobenius" and "l2" are "gaussian"; "count", "kl" and "kullback-leibler" "poisson"; "count-log"
         "poisson-log"; "binary", "bernoulli", "binomial", "logistic" and "logit" "bernoulli-logit"; "odds"
         "bernoulli-odds"; "nb" and "negbin" "negative-binomial"; "exponential" "gamma", of which it is the case of
-        shape 1; "beta" "beta-divergence". Capitals, and underscores or spaces for hyphens, make no difference.
+        shape 1; "beta" "beta-divergence"; "zt-poisson", "ztp", "truncated-poisson" and "positive-poisson"
+        "zero-truncated-poisson"; "compound-poisson", "poisson-gamma" and "compound-poisson-gamma" "tweedie";
+        "invgauss", "inverse-normal" and "wald" "inverse-gaussian"; "student" and "t" "student-t"; "pinball", "check" and
+        "median" "quantile" (of order 0.5); "cumulative-logit", "proportional-odds" and "ordered-logit" "ordinal".
+        Capitals, and underscores or spaces for hyphens, make no difference.
     **params
         The loss's parameters, e.g. ``r=3.0`` for "negative-binomial".
 

@@ -17,6 +17,7 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.standard_form import standardised
+from gcp.objectives.spread import spread
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import as_tensor
@@ -94,6 +95,8 @@ def objective_of(
     if loss.by is not None:
         survey(tensor, loss.at(np.array(0)), n_threads)  # refuses data outside the loss's domain
         tensor, loss = standardised(tensor, loss)
+    if loss.wants_spread:
+        loss = loss.with_spread(spread(tensor))
     facts = survey(tensor, loss, n_threads)
     if not loss.data_domain.integer:
         if not facts.suits(tensor.dtype, loss.degree):

@@ -26,9 +26,6 @@ from gcp.tensors.kinds import stored
 _MOST_DATA = 1 << 20
 """Data, at most, that are shown to losses which look for values to begin with."""
 
-_FAR = 3.0
-"""How far the likeliest logarithm of a dispersion may be from a simple estimate's."""
-
 _STEP, _BEND_STEP = 1e-3, 1e-2
 """Steps, of free numbers, of differences that stand for first and second derivatives."""
 
@@ -203,17 +200,8 @@ class ParameterLikelihood:
     @cached_property
     def _dispersion(self) -> float | None:
         """The likeliest dispersion under the model's parameters; None of losses without any."""
-        loss, cells = self.model.loss, self._cells
-        if loss.dispersion_from(1.0) is None:
-            return None
-        near = np.log(loss.estimate_dispersion(cells.x, cells.m, cells.w) or 1.0)
-
-        def minus(log_dispersion: float) -> float:
-            return -float(cells.w @ loss.log_likelihood(cells.x, cells.m, float(np.exp(log_dispersion))))
-
-        bounds = near - _FAR, near + _FAR
-        found = minimize_scalar(minus, bounds=bounds, method="bounded", options={"xatol": 1e-7})
-        return float(np.exp(found.x))
+        cells = self._cells
+        return self._at_cells(self.model.loss, cells).estimate_dispersion(cells.x, cells.m, cells.w)
 
     def _moved(self, places: Any, step: float) -> Loss:
         """Return the loss at free numbers of which some are moved by a step."""
