@@ -29,6 +29,11 @@ class PositionParameters:
     parameter_by: ClassVar[str] = ""
     by: int | str | None = None
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether entries stay as they are, under one formula for all."""
+        return self.by is None
+
     def at(self, positions: Array) -> Self:
         """Return the loss of cells at these positions of the mode `by`, whose shape data and models broadcast with.
 

@@ -92,7 +92,7 @@ def objective_of(
         Data that the loss does not admit.
     """
     n_threads = threads.resolve(n_threads)
-    if loss.by is not None:
+    if not loss.is_standard:
         survey(tensor, loss.at(np.array(0)), n_threads)  # refuses data outside the loss's domain
         tensor, loss = standardised(tensor, loss)
     if loss.wants_spread:

@@ -155,7 +155,7 @@ def _is_plain(problem: Problem) -> bool:
     parametrisation = problem.parametrisation
     is_free = not (parametrisation.fixed or parametrisation.maps or problem.effect_modes)
     has_ridge = all(type(penalty) is Ridge for penalty in problem.penalties.of_components)
-    return is_free and has_ridge and not problem.tensor.is_affine and problem.loss.by is None
+    return is_free and has_ridge and not problem.tensor.is_affine and problem.loss.is_standard
 
 
 def _zeros_are_still(problem: Problem) -> bool:

@@ -40,7 +40,7 @@ def evaluate(
     weights, factors = model.cp
     value, _ = objective.value_and_grad([np.asarray(factors[0] * weights), *factors[1:]])
     weight = objective.survey.total_weight
-    if model.loss.by is not None:  # the objective's entries have weights of their own
+    if not model.loss.is_standard:  # the objective's entries have weights of their own
         weight = sum(len(b.x) if b.weights is None else float(b.weights.sum()) for b in tensor.blocks())
     return Evaluation(
         value,

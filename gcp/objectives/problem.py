@@ -112,7 +112,7 @@ class Problem:
     def fitted_loss(self) -> Loss:
         """The loss with its eps in the scale of the data."""
         own = self.objective.loss
-        if self.loss.by is None:
+        if self.loss.is_standard:
             return own
         return replace(self.loss, eps=own.eps) if hasattr(own, "eps") else self.loss  # type: ignore[type-var]
 

@@ -1,7 +1,7 @@
-"""Losses with a parameter for each position of a mode, as one loss over other data and weights.
+"""Losses with a parameter for each position of a mode, and hurdles, as one loss over other data and weights.
 
-A loss whose parameter belongs to a position has no formula of its own: it says which data and which entry weights a
-standard loss has to be given (docs/decisions/0050-estimated-parameters.md), and passes over them are as they always are.
+Such a loss has no formula of its own: it says which data and which entry weights a
+standard loss has to be given (docs/decisions/0050-estimated-parameters.md), and passes over them are as they are.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
-from gcp.base.types import Array
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.tensors.base import TensorData
+from gcp.tensors.observed import ObservedTensor
+from gcp.tensors.sparse import SparseTensor
 
 
 def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
@@ -23,36 +25,64 @@ def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
     Raises
     ------
     ParameterError
-        Data that hold zeros that are not listed, or are in parts; another number of parameters than of positions.
+        Data in parts, or zeros that are not listed where they matter; another number of parameters than of positions.
     """
-    if loss.by is None:
+    if loss.is_standard:
         return tensor, loss
-    mode = (tensor.labels or ModeLabels.default(tensor.shape)).number(loss.by)
-    values = np.asarray(getattr(loss, loss.parameter_by), dtype=float)
-    if len(values) != tensor.shape[mode]:
+    if tensor.parts is not None:
         raise ParameterError(
-            f"The {loss.name} loss has {len(values)} numbers {loss.parameter_by} by {loss.by!r}, a mode of "
-            f"{tensor.shape[mode]} positions: give one for each."
-        )
-    if tensor.parts is not None or tensor.zeros is not None:
-        found = "data in parts" if tensor.parts is not None else "sparse data, whose zeros are not listed"
-        raise ParameterError(
-            f"A parameter for each position of a mode is for dense and observed data in memory: found {found}. Leave "
-            "by=... out, or give the data as an array."
+            f"The {loss.name} loss, in this form, is for data in memory: found data in parts. Read them whole, or take "
+            "a loss without by=... and without a hurdle."
         )
     own: Any = tensor
+    if tensor.zeros is not None:
+        own = _without_zeros(own, loss)
+    values = np.asarray(1.0) if loss.by is None else _values(tensor, loss)[_positions_by(own, loss)]
     x = np.asarray(own.values, dtype=float)
-    x, weights = loss.standard_entries(x, values[_positions(own, mode)])
-    own = own.with_values(x.astype(own.values.dtype if own.values.dtype.kind == "f" else own.dtype))
+    x, weights = loss.standard_entries(x, values)
+    kind = own.values.dtype
+    own = own.with_values(x.astype(kind if kind.kind == "f" else own.dtype))
     if weights is not None:
-        weights = np.broadcast_to(weights, x.shape)
-        before = tensor.entry_weights
-        own = own.with_weights(np.array(weights if before is None else weights * before))
+        weights = np.array(np.broadcast_to(weights, x.shape))
+        before = tensor.entry_weights if tensor.zeros is None else own.entry_weights
+        own = own.with_weights(weights if before is None else weights * before)
     return own, loss.standard()
 
 
-def _positions(tensor: TensorData, mode: int) -> Array:
-    """Return the positions of a mode at the entries, of a shape that broadcasts with their values."""
+def _without_zeros(tensor: SparseTensor, loss: Loss) -> ObservedTensor:
+    """Return the entries above 0 of sparse data, for losses that do not look at others."""
+    if loss.zero_loss != (0.0, 0.0):
+        raise ParameterError(
+            "A parameter for each position of a mode is for dense and observed data: found sparse data, whose zeros "
+            "are not listed. Leave by=... out, or give the data as an array."
+        )
+    keep = (tensor.values > 0) & (tensor.known_weights() > 0)
+    columns = tensor.zeros.entries(
+        tensor.values[keep], tensor.known_weights()[keep], tensor.subs[keep], range(len(tensor.shape))
+    )
+    return ObservedTensor.of_rows(tensor.subs[keep], columns, tensor.shape, tensor.labels)
+
+
+def _values(tensor: TensorData, loss: Loss) -> FloatArray:
+    """Return the numbers of the positions, shape (I_mode,)."""
+    values, size = np.asarray(getattr(loss, loss.parameter_by), dtype=float), tensor.shape[_mode(tensor, loss)]
+    if len(values) != size:
+        raise ParameterError(
+            f"The {loss.name} loss has {len(values)} numbers {loss.parameter_by} by {loss.by!r}, a mode of {size} "
+            "positions: give one for each."
+        )
+    return values
+
+
+def _mode(tensor: TensorData, loss: Loss) -> int:
+    """Return the number of the mode of the parameters."""
+    assert loss.by is not None
+    return (tensor.labels or ModeLabels.default(tensor.shape)).number(loss.by)
+
+
+def _positions_by(tensor: TensorData, loss: Loss) -> Array:
+    """Return the positions of that mode at the entries, of a shape that broadcasts with their values."""
+    mode = _mode(tensor, loss)
     if tensor.subs is not None:
         return tensor.subs[:, mode].astype(np.int64)
     return np.arange(tensor.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(tensor.shape))])
