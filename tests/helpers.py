@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from string import ascii_letters
 
+import mixtures
 import numpy as np
 from scipy import integrate, special, stats
 from scipy.optimize import linear_sum_assignment
@@ -30,8 +31,64 @@ def interior_points(loss, size, rng):
     return points_in(loss.data_domain, size, rng), models_in(loss.model_domain, size, rng)
 
 
+class _Truncated(stats.rv_discrete):
+    """Poisson counts above 0, from SciPy's."""
+
+    def _get_support(self, m):
+        return 1, np.inf
+
+    def _pmf(self, k, m):
+        return stats.poisson.pmf(k, m) / -np.expm1(-m)
+
+    def _logpmf(self, k, m):
+        return stats.poisson.logpmf(k, m) - np.log(-np.expm1(-m))
+
+    def _cdf(self, k, m):
+        few = sum(np.where(j <= np.floor(k), self._pmf(j, m), 0.0) for j in range(1, 31))
+        return np.where(np.floor(k) <= 30, few, 1 - self._sf(k, m))
+
+    def _sf(self, k, m):
+        return stats.poisson.sf(np.floor(k), m) / -np.expm1(-m)
+
+    def _stats(self, m):
+        p = -np.expm1(-m)
+        return m / p, m / p * (1 + m - m / p), None, None
+
+
+def _ordered(first, thresholds):
+    """Categories from `first` with cumulative logits, by differences of probabilities: a SciPy distribution."""
+    ends = np.array([-np.inf, *thresholds, np.inf])
+    levels = first + np.arange(len(thresholds) + 1)
+
+    class Ordered(stats.rv_discrete):
+        def _argcheck(self, m):
+            return np.isfinite(m)
+
+        def _cdf(self, k, m):
+            return special.expit(_of(ends, k - first + 1) - m)
+
+        def _sf(self, k, m):
+            return special.expit(m - _of(ends, k - first + 1))
+
+        def _pmf(self, k, m):
+            low, high = self._cdf(k, m) - self._cdf(k - 1, m), self._sf(k - 1, m) - self._sf(k, m)
+            return np.where(m > 0, low, high)
+
+        def _stats(self, m):
+            mean, square = (sum(self._pmf(k, np.asarray(m)) * k**n for k in levels) for n in (1, 2))
+            return mean, square - mean**2, None, None
+
+    return Ordered(a=first, b=levels[-1], name="ordered", shapes="m")
+
+
+def _of(ends, k):
+    return ends[np.clip(np.floor(k), 0, len(ends) - 1).astype(int)]
+
+
 def density(loss):
     """The frozen SciPy distribution of x as a function of the model m, or None."""
+    if (mixture := mixtures.of_loss(loss)) is not None:
+        return mixture
     table = {
         "gaussian": lambda m: stats.norm(m, np.sqrt(0.5)),
         "bernoulli-logit": lambda m: stats.bernoulli(special.expit(m)),
@@ -43,6 +100,10 @@ def density(loss):
         "rayleigh": lambda m: stats.rayleigh(scale=m * np.sqrt(2 / np.pi)),
         "negative-binomial": lambda m: stats.nbinom(loss.r, 1 / (1 + m)),
         "negative-binomial-logit": lambda m: stats.nbinom(loss.r, special.expit(-m)),
+        "zero-truncated-poisson": lambda m: _Truncated(name="truncated", shapes="m")(m),
+        "inverse-gaussian": lambda m: stats.invgauss(m),
+        "student-t": lambda m: stats.t(loss.dof, m, loss.scale),
+        "ordinal": lambda m: _ordered(loss.first, loss.cutpoints)(m),
     }
     by_beta = {
         -1: lambda m: stats.invgauss(m),
@@ -60,20 +121,45 @@ def log_density(distribution, x):
 
 
 def loss_difference(loss, x, a, b):
-    """f(x, a) - f(x, b) by other means: SciPy's densities, Huber function, or the quasi-likelihood integral."""
+    """f(x, a) - f(x, b) by other means: SciPy's densities, Huber function, or integrals.
+
+    Of a quasi-likelihood, or of the check function under logistic noise.
+    """
     if loss.name == "huber":
         return 2 * special.huber(loss.delta, x - a) - 2 * special.huber(loss.delta, x - b)
-    if loss.name == "beta-divergence" and (loss.beta != 1 or np.any(x != np.floor(x))):
+    if loss.name == "quantile":
+        return np.array(
+            [_blurred(loss, xi, ai) - _blurred(loss, xi, bi) for xi, ai, bi in zip(x, a, b, strict=True)]
+        )
+    beta = 2 - loss.power if loss.name == "tweedie" else getattr(loss, "beta", 1)
+    if loss.name == "tweedie" or (loss.name == "beta-divergence" and (beta != 1 or np.any(x != np.floor(x)))):
         # d f / d mean = -(x - mean) / variance, with variance = mean**(2 - beta)
         slope = [
-            integrate.quad(
-                lambda t, xi=xi: (t - xi) * t ** (loss.beta - 2), bi, ai, epsabs=1e-13, epsrel=1e-12
-            )
+            integrate.quad(lambda t, xi=xi: (t - xi) * t ** (beta - 2), bi, ai, epsabs=1e-13, epsrel=1e-12)
             for xi, ai, bi in zip(x, a, b, strict=True)
         ]
         return np.array([value for value, _ in slope])
     of = density(loss)
     return log_density(of(b), x) - log_density(of(a), x)
+
+
+def _blurred(loss, x, m):
+    """The expected check function of x - m with logistic noise."""
+    h = loss.width * loss.scale
+
+    def check(z):
+        r = x - m - h * z
+        return stats.logistic.pdf(z) * r * (loss.tau - (r < 0))
+
+    corner = float(np.clip((x - m) / h, -40, 40))
+    ends = sorted({-40.0, -5.0, 0.0, 5.0, 40.0, corner})
+    return sum(integrate.quad(check, *pair, epsabs=1e-13, epsrel=1e-12)[0] for pair in pairwise(ends))
+
+
+def support(loss, frozen):
+    """Whole numbers (n,) that a frozen discrete distribution of a loss has."""
+    low, high = loss.data_domain.low, loss.data_domain.high
+    return np.arange(low, 1 + (high if np.isfinite(high) else max(20, frozen.ppf(1 - 1e-15))))
 
 
 def full(factors, weights=None):

@@ -133,7 +133,11 @@ def _compile(kind: str, name: str, n_modes: int) -> None:
 def _tensors(kind: str, loss: Loss, n_modes: int) -> Iterator[Any]:
     """Yield tensors of a kind in the loss's domain: of real numbers, and of integers if all of them are whole."""
     shape = (3,) * min(n_modes, 5) + (1,) * (n_modes - 5)
-    values = np.asarray(simulate(shape, 1, loss, random_state=0)[0].values, float)
+    try:
+        values = np.asarray(simulate(shape, 1, loss, random_state=0)[0].values, float)
+    except ParameterError:  # a loss that is no distribution
+        values = np.asarray(simulate(shape, 1, "gaussian", random_state=0)[0].values, float)
+        values = np.abs(values) if loss.data_domain.low >= 0 else values
     if kind == "sparse" and not loss.data_domain.contains(0.0):
         return
     is_whole = bool(np.all(values == np.round(values)))

@@ -16,7 +16,9 @@ from gcp.base.errors import DomainError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.fit import fit_in_series, problem_and_plan
+from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
+from gcp.losses.ordinal import Ordinal
 from gcp.losses.registry import available_losses, get_loss
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
@@ -39,6 +41,15 @@ _GAIN = 0.03
 
 _CALM = 0.7
 """Squared residuals, in those of Poisson counts, below which whole numbers are no counts."""
+
+_OF_SUMS = 1.2
+"""Power of the variance from which data with zeros beside amounts are sums of a random number of amounts."""
+
+_MISSED = 10
+"""Zeros that counts above 0 would have beside them, from which they were left out."""
+
+_GRADES = 10
+"""Categories, at most, that whole numbers are taken for."""
 
 _HEAVY = 6.0
 """Kurtosis of residuals (3 for the normal distribution) from which a Gaussian loss follows its outliers."""
@@ -119,14 +130,17 @@ def suggest_loss(
     Rough models are fitted (Poisson to counts, beta-divergence with beta = 1 to other data that are nowhere negative,
     Gaussian to others), of main effects alone and then of more and more components beside them, until these bring
     nothing, or there are fewer than 4 cells for each parameter. Of counts the Poisson model is tested by
-    `dispersion_test`; whole numbers that vary less than counts (ratings) are none. Of other data the mean squared
+    `dispersion_test`; whole numbers that vary less than counts (ratings) are none, and ordered categories if they are
+    at most 10. Counts without the zeros that they should have beside them were truncated. Of other data the mean squared
     residuals of 20 groups of cells are compared with their mean expectations: the slope between the logarithms is the
-    power of the variance. Gamma and Rayleigh are compared by their likelihood. A rule of thumb: structure that no
+    power of the variance. Gamma, Rayleigh and inverse Gaussian are compared by their likelihood. A rule of thumb: structure that no
     model of this kind has looks like variation.
     """
     rank = checks.whole("rank", rank)
     tensor = stored(in_one_piece(data, mask, entry_weights))
-    refused = {name: _refusal(tensor, name) for name in available_losses()}
+    refused = {name: _refusal(tensor, get_loss(name)) for name in available_losses()}
+    if (levels := _levels(tensor)) is not None:
+        refused["ordinal"] = _refusal(tensor, levels)
     if not refused["bernoulli-logit"]:
         return _binary(tensor, refused)
     if refused["beta-divergence"] and _has_negatives(tensor):
@@ -134,13 +148,26 @@ def suggest_loss(
     return _nonnegative(tensor, rank, random_state, refused)
 
 
-def _refusal(tensor: Any, name: str) -> str:
+def _refusal(tensor: Any, loss: Loss) -> str:
     """Return why the data are outside a loss's domain; empty if they are not."""
     try:
-        survey(tensor, get_loss(name))
+        survey(tensor, loss)
     except DomainError as error:
-        return str(error).split(". ")[0].removeprefix(f"The {name} loss ") + "."
+        return str(error).split(". ")[0].removeprefix(f"The {loss.name} loss ") + "."
     return ""
+
+
+def _levels(tensor: Any) -> Ordinal | None:
+    """Return the ordinal loss of data that are few whole numbers, more than two; None of others."""
+    low, high = np.inf, -np.inf
+    for block in tensor.blocks():
+        x = block.x if block.weights is None else block.x[block.weights > 0]
+        if (x != np.round(x)).any():
+            return None
+        low, high = min(low, x.min(initial=low)), max(high, x.max(initial=high))
+        if high - low >= _GRADES:
+            return None
+    return Ordinal(int(high - low) + 1, first=int(low)) if high - low >= 2 else None
 
 
 def _has_negatives(tensor: Any) -> bool:
@@ -169,7 +196,8 @@ def _real(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSug
     kurtosis = float(np.average(residual**4, weights=cells.w) / square**2) if square > 0 else 3.0
     said = f"residuals have kurtosis {kurtosis:.1f} (3 for the normal distribution)"
     if kurtosis > _HEAVY:
-        return _collected("huber", None, {"huber": said + ": outliers should count less"}, refused, said)
+        reasons = dict.fromkeys(("huber", "student-t"), said + ": outliers should count less")
+        return _collected("huber", None, reasons, refused, said)
     return _collected(
         "gaussian", None, {"gaussian": said}, refused, "there are no outliers to be robust against"
     )
@@ -183,18 +211,46 @@ def _nonnegative(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> 
     power, error = _power(mean, residual, cells.w)
     said = f"the variance grows like the mean to the power {power:.1f}"
     if power - 2 * error >= 0.5 and power >= 1.5 and not refused["gamma"]:
-        inside = mean > 0
-        x, m, w = cells.x[inside], mean[inside], cells.w[inside]
-        gamma, rayleigh = get_loss("gamma"), get_loss("rayleigh")
-        phi = gamma.estimate_dispersion(x, m, w)
-        gain = float(w @ (rayleigh.log_likelihood(x, m) - gamma.log_likelihood(x, m, phi)))
-        if gain > 0:
-            reason = f"{said}, and the likelihood of Rayleigh data is larger by {gain:.0f} than of gamma data"
-            return _collected("rayleigh", power, {"rayleigh": reason, "gamma": said}, refused, said)
-        return _collected("gamma", power, {"gamma": said}, refused, said)
+        return _positive(cells, mean, power, said, refused)
+    if power - 2 * error >= 0.5 and power >= _OF_SUMS and refused["gamma"]:
+        reason = f"{100 * float(cells.w @ (cells.x == 0)) / cells.w.sum():.0f} % are 0, and {said}"
+        return _collected("tweedie", power, {"tweedie": reason, "beta-divergence": said}, refused, said)
     if power - 2 * error >= 0.5:
         return _collected("beta-divergence", power, {"beta-divergence": said + ": beta = 1"}, refused, said)
     return _collected("gaussian", power, {"gaussian": said}, refused, said)
+
+
+def _positive(
+    cells: KnownCells, mean: FloatArray, power: float, said: str, refused: dict[str, str]
+) -> LossSuggestions:
+    """Choose by likelihood, each at its likeliest dispersion, among losses of data above 0."""
+    inside = mean > 0
+    x, m, w = cells.x[inside], mean[inside], cells.w[inside]
+
+    def likelihood(name: str) -> float:
+        loss = get_loss(name)
+        return float(w @ loss.log_likelihood(x, m, loss.estimate_dispersion(x, m, w)))
+
+    of_gamma = likelihood("gamma")
+    gains = {name: likelihood(name) - of_gamma for name in ("rayleigh", "inverse-gaussian")}
+    best = max(gains, key=lambda name: gains[name])
+    if gains[best] <= 0:
+        return _collected("gamma", power, {"gamma": said}, refused, said)
+    words = {"rayleigh": "Rayleigh", "inverse-gaussian": "inverse Gaussian"}[best]
+    reason = f"{said}, and the likelihood of {words} data is larger by {gains[best]:.0f} than of gamma data"
+    return _collected(best, power, {best: reason, "gamma": said}, refused, said)
+
+
+def _truncated(cells: KnownCells, mean: FloatArray) -> str:
+    """Return why counts look like those of which zeros were left out; empty if they do not."""
+    loss = get_loss("zero-truncated-poisson")
+    m = loss.link(np.maximum(mean, 1 + 1e-6))
+    expected = loss.mean(m)
+    missing = float(cells.w @ np.exp(-m))
+    ratio = float(cells.w @ (cells.x - expected) ** 2 / (cells.w @ (expected * (1 + m - expected))))
+    if cells.x.min(initial=np.inf) < 1 or missing < _MISSED or not _CALM < ratio < 1 / _CALM:
+        return ""
+    return f"counts from 1 on; beside them one would expect {missing:,.0f} zeros, which are not among the data"
 
 
 def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:
@@ -205,9 +261,15 @@ def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossS
         said = f"the variance grows like the mean to the power {power:.1f}"
         test = dispersion_test(result, tensor)
         ratio = float(cells.w @ residual**2 / max(cells.w @ mean, 1e-300))
+        if reason := _truncated(cells, mean):
+            reasons = {"zero-truncated-poisson": reason}
+            return _collected("zero-truncated-poisson", power, reasons, refused, said)
         if test.statistic < -4 and ratio < _CALM:
             reason = f"whole numbers, but they vary by {ratio:.2f} of what counts would, as ratings do"
-            return _collected("gaussian", power, {"gaussian": reason}, refused, reason)
+            if (levels := _levels(tensor)) is None:
+                return _collected("gaussian", power, {"gaussian": reason}, refused, reason)
+            reasons = {"ordinal": f"{reason}: {levels!r}", "gaussian": f"{reason}, at equal distances"}
+            return _collected("ordinal", power, reasons, refused, reason)
         if result.rank == 0 and len(cells.x) < _FEW * n_parameters(result):
             reason = f"counts; {len(cells.x):,} cells are too few to tell extra variation from structure"
             return _collected("poisson", power, dict.fromkeys(names, reason), refused, said)

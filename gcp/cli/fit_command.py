@@ -17,7 +17,15 @@ from gcp.base.types import Array
 from gcp.cli.cluster import spread
 from gcp.cli.fit_options import add_options
 from gcp.cli.messages import message_in_options
-from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
+from gcp.cli.output import (
+    check_picture,
+    check_target,
+    number,
+    parameters_in_words,
+    print_json,
+    print_pairs,
+    save_picture,
+)
 from gcp.cli.parsing import Parser, command
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import mode_labels, read_input_or_parts
@@ -312,7 +320,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     from gcp.objectives.model import share_in_words
 
     sizes = zip(result.shape, result.labels.names, strict=True)
-    params = ", ".join(f"{name}={value:g}" for name, value in _parameters(result.loss).items())
+    params = parameters_in_words(_parameters(result.loss))
     stopped = "converged" if result.converged else f"not converged ({result.status})"
     rows = [
         ("input", f"{args.input}: {' x '.join(f'{size} {name}' for size, name in sizes)}"),
@@ -337,5 +345,5 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     return rows + [(titles[option], path) for option, path in written.items()]
 
 
-def _parameters(loss: gcp.Loss) -> dict[str, float]:
+def _parameters(loss: gcp.Loss) -> dict[str, Any]:
     return {name: value for name, value in vars(loss).items() if value is not None}

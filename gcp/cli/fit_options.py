@@ -36,7 +36,8 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         type=param,
         action="append",
         default=[],
-        help="a parameter of the loss, such as r=3.0, or r=estimate for the negative binomial; may be repeated",
+        help="a parameter of the loss, such as r=3.0, thresholds=-1,0,2, or r=estimate for the negative binomial; may be "
+        "repeated",
     )
     fit.add(group, "--l2-reg", type=at_least(0.0), metavar="X", help="ridge: X/2 times the squared factors")
     fit.add(
@@ -92,8 +93,8 @@ def _add_cells(parser: Parser) -> None:
     group.add_argument(
         "--exclude-zeros",
         action="store_true",
-        help="leave cells that are 0 out of the fit, listed or not; the gamma and rayleigh losses need it if there "
-        "are any",
+        help="leave cells that are 0 out of the fit, listed or not; losses of data above 0 (gamma, rayleigh, "
+        "inverse-gaussian, zero-truncated-poisson) need it if there are any",
     )
 
     group.add_argument(
@@ -187,14 +188,16 @@ def at_least(low: int | float) -> Callable[[str], int | float]:
     return convert
 
 
-def param(text: str) -> tuple[str, float | str]:
-    """Return a parameter of a loss: its name, and a number or "estimate"."""
+def param(text: str) -> tuple[str, float | str | tuple[float, ...]]:
+    """Return a parameter of a loss: its name, and a number, numbers between commas, or "estimate"."""
     from gcp.losses.estimable import ESTIMATE
 
     name, equals, value = text.partition("=")
     try:
         if not (name.strip() and equals):
             raise ValueError
+        if "," in value:
+            return name.strip(), tuple(map(float, value.split(",")))
         return name.strip(), value if value == ESTIMATE else float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, such as r=3.0, found {text!r}") from None

@@ -9,7 +9,7 @@ import gcp
 from gcp.base.errors import ParameterError
 from gcp.base.interval import BINARY
 from gcp.cli import saved_result
-from gcp.cli.output import number, print_json, print_pairs
+from gcp.cli.output import number, parameters_in_words, print_json, print_pairs
 from gcp.cli.parsing import Parser, command
 
 
@@ -51,7 +51,9 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     of, predicted = deviance(result, tensor), prediction_scores(result, tensor)
     found: dict[str, Any] = {
         "loss": result.loss.name,
-        "loss_parameters": ", ".join(f"{k}={v:g}" for k, v in vars(result.loss).items() if v is not None),
+        "loss_parameters": parameters_in_words(
+            {name: value for name, value in vars(result.loss).items() if value is not None}
+        ),
         "rank": result.rank,
         "deviance": of.deviance,
         "null_deviance": of.null_deviance,

@@ -9,7 +9,7 @@ from inspect import getdoc
 from typing import Any
 
 import gcp
-from gcp.cli.output import print_json, print_table
+from gcp.cli.output import parameters_in_words, print_json, print_table
 from gcp.cli.parsing import Parser, command
 
 _SECTION = re.compile(r"^- \*\*(.+?):\*\* (.*?)(?=^- \*\*|\Z)", re.DOTALL | re.MULTILINE)
@@ -54,12 +54,12 @@ def _describe(loss: gcp.Loss) -> dict[str, Any]:
 
 def _rows(loss: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a block of lines per loss: no table of six columns fits a terminal."""
-    params = [f"{k}={'automatic' if v is None else f'{v:g}'}" for k, v in loss["parameters"].items()]
+    params = parameters_in_words(loss["parameters"])
     lines = [
         loss["formula"],
         f"x in {loss['data_domain']}, m in {loss['model_domain']}",
         f"link: {loss['link']}",
-        *([f"parameters: {', '.join(params)}"] if params else []),
+        *([f"parameters: {params}"] if params else []),
         "",
     ]
     return [(loss["name"] if n == 0 else "", line) for n, line in enumerate(lines)]

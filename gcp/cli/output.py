@@ -33,6 +33,17 @@ def _strict(value: Any) -> Any:
     return value
 
 
+def parameters_in_words(parameters: Mapping[str, Any]) -> str:
+    """Return names and values, such as "r=2, thresholds=-1,0.5"; what data set is "automatic"."""
+    return ", ".join(f"{name}={_in_words(value)}" for name, value in parameters.items())
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(_in_words, value))
+    return "automatic" if value is None else value if isinstance(value, str) else f"{value:g}"
+
+
 def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
     """Print names and what they are, in two columns."""
     from rich.table import Table

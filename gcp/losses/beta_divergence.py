@@ -20,7 +20,6 @@ from gcp.losses.gaussian import Gaussian
 from gcp.losses.poisson import Poisson
 from gcp.losses.registry import register
 
-
 _LEAST_MEAN = 1e-100
 
 

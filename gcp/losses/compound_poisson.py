@@ -36,9 +36,9 @@ def parts(m: FloatArray, p: float, phi: float) -> tuple[FloatArray, float, Float
 
 
 def log_factor(x: FloatArray, p: float, phi: float) -> FloatArray:
-    """Return log p(x) + f(x, m) / phi, which no m is in, elementwise: the logarithm of Dunn and Smyth's series over x.
+    """Return log p(x) + f(x, m) / phi, which does not depend on m, elementwise.
 
-    It is 0 at x = 0.
+    It is the logarithm of Dunn and Smyth's series over x, and 0 at x = 0.
     """
     found = np.zeros(x.shape)
     inside = x > 0
@@ -152,7 +152,7 @@ def likeliest_dispersion(x: FloatArray, f: FloatArray, w: FloatArray, p: float, 
         return whole / np.exp(log_phi) - float(v @ _interpolated(_argument(log_x, p, np.exp(log_phi)), p))
 
     about = np.log(rough)
-    return float(np.exp(minimize_scalar(minus, (about - 0.5, about + 0.5), method="brent", tol=1e-9).x))
+    return float(np.exp(minimize_scalar(minus, (about - 0.5, about + 0.5), method="brent", tol=1e-7).x))
 
 
 def _interpolated(log_z: FloatArray, p: float) -> FloatArray:

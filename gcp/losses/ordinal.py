@@ -35,7 +35,7 @@ class Ordinal(Loss):
     - **Link:** m is where the datum stands on a line that the thresholds cut into categories, up to logistic noise
     - **Loss:** f(x, m) = log(1 + exp(m - t[x])) + log(1 + exp(t[x - 1] - m)); of the first and the last category one
       of the two terms alone
-    - **Domain:** x = first, ..., first + n_levels - 1, by default 1 to 5; m real; thresholds increasing, or "estimate"
+    - **Domain:** x = first, ..., first + n_levels - 1, by default 1 to 5; m real; the thresholds increase
     - **Dropped constant:** -log(1 - exp(t[x - 1] - t[x])) of the categories between
 
     Distances between categories are not data: those of stars from 1 to 5 need not be equal, as a Gaussian loss has
@@ -88,7 +88,7 @@ class Ordinal(Loss):
     def advice(self) -> str:  # type: ignore[override]
         """Words on what to do with data outside the domain."""
         return (
-            "For other categories give n_levels (how many) and first (the least), such as Ordinal(n_levels=10). Cells "
+            "For other categories give n_levels (how many) and first (the least), e.g. Ordinal(n_levels=10). Cells "
             "of sparse data that are not listed are 0: where they are unknown, give an ObservedTensor."
         )
 
@@ -230,7 +230,7 @@ def _numbers(values: Any) -> tuple[float, ...]:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         raise ParameterError(
-            f'Ordinal needs thresholds that are increasing numbers, None or "{ESTIMATE}": found {checks.show(values)}.'
+            f'Ordinal needs increasing numbers as thresholds, None or "{ESTIMATE}": found {checks.show(values)}.'
         ) from None
     return found
 

@@ -37,9 +37,9 @@ class Quantile(Loss):
     The check function has a corner at x = m, where smooth solvers stall, so that f is its smoothed form. Where f is
     least, m is the exact quantile of the data with logistic noise of scale h added: off the quantile q of a density g
     by about 1.64 h**2 g'(q) / g(q). Of normal residuals of standard deviation s and tau = 0.9 that is 0.01 s at h =
-    0.07 s, and 0.2 s at h = 0.3 s. None as `scale` means the interquartile range of the data, fixed when the loss meets
-    them; `result.loss` shows it. A model that leaves only a hundredth of that range over needs a smaller `scale`: that
-    of its residuals.
+    0.07 s, and 0.2 s at h = 0.3 s. None as `scale` means the interquartile range of the data, fixed when the loss
+    meets them; `result.loss` shows it. A model that leaves only a hundredth of that range over needs a smaller
+    `scale`: that of its residuals.
 
     A quantile has no likelihood: no AIC, standard errors, tail probabilities or samples. What is to hold is that a
     share of about tau of the data lies below the model.
@@ -106,7 +106,7 @@ class Quantile(Loss):
 
     @staticmethod
     def weight(x: Any, m: Any, tau: Any, h: Any) -> Any:
-        """Return the curvature of the parabola that touches f at m from above, with the same slopes at x -+ (m - x)."""
+        """Return the curvature of the parabola that touches f from above at m, and at its mirror image about x."""
         u = abs(m - x) / h
         return where(u < _NEAR, 0.25, (sigmoid(u) - 0.5) / where(u < _NEAR, 1.0, u)) / h
 

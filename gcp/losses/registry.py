@@ -145,8 +145,8 @@ def get_loss(name: str, **params: Any) -> Loss:
         "zero-inflated-negative-binomial"; "exponential" "gamma", of which it is the case of
         shape 1; "beta" "beta-divergence"; "zt-poisson", "ztp", "truncated-poisson" and "positive-poisson"
         "zero-truncated-poisson"; "compound-poisson", "poisson-gamma" and "compound-poisson-gamma" "tweedie";
-        "invgauss", "inverse-normal" and "wald" "inverse-gaussian"; "student" and "t" "student-t"; "pinball", "check" and
-        "median" "quantile" (of order 0.5); "cumulative-logit", "proportional-odds" and "ordered-logit" "ordinal".
+        "invgauss", "inverse-normal" and "wald" "inverse-gaussian"; "student" and "t" "student-t"; "pinball", "check"
+        and "median" "quantile" (of order 0.5); "cumulative-logit", "proportional-odds" and "ordered-logit" "ordinal".
         Capitals, and underscores or spaces for hyphens, make no difference.
     **params
         The loss's parameters, e.g. ``r=3.0`` for "negative-binomial".

@@ -32,10 +32,10 @@ class Tweedie(Loss):
     - **Link:** m is the mean (identity)
     - **Loss:** f(x, m) = m**(2 - power) / (2 - power) + x m**(1 - power) / (power - 1); m is shifted by eps
     - **Domain:** x >= 0; m >= 0, so the factors get the lower bound 0; 1 < power < 2, or "estimate"
-    - **Dropped constant:** minus the logarithm of Dunn and Smyth's series in x (2005), which depends on the dispersion
+    - **Dropped constant:** minus the logarithm of Dunn and Smyth's series in x (2005), with the dispersion
 
-    f is that of the beta divergence with beta = 2 - power, which has no density of its own. Zeros have no closed form:
-    of sparse data they are summed one by one up to 2**28 cells, and sampled beyond.
+    f is that of the beta divergence with beta = 2 - power, which has no density of its own. Zeros have no closed
+    form: of sparse data they are summed one by one up to 2**28 cells, and sampled beyond.
 
     References
     ----------

@@ -129,7 +129,7 @@ class ZeroTruncatedPoisson(Loss):
         return np.where(x < 1, 0.0, below), np.where(x < 1, 1.0, above)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw counts above 0 of rate m, elementwise: the first event's time, given that there is one, and the rest."""
+        """Draw counts above 0 of rate m, elementwise: a first event, given that there is one, and others."""
         m = self._model(m, rng)
         first = -np.log1p(rng.random(m.shape) * np.expm1(-m))
         return 1 + draw(np.maximum(m - first, 0.0), rng)

@@ -12,6 +12,7 @@ from helpers import (
     log_density,
     loss_difference,
     short,
+    support,
 )
 from numpy.testing import assert_allclose
 from scipy import integrate, special, stats
@@ -24,16 +25,24 @@ from gcp import (
     Gamma,
     Gaussian,
     Huber,
+    InverseGaussian,
     NegativeBinomial,
     NegativeBinomialLogit,
+    Ordinal,
     ParameterError,
     Poisson,
     PoissonLog,
+    Quantile,
     Rayleigh,
+    StudentT,
+    Tweedie,
+    ZeroTruncatedPoisson,
 )
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=short)
 WITH_DENSITY = [loss for loss in LOSSES if density(loss) is not None]
+PIECES = (1e-15, 1e-8, 1e-4, 0.01, 0.5, 0.99, 1 - 1e-4, 1 - 1e-8, 1 - 1e-15)
+"""Probabilities between which integrands are smooth."""
 NONNEGATIVE_MODEL = [loss for loss in LOSSES if loss.model_domain.low == 0]
 
 
@@ -56,8 +65,9 @@ def test_tails_are_scipys(loss, rng):
     [
         (Gaussian(), lambda m, s: stats.norm(m, np.sqrt(s))),
         (Gamma(), lambda m, s: stats.gamma(1 / s, scale=s * m)),
+        (InverseGaussian(), lambda m, s: stats.invgauss(s * m, scale=1 / s)),
     ],
-    ids=["gaussian", "gamma"],
+    ids=["gaussian", "gamma", "inverse-gaussian"],
 )
 def test_tails_with_a_dispersion(loss, frozen, rng):
     x, m = rng.gamma(2.0, 1.0, 30), rng.gamma(2.0, 1.0, 30)
@@ -83,7 +93,8 @@ def test_fisher_information_is_the_expected_squared_score(loss, scale, rng):
     """By SciPy's probabilities and finite differences of its log-density, far below and above the scale of eps."""
     loss = loss.with_scale(1.0)
     positive = loss.model_domain.low == 0
-    scale = min(scale, 1.0) if loss.data_domain.high == 1 else scale  # beyond, SciPy's probabilities are 1
+    if loss.data_domain.high == 1 or loss.name == "inverse-gaussian":
+        scale = min(scale, 1.0)  # beyond, SciPy's probabilities are 1, or it finds no quantiles
     models = (
         scale * interior_points(loss, 4, rng)[1]
         if positive
@@ -102,10 +113,9 @@ def test_fisher_information_is_the_expected_squared_score(loss, scale, rng):
             return np.exp(log_density(frozen, x)) * ((8 * near - far) / (12 * step)) ** 2
 
         if isinstance(frozen.dist, stats.rv_discrete):
-            x = np.arange(1 + (1 if loss.data_domain.high == 1 else max(20, frozen.ppf(1 - 1e-15))))
-            expected = np.sum(squared(x))
+            expected = np.sum(squared(support(loss, frozen)))
         else:
-            ends = frozen.ppf([1e-15, 0.01, 0.5, 0.99, 1 - 1e-15])
+            ends = frozen.ppf(PIECES)
             expected = sum(integrate.fixed_quad(squared, a, b, n=100)[0] for a, b in pairwise(ends))
         assert_allclose(loss.fisher(m), expected, rtol=1e-5)
 
@@ -121,10 +131,9 @@ def test_leverage_bias_is_that_of_the_expected_derivatives(loss, rng):
             return np.exp(log_density(frozen, x)) * (third / 2 - loss.deriv(x, m) * loss.curvature(x, m))
 
         if isinstance(frozen.dist, stats.rv_discrete):
-            x = np.arange(1.0 + (1 if loss.data_domain.high == 1 else max(20, frozen.ppf(1 - 1e-15))))
-            expected = np.sum(both(x))
+            expected = np.sum(both(support(loss, frozen)))
         else:
-            ends = frozen.ppf([1e-15, 0.01, 0.5, 0.99, 1 - 1e-15])
+            ends = frozen.ppf(PIECES)
             expected = sum(integrate.quad(both, a, b)[0] for a, b in pairwise(ends))
         assert_allclose(loss.leverage_bias(m), expected, rtol=1e-5, atol=1e-6 * float(loss.fisher(m)))
 
@@ -204,9 +213,11 @@ def test_deviance_is_nonnegative_and_twice_the_log_likelihood_ratio(loss, rng):
     x, m = interior_points(loss, 200, rng)
     deviance = loss.deviance(x, m)
     assert (deviance >= 0).all()
-    if loss.data_domain.high == 1 or loss.name in ("huber", "gaussian"):
+    if np.isfinite(loss.data_domain.high) or loss.name in ("huber", "gaussian", "student-t", "quantile"):
         return
-    fit = np.where(x > 0, loss.saturated(np.maximum(x, 1e-12)), loss.saturated(1e-12))
+    fit = loss.saturated(np.maximum(x, 1e-12))
+    if loss.name == "zero-truncated-poisson":
+        fit = np.maximum(fit, 1e-12)  # of counts of 1 it is 0, where SciPy's logarithms are infinite
     assert_allclose(deviance, -2 * loss_difference(loss, x, fit, m), rtol=1e-6, atol=1e-6)
 
 
@@ -265,7 +276,12 @@ def test_gaussian_dispersion_is_the_weighted_mean_square(rng):
 
 @pytest.mark.parametrize(
     "loss",
-    [a for a in LOSSES if a.name not in ("gaussian", "gamma") and getattr(a, "beta", 1) not in (0, 2)],
+    [
+        a
+        for a in LOSSES
+        if a.name not in ("gaussian", "gamma", "inverse-gaussian", "tweedie", "quantile")
+        and getattr(a, "beta", 1) not in (0, 2)
+    ],
     ids=short,
 )
 def test_losses_without_dispersion_refuse_one(loss):
@@ -297,7 +313,9 @@ def distribution_of(loss, m):
     return density(loss)(m)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.name != "huber"], ids=short)
+@pytest.mark.parametrize(
+    "loss", [loss for loss in LOSSES if loss.name not in ("huber", "tweedie", "quantile")], ids=short
+)
 def test_sample_follows_the_distribution(loss):
     m = 1.7 if loss.model_domain.low == 0 else 0.6
     n = 4000
@@ -327,8 +345,9 @@ def test_huber_sample_follows_its_density(delta):
 
 
 @pytest.mark.parametrize("loss", [loss for loss in NONNEGATIVE_MODEL if "beta" not in loss.name], ids=short)
-def test_sample_at_model_zero_is_zero(loss):
-    assert (loss.sample(np.zeros(10), np.random.default_rng(0)) == 0).all()
+def test_sample_at_model_zero_is_the_least_datum(loss):
+    least = 1 if loss.name == "zero-truncated-poisson" else 0
+    assert (loss.sample(np.zeros(10), np.random.default_rng(0)) == least).all()
 
 
 # --- the edges ---------------------------------------------------------------------------------------------
@@ -376,12 +395,12 @@ def test_real_r_is_not_rounded():
 
 # --- domains -----------------------------------------------------------------------------------------------
 
-REALS = ("gaussian", "huber")
-COUNTS = ("poisson", "poisson-log", "negative-binomial", "negative-binomial-logit")
-POSITIVE = ("gamma", "rayleigh")
+REALS = ("gaussian", "huber", "student-t", "quantile")
+COUNTS = ("poisson", "poisson-log", "negative-binomial", "negative-binomial-logit", "zero-truncated-poisson")
+POSITIVE = ("gamma", "rayleigh", "inverse-gaussian", "zero-truncated-poisson")
 
 
-@every_loss
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.name != "ordinal"], ids=short)
 def test_data_domain(loss):
     inside = lambda value: bool(loss.data_domain.contains(value))  # noqa: E731
     assert inside(1.0)
@@ -399,8 +418,10 @@ def test_data_domain(loss):
     ("loss", "low"),
     [
         *((cls(), 0) for cls in (BernoulliOdds, BernoulliPoisson, Poisson, Gamma, Rayleigh)),
-        *((cls(), 0) for cls in (NegativeBinomial, BetaDivergence)),
+        *((cls(), 0) for cls in (NegativeBinomial, BetaDivergence, Tweedie, InverseGaussian)),
+        (ZeroTruncatedPoisson(), 0),
         *((cls(), -np.inf) for cls in (Gaussian, Huber, BernoulliLogit, PoissonLog, NegativeBinomialLogit)),
+        *((cls(), -np.inf) for cls in (StudentT, Quantile, Ordinal)),
     ],
     ids=lambda value: short(value) if hasattr(value, "name") else "",
 )
@@ -414,13 +435,15 @@ def test_model_domain(loss, low):
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 @pytest.mark.parametrize(
-    "loss", [Gamma(), Rayleigh(), BetaDivergence(beta=0.5), BetaDivergence(beta=0)], ids=short
+    "loss",
+    [Gamma(), Rayleigh(), InverseGaussian(), BetaDivergence(beta=0.5), BetaDivergence(beta=0)],
+    ids=short,
 )
 def test_eps_follows_the_unit_of_the_data(loss, scale, rng):
     x = rng.gamma(2.0, 1.0, 30)
     for m in (np.zeros(30), np.full(30, 1e-10), rng.uniform(0.1, 2, 30)):
         one, other = loss.with_scale(1.0).deriv(x, m), loss.with_scale(scale).deriv(x * scale, m * scale)
-        power = getattr(loss, "beta", 0) - 1  # f is homogeneous of degree beta, up to a constant
+        power = loss.degree - 1  # f is homogeneous of degree beta, up to a constant
         assert_allclose(other, one * scale**power, rtol=1e-9)
 
 
@@ -440,6 +463,9 @@ def test_bad_parameters_are_named(bad):
         (lambda: NegativeBinomial(r=bad), "r"),
         (lambda: NegativeBinomialLogit(r=bad), "r"),
         (lambda: Huber(delta=bad), "delta"),
+        (lambda: StudentT(scale=bad), "scale"),
+        (lambda: StudentT(dof=bad), "dof"),
+        (lambda: Quantile(width=bad), "width"),
     ):
         with pytest.raises(ParameterError, match=f"needs {name} > 0"):
             make()

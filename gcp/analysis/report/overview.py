@@ -241,6 +241,6 @@ def _loss_text(result: FitResult) -> str:
         return "..."
     parameters = {name: value for name, value in vars(result.loss).items() if value is not None}
     parameters |= dict.fromkeys(result.problem.estimated, "estimate")
-    known = {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}
+    known = {k: v for k, v in parameters.items() if isinstance(v, int | float | str | tuple)}
     texts = "".join(f", {name}={value!r}" for name, value in known.items())
     return f'gcp.get_loss("{result.loss.name}"{texts})'
