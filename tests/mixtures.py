@@ -27,6 +27,16 @@ class Inflated:
     def mean(self):
         return (1 - self.gate) * self.behind.mean()
 
+    def var(self):
+        square = (1 - self.gate) * (self.behind.var() + self.behind.mean() ** 2)
+        return square / self.above() - self.mean() ** 2
+
+    def above(self):
+        return 1.0
+
+    def ppf(self, q):
+        return np.searchsorted(self.cdf(np.arange(10_000)), q)
+
 
 class Hurdle(Inflated):
     """0 with a probability, else a draw of a discrete distribution given that it is not 0."""
@@ -37,7 +47,9 @@ class Hurdle(Inflated):
         return np.where(x == 0, self.gate, (1 - self.gate) * above)
 
     def cdf(self, x):
-        return 1 - self.sf(x)
+        x = np.asarray(x)
+        below = (self.behind.cdf(np.maximum(x, 0)) - self.behind.pmf(0)) / self.behind.sf(0)
+        return np.where(x < 0, 0.0, self.gate + (1 - self.gate) * below)
 
     def sf(self, x):
         x = np.asarray(x)
@@ -45,6 +57,9 @@ class Hurdle(Inflated):
 
     def mean(self):
         return (1 - self.gate) * self.behind.mean() / self.behind.sf(0)
+
+    def above(self):
+        return self.behind.sf(0)
 
 
 class HurdleOfDensity(Inflated):

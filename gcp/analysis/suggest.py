@@ -19,7 +19,7 @@ from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.ordinal import Ordinal
-from gcp.losses.registry import available_losses, get_loss
+from gcp.losses.registry import available_losses, example_loss, get_loss
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
@@ -138,7 +138,7 @@ def suggest_loss(
     """
     rank = checks.whole("rank", rank)
     tensor = stored(in_one_piece(data, mask, entry_weights))
-    refused = {name: _refusal(tensor, get_loss(name)) for name in available_losses()}
+    refused = {name: _refusal(tensor, example_loss(name)) for name in available_losses()}
     if (levels := _levels(tensor)) is not None:
         refused["ordinal"] = _refusal(tensor, levels)
     if not refused["bernoulli-logit"]:

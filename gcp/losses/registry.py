@@ -132,6 +132,12 @@ def example_losses() -> list[Loss]:
     return [loss for name in available_losses() for loss in _LOSSES[name].examples()]
 
 
+def example_loss(name: str) -> Loss:
+    """Return the loss of a name with numbers as all parameters: an example, where they are estimated by default."""
+    loss = get_loss(name)
+    return type(loss).examples()[0] if loss.unknowns else loss
+
+
 def get_loss(name: str, **params: Any) -> Loss:
     """Make a loss from its name.
 
