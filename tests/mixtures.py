@@ -16,7 +16,8 @@ class Inflated:
         return self.gate * (np.asarray(x) == 0) + (1 - self.gate) * self.behind.pmf(x)
 
     def logpmf(self, x):
-        return np.log(self.pmf(x))
+        behind = np.log1p(-self.gate) + self.behind.logpmf(x)
+        return np.where(np.asarray(x) == 0, np.logaddexp(np.log(self.gate), behind), behind)
 
     def cdf(self, x):
         return np.where(np.asarray(x) < 0, 0.0, self.gate + (1 - self.gate) * self.behind.cdf(x))
@@ -35,7 +36,7 @@ class Inflated:
         return 1.0
 
     def ppf(self, q):
-        return np.searchsorted(self.cdf(np.arange(10_000)), q)
+        return self.behind.ppf(np.clip((np.asarray(q) - self.gate) / (1 - self.gate), 0.0, 1.0)).clip(0)
 
 
 class Hurdle(Inflated):
@@ -45,6 +46,14 @@ class Hurdle(Inflated):
         x = np.asarray(x)
         above = self.behind.pmf(x) / self.behind.sf(0)
         return np.where(x == 0, self.gate, (1 - self.gate) * above)
+
+    def logpmf(self, x):
+        above = np.log1p(-self.gate) + self.behind.logpmf(x) - self.behind.logsf(0)
+        return np.where(np.asarray(x) == 0, np.log(self.gate), above)
+
+    def ppf(self, q):
+        left = np.clip((1 - np.asarray(q)) / (1 - self.gate), 0.0, 1.0)
+        return np.where(left < 1, self.behind.isf(self.behind.sf(0) * left), 0)
 
     def cdf(self, x):
         x = np.asarray(x)

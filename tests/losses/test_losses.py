@@ -398,6 +398,7 @@ def test_real_r_is_not_rounded():
 
 REALS = ("gaussian", "huber", "student-t", "quantile")
 COUNTS = ("poisson", "poisson-log", "negative-binomial", "negative-binomial-logit", "zero-truncated-poisson")
+COUNTS += ("zero-inflated-poisson", "zero-inflated-negative-binomial", "hurdle-poisson", "hurdle-negative-binomial")
 POSITIVE = ("gamma", "rayleigh", "inverse-gaussian", "zero-truncated-poisson")
 
 
