@@ -8,6 +8,7 @@ It writes the table's rows in place. Formulas are those of the docstrings, witho
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -45,7 +46,9 @@ def _formula(doc: str) -> str:
 
 def _words(symbol: str, domain: gcp.Interval) -> str:
     if domain.integer:
-        return "0/1" if domain.high == 1 else "counts"
+        if math.isfinite(domain.high):
+            return "0/1" if domain.high == 1 else f"{domain.low:g}, ..., {domain.high:g}"
+        return f"counts from {domain.low:g}" if domain.low else "counts"
     if domain.low < 0:
         return "real"
     return f"{symbol} {'>' if domain.open_low else '>='} {domain.low:g}"

@@ -131,10 +131,10 @@ def suggest_loss(
     Gaussian to others), of main effects alone and then of more and more components beside them, until these bring
     nothing, or there are fewer than 4 cells for each parameter. Of counts the Poisson model is tested by
     `dispersion_test`; whole numbers that vary less than counts (ratings) are none, and ordered categories if they are
-    at most 10. Counts without the zeros that they should have beside them were truncated. Of other data the mean squared
-    residuals of 20 groups of cells are compared with their mean expectations: the slope between the logarithms is the
-    power of the variance. Gamma, Rayleigh and inverse Gaussian are compared by their likelihood. A rule of thumb: structure that no
-    model of this kind has looks like variation.
+    at most 10. Counts without the zeros that they should have beside them were truncated. Of other data the mean
+    squared residuals of 20 groups of cells are compared with their mean expectations: the slope between the
+    logarithms is the power of the variance. Gamma, Rayleigh and inverse Gaussian are compared by their likelihood. A
+    rule of thumb: structure that no model of this kind has looks like variation.
     """
     rank = checks.whole("rank", rank)
     tensor = stored(in_one_piece(data, mask, entry_weights))
@@ -250,7 +250,9 @@ def _truncated(cells: KnownCells, mean: FloatArray) -> str:
     ratio = float(cells.w @ (cells.x - expected) ** 2 / (cells.w @ (expected * (1 + m - expected))))
     if cells.x.min(initial=np.inf) < 1 or missing < _MISSED or not _CALM < ratio < 1 / _CALM:
         return ""
-    return f"counts from 1 on; beside them one would expect {missing:,.0f} zeros, which are not among the data"
+    return (
+        f"counts from 1 on; beside them one would expect {missing:,.0f} zeros, which are not among the data"
+    )
 
 
 def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossSuggestions:

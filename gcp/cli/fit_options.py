@@ -36,8 +36,8 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         type=param,
         action="append",
         default=[],
-        help="a parameter of the loss, such as r=3.0, thresholds=-1,0,2, or r=estimate for the negative binomial; may be "
-        "repeated",
+        help="a parameter of the loss, such as r=3.0, thresholds=-1,0,2, or r=estimate for the negative binomial; "
+        "may be repeated",
     )
     fit.add(group, "--l2-reg", type=at_least(0.0), metavar="X", help="ridge: X/2 times the squared factors")
     fit.add(

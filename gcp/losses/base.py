@@ -162,6 +162,11 @@ class Loss(PositionParameters, ABC):
         return True
 
     @property
+    def convex(self) -> Loss | None:
+        """A convex loss near to this one, if it is not convex far from the data: at its minimum a fit begins."""
+        return None
+
+    @property
     def wants_infinity(self) -> bool:
         """Whether some data are best met by an infinite model: 0 under a log or logit link, 1 of 0/1 data."""
         ends = [end for end in (self.data_domain.low, self.data_domain.high) if np.isfinite(end)]

@@ -37,7 +37,7 @@ class Quantile(Loss):
     The check function has a corner at x = m, where smooth solvers stall, so that f is its smoothed form. Where f is
     least, m is the exact quantile of the data with logistic noise of scale h added: off the quantile q of a density g
     by about 1.64 h**2 g'(q) / g(q). Of normal residuals of standard deviation s and tau = 0.9 that is 0.01 s at h =
-    0.07 s, and 0.2 s at h = 0.3 s. None as `scale` means the interquartile range of the data, fixed when the loss
+    0.07 s, and 0.17 s at h = 0.3 s. None as `scale` means the interquartile range of the data, fixed when the loss
     meets them; `result.loss` shows it. A model that leaves only a hundredth of that range over needs a smaller
     `scale`: that of its residuals.
 

@@ -16,6 +16,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss, require_positive
 from gcp.losses.elementary import log1p
 from gcp.losses.estimable import Logarithm, Marginal, Scale
+from gcp.losses.huber import Huber
 from gcp.losses.registry import register
 
 
@@ -31,8 +32,9 @@ class StudentT(Loss):
       may be "estimate"
     - **Dropped constant:** log(sqrt(pi dof) scale) + log Gamma(dof / 2) - log Gamma((dof + 1) / 2)
 
-    A datum far off counts for less and less, so f is not convex in m: a fit may end in a local minimum, and several
-    starts (`n_starts`) tell. At 30 degrees of freedom and more it is nearly Gaussian of variance scale**2.
+    A datum far off counts for less and less, so f is not convex in m: fits begin at the minimum of a Huber loss, and
+    may still end in a local one, which several starts (`n_starts`) tell. At 30 degrees of freedom and more it is
+    nearly Gaussian of variance scale**2.
     """
 
     scale: Any = 1.0
@@ -65,6 +67,11 @@ class StudentT(Loss):
     def bears_outliers(self) -> bool:
         """True."""
         return True
+
+    @property
+    def convex(self) -> Huber:
+        """The Huber loss that is linear from one and a half scales on."""
+        return Huber(1.5 * self.params[0])
 
     @staticmethod
     def f(x: Any, m: Any, scale: Any, dof: Any) -> Any:

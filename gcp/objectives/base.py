@@ -55,6 +55,9 @@ class Objective(Differentiable, Protocol):
         Its minimum is a good start.
         """
 
+    def convex(self) -> Objective | None:
+        """Return this objective under a convex loss near to its own, if that is not convex; else None."""
+
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Return value, gradient, shapes (I_n, R), and curvature, from one pass as well."""
 

@@ -23,10 +23,10 @@ _PERFECT = {"float64": 1e-6, "float32": 1e-4}
 """Deviance of a perfect model of constant data, in that of a model that is clearly wrong."""
 
 
-def best(loss: Loss, facts: Survey, objective: Callable[[float], float]) -> float:
+def best(loss: Loss, mean: float, std: float, objective: Callable[[float], float]) -> float:
     """Return the constant that minimises the objective, by a bounded search about the data's mean."""
-    centre = float(loss.model_domain.clip(finite(float(loss.link(facts.mean)))))
-    reach = 10 * max(facts.std, abs(centre), 1e-300)
+    centre = float(loss.model_domain.clip(finite(float(loss.link(mean)))))
+    reach = 10 * max(std, abs(centre), 1e-300)
     low, high = max(centre - reach, loss.model_domain.low), min(centre + reach, loss.model_domain.high)
     size, value = _power(reach), _power(objective(centre))  # the search multiplies values by lengths
     found = minimize_scalar(

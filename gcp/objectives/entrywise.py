@@ -87,6 +87,10 @@ class EntrywiseObjective:
         """Return this objective under squared error if its loss bears outliers; else None."""
         return replace(self, loss=Gaussian()) if self.loss.bears_outliers else None
 
+    def convex(self) -> EntrywiseObjective | None:
+        """Return this objective under a convex loss near to its own, if that is not convex; else None."""
+        return None if self.loss.convex is None else replace(self, loss=self.loss.convex)
+
     def value_and_grad(self, factors: Factors) -> tuple[float, list[FloatArray]]:
         """Return the value and the gradient in every factor.
 
@@ -129,10 +133,7 @@ class EntrywiseObjective:
     def hessian(self, factors: Factors) -> FloatArray:
         """Return the second derivatives in the entries of all factors (I_n, R), row by row, shape (n, n).
 
-        Raises
-        ------
-        ParameterError
-            Data, penalties or effects that they cannot be had for, or would not pay for.
+        It raises `ParameterError` of data, penalties or effects that they cannot be had for, or would not pay for.
         """
         check_has(self, Feature.HESSIAN)
         cells = self.tensor.stored_cells
@@ -216,10 +217,7 @@ class EntrywiseObjective:
     def least_squares(self) -> LeastSquares:
         """Return the parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
 
-        Raises
-        ------
-        ParameterError
-            Another loss, missing entries or entry weights.
+        It raises `ParameterError` of another loss, missing entries or entry weights.
         """
         check_has(self, Feature.LEAST_SQUARES)
 
@@ -327,13 +325,17 @@ class EntrywiseObjective:
     @cached_property
     def null_constant(self) -> float:
         """The best constant model."""
-        loss, facts = self.loss, self.survey
-        m = loss.constant(facts.mean, facts.mean_square)
-        return constant.best(loss, facts, self._constant_value) if m is None else constant.finite(m)
+        facts, near = self.survey, self.convex()
+        if (m := self.loss.constant(facts.mean, facts.mean_square)) is not None:
+            return constant.finite(m)
+        mean, std = (near.null_constant, near.bulk.std) if near else (facts.mean, facts.std)
+        return constant.best(self.loss, mean, std, self._constant_value)
 
     @cached_property
     def bulk(self) -> Bulk:
         """What the data are like without outliers that the loss bears."""
+        if near := self.convex():  # far off, its own values hardly grow
+            return replace(near.bulk, beyond=0.0)
         return bulk(self.tensor, self.loss, self.survey, self.null_constant)
 
     @property

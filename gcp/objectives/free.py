@@ -59,6 +59,11 @@ class FreeFactors:
         whole = self.objective.squared()
         return None if whole is None else replace(self, objective=whole)
 
+    def convex(self) -> FreeFactors | None:
+        """Return the function under a convex loss near to its own, as the whole objective has it; else None."""
+        whole = self.objective.convex()
+        return None if whole is None else replace(self, objective=whole)
+
     def value_and_grad(self, free: Factors) -> tuple[float, list[FloatArray]]:
         """Return the value, and the gradient in each free factor (K_n, R): the sum over the modes that share it."""
         value, grad = self.objective.value_and_grad(self.expand(free))

@@ -19,7 +19,8 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.model import Model
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.solvers import Solver
-from gcp.solvers.base import lacking
+from gcp.solvers.base import Options, lacking
+from gcp.solvers.exact import minimize
 from gcp.solvers.observer import Observer
 from gcp.solvers.outcome import IterationState, Later, SolverOutput, Trace
 from gcp.solvers.starts.balancing import balanced, with_advice
@@ -27,6 +28,9 @@ from gcp.solvers.starts.search import Search
 
 _CLEAR = 1e-2
 """Gain of components over main effects from which on the latter are not fitted to the end for comparison."""
+
+_NEAR_BY = Options(n_iter_max=100, tol=1e-4)
+"""How well the convex loss near to one that is not is minimised."""
 
 INTERRUPTED = "the fit was interrupted; this is the best model so far"
 
@@ -122,8 +126,21 @@ def _from_start(
 ) -> SolverOutput:
     """Return the balanced outcome of one start, factors of shapes (I_n, R)."""
     free, bounds = search.free(start, index)
+    if index or isinstance(search.init, str):
+        start = _begun(free, start, bounds, observer)
     found = balanced(search, free, _solve(solver, free, start, bounds, watch, observer))
     return with_advice(search, found)
+
+
+def _begun(
+    free: FreeFactors, start: list[FloatArray], bounds: Bounds, observer: Observer
+) -> list[FloatArray]:
+    """Return the start itself, factors (I_n, R), or what it leads to under a convex loss near to one that is not."""
+    near = free.convex()
+    if near is None or not free.parametrisation.groups:
+        return start
+    run = partial(minimize, _NEAR_BY, near, free.reduce(start), free.parametrisation.bounds(bounds))
+    return free.expand(observer.unseen().stage("convex", run, _NEAR_BY, start).factors)
 
 
 def _better_additive(search: Search, outputs: list[SolverOutput], observer: Observer) -> list[SolverOutput]:
