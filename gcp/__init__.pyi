@@ -37,10 +37,10 @@ from .losses.bernoulli import BernoulliPoisson as BernoulliPoisson
 from .losses.beta_divergence import BetaDivergence as BetaDivergence
 from .losses.gamma import Gamma as Gamma
 from .losses.gaussian import Gaussian as Gaussian
+from .losses.huber import Huber as Huber
 from .losses.hurdle import HurdleGamma as HurdleGamma
 from .losses.hurdle import HurdleNegativeBinomial as HurdleNegativeBinomial
 from .losses.hurdle import HurdlePoisson as HurdlePoisson
-from .losses.huber import Huber as Huber
 from .losses.inverse_gaussian import InverseGaussian as InverseGaussian
 from .losses.negative_binomial import NegativeBinomial as NegativeBinomial
 from .losses.negative_binomial import NegativeBinomialLogit as NegativeBinomialLogit

@@ -78,7 +78,9 @@ class HurdleOfDensity(Inflated):
 
     def logpdf(self, x):
         x = np.asarray(x)
-        return np.where(x == 0, np.log(self.gate), np.log1p(-self.gate) + self.behind.logpdf(np.where(x > 0, x, 1.0)))
+        return np.where(
+            x == 0, np.log(self.gate), np.log1p(-self.gate) + self.behind.logpdf(np.where(x > 0, x, 1.0))
+        )
 
 
 def of_loss(loss):

@@ -149,7 +149,7 @@ def test_judgements_know_each_position(planted):
 
 def test_labels_in_another_order(planted):
     """r goes with the label, not with the place."""
-    x, _, r = planted
+    x, *_ = planted
     labelled = pd.Series(
         x.ravel(),
         pd.MultiIndex.from_product([list("abcde"), range(14), range(30)], names=["neuron", "time", "trial"]),
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_refused(make, match):
 
 
 def test_data_outside_the_domain_are_refused():
-    with pytest.raises(gcp.DomainError, match="found 0.5"):
+    with pytest.raises(gcp.DomainError, match=r"found 0\.5"):
         fit_gcp(np.full((3, 4), 0.5), 1, loss=NegativeBinomial(r=[1.0, 2.0, 3.0], by=0))
 
 

@@ -90,7 +90,8 @@ def _of_cells(loss: Loss, shape: tuple[int, ...]) -> Loss:
     mode, number = ModeLabels.default(shape).number(loss.by), getattr(loss, loss.parameter_by)
     if len(number) != shape[mode]:
         raise ParameterError(
-            f"The {loss.name} loss has {len(number)} numbers {loss.parameter_by}, for a mode of {shape[mode]} positions."
+            f"The {loss.name} loss has {len(number)} numbers {loss.parameter_by}, for a mode of "
+            f"{shape[mode]} positions."
         )
     return loss.at(np.arange(shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(shape))]))
 

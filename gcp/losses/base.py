@@ -40,7 +40,6 @@ class Loss(PositionParameters, ABC):
     unit of the data, and the shift matters to none of them.
     """
 
-    name: ClassVar[str] = ""
     data_domain: Interval = REAL
     model_domain: Interval = REAL
     deviance_factor: ClassVar[float] = 2.0
@@ -118,7 +117,7 @@ class Loss(PositionParameters, ABC):
         return self.data_domain.integer
 
     @property
-    def params(self) -> tuple[float, ...]:
+    def params(self) -> tuple[Any, ...]:
         """The numbers that the formulas take after (x, m), in the order of the fields."""
         if names := self.unknowns:
             raise ParameterError(

@@ -11,7 +11,6 @@ from scipy.special import expit, logit
 
 from gcp.base.types import FloatArray
 
-
 ESTIMATE = "estimate"
 """Text that stands for a parameter which a fit is to estimate."""
 

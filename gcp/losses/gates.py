@@ -21,7 +21,7 @@ def check_gate(loss: Any) -> None:
     for value in values:
         if not (is_estimate(value) or (checks.is_real(value) and 0 < value < 1)):
             raise ParameterError(
-                f"{type(loss).__name__} needs a gate between 0 and 1, the probability of a zero, or \"estimate\": "
+                f'{type(loss).__name__} needs a gate between 0 and 1, the probability of a zero, or "estimate": '
                 f"found {checks.show(value)}."
             )
     others = {name: getattr(loss, name) for name in ("r", "eps") if hasattr(loss, name)}

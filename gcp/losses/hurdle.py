@@ -134,8 +134,8 @@ class HurdlePoisson(_Hurdle):
       (1 - gate) m / (1 - exp(-m))
     - **Link:** m is the rate of the counts above 0, before those that are 0 are left out
     - **Loss:** f(x, m) = m - x log(m + eps) + log(1 - exp(-(m + eps))) for x > 0; f(0, m) = 0
-    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; 0 < gate < 1, or "estimate", which is
-      the default; with `by`, the name or number of a mode, one gate for each of its positions
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; 0 < gate < 1, or "estimate", the
+      default; with `by`, the name or number of a mode, one gate for each of its positions
     - **Dropped constant:** log(x!) - log(1 - gate) for x > 0; -log(gate) for x = 0
 
     The deviance is that of the counts above 0.
@@ -332,7 +332,9 @@ class HurdleGamma(_Hurdle):
     def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
         """Draw zeros with the probability of the gate, else amounts of this dispersion, elementwise."""
         m = self._model(m, rng)
-        return np.where(rng.random(m.shape) < self._gate, 0.0, self.positive.sample_dispersed(m, rng, dispersion))
+        return np.where(
+            rng.random(m.shape) < self._gate, 0.0, self.positive.sample_dispersed(m, rng, dispersion)
+        )
 
     def strict_tails(
         self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None

@@ -132,8 +132,8 @@ class NegativeBinomial(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds m): mean r m, variance r m (1 + m)
     - **Link:** m is the odds of a success, E[x] / r
     - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps)
-    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real, or "estimate"; with `by`,
-      the name or number of a mode, one for each of its positions
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real, or "estimate"; with
+      `by`, the name or number of a mode, one for each of its positions
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 
@@ -209,8 +209,8 @@ class NegativeBinomialLogit(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds exp(m)): mean r exp(m)
     - **Link:** m is the logarithm of the odds of a success
     - **Loss:** f(x, m) = (r + x) log(1 + exp(m)) - x m
-    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real, or "estimate"; with `by`,
-      the name or number of a mode, one for each of its positions
+    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real, or "estimate"; with
+      `by`, the name or number of a mode, one for each of its positions
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class PositionParameters:
         That mode, by number or name.
     """
 
+    name: ClassVar[str] = ""
     parameter_by: ClassVar[str] = ""
     by: int | str | None = None
 
@@ -76,7 +77,8 @@ def check_positions(loss: PositionParameters) -> None:
         object.__setattr__(loss, name, value)
     if loss.by is None and isinstance(value, tuple):
         raise ParameterError(
-            f"{type(loss).__name__} has {len(value)} numbers {name}: say by=..., the mode whose positions they are of."
+            f"{type(loss).__name__} has {len(value)} numbers {name}: say by=..., the mode whose positions "
+            "they are of."
         )
     if loss.by is not None and not (isinstance(value, tuple) or is_estimate(value)):
         raise ParameterError(

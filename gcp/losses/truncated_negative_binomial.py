@@ -114,12 +114,12 @@ class TruncatedNegativeBinomial(Loss):
 
     def leverage_bias(self, m: ArrayLike) -> FloatArray:
         """Return the second derivative of the mean over 2 m (1 + m), elementwise."""
-        m = np.maximum(floats("m", m), 1e-4 / (1 + self.r))  # it is level there, and cancels
+        t = np.maximum(floats("m", m), 1e-4 / (1 + self.r))  # it is level there, and cancels
         with np.errstate(all="ignore"):
-            q, b = np.exp(-self.r * np.log1p(m)), 1 / (1 + m)
+            q, b = np.exp(-self.r * np.log1p(t)), 1 / (1 + t)
             s, first, second = 1 - q, self.r * q * b, -self.r * (self.r + 1) * q * b**2
-            bend = self.r * (-2 * first + 2 * m * first**2 / s - m * second) / s**2
-            return np.asarray(bend / (2 * m * (1 + m)))
+            bend = self.r * (-2 * first + 2 * t * first**2 / s - t * second) / s**2
+            return np.asarray(bend / (2 * t * (1 + t)))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)

@@ -128,8 +128,8 @@ class ZeroInflatedPoisson(_ZeroInflated):
     - **Distribution:** x = 0 with the probability `gate`, else x ~ Poisson(m): mean (1 - gate) m
     - **Link:** m is the mean of the counts behind the gate, E[x] / (1 - gate)
     - **Loss:** f(x, m) = m - x log(m + eps) for x > 0; f(0, m) = m - log(1 + gate / (1 - gate) exp(m))
-    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; 0 < gate < 1, or "estimate", which is
-      the default; with `by`, the name or number of a mode, one gate for each of its positions
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; 0 < gate < 1, or "estimate", the
+      default; with `by`, the name or number of a mode, one gate for each of its positions
     - **Dropped constant:** log(x!) - log(1 - gate)
 
     The derivative at a zero is that of the Poisson loss times the probability that the zero is a count, which is the
@@ -194,8 +194,8 @@ class ZeroInflatedNegativeBinomial(_ZeroInflated):
     - **Distribution:** x = 0 with the probability `gate`, else x ~ NegativeBinomial(r, success odds m): mean
       (1 - gate) r m
     - **Link:** m is the odds of a success of the counts behind the gate, E[x] / (1 - gate) / r
-    - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps) for x > 0; f(0, m) = u - log(1 + gate / (1 - gate) exp(u))
-      with u = r log(1 + m)
+    - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps) for x > 0; f(0, m) =
+      u - log(1 + gate / (1 - gate) exp(u)) with u = r log(1 + m)
     - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; 0 < gate < 1 and r > 0, real, or
       "estimate", which is the default; with `by`, the name or number of a mode, one gate for each of its positions
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r) - log(1 - gate)
@@ -246,9 +246,7 @@ class ZeroInflatedNegativeBinomial(_ZeroInflated):
     def f(x: Any, m: Any, gate: Any, r: Any, eps: Any) -> Any:
         """Return the value; the logarithms of m and 1 + m are taken in one, for they cancel at large m."""
         u = r * log1p(m)
-        return u + where(
-            x > 0.0, x * log1p((1.0 - eps) / (m + eps)), -softplus(u + log(gate / (1.0 - gate)))
-        )
+        return u + where(x > 0.0, x * log1p((1.0 - eps) / (m + eps)), -softplus(u + log(gate / (1.0 - gate))))
 
     @staticmethod
     def df(x: Any, m: Any, gate: Any, r: Any, eps: Any) -> Any:

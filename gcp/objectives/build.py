@@ -16,8 +16,8 @@ from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
-from gcp.objectives.standard_form import standardised
 from gcp.objectives.spread import spread
+from gcp.objectives.standard_form import standardised
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import as_tensor

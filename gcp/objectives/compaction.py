@@ -151,7 +151,10 @@ def _one_row_serves(problem: Problem) -> bool:
 
 
 def _is_plain(problem: Problem) -> bool:
-    """Return whether nothing but the data and a ridge decides about a row: no fixed factor, map, main effect or parameter."""
+    """Return whether nothing but the data and a ridge decides about a row.
+
+    No fixed factor, map, main effect, or parameter of a position does.
+    """
     parametrisation = problem.parametrisation
     is_free = not (parametrisation.fixed or parametrisation.maps or problem.effect_modes)
     has_ridge = all(type(penalty) is Ridge for penalty in problem.penalties.of_components)

@@ -87,7 +87,7 @@ def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -
 
 
 def loss_of_entries(model: Model, tensor: TensorData, known: Array) -> Loss:
-    """Return the loss at entries of a tensor in the model's order: those that a mask, shaped like its values, chooses."""
+    """Return the loss at entries of a tensor in the model's order, those that a mask, shaped like its values, has."""
     if model.loss.by is None:
         return model.loss
     return model.loss_at(np.argwhere(known) if tensor.subs is None else tensor.subs[known])

@@ -102,7 +102,8 @@ def transform(
     tensor, found_labels, lacking = _in_order(model, tensor, mode)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
-    tensor, loss = standardised(tensor, model.numbered_loss)
+    entries: Any
+    entries, loss = standardised(tensor, model.numbered_loss)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
     sizes = _sizes(model)  # as penalties and bounds of the fit have them
@@ -126,7 +127,7 @@ def transform(
     problem = replace(objective.row_wise(), penalties=own)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
-    own_rows = OwnRows(tensor, loss, own, mode, rank)
+    own_rows = OwnRows(entries, loss, own, mode, rank)
     starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)

@@ -31,8 +31,8 @@ def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
         return tensor, loss
     if tensor.parts is not None:
         raise ParameterError(
-            f"The {loss.name} loss, in this form, is for data in memory: found data in parts. Read them whole, or take "
-            "a loss without by=... and without a hurdle."
+            f"The {loss.name} loss, in this form, is for data in memory: found data in parts. Read them whole, or "
+            "take a loss without by=... and without a hurdle."
         )
     own: Any = tensor
     if tensor.zeros is not None:
@@ -65,7 +65,10 @@ def _without_zeros(tensor: SparseTensor, loss: Loss) -> ObservedTensor:
 
 def _values(tensor: TensorData, loss: Loss) -> FloatArray:
     """Return the numbers of the positions, shape (I_mode,)."""
-    values, size = np.asarray(getattr(loss, loss.parameter_by), dtype=float), tensor.shape[_mode(tensor, loss)]
+    values, size = (
+        np.asarray(getattr(loss, loss.parameter_by), dtype=float),
+        tensor.shape[_mode(tensor, loss)],
+    )
     if len(values) != size:
         raise ParameterError(
             f"The {loss.name} loss has {len(values)} numbers {loss.parameter_by} by {loss.by!r}, a mode of {size} "

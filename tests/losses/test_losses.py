@@ -314,7 +314,9 @@ def distribution_of(loss, m):
 
 
 @pytest.mark.parametrize(
-    "loss", [loss for loss in LOSSES if loss.name not in ("huber", "tweedie", "quantile", "hurdle-gamma")], ids=short
+    "loss",
+    [loss for loss in LOSSES if loss.name not in ("huber", "tweedie", "quantile", "hurdle-gamma")],
+    ids=short,
 )
 def test_sample_follows_the_distribution(loss):
     m = 1.7 if loss.model_domain.low == 0 else 0.6
@@ -398,7 +400,12 @@ def test_real_r_is_not_rounded():
 
 REALS = ("gaussian", "huber", "student-t", "quantile")
 COUNTS = ("poisson", "poisson-log", "negative-binomial", "negative-binomial-logit", "zero-truncated-poisson")
-COUNTS += ("zero-inflated-poisson", "zero-inflated-negative-binomial", "hurdle-poisson", "hurdle-negative-binomial")
+COUNTS += (
+    "zero-inflated-poisson",
+    "zero-inflated-negative-binomial",
+    "hurdle-poisson",
+    "hurdle-negative-binomial",
+)
 POSITIVE = ("gamma", "rayleigh", "inverse-gaussian", "zero-truncated-poisson")
 
 

@@ -88,7 +88,7 @@ def _steps(unknowns: UnknownParameters, loss: Loss) -> ParameterSteps:
 
 
 def _rescaled(model: Model, before: Loss, after: Loss) -> Model:
-    """Return a model of equal expectations under other parameters, where m is proportional to them; else of equal m."""
+    """Return a model of equal expectations under other parameters, if m is proportional to these; else of equal m."""
     is_given = len(model.problem.fixed_modes) == len(model.shape)
     if is_given or model.loss.model_domain.low < 0:
         return model

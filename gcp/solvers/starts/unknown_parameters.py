@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -138,35 +139,15 @@ class ParameterLikelihood:
         Those of numbers for all cells are differences of sums over all cells, zeros too; those of positions look at
         the cells one by one.
         """
-        found, first = np.zeros(len(self.at)), 0
-        for name, size in zip(self.unknowns.loss.unknowns, self.unknowns.sizes(self.model.loss), strict=True):
-            part = slice(first, first + size)
-            if self.unknowns.is_by_position(name):
-                low, high = (self._by_position(part, side * _STEP, False) for side in (-1, 1))
-                found[part] = (high - low) / (2 * _STEP)
-            else:
-                for k in range(first, first + size):
-                    low, high = (self._total(self._moved([k], side * _STEP)) for side in (-1, 1))
-                    found[k] = (high - low) / (2 * _STEP)
-            first += size
-        return found
+        low, high = self._along((-_STEP, _STEP), self._total, keeps_means=False)
+        return (high - low) / (2 * _STEP)
 
     @cached_property
     def curvature(self) -> FloatArray:
         """Second derivatives (P,), each by itself; the expectations as they are, where a model can keep them."""
-        found, first = np.zeros(len(self.at)), 0
-        for name, size in zip(self.unknowns.loss.unknowns, self.unknowns.sizes(self.model.loss), strict=True):
-            part = slice(first, first + size)
-            sides = (-_BEND_STEP, 0.0, _BEND_STEP)
-            if self.unknowns.is_by_position(name):
-                low, here, high = (self._by_position(part, step, self.keeps_means) for step in sides)
-                found[part] = (low - 2 * here + high) / _BEND_STEP**2
-            else:
-                for k in range(first, first + size):
-                    low, here, high = (self._sampled(self._moved([k], step)) for step in sides)
-                    found[k] = (low - 2 * here + high) / _BEND_STEP**2
-            first += size
-        return found
+        steps = (-_BEND_STEP, 0.0, _BEND_STEP)
+        low, here, high = self._along(steps, self._sampled, keeps_means=self.keeps_means)
+        return (low - 2 * here + high) / _BEND_STEP**2
 
     @property
     def keeps_means(self) -> bool:
@@ -203,6 +184,23 @@ class ParameterLikelihood:
         cells = self._cells
         return self._at_cells(self.model.loss, cells).estimate_dispersion(cells.x, cells.m, cells.w)
 
+    def _along(
+        self, steps: Sequence[float], of_all: Callable[[Loss], float], *, keeps_means: bool
+    ) -> FloatArray:
+        """Return minus the log-likelihoods (steps, P) of single free numbers moved by steps.
+
+        Of numbers by position, those of the position's cells; of others, what a function of the loss says.
+        """
+        found, first = np.zeros((len(steps), len(self.at))), 0
+        for name, size in zip(self.unknowns.loss.unknowns, self.unknowns.sizes(self.model.loss), strict=True):
+            part, first = slice(first, first + size), first + size
+            for row, step in zip(found, steps, strict=True):
+                if self.unknowns.is_by_position(name):
+                    row[part] = self._by_position(part, step, keeps_means)
+                else:
+                    row[part] = [of_all(self._moved([k], step)) for k in range(part.start, part.stop)]
+        return found
+
     def _moved(self, places: Any, step: float) -> Loss:
         """Return the loss at free numbers of which some are moved by a step."""
         free = self.at.copy()
@@ -210,7 +208,7 @@ class ParameterLikelihood:
         return self.unknowns.with_free(self.model.loss, free)
 
     def _total(self, loss: Loss) -> float:
-        """Return minus the log-likelihood under other parameters, from a pass where sums over all cells can be had."""
+        """Return minus the log-likelihood under other parameters, by passes where sums over all cells can be had."""
         is_exact = build_objective(self.tensor, self.model.loss).is_exact_affordable
         if loss.by is not None or loss.dispersion_from(1.0) is not None or not is_exact:
             return self._sampled(loss)
