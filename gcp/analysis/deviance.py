@@ -13,6 +13,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.known_cells import blocks, tensor_of
+from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 from gcp.tensors.intake.coerce import in_one_piece
 
@@ -125,10 +126,11 @@ def slice_deviance(
     n = result.labels.number(mode)
     objective = build_objective(tensor, result.numbered_loss)
     sums = np.zeros((3, result.shape[n]))
-    null = objective.null_constant
+    null, mean = objective.null_constant, null_mean(tensor, result.loss)
     for subs, x, m, w in blocks(result, tensor):
         loss = result.loss_at(subs)
-        parts = loss.deviance(x, m), loss.deviance(x, null), np.ones(len(x))
+        constant = null if mean is None else loss.link(np.full(len(x), mean))
+        parts = loss.deviance(x, m), loss.deviance(x, constant), np.ones(len(x))
         for total, part in zip(sums, parts, strict=True):
             total += np.bincount(subs[:, n], part * w, len(total))
     labels = np.asarray(result.labels.values(n, result.shape[n]))

@@ -14,6 +14,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
+from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 
 
@@ -73,6 +74,7 @@ def component_shares(
         )
     tensor = tensor_of(result, data, mask, entry_weights)
     null = build_objective(tensor, result.numbered_loss).null_constant
+    mean = null_mean(tensor, result.loss)
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for subs, _, _, w in blocks(result, tensor):
@@ -82,8 +84,9 @@ def component_shares(
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for subs, x, m, w in blocks(result, tensor):
         loss = result.loss_at(subs)
+        constant = null if mean is None else loss.link(np.full(len(x), mean))
         whole += float(w @ loss.deviance(x, m))
-        nothing += float(w @ loss.deviance(x, np.full(len(x), null)))
+        nothing += float(w @ loss.deviance(x, np.broadcast_to(constant, len(x))))
         own = _components(model, subs) - means  # patterns
         beside = m - own.sum(axis=1)
         for r in range(result.rank):

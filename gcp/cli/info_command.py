@@ -124,14 +124,17 @@ def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, 
 
 def _refusals(tensor: Tensor) -> dict[str, str | None]:
     """Return, for each loss, None if it admits the data, else the reason."""
+    from gcp.losses.registry import example_loss
+
     found: dict[str, str | None] = {}
     admitted = set()
     for name in gcp.available_losses():
-        domain = gcp.get_loss(name).data_domain
+        loss = example_loss(name)
+        domain = loss.data_domain
         found[name] = None
         if domain not in admitted:  # one pass over the data per domain, not per loss
             try:
-                gcp.build_objective(tensor, name)
+                gcp.build_objective(tensor, loss)
                 admitted.add(domain)
             except gcp.DomainError as error:
                 found[name] = re.split(r"(?<=[.]) ", str(error), maxsplit=1)[0]

@@ -38,6 +38,7 @@ class _Hurdle(Loss):
     data_domain = COUNTS
     model_domain = NONNEGATIVE
     parameter_by = "gate"
+    position_moves_mean = False
     is_standard = False
     advice = "Hurdle losses are for data that are not negative."
 

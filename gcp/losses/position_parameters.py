@@ -28,6 +28,8 @@ class PositionParameters:
 
     name: ClassVar[str] = ""
     parameter_by: ClassVar[str] = ""
+    position_moves_mean: ClassVar[bool] = True
+    """Whether one m means different expectations at different positions because of m, not of a gate alone."""
     by: int | str | None = None
 
     @property

@@ -89,3 +89,23 @@ def _positions_by(tensor: TensorData, loss: Loss) -> Array:
     if tensor.subs is not None:
         return tensor.subs[:, mode].astype(np.int64)
     return np.arange(tensor.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(tensor.shape))])
+
+
+def null_factors(tensor: TensorData, loss: Loss, mean: float) -> list[FloatArray]:
+    """Return factors (I_n, 1) of the model of this expected datum at every cell."""
+    mode = _mode(tensor, loss)
+    return [
+        (loss.at(np.arange(size)).link(np.full(size, mean)) if n == mode else np.ones(size)).reshape(-1, 1)
+        for n, size in enumerate(tensor.shape)
+    ]
+
+
+def null_mean(tensor: TensorData, loss: Loss) -> float | None:
+    """Return the weighted mean of all data, of losses under which one m for all means different expectations."""
+    if loss.by is None or not loss.position_moves_mean:
+        return None
+    sums = np.zeros(2)
+    for block in tensor.blocks():
+        w = np.ones(len(block.x)) if block.weights is None else block.weights
+        sums += w.sum(), np.sum(np.where(w > 0, block.x, 0.0) * w)
+    return float(sums[1] / sums[0])
