@@ -88,7 +88,7 @@ def quantile(
     loss: Loss, x: FloatArray, m: FloatArray, dispersion: float | None, rng: np.random.Generator
 ) -> FloatArray:
     """Return randomised quantile residuals, elementwise, from the smaller tail, where far ones keep digits."""
-    below, above = loss.cdf(x, m, dispersion), loss.sf(x, m, dispersion)
+    below, above = loss.tails(x, m, dispersion)
     before, rest = loss.strict_tails(x, m, dispersion)
     if (before != below).any():  # single values have a probability
         v = rng.random(np.shape(x))

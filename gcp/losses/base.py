@@ -275,20 +275,24 @@ class Loss(PositionParameters, ABC):
 
     def cdf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return P(X <= x) under model m, elementwise; `dispersion` as for `log_likelihood`."""
-        with np.errstate(all="ignore"):
-            return self._tails(*checks.pair(x, m), dispersion)[0]
+        return self.tails(x, m, dispersion)[0]
 
     def sf(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return P(X > x) under model m, elementwise; exact in the far tail, where 1 - cdf is not."""
+        return self.tails(x, m, dispersion)[1]
+
+    def tails(
+        self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return P(X <= x) and P(X > x) under model m, elementwise: `cdf` and `sf` for the price of one."""
         with np.errstate(all="ignore"):
-            return self._tails(*checks.pair(x, m), dispersion)[1]
+            return self._tails(*checks.pair(x, m), dispersion)
 
     def strict_tails(
         self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Return P(X < x) and P(X >= x), elementwise: not `cdf` and `sf` where x itself has a probability."""
-        before = checks.floats("x", x) - self.is_discrete
-        return self.cdf(before, m, dispersion), self.sf(before, m, dispersion)
+        return self.tails(checks.floats("x", x) - self.is_discrete, m, dispersion)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """Return P(X <= x) and P(X > x), elementwise."""

@@ -13,7 +13,7 @@ from scipy.special import gammainc, gammaincc, gammaln
 
 from gcp.base.types import FloatArray
 
-_REACH = 12.0
+_REACH = 9.0
 """Half the width of what is summed, in standard deviations of a bump."""
 
 _FINENESS = 1.5

@@ -148,7 +148,7 @@ class Tweedie(Loss):
     ) -> tuple[FloatArray, FloatArray]:
         """Return P(X < x) and P(X >= x), elementwise: 0 and 1 at x = 0, which has a probability."""
         x, m = np.broadcast_arrays(*checks.pair(x, m))
-        low, high = self.cdf(x, m, dispersion), self.sf(x, m, dispersion)
+        low, high = self.tails(x, m, dispersion)
         return np.where(x <= 0, 0.0, low), np.where(x <= 0, 1.0, high)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:

@@ -25,6 +25,8 @@ def drawn(loss, rng, scale=1.0):
         ("rayleigh", 1.0),
         (gcp.NegativeBinomial(r=2.0), 2.0),
         ("bernoulli-logit", 1.0),
+        (gcp.Tweedie(1.5), 2.0),
+        ("zero-truncated-poisson", 1.0),
     ],
     ids=str,
 )
@@ -50,6 +52,19 @@ def test_outliers_call_for_huber(rng):
     x = drawn("gaussian", rng) * 1.0
     x[rng.random(SHAPE) < 0.005] += 40.0
     assert suggest_loss(x).best == "huber"
+
+
+def test_categories_are_named_with_what_is_to_be_given(rng):
+    x = np.clip(np.round(7 + 1.3 * rng.normal(size=SHAPE)), 2, 10)
+    first = suggest_loss(x).suggestions[0]
+    assert first.loss == "ordinal"
+    assert first.admitted
+    assert "Ordinal(n_levels=9, thresholds=None, first=2)" in first.reason
+
+
+def test_heavier_tails_than_those_of_gamma_data(rng):
+    x = gcp.InverseGaussian().sample_dispersed(np.full(SHAPE, 2.0), rng, 1.0)
+    assert suggest_loss(x).best == "inverse-gaussian"
 
 
 def test_sparse_links_get_the_closed_form(rng):
@@ -85,7 +100,8 @@ def planted(rank, rng, positive=True):
 
 
 HARD = {
-    "ratings": (ratings, "gaussian"),
+    "ratings": (ratings, "ordinal"),
+    "grades from 0 to 20": (lambda rng: rng.binomial(20, 0.7, SHAPE), "gaussian"),
     "504 counts of variance 10 means": (
         lambda rng: rng.negative_binomial(1, 0.1, (9, 8, 7)),
         "negative-binomial",
