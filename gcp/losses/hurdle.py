@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.base.checks import floats
+from gcp.base.checks import floats, pair
+from gcp.base.errors import ParameterError
 from gcp.base.interval import COUNTS, NONNEGATIVE
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import Loss
+from gcp.losses.base import Loss, weighted_mean
 from gcp.losses.elementary import maximum, where
 from gcp.losses.estimable import Logarithm, Logit, Marginal, Scale
 from gcp.losses.gamma import Gamma
@@ -310,7 +311,7 @@ class HurdleGamma(_Hurdle):
 
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return the log-density, and the log-probability of 0, elementwise; see `Loss.log_likelihood`."""
-        x, m = np.broadcast_arrays(floats("x", x), floats("m", m))
+        x, m = np.broadcast_arrays(*pair(x, m))
         above = self.positive.log_likelihood(np.where(x > 0, x, 1.0), np.where(x > 0, m, 1.0), dispersion)
         return np.where(x > 0, above + np.log1p(-self._gate), np.log(self._gate))
 
@@ -326,9 +327,13 @@ class HurdleGamma(_Hurdle):
         self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
     ) -> float | None:
         """Return that of the amounts above 0; see `Loss.estimate_dispersion`."""
-        x, m = np.broadcast_arrays(floats("x", x), floats("m", m))
-        w = np.ones(x.shape) if weights is None else floats("weights", weights)
-        return self.positive.estimate_dispersion(x[x > 0], m[x > 0], w[x > 0])
+        x, m = np.broadcast_arrays(*pair(x, m))
+        at = np.where(x > 0, x, 1.0)
+        deviance = np.where(x > 0, self.positive.deviance(at, m), 0.0)
+        mean, share = weighted_mean(deviance, weights), weighted_mean((x > 0).astype(float), weights)
+        if not 0 < mean < np.inf:
+            raise ParameterError(f"The {self.name} loss has no dispersion at a mean deviance of {mean}.")
+        return self.positive.dispersion_from(mean / share)
 
     def sample_dispersed(self, m: ArrayLike, rng: np.random.Generator, dispersion: float | None) -> Array:
         """Draw zeros with the probability of the gate, else amounts of this dispersion, elementwise."""

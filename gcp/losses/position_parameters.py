@@ -74,8 +74,8 @@ class PositionParameters:
 def check_positions(loss: PositionParameters) -> None:
     """Keep numbers by position as a tuple; raise `ParameterError` unless they and the mode `by` go together."""
     name, value = loss.parameter_by, getattr(loss, loss.parameter_by)
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
-        value = tuple(np.asarray(value, dtype=float).tolist())
+    if isinstance(value, list | tuple | np.ndarray) and (found := checks.floats(name, value)).ndim == 1:
+        value = tuple(found.tolist())
         object.__setattr__(loss, name, value)
     if loss.by is None and isinstance(value, tuple):
         raise ParameterError(
