@@ -39,6 +39,9 @@ from .losses.beta_divergence import BetaDivergence as BetaDivergence
 from .losses.gamma import Gamma as Gamma
 from .losses.gaussian import Gaussian as Gaussian
 from .losses.huber import Huber as Huber
+from .losses.hurdle import HurdleGamma as HurdleGamma
+from .losses.hurdle import HurdleNegativeBinomial as HurdleNegativeBinomial
+from .losses.hurdle import HurdlePoisson as HurdlePoisson
 from .losses.inverse_gaussian import InverseGaussian as InverseGaussian
 from .losses.negative_binomial import NegativeBinomial as NegativeBinomial
 from .losses.negative_binomial import NegativeBinomialLogit as NegativeBinomialLogit
@@ -49,6 +52,8 @@ from .losses.quantile import Quantile as Quantile
 from .losses.rayleigh import Rayleigh as Rayleigh
 from .losses.student_t import StudentT as StudentT
 from .losses.tweedie import Tweedie as Tweedie
+from .losses.zero_inflated import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial
+from .losses.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from .losses.zero_truncated_poisson import ZeroTruncatedPoisson as ZeroTruncatedPoisson
 from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult

@@ -35,7 +35,10 @@ EXEMPT = {
         ("Loss.constant", "Loss.dispersion_from", "Loss.softened", "Loss.with_scale", "Loss.f", "Loss.df"),
         "for objectives",
     ),
-    **dict.fromkeys(("Loss.d2f", "Loss.weight"), "for objectives"),
+    **dict.fromkeys(("Loss.d2f", "Loss.weight", "Loss.standard_entries"), "for objectives"),
+    **dict.fromkeys(
+        ("Loss.at", "Loss.taken", "Loss.starting", "FitResult.loss_at"), "for fits and judgements"
+    ),
     **dict.fromkeys([f"GCP.set_{of}_request" for of in ("fit", "score", "transform")], "scikit-learn's"),
 }
 """What has no arguments of a user's: the constructors of outcomes, and what objectives alone call."""

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from string import ascii_letters
 
+import mixtures
 import numpy as np
 from scipy import integrate, special, stats
 from scipy.optimize import linear_sum_assignment
@@ -86,6 +87,8 @@ def _of(ends, k):
 
 def density(loss):
     """The frozen SciPy distribution of x as a function of the model m, or None."""
+    if loss.is_discrete and (mixture := mixtures.of_loss(loss)) is not None:
+        return mixture
     table = {
         "gaussian": lambda m: stats.norm(m, np.sqrt(0.5)),
         "bernoulli-logit": lambda m: stats.bernoulli(special.expit(m)),
@@ -136,7 +139,7 @@ def loss_difference(loss, x, a, b):
             for xi, ai, bi in zip(x, a, b, strict=True)
         ]
         return np.array([value for value, _ in slope])
-    of = density(loss)
+    of = mixtures.of_loss(loss) or density(loss)
     return log_density(of(b), x) - log_density(of(a), x)
 
 

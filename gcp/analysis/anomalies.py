@@ -89,12 +89,14 @@ def anomalies(
         Unknown side, or a loss without a distribution.
     """
     side, n = checks.text("side", side, _SIDES), checks.whole("n", n)
-    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
     if dispersion is None:
         dispersion = dispersion_of(result, tensor)
     best: list[_Ranked] = []
     for known in blocks(result, tensor):
-        cells, own = _extreme(known, n).counted(loss)
+        extreme = known if result.loss.by is not None else _extreme(known, n)
+        loss = result.loss_at(extreme.subs)
+        cells, own = extreme.counted(loss)
         p, expected = tail_probability(own, cells.x, cells.m, side, dispersion), own.mean(cells.m)
         surprise = own.deviance(cells.x, cells.m)  # decides where probabilities are too small for a number
         if side != "both":

@@ -17,7 +17,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
 from gcp.fit import fit_in_series, problem_and_plan
 from gcp.kernels.shared.columns import EntryColumns
-from gcp.losses.base import ESTIMATE
+from gcp.losses.estimable import ESTIMATE
 from gcp.losses.trials import OfTrials
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
@@ -162,7 +162,7 @@ def bootstrap(
     tensor = tensor_of(result, data, mask, entry_weights, **popped(options))
     problem, plan = problem_and_plan(tensor, result.rank, {"init": result, "random_state": 0} | options)
     cells = known_cells(result, tensor)
-    cells, loss = cells.counted(result.loss)
+    cells, loss = cells.counted(result.loss_at(cells.subs))
     loss.log_normalizer(cells.x)  # raises if no distribution has such data
     dispersion = loss.estimate_dispersion(cells.x, cells.m, cells.w)
     if dispersion is not None:  # the fit has taken some of it
@@ -217,7 +217,7 @@ def _refitted(
     else:
         if result.loss.data_domain.open_low:  # no datum of a mean of 0 is in it
             m = np.maximum(m, _LEAST_MEAN)
-        x = result.loss.sample_dispersed(m, rng, dispersion).astype(float)
+        x = result.loss_at(subs).sample_dispersed(m, rng, dispersion).astype(float)
     again = fit_in_series(problem.changed(_like(tensor, x), result.rank, problem.penalties), plan)
     return align(again, result)
 

@@ -69,7 +69,7 @@ def calibration(
     """
     groups = min(checks.whole("groups", groups), _MOST_GROUPS)
     known = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried), random_state)
-    cells, loss = known.counted(result.loss)
+    cells, loss = known.counted(result.loss_at(known.subs))
     mean = loss.mean(cells.m)
     order = np.argsort(mean, kind="stable")
     x, mean, w = cells.x[order], mean[order], cells.w[order]

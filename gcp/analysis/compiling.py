@@ -17,8 +17,9 @@ from gcp.base.errors import ParameterError
 from gcp.base.notes import silence
 from gcp.fit import fit_problem, problem_and_plan
 from gcp.kernels.dense import second_derivatives
-from gcp.losses import available_losses, get_loss
+from gcp.losses import available_losses
 from gcp.losses.base import Loss
+from gcp.losses.registry import example_loss
 from gcp.solvers.pieces import exact_quadratic
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
@@ -117,7 +118,7 @@ def _chosen(argument: str, given: str | Sequence[str] | None, known: Sequence[st
 
 def _compile(kind: str, name: str, n_modes: int) -> None:
     """Fit tiny tensors of a kind under a loss."""
-    loss = get_loss(name)
+    loss = example_loss(name)
     if kind == "dense":
         exact_quadratic.compile_steps()  # which no fit of two iterations comes to
         second_derivatives.of_factors(np.zeros((1, 1)), np.zeros((1, 1)), [np.ones((1, 1))] * 2)

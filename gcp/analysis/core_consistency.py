@@ -121,7 +121,8 @@ def _working_response(result: FitResult, columns: EntryColumns, m: FloatArray) -
     """Return m + (x - mean) * dm / dmean, elementwise, on which iteratively reweighted least squares regresses."""
     step = 1e-6 * (1 + np.abs(m))
     with np.errstate(all="ignore"):
-        mean = result.loss.mean(columns.argument(m))
-        slope = (result.loss.mean(columns.argument(m + step)) - mean) / step
+        loss = result.loss_at(None)
+        mean = loss.mean(columns.argument(m))
+        slope = (loss.mean(columns.argument(m + step)) - mean) / step
         change = (columns.x - mean) / slope
     return np.where(np.isfinite(change), m + change, m)

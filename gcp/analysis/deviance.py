@@ -14,6 +14,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, tensor_of
+from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
@@ -139,12 +140,13 @@ def slice_deviance(
     """
     tensor = tensor_of(result, data, mask, entry_weights, **carried)
     n = result.labels.number(mode)
-    objective = build_objective(tensor, result.loss)
+    objective = build_objective(tensor, result.numbered_loss)
     sums = np.zeros((3, result.shape[n]))
-    null = objective.null_constant
+    null, mean = objective.null_constant, null_mean(tensor, result.loss)
     for cells in blocks(result, tensor):
-        x, loss = cells.x, result.loss
-        parts = loss.deviance(x, cells.m), loss.deviance(x, cells.argument(null)), np.ones(len(x))
+        x, loss = cells.x, result.loss_at(cells.subs)
+        constant = null if mean is None else loss.link(np.full(len(x), mean))
+        parts = loss.deviance(x, cells.m), loss.deviance(x, cells.argument(constant)), np.ones(len(x))
         for total, part in zip(sums, parts, strict=True):
             total += np.bincount(cells.subs[:, n], part * cells.w, len(total))
     labels = np.asarray(result.labels.values(n, result.shape[n]))

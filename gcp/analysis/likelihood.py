@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
+from gcp.base.types import FloatArray
+from gcp.losses.base import Loss
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
 from gcp.result import FitResult
@@ -112,7 +114,9 @@ def n_parameters(result: FitResult) -> int:
     than there are cells.
     """
     check_result(result)
-    return dimension(Structure.of(result)) + len(result.problem.estimated)
+    loss = result.loss
+    estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
+    return dimension(Structure.of(result)) + sum(map(len, estimated))
 
 
 def saturation(result: FitResult, data: Any) -> str:
@@ -154,20 +158,8 @@ def _likelihood(
         dispersion = _likeliest(result, tensor, found)
     if "trials" in carried_by(tensor):
         return _of_trials(result, tensor, value)
-    if dispersion is None:
-        constants = 0.0
-        for block in tensor.blocks():
-            w = np.ones(len(block.x)) if block.weights is None else block.weights
-            constants += float(np.sum(np.where(w > 0, loss.log_normalizer(block.x), 0.0) * w))
-        return -value - constants, None, weight
-    # With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = x say which.
-    scale = loss.density_scale(dispersion)
-    constants = 0.0
-    for block in tensor.blocks():
-        w = np.ones(len(block.x)) if block.weights is None else block.weights
-        own = loss.log_likelihood(block.x, block.x, dispersion) + loss.value(block.x, block.x) / scale
-        constants += float(np.sum(np.where(w > 0, own, 0.0) * w))
-    return -value / scale + constants, dispersion, weight
+    scale = 1.0 if dispersion is None else loss.density_scale(dispersion)
+    return -value / scale + _constants(result, tensor, dispersion), dispersion, weight
 
 
 def _of_trials(result: FitResult, tensor: TensorData, value: float) -> tuple[float, None, float]:
@@ -178,3 +170,27 @@ def _of_trials(result: FitResult, tensor: TensorData, value: float) -> tuple[flo
         constants += float(counted.w @ loss.log_normalizer(counted.x))
         weight += float(counted.w.sum())
     return -value - constants, None, weight
+
+
+def _constants(result: FitResult, tensor: TensorData, dispersion: float | None) -> float:
+    """Return the weighted sum of the terms of the log-density that the loss drops."""
+    total = 0.0
+    if result.loss.by is not None:
+        model = matched(result, tensor)
+        for cells in blocks(model, tensor):
+            total += float(cells.w @ _dropped(model.loss_at(cells.subs), cells.x, dispersion))
+        return total
+    for block in tensor.blocks():
+        w = np.ones(len(block.x)) if block.weights is None else block.weights
+        total += float(np.sum(np.where(w > 0, _dropped(result.loss, block.x, dispersion), 0.0) * w))
+    return total
+
+
+def _dropped(loss: Loss, x: FloatArray, dispersion: float | None) -> FloatArray:
+    """Return the terms of data that f drops, elementwise.
+
+    With a dispersion the log-density is -f / scale + terms in x and dispersion alone: those at m = x say which.
+    """
+    if dispersion is None:
+        return -loss.log_normalizer(x)
+    return loss.log_likelihood(x, x, dispersion) + loss.value(x, x) / loss.density_scale(dispersion)

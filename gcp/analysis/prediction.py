@@ -94,7 +94,7 @@ def scores_of(
     answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
     for cells in known_parts(result, tensor, random_state):
         x, m, w = cells.x, cells.m, cells.w
-        error = np.abs(x - result.loss.mean(m))
+        error = np.abs(x - result.loss_at(cells.subs).mean(m))
         sums += w.sum(), w @ error**2, w @ error
         is_binary = is_binary and bool(np.isin(x, (0.0, 1.0)).all())
         answers = [*answers, (x, m, w)] if is_binary else []

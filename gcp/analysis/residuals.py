@@ -15,7 +15,7 @@ from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.base import Loss
 from gcp.losses.trials import OfTrials, counts
 from gcp.objectives.exposed import exposed
-from gcp.objectives.known_cells import check_result, matched
+from gcp.objectives.known_cells import check_result, loss_of_entries, matched
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
@@ -74,11 +74,11 @@ def residuals(
     check_result(result)
     kind, rng = checks.text("kind", kind, _KINDS), checks.generator(random_state, "residuals")
     tensor = in_one_piece(data, mask, entry_weights, **carried)
-    loss: Loss | OfTrials = result.loss
     dispersion = dispersion_of(result, tensor) if kind == "quantile" and dispersion is None else dispersion
     result, tensor = matched(result, tensor), exposed(tensor, result.loss)
     shape = tensor.values.shape
     known = np.ones(shape, bool) if tensor.entry_weights is None else np.asarray(tensor.entry_weights) > 0
+    loss: Loss | OfTrials = loss_of_entries(result, tensor, known)
     columns = getattr(tensor, "columns", None) or EntryColumns(tensor.values)
     own = columns.at(known)
     x, m = own.x.astype(float), own.argument(result.model_values(tensor.subs)[known])

@@ -14,6 +14,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
+from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 
@@ -79,8 +80,9 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
-    null = build_objective(tensor, loss).null_constant
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
+    null = build_objective(tensor, result.numbered_loss).null_constant
+    mean = null_mean(tensor, result.loss)
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for cells in blocks(result, tensor):
@@ -89,9 +91,10 @@ def component_shares(
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for cells in blocks(result, tensor):
-        x, m, w = cells.x, cells.m, cells.w
+        x, m, w, loss = cells.x, cells.m, cells.w, result.loss_at(cells.subs)
+        constant = null if mean is None else loss.link(np.full(len(x), mean))
         whole += float(w @ loss.deviance(x, m))
-        nothing += float(w @ loss.deviance(x, cells.argument(null)))
+        nothing += float(w @ loss.deviance(x, cells.argument(constant)))
         own = _components(model, cells.subs) - means  # patterns
         if cells.scale is not None:
             own *= cells.scale[:, None]

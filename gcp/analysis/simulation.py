@@ -10,6 +10,7 @@ import numpy as np
 
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_factors, check_memory
 from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.losses.base import Loss
@@ -84,8 +85,8 @@ def simulate(
     truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
     from gcp.kernels.dense.dense_pass import model_values
 
-    m = model_values(factors, shape)
-    values: Any = _drawn(m, loss, rng, carried) if carried else loss.sample(m, rng)
+    m, own = model_values(factors, shape), _of_cells(loss, shape)
+    values: Any = _drawn(m, own, rng, carried) if carried else own.sample(m, rng)
     mask = rng.random(shape) >= missing if missing else None
     data: Any = as_tensor(values, mask, **carried)
     return data, truth
@@ -98,6 +99,19 @@ def _drawn(m: FloatArray, loss: Loss, rng: np.random.Generator, carried: Carried
     columns = exposed(plain, loss).columns
     own = loss if columns.trials is None else OfTrials(loss, columns.trials)
     return own.sample(columns.argument(m), rng)
+
+
+def _of_cells(loss: Loss, shape: tuple[int, ...]) -> Loss:
+    """Return the loss of all cells: of losses with a parameter by the positions of a mode, with each one's own."""
+    if loss.by is None:
+        return loss
+    mode, number = ModeLabels.default(shape).number(loss.by), getattr(loss, loss.parameter_by)
+    if len(number) != shape[mode]:
+        raise ParameterError(
+            f"The {loss.name} loss has {len(number)} numbers {loss.parameter_by}, for a mode of "
+            f"{shape[mode]} positions."
+        )
+    return loss.at(np.arange(shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(shape))]))
 
 
 def _factors(

@@ -19,7 +19,7 @@ from gcp.fit import fit_in_series, problem_and_plan
 from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.ordinal import Ordinal
-from gcp.losses.registry import available_losses, get_loss
+from gcp.losses.registry import available_losses, example_loss, get_loss
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
@@ -145,7 +145,7 @@ def suggest_loss(
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     if tensor.columns.offset is not None:
         raise ParameterError("suggest_loss knows no offsets, which some losses take only: leave offset out.")
-    refused = {name: _refusal(tensor, get_loss(name)) for name in available_losses()}
+    refused = {name: _refusal(tensor, example_loss(name)) for name in available_losses()}
     if (levels := _levels(tensor)) is not None:
         refused["ordinal"] = _refusal(tensor, levels)
     if not refused["bernoulli-logit"]:

@@ -130,6 +130,7 @@ class Alignment:
             row_bounds=[own.row_bounds[mode] for mode in rows if own.row_bounds],
             main_effects=effects,
             unknown=unknown,
+            loss=own.loss.taken(of_name),
             labels=self.of_labels(own.labels),
             problem=own.problem.rearranged(self.modes, self.positions),
         )

@@ -193,13 +193,15 @@ def at_least(low: int | float) -> Callable[[str], int | float]:
 
 
 def param(text: str) -> tuple[str, float | str | tuple[float, ...]]:
-    """Return a parameter of a loss: its name, and a number, numbers between commas, or "estimate"."""
-    from gcp.losses.base import ESTIMATE
+    """Return a parameter of a loss: its name, and a number, numbers between commas, "estimate", or by=MODE."""
+    from gcp.losses.estimable import ESTIMATE
 
     name, equals, value = text.partition("=")
     try:
         if not (name.strip() and equals):
             raise ValueError
+        if name.strip() == "by":
+            return "by", int(value) if value.isdigit() else value
         if "," in value:
             return name.strip(), tuple(map(float, value.split(",")))
         return name.strip(), value if value == ESTIMATE else float(value)

@@ -128,16 +128,17 @@ def _listed_moments(tensor: gcp.SparseTensor | gcp.ObservedTensor) -> dict[str, 
 def _refusals(tensor: Tensor) -> dict[str, str | None]:
     """Return, for each loss, None if it admits the data, else the reason."""
     from gcp.base.errors import ParameterError
+    from gcp.losses.registry import example_loss
 
     found: dict[str, str | None] = {}
     admitted = set()
     for name in gcp.available_losses():
-        loss = gcp.get_loss(name)
+        loss = example_loss(name)
         asks = loss.data_domain, loss.exposure_is, loss.takes_trials
         found[name] = None
         if asks not in admitted:  # one pass over the data for losses that ask the same of them
             try:
-                gcp.build_objective(tensor, name)
+                gcp.build_objective(tensor, loss)
                 admitted.add(asks)
             except (gcp.DomainError, ParameterError) as error:
                 found[name] = re.split(r"(?<=[.]) ", str(error), maxsplit=1)[0]

@@ -48,7 +48,7 @@ def _describe(loss: gcp.Loss) -> dict[str, Any]:
         "data_domain": str(loss.data_domain),
         "model_domain": str(loss.model_domain),
         "link": text.get("Link", ""),
-        "parameters": {field.name: getattr(loss, field.name) for field in fields(loss)},  # type: ignore[arg-type]
+        "parameters": {field.name: getattr(loss, field.name) for field in fields(loss) if field.name != "by"},  # type: ignore[arg-type]
     }
 
 

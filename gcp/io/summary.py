@@ -69,7 +69,8 @@ class Summary(Tabular):
 
 def loss_in_words(loss: Loss) -> str:
     """Return the text of a loss, with numbers of many digits to three."""
-    return re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.3g}", repr(loss))
+    text = re.sub(r"\(((?:[^(),=]+, ){2})(?:[^(),=]+, ){3,}([^(),=]+)\)", r"(\1..., \2)", repr(loss))
+    return re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.3g}", text)
 
 
 def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:

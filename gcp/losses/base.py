@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,19 +15,18 @@ from gcp.base.compiler.translate import can_translate
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
+from gcp.losses.estimable import Marginal, Scale, is_estimate
 from gcp.losses.formula import Formula
+from gcp.losses.position_parameters import PositionParameters
 
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
-
-ESTIMATE = "estimate"
-"""Text that stands for a parameter which a fit is to estimate."""
 
 WEIGHT_FLOOR = 1e8
 """Curvature weights see no model value below this many eps: by default one percent of the model's scale."""
 
 
-class Loss(ABC):
+class Loss(PositionParameters, ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
     Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
@@ -40,12 +40,15 @@ class Loss(ABC):
     unit of the data, and the shift matters to none of them.
     """
 
-    name: ClassVar[str] = ""
     data_domain: Interval = REAL
     model_domain: Interval = REAL
     deviance_factor: ClassVar[float] = 2.0
     advice: ClassVar[str] = ""
     """Words on what to do with data outside the domain, which end the error message."""
+    estimable: ClassVar[Mapping[str, Scale]] = {}
+    """The parameters that may be "estimate", and the scales on which a fit looks for them."""
+    orthogonal: ClassVar[tuple[str, ...]] = ()
+    """Those whose estimates tell nothing of the model, nor it of them: their information with m is 0."""
 
     exposure_is: ClassVar[Literal["scale", "log offset"] | None] = None
     """How an exposure E makes the expected datum E times the mean: m becomes E m, or m + log E; None refuses one."""
@@ -123,14 +126,23 @@ class Loss(ABC):
         return self.data_domain.integer
 
     @property
-    def params(self) -> tuple[float, ...]:
+    def params(self) -> tuple[Any, ...]:
         """The numbers that the formulas take after (x, m), in the order of the fields."""
         if names := self.unknowns:
             raise ParameterError(
                 f"The {self.name} loss has no {names[0]} until a fit has estimated it: use the loss of its result."
             )
-        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
-        return tuple(DEFAULT_EPS if v is None else float(v) for v in values)
+        if self.by is not None:
+            raise ParameterError(
+                f"The {self.name} loss has one {self.parameter_by} for each position of {self.by!r}: ask a result, "
+                "which knows the positions of cells, or loss.at(positions)."
+            )
+        found: list[Any] = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.name != "by":
+                found += value if isinstance(value, tuple) else [DEFAULT_EPS if value is None else value]
+        return tuple(v if isinstance(v, np.ndarray) and v.ndim else float(v) for v in found)
 
     @property
     def degree(self) -> float:
@@ -172,7 +184,11 @@ class Loss(ABC):
     @property
     def unknowns(self) -> tuple[str, ...]:
         """Parameters that a fit is to estimate: those given as "estimate"."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) == ESTIMATE)  # type: ignore[arg-type]
+        return tuple(field.name for field in fields(self) if is_estimate(getattr(self, field.name)))  # type: ignore[arg-type]
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return values to begin with for the parameters that may be estimated, by name."""
+        raise ParameterError(f"The {self.name} loss has no parameters that a fit estimates.")
 
     @property
     def formula(self) -> Formula:

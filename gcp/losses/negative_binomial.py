@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaln, digamma, expit, polygamma, xlog1py
 
 from gcp.base.checks import floats
-from gcp.base.interval import COUNTS, NONNEGATIVE, REAL
+from gcp.base.interval import COUNTS, NONNEGATIVE, REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import ESTIMATE, WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
 from gcp.losses.elementary import log1p, maximum, sigmoid, softplus
+from gcp.losses.estimable import Logarithm, Marginal, Scale, is_estimate
 from gcp.losses.poisson import draw
+from gcp.losses.position_parameters import check_positions
 from gcp.losses.registry import register
 
 
-def _number(r: Any) -> Any:
-    """Return r, or a number in its place while it is to be estimated."""
-    return 1.0 if isinstance(r, str) and r == ESTIMATE else r
+def _numbers(r: Any) -> dict[str, Any]:
+    """Return the numbers among values of r, by a name each; none while it is to be estimated."""
+    if is_estimate(r):
+        return {}
+    return {f"r[{k}]": value for k, value in enumerate(r)} if isinstance(r, tuple) else {"r": r}
 
 
 class ShapeTerms(NamedTuple):
@@ -47,9 +52,11 @@ class ShapeTerms(NamedTuple):
 class _NegativeBinomial(Loss):
     """The base of the two links: x counts successes before r failures at odds theta of success."""
 
-    r: Any  # a number, or "estimate" until a fit has found it
+    r: Any  # a number, one for each position of a mode, or "estimate" until a fit has found it
 
-    data_domain = COUNTS
+    data_domain: Interval = COUNTS
+    estimable: ClassVar[Mapping[str, Scale]] = {"r": Logarithm(1e-4, 1e8)}  # at the upper end it is Poisson
+    parameter_by = "r"
     advice = (
         'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'
     )
@@ -58,6 +65,15 @@ class _NegativeBinomial(Loss):
     def examples(cls) -> tuple[Self, ...]:
         """Strongly overdispersed, and less so."""
         return cls(r=0.7), cls(r=3)  # type: ignore[call-arg]
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return r by the moments of all data: too small, as the model's variation counts as dispersion."""
+        extra = marginal.variance - marginal.mean
+        return {"r": float(np.clip(marginal.mean**2 / extra if extra > 0 else 1e3, 0.05, 1e3))}
+
+    def standard_entries(self, x: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Return x / r under weight r, whose loss at r = 1 is that of x."""
+        return x / values, values
 
     @property
     def _r(self) -> float:
@@ -116,18 +132,25 @@ class NegativeBinomial(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds m): mean r m, variance r m (1 + m)
     - **Link:** m is the odds of a success, E[x] / r
     - **Loss:** f(x, m) = (r + x) log(1 + m) - x log(m + eps)
-    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real, or "estimate"
+    - **Domain:** x = 0, 1, 2, ...; m >= 0, so the factors get the lower bound 0; r > 0, real, or "estimate"; with
+      `by`, the name or number of a mode, one for each of its positions
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 
     r: Any = 1.0
     eps: float | None = None
+    by: int | str | None = None
 
     model_domain = NONNEGATIVE
     exposure_is = "scale"
 
     def __post_init__(self) -> None:
-        require_positive(self, r=_number(self.r), eps=self.eps)
+        check_positions(self)
+        require_positive(self, **_numbers(self.r), eps=self.eps)
+
+    def standard(self) -> Self:
+        """Return the loss at r = 1, of any data that are not negative."""
+        return _RealNegativeBinomial(r=1.0, eps=self.eps)  # type: ignore[return-value]
 
     def with_scale(self, scale: float) -> Self:
         """Return the loss with `eps` small beside 1, too.
@@ -187,17 +210,24 @@ class NegativeBinomialLogit(_NegativeBinomial):
     - **Distribution:** x ~ NegativeBinomial(r, success odds exp(m)): mean r exp(m)
     - **Link:** m is the logarithm of the odds of a success
     - **Loss:** f(x, m) = (r + x) log(1 + exp(m)) - x m
-    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real, or "estimate"
+    - **Domain:** x = 0, 1, 2, ...; m real; r > 0, real, or "estimate"; with
+      `by`, the name or number of a mode, one for each of its positions
     - **Dropped constant:** log Gamma(r) + log(x!) - log Gamma(x + r)
     """
 
     r: Any = 1.0
+    by: int | str | None = None
 
     model_domain = REAL
     exposure_is = "log offset"
 
     def __post_init__(self) -> None:
-        require_positive(self, r=_number(self.r))
+        check_positions(self)
+        require_positive(self, **_numbers(self.r))
+
+    def standard(self) -> Self:
+        """Return the loss at r = 1, of any data that are not negative."""
+        return _RealNegativeBinomialLogit(r=1.0)  # type: ignore[return-value]
 
     @staticmethod
     def f(x: Any, m: Any, r: Any) -> Any:
@@ -243,6 +273,18 @@ class NegativeBinomialLogit(_NegativeBinomial):
     def _log_derivatives(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         p = expit(m)
         return p, p * expit(-m), -p * p, np.ones(m.shape)
+
+
+class _RealNegativeBinomial(NegativeBinomial):
+    """The loss of counts that are divided by their r."""
+
+    data_domain = NONNEGATIVE
+
+
+class _RealNegativeBinomialLogit(NegativeBinomialLogit):
+    """The loss of counts that are divided by their r."""
+
+    data_domain = NONNEGATIVE
 
 
 def _information_of_r(r: float, odds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

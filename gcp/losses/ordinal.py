@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +16,9 @@ from gcp.base.checks import floats
 from gcp.base.errors import ParameterError
 from gcp.base.interval import REAL, Interval
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import ESTIMATE, Loss
+from gcp.losses.base import Loss
 from gcp.losses.elementary import sigmoid, softplus, where
+from gcp.losses.estimable import ESTIMATE, Increasing, Marginal, Scale, is_estimate
 from gcp.losses.registry import register
 
 _MOST_LEVELS = 64
@@ -46,6 +48,7 @@ class Ordinal(Loss):
     first: int = 1
 
     model_domain = REAL
+    estimable: ClassVar[Mapping[str, Scale]] = {"thresholds": Increasing()}
 
     def __post_init__(self) -> None:
         for name, least in (("n_levels", 2), ("first", None)):
@@ -56,7 +59,7 @@ class Ordinal(Loss):
                 limits = f" from {least} to {_MOST_LEVELS}" if least else ""
                 raise ParameterError(f"Ordinal needs a whole number {name}{limits}: found {found}.")
             object.__setattr__(self, name, int(value))
-        is_open = isinstance(self.thresholds, str) and self.thresholds == ESTIMATE
+        is_open = is_estimate(self.thresholds)
         if self.thresholds is not None and not is_open:
             object.__setattr__(self, "thresholds", _numbers(self.thresholds))
         if not is_open and not _increase(self.cutpoints, self.n_levels):
@@ -69,6 +72,12 @@ class Ordinal(Loss):
     def examples(cls) -> tuple[Self, ...]:
         """Return five categories of equal shares, and three given ones that begin at 0."""
         return cls(), cls(n_levels=3, thresholds=(-0.7, 1.5), first=0)
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return thresholds by the shares of all data, as if all models were 0."""
+        places = np.clip(marginal.x - self.first, 0, self.n_levels - 1).astype(int)
+        shares = np.bincount(places, marginal.w, self.n_levels) + 0.5  # an empty category has a width, too
+        return {"thresholds": tuple(logit(np.cumsum(shares)[:-1] / shares.sum()).tolist())}
 
     @property
     def data_domain(self) -> Interval:  # type: ignore[override]

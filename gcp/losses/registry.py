@@ -18,6 +18,8 @@ _ALIASES = {
     **dict.fromkeys(("binary", "bernoulli", "binomial", "logistic", "logit"), "bernoulli-logit"),
     "odds": "bernoulli-odds",
     **dict.fromkeys(("nb", "negbin"), "negative-binomial"),
+    "zip": "zero-inflated-poisson",
+    "zinb": "zero-inflated-negative-binomial",
     "exponential": "gamma",
     "beta": "beta-divergence",
     **dict.fromkeys(("zt-poisson", "ztp", "truncated-poisson", "positive-poisson"), "zero-truncated-poisson"),
@@ -38,7 +40,7 @@ _NEAR: dict[str, tuple[str, ...]] = {
         ("log-loss", "logloss", "cross-entropy", "crossentropy", "softmax"), ("bernoulli-logit",)
     ),
     **dict.fromkeys(("probit", "hinge", "sigmoid"), ("bernoulli-logit",)),
-    **dict.fromkeys(("zip", "zero-inflated-poisson", "overdispersed-poisson"), ("negative-binomial",)),
+    "overdispersed-poisson": ("negative-binomial",),
     **dict.fromkeys(("lognormal", "log-normal"), ("gamma",)),
     "multinomial": ("poisson",),
     "weibull": ("rayleigh", "gamma"),
@@ -130,6 +132,12 @@ def example_losses() -> list[Loss]:
     return [loss for name in available_losses() for loss in _LOSSES[name].examples()]
 
 
+def example_loss(name: str) -> Loss:
+    """Return the loss of a name with numbers as all parameters: an example, where they are estimated by default."""
+    loss = get_loss(name)
+    return type(loss).examples()[0] if loss.unknowns else loss
+
+
 def get_loss(name: str, **params: Any) -> Loss:
     """Make a loss from its name.
 
@@ -139,7 +147,8 @@ def get_loss(name: str, **params: Any) -> Loss:
         One of `available_losses()`, or another name for it: "normal", "least-squares", "ls", "mse", "squared-error",
         "frobenius" and "l2" are "gaussian"; "count", "kl" and "kullback-leibler" "poisson"; "count-log"
         "poisson-log"; "binary", "bernoulli", "binomial", "logistic" and "logit" "bernoulli-logit"; "odds"
-        "bernoulli-odds"; "nb" and "negbin" "negative-binomial"; "exponential" "gamma", of which it is the case of
+        "bernoulli-odds"; "nb" and "negbin" "negative-binomial"; "zip" "zero-inflated-poisson"; "zinb"
+        "zero-inflated-negative-binomial"; "exponential" "gamma", of which it is the case of
         shape 1; "beta" "beta-divergence"; "zt-poisson", "ztp", "truncated-poisson" and "positive-poisson"
         "zero-truncated-poisson"; "compound-poisson", "poisson-gamma" and "compound-poisson-gamma" "tweedie";
         "invgauss", "inverse-normal" and "wald" "inverse-gaussian"; "student" and "t" "student-t"; "pinball", "check"

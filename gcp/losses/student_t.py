@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from gcp.base.interval import REAL
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss, require_positive
 from gcp.losses.elementary import log1p
+from gcp.losses.estimable import Logarithm, Marginal, Scale
 from gcp.losses.huber import Huber
 from gcp.losses.registry import register
 
@@ -26,7 +28,8 @@ class StudentT(Loss):
     - **Distribution:** x = m + scale * t, where t has Student's distribution with dof degrees of freedom
     - **Link:** m is the centre (identity): the mean where dof > 1, the median always
     - **Loss:** f(x, m) = (dof + 1) / 2 * log(1 + ((x - m) / scale)**2 / dof)
-    - **Domain:** x real, m real; scale > 0, in units of the data; dof > 0, real
+    - **Domain:** x real, m real; scale > 0, in units of the data; dof > 0, real; both
+      may be "estimate"
     - **Dropped constant:** log(sqrt(pi dof) scale) + log Gamma(dof / 2) - log Gamma((dof + 1) / 2)
 
     A datum far off counts for less and less, so f is not convex in m: fits begin at the minimum of a Huber loss, and
@@ -39,6 +42,11 @@ class StudentT(Loss):
 
     data_domain = REAL
     model_domain = REAL
+    estimable: ClassVar[Mapping[str, Scale]] = {
+        "scale": Logarithm(1e-150, 1e150),
+        "dof": Logarithm(0.3, 1e6),
+    }
+    orthogonal = ("scale", "dof")  # the density is even in x - m
     advice = "Mark unknown entries as NaN or leave them out with mask."
 
     def __post_init__(self) -> None:
@@ -49,6 +57,11 @@ class StudentT(Loss):
     def examples(cls) -> tuple[Self, ...]:
         """Return one with heavy tails, and one in another unit."""
         return cls(dof=2.5), cls(scale=0.5, dof=4.0)
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return the scale by the middle half of all data: too large, as the model's variation counts as noise."""
+        low, high = np.quantile(marginal.x[marginal.w > 0], (0.25, 0.75))
+        return {"scale": float((high - low) / 1.5) or np.sqrt(marginal.variance) or 1.0, "dof": 4.0}
 
     @property
     def bears_outliers(self) -> bool:

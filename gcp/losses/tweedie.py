@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses import compound_poisson
 from gcp.losses.base import Loss, require_positive, weighted_mean
 from gcp.losses.beta_divergence import BetaDivergence
+from gcp.losses.estimable import Linear, Marginal, Scale
 from gcp.losses.poisson import draw
 from gcp.losses.registry import register
 
@@ -46,6 +48,8 @@ class Tweedie(Loss):
 
     data_domain = NONNEGATIVE
     model_domain = NONNEGATIVE
+    estimable: ClassVar[Mapping[str, Scale]] = {"power": Linear(1.01, 1.99)}
+    orthogonal = ("power",)  # to the mean, of every exponential dispersion model
     advice = 'Amounts are not negative; for other data use loss="gaussian".'
 
     f = staticmethod(BetaDivergence.f)
@@ -67,6 +71,10 @@ class Tweedie(Loss):
     def degree(self) -> float:
         """2 - power."""
         return 0.5 if self.unknowns else 2.0 - float(self.power)
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return the power in the middle."""
+        return {"power": 1.5}
 
     @property
     def params(self) -> tuple[float, ...]:

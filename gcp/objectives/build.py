@@ -20,6 +20,7 @@ from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.spread import spread
+from gcp.objectives.standard_form import null_factors, null_mean, standardised
 from gcp.objectives.survey import Survey, survey
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.carried import Carried
@@ -100,6 +101,10 @@ def objective_of(
         Data that the loss does not admit.
     """
     n_threads, tensor = threads.resolve(n_threads), exposed(tensor, loss)
+    given = tensor, loss
+    if not loss.is_standard:
+        survey(tensor, loss.at(np.array(0)), n_threads)  # refuses data outside the loss's domain
+        tensor, loss = standardised(tensor, loss)
     if loss.wants_spread:
         loss = loss.with_spread(spread(tensor))
     facts = survey(tensor, loss, n_threads)
@@ -108,7 +113,11 @@ def objective_of(
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
-    return EntrywiseObjective(tensor, loss, facts, penalties, n_threads)
+    found = EntrywiseObjective(tensor, loss, facts, penalties, n_threads)
+    if (mean := null_mean(*given)) is not None:
+        null = null_factors(*given, mean)
+        vars(found)["null_value"] = tensor.loss_and_mttkrps(loss.formula, null, n_threads)[0]
+    return found
 
 
 def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:

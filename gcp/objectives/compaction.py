@@ -151,12 +151,15 @@ def _one_row_serves(problem: Problem) -> bool:
 
 
 def _is_plain(problem: Problem) -> bool:
-    """Return whether nothing but the data and a ridge decides about a row: no fixed factor, map or main effect."""
+    """Return whether nothing but the data and a ridge decides about a row.
+
+    No fixed factor, map, main effect, or parameter of a position does.
+    """
     parametrisation = problem.parametrisation
     is_free = not (parametrisation.fixed or parametrisation.maps or problem.effect_modes)
     ridges = problem.penalties.of_components
     has_ridge = all(isinstance(one, Ridge) and one.mode is None for one in ridges)
-    return is_free and has_ridge and not problem.tensor.is_affine
+    return is_free and has_ridge and not problem.tensor.is_affine and problem.loss.is_standard
 
 
 def _zeros_are_still(problem: Problem) -> bool:

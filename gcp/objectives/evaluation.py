@@ -40,13 +40,17 @@ def evaluate(
     """
     check_result(model)
     tensor = as_tensor(data, mask, entry_weights, **carried)
-    weights, factors = matched(model.with_mean_rows(), tensor).cp
-    objective = build_objective(tensor, model.loss)
+    model = matched(model.with_mean_rows(), tensor)
+    objective = build_objective(tensor, model.numbered_loss)
+    weights, factors = model.cp
     value, _ = objective.value_and_grad([np.asarray(factors[0] * weights), *factors[1:]])
+    weight = objective.survey.total_weight
+    if not model.loss.is_standard:  # the objective's entries have weights of their own
+        weight = sum(len(b.x) if b.weights is None else float(b.weights.sum()) for b in tensor.blocks())
     return Evaluation(
         value,
         objective.null_value,
         objective.saturated_value,
-        objective.survey.total_weight,
+        weight,
         objective.share_explained(value),
     )

@@ -145,7 +145,7 @@ def _labels(tensor: Any) -> Iterator[Any]:
 
 
 def _values(tensor: Any, loss: Loss) -> Iterator[Any]:
-    if loss.unknowns:
+    if loss.unknowns or loss.by is not None:
         return
     for block in tensor.blocks():
         x = np.asarray(block.x).reshape(-1)[:_SAMPLE].astype(float)

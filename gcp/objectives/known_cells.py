@@ -61,9 +61,10 @@ class KnownCells(NamedTuple):
         """Return some of the cells."""
         return KnownCells(*map(partial(_part, index=index), self))
 
-    def argument(self, m: float) -> FloatArray:
-        """Return the arguments (n,) of the loss at a constant model."""
-        return EntryColumns(self.x, scale=self.scale, offset=self.offset).argument(np.full(len(self.x), m))
+    def argument(self, m: float | FloatArray) -> FloatArray:
+        """Return the arguments (n,) of the loss at a constant model, or at one number for each cell."""
+        own = np.array(np.broadcast_to(m, len(self.x)), dtype=float)
+        return EntryColumns(self.x, scale=self.scale, offset=self.offset).argument(own)
 
     def counted(self, loss: Loss) -> tuple[KnownCells, Loss | OfTrials]:
         """Return the cells with successes in the place of shares, and the loss of those: what has single tails."""
@@ -127,6 +128,13 @@ def side_of(model: Model, what: str = "the model", free: Collection[int] = ()) -
     """Return the model as what data are matched with."""
     check_result(model)
     return Side(what, model.labels, model.shape, free)
+
+
+def loss_of_entries(model: Model, tensor: TensorData, known: Array) -> Loss:
+    """Return the loss at entries of a tensor in the model's order, those that a mask, shaped like its values, has."""
+    if model.loss.by is None:
+        return model.loss
+    return model.loss_at(np.argwhere(known) if tensor.subs is None else tensor.subs[known])
 
 
 def check_result(model: object) -> None:

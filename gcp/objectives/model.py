@@ -135,10 +135,12 @@ class Model:
         """
         if subs is None:
             read = partial(numbers_of, labels=self.labels, shape=self.shape)
-            return expected(self._whole(), self.loss, exposure, offset, read)
+            return expected(self._whole(), self.loss_at(None), exposure, offset, read)
         asked = asked_cells(subs, self._side())
         read = partial(numbers_of, labels=None, shape=(len(asked.subs),))
-        return asked.shaped(expected(self._values(asked.subs), self.loss, exposure, offset, read))
+        return asked.shaped(
+            expected(self._values(asked.subs), self.loss_at(asked.subs), exposure, offset, read)
+        )
 
     @property
     def coefficients(self) -> dict[str, FloatArray]:
@@ -172,6 +174,24 @@ class Model:
         """
         found: FloatArray = at_coordinates(self, coordinates).predict()
         return found
+
+    def loss_at(self, subs: Array | None) -> Loss:
+        """Return the loss at subscripts (n, N), or at all cells: with their own parameters, of losses `by` a mode."""
+        if self.loss.by is None:
+            return self.loss
+        mode = self.labels.number(self.loss.by)
+        if subs is not None:
+            return self.loss.at(subs[:, mode])
+        return self.loss.at(
+            np.arange(self.shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(self.shape))])
+        )
+
+    @property
+    def numbered_loss(self) -> Loss:
+        """The loss whose mode of parameters, if there is one, is a number: for data that may have no names."""
+        if self.loss.by is None:
+            return self.loss
+        return replace(self.loss, by=self.labels.number(self.loss.by))  # type: ignore[type-var]
 
     def _values(self, subs: Array) -> FloatArray:
         """Return model entries (n,) at subscripts (n, N)."""

@@ -109,6 +109,8 @@ class Problem:
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
+        if loss.by is not None:
+            loss = replace(loss, by=labels.names[labels.number(loss.by)])  # type: ignore[type-var]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
         if designs:
             are_bounded = [is_bounded(limits, n) for n in range(len(shapes))]
@@ -141,6 +143,14 @@ class Problem:
         vars(found)["objective"] = objective = replace(plain, penalties=own)
         vars(objective)["null_constant"] = plain.null_constant
         return found
+
+    @property
+    def fitted_loss(self) -> Loss:
+        """The loss with its eps in the scale of the data."""
+        own = self.objective.loss
+        if self.loss.is_standard:
+            return own
+        return replace(self.loss, eps=own.eps) if hasattr(own, "eps") else self.loss  # type: ignore[type-var]
 
     @cached_property
     def effects(self) -> MainEffects | None:

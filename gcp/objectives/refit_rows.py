@@ -21,6 +21,7 @@ from gcp.objectives.model import Model
 from gcp.objectives.new_coordinates import rows_of_labels
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
+from gcp.objectives.standard_form import standardised
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.dense import DenseTensor
@@ -100,11 +101,18 @@ def transform(
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
+    if model.loss.by is not None and model.labels.number(model.loss.by) == mode:
+        raise ParameterError(
+            f"The loss has one {model.loss.parameter_by} for each position of {model.loss.by!r}, and new positions "
+            "have none: transform another mode, or fit without by=..."
+        )
     tensor, found_labels, lacking = _in_order(model, tensor, mode)
     if mode in dict(model.problem.designs):
         return _by_design(model, mode, tensor.labels, found_labels, lacking, bounds)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
-    objective = build_objective(tensor, model.loss, n_threads=n_threads)
+    objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
+    entries: Any
+    entries, loss = standardised(exposed(tensor, model.loss), model.numbered_loss)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
     sizes = _sizes(model)  # as penalties and bounds of the fit have them
@@ -128,7 +136,7 @@ def transform(
     problem = replace(objective.row_wise(), penalties=own)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
-    own_rows = OwnRows(exposed(tensor, model.loss), model.loss, own, mode, rank)
+    own_rows = OwnRows(entries, loss, own, mode, rank)
     starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)
@@ -224,7 +232,7 @@ def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
     """Return the new data as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
-    if tensor.zeros is not None and model.loss.formula.zero is None:
+    if tensor.zeros is not None and model.loss.at(np.array(0)).formula.zero is None:
         if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
             raise ParameterError(
                 f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "

@@ -62,12 +62,14 @@ def top(
     left = np.ones(len(subs), bool)
     if exclude is not None:
         left[_excluded(model, number, place, exclude)] = False
-    order = np.argsort(-values, kind="stable")  # by m, which falls with the mean and does not saturate
+    means = model.loss_at(subs).mean(values)
+    # by m, which falls with the mean and does not saturate, unless positions have parameters of their own
+    order = np.argsort(-(values if model.loss.by is None else means), kind="stable")
     chosen = order[left[order]][:n]
     names = model.labels.names
     where = {names[k]: model.labels.values(k, model.shape[k])[position] for k, position in place.items()}
     labels = model.labels.values(number, len(subs))[chosen]
-    return TopPositions(labels, model.loss.mean(values[chosen]), chosen, names[number], where)
+    return TopPositions(labels, means[chosen], chosen, names[number], where)
 
 
 def seen_cells(tensor: Tensor) -> Array:

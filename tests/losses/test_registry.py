@@ -25,6 +25,11 @@ NAMES = {
     "student-t": "StudentT",
     "quantile": "Quantile",
     "ordinal": "Ordinal",
+    "zero-inflated-poisson": "ZeroInflatedPoisson",
+    "zero-inflated-negative-binomial": "ZeroInflatedNegativeBinomial",
+    "hurdle-poisson": "HurdlePoisson",
+    "hurdle-negative-binomial": "HurdleNegativeBinomial",
+    "hurdle-gamma": "HurdleGamma",
 }
 
 

@@ -72,7 +72,7 @@ def slice_sums(
     sums = {n: np.zeros((4, shape[n])) for n in modes_of(modes, result.labels)}
     for cells in blocks(result, tensor_of(result, data)):
         subs, x, m, w = cells.subs, cells.x, cells.m, cells.w
-        expected = result.loss.mean(m)
+        expected = result.loss_at(subs).mean(m)
         parts = w * x, w * expected, np.square(w * (x - expected)), w
         for n, totals in sums.items():
             for total, part in zip(totals, parts, strict=True):

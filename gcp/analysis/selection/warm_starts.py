@@ -48,7 +48,7 @@ def reduced(model: FitResult, rank: int, tensor: Any) -> Start:
 
     def start(_: np.random.Generator) -> FitResult:
         smaller = model
-        is_exact = build_objective(tensor, model.loss).is_exact_affordable
+        is_exact = build_objective(tensor, model.numbered_loss).is_exact_affordable
         while smaller.rank > rank:
             each = [_without(smaller, r) for r in range(smaller.rank)]
             # Components fall by weight: without an objective the last is the least.
@@ -60,7 +60,7 @@ def reduced(model: FitResult, rank: int, tensor: Any) -> Start:
 
 def _finite(model: FitResult, tensor: Any, shrink: FloatArray) -> FitResult:
     """Return the model with weights times `shrink` (R,) as often as it takes for its objective to be finite."""
-    if not build_objective(tensor, model.loss).is_exact_affordable:
+    if not build_objective(tensor, model.numbered_loss).is_exact_affordable:
         return model
     for _ in range(_SHRINKS):
         if _value(model, tensor) < np.inf:

@@ -18,7 +18,7 @@ from gcp.solvers.outcome import SolverOutput
 from gcp.solvers.progress import reporter, tell
 from gcp.solvers.starts import arguments
 from gcp.solvers.starts.compact_search import compacted, of_whole
-from gcp.solvers.starts.estimate_r import estimate_r
+from gcp.solvers.starts.estimate_parameters import estimate_parameters
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome, run_starts
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.search import Search
@@ -62,11 +62,13 @@ def run_search(
         first, is_settled = run(search, observer), True
         last = first
     else:
-        first, last, is_settled = estimate_r(run, search, observer)
-    fields = _assembled(first, last, plan, time.perf_counter() - began)
+        first, last, is_settled = estimate_parameters(run, search, observer)
+    unknown = search.problem.loss.unknowns
+    fields = _assembled(first, last, unknown, plan, time.perf_counter() - began)
     fields = of_whole(fields, whole, compaction)
     if not is_settled:
-        message = "r was still changing after the most rounds"
+        verb = "was" if len(unknown) == 1 else "were"
+        message = f"{' and '.join(unknown)} {verb} still changing after the most rounds"
         fields |= {"converged": False, "status": "n_iter_max", "message": message}
     return Found(fields, last.cut)
 
@@ -85,10 +87,11 @@ def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
         return run_starts(search, replace(observer, report=progress.update))
 
 
-def _assembled(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> dict[str, Any]:
+def _assembled(
+    first: Outcome, last: Outcome, estimated: tuple[str, ...], plan: Plan, seconds: float
+) -> dict[str, Any]:
     """Return the fields of the result: the model of the last round, and the starts of the first."""
     search, best, objective = last.search, last.best, last.search.objective
-    estimated = () if first is last else ("r",)
     model = replace(last.model, problem=search.problem.describe(estimated))
     penalty = replace(objective.penalties, effects=search.problem.effects).value(best.factors)
     starts = [_start(k, output) for k, output in enumerate(first.outputs)]
@@ -97,7 +100,8 @@ def _assembled(first: Outcome, last: Outcome, plan: Plan, seconds: float) -> dic
     settings = arguments.settings(search, first.search.n_starts, plan.init, plan.max_seconds)
     settings["solver"]["method"] = best.method or type(search.solver).__name__
     if estimated:
-        settings["estimated"] = {"r": search.problem.loss.r}  # type: ignore[attr-defined]
+        found = {name: getattr(model.loss, name) for name in estimated}
+        settings["estimated"] = {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
     interrupted = last.cut is not None
     return dict(
         **vars(model),

@@ -242,7 +242,7 @@ class Search:
         return Model(
             weights=weights,
             factors=unit,
-            loss=self.objective.loss,
+            loss=self.problem.fitted_loss,
             labels=labels,
             intercept=intercept,
             main_effects=effects,

@@ -1,0 +1,265 @@
+"""Parameters of a loss that a fit is to estimate, as one vector, and the likelihood of data in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from gcp.base import threads
+from gcp.base.types import FloatArray
+from gcp.losses.base import Loss
+from gcp.losses.estimable import Marginal
+from gcp.losses.gaussian import Gaussian
+from gcp.objectives.build import build_objective
+from gcp.objectives.evaluation import evaluate
+from gcp.objectives.known_cells import KnownCells, known_cells, known_parts
+from gcp.objectives.model import Model
+from gcp.objectives.problem import Problem
+from gcp.objectives.survey import survey
+from gcp.tensors.base import Block, TensorData
+from gcp.tensors.kinds import stored
+
+_MOST_DATA = 1 << 20
+"""Data, at most, that are shown to losses which look for values to begin with."""
+
+_STEP, _BEND_STEP = 1e-3, 1e-2
+"""Steps, of free numbers, of differences that stand for first and second derivatives."""
+
+
+@dataclass(frozen=True)
+class UnknownParameters:
+    """The parameters that a fit is to estimate.
+
+    Attributes
+    ----------
+    loss : Loss
+        As it was asked for: they are "estimate".
+    mode : int or None
+        The mode with a number for each position, if there is any.
+    n_positions : int
+    """
+
+    loss: Loss
+    mode: int | None
+    n_positions: int
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """Return those of a problem."""
+        loss = problem.loss
+        if loss.by is None or loss.parameter_by not in loss.unknowns:
+            return cls(loss, None, 1)
+        mode = problem.labels.number(loss.by)
+        return cls(loss, mode, problem.tensor.shape[mode])
+
+    def is_by_position(self, name: str) -> bool:
+        """Return whether a parameter is one number for each position of the mode."""
+        return self.mode is not None and name == self.loss.parameter_by
+
+    def starting(self, tensor: TensorData, like: Loss | None = None) -> Loss:
+        """Return the loss with values to begin with, those of a loss of the same kind or what data suggest."""
+        if type(like) is type(self.loss) and not like.unknowns and like.by == self.loss.by:
+            return replace(self.loss, **{name: getattr(like, name) for name in self.loss.unknowns})  # type: ignore[type-var]
+        values = dict(self.loss.starting(_marginal(tensor)))
+        if self.mode is not None:
+            name = self.loss.parameter_by
+            values[name] = tuple(self.loss.starting(own)[name] for own in self._marginals(tensor))
+        return replace(self.loss, **{name: values[name] for name in self.loss.unknowns})  # type: ignore[type-var]
+
+    def _marginals(self, tensor: TensorData) -> list[Marginal]:
+        """Return what the data of each position are like."""
+        cells = list(tensor.known_cells(_MOST_DATA))
+        positions = np.concatenate([own.subs[:, self.mode] for own in cells])
+        order = np.argsort(positions, kind="stable")
+        ends = np.searchsorted(positions[order], np.arange(1, self.n_positions))
+        x, w = (np.concatenate([own[k] for own in cells]).astype(float)[order] for k in (1, 2))
+        return [_moments(*own) for own in zip(np.split(x, ends), np.split(w, ends), strict=True)]
+
+    def free(self, loss: Loss) -> FloatArray:
+        """Return the free numbers (P,) of a loss's parameters, one parameter after the other."""
+        return np.concatenate([loss.estimable[name].free(getattr(loss, name)) for name in self.loss.unknowns])
+
+    def sizes(self, loss: Loss) -> list[int]:
+        """Return how many free numbers each parameter has."""
+        return [len(loss.estimable[name].free(getattr(loss, name))) for name in self.loss.unknowns]
+
+    def limits(self, loss: Loss) -> tuple[FloatArray, FloatArray]:
+        """Return the limits (P,) of free numbers."""
+        sides = [
+            loss.estimable[name].limits(size)
+            for name, size in zip(self.loss.unknowns, self.sizes(loss), strict=True)
+        ]
+        low, high = zip(*sides, strict=True)
+        return np.concatenate(low), np.concatenate(high)
+
+    def with_free(self, loss: Loss, free: FloatArray) -> Loss:
+        """Return a loss with the parameters of other free numbers (P,)."""
+        values, first = {}, 0
+        for name, size in zip(self.loss.unknowns, self.sizes(loss), strict=True):
+            value = loss.estimable[name].given(free[first : first + size])
+            values[name] = (value,) if self.is_by_position(name) and size == 1 else value
+            first += size
+        return replace(loss, **values)  # type: ignore[type-var]
+
+    def likelihood(self, model: Model, tensor: TensorData) -> ParameterLikelihood:
+        """Return the likelihood of these parameters beside a model that was fitted under some values of them."""
+        return ParameterLikelihood(self, model, tensor)
+
+
+@dataclass(frozen=True)
+class ParameterLikelihood:
+    """Minus the log-likelihood of data as a function of free numbers of parameters, beside a fitted model.
+
+    Attributes
+    ----------
+    unknowns : UnknownParameters
+    model : Model
+        Its loss has the parameters that it was fitted under.
+    tensor : TensorData
+    """
+
+    unknowns: UnknownParameters
+    model: Model
+    tensor: TensorData
+
+    @cached_property
+    def at(self) -> FloatArray:
+        """The free numbers (P,) of the model's loss."""
+        return self.unknowns.free(self.model.loss)
+
+    @cached_property
+    def slope(self) -> FloatArray:
+        """Derivatives (P,), the model's entries as they are: those of the profile likelihood.
+
+        Those of numbers for all cells are differences of sums over all cells, zeros too; those of positions look at
+        the cells one by one.
+        """
+        low, high = self._along((-_STEP, _STEP), self._total, keeps_means=False)
+        return (high - low) / (2 * _STEP)
+
+    @cached_property
+    def curvature(self) -> FloatArray:
+        """Second derivatives (P,), each by itself; the expectations as they are, where a model can keep them."""
+        steps = (-_BEND_STEP, 0.0, _BEND_STEP)
+        low, here, high = self._along(steps, self._sampled, keeps_means=self.keeps_means)
+        return (low - 2 * here + high) / _BEND_STEP**2
+
+    @property
+    def keeps_means(self) -> bool:
+        """Whether a change of parameters by position can be made up for by the rows of the mode's factor."""
+        mode, model = self.unknowns.mode, self.model
+        tied = [n for group in model.problem.tied_modes for n in group]
+        is_free = mode is not None and mode not in (*model.problem.fixed_modes, *tied)
+        return is_free and model.loss.model_domain.low >= 0 and not model.main_effects
+
+    def likeliest(self, *, holds_means: bool = False) -> float:
+        """Return the likeliest free number of one parameter if the model's entries stay as they are, or the means."""
+        (low,), (high,) = self.unknowns.limits(self.model.loss)
+        cells, loss = self._cells, self.model.loss
+        mean = loss.mean(cells.m) if holds_means else None
+
+        def minus(free: float) -> float:
+            other = self.unknowns.with_free(loss, np.array([free]))
+            m = cells.m if mean is None else other.link(mean)
+            return -float(cells.w @ other.log_likelihood(cells.x, m, self._dispersion))
+
+        with threads.single_threaded_blas():  # many short products
+            found = minimize_scalar(minus, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+        return float(found.x)
+
+    # --- sums -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _cells(self) -> KnownCells:
+        return known_cells(self.model, stored(self.tensor))
+
+    @cached_property
+    def _dispersion(self) -> float | None:
+        """The likeliest dispersion under the model's parameters; None of losses without any."""
+        cells = self._cells
+        return self._at_cells(self.model.loss, cells).estimate_dispersion(cells.x, cells.m, cells.w)
+
+    def _along(
+        self, steps: Sequence[float], of_all: Callable[[Loss], float], *, keeps_means: bool
+    ) -> FloatArray:
+        """Return minus the log-likelihoods (steps, P) of single free numbers moved by steps.
+
+        Of numbers by position, those of the position's cells; of others, what a function of the loss says.
+        """
+        found, first = np.zeros((len(steps), len(self.at))), 0
+        for name, size in zip(self.unknowns.loss.unknowns, self.unknowns.sizes(self.model.loss), strict=True):
+            part, first = slice(first, first + size), first + size
+            for row, step in zip(found, steps, strict=True):
+                if self.unknowns.is_by_position(name):
+                    row[part] = self._by_position(part, step, keeps_means)
+                else:
+                    row[part] = [of_all(self._moved([k], step)) for k in range(part.start, part.stop)]
+        return found
+
+    def _moved(self, places: Any, step: float) -> Loss:
+        """Return the loss at free numbers of which some are moved by a step."""
+        free = self.at.copy()
+        free[places] += step
+        return self.unknowns.with_free(self.model.loss, free)
+
+    def _total(self, loss: Loss) -> float:
+        """Return minus the log-likelihood under other parameters, by passes where sums over all cells can be had."""
+        is_exact = build_objective(self.tensor, self.model.loss).is_exact_affordable
+        if loss.by is not None or loss.dispersion_from(1.0) is not None or not is_exact:
+            return self._sampled(loss)
+        total = evaluate(replace(self.model, loss=loss), self.tensor).value
+        for block in self.tensor.blocks():
+            terms = loss.log_normalizer(block.x)
+            total += float(np.sum(terms if block.weights is None else terms * block.weights))
+        return total
+
+    def _sampled(self, loss: Loss) -> float:
+        """Return minus the log-likelihood under other parameters, cell by cell; many zeros are a sample."""
+        cells = self._cells
+        own = self._at_cells(loss, cells)
+        return -float(cells.w @ own.log_likelihood(cells.x, cells.m, self._dispersion))
+
+    def _at_cells(self, loss: Loss, cells: KnownCells) -> Loss:
+        """Return a loss as it is at some cells."""
+        return replace(self.model, loss=loss).loss_at(cells.subs)
+
+    def _by_position(self, part: slice, step: float, keeps_means: bool) -> FloatArray:
+        """Return minus the log-likelihoods of the positions (I_mode,), all moved by a step."""
+        loss, mode = self._moved(part, step), self.unknowns.mode
+        assert mode is not None
+        total = np.zeros(self.unknowns.n_positions)
+        for cells in known_parts(self.model, stored(self.tensor)):
+            own, m = self._at_cells(loss, cells), cells.m
+            if keeps_means:
+                m = own.link(self._at_cells(self.model.loss, cells).mean(m))
+            terms = cells.w * own.log_likelihood(cells.x, m)
+            total -= np.bincount(cells.subs[:, mode], terms, len(total))
+        return total
+
+
+def _marginal(tensor: TensorData) -> Marginal:
+    """Return what data are like without a model."""
+    facts = survey(tensor, Gaussian())  # whose data may be any
+    blocks = list(tensor.blocks())
+    every = max(1, sum(len(block.x) for block in blocks) // _MOST_DATA)
+    x = np.concatenate([block.x[::every] for block in blocks])
+    w = np.concatenate([_thinned_weights(block, every) for block in blocks])
+    return Marginal(facts.mean, facts.std**2, x, w)
+
+
+def _moments(x: FloatArray, w: FloatArray) -> Marginal:
+    """Return the facts about some data (n,) of weights (n,)."""
+    total = max(float(w.sum()), np.finfo(float).tiny)
+    mean = float(w @ x) / total
+    return Marginal(mean, float(w @ (x - mean) ** 2) / total, x, w)
+
+
+def _thinned_weights(block: Block, every: int) -> FloatArray:
+    """Return weights (n,) of some data of a block, which stand for all of them."""
+    w = np.ones(len(block.x)) if block.weights is None else block.weights
+    return w[::every] * (len(w) / len(w[::every]))
