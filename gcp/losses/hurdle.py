@@ -38,6 +38,7 @@ class _Hurdle(Loss):
 
     data_domain = COUNTS
     model_domain = NONNEGATIVE
+    instead_of_exposure = "take a zero-inflated loss, whose mean is proportional to it."
     parameter_by = "gate"
     position_moves_mean = False
     is_standard = False
@@ -283,6 +284,7 @@ class HurdleGamma(_Hurdle):
     by: int | str | None = None
 
     data_domain = NONNEGATIVE
+    exposure_is = "scale"
     estimable: ClassVar[Mapping[str, Scale]] = {"gate": _GATE}
     orthogonal = ("gate",)
 

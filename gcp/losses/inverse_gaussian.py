@@ -34,6 +34,7 @@ class InverseGaussian(Loss):
 
     data_domain = POSITIVE
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
     advice = (
         "At x = 0 the loss is unbounded below as the model goes to 0. Leave such entries out (NaN, mask or "
         'entry_weights 0), or use loss="tweedie", which has a probability of 0; for negative values loss="gaussian".'

@@ -48,6 +48,7 @@ class Tweedie(Loss):
 
     data_domain = NONNEGATIVE
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
     estimable: ClassVar[Mapping[str, Scale]] = {"power": Linear(1.01, 1.99)}
     orthogonal = ("power",)  # to the mean, of every exponential dispersion model
     advice = 'Amounts are not negative; for other data use loss="gaussian".'

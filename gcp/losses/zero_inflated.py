@@ -33,6 +33,7 @@ class _ZeroInflated(Loss):
 
     data_domain = COUNTS
     model_domain = NONNEGATIVE
+    exposure_is = "scale"
     parameter_by = "gate"
     advice = "Zero-inflated losses are for counts; for amounts use a hurdle loss or tweedie."
 

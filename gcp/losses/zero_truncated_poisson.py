@@ -46,6 +46,7 @@ class ZeroTruncatedPoisson(Loss):
 
     data_domain = Interval(low=1.0, integer=True)
     model_domain = NONNEGATIVE
+    instead_of_exposure = "its mean is not proportional to one; take poisson, with the zeros."
     advice = (
         "Zeros, unlisted ones of sparse data too, are outside this distribution: give the counts above 0 alone as an "
         'ObservedTensor (or leave zeros out by NaN, mask or entry_weights 0), or use loss="poisson".'
