@@ -255,6 +255,23 @@ def test_main_effects_of_new_rows(rng):
     assert split.judge(result).rmse == pytest.approx(0.1, rel=0.2)
 
 
+def test_rows_of_tied_modes_are_known_by_their_other_mode(rng):
+    x = rng.normal(size=(8, 8, 4))
+    x = x + x.transpose(1, 0, 2)
+    split = hold_out(x, 0.25, scheme="future", mode=0)
+    result = gcp.fit_gcp(split.train, 2, tied_modes=[(0, 1)], random_state=0)
+    expected = np.sqrt(np.mean((result.predict()[6:] - x[6:]) ** 2))
+    assert_allclose(split.judge(result).rmse, expected, rtol=1e-6)
+    unseen = x.copy()
+    unseen[:, 7] = np.nan
+    split = hold_out(unseen, 0.25, scheme="future", mode=0)
+    result = gcp.fit_gcp(split.train, 2, tied_modes=[(0, 1)], random_state=0)
+    with pytest.raises(
+        ParameterError, match=r"nothing that was fitted determines the rows of 1 held-out .*'7'"
+    ):
+        split.judge(result)
+
+
 def cycle(n):
     return np.column_stack([np.ones(n), np.sin(np.arange(n)), np.cos(np.arange(n))])
 

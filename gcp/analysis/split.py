@@ -116,9 +116,23 @@ class Split(TableResult):
         positions = (
             positions_of(labels, side_of(result), n, "the held-out positions") if has_names else labels
         )
-        if not (_has_all_rows(result, n) or _determines(result, n, positions)):
-            raise ParameterError(_BLIND.format(self.mode))
+        self._check_rows(result, n, positions)
         return with_rows(result, n, np.asarray(result.factors[n])[positions], None, labels)
+
+    def _check_rows(self, result: FitResult, n: int, positions: Array) -> None:
+        """Raise `ParameterError` unless the fit determined rows of held-out positions (k,); a pull to 0 does not."""
+        name, is_given = result.labels.names[n], _has_all_rows(result, n)
+        unknown = positions[np.isin(positions, result.unknown.get(name, ()))]
+        if is_given and len(unknown):
+            label = result.labels.values(n, result.shape[n])[unknown[0]]
+            raise ParameterError(
+                f'scheme="{self.scheme}": nothing that was fitted determines the rows of {len(unknown)} held-out '
+                f'positions of {name!r}, such as {str(label)!r}: hold out less, or use scheme="blocks".'
+            )
+        rows = result.factors[n][positions]
+        is_alive = rows.any() or not result.weights.any()
+        if not is_given and (len(unknown) or name in result.main_effects or not is_alive):
+            raise ParameterError(_BLIND.format(name))
 
     def __iter__(self) -> Iterator[Any]:
         """Yield `train` and `test`: ``train, test = gcp.hold_out(...)``."""
@@ -155,14 +169,6 @@ def _has_all_rows(result: FitResult, mode: int) -> bool:
     """Return whether rows of a mode are not fitted to the data of their positions: it is fixed or tied."""
     problem = result.problem
     return mode in {*problem.fixed_modes, *(n for group in problem.tied_modes for n in group)}
-
-
-def _determines(result: FitResult, mode: int, positions: Array) -> bool:
-    """Return whether a fit determined rows of positions (k,) without data; what pulls them to 0 does not."""
-    name = result.labels.names[mode]
-    is_unknown = np.isin(positions, result.unknown.get(name, ())).any()
-    rows = result.factors[mode][positions]
-    return not (is_unknown or name in result.main_effects) and bool(rows.any() or not result.weights.any())
 
 
 def known_mask(tensor: DenseTensor) -> Array:
