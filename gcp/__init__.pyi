@@ -1,5 +1,6 @@
 from . import analysis as analysis
 from . import datasets as datasets
+from . import designs as designs
 from . import penalties as penalties
 from . import plots as plots
 from . import testing as testing

@@ -59,7 +59,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         them along axis 0.
     modes, loss, init, n_starts, solver, bounds, fixed_modes, tied_modes, l2_reg, weight_reg, dirichlet_reg, penalties
         As for `fit_gcp`.
-    main_effects, n_iter_max, tol, max_seconds, random_state, n_threads, callback
+    main_effects, design, n_iter_max, tol, max_seconds, random_state, n_threads, callback
         As for `fit_gcp`.
     checkpoint, checkpoint_every, verbose
         As for `fit_gcp`.
@@ -104,6 +104,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         dirichlet_reg: float = 0.0,
         penalties: Sequence[Penalty] = (),
         main_effects: bool | Sequence[int | str] = False,
+        design: Mapping[int | str, Any] | None = None,
         n_iter_max: int | None = None,
         tol: float | None = None,
         max_seconds: float | None = None,
@@ -129,6 +130,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         self.dirichlet_reg = dirichlet_reg
         self.penalties = penalties
         self.main_effects = main_effects
+        self.design = design
         self.n_iter_max = n_iter_max
         self.tol = tol
         self.max_seconds = max_seconds

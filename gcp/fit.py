@@ -53,6 +53,7 @@ def fit_gcp(
     dirichlet_reg: float = 0.0,
     penalties: Sequence[Penalty] = (),
     main_effects: bool | Sequence[int | str] = False,
+    design: Mapping[int | str, Any] | None = None,
     n_iter_max: int | None = None,
     tol: float | None = None,
     max_seconds: float | None = None,
@@ -138,6 +139,10 @@ def fit_gcp(
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
         nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse
         than the additive model alone, unless the fit is cut short.
+    design : dict, optional
+        By mode, what its factor is made of: Z C, with Z a basis of `gcp.designs` (``{"week": bspline(12)}``), a
+        matrix with a row for each position, dense or sparse, or a DataFrame, matched by the mode's labels. The result
+        has C as `coefficients`, and `predict_at` for new positions. Bounds and penalties are on the factor.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy Generator, RandomState or SeedSequence, or None
@@ -213,6 +218,7 @@ def fit_gcp(
         fixed_modes=fixed_modes,
         tied_modes=tied_modes,
         main_effects=main_effects,
+        design=design,
         penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
         n_threads=n_threads,
     )
@@ -271,6 +277,7 @@ _OF_PROBLEM = (
     "fixed_modes",
     "tied_modes",
     "main_effects",
+    "design",
     "n_threads",
 )
 

@@ -34,6 +34,7 @@ HOUSE = (
     "tensors/intake",
     "objectives/terms",
     "objectives/penalties",
+    "objectives/designs",
     "objectives/views",
     "objectives",
     "io",
@@ -42,6 +43,7 @@ HOUSE = (
     "solvers/starts",
     "result",
     "penalties",
+    "designs",
     "fit",
     "datasets",
     "analysis",
@@ -116,7 +118,7 @@ def test_the_house_has_few_rooms():
     folders = [path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()]
     assert len(folders) <= 10
     files = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
-    assert files == {"fit", "result", "estimator", "datasets", "plots", "penalties"}
+    assert files == {"fit", "result", "estimator", "datasets", "plots", "penalties", "designs"}
 
 
 def test_no_two_files_share_a_name():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from gcp.analysis.fixed_scale import FixedScale
 from gcp.analysis.information import ParameterLayout
@@ -54,11 +55,17 @@ def component(layout: ParameterLayout, estimate: Estimate, r: int) -> Component 
     places = [layout.columns(n, r) for n in range(len(layout.shape))]
     if any(not theta[at].any() for at in places):
         return None
-    columns = [_column(theta[at], covariance[np.ix_(at, at)], biases[at]) for at in places]
+    columns = []
+    for n, at in enumerate(places):
+        own = theta[at], covariance[np.ix_(at, at)], biases[at]
+        columns.append(_designed_column(layout.designs[n], *own) if n in layout.designs else _column(*own))
     gradient = np.zeros(len(theta))
     for at, column in zip(places, columns, strict=True):
         gradient[at] += column.log_gradient
-    weight = float(np.prod([np.linalg.norm(theta[at]) for at in places]))
+    sizes = (
+        layout.designs[n] @ theta[at] if n in layout.designs else theta[at] for n, at in enumerate(places)
+    )
+    weight = float(np.prod([np.linalg.norm(a) for a in sizes]))
     variance = float(np.maximum(gradient @ covariance @ gradient, 0.0))
     bias = sum(column.log_bias for column in columns) + variance / 2
     return Component(weight, weight * float(np.sqrt(variance)), weight * bias, columns)
@@ -79,6 +86,34 @@ def _column(theta: FloatArray, covariance: FloatArray, biases: FloatArray) -> Co
         turn @ shift - turned @ unit - away / 2 * unit,
         unit / norm,
         float(unit @ shift) + (away - along) / 2,
+    )
+
+
+def column_gradient(z: Any, c: FloatArray) -> FloatArray:
+    """Return the derivatives (K, K) of c / ||Z c|| in coefficients c (K,)."""
+    a = z @ c
+    norm = float(np.linalg.norm(a))
+    return np.asarray((np.eye(len(c)) - np.outer(c, z.T @ a) / norm**2) / norm)
+
+
+def _designed_column(z: Any, theta: FloatArray, covariance: FloatArray, biases: FloatArray) -> Column:
+    """Return the column Z c of coefficients c (K,), with their covariance (K, K) and biases (K,)."""
+    a = z @ theta
+    norm = float(np.linalg.norm(a))
+    unit, turn = a / norm, column_gradient(z, theta)
+    slope = np.asarray(z.T @ unit)
+    total = float(np.sum(np.asarray(z.T @ (z @ covariance)).diagonal())) / norm**2
+    along = float(slope @ covariance @ slope) / norm**2
+    away = total - along
+    shift = turn @ biases - (covariance @ slope) / norm**2 - theta / norm * ((away - along) / 2 - along / 2)
+    turned = z @ (turn @ covariance @ turn.T)
+    variance = np.asarray((z * turned).sum(axis=1)).reshape(-1)
+    return Column(
+        unit,
+        np.sqrt(np.maximum(variance, 0.0)),
+        np.asarray(z @ shift),
+        slope / norm,
+        float(slope @ biases) / norm + (away - along) / 2,
     )
 
 
@@ -108,10 +143,13 @@ def determined(
     """Return whether models of equal entries agree on a component's weight, and on its columns' entries (I_n,)."""
     gradient, entries = np.zeros(len(theta)), []
     for n in range(len(layout.shape)):
-        at = layout.columns(n, r)
-        square = float(theta[at] @ theta[at])
+        at, z = layout.columns(n, r), layout.designs.get(n)
+        a = theta[at] if z is None else z @ theta[at]
+        square = float(a @ a)
         if square == 0:
             return False, [np.zeros(size, bool) for size in layout.shape]
-        gradient[at] += theta[at] / square
-        entries.append(section.determines(at, np.eye(len(at)) - np.outer(theta[at], theta[at]) / square))
+        slope = a if z is None else z.T @ a
+        gradient[at] += slope / square
+        whole = np.eye(len(at)) if z is None else z.toarray() if issparse(z) else z
+        entries.append(section.determines(at, whole - np.outer(a, slope) / square))
     return bool(section.determines(np.arange(len(theta)), gradient[None])[0]), entries

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.objectives.designs.given_designs import matrix_of
+from gcp.objectives.designs.linear_maps import Undetermined
 from gcp.result import FitResult
 
 _MOST_COLUMNS = 600
@@ -27,6 +29,8 @@ class Structure:
     Attributes
     ----------
     shape : tuple of int
+        Sizes of the modes; of one with a design, the rank of the design, for models are in step with those of that
+        size.
     rank : int
     groups : tuple of tuple of int
         Free modes; those that share one factor are in one group.
@@ -50,7 +54,10 @@ class Structure:
         alone = [(n,) for n in range(len(result.shape)) if n not in in_ties and n not in fixed]
         effects = [n for n, name in enumerate(result.labels.names) if name in result.main_effects]
         given = {n: np.asarray(result.factors[n], dtype=float) for n in fixed}
-        return cls(result.shape, result.rank, (*tied, *alone), tuple(effects), given)
+        shape = list(result.shape)
+        for n, basis in result.problem.designs:
+            shape[n] = Undetermined.by(matrix_of(basis, result.labels, n, shape[n])).rank
+        return cls(tuple(shape), result.rank, (*tied, *alone), tuple(effects), given)
 
     @property
     def sizes(self) -> list[int]:

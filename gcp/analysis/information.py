@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.objectives.designs.given_designs import matrix_of
 from gcp.objectives.known_cells import KnownCells
 from gcp.result import FitResult
 
 _CHUNK = 1 << 16
 _AT_BOUND = 1e-7
 """Entries of a nonnegative factor below this, in its largest, are at the bound."""
+
+_MOST_NUMBERS = 1 << 24
+"""Numbers, at most, of a dense matrix of cells by parameters."""
 
 _TINY = 1e-300
 _HUGE = 1e200
@@ -25,7 +29,7 @@ class ParameterLayout(NamedTuple):
     """The places of parameters in one vector: factors mode by mode, entries of a row together; main effects; r.
 
     Components have their whole size in each mode in turn: factors are unit-norm columns times weight**(1 / N). Tied
-    modes share their place.
+    modes share their place. A mode with a design has its coefficients in place of the factor.
 
     Attributes
     ----------
@@ -41,6 +45,8 @@ class ParameterLayout(NamedTuple):
         Not fixed.
     bound : ndarray of bool, shape (P,)
         At a bound.
+    designs : dict of int to array_like, shapes (I_n, K_n)
+        Of the modes that have one, dense or sparse.
     """
 
     shape: tuple[int, ...]
@@ -52,23 +58,39 @@ class ParameterLayout(NamedTuple):
     size: int
     free: Array
     bound: Array
+    designs: dict[int, Any]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows of parameters of each mode: its positions, or coefficients."""
+        return [self.designs[n].shape[1] if n in self.designs else size for n, size in enumerate(self.shape)]
 
     def columns(self, mode: int, r: int) -> Array:
-        """Return the places (I_n,) of a component's entries in a mode."""
-        return self.first[mode] + np.arange(self.shape[mode]) * self.rank + r
+        """Return the places (I_n,) of a component's entries in a mode, or (K_n,) of its coefficients."""
+        return self.first[mode] + np.arange(self.sizes[mode]) * self.rank + r
 
     def factors(self, theta: FloatArray) -> list[FloatArray]:
         """Return the factors (I_n, R), whose columns have their whole size, from theta (P,)."""
-        return [
-            theta[k : k + size * self.rank].reshape(size, self.rank) * sign
-            for k, size, sign in zip(self.first, self.shape, self.signs, strict=True)
-        ]
+        found = []
+        for n, (k, size, sign) in enumerate(zip(self.first, self.sizes, self.signs, strict=True)):
+            own = theta[k : k + size * self.rank].reshape(size, self.rank) * sign
+            found.append(np.asarray(self.designs[n] @ own) if n in self.designs else own)
+        return found
+
+    def touched(self, mode: int, at: Array, marks: Array) -> Array:
+        """Return which positions (I_n,) have a marked parameter among those at some places; `marks` is (P,)."""
+        if mode not in self.designs:
+            return marks[at]
+        return np.asarray(abs(self.designs[mode][:, marks[at]]).sum(axis=1)).reshape(-1) > 0
 
 
 def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
     """Return the layout of a model's parameters, and their values (P,)."""
     root = np.asarray(result.weights, dtype=float) ** (1 / len(result.factors))
     factors = [np.nan_to_num(np.asarray(a, dtype=float)) * root for a in result.factors]
+    designs = {n: matrix_of(basis, result.labels, n, result.shape[n]) for n, basis in result.problem.designs}
+    for n, name in ((n, result.labels.names[n]) for n in designs):
+        factors[n] = result.coefficients[name] * root
     leaders = list(range(len(factors)))
     for group in result.problem.tied_modes:
         for mode in group:
@@ -96,22 +118,31 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
     if free:
         ends[: len(np.concatenate(bound))] = np.concatenate(bound)
         moves[: len(np.concatenate(free))] = np.concatenate(free)
-    layout = ParameterLayout(result.shape, result.rank, first, signs, effects, r, size, moves, ends)
+    layout = ParameterLayout(result.shape, result.rank, first, signs, effects, r, size, moves, ends, designs)
     return layout, np.concatenate(parts or [np.ones(0)])
 
 
 def _at_bound(result: FitResult, mode: int, a: FloatArray) -> Array:
-    """Return a mask (I_n, R) of entries at a bound of the loss or of the fit; of differing bounds, the widest."""
+    """Return a mask of entries (I_n, R) at a bound of the loss or of the fit; of differing bounds, the widest.
+
+    Of modes with a design, of coefficients (K_n, R).
+    """
     ends = (result.loss.model_domain.low >= 0) & (a <= _AT_BOUND * a.max(axis=0))
     if result.row_bounds:
         fitted, (low, high) = result.fitted_factors[mode], result.row_bounds[mode]
+        if len(fitted) != len(a):
+            fitted = replace(result, factors=result.fitted_factors).coefficients[result.labels.names[mode]]
         near = _AT_BOUND * np.abs(fitted).max(axis=0)
         ends |= (fitted <= low + near) | (fitted >= high - near)
     return np.asarray(ends)
 
 
 class EntryRun(NamedTuple):
-    """Some cells: the model there, and its derivatives in the parameters but r."""
+    """Some cells: the model there, and its derivatives in the parameters but r.
+
+    Beside designs the derivatives are those in the entries of the factors, and `transfer`, shape (entries, P), makes
+    them those in parameters.
+    """
 
     subs: Array
     x: FloatArray
@@ -120,6 +151,7 @@ class EntryRun(NamedTuple):
     m: FloatArray
     value: FloatArray
     column: Array
+    transfer: Any
 
     def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
         """Return the sparse Jacobian, shape (cells, size), with its rows times weights (cells,)."""
@@ -127,7 +159,9 @@ class EntryRun(NamedTuple):
 
         value = self.value if weights is None else self.value * weights[:, None]
         pointers = np.arange(0, value.size + 1, value.shape[1])
-        return sparse.csr_array((value.ravel(), self.column.ravel(), pointers), shape=(len(value), size))
+        width = size if self.transfer is None else self.transfer.shape[0]
+        found = sparse.csr_array((value.ravel(), self.column.ravel(), pointers), shape=(len(value), width))
+        return found if self.transfer is None else found @ self.transfer
 
 
 @dataclass(frozen=True)
@@ -213,7 +247,10 @@ class Likelihood:
         if self.loss.model_domain.low >= 0 and self.layout.bound.any():
             for run in self.runs(theta):
                 low = run.m <= _AT_BOUND * run.m.max(initial=0.0)
-                held[run.column[low][run.value[low] != 0]] = True
+                if run.transfer is None:
+                    held[run.column[low][run.value[low] != 0]] = True
+                else:
+                    held |= np.asarray(abs(run.jacobian(self.layout.size)[low]).sum(axis=0)).reshape(-1) > 0
         return held & self.layout.bound
 
     def biases(self, theta: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -231,11 +268,11 @@ class Likelihood:
         entries, curved = np.zeros(layout.size), np.zeros(layout.size)
         for run in self.runs(theta):
             transposed = run.jacobian(layout.size).T
-            spread, turn = _spread(run, covariance), _turn(run, layout, covariance)
+            spread, turn = _spread(run, layout, covariance), _turn(run, layout, covariance)
             own = -loss.leverage_bias(run.m) / self.scale * spread
             if layout.r is not None:
                 k = loss.shape_terms(run.m)
-                along = np.einsum("ij,ij->i", run.value, covariance[layout.r][run.column])
+                along = _along(run, layout, covariance[layout.r])
                 own = own + k.entry_by_both * along
                 of_r = k.r_by_entries * spread + k.r_by_both * along
                 of_r = of_r + k.r_by_r * covariance[layout.r, layout.r]
@@ -259,14 +296,16 @@ class Likelihood:
         layout, cells = self.layout, self.cells
         factors = layout.factors(theta)
         low = _TINY if self.loss.model_domain.low >= 0 else -np.inf
-        for start in range(0, len(cells.x), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        places, transfer = _entries(layout)
+        step = _CHUNK if transfer is None else max(1, min(_CHUNK, _MOST_NUMBERS // layout.size))
+        for start in range(0, len(cells.x), step):
+            part = slice(start, start + step)
             subs = cells.subs[part]
             rows = [a[subs[:, n]] for n, a in enumerate(factors)]
             m = _product(rows, len(subs), layout.rank).sum(axis=1)
             values: list[FloatArray] = []
             columns: list[Array] = []
-            for n, k in enumerate(layout.first):
+            for n, k in enumerate(places):
                 others = _product([row for k, row in enumerate(rows) if k != n], len(subs), layout.rank)
                 values.append(others * layout.signs[n])
                 columns.append(k + subs[:, n, None] * layout.rank + np.arange(layout.rank))
@@ -275,7 +314,8 @@ class Likelihood:
                 values.append(np.ones((len(m), 1)))
                 columns.append(k + subs[:, n, None])
             value, column = np.concatenate(values, axis=1), np.concatenate(columns, axis=1)
-            yield EntryRun(subs, cells.x[part], cells.w[part], rows, np.maximum(m, low), value, column)
+            m = np.maximum(m, low)
+            yield EntryRun(subs, cells.x[part], cells.w[part], rows, m, value, column, transfer)
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
@@ -286,8 +326,36 @@ def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:
     return total
 
 
-def _spread(run: EntryRun, covariance: FloatArray) -> FloatArray:
+def _entries(layout: ParameterLayout) -> tuple[list[int], Any]:
+    """Return the place of each mode's first entry, and the matrix from parameters to entries if need be."""
+    from scipy import sparse
+
+    if not layout.designs:
+        return layout.first, None
+    places, blocks, size = [], [], 0
+    identity = sparse.eye_array(layout.rank)
+    for n, (first, rows) in enumerate(zip(layout.first, layout.sizes, strict=True)):
+        z = layout.designs.get(n, sparse.eye_array(rows))
+        own = sparse.coo_array(sparse.kron(z, identity))
+        places.append(size)
+        blocks.append((own.data, own.row + size, own.col + first))
+        size += own.shape[0]
+    data, row, column = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return places, sparse.csr_array((data, (row, column)), shape=(size, layout.size))
+
+
+def _along(run: EntryRun, layout: ParameterLayout, direction: FloatArray) -> FloatArray:
+    """Return the derivatives of the entries (cells,) along a direction (P,)."""
+    if run.transfer is None:
+        return np.asarray(np.einsum("ij,ij->i", run.value, direction[run.column]))
+    return np.asarray(run.jacobian(layout.size) @ direction)
+
+
+def _spread(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> FloatArray:
     """Return variances of the entries, j' C j, shape (cells,)."""
+    if run.transfer is not None:
+        jacobian = run.jacobian(layout.size)
+        return np.asarray((jacobian * (jacobian @ covariance)).sum(axis=1)).reshape(-1)
     total = np.zeros(len(run.m))
     for k in range(run.value.shape[1]):
         with_k = covariance[run.column[:, k, None], run.column]
@@ -298,12 +366,30 @@ def _spread(run: EntryRun, covariance: FloatArray) -> FloatArray:
 def _turn(run: EntryRun, layout: ParameterLayout, covariance: FloatArray) -> FloatArray:
     """Return the trace of a covariance (P, P) times an entry's second derivatives in parameters, shape (cells,)."""
     total = np.zeros(len(run.m))
-    at = [k + run.subs[:, n, None] * layout.rank + np.arange(layout.rank) for n, k in enumerate(layout.first)]
-    for n in range(len(at)):
+    for n in range(len(layout.first)):
         for k in range(n):
             others = _product(
                 [row for i, row in enumerate(run.rows) if i not in (n, k)], len(total), layout.rank
             )
             others *= layout.signs[n] * layout.signs[k]
-            total += 2 * np.einsum("ij,ij->i", covariance[at[n], at[k]], others)
+            total += 2 * np.einsum("ij,ij->i", _shared(run, layout, covariance, n, k), others)
     return total
+
+
+def _shared(run: EntryRun, layout: ParameterLayout, covariance: FloatArray, n: int, k: int) -> FloatArray:
+    """Return covariances of a component's factor entries in two modes, shape (cells, R), from those (P, P)."""
+    if not (n in layout.designs or k in layout.designs):
+        one, other = (
+            layout.first[mode] + run.subs[:, mode, None] * layout.rank + np.arange(layout.rank)
+            for mode in (n, k)
+        )
+        return np.asarray(covariance[one, other])
+    found = np.empty((len(run.m), layout.rank))
+    for r in range(layout.rank):
+        block = covariance[np.ix_(layout.columns(n, r), layout.columns(k, r))]
+        if k in layout.designs:
+            block = (layout.designs[k] @ block.T).T
+        if n in layout.designs:
+            block = layout.designs[n] @ block
+        found[:, r] = block[run.subs[:, n], run.subs[:, k]]
+    return found

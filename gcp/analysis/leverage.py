@@ -97,6 +97,10 @@ def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
                 for row in (row for j, row in enumerate(run.rows) if j not in (n, k)):
                     value = value * row[:, r]
                 block = np.bincount(pair, value, size[0] * size[1]).reshape(size)
+                if n in layout.designs:
+                    block = layout.designs[n].T @ block
+                if k in layout.designs:
+                    block = block @ layout.designs[k]
                 at = layout.columns(n, r), layout.columns(k, r)
                 total[np.ix_(*at)] += block
                 total[np.ix_(*at[::-1])] += block.T
@@ -122,9 +126,11 @@ def _by_rows(likelihood: Likelihood, theta: FloatArray, means2: float, n_paramet
     variation = both = 0.0
     n_free = 0
     for place, (information, plain, heavy) in blocks.items():
-        at = slice(place, place + sizes[place] * rank)
-        n_free += int(np.count_nonzero(layout.free[at]))
-        inside = (layout.free & ~layout.bound)[at].reshape(-1, rank)
+        mode = layout.first.index(place)
+        columns = [layout.columns(mode, r) for r in range(rank)]
+        n_free += sum(int(np.count_nonzero(layout.touched(mode, at, layout.free))) for at in columns)
+        moves = layout.free & ~layout.bound
+        inside = np.column_stack([layout.touched(mode, at, moves) for at in columns])
         held = ~(inside[:, :, None] & inside[:, None, :])
         information[held], plain[held], heavy[held] = 0.0, 0.0, 0.0
         inverse = np.linalg.pinv(information, rcond=_NULL, hermitian=True)

@@ -10,6 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gcp.analysis.coefficient_errors import (
+    DesignCoefficients,
+    ModelCoefficients,
+    design_errors,
+    errors_of_designs,
+)
 from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
 from gcp.analysis.information import Likelihood, ParameterLayout, parameters
@@ -18,6 +24,7 @@ from gcp.base.errors import ParameterError, UndeterminedWarning
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import KnownCells, check_result, known_cells, tensor_of
+from gcp.objectives.new_coordinates import basis_of
 from gcp.result import FitResult
 
 _MOST_PARAMETERS = 6000
@@ -72,6 +79,8 @@ class StandardErrors(Estimates):
         What has no standard errors, and why; empty if nothing is amiss.
     result : FitResult
         The model.
+    coefficients : dict of str to ndarray, shapes (K, R)
+        Of `FitResult.coefficients`, by the name of the mode.
     """
 
     weights: FloatArray
@@ -83,6 +92,27 @@ class StandardErrors(Estimates):
     corrected_factors: list[FloatArray]
     message: str
     result: FitResult
+    coefficients: dict[str, FloatArray]
+    _scaled: dict[str, ModelCoefficients]
+
+    def on_model_scale(self, mode: int | str) -> ModelCoefficients:
+        """Return the coefficients of a mode's design times the components' weights, with their standard errors.
+
+        With other modes of size 1 they are those of a generalized linear model.
+
+        Parameters
+        ----------
+        mode : int or str
+            Number or name.
+
+        Raises
+        ------
+        ParameterError
+            A mode without a design.
+        """
+        n = self.result.labels.number(mode)
+        basis_of(self.result, n)  # raises if there is none
+        return self._scaled[self.result.labels.names[n]]
 
     def _labels(self) -> ModeLabels:
         return self.result.labels
@@ -256,8 +286,10 @@ def _shaped(
     weights = np.array(result.weights, dtype=float)
     columns = [np.array(a, dtype=float) for a in result.factors]
     effects = {name: np.full(len(vector), np.nan) for name, vector in result.main_effects.items()}
+    of_designs = {n: DesignCoefficients.of(result, n) for n in layout.designs}
     if estimate is None:
-        return StandardErrors(errors, factors, np.nan, effects, dispersion, weights, columns, _WEAK, result)
+        own = weights, columns, _WEAK, result, *errors_of_designs(result, of_designs)
+        return StandardErrors(errors, factors, np.nan, effects, dispersion, *own)
     components = [component(layout, estimate, r) for r in range(result.rank)]
     wider = _widening(components, result.converged, estimate.biases is not None)
     mixed, weak = [], []
@@ -273,12 +305,15 @@ def _shaped(
         for n, (column, is_determined) in enumerate(zip(found.columns, entries, strict=True)):
             fixed = n in result.problem.fixed_modes
             at = layout.columns(n, r)
-            is_determined = is_determined & section.known[at] & ~layout.bound[at]
+            held = ~layout.touched(n, at, ~layout.bound)
+            is_determined = is_determined & ~layout.touched(n, at, ~section.known) & ~held
             factors[n][:, r] = 0.0 if fixed else np.where(is_determined, column.error * wider[r], np.nan)
             if estimate.biases is not None:
                 own = layout.signs[n][r] * columns[n][:, r]
-                unit = np.where(layout.bound[at], own, column.unit - column.bias)
+                unit = np.where(held, own, column.unit - column.bias)
                 columns[n][:, r] = layout.signs[n][r] * unit / np.linalg.norm(unit)
+            if n in of_designs and wider[r] == wider[r]:
+                of_designs[n].fill(r, design_errors(layout, section, estimate, found, n, r), wider[r])
         if estimate.biases is not None:
             weights[r] = found.weight - found.bias
     intercept = _effects(result, layout, section, estimate.covariance, effects)
@@ -286,7 +321,8 @@ def _shaped(
     message = " ".join(
         text.format(", ".join(names)) for text, names in ((_MIXED, mixed), (_NOISY, weak)) if names
     )
-    return StandardErrors(errors, factors, intercept, effects, dispersion, weights, columns, message, result)
+    own = weights, columns, message, result, *errors_of_designs(result, of_designs)
+    return StandardErrors(errors, factors, intercept, effects, dispersion, *own)
 
 
 def _widening(components: list[Component | None], converged: bool, corrects: bool) -> FloatArray:

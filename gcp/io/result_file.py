@@ -190,7 +190,7 @@ def _check(arrays: Archive, n_modes: int) -> None:
     if "units" in arrays:
         arrays.header("units").check_size(n_modes + 1)
     for name in arrays:
-        if name.startswith(("trace_", "penalty_")):
+        if name.startswith(("trace_", "penalty_", "design_")):
             arrays.header(name).check_size(_MOST_NUMBERS)
 
 

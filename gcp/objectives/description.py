@@ -10,6 +10,8 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array
+from gcp.objectives.designs.base import basis_from_json
+from gcp.objectives.designs.given_designs import Designs
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.total import Penalties
 
@@ -29,6 +31,8 @@ class ProblemDescription:
         As they were given; a word stands for each array, which is not kept.
     estimated : tuple of str
         Parameters of the loss that the fit estimated.
+    designs : tuple of (int, Basis)
+        Of the modes that have one.
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -37,6 +41,7 @@ class ProblemDescription:
     effect_modes: tuple[int, ...] = ()
     bounds: Any = None
     estimated: tuple[str, ...] = ()
+    designs: Designs = ()
 
     def rearranged(self, modes: Sequence[int]) -> ProblemDescription:
         """Return the description for a tensor whose k-th mode was the modes[k]-th."""
@@ -52,6 +57,7 @@ class ProblemDescription:
             tied_modes=tuple(tuple(sorted(at[n] for n in group)) for group in self.tied_modes),
             effect_modes=tuple(sorted(at[n] for n in self.effect_modes)),
             bounds=bounds,
+            designs=tuple(sorted(((at[n], basis) for n, basis in self.designs), key=lambda one: one[0])),
         )
 
     @property
@@ -81,6 +87,7 @@ class ProblemDescription:
             "effect_modes": list(self.effect_modes),
             "bounds": self.bounds,
             "estimated": list(self.estimated),
+            "designs": [[n, basis.as_json(arrays, f"design_{n}")] for n, basis in self.designs],
         }
 
     @classmethod
@@ -100,6 +107,7 @@ class ProblemDescription:
             tuple(int(n) for n in values["effect_modes"]),
             values["bounds"],
             tuple(str(name) for name in values["estimated"]),
+            tuple((int(n), basis_from_json(one, arrays)) for n, one in values.get("designs", ())),
         )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gcp.base.errors import ParameterError
-from gcp.base.named_arrays import labelled
+from gcp.base.named_arrays import labelled, library_of
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.base import Loss
+from gcp.objectives.designs.base import parts_of_sparse
 from gcp.tensors.base import Parts, TensorData
 
 _SAMPLE = 16
@@ -52,6 +53,8 @@ def described(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return [list(value.shape), _digest(iter([value]))]
+    if library_of(value) == "scipy":
+        return [type(value).__name__, *(described(part) for part in parts_of_sparse(value))]
     if (own := labelled(value, "an argument")) is not None:
         coords = [None if coord is None else described(coord) for coord in own.labels.coords]
         return [list(own.labels.names), coords, described(np.asarray(own.values))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,7 @@ from gcp.kernels.dense import dense_pass
 from gcp.losses.base import Loss
 from gcp.objectives.asked_cells import asked_cells
 from gcp.objectives.description import ProblemDescription
+from gcp.objectives.new_coordinates import at_coordinates, coefficients_of
 
 if TYPE_CHECKING:
     from tensorly.cp_tensor import CPTensor
@@ -129,6 +131,39 @@ class Model:
             return self.loss.mean(self._whole())
         asked = asked_cells(subs, self._side())
         return asked.shaped(self.loss.mean(self._values(asked.subs)))
+
+    @property
+    def coefficients(self) -> dict[str, FloatArray]:
+        """Coefficients C (K, R) of every mode with a design, by its name: Z C is its factor, as `factors` has it.
+
+        Times `weights` they are on the scale of the model. Where columns of Z are combinations of others, the least
+        of all coefficients with this factor.
+        """
+        return coefficients_of(self)
+
+    def predict_at(self, coordinates: Mapping[Any, Any]) -> FloatArray:
+        """Return expected data at coordinates that the fit need not have seen, of modes with a design.
+
+        Parameters
+        ----------
+        coordinates : dict
+            By the name or number of a mode with a design, a list of numbers or dates for splines and waves, of groups
+            for `gcp.designs.groups`, a DataFrame with the same columns for features, an array (n, K) for a matrix. Of
+            modes without a design, some of their labels; modes that are not named are whole.
+
+        Returns
+        -------
+        ndarray, shape (n_0, ..., n_{N-1})
+            The new positions, or the mode's own, in the order of the modes. Where the data of the fit determine
+            nothing of a position (a group without data), the datum expected at the mean row.
+
+        Raises
+        ------
+        ParameterError
+            A mode without a design, coordinates beyond the ends of a spline, labels that the model does not know.
+        """
+        found: FloatArray = at_coordinates(self, coordinates).predict()
+        return found
 
     def _values(self, subs: Array) -> FloatArray:
         """Return model entries (n,) at subscripts (n, N)."""

@@ -19,6 +19,7 @@ from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Factors, FloatArray
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.designs.linear_maps import nearest
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Parametrisation:
         for group, c in zip(self.groups, variables, strict=True):
             for mode in group:
                 z = maps.get(mode)
-                factors[mode] = c if z is None else np.asarray(z @ c)
+                factors[mode] = c if z is None else np.asarray(z @ c, dtype=c.dtype)
         return factors
 
     def gather(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
@@ -101,7 +102,8 @@ class Parametrisation:
         found, maps = [], dict(self.maps)
         for group in self.groups:
             parts = [
-                vectors[mode] if (z := maps.get(mode)) is None else z.T @ vectors[mode] for mode in group
+                v if (z := maps.get(mode)) is None else np.asarray(z.T @ v, dtype=v.dtype)
+                for mode, v in ((mode, vectors[mode]) for mode in group)
             ]
             found.append(parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0])))
         return found
@@ -112,8 +114,7 @@ class Parametrisation:
         for group in self.groups:
             a, z = factors[group[0]], maps.get(group[0])
             if z is not None:
-                dense = np.asarray(z.toarray() if hasattr(z, "toarray") else z, dtype=float)
-                a = np.linalg.lstsq(dense, a, rcond=None)[0].astype(a.dtype)
+                a = nearest(z, a).astype(a.dtype)
             found.append(a)
         return found
 
@@ -168,17 +169,28 @@ def _check_group(modes: list[int], shape: tuple[int, ...], labels: ModeLabels | 
 
 
 def _bounds_of_variable(mode: int, z: Any, bounds: Bounds) -> Bounds:
-    """Return bounds of C that keep Z C within bounds, one lower and one upper number a column, both 0 or none."""
+    """Return bounds of C that keep Z C within bounds, one lower and one upper number a column.
+
+    Of nonnegative rows those at 0 do, and if rows are averages (their sum is 1) any others.
+    """
     low, high = bounds.lower[mode], bounds.upper[mode]
     shape = (z.shape[1], low.shape[1])
-    if np.isneginf(low).all() and np.isposinf(high).all():
+    if not is_bounded(bounds, mode):
         return Bounds((np.full(shape, -np.inf),), (np.full(shape, np.inf),))
     is_cone = np.isin(low, (0.0, -np.inf)).all() and np.isin(high, (0.0, np.inf)).all()
     same = np.array_equal(low, np.broadcast_to(low[:1], low.shape)) and np.array_equal(
         high, np.broadcast_to(high[:1], high.shape)
     )
-    if not (is_cone and same and z.min() >= 0):
+    are_averages = bool(np.allclose(np.asarray(z.sum(axis=1)), 1.0, rtol=0.0, atol=1e-12))
+    if not (same and z.min() >= 0 and (is_cone or are_averages)):
         raise ParameterError(
-            f"bounds of mode {mode}: a design keeps bounds at 0 alone, and only if none of its numbers is negative."
+            f"bounds of mode {mode}: a design keeps bounds at 0 alone (others if each row sums to 1), the same for all "
+            "positions, and only if none of its numbers is negative. Take a loss whose model has any sign (a log or logit link), or a nonnegative "
+            "design (bspline, monotone, groups)."
         )
     return Bounds((np.broadcast_to(low[0], shape).copy(),), (np.broadcast_to(high[0], shape).copy(),))
+
+
+def is_bounded(bounds: Bounds, mode: int) -> bool:
+    """Return whether any entry of a mode's factor has a finite bound."""
+    return not (np.isneginf(bounds.lower[mode]).all() and np.isposinf(bounds.upper[mode]).all())

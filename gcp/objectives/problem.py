@@ -19,8 +19,9 @@ from gcp.objectives import fingerprint
 from gcp.objectives.bounds import Bounds, resolve
 from gcp.objectives.build import objective_of
 from gcp.objectives.description import ProblemDescription
+from gcp.objectives.designs.given_designs import Designs, designs_of, maps_of
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.parametrisation import Parametrisation, modes_of
+from gcp.objectives.parametrisation import Parametrisation, is_bounded, modes_of
 from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
@@ -49,6 +50,8 @@ class Problem:
         As they were asked for.
     parametrisation : Parametrisation
     n_threads : int or None
+    designs : tuple of (int, Basis)
+        Of the modes that have one.
     """
 
     tensor: TensorData
@@ -60,6 +63,7 @@ class Problem:
     given_bounds: Any
     parametrisation: Parametrisation
     n_threads: int | None
+    designs: Designs = ()
 
     @classmethod
     def of(
@@ -76,6 +80,7 @@ class Problem:
         tied_modes: Sequence[Sequence[int | str]] = (),
         main_effects: bool | Sequence[int | str] = False,
         penalties: Penalties | None = None,
+        design: Mapping[int | str, Any] | None = None,
         n_threads: int | None = None,
     ) -> Problem:
         """Return the problem that arguments of `fit_gcp` mean.
@@ -93,13 +98,20 @@ class Problem:
         penalties = penalties or Penalties()
         parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
         labels = tensor.labels or ModeLabels.default(tensor.shape)
-        effect_modes = _effect_modes(main_effects, parametrisation, labels)
+        designs = designs_of(design, labels, tensor.shape, parametrisation.groups)
+        effect_modes = _effect_modes(main_effects, parametrisation, labels, designs)
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
         limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
         _check_penalties(penalties, limits)
-        return cls(tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads)
+        if designs:
+            are_bounded = [is_bounded(limits, n) for n in range(len(shapes))]
+            maps = maps_of(designs, labels, tensor.shape, are_bounded)
+            parametrisation = replace(parametrisation, maps=maps)
+            parametrisation.bounds(limits)  # raises if the designs cannot keep them
+        found = tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads
+        return cls(*found, designs)
 
     @cached_property
     def objective(self) -> EntrywiseObjective:
@@ -177,6 +189,7 @@ class Problem:
             Penalties or bounds that hold functions, which cannot be told apart.
         """
         penalties = as_arguments(self.penalties, has_effects=bool(self.effect_modes))
+        designs = {str(n): fingerprint.described(basis) for n, basis in self.designs}
         return {
             **fingerprint.of_data(self.tensor, self.loss),
             "rank": self.rank,
@@ -185,6 +198,7 @@ class Problem:
             "tied_modes": [list(group) for group in self.parametrisation.tied],
             **{name: fingerprint.described(value) for name, value in penalties.items()},
             "main_effects": list(self.effect_modes),
+            **({"design": designs} if designs else {}),
         }
 
     def describe(self, estimated: Sequence[str] = ()) -> ProblemDescription:
@@ -196,11 +210,12 @@ class Problem:
             self.effect_modes,
             _described(self.given_bounds, self.labels),
             tuple(estimated),
+            self.designs,
         )
 
 
 def _effect_modes(
-    given: bool | Sequence[int | str], parametrisation: Parametrisation, labels: ModeLabels
+    given: bool | Sequence[int | str], parametrisation: Parametrisation, labels: ModeLabels, designs: Designs
 ) -> tuple[int, ...]:
     """Return the modes that have main effects; True means all that are free."""
     fixed, ndim = parametrisation.fixed, parametrisation.ndim
@@ -208,6 +223,11 @@ def _effect_modes(
         modes = [n for n in range(ndim) if n not in fixed] if given else []
     else:
         modes = modes_of("main_effects", given, labels)
+    if modes and designs:
+        raise ParameterError(
+            "main_effects cannot be had together with a design: leave them out; a column of ones in the design and "
+            "one component more say much the same."
+        )
     if modes and not parametrisation.is_plain:
         raise ParameterError("main_effects cannot be had together with tied_modes.")
     if held := sorted(set(modes) & set(fixed)):

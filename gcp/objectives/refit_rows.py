@@ -11,11 +11,13 @@ import numpy as np
 from gcp.base import checks, threads
 from gcp.base.alignment import Side, align
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
+from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import check_units, side_of
 from gcp.objectives.model import Model
+from gcp.objectives.new_coordinates import rows_of_labels
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
 from gcp.objectives.terms.main_effects import MainEffects
@@ -94,6 +96,8 @@ def transform(
     tensor = stored(in_one_piece(data, mask, entry_weights))
     check_units(model, tensor)
     tensor, found_labels, lacking = _in_order(model, tensor, mode)
+    if mode in dict(model.problem.designs):
+        return _by_design(model, mode, tensor.labels, found_labels, lacking, bounds)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.loss, n_threads=n_threads)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
@@ -136,6 +140,28 @@ def transform(
     if effects is not None and has_own:
         own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
     return NewRows(rows, own_effects, names[mode], found_labels, lacking)
+
+
+def _by_design(
+    model: Model,
+    mode: int,
+    labels: ModeLabels | None,
+    found: Array,
+    lacking: dict[str, Array],
+    bounds: Any,
+) -> NewRows:
+    """Return rows of new positions of a mode whose design says what they are: their labels (n,) decide."""
+    name = model.labels.names[mode]
+    if bounds is not None:
+        raise ParameterError(
+            f"transform: the rows of {name!r} are those of its design, so that bounds do nothing."
+        )
+    if labels is None or labels.coords[mode] is None:
+        raise ParameterError(
+            f"transform: the mode {name!r} has a design, which tells new positions by their labels, but the new data "
+            "have none. Label them (from_frame, xarray, modes with coordinates), or use predict_at."
+        )
+    return NewRows(rows_of_labels(model, mode, found), None, name, found, lacking)
 
 
 def _in_order(

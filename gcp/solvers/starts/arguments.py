@@ -53,6 +53,7 @@ def settings(search: Search, n_starts: int, init: Any, max_seconds: float | None
         "tied_modes": [list(group) for group in problem.parametrisation.tied],
         **{name: describe(value) for name, value in strengths.items()},
         "main_effects": list(problem.effect_modes),
+        "design": {problem.labels.names[n]: repr(basis) for n, basis in problem.designs},
         "max_seconds": max_seconds,
         "versions": dict(_versions()),
     }

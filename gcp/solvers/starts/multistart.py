@@ -174,7 +174,13 @@ def _solve(
             raise ParameterError(reason)
         watch.free = free
         own = replace(observer, callback=watch, report=None)
-        found = solver.solve(free, free.reduce(start), free.parametrisation.bounds(bounds), own)
+        limits = free.parametrisation.bounds(bounds)
+        variables = free.reduce(start)
+        if free.parametrisation.maps:  # whose variables are found up to rounding
+            variables = [
+                np.asarray(c, a.dtype) for c, a in zip(limits.project(variables), variables, strict=True)
+            ]
+        found = solver.solve(free, variables, limits, own)
         return watch.with_reason(found)
     value, _ = free.value_and_grad([])
     message = "every mode is fixed: nothing to fit"

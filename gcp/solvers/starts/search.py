@@ -12,6 +12,7 @@ from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.designs.linear_maps import Undetermined
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.model import Model, normalize
@@ -20,6 +21,7 @@ from gcp.objectives.problem import Problem
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.sampled import Seeds
 from gcp.solvers import Solver
+from gcp.solvers.starts.designed_starts import nearest_in_designs, random_in_designs
 from gcp.solvers.starts.initial import given_factors, random_factors, svd_factors
 
 
@@ -56,16 +58,25 @@ class Search:
 
     @cached_property
     def known(self) -> list[Array]:
-        """Masks, one per mode, shape (I_n,), of positions that data (or a tied mode's), fixed factors or maps
-        determine.
+        """Masks, one per mode, shape (I_n,), of positions that data (or a tied mode's) or fixed factors determine.
+
+        A map determines those without data whose rows are combinations of those with data.
         """
+        found = list(self.with_data)
+        for mode, z in self.parametrisation.maps:
+            if not found[mode].all():
+                found[mode] = ~Undetermined.by(z[found[mode]]).touches(z)
+        return found
+
+    @cached_property
+    def with_data(self) -> list[Array]:
+        """Masks, one per mode, shape (I_n,), of positions with data, their own or a tied mode's, or a fixed row."""
         known = self.objective.survey.known or self.objective.tensor.known_positions()
         found = [np.ones_like(mask) for mask in known]
         for group in self.parametrisation.groups:
             shared = np.logical_or.reduce([known[mode] for mode in group])
             for mode in group:
-                if self.parametrisation.map_of(mode) is None:
-                    found[mode] = shared
+                found[mode] = shared
         return found
 
     def unknown(self, labels: ModeLabels) -> dict[str, Array]:
@@ -126,9 +137,11 @@ class Search:
             raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
         if index == 0 and not (is_named and self.init == "random"):
             factors = self._svd(rng) if is_named else self._given()
+            factors = nearest_in_designs(factors, self.parametrisation, self.problem.bounds)
         else:
             problem, beside = self.problem, bool(self.problem.effect_modes)
             factors = random_factors(self.objective, problem.rank, problem.bounds, rng, beside_effects=beside)
+            factors = random_in_designs(factors, self.parametrisation, problem.bounds, self.with_data)
         if self.parametrisation.fixed and index > 0:
             given = self._given()
             for mode in self.parametrisation.fixed:
@@ -145,8 +158,11 @@ class Search:
         """
         if all(mask.all() for mask in self.known):
             return factors
-        silenced = []
-        for a, mask in zip(factors, self.known, strict=True):
+        silenced, maps = [], dict(self.parametrisation.maps)
+        for n, (a, mask) in enumerate(zip(factors, self.known, strict=True)):
+            if n in maps:  # then the start is of coefficients without what nothing is known of
+                silenced.append(a)
+                continue
             row = a[mask].mean(axis=0) if self.objective.penalties.fill_rows else 0.0
             silenced.append(np.where(mask[:, None], a, row))
         return self.problem.bounds.project(silenced)
@@ -217,7 +233,11 @@ class Search:
             intercept=intercept,
             main_effects=effects,
             unknown=self.unknown(labels),
-            fitted_factors=[np.ascontiguousarray(a[:, order]) for a in components],
+            fitted_factors=[np.ascontiguousarray(a[:, order]) for a in self._inside(components)],
             row_bounds=[side[:, order] for side in problem.bounds.of_rows()],
             problem=problem.describe(),
         )
+
+    def _inside(self, components: Factors) -> Factors:
+        """Return the factors (I_n, R) within the bounds, from which sums of coefficients may differ by rounding."""
+        return self.problem.bounds.project(components) if self.parametrisation.maps else components

@@ -1,0 +1,1 @@
+"""Designs: what makes the rows of a factor from coordinates, groups or features."""
