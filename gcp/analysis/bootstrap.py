@@ -131,8 +131,8 @@ def bootstrap(
     verbose : bool
         Progress on stderr: a live bar on a terminal, elsewhere a line for every draw.
     **options
-        Further arguments of `fit_gcp`. Left out, penalties, main effects, bounds, fixed and tied modes are those of
-        the fit, and a parameter of the loss that it estimated is estimated again; each fit begins from the fitted
+        Further arguments of `fit_gcp`. Left out, penalties, main effects, designs, bounds, fixed and tied modes are
+        those of the fit, and a parameter of the loss that it estimated is estimated again; each fit begins from the fitted
         model.
 
     Returns
@@ -185,6 +185,7 @@ def _as_fitted(result: FitResult, options: dict[str, Any]) -> dict[str, Any]:
         "fixed_modes": problem.fixed_modes,
         "tied_modes": problem.tied_modes,
         "main_effects": problem.effect_modes,
+        "design": dict(problem.designs),
         **as_arguments(problem.penalties, has_effects=bool(problem.effect_modes)),
     }
     if problem.estimated:

@@ -15,6 +15,9 @@ from gcp.base.types import FloatArray
 from gcp.result import FitResult
 
 
+_TINY = 1e-300
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ModelCoefficients(TableResult):
     """Coefficients of one mode's design times the weights of the components, with standard errors.
@@ -73,35 +76,54 @@ class DesignErrors:
 
 
 def design_errors(
-    layout: ParameterLayout, section: FixedScale, estimate: Estimate, found: Component, mode: int, r: int
+    layout: ParameterLayout,
+    section: FixedScale,
+    theta: FloatArray,
+    estimate: Estimate,
+    found: Component,
+    mode: int,
+    r: int,
 ) -> DesignErrors:
     """Return the errors of a component's coefficients in a mode with a design, by the delta method.
 
-    What the data do not determine has NaN.
+    What the data do not determine, at the fitted theta (P,), has NaN.
     """
-    at, theta, covariance = layout.columns(mode, r), estimate.theta, estimate.covariance
-    own = covariance[np.ix_(at, at)]
-    turn = column_gradient(layout.designs[mode], theta[at])
+    at, covariance = layout.columns(mode, r), estimate.covariance
+    own, c, every = covariance[np.ix_(at, at)], estimate.theta[at], np.arange(layout.size)
+    turn, gradient, along = _gradients(layout, estimate.theta, mode, r)
     errors = np.sqrt(np.maximum(np.sum((turn @ own) * turn, axis=1), 0.0))
-    along = np.zeros(len(theta))  # of the logarithm of what the other modes make of the component
-    for n, other in enumerate(found.columns):
-        if n != mode:
-            along[layout.columns(n, r)] += other.log_gradient
-    size = found.weight / float(np.linalg.norm(layout.designs[mode] @ theta[at]))
-    gradient = theta[at][:, None] * along
-    gradient[np.arange(len(at)), at] += 1.0
-    values = size * theta[at]
+    size = found.weight / float(np.linalg.norm(layout.designs[mode] @ c))
+    values = size * c
     if estimate.biases is not None:
         others = sum(each.log_bias for n, each in enumerate(found.columns) if n != mode)
         spread = covariance @ along
-        bias = estimate.biases[at] + theta[at] * (others + float(along @ spread) / 2) + spread[at]
+        bias = estimate.biases[at] + c * (others + float(along @ spread) / 2) + spread[at]
         values = values - size * bias
     scaled_errors = size * np.sqrt(np.maximum(np.sum((gradient @ covariance) * gradient, axis=1), 0.0))
-    errors[~section.determines(at, turn)] = np.nan
-    scaled_errors[~section.determines(np.arange(len(theta)), gradient)] = np.nan
+    turn, gradient, _ = _gradients(layout, theta, mode, r)
     held = ~section.known[at] | layout.bound[at]
-    errors[held] = scaled_errors[held] = np.nan
+    errors[held | ~section.determines(at, turn)] = np.nan
+    scaled_errors[held | ~section.determines(every, gradient)] = np.nan
     return DesignErrors(errors, values, scaled_errors)
+
+
+def _gradients(
+    layout: ParameterLayout, theta: FloatArray, mode: int, r: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the derivatives of a component's coefficients in a mode, (K, K) and (K, P), at theta (P,).
+
+    Those of coefficients by the norm of their column, in themselves; those of coefficients times the norms of the
+    other modes' columns, in these norms, in all parameters; and those (P,) of the logarithm of these norms.
+    """
+    at, along = layout.columns(mode, r), np.zeros(layout.size)
+    for n in range(len(layout.shape)):
+        if n != mode:
+            places, z = layout.columns(n, r), layout.designs.get(n)
+            a = theta[places] if z is None else z @ theta[places]
+            along[places] += (a if z is None else z.T @ a) / max(float(a @ a), _TINY)
+    gradient = theta[at][:, None] * along
+    gradient[np.arange(len(at)), at] += 1.0
+    return column_gradient(layout.designs[mode], theta[at]), gradient, along
 
 
 @dataclass(frozen=True)

@@ -313,7 +313,7 @@ def _shaped(
                 unit = np.where(held, own, column.unit - column.bias)
                 columns[n][:, r] = layout.signs[n][r] * unit / np.linalg.norm(unit)
             if n in of_designs and wider[r] == wider[r]:
-                of_designs[n].fill(r, design_errors(layout, section, estimate, found, n, r), wider[r])
+                of_designs[n].fill(r, design_errors(layout, section, theta, estimate, found, n, r), wider[r])
         if estimate.biases is not None:
             weights[r] = found.weight - found.bias
     intercept = _effects(result, layout, section, estimate.covariance, effects)
