@@ -353,6 +353,7 @@ class FitResult(Model):
             "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
             "objective of a constant": f"{self.null_objective:.8g}",
             "main effects": self._effects_in_words(),
+            "designs": ", ".join(f"{self.labels.names[n]}: {z}" for n, z in self.problem.designs),
             "seconds": f"{self.seconds:.2f}",
         }
 

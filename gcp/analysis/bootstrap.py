@@ -132,8 +132,8 @@ def bootstrap(
         Progress on stderr: a live bar on a terminal, elsewhere a line for every draw.
     **options
         Further arguments of `fit_gcp`. Left out, penalties, main effects, designs, bounds, fixed and tied modes are
-        those of the fit, and a parameter of the loss that it estimated is estimated again; each fit begins from the fitted
-        model.
+        those of the fit, and a parameter of the loss that it estimated is estimated again; each fit begins from the
+        fitted model.
 
     Returns
     -------

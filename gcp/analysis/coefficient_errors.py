@@ -14,7 +14,6 @@ from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.result import FitResult
 
-
 _TINY = 1e-300
 
 

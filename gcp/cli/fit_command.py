@@ -15,6 +15,7 @@ from gcp.base.errors import ConvergenceWarning, DataError, DomainError, FitError
 from gcp.base.signals import terminated_like_interrupted
 from gcp.base.types import Array
 from gcp.cli.cluster import spread
+from gcp.cli.design_option import given_designs
 from gcp.cli.fit_options import add_options
 from gcp.cli.messages import message_in_options
 from gcp.cli.output import check_picture, check_target, number, print_json, print_pairs, save_picture
@@ -155,6 +156,7 @@ def _fit(
                 weight_reg=args.weight_reg,
                 dirichlet_reg=args.dirichlet_reg,
                 main_effects=effect_modes(args, tensor),
+                design=given_designs(args, tensor),
                 n_iter_max=args.max_iter,
                 tol=args.tol,
                 max_seconds=args.max_seconds,
@@ -329,6 +331,9 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     if result.main_effects:
         spreads = ", ".join(f"{name} sd {number(float(v.std()))}" for name, v in result.main_effects.items())
         rows.append(("main effects", f"intercept {number(result.intercept)}; {spreads}"))
+    if result.problem.designs:
+        bases = ", ".join(f"{result.labels.names[n]}: {basis}" for n, basis in result.problem.designs)
+        rows.append(("designs", bases))
     if len(result.starts) > 1:
         best = next(start["start"] for start in result.starts if start["objective"] == result.objective)
         objectives = "  ".join(f"{start['objective']:.8g}" for start in result.starts)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import gcp
-from gcp.cli import cluster
+from gcp.cli import cluster, design_option
 from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
 from gcp.cli.reading import add_memory_option, add_reading_options, input_help
@@ -66,6 +66,7 @@ def _add_model(parser: Parser, fit: Documented) -> None:
         metavar="X",
         help="ridge of the main effects (default: that of --l2-reg)",
     )
+    design_option.add_option(group)
     group.add_argument(
         "--lower",
         type=float,

@@ -9,6 +9,7 @@ from typing import Any
 import gcp
 from gcp.base.errors import DataError
 from gcp.base.signals import terminated_like_interrupted
+from gcp.cli import design_option
 from gcp.cli.documented import Documented
 from gcp.cli.fit_command import effect_modes
 from gcp.cli.fit_options import at_least, param
@@ -44,6 +45,7 @@ def add_parser(parser: Parser) -> None:
     parser.add_argument(
         "--main-effects", nargs="?", const="all", metavar="A,B", help="as for gcp fit (default: of all modes)"
     )
+    design_option.add_option(parser)
     select.add(parser, "--method", choices=("cells", "thinning"))
     select.add(parser, "--splits", type=at_least(1), metavar="N")
     select.add(parser, "--test-fraction", "fraction", type=float, metavar="P")
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             weight_reg=args.weight_reg,
             dirichlet_reg=args.dirichlet_reg,
             main_effects=effect_modes(args, tensor),
+            design=design_option.given_designs(args, tensor),
             method=args.method,
             n_splits=args.splits,
             fraction=args.test_fraction,

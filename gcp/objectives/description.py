@@ -10,8 +10,7 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array
-from gcp.objectives.designs.base import basis_from_json
-from gcp.objectives.designs.given_designs import Designs
+from gcp.objectives.designs.given_designs import Designs, basis_from_json
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.total import Penalties
 

@@ -26,6 +26,8 @@ from gcp.analysis.shares import component_shares
 from gcp.base.label_text import label_texts
 from gcp.base.types import Array, FloatArray
 from gcp.losses.custom import CustomLoss
+from gcp.objectives.designs.base import Basis
+from gcp.objectives.designs.smooth_bases import SmoothBasis
 from gcp.result import FitResult
 
 _TOP = 5
@@ -198,6 +200,8 @@ def _unsaid(result: FitResult) -> list[str]:
         found.append("the model that it began from")
     if result.problem.has_array_bounds:
         found.append("the arrays of bounds")
+    if any(not isinstance(basis, SmoothBasis) for _, basis in result.problem.designs):
+        found.append("the rows of designs")
     if own["max_seconds"] is not None:
         found.append("a machine as fast (max_seconds)")
     return found
@@ -224,6 +228,10 @@ def _call(result: FitResult) -> str:
         given.append(f"    l2_reg={own['l2_reg']!r},")
     if "penalties" in own:
         given.append(f"    penalties=[{', '.join(own['penalties'])}],")
+    if designs := dict(result.problem.designs):
+        names = result.labels.names
+        bases = (f"{names[n]!r}: {_basis_text(basis)}" for n, basis in designs.items())
+        given.append(f"    design={{{', '.join(bases)}}},")
     solver: dict[str, Any] = {
         name: value for name, value in own["solver"].items() if name not in ("name", "method")
     }
@@ -234,6 +242,10 @@ def _call(result: FitResult) -> str:
         given += [f"    {name}={solver[name]!r}," for name in ("n_iter_max", "tol")]
     given.append(f"    random_state={own['seed']},\n    n_threads={own['n_threads']},")
     return "result = gcp.fit_gcp(\n" + "\n".join(given) + "\n)"
+
+
+def _basis_text(basis: Basis) -> str:
+    return f"gcp.designs.{basis}" if isinstance(basis, SmoothBasis) else "..."
 
 
 def _loss_text(result: FitResult) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -24,13 +23,6 @@ class Basis(ABC):
 
     Concrete bases are frozen dataclasses whose fields are numbers, texts, tuples and arrays, dense or sparse.
     """
-
-    by_name: ClassVar[dict[str, type[Basis]]] = {}
-    """Every class of bases, for files that mention one."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        Basis.by_name[cls.__name__] = cls
 
     @abstractmethod
     def settled(self, labels: Array | None, size: int, mode: str) -> Self:
@@ -102,18 +94,6 @@ class Basis(ABC):
                 value = {"sparse": names, "shape": list(value.shape)}
             own[f.name] = list(value) if isinstance(value, tuple) else value
         return {"class": type(self).__name__, "fields": own}
-
-
-def basis_from_json(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> Basis:
-    """Return the basis that `Basis.as_json` wrote, with the same `arrays`, of any shape."""
-    own = {}
-    for name, value in values["fields"].items():
-        if isinstance(value, dict) and "array" in value:
-            value = arrays[value["array"]]
-        elif isinstance(value, dict):
-            value = sparse.csr_array(tuple(arrays[part] for part in value["sparse"]), shape=value["shape"])
-        own[name] = tuple(value) if isinstance(value, list) else value
-    return Basis.by_name[values["class"]](**own)
 
 
 def parts_of_sparse(matrix: Any) -> list[Any]:

@@ -15,10 +15,15 @@ from gcp.base.named_arrays import library_of
 from gcp.base.types import Array
 from gcp.objectives.designs.base import Basis, as_design
 from gcp.objectives.designs.linear_maps import is_identity, orthogonal
-from gcp.objectives.designs.row_tables import RowTable, checked_rows
+from gcp.objectives.designs.row_tables import Groups, RowTable, checked_rows
+from gcp.objectives.designs.smooth_bases import BSpline, Fourier, Monotone
 
 Designs = tuple[tuple[int, Basis], ...]
 """Modes that have a design, and the basis of each, settled."""
+
+_CLASSES: dict[str, type[Basis]] = {
+    cls.__name__: cls for cls in (BSpline, Fourier, Groups, Monotone, RowTable)
+}
 
 
 def designs_of(
@@ -118,6 +123,18 @@ def index_of(named: Any) -> Array | None:
         return None
     own = ModeLabels(["index"], [np.asarray(index)]).coords[0]
     return None if own is None or np.array_equal(own, np.arange(len(own))) else own
+
+
+def basis_from_json(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> Basis:
+    """Return the basis that `Basis.as_json` wrote, with the same `arrays`, of any shape."""
+    own = {}
+    for name, value in values["fields"].items():
+        if isinstance(value, dict) and "array" in value:
+            value = arrays[value["array"]]
+        elif isinstance(value, dict):
+            value = sparse.csr_array(tuple(arrays[part] for part in value["sparse"]), shape=value["shape"])
+        own[name] = tuple(value) if isinstance(value, list) else value
+    return _CLASSES[values["class"]](**own)
 
 
 def matrix_of(basis: Basis, labels: ModeLabels, mode: int, size: int) -> Any:

@@ -86,14 +86,21 @@ class SmoothBasis(Basis):
         low, high = self.ends
         beyond = x[(x < low) | (x > high)]
         if beyond.size:
-            value, start, end = (self._shown(number) for number in (float(beyond[0]), low, high))
             raise ParameterError(
-                f"design of {mode!r}: {value} lies beyond the ends of {self}, {start} and {end}, where a spline is "
-                "not defined: fit with ends=(low, high) that hold all coordinates, or with fourier(...)."
+                f"design of {mode!r}: {self._shown(float(beyond[0]))} lies beyond the ends of {self}, where a spline "
+                "is not defined: fit with ends=(low, high) that hold all coordinates, or with fourier(...)."
             )
 
     def _shown(self, x: float) -> str:
-        return str(np.datetime64(round(x * 86400), "s")) if self.has_dates else f"{x:.10g}"
+        if not self.has_dates:
+            return repr(x)
+        date = np.datetime64(round(x * 86_400_000_000), "us")
+        return repr(str(date.astype("M8[D]") if x.is_integer() else date))
+
+    def _call(self, name: str, *arguments: str) -> str:
+        """Return the call of `gcp.designs` that makes the basis, with its ends once they are settled."""
+        ends = [] if self.ends is None else [f"ends=({', '.join(map(self._shown, self.ends))})"]
+        return f"{name}({', '.join([*arguments, *ends])})"
 
     def _values(self, x: FloatArray, mode: str) -> Any:
         """Return the functions' values (n, K) at numbers (n,)."""
@@ -114,10 +121,8 @@ class BSpline(SmoothBasis):
         return [f"spline {k}" for k in range(self.n)]
 
     def __repr__(self) -> str:
-        more = ("" if self.degree == 3 else f", degree={self.degree}") + (
-            ", cyclic=True" if self.cyclic else ""
-        )
-        return f"bspline({self.n}{more})"
+        degree = [] if self.degree == 3 else [f"degree={self.degree}"]
+        return self._call("bspline", str(self.n), *degree, *(["cyclic=True"] if self.cyclic else []))
 
     def _over(self, x: FloatArray, mode: str) -> Self:
         """Return the basis over these coordinates (n,); a cycle ends one step beyond the last."""
@@ -157,7 +162,7 @@ class Monotone(SmoothBasis):
         return ["constant", *(f"rise {k}" for k in range(1, self.n))]
 
     def __repr__(self) -> str:
-        return f"monotone({self.n})"
+        return self._call("monotone", str(self.n))
 
     def _values(self, x: FloatArray, mode: str) -> Any:
         """Return sums of the B-splines from each one on, values (n, K) at numbers (n,)."""
@@ -183,7 +188,7 @@ class Fourier(SmoothBasis):
         return ["constant", *waves]
 
     def __repr__(self) -> str:
-        return f"fourier({self.period:g}, {self.n_harmonics})"
+        return self._call("fourier", repr(self.period), str(self.n_harmonics))
 
     def _over(self, x: FloatArray, mode: str) -> Self:
         """Return the basis as it is, which has no ends."""

@@ -1,0 +1,132 @@
+"""The option --design: bases of modes, in short words."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcp import designs
+from gcp.base.errors import DataError, ParameterError
+from gcp.base.types import Array
+from gcp.cli.reading import mode_labels
+from gcp.objectives.designs.row_tables import Groups, RowTable
+
+if TYPE_CHECKING:
+    from gcp.tensors.kinds import Tensor
+    from gcp.tensors.parts.partitioned import PartitionedTensor
+
+_FORMS = "bspline:N, bspline:N:cyclic, monotone:N, fourier:PERIOD:N, groups:FILE.csv or features:FILE.csv"
+
+
+def add_option(group: Any) -> None:
+    """Add the option to a parser or a group of one."""
+    group.add_argument(
+        "--design",
+        metavar="MODE=BASIS",
+        action="append",
+        default=[],
+        type=_parts,
+        help=f"make the factor of a mode (name or number) of {_FORMS}; splines and waves read numbers and dates (in "
+        "days), a file has a header and the mode's labels in its first column; may be repeated",
+    )
+
+
+def given_designs(
+    args: argparse.Namespace, tensor: Tensor | PartitionedTensor
+) -> dict[int | str, designs.Basis]:
+    """Return the bases by the numbers of the modes."""
+    labels = mode_labels(tensor)
+    found: dict[int | str, designs.Basis] = {}
+    for mode, form in args.design:
+        known = mode in labels.names or (mode.isdecimal() and int(mode) < len(labels.names))
+        if not known:
+            raise ParameterError(
+                f"--design: there is no mode {mode!r}: expected names ({', '.join(labels.names)}) or numbers from 0."
+            )
+        n = labels.names.index(mode) if mode in labels.names else int(mode)
+        if n in found:
+            raise ParameterError(f"--design names mode {mode!r} twice.")
+        found[n] = _basis(form, labels.coords[n])
+    return found
+
+
+def _parts(text: str) -> tuple[str, str]:
+    mode, equals, form = text.partition("=")
+    if not (mode and equals and form):
+        raise argparse.ArgumentTypeError(f"expected MODE=BASIS, such as week=bspline:12, found {text!r}")
+    return mode, form
+
+
+def _basis(form: str, coords: Array | None) -> designs.Basis:
+    """Return the basis of one form; tables have rows for the labels (I_n,) of the mode."""
+    kind, _, rest = form.partition(":")
+    try:
+        match kind, rest.split(":"):
+            case "bspline", [n]:
+                return designs.bspline(int(n))
+            case "bspline", [n, "cyclic"]:
+                return designs.bspline(int(n), cyclic=True)
+            case "monotone", [n]:
+                return designs.monotone(int(n))
+            case "fourier", [period, n]:
+                return designs.fourier(float(period), int(n))
+    except ValueError as error:
+        if isinstance(error, ParameterError):
+            raise ParameterError(f"--design {form}: {error}") from None
+    if kind not in ("groups", "features") or not rest:
+        raise ParameterError(f"--design: expected {_FORMS}, found {form!r}.")
+    header, rows = _table(rest)
+    index = _like(np.array([row[0] for row in rows]), coords)
+    if kind == "groups":
+        if len(header) != 2:
+            raise DataError(f"{rest}: expected two columns, labels and groups: found {len(header)}.")
+        return Groups(np.array([row[1] for row in rows]), index)
+    return RowTable(_numbers(rest, rows), tuple(header[1:]), index)
+
+
+def _table(path: str) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns of a file, and its rows."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if len(header) < 2 or not rows:
+        raise DataError(f"{path}: expected a header, and rows of a label and more: found {len(rows)} rows.")
+    ragged = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
+    if ragged is not None:
+        raise DataError(f"{path}: row {ragged + 2} has {len(rows[ragged])} fields: expected {len(header)}.")
+    return header, rows
+
+
+def _numbers(path: str, rows: Sequence[Sequence[str]]) -> Array:
+    """Return the columns after the first as numbers, (n, K)."""
+    found = np.empty((len(rows), len(rows[0]) - 1))
+    for k, row in enumerate(rows):
+        for column, field in enumerate(row[1:]):
+            try:
+                found[k, column] = float(field)
+            except ValueError:
+                raise DataError(
+                    f"{path}: {field!r} in row {k + 2} is no number; features are numbers."
+                ) from None
+    if not np.isfinite(found).all():
+        raise DataError(f"{path}: a feature is NaN or infinite; fill it in, or drop the column.")
+    return found
+
+
+def _like(texts: Array, coords: Array | None) -> Array:
+    """Return labels (n,) as numbers or dates, if those of the mode are; without labels they are positions."""
+    kind = "i" if coords is None else coords.dtype.kind
+    try:
+        if kind in "iuf":
+            numbers = texts.astype(float)
+            whole = numbers.astype(np.int64)
+            return whole if np.array_equal(whole, numbers) else numbers
+        return texts.astype("M8") if kind == "M" else texts
+    except ValueError:
+        return texts
