@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import gcp
-from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, plots
+from gcp import DenseTensor, ModeLabels, ObservedTensor, SparseTensor, analysis, datasets, designs, plots
 from gcp.analysis.selection import RankChoice
 from gcp.base.table_result import TableResult
 from gcp.objectives.entrywise import EntrywiseObjective
@@ -20,10 +20,14 @@ LOSSES = [
     cls for name in gcp.__all__ if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss)
 ]
 
+_OF_BASES = ("as_json", "of_coordinates", "of_labels", "settled")
+
 EXEMPT = {
     "FitResult.marked": "for exports and pictures",
     "Loss": "abstract",
     "FitResult": "made by fits",
+    "designs.Basis": "abstract",
+    **dict.fromkeys([f"designs.Basis.{of}" for of in _OF_BASES], "for objectives"),
     "PartitionedTensor": "made by `partition`",
     # The loss as kernels and objectives see it, whose arguments are theirs.
     **dict.fromkeys(
@@ -82,7 +86,7 @@ class Call(NamedTuple):
 def public_names():
     """Every public function, class and method by name; methods of losses once, as those of `Loss`."""
     found = {}
-    for module in (gcp, analysis, datasets, plots):
+    for module in (gcp, analysis, datasets, designs, plots):
         prefix = "" if module is gcp else module.__name__.removeprefix("gcp.") + "."
         for name in getattr(module, "__all__", vars(module)):
             thing = getattr(module, name)
@@ -175,6 +179,11 @@ def starts():
 @cache
 def errors():
     return analysis.bootstrap(fitted(), dense(), 2, **OPTIONS)
+
+
+@cache
+def designed():
+    return gcp.fit_gcp(dense(), 1, loss="poisson", design={"when": designs.bspline(2, 1)}, **OPTIONS)
 
 
 @cache
@@ -318,6 +327,14 @@ def good_calls(folder):
         "ObservedTensor": Call(ObservedTensor, listed),
         "FitResult.model_values": Call(fitted().model_values, {"subs": SUBS}),
         "FitResult.predict": Call(fitted().predict, {"subs": SUBS}),
+        "FitResult.predict_at": Call(designed().predict_at, {"coordinates": {"when": [2001.5]}}),
+        "designs.bspline": Call(
+            designs.bspline, {"n": 5, "degree": 3, "cyclic": False, "ends": (2001, 2002)}
+        ),
+        "designs.features": Call(designs.features, {"frame": table()[["n"]]}),
+        "designs.fourier": Call(designs.fourier, {"period": 12.0, "n_harmonics": 2}),
+        "designs.groups": Call(designs.groups, {"labels": ["x", "y", "x", "y"]}),
+        "designs.monotone": Call(designs.monotone, {"n": 4, "ends": None}),
         "FitResult.top": Call(fitted().top, {"mode": 1, "at": {"who": "a", 2: 2001}, "n": 2, "exclude": [0]}),
         "FitResult.score": Call(fitted().score, {"data": dense()}),
         "FitResult.deviance_explained": Call(fitted().deviance_explained, {"data": dense()}),
@@ -386,6 +403,10 @@ def good_calls(folder):
             {"data": dense(), "rank": 1, "mode": 0, "n_splits": 1, "loss": "poisson"} | OPTIONS,
         ),
         "analysis.standard_errors": Call(analysis.standard_errors, judged),
+        "analysis.StandardErrors.on_model_scale": Call(
+            analysis.standard_errors(designed(), dense(), bias_correction=False).on_model_scale,
+            {"mode": "when"},
+        ),
         "analysis.StandardErrors.interval": Call(
             analysis.standard_errors(**judged, bias_correction=False).interval, {"level": 0.9}
         ),

@@ -20,7 +20,7 @@ from gcp.objectives.designs.linear_maps import Undetermined, nearest
 Model = TypeVar("Model")
 """`objectives.model.Model`, which has methods that call these functions."""
 
-_ROUNDING = 1e-14
+_ROUNDING = 1e-12
 """Coefficients below this, in the largest of their column, are those that bounds hold at 0."""
 
 

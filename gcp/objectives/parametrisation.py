@@ -101,10 +101,7 @@ class Parametrisation:
         """Return the transpose of `expand` on one array (I_n, R) per mode: of a variable, the sum over its modes."""
         found, maps = [], dict(self.maps)
         for group in self.groups:
-            parts = [
-                v if (z := maps.get(mode)) is None else np.asarray(z.T @ v, dtype=v.dtype)
-                for mode, v in ((mode, vectors[mode]) for mode in group)
-            ]
+            parts = [_transposed(maps.get(mode), vectors[mode]) for mode in group]
             found.append(parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0])))
         return found
 
@@ -166,6 +163,14 @@ def _check_group(modes: list[int], shape: tuple[int, ...], labels: ModeLabels | 
         raise ParameterError(f"tied_modes: modes {modes} have different sizes {sizes}; they cannot share.")
     if labels is not None:
         check_tied(labels, modes)
+
+
+def _transposed(z: Any, vectors: FloatArray) -> FloatArray:
+    """Return Z' V of a map (I, K), and of V (I, R), which may be infinite at a point that a method tries."""
+    if z is None:
+        return vectors
+    with np.errstate(all="ignore"):
+        return np.asarray(z.T @ vectors, dtype=vectors.dtype)
 
 
 def _bounds_of_variable(mode: int, z: Any, bounds: Bounds) -> Bounds:
