@@ -104,8 +104,8 @@ def fit_gcp(
     solver : str or Solver
         "auto" (of dense data: als, then plbfgs if need be, for the Gaussian loss on complete data without entry
         weights, bounds, ties and main effects; else plbfgs; of lists of entries: rows, or sampled-rows and lbfgsb
-        where zeros have no closed form, or adam; see `Auto`), "adam", "als", "lbfgsb", "plbfgs", "rows",
-        "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
+        where zeros have no closed form, or adam, and plbfgs beside designs; see `Auto`), "adam", "als", "lbfgsb",
+        "plbfgs", "rows", "sampled-rows", or an instance such as ``LBFGSB(memory=20)``.
     bounds : optional
         (lower, upper), or such pairs by mode, e.g. ``{"time": (0, None)}`` (other modes: what the loss needs), or one
         such pair per mode, or (lowers, uppers) with one item per mode; an item is None, a number or an array shaped

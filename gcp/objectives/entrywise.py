@@ -28,7 +28,7 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.survey import Survey
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views import hessian
-from gcp.objectives.views.curvature import GaussNewton
+from gcp.objectives.views.curvature import GaussNewton, curved_pass
 from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
 from gcp.objectives.views.sampled import (
@@ -117,11 +117,9 @@ class EntrywiseObjective:
 
         An outer product stands in for the weights of the entries, from their sums over the slices of each mode.
         """
-        check_has(self, Feature.CURVATURE)
+        check_has(self, Feature.CURVATURE_BY_PASSES if self.lacks(Feature.CURVATURE) else Feature.CURVATURE)
         components, effects = self._split(factors)
-        value, *parts, marginals = self.tensor.loss_mttkrps_and_marginals(
-            self.formula, components, self.n_threads, effects
-        )
+        value, *parts, marginals = curved_pass(self.tensor, self.formula, components, self.n_threads, effects)
         grad = self._joined(*parts)
         value = self.penalties.add_to(value, grad, factors)
         return value, grad, GaussNewton.of(factors, marginals, *self.penalties.curvature(factors))

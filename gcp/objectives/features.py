@@ -23,6 +23,8 @@ class Feature(Enum):
     """`value_and_grad` can be had in reasonable time."""
     CURVATURE = auto()
     """`value_grad_and_curvature` can be had."""
+    CURVATURE_BY_PASSES = auto()
+    """`value_grad_and_curvature` can be had, if need be by a second pass, and no penalty is far more curved."""
     FULL_CURVATURE = auto()
     """A Gauss-Newton matrix beside which no penalty is far more curved."""
     HESSIAN = auto()
@@ -66,6 +68,9 @@ def reason_to_lack(
         case Feature.EXACT:
             zeros = ZeroPolicy(tensor, loss)
             return "" if zeros.are_affordable else zeros.message
+        case Feature.CURVATURE_BY_PASSES:
+            steep = _STEEP if penalties.are_steep else ""
+            return steep or reason_to_lack(Feature.EXACT, tensor, loss, penalties, has_effects=has_effects)
         case Feature.CURVATURE | Feature.FULL_CURVATURE:
             return _no_curvature(tensor, penalties, is_full=feature is Feature.FULL_CURVATURE)
         case Feature.HESSIAN:
@@ -89,6 +94,9 @@ def reason_to_lack(
             )
 
 
+_STEEP = "Gauss-Newton steps know too little of a penalty that is steep near 0: found a Dirichlet prior."
+
+
 def _no_curvature(tensor: TensorData, penalties: Penalties, *, is_full: bool) -> str:
     if not tensor.has_marginals:
         return (
@@ -96,9 +104,7 @@ def _no_curvature(tensor: TensorData, penalties: Penalties, *, is_full: bool) ->
             'that has no sums of curvature weights. Use solver="auto" or "lbfgsb".'
         )
     if is_full and penalties.are_steep:
-        return (
-            "Gauss-Newton steps know too little of a penalty that is steep near 0: found a Dirichlet prior."
-        )
+        return _STEEP
     return ""
 
 

@@ -86,7 +86,12 @@ class FreeFactors:
 
     def lacks(self, feature: Feature) -> str:
         """Return why the objective lacks a feature, in a sentence; empty if it has it."""
-        if reason := self.objective.lacks(feature):
+        reason = self.objective.lacks(feature)
+        if reason and self.parametrisation.maps and feature in (Feature.CURVATURE, Feature.FULL_CURVATURE):
+            reason = self.objective.lacks(
+                Feature.CURVATURE_BY_PASSES
+            )  # the best for lists, by rows, know no maps
+        if reason:
             return reason
         if feature is Feature.HESSIAN and sum(a.size for a in self.template) > MOST_ENTRIES:
             return f"The matrix of second derivatives pays for at most {MOST_ENTRIES} entries of all factors."

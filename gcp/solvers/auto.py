@@ -29,7 +29,8 @@ class Auto(Options):
     `LBFGSB` goes on. Under Huber's loss, what has not converged after 300 iterations goes on from the minimum of
     squared error, if that lies lower. Of sparse data under a loss without a closed form for zeros,
     `SampledRowNewton`, and `LBFGSB` from there on if there are at most 2**28 cells. With more of them and models of
-    any sign (logit and log links) `Adam`; with tied modes `LBFGSB`, or `Adam`.
+    any sign (logit and log links) `Adam`; with tied modes `LBFGSB`, or `Adam`; with designs `PreconditionedLBFGS`, or
+    `Adam`.
 
     Parameters
     ----------

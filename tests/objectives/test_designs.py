@@ -436,3 +436,33 @@ def test_float32_stays_float32(rng):
     assert {a.dtype for a in found.factors} == {np.dtype(np.float32)}
     double = gcp.fit_gcp(x.astype(float), 1, loss="poisson", design={0: designs.bspline(5)}, random_state=0)
     assert_allclose(found.predict(), double.predict(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "poisson-log", "bernoulli-logit", "poisson"])
+def test_a_second_pass_over_lists_has_the_curvatures_of_dense_data(loss, rng):
+    from gcp.objectives.views.curvature import curved_pass
+
+    x = rng.integers(0, 2, (6, 5, 4)).astype(float)
+    formula = gcp.get_loss(loss).with_scale(1.0).formula
+    factors = [rng.uniform(0.2, 1, (size, 2)) for size in x.shape]
+    dense = curved_pass(gcp.DenseTensor(x), formula, factors, 1, ())
+    for kind in ("observed", "sparse") if formula.zero is None or loss == "gaussian" else ("observed",):
+        found = curved_pass(LISTS[kind](x, None), formula, factors, 1, ())
+        for one, other in zip(found[3], dense[3], strict=True):
+            assert_allclose(one, other, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lists_with_designs_end_where_dense_data_do(seed, rng):
+    z, waves = (
+        np.column_stack([np.ones(25), rng.normal(size=25)]),
+        rows(designs.fourier(26, 2), np.arange(52)),
+    )
+    c = [0.6 * rng.normal(size=(size, 2)) for size in (2, 5, 4)]
+    x = rng.poisson(np.exp(np.einsum("ir,jr,kr->ijk", z @ c[0], waves @ c[1], c[2]))).astype(float)
+    options = {"loss": "poisson-log", "design": {0: z, 1: designs.fourier(26, 2)}, "random_state": seed}
+    dense = gcp.fit_gcp(x, 2, **options)
+    for kind in ("observed", "sparse"):
+        found = gcp.fit_gcp(LISTS[kind](x, None), 2, **options)
+        assert found.converged
+        assert_allclose(found.objective, dense.objective, rtol=1e-6)

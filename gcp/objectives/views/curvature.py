@@ -10,13 +10,34 @@ import numpy as np
 from scipy import sparse
 
 from gcp.base.types import Array, Factors, FloatArray
+from gcp.losses.formula import Formula
 from gcp.objectives.penalties.base import FactorQuadratic
+from gcp.tensors.base import TensorData
 
 _LEAST_TOTAL = 1e-300
 """Least total of all curvatures, so that shares of it are numbers."""
 
 _LEAST_ROW = 1e-6
 """Least curvature of a slice, relative to the mean over the slices of its mode."""
+
+
+def curved_pass(
+    tensor: TensorData, formula: Formula, factors: Factors, n_threads: int, effects: Factors
+) -> tuple[float, list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """Return value, gradients, shapes (I_n, R) and (I_n,), and curvatures summed over slices, (I_n,), for any data.
+
+    Where one pass does not give the sums, a second one does: they are the gradient in main effects of a loss whose
+    derivative is the curvature.
+    """
+    if tensor.has_marginals:
+        return tensor.loss_mttkrps_and_marginals(formula, factors, n_threads, effects)
+    found = tensor.loss_and_mttkrps(formula, factors, n_threads, effects)
+    zero = None if formula.zero is None else (2 * formula.zero[1], 0.0)
+    bends = formula._replace(df=formula.weight or formula.d2f, zero=zero)
+    none = list(effects) or [np.zeros(len(a), np.asarray(a).dtype) for a in factors]
+    with np.errstate(all="ignore"):  # at a point that a method tries in vain they may be infinite
+        sums = tensor.loss_and_mttkrps(bends, factors, n_threads, none)[2]
+    return *found, [np.maximum(np.asarray(s, dtype=float), 0.0) for s in sums]
 
 
 @dataclass(frozen=True)
