@@ -31,11 +31,11 @@ def curved_pass(
     """
     if tensor.has_marginals:
         return tensor.loss_mttkrps_and_marginals(formula, factors, n_threads, effects)
-    found = tensor.loss_and_mttkrps(formula, factors, n_threads, effects)
     zero = None if formula.zero is None else (2 * formula.zero[1], 0.0)
     bends = formula._replace(df=formula.weight or formula.d2f, zero=zero)
     none = list(effects) or [np.zeros(len(a), np.asarray(a).dtype) for a in factors]
     with np.errstate(all="ignore"):  # at a point that a method tries in vain they may be infinite
+        found = tensor.loss_and_mttkrps(formula, factors, n_threads, effects)
         sums = tensor.loss_and_mttkrps(bends, factors, n_threads, none)[2]
     return *found, [np.maximum(np.asarray(s, dtype=float), 0.0) for s in sums]
 
