@@ -160,12 +160,12 @@ def _ends(given: tuple[Any, Any] | None) -> tuple[tuple[float, float] | None, bo
     if given is None:
         return None, False
     pair = checks.items("ends", given, "a pair (low, high)")
-    found = np.array(pair) if len(pair) == 2 else np.zeros(0)
-    if has_dates := found.dtype.kind not in "iuf":
-        try:
+    try:
+        found = np.array(pair)
+        if has_dates := found.dtype.kind not in "iuf":
             found = (np.array(pair, "M8[us]") - np.datetime64(0, "D")) / np.timedelta64(1, "D")
-        except (ValueError, TypeError):
-            found = np.zeros(0)
+    except (ValueError, TypeError):
+        found, has_dates = np.zeros(0), False
     if found.shape != (2,) or not found[0] < found[1]:
         raise ParameterError(
             f"ends must be a pair (low, high) of numbers or dates: found {checks.show(given)}."

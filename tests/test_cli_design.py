@@ -15,14 +15,31 @@ def files(tmp_path, rng):
     users = [f"u{k}" for k in range(6)]
     lines = [f"{u},{d},{rng.poisson(3)}" for u in users for d in DAYS]
     (tmp_path / "x.csv").write_text("\n".join(["user,week,n", *lines]))
-    (tmp_path / "ages.csv").write_text("\n".join(["user,one,age", *(f"{u},1,{k}" for k, u in enumerate(users))]))
-    (tmp_path / "sites.csv").write_text("\n".join(["user,site", *(f"{u},s{k % 2}" for k, u in enumerate(users))]))
+    (tmp_path / "ages.csv").write_text(
+        "\n".join(["user,one,age", *(f"{u},1,{k}" for k, u in enumerate(users))])
+    )
+    (tmp_path / "sites.csv").write_text(
+        "\n".join(["user,site", *(f"{u},s{k % 2}" for k, u in enumerate(users))])
+    )
     return tmp_path
 
 
 def fit(files, *options):
-    words = ["fit", str(files / "x.csv"), "--modes", "user,week", "--value", "n", "--unlisted", "zero", "--rank", "1"]
-    return main([*words, "--loss", "poisson-log", "--seed", "0", "--quiet", "--out", str(files / "r.npz"), *options])
+    words = [
+        "fit",
+        str(files / "x.csv"),
+        "--modes",
+        "user,week",
+        "--value",
+        "n",
+        "--unlisted",
+        "zero",
+        "--rank",
+        "1",
+    ]
+    return main(
+        [*words, "--loss", "poisson-log", "--seed", "0", "--quiet", "--out", str(files / "r.npz"), *options]
+    )
 
 
 def test_designs_are_those_of_python(files):
