@@ -28,7 +28,6 @@ def add_option(group: Any) -> None:
         "--design",
         metavar="MODE=BASIS",
         action="append",
-        default=[],
         type=_parts,
         help=f"make the factor of a mode (name or number) of {_FORMS}; splines and waves read numbers and dates (in "
         "days), a file has a header and the mode's labels in its first column; may be repeated",
@@ -41,7 +40,7 @@ def given_designs(
     """Return the bases by the numbers of the modes."""
     labels = mode_labels(tensor)
     found: dict[int | str, designs.Basis] = {}
-    for mode, form in args.design:
+    for mode, form in args.design or ():
         known = mode in labels.names or (mode.isdecimal() and int(mode) < len(labels.names))
         if not known:
             raise ParameterError(
