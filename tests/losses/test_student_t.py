@@ -67,3 +67,10 @@ def test_a_given_model_is_where_the_fit_begins(rng):
     again = gcp.fit_gcp(x, 2, loss=StudentT(), init=first, random_state=0)
     assert again.n_iter <= 3
     assert_allclose(again.objective, first.objective, rtol=1e-8)
+
+
+def test_lists_of_very_many_zeros_are_sampled_as_under_huber(rng):
+    subs = np.unique(rng.integers(0, 900, (500, 3)), axis=0)
+    big = gcp.SparseTensor(subs, rng.normal(size=len(subs)), (900, 900, 900))
+    result = gcp.fit_gcp(big, 1, loss=StudentT(), random_state=0, n_iter_max=2)
+    assert result.settings["solver"]["method"] == "Adam"

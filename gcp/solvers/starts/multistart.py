@@ -15,6 +15,7 @@ from gcp.base.signals import uninterrupted_compilation
 from gcp.base.table_result import Table, Tabular, is_fact
 from gcp.base.types import FloatArray
 from gcp.objectives.bounds import Bounds
+from gcp.objectives.features import Feature
 from gcp.objectives.free import FreeFactors
 from gcp.objectives.model import Model
 from gcp.objectives.terms.main_effects import MainEffects
@@ -137,7 +138,7 @@ def _begun(
 ) -> list[FloatArray]:
     """Return the start itself, factors (I_n, R), or what it leads to under a convex loss near to one that is not."""
     near = free.convex()
-    if near is None or not free.parametrisation.groups:
+    if near is None or near.lacks(Feature.EXACT) or not free.parametrisation.groups:
         return start
     run = partial(minimize, _NEAR_BY, near, free.reduce(start), free.parametrisation.bounds(bounds))
     return free.expand(observer.unseen().stage("convex", run, _NEAR_BY, start).factors)
