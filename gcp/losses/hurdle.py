@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -109,13 +109,13 @@ class _Hurdle(Loss):
         """Return the share of zeros, the likeliest gate whatever the model is."""
         return {"gate": share_of_zeros(self, marginal.x, marginal.w)}
 
-    def standard(self) -> Loss:  # type: ignore[override]
-        """Return the loss of data above 0."""
-        return self.positive
+    def standard(self) -> Self:
+        """Return the same formula with a gate whose expectations are those of the data above 0."""
+        return replace(self, gate=LEAST_GATE, by=None)  # type: ignore[type-var]
 
     def standard_entries(self, x: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         """Return the data, and weights of 0 of those that are 0."""
-        return np.where(x > 0, x, 1.0), (x > 0).astype(float)
+        return x, (x > 0).astype(float)
 
 
 def _above_zero(x: ArrayLike, function: Any, at_zero: float) -> FloatArray:
