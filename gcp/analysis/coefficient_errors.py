@@ -8,8 +8,8 @@ import numpy as np
 
 from gcp.analysis.column_variance import Component, Estimate, column_gradient
 from gcp.analysis.fixed_scale import FixedScale
-from gcp.analysis.information import ParameterLayout
 from gcp.analysis.intervals import quantile
+from gcp.analysis.parameter_layout import ParameterLayout
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
 from gcp.result import FitResult

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from gcp.analysis.fixed_scale import FixedScale
-from gcp.analysis.information import ParameterLayout
+from gcp.analysis.parameter_layout import ParameterLayout
 from gcp.base.types import Array, FloatArray
 
 

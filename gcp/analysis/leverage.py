@@ -10,7 +10,8 @@ import numpy as np
 
 from gcp.analysis.dimension import Structure, dimension
 from gcp.analysis.fixed_scale import FixedScale
-from gcp.analysis.information import EntryRun, Likelihood, parameters
+from gcp.analysis.information import EntryRun, Likelihood
+from gcp.analysis.parameter_layout import parameters
 from gcp.base.types import FloatArray
 from gcp.losses.poisson import PoissonLog
 from gcp.objectives.known_cells import KnownCells

@@ -166,9 +166,13 @@ def check_future(problem: Problem, mode: int | str | None) -> None:
 
 
 def _has_all_rows(result: FitResult, mode: int) -> bool:
-    """Return whether rows of a mode are not fitted to the data of their positions: it is fixed or tied."""
+    """Return whether rows of a mode are not fitted to the data of their positions alone: fixed, tied or designed."""
     problem = result.problem
-    return mode in {*problem.fixed_modes, *(n for group in problem.tied_modes for n in group)}
+    return mode in {
+        *dict(problem.designs),
+        *problem.fixed_modes,
+        *(n for group in problem.tied_modes for n in group),
+    }
 
 
 def known_mask(tensor: DenseTensor) -> Array:

@@ -18,8 +18,9 @@ from gcp.analysis.coefficient_errors import (
 )
 from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
-from gcp.analysis.information import Likelihood, ParameterLayout, of_penalties, parameters
+from gcp.analysis.information import Likelihood
 from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
+from gcp.analysis.parameter_layout import ParameterLayout, of_penalties, parameters
 from gcp.base.errors import ParameterError, UndeterminedWarning
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
