@@ -32,7 +32,15 @@ EXEMPT = {
     "PartitionedTensor": "made by `partition`",
     # The loss as kernels and objectives see it, whose arguments are theirs.
     **dict.fromkeys(
-        ("Loss.constant", "Loss.dispersion_from", "Loss.softened", "Loss.with_scale", "Loss.f", "Loss.df"),
+        (
+            "Loss.constant",
+            "Loss.dispersion_from",
+            "Loss.softened",
+            "Loss.with_scale",
+            "Loss.with_spread",
+            "Loss.f",
+            "Loss.df",
+        ),
         "for objectives",
     ),
     **dict.fromkeys(("Loss.d2f", "Loss.weight", "Loss.standard_entries"), "for objectives"),

@@ -199,8 +199,9 @@ class Ordinal(Loss):
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         self._no_dispersion(dispersion)
         ends = np.array([-inf, *self.cutpoints, inf])
-        k = np.clip(np.floor(x) - self.first + 1, 0, self.n_levels).astype(int)
-        return expit(ends[k] - m), expit(m - ends[k])
+        k = np.clip(np.nan_to_num(np.floor(x) - self.first + 1), 0, self.n_levels).astype(int)
+        there = np.where(np.isnan(x), np.nan, ends[k])
+        return expit(there - m), expit(m - there)
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw categories, elementwise: m with logistic noise, cut by the thresholds."""
@@ -227,7 +228,7 @@ def _third(u: FloatArray) -> FloatArray:
 def _numbers(values: Any) -> tuple[float, ...]:
     """Return thresholds as a tuple of numbers; `ParameterError` of anything else."""
     try:
-        found = tuple(float(value) for value in values)
+        found = tuple(float(value) for value in np.asarray(values, dtype=object).tolist())
     except (TypeError, ValueError):
         raise ParameterError(
             f'Ordinal needs increasing numbers as thresholds, None or "{ESTIMATE}": found {checks.show(values)}.'
