@@ -14,7 +14,6 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
-from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 
 
@@ -72,9 +71,14 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    tensor = tensor_of(result, data, mask, entry_weights)
-    null = build_objective(tensor, result.numbered_loss).null_constant
-    mean = null_mean(tensor, result.loss)
+    if result.loss.by is not None:
+        raise ParameterError(
+            f"component_shares compares models at all cells: found a {result.loss.name} loss with one "
+            f"{result.loss.parameter_by} for each position of {result.loss.by!r}, under which equal models mean "
+            "different expectations."
+        )
+    tensor, loss = tensor_of(result, data, mask, entry_weights), result.loss
+    null = build_objective(tensor, loss).null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for subs, _, _, w in blocks(result, tensor):
@@ -83,10 +87,8 @@ def component_shares(
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for subs, x, m, w in blocks(result, tensor):
-        loss = result.loss_at(subs)
-        constant = null if mean is None else loss.link(np.full(len(x), mean))
         whole += float(w @ loss.deviance(x, m))
-        nothing += float(w @ loss.deviance(x, np.broadcast_to(constant, len(x))))
+        nothing += float(w @ loss.deviance(x, np.full(len(x), null)))
         own = _components(model, subs) - means  # patterns
         beside = m - own.sum(axis=1)
         for r in range(result.rank):
