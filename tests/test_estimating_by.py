@@ -64,7 +64,7 @@ def test_each_row_is_a_fit_of_its_own(loss, kind, rows, rng):
     found = fitted(data, loss(r="estimate", by=0), rows.shape[1], **options)
     truth = [likeliest(x, own) for x, own in zip(rows, w, strict=True)]
     np.testing.assert_allclose(found.predict()[:, 0], [one[0] for one in truth], rtol=1e-4)
-    np.testing.assert_allclose(found.loss.r, [one[1] for one in truth], rtol=1e-4)
+    np.testing.assert_allclose(found.loss.r, [one[1] for one in truth], rtol=3e-4)
     assert log_likelihood(found, data, **options) == pytest.approx(sum(one[2] for one in truth), rel=1e-8)
     assert n_parameters(found) == 8
 

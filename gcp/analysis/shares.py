@@ -14,7 +14,6 @@ from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
-from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 
@@ -80,9 +79,14 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    tensor = tensor_of(result, data, mask, entry_weights, **carried)
-    null = build_objective(tensor, result.numbered_loss).null_constant
-    mean = null_mean(tensor, result.loss)
+    if result.loss.by is not None:
+        raise ParameterError(
+            f"component_shares compares models at all cells: found a {result.loss.name} loss with one "
+            f"{result.loss.parameter_by} for each position of {result.loss.by!r}, under which equal models mean "
+            "different expectations."
+        )
+    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
+    null = build_objective(tensor, loss).null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for cells in blocks(result, tensor):
@@ -91,10 +95,9 @@ def component_shares(
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for cells in blocks(result, tensor):
-        x, m, w, loss = cells.x, cells.m, cells.w, result.loss_at(cells.subs)
-        constant = null if mean is None else loss.link(np.full(len(x), mean))
+        x, m, w = cells.x, cells.m, cells.w
         whole += float(w @ loss.deviance(x, m))
-        nothing += float(w @ loss.deviance(x, cells.argument(constant)))
+        nothing += float(w @ loss.deviance(x, cells.argument(null)))
         own = _components(model, cells.subs) - means  # patterns
         if cells.scale is not None:
             own *= cells.scale[:, None]

@@ -108,8 +108,11 @@ def _row_words(result: FitResult, row: list[str]) -> str:
 
 
 def _shares(result: FitResult, tensor: Any) -> list[PageBlock]:
-    """Return a picture of what each component explains, unless there are too many cells to look at so often."""
-    if np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
+    """Return a picture of what each component explains, unless there are too many cells to look at so often.
+
+    There is none either where equal models mean different expectations.
+    """
+    if result.loss.by is not None or np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
         return []
     shown = drawn(
         lambda ax: plot_shares(component_shares(result, tensor), ax=ax),
