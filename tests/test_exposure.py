@@ -426,6 +426,20 @@ def test_sparse_fits_are_those_of_dense_data(name, rng):
     assert_allclose(*high, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 1), (6, 1, 4)])
+def test_sparse_counts_are_judged_as_dense_ones(shape, rng):
+    exposure = rng.uniform(0.5, 2.0, shape)
+    x = gcp.simulate(SHAPE, 1, "poisson", scale=1.5, exposure=exposure, random_state=2)[0].values
+    sparse = SparseTensor(np.argwhere(x), x[x > 0], SHAPE)
+    fit = fit_gcp(x, 1, loss="poisson", exposure=exposure, random_state=0)
+    own = [analysis.dispersion_test(fit, data, exposure=exposure) for data in (x, sparse)]
+    assert_allclose(own[0].statistic, own[1].statistic, rtol=1e-6)
+    errors = [analysis.standard_errors(fit, data, exposure=exposure).factors[0] for data in (x, sparse)]
+    assert_allclose(*errors, rtol=1e-6)
+    scores = [analysis.prediction_scores(fit, data, exposure=exposure).rmse for data in (x, sparse)]
+    assert_allclose(*scores, rtol=1e-9)
+
+
 def test_sparse_data_of_many_cells_are_not_stored(rng):
     subs = rng.integers(0, 2000, (50, 3))
     sparse = SparseTensor(subs, np.ones(50), (2000, 2000, 2000), aggregate="sum")

@@ -106,7 +106,7 @@ def _sums(result: FitResult, tensor: Tensor) -> tuple[float, float, float]:
                 'Sparse data have a closed form under loss="poisson" only: found "poisson-log".'
             )
         weights, factors = result.with_mean_rows().cp
-        every = power_sums.polynomial((0.0, 1.0), [factors[0] * weights, *factors[1:]], (), sparse.zeros)[0]
+        every = power_sums.squares([factors[0] * weights, *factors[1:]], sparse.zeros)
         listing = sparse.listing
         subs = listing.subs[:, np.argsort(listing.order)].astype(np.int64)
         mu = listing.columns.argument(result.model_values(subs))

@@ -55,6 +55,13 @@ def of_rows(
     return vectors, np.zeros((size, size)), weights, float(np.sum(c[:, given] * wide[mode][:, given]))
 
 
+def squares(factors: Factors, cells: CellColumns) -> float:
+    """Return the weighted sum of (s M)**2 over all cells, of factors (I_n, R); costs R times that of s M."""
+    pairs = [(a[:, :, None] * a[:, None, :]).reshape(len(a), -1) for a in map(np.asarray, factors)]
+    assert isinstance(cells.scale, np.ndarray)
+    return float(np.sum(_rows(0, pairs, cells._replace(scale=cells.scale**2)) * pairs[0]))
+
+
 def _rows(mode: int, wide: Factors, cells: CellColumns) -> FloatArray:
     """Return sums (I_mode or 1, R) over the slices of a mode of weights, scales and the other modes' factors."""
     scale = cells.scale

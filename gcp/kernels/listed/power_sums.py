@@ -45,6 +45,7 @@ def polynomial(
     """
     linear, quadratic = coefficients
     if isinstance(cells.scale, np.ndarray):
+        assert not quadratic  # see `array_sums.squares`
         return array_sums.polynomial(linear, with_effects(factors, effects), factors[0], cells)
     wide = augmented(factors, effects, cells)
     weighted = _multiplied(wide, cells.weight)
@@ -61,6 +62,13 @@ def polynomial(
         for n, g in enumerate(grad):
             g += 2 * quadratic * weighted[n] @ np.prod(np.delete(grams, n, axis=0), axis=0)
     return value, *narrowed(grad, factors, effects, cells)
+
+
+def squares(factors: Factors, cells: CellColumns) -> float:
+    """Return the weighted sum of the squares of s m + o over all cells, of factors (I_n, R)."""
+    if isinstance(cells.scale, np.ndarray):
+        return array_sums.squares(factors, cells)
+    return polynomial((0.0, 1.0), factors, (), cells)[0]
 
 
 class RowSums(NamedTuple):
@@ -96,6 +104,7 @@ def of_rows(
 ) -> RowSums:
     """Return sums over the slices of one mode, of factors (I_n, R); `polynomial` has the arguments."""
     if isinstance(cells.scale, np.ndarray):
+        assert not coefficients[1]
         rank = factors[0].shape[1]
         free = [*range(rank), *([rank + mode] if effects else [])]
         wide = with_effects(factors, effects)
