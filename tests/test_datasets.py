@@ -98,7 +98,9 @@ def test_us_crimes_and_population_miss_the_same_years():
     assert set(people.labels.coords[0][gone.any(axis=1)]) == {"MS"}
     assert not crimes.entry_weights[gone].any()
     year = people.labels.coords[1].tolist().index(2019)
-    assert people.values[:, year].sum() == 328239523  # the Census Bureau's estimate for July 2019, first vintage
+    assert (
+        people.values[:, year].sum() == 328239523
+    )  # the Census Bureau's estimate for July 2019, first vintage
 
 
 def test_relations():

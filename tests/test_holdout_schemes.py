@@ -407,3 +407,13 @@ def test_large_sparse_tensors_have_rows_and_futures_but_no_blocks(rng):
     assert_allclose(test.values.sum(), np.count_nonzero(subs[:, 0] >= 40))
     with pytest.raises(ParameterError, match=r'at most 67,108,864 cells.*Use scheme="rows"'):
         hold_out(data, 0.2, 0, scheme="blocks", mode=0)
+
+
+def test_a_second_split_by_the_same_seed_is_another():
+    """Training, choosing and judging parts of one data set, as people make them: all by random_state=0."""
+    x = np.random.default_rng(3).normal(size=(40, 30))
+    rest = gcp.hold_out(x, 0.3, 0)
+    again = gcp.hold_out(rest.train, 0.2, 0)
+    assert len(again.test.values) == pytest.approx(0.2 * 0.7 * x.size, rel=0.2)
+    first, second = ({tuple(cell) for cell in part.test.subs.tolist()} for part in (rest, again))
+    assert not first & second

@@ -28,9 +28,9 @@ def random_cells(tensor: WholeData, fraction: float, keep: float, rng: np.random
 
 def _of_dense(tensor: WholeData, fraction: float, keep: float, rng: np.random.Generator) -> Split:
     weights = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights
-    held = (rng.random(tensor.shape) < fraction) & (weights != 0)
+    held, known = np.zeros(tensor.shape, bool), weights != 0
+    held[known] = rng.random(int(known.sum())) < fraction  # a second split, by the same seed, draws others
     if keep:
-        known = weights != 0
         held[known] = _spared(np.argwhere(known), held[known], tensor.shape, keep, rng)
     train: Any = tensor.with_weights(np.where(held, np.zeros((), weights.dtype), weights))
     test = ObservedTensor.of_dense(stored(tensor).to_dense(), held)
