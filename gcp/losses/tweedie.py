@@ -99,7 +99,8 @@ class Tweedie(Loss):
     def saturated_value(self, x: ArrayLike) -> FloatArray:
         """Return x**(2 - power) / ((2 - power) (power - 1)), elementwise."""
         beta, _ = self.params
-        return np.asarray(floats("x", x) ** beta / (beta * (1 - beta)))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(floats("x", x) ** beta / (beta * (1 - beta)))
 
     def log_normalizer(self, x: ArrayLike) -> FloatArray:
         """Return what f drops at a dispersion of 1, elementwise; 0 for x = 0."""
@@ -138,7 +139,7 @@ class Tweedie(Loss):
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """Return m**(-power), elementwise, for a dispersion of 1."""
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.asarray(floats("m", m) ** -float(self.power))
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
