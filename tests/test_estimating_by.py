@@ -11,6 +11,7 @@ from gcp import NegativeBinomial, NegativeBinomialLogit, ObservedTensor, Paramet
 from gcp.analysis import (
     anomalies,
     bootstrap,
+    component_shares,
     deviance,
     information_criteria,
     log_likelihood,
@@ -188,6 +189,8 @@ def test_a_bootstrap_estimates_them_again(planted):
     assert bootstrap(found, x, 2, random_state=0).objectives.shape == (2,)
     with pytest.raises(ParameterError, match="use bootstrap"):
         standard_errors(found, x)
+    with pytest.raises(ParameterError, match="component_shares compares"):
+        component_shares(found, x)
 
 
 @pytest.mark.parametrize(
