@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcp.base.errors import ParameterError
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.designs.given_designs import matrix_of
 from gcp.result import FitResult
@@ -142,3 +143,16 @@ def of_penalties(result: FitResult, layout: ParameterLayout, theta: FloatArray) 
                 at = np.ix_(layout.columns(n, r), layout.columns(k, r))
                 total[at] += layout.signs[n][r] * layout.signs[k][r] * own
     return total
+
+
+def check_estimated(result: FitResult) -> None:
+    """Refuse parameters of the loss whose own errors would change those of the model, unless these are known."""
+    loss = result.loss
+    known = {*loss.orthogonal, *(() if loss.by is not None else ("r",))}
+    own = [name for name in result.problem.estimated if name not in known]
+    if own or loss.by is not None:
+        name = own[0] if own else loss.parameter_by
+        raise ParameterError(
+            f"standard_errors does not know what {name} of the {loss.name} loss, which the fit estimated or has by "
+            "position, adds to the errors: use bootstrap, whose fits estimate it again."
+        )

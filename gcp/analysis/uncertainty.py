@@ -20,7 +20,7 @@ from gcp.analysis.column_variance import Component, Estimate, component, confusi
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
 from gcp.analysis.information import Likelihood
 from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
-from gcp.analysis.parameter_layout import ParameterLayout, of_penalties, parameters
+from gcp.analysis.parameter_layout import ParameterLayout, check_estimated, of_penalties, parameters
 from gcp.base.errors import ParameterError, UndeterminedWarning
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
@@ -244,7 +244,7 @@ def standard_errors(
     ):
         raise ParameterError(f'bias_correction must be True, False or "auto": found {bias_correction!r}.')
     cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried)), result.loss
-    _check_estimated(result)
+    check_estimated(result)
     loss.log_normalizer(cells.x)  # raises if there is no likelihood of such data
     layout, theta = parameters(result)
     if layout.size > _MOST_PARAMETERS:
@@ -281,19 +281,6 @@ def _corrects(given: bool | Literal["auto"], layout: ParameterLayout, *, has_pri
             'leave it at "auto".'
         )
     return not has_prior and (layout.size <= _FEW_PARAMETERS if given == "auto" else bool(given))
-
-
-def _check_estimated(result: FitResult) -> None:
-    """Refuse parameters of the loss whose own errors would change those of the model, unless these are known."""
-    loss = result.loss
-    known = {*loss.orthogonal, *(() if loss.by is not None else ("r",))}
-    own = [name for name in result.problem.estimated if name not in known]
-    if own or loss.by is not None:
-        name = own[0] if own else loss.parameter_by
-        raise ParameterError(
-            f"standard_errors does not know what {name} of the {loss.name} loss, which the fit estimated or has by "
-            "position, adds to the errors: use bootstrap, whose fits estimate it again."
-        )
 
 
 def _estimate(

@@ -4,7 +4,7 @@
 
 Fifteen waters, each an excitation-emission matrix as it was measured. A sample scatters light, too: first- and
 second-order Rayleigh bands near emission = excitation and twice that, and Raman bands of water about 3,400 per cm
-below the excitation. No component of dissolved matter makes them, and there is no emission below the excitation: these
+below the excitation. No component of dissolved matter makes them, nor is there emission below the excitation: these
 cells are set missing (within 20 nm of the Rayleigh bands, 15 nm of the Raman bands), which a CP model with a mask
 takes as they are; elsewhere they are interpolated. Each sample is divided by the norm of its cells first, so that no
 strong water decides the spectra.
