@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp import designs
+import gcp
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.types import Array
-from gcp.cli.reading import mode_labels
-from gcp.objectives.designs.row_tables import Groups, RowTable
+from gcp.cli.reading import mode_labels, mode_number
 
 if TYPE_CHECKING:
+    from gcp import designs
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
 
@@ -41,12 +41,7 @@ def given_designs(
     labels = mode_labels(tensor)
     found: dict[int | str, designs.Basis] = {}
     for mode, form in args.design or ():
-        known = mode in labels.names or (mode.isdecimal() and int(mode) < len(labels.names))
-        if not known:
-            raise ParameterError(
-                f"--design: there is no mode {mode!r}: expected names ({', '.join(labels.names)}) or numbers from 0."
-            )
-        n = labels.names.index(mode) if mode in labels.names else int(mode)
+        n = mode_number(mode, tensor, "--design")
         if n in found:
             raise ParameterError(f"--design names mode {mode!r} twice.")
         found[n] = _basis(form, labels.coords[n])
@@ -62,17 +57,19 @@ def _parts(text: str) -> tuple[str, str]:
 
 def _basis(form: str, coords: Array | None) -> designs.Basis:
     """Return the basis of one form; tables have rows for the labels (I_n,) of the mode."""
+    from gcp.objectives.designs.row_tables import Groups, RowTable  # slow to import, for other options
+
     kind, _, rest = form.partition(":")
     try:
         match kind, rest.split(":"):
             case "bspline", [n]:
-                return designs.bspline(int(n))
+                return gcp.designs.bspline(int(n))
             case "bspline", [n, "cyclic"]:
-                return designs.bspline(int(n), cyclic=True)
+                return gcp.designs.bspline(int(n), cyclic=True)
             case "monotone", [n]:
-                return designs.monotone(int(n))
+                return gcp.designs.monotone(int(n))
             case "fourier", [period, n]:
-                return designs.fourier(float(period), int(n))
+                return gcp.designs.fourier(float(period), int(n))
     except ValueError as error:
         if isinstance(error, ParameterError):
             raise ParameterError(f"--design {form}: {error}") from None
