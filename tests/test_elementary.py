@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special
 
-from gcp import available_losses, get_loss
+from gcp import available_losses
 from gcp.base.compiler import machine, translate
 from gcp.base.compiler.jit import jit, jit_part
 from gcp.base.compiler.values import FLOAT32, INT, Array, Element, Number
@@ -25,6 +25,7 @@ from gcp.losses.elementary import (
     softplus,
     where,
 )
+from gcp.losses.registry import example_loss
 
 FUNCTIONS = {"exp": exp, "expm1": expm1, "log": log, "log1p": log1p}
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 2.2e-308, -2.2e-308, 1.0, -1.0])
@@ -332,7 +333,7 @@ def test_numbers_outside_the_range_of_float32_stay():
 
 @pytest.mark.parametrize("name", available_losses())
 def test_formulas_of_losses_never_leave_single_precision(name):
-    loss = get_loss(name)
+    loss = example_loss(name)
     n_params = len(loss.params)
     f, df, d2f, weight = loss.f, loss.df, loss.d2f, loss.weight
 

@@ -13,6 +13,7 @@ from helpers import full, random_factors
 import gcp
 from gcp import DataError, FitResult, ParameterError, SparseTensor, fit_gcp, write_report
 from gcp.cli import main
+from gcp.losses.registry import example_loss
 
 VOID = {"meta", "img", "br"}
 BROWSER = next(
@@ -122,14 +123,15 @@ def test_the_call_repeats_the_fit(options, tmp_path, rng):
     np.testing.assert_array_equal(names["result"].factors[0], result.factors[0])
 
 
-@pytest.mark.parametrize("loss", gcp.available_losses())
+@pytest.mark.parametrize("name", gcp.available_losses())
 @pytest.mark.usefixtures("unrendered")
-def test_every_loss(loss, tmp_path, rng):
-    x, _ = gcp.simulate((6, 5, 4), 2, loss, random_state=0)
+def test_every_loss(name, tmp_path, rng):
+    loss = example_loss(name)
+    x, _ = gcp.simulate((6, 5, 4), 2, "gaussian" if name == "quantile" else loss, random_state=0)
     page = page_of(fit_gcp(x, 2, loss=loss, random_state=0, n_iter_max=200), x, tmp_path)
     assert "deviance explained" in page.text
-    without = 3 if loss == "beta-divergence" else 0  # no distribution: neither residuals nor surprises
-    assert len(page.images) == 11 - without + loss.startswith("bernoulli")  # an ROC curve
+    has_none = name in ("beta-divergence", "quantile")  # no distribution: neither residuals nor surprises
+    assert len(page.images) == 11 - 3 * has_none + name.startswith("bernoulli")  # an ROC curve
 
 
 def test_labels_are_text(unrendered, tmp_path, rng):
