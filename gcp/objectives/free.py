@@ -71,6 +71,7 @@ class FreeFactors:
 
     def value_grad_and_curvature(self, free: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Return value, gradient and curvature in each free factor, shapes (K_n, R)."""
+        check_has(self, Feature.CURVATURE)
         value, grad, curvature = self.objective.value_grad_and_curvature(self.expand(free))
         return (
             value,

@@ -36,7 +36,12 @@ SHAPE = (5, 4, 3)
 # --- curvature weights -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if density(loss) is not None], ids=short)
+ROUGH = ("student-t", "zero-inflated", "hurdle")
+"""Weights of these are others: a parabola that touches f from above, or the parts of a mixture."""
+EXPECTED = [loss for loss in LOSSES if density(loss) is not None and not loss.name.startswith(ROUGH)]
+
+
+@pytest.mark.parametrize("loss", EXPECTED, ids=short)
 @pytest.mark.parametrize("m", [0.3, 1.7])
 def test_weights_expect_what_the_second_derivative_does(loss, m):
     distribution = density(loss)(m)
@@ -247,7 +252,8 @@ def objectives(data, rank, loss, **options):
 
 @every_loss
 def test_both_solvers_find_the_same_minimum(loss):
-    data, truth = simulate((9, 8, 7), 2, loss, scale=2.0, random_state=4)
+    drawn = "gaussian" if loss.name == "quantile" else loss  # which is no distribution
+    data, truth = simulate((9, 8, 7), 2, drawn, scale=2.0, random_state=4)
     data = np.abs(data.values)  # BetaDivergence(2) draws normal data
     one, other = objectives(data, 2, loss, init=truth, l2_reg=0.5)  # a finite minimum for all
     assert other.projected_gradient_norm < 1e-4
