@@ -130,7 +130,7 @@ def test_completion_in_a_shell(folder, capsys):
     asked = {
         "gcp f": "fit",
         "gcp fit x.npy --lo": "--loss --lower",
-        "gcp fit x.npy --loss hu": "huber",
+        "gcp fit x.npy --loss hub": "huber",
         "gcp info sem": "semicolons.csv",
     }
     for line in asked:
