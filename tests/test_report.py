@@ -125,15 +125,26 @@ def test_the_call_repeats_the_fit(options, tmp_path, rng):
 @pytest.mark.parametrize("loss", gcp.available_losses())
 @pytest.mark.usefixtures("unrendered")
 def test_every_loss(loss, tmp_path, rng):
-    given = gcp.get_loss(loss)
-    if "gate" in given.unknowns:
-        given = gcp.get_loss(loss, gate=0.3)
+    given = gcp.get_loss(loss, **dict.fromkeys(gcp.get_loss(loss).unknowns, 0.5))
     drawn = "student-t" if loss == "quantile" else given  # which is no distribution
     x, _ = gcp.simulate((6, 5, 4), 2, drawn, random_state=0)
     page = page_of(fit_gcp(x, 2, loss=loss, random_state=0, n_iter_max=200), x, tmp_path)
     assert "deviance explained" in page.text
-    without = 3 if loss == "beta-divergence" else 0  # no distribution: neither residuals nor surprises
+    without = (
+        3 if loss in ("beta-divergence", "quantile") else 0
+    )  # no distribution: neither residuals nor surprises
     assert len(page.images) == 11 - without + loss.startswith("bernoulli")  # an ROC curve
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_an_exposure_is_given_beside_the_data(tmp_path, rng):
+    hours = rng.uniform(1, 9, (6, 5))
+    x = rng.poisson(hours)
+    result = fit_gcp(x, 1, loss="poisson", exposure=hours, random_state=0)
+    page = page_of(result, x, tmp_path, exposure=hours)
+    assert f"{100 * result.deviance_explained(x, exposure=hours):.1f}%" in page.text
+    with pytest.raises(DataError, match="give exposure"):
+        page_of(result, x, tmp_path)
 
 
 def test_labels_are_text(unrendered, tmp_path, rng):
