@@ -118,3 +118,29 @@ def test_data_in_another_order_are_the_same(fitted, capsys):
         for options in (fitted, fitted.replace("day,place", "place,day"))
     ]
     assert found[0]["deviance"] == pytest.approx(found[1]["deviance"], rel=1e-9)
+
+
+def test_a_bundled_data_set_may_be_the_exposure_of_another(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = (
+        "fit us_crimes --exposure us_population --loss poisson --rank 1 --max-iter 3 --seed 0 --json --quiet"
+    )
+    found = json.loads(run(capsys, line))
+    offences, people = gcp.datasets.load_us_crimes(), gcp.datasets.load_us_population()
+    with pytest.warns(gcp.ConvergenceWarning):
+        expected = gcp.fit_gcp(offences, 1, loss="poisson", exposure=people, n_iter_max=3, random_state=0)
+    assert found["objective"] == pytest.approx(expected.objective)
+    assert main(["info", "us_crimes", "--exposure", "nowhere"]) == 2
+    assert "nor a bundled data set of this name" in capsys.readouterr().err
+
+
+def test_many_parameters_are_shortened(tmp_path, monkeypatch, capsys, rng):
+    monkeypatch.chdir(tmp_path)
+    x = rng.poisson(3.0, (100, 4))
+    np.save("x.npy", x)
+    loss = gcp.NegativeBinomial(r=tuple(np.linspace(1.0, 2.0, 100)), by=0)
+    result = gcp.fit_gcp(x, 1, loss=loss, random_state=0)
+    result.save("x_fit.npz")
+    said = run(capsys, "judge x_fit.npz --data x.npy")
+    assert "r=1,1.0101,...,2, eps=" in said
+    assert max(map(len, str(result.summary()).splitlines())) < 100

@@ -1,6 +1,8 @@
 """Penalties of one mode on the command line, against the same fits from Python."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import gcp
 from gcp.cli import main
-from gcp.penalties import Lasso, Ridge, Smooth
+from gcp.penalties import Graph, Lasso, Near, Ridge, Smooth
 
 
 @pytest.fixture
@@ -64,3 +66,13 @@ def test_what_is_wrong_is_said(option, message, counts, capsys):
         status = end.code
     assert status == 2
     assert message in capsys.readouterr().err
+
+
+def test_other_processes_read_results_with_penalties(counts):
+    penalties = [Smooth(0, 2.0), Lasso(1, 0.1), Ridge(2, 1.0), Near(1, np.ones((8, 1)), 0.5)]
+    penalties.append(Graph(2, np.eye(7)[::-1], 0.5))
+    result = gcp.fit_gcp(counts, 1, loss="poisson", penalties=penalties, random_state=0)
+    result.save("x_result.npz")
+    code = "import gcp; print(gcp.load('x_result.npz'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from gcp.analysis import (
     slice_deviance,
     standard_errors,
 )
+from gcp.penalties import Smooth
 
 R = np.array([0.5, 1.0, 3.0, 6.0])
 MEANS = np.array([2.0, 5.0, 8.0, 3.0])
@@ -146,6 +147,22 @@ def test_judgements_know_each_position(planted):
     np.testing.assert_allclose(found.predict({"neuron": 4, "time": 3, "trial": 1}), mean[4, 3, 1])
     top = found.top("neuron", at={"time": 1, "trial": 2}, n=5)
     np.testing.assert_allclose(top.predicted, np.sort(mean[:, 1, 2])[::-1])
+
+
+@pytest.mark.parametrize("options", [{}, {"main_effects": True}, {"penalties": [Smooth("time", 0.1)]}])
+def test_the_best_constant_is_one_expected_datum(planted, options):
+    """By the distributions of SciPy, from every door."""
+    x, _, r = planted
+    names = ["neuron", "time", "trial"]
+    loss = NegativeBinomial(r=tuple(r), by="neuron")
+    found = fit_gcp(x, 1, loss=loss, modes=names, random_state=0, **options)
+    own = r[:, None, None]
+    free, constant = (stats.nbinom(own, own / (own + m)) for m in (np.maximum(x, 1e-300), x.mean()))
+    null = 2 * (free.logpmf(x) - constant.logpmf(x)).sum()
+    judged = deviance(found, x)
+    assert judged.null_deviance == pytest.approx(null, rel=1e-6)
+    assert slice_deviance(found, x, "time").null_deviance.sum() == pytest.approx(null, rel=1e-6)
+    assert found.deviance_explained(x) == pytest.approx(found.training_deviance_explained, rel=1e-6)
 
 
 def test_labels_in_another_order(planted):

@@ -134,6 +134,17 @@ def test_every_loss(name, tmp_path, rng):
     assert len(page.images) == 11 - 3 * has_none + name.startswith("bernoulli")  # an ROC curve
 
 
+@pytest.mark.usefixtures("unrendered")
+def test_an_exposure_is_given_beside_the_data(tmp_path, rng):
+    hours = rng.uniform(1, 9, (6, 5))
+    x = rng.poisson(hours)
+    result = fit_gcp(x, 1, loss="poisson", exposure=hours, random_state=0)
+    page = page_of(result, x, tmp_path, exposure=hours)
+    assert f"{100 * result.deviance_explained(x, exposure=hours):.1f}%" in page.text
+    with pytest.raises(DataError, match="give exposure"):
+        page_of(result, x, tmp_path)
+
+
 def test_labels_are_text(unrendered, tmp_path, rng):
     """Nothing that stands in data becomes part of the page, or mathematics in a picture."""
     from matplotlib.cbook import is_math_text

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".pdf", ".svg")
 
+_MOST_NUMBERS = 12
+"""Numbers of one parameter that are shown, at most."""
+
 
 def print_json(value: Any) -> None:
     """Print one strict JSON object: numbers that JSON lacks (NaN, infinities) become null."""
@@ -34,13 +37,14 @@ def _strict(value: Any) -> Any:
 
 
 def parameters_in_words(parameters: Mapping[str, Any]) -> str:
-    """Return names and values, such as "r=2, thresholds=-1,0.5"; what data set is "automatic"."""
+    """Return names and values, such as "r=2, thresholds=-1,0.5", of many some; what data set is "automatic"."""
     return ", ".join(f"{name}={_in_words(value)}" for name, value in parameters.items())
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return ",".join(map(_in_words, value))
+        words = list(map(_in_words, value))
+        return ",".join(words if len(words) <= _MOST_NUMBERS else [*words[:2], "...", words[-1]])
     return "automatic" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 

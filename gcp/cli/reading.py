@@ -98,7 +98,9 @@ def read_input(args: argparse.Namespace) -> Tensor:
 def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     """Return the tensor that INPUT names, read with the reading options."""
     beside = {name: given for name in _CARRIED if (given := getattr(args, name, None)) is not None}
-    files = {name: given for name, given in beside.items() if Path(given).exists()}
+    bundled = gcp.datasets.available_datasets()
+    more = bundled if args.input in bundled else []
+    files = {name: given for name, given in beside.items() if Path(given).exists() or given in more}
     tensor = _tensor(args, {name: given for name, given in beside.items() if name not in files})
     return _carrying(tensor, files) if files else tensor
 
@@ -110,7 +112,9 @@ def _carrying(tensor: Tensor | PartitionedTensor, files: dict[str, str]) -> Tens
 
     found: Any = tensor
     for name, path in files.items():
-        other = stored(in_one_piece(gcp.read_tensor(path, unlisted="missing" if _is_listing(path) else None)))
+        is_file, unlisted = Path(path).exists(), "missing" if _is_listing(path) else None
+        read = gcp.read_tensor(path, unlisted=unlisted) if is_file else _bundled(path)
+        other = stored(in_one_piece(read))
         small: Any = other if len(other.shape) == len(tensor.shape) else other.to_dense()
         try:
             found = as_tensor(found, **{name: small})
@@ -143,14 +147,17 @@ def _tensor(args: argparse.Namespace, columns: dict[str, str]) -> Tensor | Parti
         )
     if columns:
         name, given = next(iter(columns.items()))
-        raise ParameterError(
-            f"--{name} {given}: there is no such file, and a bundled data set has no further columns."
-        )
+        raise ParameterError(f"--{name} {given}: there is no such file, nor a bundled data set of this name.")
     if options:
         raise ParameterError(
             f"--{next(iter(options))}: reading options are for files, but {args.input} is a bundled data set."
         )
-    tensor: gcp.DenseTensor = getattr(gcp.datasets, f"load_{args.input}")()
+    return _bundled(args.input)
+
+
+def _bundled(name: str) -> Tensor:
+    """Return a bundled data set."""
+    tensor: Tensor = getattr(gcp.datasets, f"load_{name}")()
     return tensor
 
 

@@ -24,6 +24,9 @@ _LEAST_WIDTH = 60
 _WIDEST = 90
 """Characters of a column of a text, at most: three short labels and their numbers."""
 
+_HALF_A_LINE = 50
+"""Characters of a fact that has another one beside it, at most."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Summary(Tabular):
@@ -51,10 +54,13 @@ class Summary(Tabular):
     def __repr__(self) -> str:
         """Return the text."""
         pairs = list(pairs_of(self.facts))
-        half = (len(pairs) + 1) // 2
-        left, right = _beside(pairs[:half]), _beside(pairs[half:])
+        long = [pair for pair in pairs if len(pair[1]) > _HALF_A_LINE]
+        short = [pair for pair in pairs if pair not in long]
+        half = (len(short) + 1) // 2
+        left, right = _beside(short[:half]), _beside(short[half:])
         middle = max(map(len, left)) + 3
         lines = [f"{a:{middle}}{b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
+        lines += _beside(long) if long else []
         table = self.components.lines(len(self.components) + 2, _WIDEST) if len(self.components) else []
         width = max(_LEAST_WIDTH, *map(len, [self.title, *lines, *table]))
         bar, thin = "=" * width, "-" * width

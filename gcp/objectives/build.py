@@ -113,11 +113,10 @@ def objective_of(
             tensor = tensor.in_double()
         facts.check_range(tensor.dtype, loss.degree)
     loss = loss.with_scale(float(loss.link(_scale(facts, loss, tensor.dtype))))
-    found = EntrywiseObjective(tensor, loss, facts, penalties, n_threads)
     if (mean := null_mean(*given)) is not None:
         null = null_factors(*given, mean)
-        vars(found)["null_value"] = tensor.loss_and_mttkrps(loss.formula, null, n_threads)[0]
-    return found
+        facts = replace(facts, own_null=tensor.loss_and_mttkrps(loss.formula, null, n_threads)[0])
+    return EntrywiseObjective(tensor, loss, facts, penalties, n_threads)
 
 
 def _scale(facts: Survey, loss: Loss, dtype: np.dtype[Any]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array
 from gcp.objectives.designs.given_designs import Designs, basis_from_json
+from gcp.objectives.penalties import graph, lasso, near, smooth  # noqa: F401  (files mention them by name)
 from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.total import Penalties
 

@@ -346,7 +346,8 @@ class EntrywiseObjective:
     @cached_property
     def null_value(self) -> float:
         """The value of the best constant model, without penalty."""
-        return self._constant_value(self.null_constant)
+        own = self.survey.own_null
+        return self._constant_value(self.null_constant) if own is None else own
 
     def _constant_value(self, m: float) -> float:
         return math.fsum(self.tensor.map(constant.value, self.loss, self.n_threads, m))
@@ -375,13 +376,9 @@ class EntrywiseObjective:
         has_shares = self.survey.saturated_value > 0  # of trials
         if self.loss.data_domain != BINARY or has_shares or self.penalties.prefer_balance:
             return False
-        there = [
-            datum
-            for datum, is_there in ((0.0, self.survey.mean < 1), (1.0, self.survey.mean > 0))
-            if is_there
-        ]
+        kinds = (0.0, self.survey.mean < 1), (1.0, self.survey.mean > 0)
         with np.errstate(all="ignore"):
-            return not all(np.isfinite(self.loss.link(datum)) for datum in there)
+            return not all(np.isfinite(self.loss.link(datum)) for datum, is_there in kinds if is_there)
 
     def share_explained(self, value: float) -> float:
         """Return 1 - the share of the best constant's deviance that a model of this value leaves.

@@ -68,6 +68,8 @@ class Survey:
         are asked: shapes that are only sampled may be larger than memory.
     numbers : Numbers
         Kinds of numbers that occur; only looked for under losses of any numbers.
+    own_null : float or None
+        What one expected datum for all cells reaches, where that is not one m for all cells.
     """
 
     total_weight: float
@@ -78,6 +80,7 @@ class Survey:
     largest_square: float
     known: tuple[Array, ...] = ()
     numbers: Numbers = Numbers.REAL
+    own_null: float | None = None
 
     @property
     def std(self) -> float:

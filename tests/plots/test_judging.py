@@ -74,3 +74,15 @@ def test_given_axes_are_used(flights):
     first, second = Figure().subplots(2)
     assert plots.plot_calibration(*flights, ax=first) is first
     assert plots.plot_slices(*flights, 0, ax=second) is second
+
+
+def test_an_exposure_is_given_beside_the_data(rng):
+    hours = rng.uniform(1, 9, (30, 5))
+    counts = rng.poisson(hours)
+    result = gcp.fit_gcp(counts, 1, loss="poisson", exposure=hours, random_state=0)
+    drawn = plots.plot_slices(result, counts, 1, exposure=hours)
+    assert len(drawn.patches) or len(drawn.lines) or len(drawn.collections)
+    plots.plot_calibration(result, counts, exposure=hours)
+    plots.plot_residuals(result, counts, exposure=hours)
+    with pytest.raises(gcp.DataError, match="give exposure"):
+        plots.plot_slices(result, counts, 1)

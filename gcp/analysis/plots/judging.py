@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gcp.analysis.plots.palette import COLORS, GREY, TEXT_SIZE
 from gcp.analysis.residuals import residuals
 from gcp.base.label_text import label_texts, shortened
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,9 @@ _MOST_POINTS = 2000
 _MOST_BARS = 200
 
 
-def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes | None = None) -> Axes:
+def plot_calibration(
+    result: FitResult, data: Any, groups: int = 10, *, ax: Axes | None = None, **carried: Unpack[Carried]
+) -> Axes:
     """Draw observed means against expected ones, with two standard errors.
 
     A calibrated model lies on the line.
@@ -38,12 +41,14 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
         See `gcp.analysis.calibration`.
     ax : matplotlib Axes, optional
         None makes a figure.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
-    found = calibration(result, data, groups)
+    found = calibration(result, data, groups, **carried)
     ax = axes_or_new(ax)
     low = float(min(found.expected.min(), found.observed.min()))
     high = float(max(found.expected.max(), found.observed.max()))
@@ -63,7 +68,9 @@ def plot_calibration(result: FitResult, data: Any, groups: int = 10, *, ax: Axes
     return labelled(ax, "expected", "observed", "Calibration", words)
 
 
-def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: Axes | None = None) -> Axes:
+def plot_residuals(
+    result: FitResult, data: Any, *, random_state: int = 0, ax: Axes | None = None, **carried: Unpack[Carried]
+) -> Axes:
     """Draw quantiles of the quantile residuals against normal ones; those of a right model lie on the line.
 
     Parameters
@@ -81,7 +88,7 @@ def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: A
     """
     from scipy.special import ndtri
 
-    found = residuals(result, data, random_state=random_state).ravel()
+    found = residuals(result, data, random_state=random_state, **carried).ravel()
     found = np.sort(found[np.isfinite(found)])
     n = len(found)
     at = np.arange(n)
@@ -101,7 +108,7 @@ def plot_residuals(result: FitResult, data: Any, *, random_state: int = 0, ax: A
     return labelled(ax, "normal quantile", "residual", "Quantile residuals", words)
 
 
-def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
+def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None, **carried: Unpack[Carried]) -> Axes:
     """Draw the ROC curve of a model of 0/1 data.
 
     Parameters
@@ -115,7 +122,7 @@ def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    found = binary_scores(result, data)
+    found = binary_scores(result, data, **carried)
     ax = axes_or_new(ax)
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, zorder=1)
     ax.plot(found.false_positive_rate, found.true_positive_rate, color=_BLUE, lw=1.4, zorder=2)
@@ -128,7 +135,9 @@ def plot_roc(result: FitResult, data: Any, *, ax: Axes | None = None) -> Axes:
     )
 
 
-def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | None = None) -> Axes:
+def plot_slices(
+    result: FitResult, data: Any, mode: int | str, *, ax: Axes | None = None, **carried: Unpack[Carried]
+) -> Axes:
     """Draw the mean deviance of every position of a mode, beside that of the best constant.
 
     Parameters
@@ -143,7 +152,7 @@ def plot_slices(result: FitResult, data: Any, mode: int | str, *, ax: Axes | Non
     -------
     matplotlib.axes.Axes
     """
-    found, n = slice_deviance(result, data, mode), result.labels.number(mode)
+    found, n = slice_deviance(result, data, mode, **carried), result.labels.number(mode)
     axis = ModeAxis.of(result.labels, n, result.shape[n])
     ax = axes_or_new(ax, (max(SMALL[0], min(axis.width + 1.5, 10.0)), SMALL[1]))
     with np.errstate(invalid="ignore"):

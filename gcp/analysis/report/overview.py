@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -187,12 +188,13 @@ def settings(result: FitResult) -> list[PageBlock]:
     text = "This call, on the same data and with the same versions, repeats the fit."
     if unsaid := _unsaid(result):
         text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
+    in_json = json.dumps(settings, indent=1, default=str)
     return [
         Paragraph(text),
         Verbatim(_call(result)),
         FactList([("versions", versions), ("seconds", f"{result.seconds:.3g}")]),
         Heading("All settings"),
-        Verbatim(json.dumps(settings, indent=1, default=str)),
+        Verbatim(re.sub(r"\[[^][{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), in_json)),
     ]
 
 

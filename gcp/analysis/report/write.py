@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import date
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Unpack
 
 from gcp.analysis.report import diagnostics, overview
 from gcp.analysis.report.page_blocks import FactList, Section
@@ -14,6 +14,7 @@ from gcp.base import checks
 from gcp.io.files import replacing, writing
 from gcp.objectives.known_cells import tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 
 def write_report(
@@ -24,6 +25,7 @@ def write_report(
     title: str = "",
     source: str = "",
     n_surprises: int = 15,
+    **carried: Unpack[Carried],
 ) -> None:
     """Write a page about a model and its data that needs no network and no other file.
 
@@ -43,6 +45,8 @@ def write_report(
         What the page says of where the data are from, such as the name of a file; "" is nothing.
     n_surprises : int
         Cells to list, 0 for none.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def write_report(
         checks.text("source", source),
     )
     n_surprises = checks.whole("n_surprises", n_surprises, least=0)
-    tensor = tensor_of(result, data)
+    tensor = tensor_of(result, data, **carried)
     check_installed()
     title = title or f"{result.loss.name} model of rank {result.rank}"
     sections = [
