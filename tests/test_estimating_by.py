@@ -250,3 +250,14 @@ def test_simulated_by_position():
         (x.values - np.array(r)[:, None] * m) ** 2 / (np.array(r)[:, None] * m * (1 + m)), axis=1
     )
     np.testing.assert_allclose(variance, 1.0, atol=0.15)
+
+
+def test_labels_asked_for_keep_their_own_parameters():
+    x = np.random.default_rng(0).negative_binomial(2, 0.4, (5, 4))
+    loss = NegativeBinomial(r=(0.5, 2.0, 8.0, 30.0), by=1)
+    fit = fit_gcp(x, 1, loss=loss, random_state=0)
+    np.testing.assert_allclose(fit.predict_at({1: [3, 1]}), fit.predict()[:, [3, 1]], rtol=1e-12)
+    np.testing.assert_allclose(fit.predict_at({0: [2, 4]}), fit.predict()[[2, 4]], rtol=1e-12)
+    with_design = fit_gcp(x, 1, loss=loss, random_state=0, design={1: np.ones((4, 1))})
+    with pytest.raises(ParameterError, match="one r for each position"):
+        with_design.predict_at({1: np.ones((2, 1))})

@@ -285,6 +285,29 @@ def test_no_exposure_is_no_observation(exposure, nothing):
     assert_allclose(trials.objective, masked.objective, rtol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (6, 1, 4)])
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+def test_zeros_without_exposure_do_not_count(rng, shape, nothing):
+    given = rng.uniform(1, 9, shape)
+    given[1, 0, 3] = given[0] = nothing
+    x = data_of("poisson", np.ones(SHAPE)).values * (rng.random(SHAPE) < 0.5)
+    subs = np.argwhere(x)
+    tensor = SparseTensor(subs, x[tuple(subs.T)], SHAPE)
+    fit = fit_gcp(tensor, 1, loss="poisson", exposure=given, random_state=0)
+    seen = np.broadcast_to(given > 0, SHAPE)
+    mean = fit.predict(exposure=np.where(given > 0, given, 1.0))[seen]
+    expected = np.mean(x[seen] * np.log(mean + 1e-10) - mean)
+    assert_allclose(fit.score(tensor, exposure=given), expected, rtol=1e-6)
+    found = analysis.information_criteria(fit, tensor, exposure=given)
+    assert_allclose(found.log_likelihood, stats.poisson.logpmf(x[seen], mean).sum(), rtol=1e-6)
+    assert_allclose(found.bic, found.n_parameters * np.log(seen.sum()) - 2 * found.log_likelihood)
+    assert [rows.tolist() for rows in fit.unknown.values()] == [[0]]
+    mixed = gcp.ZeroInflatedPoisson()
+    one = fit_gcp(tensor, 1, loss=mixed, exposure=given, random_state=0)
+    other = fit_gcp(x, 1, loss=mixed, exposure=given, random_state=0)
+    assert_allclose(one.loss.gate, other.loss.gate, rtol=1e-3)
+
+
 def test_what_does_not_fit_is_refused(exposure, rng):
     x = data_of("poisson", exposure).values
     with pytest.raises(DataError, match=r"exposure must hold .* found -1.0 at \(0, 0, 2\)"):

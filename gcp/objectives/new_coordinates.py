@@ -59,7 +59,8 @@ def at_coordinates(model: Model, coordinates: Mapping[Any, Any]) -> Model:
     own: Any = model
     designs, factors, labels = dict(own.problem.designs), list(own.factors), own.labels
     unknown, effects, coords = dict(own.unknown), dict(own.main_effects), list(labels.coords)
-    seen, whole = set(), own.with_mean_rows()
+    seen, whole, loss = set(), own.with_mean_rows(), own.loss
+    by = None if loss.by is None else labels.number(loss.by)
     for mode, given in coordinates.items():
         n = labels.number(mode)
         name = labels.names[n]
@@ -67,6 +68,11 @@ def at_coordinates(model: Model, coordinates: Mapping[Any, Any]) -> Model:
             raise ParameterError(f"predict_at names mode {name!r} twice.")
         seen.add(n)
         if n in designs:
+            if n == by:
+                raise ParameterError(
+                    f"The loss has one {loss.parameter_by} for each position of {name!r}, and new positions have "
+                    "none: leave this mode out of the coordinates, or fit without by=...."
+                )
             new, coords[n] = basis_of(own, n).of_coordinates(given, name)
             factors[n] = _rows(own, n, new)
         else:
@@ -75,9 +81,12 @@ def at_coordinates(model: Model, coordinates: Mapping[Any, Any]) -> Model:
             factors[n], coords[n] = whole.factors[n][at], labels.values(n, own.shape[n])[at]
             if name in effects:
                 effects[name] = effects[name][at]
+            if n == by:
+                loss = loss.taken({str(loss.by): at})
         unknown.pop(name, None)
     found: Model = replace(
         own,
+        loss=loss,
         factors=factors,
         fitted_factors=[],
         row_bounds=[],

@@ -424,3 +424,12 @@ def test_held_out_cells_choose_a_strength_that_halves_the_error():
 def test_what_is_wrong_is_said(make, message, rng):
     with pytest.raises(ParameterError, match=message):
         fit_gcp(labelled_counts(rng), 2, loss="poisson", penalties=[make()], n_iter_max=1)
+
+
+def test_dates_in_texts_are_refused_because_their_distances_would_not_count():
+    days = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-03-09", "2024-02-01"], tz="Europe/Paris")
+    x = xr.DataArray(np.ones((4, 2)), coords={"day": days, "s": ["a", "b"]}, dims=("day", "s"))
+    with pytest.raises(ParameterError, match="tz_convert"):
+        fit_gcp(x.to_series(), 1, loss="poisson", penalties=[Smooth("day", 1.0)])
+    plain = x.assign_coords(day=days.tz_convert(None)).to_series()
+    assert fit_gcp(plain, 1, loss="poisson", penalties=[Smooth("day", 1.0)], random_state=0).converged

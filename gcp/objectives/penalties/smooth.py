@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,6 +16,9 @@ from gcp.base.errors import ParameterError
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.of_mode import ComponentQuadratic
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+"""How texts begin that are dates."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,6 +118,11 @@ class Smooth(ComponentQuadratic):
 
 def _steps(labels: Array | None, what: str) -> FloatArray | None:
     """Return coordinates (I,) of numbers or dates, in median distances of neighbours; None for steps of 1."""
+    if labels is not None and labels.dtype.kind in "UTO" and all(map(_DATE.match, map(str, labels))):
+        raise ParameterError(
+            f"{what}: labels of the mode are texts of dates ({labels[0]}), whose distances would not count: label it "
+            "by numpy.datetime64; dates of pandas with a time zone by index.tz_convert(None)."
+        )
     if labels is None or labels.dtype.kind not in "iufM":
         return None
     where = labels.astype("datetime64[ns]").astype(np.int64) if labels.dtype.kind == "M" else labels

@@ -16,9 +16,9 @@ from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import Labelled
 from gcp.base.types import Array, FloatArray
 from gcp.kernels.listed import ordering
-from gcp.kernels.shared.columns import of_positions
 from gcp.tensors.base import TensorData
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.successes import as_shares
 from gcp.tensors.kinds import Tensor, stored
@@ -320,13 +320,21 @@ def _beside_zeros(tensor: SparseTensor, name: str, given: Any) -> Tensor:
 
 
 def _with_array(tensor: SparseTensor, exposure: FloatArray) -> SparseTensor:
-    """Return the tensor with exposures in an array (I_n or 1, ...); cells without any have no say."""
+    """Return the tensor with exposures in an array (I_n or 1, ...); cells without any are missing."""
     plain = np.where(exposure > 0, exposure, 0.0)
-    entries = tensor.entries
-    known = of_positions(plain, entries.subs, entries.order)
-    if known is not None and not (known > 0).all():
-        own = np.ones(len(known)) if entries.weights is None else entries.weights
-        tensor = tensor.with_weights(np.where(known > 0, own, 0.0))
+    without = np.argwhere(plain == 0)
+    if len(without):
+        beside = [n for n, size in enumerate(plain.shape) if size < tensor.shape[n]]
+        times = cells_of(tuple(tensor.shape[n] for n in beside))
+        if len(without) * times > _MOST_CELLS:
+            raise DataError(
+                f"exposure is 0 or NaN at {len(without) * times:,} cells of a SparseTensor, more than the "
+                f"{_MOST_CELLS:,} that can be left out one by one: leave whole positions out, by mode_weights of 0."
+            )
+        cells = np.repeat(without, times, axis=0)
+        others = np.indices([tensor.shape[n] for n in beside]).reshape(len(beside), times)
+        cells[:, beside] = np.tile(others, len(without)).T
+        tensor = tensor.without(cells)
     return tensor.with_cells(tensor.zeros._replace(exposure=plain))
 
 
