@@ -17,6 +17,7 @@ from gcp import (
     get_loss,
     simulate,
 )
+from gcp.losses.registry import example_loss
 
 BINARY = ("bernoulli-logit", "bernoulli-odds", "bernoulli-poisson")
 
@@ -92,8 +93,8 @@ def test_models_with_a_minimum_are_not_taken_for_endless(loss):
 def test_losses_that_want_infinite_models():
     own = custom_loss(lambda x, m: m, data_domain=Interval(low=0), link=math.log, mean=math.exp)
     assert own.wants_infinity
-    wanting = {name for name in available_losses() if get_loss(name).wants_infinity}
-    assert wanting == {*BINARY, "poisson-log", "negative-binomial-logit"}
+    wanting = {name for name in available_losses() if example_loss(name).wants_infinity}
+    assert wanting == {*BINARY, "poisson-log", "negative-binomial-logit", "ordinal"}
 
 
 def test_a_fit_that_leaps_goes_on_from_its_checkpoint(tmp_path):
