@@ -354,7 +354,9 @@ def _reach(loss: Loss) -> tuple[float, float]:
     """Return model values that a start may have: none where a link is infinite."""
     if _is_identity(loss):
         return -np.inf, np.inf
-    return (0.0, 1e3) if loss.model_domain.low >= 0 else (-20.0, 20.0)
+    if loss.model_domain.low < 0:
+        return -20.0, 20.0
+    return 0.0, 1e3 if np.isfinite(loss.data_domain.high) else np.inf  # odds have no end
 
 
 def _is_identity(loss: Loss) -> bool:
