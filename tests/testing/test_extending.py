@@ -54,7 +54,7 @@ def whittaker(noisy, columns, strength, smooth):
 
 @pytest.mark.parametrize("solver", ["lbfgsb", "plbfgs", "auto"])
 def test_smoothness_along_one_mode_is_whittakers(page, solver):
-    noisy, smooth = page["noisy"], page["Smooth"](0, 20.0)
+    noisy, smooth = page["noisy"], page["Roughness"](0, 20.0)
     columns = np.array([[0.6], [0.8], [-0.3]])
     expected = whittaker(noisy, columns, 20.0, smooth) @ columns.T
     start = [np.ones((30, 1)), columns]
@@ -69,9 +69,9 @@ def test_the_penalty_is_saved_chosen_and_counts_for_new_rows(page, tmp_path):
     fitted.save(tmp_path / "a.npz")
     again = gcp.FitResult.load(tmp_path / "a.npz")
     assert again == fitted
-    assert again.problem.penalties.of_components[1] == page["Smooth"](0, 20.0)
+    assert again.problem.penalties.of_components[1] == page["Roughness"](0, 20.0)
     assert_allclose(again.transform(noisy, 1).rows, fitted.factors[1], atol=1e-3)
-    sets = [(), (page["Smooth"](0, 20.0),)]
+    sets = [(), (page["Roughness"](0, 20.0),)]
     choice = gcp.select_rank(noisy, [1], penalties=sets, l2_reg=0.1, n_splits=2, n_starts=1, random_state=0)
     assert {row.penalties for row in choice.table if row.rank} == set(sets)
     assert choice.chosen.loss == min(row.loss for row in choice.table if row.rank == choice.rank)
