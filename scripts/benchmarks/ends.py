@@ -18,13 +18,14 @@ import collections
 import warnings
 
 import numpy as np
+from _losses import RACED
 from scipy.optimize import minimize
 
 import gcp
 
 GAIN = {"float64": 1e-7, "float32": 1e-4}
 LOSSES = (
-    *gcp.available_losses(),
+    *RACED,
     gcp.Huber(0.3),
     gcp.NegativeBinomial(r=0.5),
     gcp.NegativeBinomialLogit(r=3.0),

@@ -22,6 +22,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from _losses import RACED
+
 WORKER = """
 import json, sys, time, warnings
 sys.path.insert(0, sys.argv[1])
@@ -95,7 +97,7 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     for task in options.task:
         ratios = []
-        for loss in options.loss or losses():
+        for loss in options.loss or RACED:
             if (task, loss) == ("bootstrap", "beta-divergence"):
                 continue  # no distribution: nothing to draw
             found = measured(workers, (task, loss, numbers[task]), options.rounds)
@@ -115,13 +117,6 @@ def main() -> None:
         worker.stdin.close()
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n")
-
-
-def losses() -> list[str]:
-    """Return the names of all losses."""
-    import gcp
-
-    return list(gcp.available_losses())
 
 
 def started(checkout: Path) -> subprocess.Popen:

@@ -27,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from _losses import RACED
 from kernels import processor  # first: it sets the number of BLAS threads
 
 import gcp
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small shape, one rank, two starts")
     parser.add_argument("--shape", nargs="+", default=SHAPES)
     parser.add_argument("--rank", nargs="+", type=int, default=RANKS)
-    parser.add_argument("--loss", nargs="+", default=gcp.available_losses())
+    parser.add_argument("--loss", nargs="+", default=list(RACED))
     parser.add_argument("--collinearity", nargs="+", type=float, default=COLLINEARITY)
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--max-seconds", type=float, default=20.0, help="of a run")

@@ -24,6 +24,7 @@ import json, os, resource, sys, tempfile, time, warnings
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import numpy as np
 import gcp
+from _losses import RACED
 from _sparse_data import ratings
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
@@ -59,7 +60,7 @@ def ratings_fit():
     return fit(tensor, 10, main_effects=True, l2_reg=7.0, n_iter_max=5)
 
 def race(number):
-    losses, ranks, collinearity = gcp.available_losses(), (5, 10, 20), (0.0, 0.5, 0.9)
+    losses, ranks, collinearity = RACED, (5, 10, 20), (0.0, 0.5, 0.9)
     shapes = ((50, 50, 50), (30, 30, 30, 30))
     problems = [(s, r, c, l) for s in shapes for r in ranks for c in collinearity for l in losses][::3]
     shape, rank, mix, name = problems[number % len(problems)]
