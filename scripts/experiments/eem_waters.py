@@ -15,10 +15,13 @@ seen, would hardly tell (`hold_out(scheme="blocks")`). Beside each other: the er
 consistency (Bro and Kiers 2003), how well the spectra of random halves of the samples agree (factor match score, mean
 of ten splits), and the waters whose leverage or residual stand out.
 
+    gcp fit results/eem_waters/waters.nc --rank 3 --lower 0 --smooth emission=1 --smooth excitation=1 \\
+        --starts 5 --seed 0 --out waters.npz --plot spectra.png
+
 Data: eem_waters/eem_waters.npz (X, emission_nm, excitation_nm) in DIR or $GCP_DATA; they are `eem_list` of the R
 package staRdom (M. Pucher et al., Water 11 (2019) 2366), which has its terms.
 
-Writes heldout.csv, ranks.csv, outliers.csv, run.json and eem_waters.png.
+Writes waters.nc (the masked samples), heldout.csv, ranks.csv, outliers.csv, run.json and eem_waters.png.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ def main() -> None:
         ((2, 3), (0.0, 1.0), 1, 2) if run.quick else (range(2, 7), STRENGTHS, 5, 10)
     )
     waters = masked(run.load("eem_waters/eem_waters.npz"))
+    waters.to_netcdf(run.out / "waters.nc")
     rows = [row for rank in ranks for row in heldout(waters, rank, strengths, splits, run)]
     run.csv("heldout", rows)
     table, fits = [], {}
