@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 import gcp
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.types import Array
+from gcp.cli.label_tables import label_table, labels_like, numbers_of
 from gcp.cli.reading import mode_labels, mode_number
 
 if TYPE_CHECKING:
@@ -75,54 +74,10 @@ def _basis(form: str, coords: Array | None) -> designs.Basis:
             raise ParameterError(f"--design {form}: {error}") from None
     if kind not in ("groups", "features") or not rest:
         raise ParameterError(f"--design: expected {_FORMS}, found {form!r}.")
-    header, rows = _table(rest)
-    index = _like(np.array([row[0] for row in rows]), coords)
+    header, rows = label_table(rest)
+    index = labels_like(np.array([row[0] for row in rows]), coords)
     if kind == "groups":
         if len(header) != 2:
             raise DataError(f"{rest}: expected two columns, labels and groups: found {len(header)}.")
         return Groups(np.array([row[1] for row in rows]), index)
-    return RowTable(_numbers(rest, rows), tuple(header[1:]), index)
-
-
-def _table(path: str) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns of a file, and its rows."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    if len(header) < 2 or not rows:
-        raise DataError(f"{path}: expected a header, and rows of a label and more: found {len(rows)} rows.")
-    ragged = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
-    if ragged is not None:
-        raise DataError(f"{path}: row {ragged + 2} has {len(rows[ragged])} fields: expected {len(header)}.")
-    return header, rows
-
-
-def _numbers(path: str, rows: Sequence[Sequence[str]]) -> Array:
-    """Return the columns after the first as numbers, (n, K)."""
-    found = np.empty((len(rows), len(rows[0]) - 1))
-    for k, row in enumerate(rows):
-        for column, field in enumerate(row[1:]):
-            try:
-                found[k, column] = float(field)
-            except ValueError:
-                raise DataError(
-                    f"{path}: {field!r} in row {k + 2} is no number; features are numbers."
-                ) from None
-    if not np.isfinite(found).all():
-        raise DataError(f"{path}: a feature is NaN or infinite; fill it in, or drop the column.")
-    return found
-
-
-def _like(texts: Array, coords: Array | None) -> Array:
-    """Return labels (n,) as numbers or dates, if those of the mode are; without labels they are positions."""
-    kind = "i" if coords is None else coords.dtype.kind
-    try:
-        if kind in "iuf":
-            numbers = texts.astype(float)
-            whole = numbers.astype(np.int64)
-            return whole if np.array_equal(whole, numbers) else numbers
-        return texts.astype("M8") if kind == "M" else texts
-    except ValueError:
-        return texts
+    return RowTable(numbers_of(rest, rows), tuple(header[1:]), index)

@@ -225,7 +225,7 @@ def _penalties(args: argparse.Namespace, tensor: Tensor | PartitionedTensor) -> 
     found = penalties_of(args, tensor)
     if len(found) > 1:
         raise ParameterError(
-            "--smooth, --ridge and --lasso take one strength each; gcp rank chooses among several."
+            "--smooth, --ridge, --lasso, --graph and --near take one strength each; gcp rank chooses among several."
         )
     return found[0]
 
