@@ -32,7 +32,7 @@ from _experiment import BLUE, GREEN, ORANGE, PURPLE, RED, Run, panels
 import gcp
 from gcp.penalties import Smooth
 
-STRENGTHS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
+STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0)
 RAYLEIGH, RAMAN, SHIFT = 20.0, 15.0, 3_400e-7  # nm, nm, per nm
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, "0.4")
 
@@ -40,7 +40,7 @@ COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, "0.4")
 def main() -> None:
     run = Run(__doc__, "eem_waters", quick="ranks 2 and 3, two strengths, one split")
     ranks, strengths, splits, halves = (
-        ((2, 3), (0.0, 1.0), 1, 2) if run.quick else (range(2, 7), STRENGTHS, 5, 10)
+        ((2, 3), (0.0, 1.0), 1, 2) if run.quick else (range(2, 7), STRENGTHS, 3, 10)
     )
     waters = masked(run.load("eem_waters/eem_waters.npz"))
     waters.to_netcdf(run.out / "waters.nc")
@@ -87,7 +87,7 @@ def fit(data, rank, strength, run, **options):
         loss="gaussian",
         bounds=(0, None),
         penalties=penalties,
-        n_starts=1 if run.quick else 5,
+        n_starts=1 if run.quick else 3,
         random_state=run.seed,
         **options,
     )
