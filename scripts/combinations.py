@@ -3,7 +3,7 @@
     python scripts/combinations.py [--check]
 
 The page is docs/combinations.md. A combination works, or ends in a sentence of gcp. On every kind of data a feature
-must come to the same minimum as on the array. With --check nothing is written; it is a failure if the page says otherwise.
+must come to the same minimum as on the array. With --check nothing is written; it fails if the page says otherwise.
 """
 
 from __future__ import annotations
