@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -104,6 +105,38 @@ class DaskEngine:
             ]
 
         return cls(client, len(parts), publish)
+
+    def changed(
+        self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any], facts: dict[str, Any]
+    ) -> DaskEngine:
+        """Make other parts on the workers; again, of this engine's parts, where they are lost.
+
+        What `own` lists, numbers, tensors or futures, goes to the worker of its part.
+        """
+        text = cloudpickle.dumps((function, fixed))
+
+        def publish(numbers: Sequence[int]) -> list[Future]:
+            self._settle()
+            return [self._made(text, k, own[k]) for k in numbers]
+
+        return DaskEngine(self.client, self.n_parts, publish)
+
+    def _made(self, text: bytes, k: int, own: list[Any] | None) -> Future:
+        """Return the future of what a function makes of a part."""
+        place: dict[str, Any] = {}
+        if home := self.homes[k]:
+            place = {"workers": home, "allow_other_workers": True}  # it may go before
+            own = own and [self._near(home, piece) for piece in own]
+        return self.client.submit(_call, text, self.parts[k], own, pure=False, **place)
+
+    def _near(self, home: str, piece: Any) -> Any:
+        """Return a piece, sent ahead if it is too large for a task."""
+        size = n_bytes(piece) if isinstance(piece, np.ndarray | list) else sys.getsizeof(piece)
+        return self.client.scatter(piece, workers=[home], hash=False) if size > _EMBEDDED else piece
+
+    def handles(self) -> list[Any]:
+        """Return the futures of the parts."""
+        return list(self.parts)
 
     def account(self) -> dict[str, Any]:
         """Return evaluations, and bytes of arrays that each moved on average: to workers, among them, and back."""
