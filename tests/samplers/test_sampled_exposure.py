@@ -101,14 +101,16 @@ def test_a_fit_from_samples_is_near_the_exact_one_and_says_so(loss, counts, rng,
 
 
 def test_products_of_many_cells_are_sampled(rng):
-    """2000**3 cells: a part of the model's expectation has a closed form, by which the fit is told to be right."""
+    """2000**3 cells: expectations r m have the sum of the data."""
     subs = rng.integers(0, 2000, (500, 3))
     data = SparseTensor(subs, np.ones(500), (2000, 2000, 2000), aggregate="sum")
     depth = rng.uniform(1, 2, (2000, 1, 1))
     fit = fit_gcp(data, 1, loss=gcp.NegativeBinomial(r=1e6), exposure=depth, random_state=0, n_iter_max=30)
     assert "estimates from a sample" in fit.message
     totals = [fit.weights[0], *(a[:, 0].sum() for a in fit.factors[1:]), (depth.ravel() @ fit.factors[0])[0]]
-    assert_allclose(np.prod(totals), 500, rtol=0.05)  # of a Poisson model, which that is nearly, exactly
+    assert_allclose(
+        1e6 * np.prod(totals), 500, rtol=0.05
+    )  # of a Poisson model, which that is nearly, exactly
 
 
 def test_an_offset_beside_it_is_refused(counts, rng, beyond):
