@@ -41,7 +41,7 @@ def exposed(tensor: TensorData, loss: Loss) -> Any:
     if "exposure" in found:
         _is_scale(loss)  # raises if it takes none
     if (parts := tensor.parts) is not None:
-        if "exposure" not in found and not (tensor.kind == "sparse" and tensor.is_affine):
+        if "exposure" not in found:
             return tensor
         left = tuple(name for name in found if name != "exposure")
         return parts.changed(_exposed_part, loss, cells_of(tensor.shape), is_affine=True, carried=left)

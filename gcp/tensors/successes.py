@@ -68,8 +68,8 @@ def are_counts(readings: Sequence[Reading]) -> bool:
     if Reading.ONE_OF_MANY in every:
         raise DataError(
             "All data are 0 or 1, in floating point, beside more than one trial: they may count successes or be "
-            "proportions. Give counts in an integer type (data.astype(int), with a mask where some are missing), and "
-            "make counts of proportions (numpy.rint(data * trials).astype(int))."
+            "proportions. Give counts in an integer type (data.astype(int); a mask, or no row of the table, where "
+            "one is missing), and make counts of proportions (numpy.rint(data * trials).astype(int))."
         )
     return True
 
