@@ -135,12 +135,17 @@ def test_files_beside_files(tmp_path, in_parts, rng):
     assert_same(gcp.partition(x, 2), as_tensor(x, exposure=e), "poisson", rng, exposure=mapped)
 
 
-def test_parts_beside_parts(rng):
+def test_parts_beside_parts(rng, tmp_path):
     x, e = rng.poisson(3.0, SHAPE).astype(float), exposures(rng)["whole"]
     whole = as_tensor(x, exposure=e)
     assert_same(gcp.partition(x, 3), whole, "poisson", rng, exposure=gcp.partition(e, 3))
+    np.save(tmp_path / "e.npy", e)
+    slabs = read_tensor(tmp_path / "e.npy", memory=MEMORY)
+    assert_same(gcp.partition(x, 3), whole, "poisson", rng, exposure=slabs)
     with pytest.raises(DataError, match="cut both alike"):
         fit_gcp(gcp.partition(x, 3), 1, loss="poisson", exposure=gcp.partition(e, 2))
+    with pytest.raises(DataError, match="the data are in one piece"):
+        fit_gcp(x, 1, loss="poisson", exposure=gcp.partition(e, 2))
 
 
 @pytest.mark.parametrize("way", ["slabs", "parts"])

@@ -154,6 +154,10 @@ def numbers_of(name: str, given: Any, labels: ModeLabels | None, shape: tuple[in
     shape : tuple of int
     """
     base = Side("the data", labels, shape)
+    if getattr(given, "parts", None) is not None:
+        raise DataError(
+            f"{name} is in parts, but the data are in one piece: give it as an array, or cut the data alike."
+        )
     if isinstance(given, ListedTensor):
         given = _in_order(name, given, base).to_dense()
     own = _named(name, given)

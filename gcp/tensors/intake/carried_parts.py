@@ -89,22 +89,17 @@ def _attached_to_parts(tensor: PartitionedTensor, carried: Carried) -> Partition
     """Return parts that are in someone's memory with their share of each column."""
     names, pieces = tuple(carried), [_pieces(name, given, tensor) for name, given in carried.items()]
     own = [list(mine) for mine in zip(*pieces, strict=True)]
-    beside_data = [name for name in names if name != "trials"]
-    found = tensor.changed(_with_columns, names, own=own)
-    counts = are_counts(found.map(whole_numbers)) if "trials" in names else None
     try:
+        found = tensor.changed(_with_columns, names, own=own)
+        counts = are_counts(found.map(whole_numbers)) if "trials" in names else None
         return found.changed(partial(_settled, names=names, counts=counts))
     except DataError as error:
-        raise _nothing_left(error, beside_data or names) from error
-
-
-def _nothing_left(error: DataError, names: Sequence[str]) -> DataError:
-    if "no observed entry" not in str(error):
-        return error
-    return DataError(
-        f"A part of the data has no cell left that has {' and '.join(names)}: give them to the tensor that is cut, "
-        f"gcp.partition(data, parts, {names[0]}=...)."
-    )
+        if "no observed entry" not in str(error):
+            raise
+        raise DataError(
+            f"A part of the data has no cell left that has {' and '.join(names)}: give them to the tensor that is "
+            f"cut, gcp.partition(data, parts, {names[0]}=...)."
+        ) from error
 
 
 def _with_columns(part: Any, names: Sequence[str], own: Sequence[Any]) -> Any:
@@ -127,8 +122,10 @@ def _pieces(name: str, given: Any, tensor: PartitionedTensor) -> list[Any]:
     cuts = tensor.cuts
     if isinstance(given, PartitionedTensor):
         _check_order(name, given, tensor)
-        _check_cuts(name, given, tensor)
-        return _parts_of(given, tensor)
+        if (source := streamed.plain_source(given)) is None:
+            _check_cuts(name, given, tensor)
+            return _parts_of(given, tensor)
+        given = source.whole()  # the data, of the same size, are in memory too
     if not isinstance(given, DenseTensor | ListedTensor) and _is_outside_memory(given):
         if (futures := _computed(name, given, tensor)) is not None:
             return futures
