@@ -151,9 +151,11 @@ def fit_gcp(
     exposure, offset : array_like, optional
         The expected datum is exposure times the model's mean (Poisson, negative binomial, gamma); an offset is added
         to models that may have any sign. Shaped like the data, broadcastable, or one number per entry of a list;
-        matched by names as a mask is. An exposure of 0 or NaN leaves a cell out. See docs/decisions/0048.
+        matched by names as a mask is; beside data in parts also files, and parts alike. An exposure of 0 or NaN
+        leaves a cell out. See docs/decisions/0048.
     trials : array_like, optional
-        Numbers of trials, for Bernoulli losses: the data are successes, or, if not all of them are whole, shares.
+        Numbers of trials, for Bernoulli losses: the data are successes if they are of a type of whole numbers, or all
+        are whole and any is above 1; else shares. Floats that are all 0 or 1 are refused where they may be both.
     n_iter_max, tol, max_seconds : optional
         Override the solver's own. `max_seconds` is for all starts together.
     random_state : int, numpy Generator, RandomState or SeedSequence, or None

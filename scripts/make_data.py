@@ -49,12 +49,12 @@ TABLES = {  # file: (table in the archive, {name of the mode there: name here})
 }
 
 
-def labelled(values, coords, mask=None):
+def labelled(values, coords, mask=None, unit=None):
     coords = {
         name: c.astype(np.int16) if c.dtype.kind == "i" else c
         for name, c in ((name, np.asarray(c)) for name, c in coords.items())
     }
-    return DenseTensor(values, mask=mask, labels=ModeLabels(list(coords), list(coords.values())))
+    return DenseTensor(values, mask=mask, labels=ModeLabels(list(coords), list(coords.values()), None, unit))
 
 
 def nyc_flights(sources):
@@ -101,7 +101,7 @@ def us_population(sources):
     z = np.load(sources / "us_crimes" / "us_crimes.npz")
     people = z["population"]
     coords = {name: z[name] for name in ("state", "year")}
-    return labelled(np.nan_to_num(people).astype(np.int32), coords, mask=~np.isnan(people))
+    return labelled(np.nan_to_num(people).astype(np.int32), coords, mask=~np.isnan(people), unit="people")
 
 
 def relations(sources, name):

@@ -612,3 +612,62 @@ def test_the_command_line_fits_on_workers(cluster, tmp_path, counts):
         assert other.objective == pytest.approx(one.objective, rel=1e-10)
         assert other.settings["partition"]["workers"] == 2
     assert main([*given, str(tmp_path / "no.npz"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+
+
+# --- what cells carry ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "observed"])
+def test_parts_on_workers_have_their_share_of_exposures(client, counts, kind, rng):
+    """Given before the cut and after it, the same bits as here; and those of the whole, to rounding."""
+    whole, exposure = tensors(counts)[kind], rng.uniform(0.5, 2.0, (SHAPE[0], SHAPE[1], 1))
+    options = {"loss": "poisson", "random_state": 0, "n_iter_max": 15, "n_threads": 1, "solver": "lbfgsb"}
+    here = gcp.fit_gcp(gcp.partition(whole, 2), 2, exposure=exposure, **options)
+    later = gcp.fit_gcp(gcp.partition(whole, client=client), 2, exposure=exposure, **options)
+    before = gcp.fit_gcp(gcp.partition(whole, client=client, exposure=exposure), 2, **options)
+    assert later.objective == here.objective == before.objective
+    piece = gcp.fit_gcp(whole, 2, exposure=exposure, **options)
+    assert here.objective == pytest.approx(piece.objective, rel=1e-6)
+
+
+def test_dask_arrays_have_exposures_of_dask(client, counts, rng):
+    exposure = np.where(rng.random(SHAPE) < 0.1, np.nan, rng.uniform(0.5, 2.0, SHAPE))
+    mask = rng.random(SHAPE) < 0.8
+    array, other = da.from_array(counts, chunks=(7, 12, 8)), da.from_array(exposure, chunks=(30, 5, 8))
+    factors = [rng.uniform(0.1, 1.0, (n, 2)) for n in SHAPE]
+    truth = gcp.build_objective(counts, "poisson", mask, exposure=exposure).value_and_grad(factors)[0]
+    xr = pytest.importorskip("xarray")
+    named = xr.DataArray(other[::-1], dims=list("abc"), coords={"a": np.arange(30)[::-1]})
+    data = xr.DataArray(array, dims=list("abc"), coords={"a": np.arange(30)})
+    for x, e in (
+        (array, other),
+        (array, exposure),
+        (data, named),
+        (array, gcp.partition(exposure, client=client)),
+    ):
+        found = gcp.build_objective(x, "poisson", mask, exposure=e)
+        assert found.tensor.parts is not None
+        assert found.value_and_grad(factors)[0] == pytest.approx(truth, rel=1e-10)
+    trials = da.from_array(np.full(SHAPE, 50), chunks=(5, 12, 8))
+    shares = gcp.build_objective(np.minimum(counts, 50), "bernoulli-logit", trials=50)
+    found = gcp.build_objective(da.minimum(array, 50), "bernoulli-logit", trials=trials)
+    assert found.null_value == pytest.approx(shares.null_value, rel=1e-9)
+    with pytest.raises(gcp.DataError, match=r"exposure must hold .* found -1.0"):
+        gcp.fit_gcp(array, 1, loss="poisson", exposure=-da.ones(SHAPE))
+
+
+def test_lost_parts_get_their_exposures_again(mortal_cluster, mortals, counts, rng):
+    exposure = rng.uniform(0.5, 2.0, SHAPE)
+    options = {"loss": "poisson", "solver": "lbfgsb", "random_state": 0, "n_iter_max": 8, "n_threads": 1}
+    here = gcp.fit_gcp(gcp.partition(counts, 2), 2, exposure=exposure, **options)
+    killed = []
+
+    def kill(state):
+        if state.iteration == 5:
+            kill_workers(mortal_cluster, 1)
+            killed.append(1)
+
+    tensor = gcp.partition(counts, client=mortals)
+    found = gcp.fit_gcp(tensor, 2, exposure=exposure, **options, callback=kill)
+    assert killed
+    assert found.objective == here.objective

@@ -17,7 +17,6 @@ from gcp.objectives.known_cells import blocks, tensor_of
 from gcp.objectives.standard_form import null_mean
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
-from gcp.tensors.intake.coerce import in_one_piece
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +56,7 @@ def deviance(
     ----------
     result : FitResult
     data, mask, entry_weights
-        As for `fit_gcp`. Of a `SparseTensor` all zeros count, exactly.
+        As for `fit_gcp`, also in parts. Of a `SparseTensor` all zeros count, exactly.
     **carried
         ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
@@ -70,7 +69,7 @@ def deviance(
     DataError, DomainError
         Another shape than the model's, or data outside the loss's domain.
     """
-    return deviance_of(evaluate(result, in_one_piece(data, mask, entry_weights, **carried)), result.loss)
+    return deviance_of(evaluate(result, data, mask, entry_weights, **carried), result.loss)
 
 
 def deviance_of(found: Evaluation, loss: Loss) -> Deviance:

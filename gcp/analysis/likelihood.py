@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -12,12 +13,16 @@ from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.trials import OfTrials, counts
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.base import TensorData
-from gcp.tensors.intake.carried import Carried, carried_by
-from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.carried_columns import carried_by
+from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.coerce import as_tensor
+
+_CHUNK = 1 << 19
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,7 +64,7 @@ def log_likelihood(
     ----------
     result : FitResult
     data, mask, entry_weights
-        As for `fit_gcp`. Of a `SparseTensor` all zeros count, exactly.
+        As for `fit_gcp`, also in parts. Of a `SparseTensor` all zeros count, exactly.
     dispersion : float, optional
         Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is the maximum-likelihood
         estimate on these data; for held-out data, give that of the training data.
@@ -151,7 +156,7 @@ def _likelihood(
 ) -> tuple[float, float | None, float]:
     """Return log-likelihood, dispersion and total weight, from sums: zeros need not be looked at one by one."""
     check_result(result)
-    tensor, loss = in_one_piece(data, mask, entry_weights, **carried), result.loss
+    tensor, loss = as_tensor(data, mask, entry_weights, **carried), result.loss
     found = evaluate(result, tensor)
     weight, value = found.total_weight, found.value
     if dispersion is None:
@@ -164,12 +169,20 @@ def _likelihood(
 
 def _of_trials(result: FitResult, tensor: TensorData, value: float) -> tuple[float, None, float]:
     """Return the binomial log-likelihood of a model whose loss has this value, and the weight of all cells."""
-    constants = weight = 0.0
-    for cells in blocks(matched(result, tensor), tensor):
-        counted, loss = cells.counted(result.loss)
-        constants += float(counted.w @ loss.log_normalizer(counted.x))
-        weight += float(counted.w.sum())
-    return -value - constants, None, weight
+    sums = tensor.map(_orders, result.loss)
+    return -value - math.fsum(s for s, _ in sums), None, math.fsum(w for _, w in sums)
+
+
+def _orders(part: TensorData, loss: Loss, _: None = None) -> tuple[float, float]:
+    """Return weighted sums over a part of minus the logarithms of the numbers of orders, and of 1."""
+    sums = np.zeros(2)
+    for cells in part.known_cells(_CHUNK):
+        keep = cells.weights > 0
+        trials: Any = None if cells.columns is None else cells.columns.trials
+        n = np.asarray(trials[keep], dtype=float)
+        w, x = cells.weights[keep] / n, counts(cells.x[keep].astype(float), n)
+        sums += w @ OfTrials(loss, n).log_normalizer(x), w.sum()
+    return float(sums[0]), float(sums[1])
 
 
 def _constants(result: FitResult, tensor: TensorData, dispersion: float | None) -> float:
@@ -180,9 +193,15 @@ def _constants(result: FitResult, tensor: TensorData, dispersion: float | None) 
         for cells in blocks(model, tensor):
             total += float(cells.w @ _dropped(model.loss_at(cells.subs), cells.x, dispersion))
         return total
-    for block in tensor.blocks():
+    return math.fsum(tensor.map(_dropped_by_part, result.loss, dispersion))
+
+
+def _dropped_by_part(part: TensorData, loss: Loss, dispersion: float | None, _: None = None) -> float:
+    """Return the weighted sum over a part of what `_dropped` has."""
+    total = 0.0
+    for block in part.blocks():
         w = np.ones(len(block.x)) if block.weights is None else block.weights
-        total += float(np.sum(np.where(w > 0, _dropped(result.loss, block.x, dispersion), 0.0) * w))
+        total += float(np.sum(np.where(w > 0, _dropped(loss, block.x, dispersion), 0.0) * w))
     return total
 
 

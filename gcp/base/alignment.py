@@ -107,7 +107,7 @@ class Alignment:
         # Without labels, positions are counted: those that are taken keep their numbers.
         coords = [p if labels.coords[mode] is None else _taken(labels.coords[mode], p) for mode, p in there]
         names, units = [labels.names[mode] for mode, _ in there], [labels.units[mode] for mode, _ in there]
-        return ModeLabels(names, coords, units, labels.data_units)
+        return ModeLabels(names, coords, units, labels.data_units, labels.exposure)
 
     def of_model(self, model: Model) -> Model:
         """Return a fitted model in the base's order; its settings remain those of the fit."""

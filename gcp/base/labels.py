@@ -28,6 +28,8 @@ class ModeLabels:
         The unit of each mode's coordinates, such as "ms"; None where there is none or it is unknown.
     data_units : str, optional
         The unit of the data.
+    exposure : str, optional
+        What the exposure is called that cells carry; two labels are equal whatever it is.
 
     Raises
     ------
@@ -39,6 +41,7 @@ class ModeLabels:
     coords: tuple[Array | None, ...]
     units: tuple[str | None, ...]
     data_units: str | None
+    exposure: str | None
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class ModeLabels:
         coords: Sequence[object | None],
         units: Sequence[str | None] | None = None,
         data_units: str | None = None,
+        exposure: str | None = None,
     ) -> None:
         names = items("names", names, "a list of one name per mode", DataError)
         coords = items("coords", coords, "a list of one array or None per mode", DataError)
@@ -56,6 +60,7 @@ class ModeLabels:
         object.__setattr__(self, "coords", arrays)
         object.__setattr__(self, "units", tuple(map(_unit, of_modes)))
         object.__setattr__(self, "data_units", _unit(data_units))
+        object.__setattr__(self, "exposure", _unit(exposure))
         if len(self.names) != len(arrays):
             raise DataError(f"Labels: {len(self.names)} mode names but {len(arrays)} coordinate arrays.")
         if len(self.names) != len(self.units):
@@ -113,7 +118,8 @@ class ModeLabels:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle, of an older version without units too."""
-        vars(self).update({"units": (None,) * len(state["names"]), "data_units": None} | state)
+        older = {"units": (None,) * len(state["names"]), "data_units": None, "exposure": None}
+        vars(self).update(older | state)
 
 
 def is_unnamed(name: str) -> bool:

@@ -58,7 +58,7 @@ def _facts(tensor: Tensor) -> dict[str, Any]:
     moments = _stored_moments(tensor) if tensor.subs is None else _listed_moments(tensor)
     observed = moments.pop("observed")
     listed = None if tensor.subs is None else len(tensor.values)
-    from gcp.tensors.intake.carried import carried_by
+    from gcp.tensors.carried_columns import carried_by
 
     labels = mode_labels(tensor)
     sizes = list(zip(labels.names, tensor.shape, labels.coords, strict=True))

@@ -29,7 +29,6 @@ _OPTIONS = (
     "variable",
     "format",
 )
-_CARRIED = ("exposure", "offset", "trials")
 LISTINGS = (".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet")
 """Endings of files that list cells, and may leave some out."""
 
@@ -97,7 +96,9 @@ def read_input(args: argparse.Namespace) -> Tensor:
 
 def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     """Return the tensor that INPUT names, read with the reading options."""
-    beside = {name: given for name in _CARRIED if (given := getattr(args, name, None)) is not None}
+    from gcp.tensors.carried_columns import CARRIED
+
+    beside = {name: given for name in CARRIED if (given := getattr(args, name, None)) is not None}
     bundled = gcp.datasets.available_datasets()
     more = bundled if args.input in bundled else []
     files = {name: given for name, given in beside.items() if Path(given).exists() or given in more}
@@ -107,22 +108,34 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
 
 def _carrying(tensor: Tensor | PartitionedTensor, files: dict[str, str]) -> Tensor | PartitionedTensor:
     """Return the tensor with what files say of its cells, by name."""
-    from gcp.tensors.intake.coerce import as_tensor, in_one_piece
-    from gcp.tensors.kinds import stored
+    from gcp.tensors.intake.carried import titled
+    from gcp.tensors.intake.coerce import as_tensor
 
     found: Any = tensor
     for name, path in files.items():
-        is_file, unlisted = Path(path).exists(), "missing" if _is_listing(path) else None
-        read = gcp.read_tensor(path, unlisted=unlisted) if is_file else _bundled(path)
-        other = stored(in_one_piece(read))
-        small: Any = other if len(other.shape) == len(tensor.shape) else other.to_dense()
         try:
-            found = as_tensor(found, **{name: small})
-            if name == "exposure":
-                found.exposure_name = Path(path).stem
+            found = as_tensor(found, **{name: _beside(path, tensor)})
+            if name == "exposure" and not (found.labels and found.labels.exposure):
+                found = titled(found, Path(path).stem)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
     return found
+
+
+def _beside(path: str, tensor: Tensor | PartitionedTensor) -> Any:
+    """Return what a file says of the cells of a tensor, read in slabs if that is."""
+    from gcp.io import array_source
+    from gcp.io.known_formats import format_of
+    from gcp.tensors.intake.coerce import in_one_piece
+    from gcp.tensors.kinds import stored
+
+    form, is_file = format_of(path), Path(path).exists()
+    if is_file and tensor.parts is not None and form is not None and form[0].source is not None:
+        return array_source(path)
+    unlisted = "missing" if _is_listing(path) else None
+    read = gcp.read_tensor(path, unlisted=unlisted) if is_file else _bundled(path)
+    other = stored(in_one_piece(read))
+    return other if len(other.shape) == len(tensor.shape) else other.to_dense()
 
 
 def _is_listing(path: str) -> bool:

@@ -15,7 +15,7 @@ from gcp.base.errors import DataError, FormatError, ParameterError
 from gcp.io.long_table import frame_of
 from gcp.io.separators import NAMES, separator_named, single, told_separator, utf8
 from gcp.io.table_columns import check_fractions, choose_columns, tensor_of, wide_modes, without
-from gcp.tensors.intake.carried import CARRIED
+from gcp.tensors.carried_columns import CARRIED
 from gcp.tensors.kinds import Tensor
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.io.format import damage_told, native, observed, refuse_weights
 from gcp.io.table_columns import tensor_of
-from gcp.tensors.intake.carried import CARRIED
+from gcp.tensors.carried_columns import CARRIED
 from gcp.tensors.kinds import Tensor
 
 if TYPE_CHECKING:

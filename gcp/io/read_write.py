@@ -16,7 +16,7 @@ from gcp.base.sizes import parse_bytes
 from gcp.io.files import opened, reading, replacing, telling, writing
 from gcp.io.format import Format
 from gcp.io.known_formats import endings, format_named, format_of
-from gcp.tensors.intake.carried import CARRIED, carried_by
+from gcp.tensors.carried_columns import CARRIED, carried_by
 from gcp.tensors.intake.coerce import from_source, in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.parts.partitioned import PartitionedTensor

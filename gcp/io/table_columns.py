@@ -11,8 +11,8 @@ import numpy as np
 from gcp.base import checks
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.types import Array
+from gcp.tensors.carried_columns import CARRIED
 from gcp.tensors.entries import MOST_MODES
-from gcp.tensors.intake.carried import CARRIED
 from gcp.tensors.intake.frames import MISSING_MARKS, numbers_of, tensor_from_table
 from gcp.tensors.kinds import Tensor
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
+from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.survey import Survey
 from gcp.tensors.base import Block, TensorData
@@ -52,16 +53,25 @@ def value(tensor: TensorData, loss: Loss, n_threads: int, m: float, _: None = No
     if tensor.zeros is not None and not tensor.is_affine:  # all its zeros are one block
         with np.errstate(all="ignore"):
             return math.fsum(_sum(block, loss, m) for block in tensor.blocks())
-    ones = [np.ones((size, 1)) for size in tensor.shape]
-    return tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[0]
+    return tensor.loss_and_mttkrps(loss.formula, factors_of(m, tensor.shape), n_threads)[0]
 
 
-def beside_columns(tensor: TensorData, loss: Loss, facts: Survey, n_threads: int) -> float:
-    """Return the constant model that is best where entries have scales and offsets: where the derivative is 0."""
-    ones = [np.ones((size, 1)) for size in tensor.shape]
+def factors_of(m: float, shape: tuple[int, ...]) -> list[FloatArray]:
+    """Return factors (I_n, 1) of a constant model."""
+    ones = [np.ones((size, 1)) for size in shape]
+    return [m * ones[0], *ones[1:]]
+
+
+def beside_columns(
+    evaluate: Callable[[float], tuple[float, list[FloatArray]]], loss: Loss, facts: Survey
+) -> float:
+    """Return the constant model that is best where entries have scales and offsets: where the derivative is 0.
+
+    `evaluate` returns the value of a constant model, and its gradients in the factors.
+    """
 
     def slope(m: float) -> float:
-        return float(tensor.loss_and_mttkrps(loss.formula, [m * ones[0], *ones[1:]], n_threads)[1][0].sum())
+        return float(evaluate(m)[1][0].sum())
 
     centre = float(loss.link(facts.mean))
     if not np.isfinite(centre) or centre == loss.model_domain.low:

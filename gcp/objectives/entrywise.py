@@ -33,6 +33,7 @@ from gcp.objectives.views.least_squares import LeastSquares
 from gcp.objectives.views.row_wise import RowWise
 from gcp.objectives.views.sampled import (
     DEFAULT_SEEDS,
+    Functions,
     Sampled,
     Sampling,
     Seeds,
@@ -40,14 +41,11 @@ from gcp.objectives.views.sampled import (
     sample,
     sample_parts,
 )
-from gcp.objectives.views.sampled_rows import SampledRows
+from gcp.objectives.views.sampled_rows import ZERO_SAMPLES, SampledRows, estimate
 from gcp.objectives.zero_policy import ZeroPolicy
 from gcp.tensors.base import Parts, TensorData
 from gcp.tensors.parts.local_engine import Partial
 from gcp.tensors.samplers import Batch, Controlled, ControlledSample
-
-_ZERO_SAMPLES = 1 << 20
-"""Zeros, at least, in the sample that estimates an objective that is out of reach."""
 
 _FAR, _FAR_OF_LOGARITHMS = 1e8, 1e4
 """Sizes of components that no model with a minimum comes to (docs/decisions/0025-wide-range.md)."""
@@ -203,14 +201,13 @@ class EntrywiseObjective:
             If there is no such sampler for the data.
         """
         check_has(self, Feature.SAMPLES)
-        seeds = seeds or DEFAULT_SEEDS
-        if (parts := self.tensor.parts) is not None:
-            functions = sample_parts(
-                parts, partial(self._loss_of_parts, parts), self.penalties, sampling, seeds
-            )
-        else:
-            functions = sample(self.tensor, self._pass, self.penalties, self.n_threads, sampling, seeds)
+        functions = self._samples(sampling, seeds or DEFAULT_SEEDS)
         return Sampled(*functions, self.saturated_value, self.null_value)
+
+    def _samples(self, sampling: Sampling, seeds: Seeds) -> Functions:
+        if (parts := self.tensor.parts) is not None:
+            return sample_parts(parts, partial(self._loss_of_parts, parts), self.penalties, sampling, seeds)
+        return sample(self.tensor, self._pass, self.penalties, self.n_threads, sampling, seeds)
 
     def least_squares(self) -> LeastSquares:
         """Return the parts of a sum of squares: of the Gaussian loss, with every entry observed and of weight 1.
@@ -294,21 +291,11 @@ class EntrywiseObjective:
         return Controlled(self.tensor.sparse, self.loss.model_domain.low >= 0)
 
     def _estimate(self, controlled: Controlled, rng: np.random.Generator) -> ValueAndGrad:
-        """Return the value and the gradient with the zeros' part from one sample, drawn at the first call."""
-        formula = self.formula
+        """Return the value and the gradient with the zeros' part from one sample."""
         slope = 0.0
         if controlled.is_nonnegative:
-            slope = float(formula.df(0.0, self.null_constant, *formula.params))
-        drawn: list[ControlledSample] = []
-
-        def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
-            if not drawn:
-                n = max(_ZERO_SAMPLES, 2 * controlled.n_listed)
-                drawn.append(controlled.sample(n, slope, rng))
-            value, grad = self._pass(drawn[0], factors, self.n_threads)
-            return self.penalties.add_to(value, grad, factors), grad
-
-        return value_and_grad
+            slope = float(self.formula.df(0.0, self.null_constant, *self.formula.params))
+        return estimate(controlled, slope, rng, partial(self._pass, n_threads=self.n_threads), self.penalties)
 
     @property
     def n_cells(self) -> int:
@@ -325,7 +312,7 @@ class EntrywiseObjective:
         """The best constant model."""
         facts, near = self.survey, self.convex()
         if self.tensor.is_affine:
-            return constant.beside_columns(self.tensor, self.loss, facts, self.n_threads)
+            return constant.beside_columns(self._constant_model, self.loss, facts)
         if (m := self.loss.constant(facts.mean, facts.mean_square)) is not None:
             return constant.finite(m)
         mean, std = (near.null_constant, near.bulk.std) if near else (facts.mean, facts.std)
@@ -350,7 +337,22 @@ class EntrywiseObjective:
         return self._constant_value(self.null_constant) if own is None else own
 
     def _constant_value(self, m: float) -> float:
+        if self.tensor.is_affine:
+            return self._constant_model(m)[0]
         return math.fsum(self.tensor.map(constant.value, self.loss, self.n_threads, m))
+
+    def _constant_model(self, m: float) -> tuple[float, list[FloatArray]]:
+        """Return value and gradients of a constant model beside scales and offsets, estimated if need be."""
+        factors = constant.factors_of(m, self.tensor.shape)
+        if not self.is_exact_affordable:
+            return self._of_fixed_sample(factors)
+        return self.tensor.loss_and_mttkrps(self.loss.formula, factors, self.n_threads)[:2]
+
+    @cached_property
+    def _of_fixed_sample(self) -> ValueAndGrad:
+        """The loss without penalties in components alone, from a sample that is drawn once."""
+        plain = replace(self, penalties=Penalties(), effects=None)
+        return plain._samples(Sampling(value_samples=ZERO_SAMPLES), DEFAULT_SEEDS)[0]
 
     def reach(self, factors: Factors) -> float:
         """Return the largest size of a component, of factors (I_n, R), at an entry.

@@ -14,12 +14,11 @@ from gcp.base.types import FloatArray
 from gcp.kernels.shared.columns import CellColumns
 from gcp.losses.base import Loss
 from gcp.tensors.base import TensorData
+from gcp.tensors.carried_columns import MOST_SEEN, TITLES, carried_by
 from gcp.tensors.dense import DenseTensor
+from gcp.tensors.entries import cells_of
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
-
-_MOST_SEEN = 2**26
-"""Cells, at most, that are looked at one by one."""
 
 SHARES = Interval(0.0, 1.0)
 """The domain of data that are shares of trials."""
@@ -33,16 +32,32 @@ def exposed(tensor: TensorData, loss: Loss) -> Any:
     ParameterError
         A loss that takes no exposure, offsets or trials, which the tensor carries.
     """
-    columns = getattr(tensor, "columns", None)
-    if columns is None:
-        return tensor
-    if columns.trials is not None and not loss.takes_trials:
+    found = carried_by(tensor)
+    if "trials" in found and not loss.takes_trials:
         raise ParameterError(
             f"The {loss.name} loss takes no trials: with successes of trials, use bernoulli-logit, bernoulli-odds or "
             "bernoulli-poisson."
         )
+    if "exposure" in found:
+        _is_scale(loss)  # raises if it takes none
+    if (parts := tensor.parts) is not None:
+        if "exposure" not in found:
+            return tensor
+        left = tuple(name for name in found if name != "exposure")
+        return parts.changed(_exposed_part, loss, cells_of(tensor.shape), is_affine=True, carried=left)
+    columns = getattr(tensor, "columns", None)
+    return tensor if columns is None else _exposed(tensor, loss, cells_of(tensor.shape))
+
+
+def _exposed_part(part: Any, loss: Loss, n_cells: int, _: None = None) -> Any:
+    return _exposed(part, loss, n_cells)
+
+
+def _exposed(tensor: Any, loss: Loss, n_cells: int) -> Any:
+    """Return a tensor, or a part of one of so many cells, with scales or offsets in the place of exposures."""
     if isinstance(tensor, SparseTensor):
-        return _sparse(tensor, loss)
+        return _sparse(tensor, loss, n_cells)
+    columns = tensor.columns
     exposure = columns.exposure
     if exposure is None:
         return tensor
@@ -55,24 +70,32 @@ def exposed(tensor: TensorData, loss: Loss) -> Any:
         plain = plain._replace(offset=own if columns.offset is None else columns.offset + own)
     if isinstance(tensor, ObservedTensor):
         return ObservedTensor.of(replace(tensor.entries, columns=plain), tensor.labels)
-    return DenseTensor.of(plain, tensor.labels)
+    return DenseTensor.part_of(plain, tensor.labels)
 
 
-def _sparse(tensor: SparseTensor, loss: Loss) -> Any:
+def _sparse(tensor: SparseTensor, loss: Loss, n_cells: int) -> Any:
     """Return a sparse tensor with scales or offsets of all cells, or the dense one where zeros need to be seen."""
     cells, zero = tensor.zeros, loss.zero_loss
-    if cells.exposure is None and not cells.is_affine:
-        return tensor
-    if zero is None and tensor.n_cells > _MOST_SEEN:
-        raise ParameterError(
-            f"Zeros have no closed form under the {loss.name} loss, and beside an exposure or an offset they are "
-            f'looked at one by one: found {tensor.n_cells:,} cells, more than {_MOST_SEEN:,}. Take loss="poisson".'
-        )
-    if isinstance(cells.exposure, np.ndarray):
-        if not (_is_scale(loss) and zero is not None and zero[1] == 0):
-            return exposed(tensor.to_dense(), loss)
+    if not isinstance(cells.exposure, np.ndarray):
+        return tensor if cells.exposure is None else tensor.with_cells(_of_cells(cells, loss))
+    if _is_scale(loss) and zero is not None and zero[1] == 0:
         return tensor.with_cells(cells._replace(exposure=None, scale=cells.exposure))
-    return tensor if cells.exposure is None else tensor.with_cells(_of_cells(cells, loss))
+    if zero is not None or n_cells <= MOST_SEEN:
+        return _exposed(tensor.to_dense(), loss, n_cells)
+    return tensor.with_cells(_of_array(cells, loss))
+
+
+def _of_array(cells: CellColumns, loss: Loss) -> CellColumns:
+    """Return columns of all cells with one array of scales or offsets; the zeros are sampled then."""
+    exposure, plain = np.asarray(cells.exposure), cells._replace(exposure=None)
+    if _is_scale(loss):
+        return plain._replace(scale=exposure)
+    if cells.offset is not None:
+        raise ParameterError(
+            "An offset beside an exposure of a SparseTensor that is no product over modes: give the exposure times "
+            "numpy.exp(offset) as one exposure."
+        )
+    return plain._replace(offset=np.log(np.where(exposure > 0, exposure, 1.0)))  # those at 0 are missing
 
 
 def _of_cells(cells: CellColumns, loss: Loss) -> CellColumns:
@@ -88,7 +111,8 @@ def _of_cells(cells: CellColumns, loss: Loss) -> CellColumns:
     for n, vector in enumerate(vectors):
         offsets[n][:, n] = np.log(vector)
     if cells.offset is not None:
-        pairs = zip(offsets, cells.offset, strict=True)
+        given: Any = cells.offset
+        pairs = zip(offsets, given, strict=True)
         offsets = [np.column_stack([a, b]) for a, b in pairs]
     return plain._replace(offset=offsets)
 
@@ -102,8 +126,7 @@ def _is_scale(loss: Loss) -> bool:
 
 def check_offset(tensor: TensorData, loss: Loss) -> None:
     """Raise `ParameterError` where offsets are added to a model that must not be negative."""
-    columns = getattr(tensor, "columns", None)
-    if columns is not None and columns.offset is not None:
+    if "offset" in carried_by(tensor):
         _check_offset(loss)
 
 
@@ -152,8 +175,7 @@ def check_carried(of_fit: tuple[str, ...], found: tuple[str, ...], error: type[G
 
 
 def _and(names: list[str]) -> str:
-    titles = {"exposure": "an exposure", "offset": "an offset", "trials": "trials"}
-    return " and ".join(titles[name] for name in names)
+    return " and ".join(TITLES[name] for name in names)
 
 
 def _names(names: list[str]) -> str:

@@ -18,7 +18,8 @@ from gcp.losses.trials import OfTrials, counts
 from gcp.objectives.exposed import check_carried, exposed
 from gcp.objectives.model import Model
 from gcp.tensors.base import Cells, TensorData
-from gcp.tensors.intake.carried import Carried, carried_by
+from gcp.tensors.carried_columns import carried_by
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import Tensor, stored
 from gcp.tensors.rearranged import aligned

@@ -11,7 +11,6 @@ import numpy as np
 from gcp.base.alignment import Side, positions_of
 from gcp.base.checks import show
 from gcp.base.errors import ParameterError
-from gcp.base.labels import ModeLabels
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.designs.base import Basis
 from gcp.objectives.designs.given_designs import matrix_of
@@ -92,7 +91,7 @@ def at_coordinates(model: Model, coordinates: Mapping[Any, Any]) -> Model:
         row_bounds=[],
         unknown=unknown,
         main_effects=effects,
-        labels=ModeLabels(labels.names, coords, labels.units, labels.data_units),
+        labels=replace(labels, coords=tuple(coords)),
     )
     return found
 

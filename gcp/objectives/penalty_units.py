@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from gcp.base.labels import ModeLabels
+from gcp.losses.base import Loss
 from gcp.objectives import constant
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.total import Penalties
+from gcp.tensors.base import TensorData
 from gcp.tensors.entries import cells_of
 
 _MOST_CELLS = 2**26
@@ -80,8 +83,14 @@ def _has_columns(objective: EntrywiseObjective) -> bool:
 def _beside_columns(objective: EntrywiseObjective) -> tuple[float, float]:
     """Return `sums_about_constant` under scales and offsets, in the best constant model."""
     m, loss = objective.null_constant, objective.loss
+    found = objective.tensor.map(_sums_beside_columns, loss, m)
+    return math.fsum(squares for squares, _ in found), math.fsum(bends for _, bends in found)
+
+
+def _sums_beside_columns(part: TensorData, loss: Loss, m: float, _: None = None) -> tuple[float, float]:
+    """Return `sums_about_constant` of a tensor, or a part of one, with scales and offsets."""
     squares = curvature = 0.0
-    for cells in objective.tensor.known_cells(_CHUNK):
+    for cells in part.known_cells(_CHUNK):
         own = cells.columns
         assert own is not None  # entries that are affine have columns
         at = own.argument(np.full(len(own.x), m))

@@ -30,7 +30,8 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
-from gcp.tensors.intake.carried import Carried, carried_by
+from gcp.tensors.carried_columns import carried_by
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
 
 
@@ -263,7 +264,7 @@ class Problem:
             tuple(estimated),
             self.designs,
             carried_by(self.tensor),
-            getattr(self.tensor, "exposure_name", ""),
+            self.labels.exposure or "",
         )
 
 

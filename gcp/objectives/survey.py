@@ -19,7 +19,7 @@ from gcp.base.types import Array
 from gcp.losses.base import Loss
 from gcp.objectives.exposed import SHARES
 from gcp.tensors.base import Block, TensorData
-from gcp.tensors.intake.carried import carried_by
+from gcp.tensors.carried_columns import carried_by
 
 _EXPONENTS = {"float32": ((-15, 15), (-30, 30), (-30, 30)), "float64": ((-95, 140), (-190, 280), (-290, 290))}
 """Powers of ten of the root mean square of data, of their loss and of its second derivative, such that their squares

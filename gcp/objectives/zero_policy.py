@@ -35,7 +35,8 @@ class ZeroPolicy:
     def are_affordable(self) -> bool:
         """False of sparse data with more than 2**28 cells if the loss of a zero is no polynomial in the model.
 
-        Nor can such losses be summed exactly under weights of positions other than 0 and 1.
+        Nor can such losses be summed exactly under weights of positions other than 0 and 1, or beside an exposure
+        that is no product over modes.
         """
         return self.n_apart <= _MOST_CELLS
 
@@ -53,18 +54,23 @@ class ZeroPolicy:
             return ""
         if self.are_affordable:
             return f"zeros: no closed form; exact evaluations pass over all {cells:,.0f} cells {limit}"
-        found = f"{cells:.3g} cells" if np.isfinite(cells) else f"cells of weight {self._weight:.3g} in all"
+        found = f"{cells:.3g} cells" if np.isfinite(cells) else self._beyond_count
         return f"zeros: no closed form, {found}; the objective is estimated from samples {limit}"
+
+    @property
+    def _beyond_count(self) -> str:
+        """What cells are of which sums need to know more than their number."""
+        if self.tensor.parts is not None:
+            return "cells of weighted positions, or with an exposure that is no product over modes"
+        if self.tensor.zeros is not None and not self.tensor.zeros.are_products:
+            return "cells with an exposure that is no product over modes"
+        return f"cells of weighted positions (a weight of {self._weight:.3g} in all)"
 
     @property
     def message(self) -> str:
         """Why the exact objective is out of reach, and what to do."""
         cells = self.n_apart
-        found = (
-            f"{cells:,.0f} cells, most of them zeros,"
-            if np.isfinite(cells)
-            else f"cells of weighted positions (a weight of {self._weight:.3g} in all)"
-        )
+        found = f"{cells:,.0f} cells, most of them zeros," if np.isfinite(cells) else self._beyond_count
         return (
             f"The exact objective is out of reach: the {self.loss.name} loss has no closed form for zeros, and "
             f"{found} are more than can be summed one by one (at most {_MOST_CELLS:,}, of weight 1 or 0). "

@@ -225,6 +225,10 @@ class Parts(Protocol):
         """Where the parts lie."""
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """What cells carry beside data and weights: some of "exposure", "offset" and "trials"."""
+
+    @property
     def n_stored(self) -> list[int]:
         """Cells of each part that are stored."""
 
@@ -241,6 +245,14 @@ class Parts(Protocol):
 
     def account(self) -> dict[str, Any]:
         """Return how the tensor is cut, and what evaluations have moved since then."""
+
+    def changed(
+        self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None, **facts: Any
+    ) -> TensorData:
+        """Return the tensor of ``function(part, *fixed, own[k])`` of each part k, made where it is.
+
+        `facts` are the new parts', by name, where they differ from the old ones'.
+        """
 
     def summed(
         self,
@@ -271,8 +283,6 @@ class InOnePiece:
     n_counted_cells: float = 0.0
     kind: str = "dense"
     labels: ModeLabels | None = None
-    exposure_name: str = ""
-    """What the exposure is called that was given beside these data, for people."""
 
     def _repr_html_(self) -> str:
         """Return a part of a page, for notebooks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -63,25 +63,25 @@ class DenseTensor(InOnePiece):
 
     @classmethod
     def part(
-        cls,
-        values: ArrayLike,
-        mask: ArrayLike | None = None,
-        entry_weights: ArrayLike | None = None,
-        columns: Mapping[str, ArrayLike] | None = None,
+        cls, values: ArrayLike, mask: ArrayLike | None = None, entry_weights: ArrayLike | None = None
     ) -> Self:
-        """Make a part (I_0, ...) of a larger tensor, maybe wholly missing; `columns` are those of `with_columns`."""
+        """Make a part (I_0, ...) of a larger tensor, maybe wholly missing."""
         made = cls.__new__(cls)
         made._hold(values, mask, entry_weights, None)
-        if columns:
-            made._set(made.columns._replace(**checked_columns(columns, made.shape)), None)
         return made
 
     @classmethod
     def of(cls, columns: EntryColumns, labels: ModeLabels | None = None) -> Self:
         """Make the tensor of columns (I_0, ..., I_{N-1}) that were checked before."""
+        made = cls.part_of(columns, labels)
+        made._check_known()
+        return made
+
+    @classmethod
+    def part_of(cls, columns: EntryColumns, labels: ModeLabels | None = None) -> Self:
+        """Make what `of` makes, or a part of a larger tensor, maybe wholly missing."""
         made = cls.__new__(cls)
         made._set(columns._replace(weight=_combine(columns.x, [], columns.weight)), labels)
-        made._check_known()
         return made
 
     def with_values(self, values: Array) -> Self:

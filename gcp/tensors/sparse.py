@@ -304,12 +304,11 @@ class SparseTensor(ListedTensor):
 
     @property
     def n_counted_cells(self) -> float:  # type: ignore[override]
-        """Number of cells of weight 1, if modes are weighted by 0 and 1 only; else infinite."""
-        if self.mode_weights is None:
-            return float(self.n_cells)
-        if not all(np.isin(u, (0.0, 1.0)).all() for u in self.mode_weights):
+        """Number of cells of weight 1; infinite where other weights, or scales that are no products, part them."""
+        weights = self.mode_weights or ()
+        if not self.zeros.are_products or not all(np.isin(u, (0.0, 1.0)).all() for u in weights):
             return np.inf
-        return float(np.prod([u.sum() for u in self.mode_weights]))
+        return float(np.prod([u.sum() for u in weights])) if weights else float(self.n_cells)
 
     @property
     def n_known(self) -> int:

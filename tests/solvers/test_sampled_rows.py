@@ -15,7 +15,7 @@ from gcp import (
     fit_gcp,
     get_loss,
 )
-from gcp.objectives import entrywise
+from gcp.objectives.views import sampled_rows
 from gcp.tensors.samplers import Controlled
 
 SHAPE = (12, 9, 7)
@@ -167,7 +167,7 @@ def test_out_of_reach(loss, rng, out_of_reach):
 
 
 def test_estimates_follow_from_the_seed(rng, monkeypatch, out_of_reach):
-    monkeypatch.setattr(entrywise, "_ZERO_SAMPLES", 500)
+    monkeypatch.setattr(sampled_rows, "ZERO_SAMPLES", 500)
     x, _ = links(rng)
     options = {"loss": "bernoulli-odds", "n_iter_max": 6, "solver": SampledRowNewton(zeros=300)}
     one, same, other = (fit_gcp(sparse(x), 2, random_state=seed, **options) for seed in (1, 1, 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gcp.base.label_text import label_texts
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.result import FitResult
+from gcp.tensors.intake.carried import Carried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,12 @@ _FAR = 3.0
 
 
 def plot_observed(
-    result: FitResult, data: Any, modes: Sequence[int | str] | None = None, *, figure: Figure | None = None
+    result: FitResult,
+    data: Any,
+    modes: Sequence[int | str] | None = None,
+    *,
+    figure: Figure | None = None,
+    **carried: Unpack[Carried],
 ) -> Any:
     """Draw means of the data against those of the model's expectation, a point for every position of a mode.
 
@@ -42,6 +48,8 @@ def plot_observed(
         Numbers or names, a panel each; None is all.
     figure : matplotlib Figure or SubFigure, optional
         None makes one.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`; the model of a fit that had some needs them.
 
     Returns
     -------
@@ -51,7 +59,7 @@ def plot_observed(
     -----
     One pass over all cells.
     """
-    sums = slice_sums(result, data, modes)
+    sums = slice_sums(result, data, modes, **carried)
     columns = min(len(sums), 3)
     lines = -(-len(sums) // columns)
     figure = figure_or_new(figure, (3.2 * columns, 3.0 * lines))
@@ -64,13 +72,13 @@ def plot_observed(
 
 
 def slice_sums(
-    result: FitResult, data: Any, modes: Sequence[int | str] | None = None
+    result: FitResult, data: Any, modes: Sequence[int | str] | None = None, **carried: Unpack[Carried]
 ) -> dict[int, FloatArray]:
     """Return sums (4, I_n) over the slices of modes, by number: data, expectations, squared differences, weights."""
     check_result(result)
     shape = result.shape
     sums = {n: np.zeros((4, shape[n])) for n in modes_of(modes, result.labels)}
-    for cells in blocks(result, tensor_of(result, data)):
+    for cells in blocks(result, tensor_of(result, data, **carried)):
         subs, x, m, w = cells.subs, cells.x, cells.m, cells.w
         expected = result.loss_at(subs).mean(m)
         parts = w * x, w * expected, np.square(w * (x - expected)), w

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -25,9 +25,10 @@ from gcp.base.types import Array
 from gcp.io.archive import Archive
 from gcp.io.format import Format, choose_variable, damage_told
 from gcp.io.sparse_arrays import from_compressed, tensor_of_listing, tensor_of_matrix
+from gcp.tensors.carried_columns import CARRIED, carried_by
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import MOST_MODES
-from gcp.tensors.intake.carried import CARRIED, LARGEST_ARRAY, carried_by
+from gcp.tensors.intake.carried import LARGEST_ARRAY
 from gcp.tensors.kinds import Tensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
@@ -136,6 +137,7 @@ def _check_sizes(archive: Archive, shape: tuple[int, ...], n_entries: int) -> No
     """Raise `FormatError` for what is larger than a tensor of this shape and number of entries can have."""
     most = dict.fromkeys(CARRIED, max(n_entries, LARGEST_ARRAY))
     most |= {"mask": n_entries, "entry_weights": n_entries, "mode_names": MOST_MODES, "units": MOST_MODES + 1}
+    most["exposure_name"] = 1
     for n, size in enumerate(shape):
         most |= {f"{name}_{n}": size for name in ("coords", "mode_weights", "exposure", "offset")}
     for name in most.keys() & set(archive):
@@ -148,7 +150,9 @@ def _labels(found: Mapping[str, Array], n_modes: int) -> ModeLabels | None:
         return None
     names = np.atleast_1d(found["mode_names"]).tolist()
     coords = [found.get(f"coords_{n}") for n in range(n_modes)]
-    return labels_of(names, coords, found.get("units"))
+    labels = labels_of(names, coords, found.get("units"))
+    title = found.get("exposure_name")
+    return labels if title is None else replace(labels, exposure=str(title))
 
 
 def units_as_array(labels: ModeLabels) -> Array:
@@ -235,6 +239,8 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
                 arrays[f"coords_{mode}"] = coord
         if any(units := units_as_array(tensor.labels)):
             arrays["units"] = units
+        if tensor.labels.exposure:
+            arrays["exposure_name"] = np.array(tensor.labels.exposure)
     write_archive(file, arrays)
 
 

@@ -44,6 +44,7 @@ def polynomial(
     the Gram matrices. Costs about sum(I_n) R numbers for a, R times as much for b.
     """
     linear, quadratic = coefficients
+    cells = _needed(coefficients, cells)
     if isinstance(cells.scale, np.ndarray):
         assert not quadratic  # see `array_sums.squares`
         return array_sums.polynomial(linear, with_effects(factors, effects), factors[0], cells)
@@ -103,6 +104,7 @@ def of_rows(
     cells: CellColumns = _PLAIN,
 ) -> RowSums:
     """Return sums over the slices of one mode, of factors (I_n, R); `polynomial` has the arguments."""
+    cells = _needed(coefficients, cells)
     if isinstance(cells.scale, np.ndarray):
         assert not coefficients[1]
         rank = factors[0].shape[1]
@@ -154,7 +156,8 @@ def augmented(factors: Factors, effects: Factors, cells: CellColumns) -> list[Fl
     wide = _multiplied(with_effects(factors, effects), cells.scale)
     if cells.offset is None:
         return list(wide)
-    return [np.column_stack([a, o]) for a, o in zip(wide, cells.offset, strict=True)]
+    offsets: Any = cells.offset
+    return [np.column_stack([a, o]) for a, o in zip(wide, offsets, strict=True)]
 
 
 def narrowed(
@@ -181,6 +184,14 @@ def with_effects(factors: Factors, effects: Factors) -> list[FloatArray]:
             wide[:, rank + n] = effects[n]
         found.append(wide)
     return found
+
+
+def _needed(coefficients: tuple[float, float], cells: CellColumns) -> CellColumns:
+    """Return cells without offsets in an array, which have no closed form: beside them a and b are 0."""
+    if not isinstance(cells.offset, np.ndarray):
+        return cells
+    assert coefficients == (0.0, 0.0)
+    return cells._replace(offset=None)
 
 
 def _multiplied(factors: Sequence[FloatArray], vectors: Any) -> Sequence[FloatArray]:

@@ -98,18 +98,23 @@ class CellColumns(NamedTuple):
     ----------
     weight, scale, offset, exposure : sequence of ndarray, shapes (I_n,), or None
         One vector for each mode; see `EntryColumns` for what they and None mean. Offsets that are sums of K products
-        have a matrix (I_n, K) for each mode. Scales and exposures may also be one array (I_n or 1, ...).
+        have a matrix (I_n, K) for each mode. Scales, offsets and exposures may also be one array (I_n or 1, ...).
     """
 
     weight: Sequence[FloatArray] | None = None
     scale: Sequence[FloatArray] | FloatArray | None = None
-    offset: Sequence[FloatArray] | None = None
+    offset: Sequence[FloatArray] | FloatArray | None = None
     exposure: Sequence[FloatArray] | FloatArray | None = None
 
     @property
     def is_affine(self) -> bool:
         """True if cells have a scale or an offset."""
         return self.scale is not None or self.offset is not None
+
+    @property
+    def are_products(self) -> bool:
+        """True if scales and offsets, as far as there are any, are made of products over modes."""
+        return not (isinstance(self.scale, np.ndarray) or isinstance(self.offset, np.ndarray))
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> CellColumns:
         """Return the columns with a function applied to each vector (I_n,) or array that is there."""

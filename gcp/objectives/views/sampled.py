@@ -51,6 +51,9 @@ class Sampling:
 
 ValueAndGrad = Callable[[Factors], tuple[float, list[FloatArray]]]
 
+Functions = tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]
+"""The first three fields of `Sampled`."""
+
 Loss = Callable[[Batch, Factors, int], tuple[float, list[FloatArray]]]
 """A function of a batch, factors (I_n, R) and a number of threads that returns the value and the gradient."""
 
@@ -68,7 +71,7 @@ class Sampled:
     rng : numpy.random.Generator
         That of the batches.
     saturated_value, null_value : float
-        Of the objective itself, exactly.
+        Of the objective itself; exactly, but for `null_value` beside scales or offsets where that is out of reach.
     """
 
     value_and_grad: ValueAndGrad
@@ -94,7 +97,7 @@ class Sampled:
 
 def sample(
     tensor: TensorData, loss: Loss, penalties: Penalties, n_threads: int, sampling: Sampling, seeds: Seeds
-) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+) -> Functions:
     """Return the two functions of `Sampled`, of factors (I_n, R), and the generator, from the loss of a batch.
 
     Each has a generator of its own, so that neither moves the other's draws.
@@ -124,7 +127,7 @@ LossOfParts = Callable[
 
 def sample_parts(
     parts: Parts, loss: LossOfParts, penalties: Penalties, sampling: Sampling, seeds: Seeds
-) -> tuple[ValueAndGrad, Callable[[Factors], list[FloatArray]], np.random.Generator]:
+) -> Functions:
     """Return what `sample` does, functions of factors (I_n, R), for data in parts.
 
     Each part draws its share with a seed of its own. So what is drawn depends neither on who holds a part nor on the

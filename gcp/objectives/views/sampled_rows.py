@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcp.base.types import Factors
+from gcp.base.types import Factors, FloatArray
+from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.views.row_wise import RowWise
 from gcp.objectives.views.sampled import ValueAndGrad
+from gcp.tensors.samplers import Controlled, ControlledSample
+
+ZERO_SAMPLES = 1 << 20
+"""Zeros, at least, in the sample that estimates an objective that is out of reach."""
 
 
 @dataclass(frozen=True)
@@ -57,3 +62,26 @@ class SampledRows:
     def has_its_minimum_at_infinity(self) -> bool:
         """False: estimates do not tell how close a model comes."""
         return False
+
+
+def estimate(
+    controlled: Controlled,
+    slope: float,
+    rng: np.random.Generator,
+    loss: Callable[[ControlledSample, Factors], tuple[float, list[FloatArray]]],
+    penalties: Penalties,
+) -> ValueAndGrad:
+    """Return the value and the gradient, of factors (I_n, R), with the zeros' part from one sample.
+
+    It is drawn at the first call, and controlled by a polynomial of this slope.
+    """
+    drawn: list[ControlledSample] = []
+
+    def value_and_grad(factors: Factors) -> tuple[float, list[FloatArray]]:
+        if not drawn:
+            n = max(ZERO_SAMPLES, 2 * controlled.n_listed)
+            drawn.append(controlled.sample(n, slope, rng))
+        value, grad = loss(drawn[0], factors)
+        return penalties.add_to(value, grad, factors), grad
+
+    return value_and_grad

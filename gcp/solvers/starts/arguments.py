@@ -17,7 +17,7 @@ from gcp.objectives.penalties.base import Penalty
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.solvers import Solver, get_solver
 from gcp.solvers.starts.search import Search
-from gcp.tensors.intake.carried import carried_by
+from gcp.tensors.carried_columns import carried_by
 
 
 def solver(
@@ -60,6 +60,8 @@ def settings(search: Search, n_starts: int, init: Any, max_seconds: float | None
     }
     if carried := carried_by(problem.tensor):
         found["carried"] = list(carried)
+    if not (zeros := search.objective.zeros).are_affordable:
+        found["zeros"] = zeros.note
     if (parts := search.objective.tensor.parts) is not None:
         found["partition"] = parts.account()
     return found

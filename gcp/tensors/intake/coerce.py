@@ -15,6 +15,7 @@ from gcp.tensors.base import InOnePiece, TensorData, WholeData
 from gcp.tensors.dense import DenseTensor, check_numbers
 from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.carried import Carried, carrying, given_of
+from gcp.tensors.intake.carried_parts import carrying_in_parts
 from gcp.tensors.intake.foreign import from_pydata, from_scipy, labels_of_anndata
 from gcp.tensors.intake.listed_masks import restricted
 from gcp.tensors.intake.mode_columns import exact
@@ -86,8 +87,13 @@ def as_tensor(
         fit.
     """
     if carried := given_of(exposure, offset, trials):
+        if library_of(data) == "dask" or getattr(data, "chunks", None) is not None:  # never a list of entries
+            data, mask, entry_weights = as_tensor(data, mask, entry_weights, modes), None, None
         whole = as_tensor(data, modes=modes)
         _check_order(data, whole, entry_weights)
+        if isinstance(whole, PartitionedTensor):
+            masked: Any = as_tensor(whole, mask, entry_weights)
+            return carrying_in_parts(masked, carried)
         if isinstance(whole, DenseTensor):
             return carrying(as_tensor(whole, mask, entry_weights), carried, None, None)
         return carrying(whole, carried, mask, entry_weights)

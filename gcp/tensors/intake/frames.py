@@ -13,8 +13,9 @@ from gcp.base.checks import items
 from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
+from gcp.tensors.carried_columns import CARRIED
 from gcp.tensors.entries import check_aggregate
-from gcp.tensors.intake.carried import CARRIED, carrying
+from gcp.tensors.intake.carried import carrying, titled
 from gcp.tensors.intake.mode_columns import ModeColumn, check_name, mode_columns, places
 from gcp.tensors.intake.recognise import columns_of
 from gcp.tensors.kinds import Tensor, default_aggregate, tensor_from_listing
@@ -211,9 +212,7 @@ def tensor_from_table(
         )
         for name, column in carried.items()
     }
-    found = carrying(tensor, beside, None, None)
-    found.exposure_name = str(carried.get("exposure", ""))
-    return found
+    return titled(carrying(tensor, beside, None, None), str(carried.get("exposure", "")))
 
 
 def _refuse_empty_positions(columns: Sequence[ModeColumn], coded: Sequence[tuple[Array, Array]]) -> None:

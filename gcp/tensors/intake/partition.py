@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from gcp.base import checks
-from gcp.base.errors import DataError, ParameterError
+from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
+from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
 from gcp.tensors.kinds import stored
 from gcp.tensors.parts.local_engine import LocalEngine
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def partition(
-    data: Any, parts: int | None = None, *, mode: int | str | None = None, client: Client | None = None
+    data: Any,
+    parts: int | None = None,
+    *,
+    mode: int | str | None = None,
+    client: Client | None = None,
+    **carried: Unpack[Carried],
 ) -> PartitionedTensor:
     """Cut a tensor into parts, which `fit_gcp` takes like any other tensor.
 
@@ -37,6 +43,8 @@ def partition(
     client : distributed.Client, optional
         Its workers, which need this version of gcp, get the parts, once, and evaluate them. Default: they stay here,
         and take turns.
+    **carried
+        ``exposure``, ``offset`` and ``trials``, as for `fit_gcp`: the parts have their share of them.
 
     Returns
     -------
@@ -56,15 +64,10 @@ def partition(
     """
     if is_mapped(data):
         data = np.asarray(data)  # of any size: parts are views of the mapping
-    given = as_tensor(data)
+    given = as_tensor(data, **carried)
     if isinstance(given, PartitionedTensor):
         raise ParameterError(f"The data are in parts already, as fit_gcp takes them: found {given!r}.")
     tensor = stored(given)
-    if tensor.columns.exposure is not None or tensor.columns.trials is not None:
-        raise DataError(
-            "partition takes no data that carry an exposure or trials: fit them in one piece, which fit_gcp takes as "
-            "they are."
-        )
     if parts is None and client is None:
         raise ParameterError("partition needs the number of parts, or a client whose workers take them.")
     number = 0 if parts is None else checks.whole("parts", parts)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from gcp.base.types import FloatArray
 from gcp.tensors.base import TensorData
+from gcp.tensors.carried_columns import carried_by
 
 Arrays = list[FloatArray]
 Partial = tuple[list[FloatArray], list[FloatArray]]
@@ -61,6 +63,17 @@ class Engine(Protocol):
         threads)`` is a `Partial`.
         """
 
+    def changed(
+        self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any], facts: dict[str, Any]
+    ) -> Engine:
+        """Return an engine of ``function(part, *fixed, own[k])`` of each part k, tensors too, made where they are.
+
+        `facts` are the new parts', by name, where they differ: parts that are read need not be for it.
+        """
+
+    def handles(self) -> list[Any]:
+        """Return what stands for each part in `own`, in functions of the parts of an engine of this kind."""
+
 
 class LocalEngine:
     """Parts in this process, evaluated one after the other.
@@ -113,6 +126,34 @@ class LocalEngine:
                 tree.add(found)
                 rows.append(alone)
         return tree.total(), rows
+
+    def changed(
+        self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any], facts: dict[str, Any]
+    ) -> LocalEngine:
+        """Make other parts of those in memory; of those that are read, at every reading."""
+        if self.is_resident:
+            return LocalEngine(self.map(function, fixed, own))
+        parts = _Changed(self.parts, function, fixed, own)
+        return LocalEngine(parts, [one._replace(**facts) for one in self._facts])
+
+    def handles(self) -> list[Any]:
+        """Return the parts."""
+        return list(self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Changed:
+    """Parts of which others are made whenever they are gone through."""
+
+    parts: Iterable[TensorData]
+    function: Callable[..., TensorData]
+    fixed: tuple[Any, ...]
+    own: Sequence[Any]
+
+    def __iter__(self) -> Iterator[TensorData]:
+        with _gone_through(self.parts) as parts:
+            for part, mine in zip(parts, self.own, strict=True):
+                yield self.function(part, *self.fixed, mine)
 
 
 class _Tree:
@@ -173,6 +214,8 @@ class Facts(NamedTuple):
         Of sparse data: cells that an evaluation passes over if the loss of a zero has no closed form; else 0.
     is_affine : bool
         Whether entries have scales or offsets.
+    carried : tuple of str
+        See `carried_by`.
     """
 
     kind: str
@@ -181,10 +224,17 @@ class Facts(NamedTuple):
     n_stored: int
     n_counted_cells: float
     is_affine: bool
+    carried: tuple[str, ...] = ()
 
 
 def facts_of(part: TensorData, _: None = None) -> Facts:
     """Return what an engine tells of a part."""
     return Facts(
-        part.kind, part.shape, str(part.dtype), part.values.size, part.n_counted_cells, part.is_affine
+        part.kind,
+        part.shape,
+        str(part.dtype),
+        part.values.size,
+        part.n_counted_cells,
+        part.is_affine,
+        carried_by(part),
     )

@@ -136,6 +136,11 @@ class PartitionedTensor:
         """True if entries have scales or offsets."""
         return any(facts.is_affine for facts in self.facts)
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """What cells carry; see `carried_by`."""
+        return self.facts[0].carried
+
     def __repr__(self) -> str:
         """Return shape, type, and how the tensor is cut."""
         shape = " x ".join(map(str, self.shape))
@@ -151,6 +156,16 @@ class PartitionedTensor:
     def map(self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None) -> list[Any]:
         """Return ``function(part, *fixed, own[k])`` of each part k; `own` is None for each by default."""
         return self.engine.map(function, fixed, [None] * self.engine.n_parts if own is None else own)
+
+    def changed(
+        self, function: Callable[..., Any], *fixed: Any, own: Sequence[Any] | None = None, **facts: Any
+    ) -> PartitionedTensor:
+        """Return the tensor of parts that a function makes of each, where it is; as for `map`.
+
+        `facts` are those of the new parts, by name, that differ from those of the old.
+        """
+        extra = [None] * self.engine.n_parts if own is None else own
+        return PartitionedTensor(self.engine.changed(function, fixed, extra, facts), self.cuts, self.labels)
 
     def listed_positions(self) -> None:
         """Return None: what is listed is in the parts."""

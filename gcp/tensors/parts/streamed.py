@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -15,6 +15,7 @@ from gcp.base.errors import DataError
 from gcp.base.labels import ModeLabels
 from gcp.base.sizes import show_bytes
 from gcp.base.types import Array
+from gcp.tensors.carried_columns import CARRIED, checked, settled, whole_numbers
 from gcp.tensors.cuts import Cuts
 from gcp.tensors.dense import DenseTensor, arithmetic, check_mask, check_numbers
 from gcp.tensors.entries import cells_of
@@ -23,7 +24,8 @@ from gcp.tensors.masks import beside
 from gcp.tensors.parts.local_engine import Facts, LocalEngine
 from gcp.tensors.parts.partitioned import PartitionedTensor
 from gcp.tensors.parts.sources import Read, Source, naming_source, source_of
-from gcp.tensors.weights import check_weights_dtype
+from gcp.tensors.successes import are_counts
+from gcp.tensors.weights import check_weights_dtype, checked_columns
 
 DEFAULT_MEMORY = 2_000_000_000
 """Bytes. No share of the machine's: the slabs, and with them the last digits, are the same everywhere."""
@@ -61,7 +63,8 @@ def streamed(
         Shaped like the data or broadcastable; never in memory whole unless they are given so. A cell is observed if
         all masks say so, and its weight is the product.
     columns : mapping of str to array_like or Source, optional
-        Scales, offsets and groups of entries, shaped likewise; see `EntryColumns` for the names.
+        Scales, offsets, groups, exposures and trials of entries, shaped likewise; see `EntryColumns` for the names. A
+        cell without exposure or trials (0), or where one is NaN, is not observed.
     labels : ModeLabels, optional
 
     Raises
@@ -72,21 +75,29 @@ def streamed(
     with naming_source(source.name):
         check_numbers(source.dtype, source.shape)
         found = [
-            [_companion(name, given, labels, source.shape) for given in group]
+            [companion(name, given, labels, source.shape) for given in group]
             for name, group in (("mask", masks), ("entry_weights", weights))
         ]
-        more = {name: _companion(name, a, labels, source.shape) for name, a in (columns or {}).items()}
+        more = {name: companion(name, a, labels, source.shape) for name, a in (columns or {}).items()}
         for mask in found[0]:
             check_mask(mask.dtype)
         for own in found[1]:
             check_weights_dtype(own.dtype)
         cuts = slabs_of(source, memory, len(found[0]), len(found[1]) + len(more))
     slabs = Slabs(source, cuts, memory, tuple(found[0]), tuple(found[1]), more)
+    tensor = PartitionedTensor(LocalEngine(slabs, slabs.facts()), cuts, labels)
+    if "trials" not in more:
+        return tensor
+    # Whether data count successes is for all of them to say, before any are made shares.
+    counts = source.dtype.kind != "f" or are_counts(tensor.map(whole_numbers))
+    slabs = replace(slabs, are_counts=counts)
     return PartitionedTensor(LocalEngine(slabs, slabs.facts()), cuts, labels)
 
 
-def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> PartitionedTensor:
-    """Return a tensor that is read in slabs, with a further mask and further weights.
+def restricted(
+    tensor: PartitionedTensor, mask: Any, entry_weights: Any, columns: Mapping[str, Any] | None = None
+) -> PartitionedTensor:
+    """Return a tensor that is read in slabs, with a further mask, further weights and further columns.
 
     Raises
     ------
@@ -103,12 +114,26 @@ def restricted(tensor: PartitionedTensor, mask: Any, entry_weights: Any) -> Part
         slabs.memory,
         masks=masks,
         weights=weights,
-        columns=slabs.columns,
+        columns={**slabs.columns, **(columns or {})},
         labels=tensor.labels,
     )
 
 
-def _companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Source:
+def plain_source(tensor: PartitionedTensor) -> Source | None:
+    """Return the array that a tensor is read from, if that is all there is to it."""
+    slabs = tensor.engine.parts if isinstance(tensor.engine, LocalEngine) else None
+    is_plain = isinstance(slabs, Slabs) and not (slabs.masks or slabs.weights or slabs.columns)
+    return slabs.source if is_plain and isinstance(slabs, Slabs) else None
+
+
+def companion(name: str, given: Any, labels: ModeLabels | None, shape: tuple[int, ...]) -> Source:
+    """Return what is given beside data in slabs as an array that is read in slabs, too, in their order.
+
+    Raises
+    ------
+    DataError
+        Another shape, names or labels; listed cells.
+    """
     if isinstance(given, ListedTensor):
         raise DataError(
             f"{name} is a {type(given).__name__}, but the data are read in slabs: give an array, or a mapped file."
@@ -184,7 +209,9 @@ class Slabs:
         What was asked for.
     masks, weights : tuples of Source
     columns : mapping of str to Source
-        Scales, offsets and groups.
+        Scales, offsets, groups, exposures and trials.
+    are_counts : bool or None
+        Whether data beside trials count successes; None leaves them as they are, to find out.
     """
 
     source: Source
@@ -193,13 +220,15 @@ class Slabs:
     masks: tuple[Source, ...] = ()
     weights: tuple[Source, ...] = ()
     columns: Mapping[str, Source] = field(default_factory=dict)
+    are_counts: bool | None = None
 
     def facts(self) -> list[Facts]:
         """Return the facts without reading."""
         shape, mode, dtype = self.source.shape, self.cuts.mode, str(arithmetic(self.source.dtype))
         shapes = [(*shape[:mode], size, *shape[mode + 1 :]) for size in self.cuts.sizes]
         is_affine = not {"scale", "offset"}.isdisjoint(self.columns)
-        return [Facts("dense", shape, dtype, cells_of(shape), 0.0, is_affine) for shape in shapes]
+        carried = tuple(name for name in CARRIED if name in self.columns)
+        return [Facts("dense", shape, dtype, cells_of(shape), 0.0, is_affine, carried) for shape in shapes]
 
     def __iter__(self) -> Iterator[DenseTensor]:
         """Yield slabs from first to last.
@@ -247,11 +276,23 @@ class Slabs:
         weight = _joined(_product, [own.slab(first, end) for own in weights])
         columns = {name: own.slab(first, end) for name, own in others.items()}
         try:
-            return DenseTensor.part(x, mask, weight, columns)
+            return self._carrying(DenseTensor.part(x, mask, weight), columns)
         except DataError as error:
             raise DataError(
                 f"{error} (In a slab: subscripts of mode {self.cuts.mode} begin at its position {first}.)"
             ) from error
+
+    def _carrying(self, part: DenseTensor, columns: dict[str, Array]) -> DenseTensor:
+        """Return a slab with columns that broadcast to its shape."""
+        given = {name: checked(name, columns[name], None) for name in CARRIED if name in columns}
+        own = {name: np.broadcast_to(column, part.shape) for name, column in given.items()}
+        more = checked_columns({name: a for name, a in columns.items() if name not in own}, part.shape)
+        if not own and not more:
+            return part
+        part = DenseTensor.part_of(part.columns._replace(**own, **more))
+        names = [name for name in own if name != "trials" or self.are_counts is not None]
+        found: DenseTensor = settled(part, names, self.are_counts)
+        return found
 
 
 class _Companion:

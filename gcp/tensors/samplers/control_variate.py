@@ -84,7 +84,7 @@ class Controlled:
         Factors have the shapes (I_n, R), effects (I_n,). 2 b is a low quantile of the second derivatives, so that the
         rest stays convex if the loss is, or 0 where they differ much; a the mean of the rest's derivatives, those of
         large model values counting most. Models of any sign take none without b: a m has no lower bound, and a sample
-        may miss the cells where the loss has one.
+        may miss the cells where the loss has one. Nor has a sum of squares beside scales in an array a closed form.
         """
         if self.zeros.weight <= 0:
             return 0.0, 0.0
@@ -96,7 +96,8 @@ class Controlled:
         with np.errstate(all="ignore"):
             slopes, bends = (g(np.zeros_like(m), m, *formula.params) for g in (formula.df, formula.d2f))
             bend = float(np.quantile(np.broadcast_to(bends, m.shape), _LEAST_SHARE))
-            bend = bend if bend > _SPREAD * np.max(bends) else 0.0
+            is_even = bend > _SPREAD * np.max(bends) and self.tensor.zeros.are_products
+            bend = bend if is_even else 0.0
             a = float(np.sum(np.abs(m) * (slopes - bend * m)) / np.sum(np.abs(m)))
         is_safe = self.is_nonnegative or bend > 0
         return (a, 0.5 * bend) if is_safe and np.isfinite(a) and np.isfinite(bend) else (0.0, 0.0)

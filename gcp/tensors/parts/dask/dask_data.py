@@ -42,35 +42,46 @@ def from_array(
 
     Each is put together on a worker, and stays there; should it be lost, Dask computes it again.
     """
-    import dask.array as da
-
     if not array.ndim:
         raise DataError("The Dask array is a single number: expected one mode or more.")
     check_client(client)
     mode = longest_mode(array.shape)
     runs = split_range(array.shape[mode], min(n_threads(client), array.shape[mode]))
-    sizes = tuple(b - a for a, b in runs)
-    slabs = {n: sizes if n == mode else -1 for n in range(array.ndim)}
+    cuts = Cuts(mode, tuple(b - a for a, b in runs))
 
     def pieces(name: str, given: Any) -> list[Any]:
         if given is None:
-            return [None] * len(sizes)
+            return [None] * len(runs)
         given = beside(name, given, labels, array.shape)
         if isinstance(given, ListedTensor):
             raise DataError(
                 f"mask or weights are a {type(given).__name__}: expected an array beside a Dask array."
             )
-        try:
-            whole = da.broadcast_to(da.asarray(given), array.shape)
-        except ValueError:
-            raise DataError(f"{name} has shape {np.shape(given)}: expected {array.shape}.") from None
-        return list(whole.rechunk(slabs).to_delayed().ravel())
+        return _pieces(name, given, array.shape, cuts)
 
     columns = zip(
         pieces("data", array), pieces("mask", mask), pieces("entry_weights", entry_weights), strict=True
     )
     makers = [delayed(DenseTensor.part)(*own) for own in columns]
-    return PartitionedTensor(_engine(client, makers), Cuts(mode, sizes), labels)
+    return PartitionedTensor(_engine(client, makers), cuts, labels)
+
+
+def computed_pieces(name: str, given: Any, shape: tuple[int, ...], cuts: Cuts, engine: Any) -> list[Any]:
+    """Return futures of the pieces of an array that broadcasts to the shape of data on workers, cut as these are."""
+    found: list[Any] = engine.client.compute(_pieces(name, given, shape, cuts))
+    return found
+
+
+def _pieces(name: str, given: Any, shape: tuple[int, ...], cuts: Cuts) -> list[Any]:
+    """Return the pieces of an array, to be computed; `DataError` if it does not broadcast to the shape."""
+    import dask.array as da
+
+    slabs = {n: cuts.sizes if n == cuts.mode else -1 for n in range(len(shape))}
+    try:
+        whole = da.broadcast_to(da.asarray(given), shape)
+    except ValueError:
+        raise DataError(f"{name} has shape {np.shape(given)}: expected {shape}.") from None
+    return list(whole.rechunk(slabs).to_delayed().ravel())
 
 
 def from_table(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Self
 
 import cloudpickle
@@ -17,11 +17,22 @@ from distributed import Client, Future, KilledWorker, wait
 from distributed.comm import CommClosedError
 
 from gcp.base.errors import FitError
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import FloatArray
 from gcp.tensors.base import TensorData
 from gcp.tensors.parts.dask.clients import check_connected, threads_of
 from gcp.tensors.parts.dask.placement import batches, crossings, rebalanced, sums_of
-from gcp.tensors.parts.local_engine import FAN, Facts, Partial, added, facts_of
+from gcp.tensors.parts.dask.tasks import (
+    Term,
+    added_terms,
+    added_up,
+    call,
+    call_total,
+    n_bytes,
+    rest_of,
+    same,
+    term_of,
+)
+from gcp.tensors.parts.local_engine import FAN, Facts, Partial, facts_of
 
 _ATTEMPTS = 5
 """Evaluations after which lost workers are nobody's accident any more."""
@@ -47,13 +58,6 @@ _EMBEDDED = 1 << 16
 
 _LARGE = 1 << 20
 """Bytes of factors of which Dask might warn."""
-
-
-Term = tuple[int, int]
-"""A sum over parts: how many times eight were added up, and its number among those; parts themselves are (0, k)."""
-
-Contribution = tuple[dict[Term, list[FloatArray]], dict[int, list[Array]]]
-"""Terms, arrays that are added over the parts, and by part the rows (I_part, ...) that are its own."""
 
 
 class DaskEngine:
@@ -105,6 +109,38 @@ class DaskEngine:
 
         return cls(client, len(parts), publish)
 
+    def changed(
+        self, function: Callable[..., Any], fixed: tuple[Any, ...], own: Sequence[Any], facts: dict[str, Any]
+    ) -> DaskEngine:
+        """Make other parts on the workers; again, of this engine's parts, where they are lost.
+
+        What `own` lists, numbers, tensors or futures, goes to the worker of its part.
+        """
+        text = cloudpickle.dumps((function, fixed))
+
+        def publish(numbers: Sequence[int]) -> list[Future]:
+            self._settle()
+            return [self._made(text, k, own[k]) for k in numbers]
+
+        return DaskEngine(self.client, self.n_parts, publish)
+
+    def _made(self, text: bytes, k: int, own: list[Any] | None) -> Future:
+        """Return the future of what a function makes of a part."""
+        place: dict[str, Any] = {}
+        if home := self.homes[k]:
+            place = {"workers": home, "allow_other_workers": True}  # it may go before
+            own = own and [self._near(home, piece) for piece in own]
+        return self.client.submit(call, text, self.parts[k], own, pure=False, **place)
+
+    def _near(self, home: str, piece: Any) -> Any:
+        """Return a piece, sent ahead if it is too large for a task."""
+        size = n_bytes(piece) if isinstance(piece, np.ndarray | list) else sys.getsizeof(piece)
+        return self.client.scatter(piece, workers=[home], hash=False) if size > _EMBEDDED else piece
+
+    def handles(self) -> list[Any]:
+        """Return the futures of the parts."""
+        return list(self.parts)
+
     def account(self) -> dict[str, Any]:
         """Return evaluations, and bytes of arrays that each moved on average: to workers, among them, and back."""
         n = max(1, self.n_evaluations)
@@ -123,7 +159,7 @@ class DaskEngine:
 
         def submit() -> list[Future]:
             return [
-                self.client.submit(_call, text, part, mine, pure=False, workers=home)
+                self.client.submit(call, text, part, mine, pure=False, workers=home)
                 for part, mine, home in zip(self.parts, own, self.homes, strict=True)
             ]
 
@@ -147,13 +183,13 @@ class DaskEngine:
             to_all, self._sent = shared, batches(self.homes, self._threads)
             if n_bytes(shared) > _EMBEDDED:
                 # A task, unlike what is scattered, is repeated if its worker is lost.
-                to_all = self.client.submit(_same, shared, pure=False)
+                to_all = self.client.submit(same, shared, pure=False)
             found = []
             for home, numbers in self._sent:
                 mine, parts = [own[k] for k in numbers], [self.parts[k] for k in numbers]
                 sums = self._sums_within(numbers)
                 given = text, to_all, numbers, sums, mine, *parts
-                found.append(self.client.submit(_call_total, *given, pure=False, workers=home))
+                found.append(self.client.submit(call_total, *given, pure=False, workers=home))
             return self._tree(found)
 
         found = self._gathered(submit, n_bytes(shared) + n_bytes(own))
@@ -165,7 +201,7 @@ class DaskEngine:
                 rows[k] = arrays
         ordered = [tops[term] for term in sorted(tops)]
         self._count(shared, own, ordered, rows)
-        return _added(ordered), rows
+        return added_up(ordered), rows
 
     def _sums_within(self, numbers: Sequence[int]) -> list[range]:
         """Return the groups of the first level of sums all of whose parts are among these."""
@@ -193,7 +229,7 @@ class DaskEngine:
                 if (height + 1, at) not in held:
                     terms = [self._term((height, k), held.pop((height, k)), made, place) for k in below]
                     made[height + 1, at] = self.client.submit(
-                        _added_terms, (height + 1, at), terms, pure=False, workers=place
+                        added_terms, (height + 1, at), terms, pure=False, workers=place
                     )
                     held[height + 1, at] = made[height + 1, at], place
         if not made:
@@ -203,7 +239,7 @@ class DaskEngine:
             by_home.setdefault(home, []).append((k, one))
         left = [{term for term, (one, _) in held.items() if one is own} for own in found]
         rest = [
-            self.client.submit(_rest, [(left[k], one) for k, one in every], pure=False, workers=home)
+            self.client.submit(rest_of, [(left[k], one) for k, one in every], pure=False, workers=home)
             for home, every in by_home.items()
         ]
         return [*rest, *(one for term, (one, _) in held.items() if term in made)]
@@ -215,7 +251,7 @@ class DaskEngine:
         one, home = source
         if term in made or home == place:
             return term, one
-        return term, self.client.submit(_term_of, one, term, pure=False, workers=home)
+        return term, self.client.submit(term_of, one, term, pure=False, workers=home)
 
     def _gathered(self, submit: Callable[[], list[Future]], n_sent: int) -> list[Any]:
         """Return the results of what is submitted; again, with lost parts published anew, if workers were lost."""
@@ -266,7 +302,7 @@ class DaskEngine:
         moves = rebalanced(self._found(), threads_of(self.client))
         for k, worker in moves.items():
             place = {"workers": worker, "allow_other_workers": True}  # it may go before the part has come
-            self.parts[k] = self.client.submit(_same, self.parts[k], pure=False, **place)
+            self.parts[k] = self.client.submit(same, self.parts[k], pure=False, **place)
         self._finish(self.parts)
         self.homes, self._settled = self._found(), time.monotonic()
         self._threads = threads_of(self.client)
@@ -325,69 +361,3 @@ def _unadvised() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
         yield
-
-
-def n_bytes(arrays: Any) -> int:
-    """Return the bytes of all arrays in nested lists and tuples."""
-    if isinstance(arrays, np.ndarray):
-        return arrays.nbytes
-    return sum(n_bytes(item) for item in arrays) if isinstance(arrays, list | tuple) else 0
-
-
-@lru_cache(maxsize=64)
-def _loaded(text: bytes) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Return a function and its arguments; the same for the same text, so that formulas are compiled once."""
-    function, fixed = pickle.loads(text)
-    return function, fixed
-
-
-def _call(text: bytes, part: TensorData, mine: Any) -> Any:
-    function, fixed = _loaded(text)
-    return function(part, *fixed, mine)
-
-
-def _call_total(
-    text: bytes, shared: Any, numbers: list[int], sums: list[range], mine: list[Any], *parts: TensorData
-) -> Contribution:
-    """Return what parts contribute, one after the other; of the groups that are asked for, their sums."""
-    function, fixed = _loaded(text)
-    terms: dict[Term, list[FloatArray]] = {}
-    rows, summed = {}, {k for group in sums for k in group}
-    for k, part, own in zip(numbers, parts, mine, strict=True):
-        found, alone = function(part, *fixed, shared, own, 1)
-        rows[k] = alone
-        term = (1, k // FAN) if k in summed else (0, k)
-        terms[term] = added(terms[term], found) if term in terms else found
-    return terms, rows
-
-
-def _same(arrays: Any) -> Any:
-    return arrays
-
-
-def _term_of(found: Contribution, term: Term) -> Contribution:
-    """Return one of the terms, without rows."""
-    return {term: found[0][term]}, {}
-
-
-def _rest(found: list[tuple[set[Term], Contribution]]) -> Contribution:
-    """Return some terms of several contributions, and all rows."""
-    terms: dict[Term, list[FloatArray]] = {}
-    rows: dict[int, list[Array]] = {}
-    for left, (own, own_rows) in found:
-        terms |= {term: own[term] for term in left}
-        rows |= own_rows
-    return terms, rows
-
-
-def _added_terms(name: Term, terms: list[tuple[Term, Contribution]]) -> Contribution:
-    """Return terms added up, as the one of this name."""
-    return {name: _added([found[term] for term, (found, _) in terms])}, {}
-
-
-def _added(terms: Sequence[list[FloatArray]]) -> list[FloatArray]:
-    """Return terms added up, arrays of one shape each."""
-    total = terms[0]
-    for more in terms[1:]:
-        total = added(total, more)
-    return total
