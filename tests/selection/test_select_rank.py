@@ -367,7 +367,9 @@ def test_bad_arguments(change, message, rng):
 def test_the_picture(rng):
     found = select_rank(small(rng), [1, 2], l2_reg=(0.1, 0.3), n_splits=2, random_state=0)
     ax = found.plot()
-    assert len(ax.containers) == 2
+    *of_penalties, shared = [np.asarray(line.lines[0].get_xdata(), dtype=float) for line in ax.containers]
+    assert [np.round(x).tolist() for x in of_penalties] == [[1, 2], [1, 2]]
+    assert shared.tolist() == [0]  # which no penalty changes
     assert ax.lines[-1].get_xydata()[0, 0] == found.rank
 
 
