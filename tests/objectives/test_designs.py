@@ -336,6 +336,10 @@ def test_tied_modes_share_one_design(rng):
             "is fixed",
         ),
         ({"design": {0: -np.ones((4, 1))}, "bounds": (0, None)}, "a design keeps bounds at 0 alone"),
+        (
+            {"design": {0: designs.fourier(4, 1)}, "loss": "poisson"},
+            "^design of mode 0: .*; losses of nonnegative models have such bounds",
+        ),
         ({"design": {0: np.eye(4)[:, :2]}, "solver": "als"}, "a linear map of its variable"),
         ({"design": {0: np.eye(4)[:, :2], "mode_0": np.ones((4, 1))}}, "is named twice"),
     ],
