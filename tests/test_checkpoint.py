@@ -78,7 +78,6 @@ FITS = {
     "lasso": (dense, {"weight_reg": 3.0}),
     "ties": (relation, {"loss": "bernoulli-logit", "l2_reg": 0.2, "tied_modes": [(0, 1)]}),
     "estimated r": (counts, {"loss": gcp.NegativeBinomial(r="estimate")}),
-    "r by position": (counts, {"loss": gcp.NegativeBinomial(r="estimate", by=1)}),
     "smooth": (counts, {"loss": "poisson", "penalties": [Smooth(0, 5.0), Ridge(1, 0.5)]}),
     "design and exposure": (
         counts,
