@@ -94,8 +94,7 @@ class FitResult(Model):
     row_bounds : list of ndarray, shapes (2, R)
         Lower and upper bounds of a row of each fitted factor; where rows differ, the widest. Empty like those.
     problem : ProblemDescription
-        What was asked of the fit: penalties, fixed and tied modes, modes with main effects, bounds, and which
-        parameters of the loss it estimated.
+        What was asked of the fit: penalties, designs, fixed and tied modes, main effects, bounds, what it estimated.
     """
 
     objective: float
@@ -355,6 +354,7 @@ class FitResult(Model):
             "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
             "objective of a constant": f"{self.null_objective:.8g}",
             "main effects": self._effects_in_words(),
+            "penalties": self.problem.penalties_in_words,
             "designs": ", ".join(f"{self.labels.names[n]}: {z}" for n, z in self.problem.designs),
             "seconds": f"{self.seconds:.2f}",
         }

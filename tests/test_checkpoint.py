@@ -18,7 +18,9 @@ import gcp
 from gcp import fit_gcp
 from gcp.analysis import log_likelihood
 from gcp.cli import main
+from gcp.designs import bspline
 from gcp.objectives import fingerprint
+from gcp.penalties import Ridge, Smooth
 from gcp.solvers.pieces.scipy_lbfgsb import Routine
 from gcp.solvers.run import Run
 from gcp.solvers.starts import checkpoint
@@ -76,6 +78,11 @@ FITS = {
     "lasso": (dense, {"weight_reg": 3.0}),
     "ties": (relation, {"loss": "bernoulli-logit", "l2_reg": 0.2, "tied_modes": [(0, 1)]}),
     "estimated r": (counts, {"loss": gcp.NegativeBinomial(r="estimate")}),
+    "smooth": (counts, {"loss": "poisson", "penalties": [Smooth(0, 5.0), Ridge(1, 0.5)]}),
+    "design and exposure": (
+        counts,
+        {"loss": "poisson", "design": {0: bspline(5)}, "exposure": np.linspace(0.5, 2.0, 8)[:, None]},
+    ),
 }
 
 
@@ -256,6 +263,37 @@ def test_other_fits_are_refused(kept):
     ):
         with pytest.raises(gcp.DataError, match=f"a.npz: the checkpoint is of a fit with other .*{word}"):
             fit_gcp(data, rank, checkpoint=path, **(options | changed))
+
+
+FURTHER = {
+    "penalties": ({"penalties": [Smooth(0, 5.0)]}, {"penalties": [Smooth(0, 5.0, order=1)]}),
+    "design": ({"design": {0: bspline(5)}}, {"design": {0: bspline(5, cyclic=True)}}),
+    "loss": ({"loss": gcp.NegativeBinomial(r="estimate")}, {"loss": gcp.NegativeBinomial("estimate", by=0)}),
+    "data": ({"exposure": np.full((9, 1, 1), 2.0)}, {"exposure": np.full((9, 1, 1), 3.0)}),
+}
+
+
+@pytest.mark.parametrize("word", FURTHER)
+def test_fits_with_and_without_a_feature_are_told_apart(word, tmp_path, rng):
+    x, own = counts(rng), {"loss": "poisson", "random_state": 1, "n_iter_max": 2}
+    each = [own, *(own | further for further in FURTHER[word])]
+    for k, options in enumerate(each):
+        path = tmp_path / f"{k}.npz"
+        fit_gcp(x, 2, checkpoint=path, **options)
+        for other in each:
+            if other is not options:
+                with pytest.raises(
+                    gcp.DataError, match=f"{k}.npz: the checkpoint is of a fit with other {word}"
+                ):
+                    fit_gcp(x, 2, checkpoint=path, **other)
+
+
+def test_exposures_of_zeros_are_told_from_offsets_of_equal_numbers(tmp_path, rng):
+    data, vectors = sparse(rng), [np.full(9, 2.0), np.ones(8), np.ones(7)]
+    options = {"loss": "poisson-log", "random_state": 1, "n_iter_max": 2, "checkpoint": tmp_path / "a.npz"}
+    fit_gcp(data, 1, exposure=vectors, **options)
+    with pytest.raises(gcp.DataError, match="a fit with other data;"):
+        fit_gcp(data, 1, offset=vectors, **options)
 
 
 def in_slabs(x, tmp_path):

@@ -150,6 +150,18 @@ def test_back_along_another_mode_under_a_link(counts):
         model.set_params(main_effects=True).fit(counts).inverse_transform(rows)
 
 
+def test_parameters_of_samples_are_not_those_of_other_rows(counts):
+    """r of the first samples would be taken for that of any three."""
+    model = GCP(1, loss=gcp.NegativeBinomial(r="estimate", by=0), random_state=0, n_iter_max=5)
+    rows = model.fit_transform(counts)
+    with pytest.raises(
+        ParameterError, match="one r for each position of 'mode_0', and new positions have none"
+    ):
+        model.inverse_transform(rows[5:8])
+    model = model.set_params(loss=gcp.NegativeBinomial(r="estimate", by=1)).fit(counts)
+    assert_allclose(model.inverse_transform(model.factors_[0][5:8]), model.result_.predict()[5:8])
+
+
 def test_parameters(counts):
     model = GCP(3, loss="poisson", random_state=1)
     assert repr(model) == "GCP(rank=3, loss='poisson', random_state=1)"

@@ -13,7 +13,9 @@ from helpers import full, random_factors
 import gcp
 from gcp import DataError, FitResult, ParameterError, SparseTensor, fit_gcp, write_report
 from gcp.cli import main
+from gcp.designs import bspline
 from gcp.losses.registry import example_loss
+from gcp.penalties import Ridge, Smooth
 
 VOID = {"meta", "img", "br"}
 BROWSER = next(
@@ -109,6 +111,7 @@ def test_its_numbers_are_those_of_the_analysis(flights, tmp_path):
         {"solver": gcp.LBFGSB(memory=7), "bounds": (0, None), "dirichlet_reg": 0.2, "n_starts": 2},
         {"loss": gcp.Huber(delta=0.5), "n_iter_max": 30, "tol": 1e-3},
         {"loss": "poisson", "n_starts": 3},
+        {"penalties": [Smooth(0, 2.5, order=1, cyclic=True), Ridge(1, 0.3)], "design": {1: bspline(4)}},
     ],
 )
 @pytest.mark.usefixtures("unrendered")
@@ -141,6 +144,8 @@ def test_an_exposure_is_given_beside_the_data(tmp_path, rng):
     result = fit_gcp(x, 1, loss="poisson", exposure=hours, random_state=0)
     page = page_of(result, x, tmp_path, exposure=hours)
     assert f"{100 * result.deviance_explained(x, exposure=hours):.1f}%" in page.text
+    assert "what a file cannot hold: the exposure." in page.text
+    assert "    exposure=...,\n" in page.text
     with pytest.raises(DataError, match="give exposure"):
         page_of(result, x, tmp_path)
 

@@ -15,11 +15,14 @@ _A_DATE = np.array(["2000-01-01"], "M8[D]")
 def along(labels: ModeLabels, mode: int, size: int) -> Array:
     """Return the positions (I_mode,) of a mode from the first to the last coordinate.
 
-    Numbers and dates, texts that say dates too, are sorted; other texts have no order but the one they stand in.
+    Numbers and dates, texts that say such too, are sorted; other texts have no order but the one they stand in.
     """
     coords = labels.values(mode, size)
     if coords.dtype.kind == "U":
-        coords = np.asarray(as_dates(coords, _A_DATE))
+        try:
+            coords = coords.astype(float)
+        except ValueError:
+            coords = np.asarray(as_dates(coords, _A_DATE))
     return np.argsort(coords, kind="stable") if coords.dtype.kind in "biufmM" else np.arange(size)
 
 

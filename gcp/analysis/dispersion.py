@@ -24,6 +24,10 @@ _NOTHING = 1e-6
 """Share of the variation, below which the model has taken all of it along."""
 
 
+_FAR = 20.0
+"""Statistic, without what the fitted means take along, from which on that need not be known."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DispersionTest(TableResult):
     """Outcome of `dispersion_test`.
@@ -96,6 +100,15 @@ def dispersion_test(
     else:
         advice = "The counts vary no more than Poisson ones would."
     return DispersionTest(float(statistic), p, r, advice)
+
+
+def vary_far_more(result: FitResult, tensor: Tensor) -> bool:
+    """Return whether counts vary so much more than Poisson ones that no test is needed, which costs far more.
+
+    What fitted means take along makes squared residuals smaller, so that the statistic of the test is larger still.
+    """
+    squares, counts, means2 = _sums(result, exposed(tensor, result.loss))
+    return squares - counts > _FAR * float(np.sqrt(2 * means2))
 
 
 def _sums(result: FitResult, tensor: Tensor) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.analysis.dispersion import dispersion_test
+from gcp.analysis.dispersion import dispersion_test, vary_far_more
 from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks
 from gcp.base.errors import DomainError, ParameterError
@@ -273,12 +273,12 @@ def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossS
         cells, mean, residual = _residuals(result, tensor)
         power = _power(mean, residual, cells.w)[0]
         said = f"the variance grows like the mean to the power {power:.1f}"
-        test = dispersion_test(result, tensor)
+        test = None if vary_far_more(result, tensor) else dispersion_test(result, tensor)
         ratio = float(cells.w @ residual**2 / max(cells.w @ mean, 1e-300))
         if reason := _truncated(cells, mean):
             reasons = {"zero-truncated-poisson": reason}
             return _collected("zero-truncated-poisson", power, reasons, refused, said)
-        if test.statistic < -4 and ratio < _CALM:
+        if test is not None and test.statistic < -4 and ratio < _CALM:
             reason = f"whole numbers, but they vary by {ratio:.2f} of what counts would, as ratings do"
             if (levels := _levels(tensor)) is None:
                 return _collected("gaussian", power, {"gaussian": reason}, refused, reason)
@@ -287,9 +287,9 @@ def _counts(tensor: Any, rank: int, seed: int, refused: dict[str, str]) -> LossS
         if result.rank == 0 and len(cells.x) < _FEW * n_parameters(result):
             reason = f"counts; {len(cells.x):,} cells are too few to tell extra variation from structure"
             return _collected("poisson", power, dict.fromkeys(names, reason), refused, said)
-        if test.p_value >= 0.01:
+        if test is not None and test.p_value >= 0.01:
             break
-    if test.p_value < 0.01:
+    if test is None or test.p_value < 0.01:
         reason = f"counts that vary more than Poisson ones (let the fit estimate r); {said}"
         names = ("negative-binomial", "negative-binomial-logit")
         return _collected(names[0], power, dict.fromkeys(names, reason), refused, said)

@@ -102,8 +102,14 @@ def labels_of_xarray(data: Any, what: str) -> ModeLabels:
     own = data.coords  # whose `get` would make one of numbers
     coords = [own[dim] if dim in own else None for dim in data.dims]  # noqa: SIM401
     units = [None if coord is None else _units(coord) for coord in coords]
-    arrays = [None if coord is None else coord.values for coord in coords]
+    arrays = [None if coord is None else _coordinates(coord) for coord in coords]
     return ModeLabels([str(dim) for dim in data.dims], arrays, units, _units(data))
+
+
+def _coordinates(coord: Any) -> Array:
+    """Return the coordinates (I,) of a dimension; times in a zone as pandas has them, not in nanoseconds."""
+    values: Array = coord.values
+    return values if isinstance(coord.dtype, np.dtype) else np.asarray(coord.to_index(), dtype=object)
 
 
 def _units(data: Any) -> str | None:

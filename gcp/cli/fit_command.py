@@ -324,6 +324,8 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     if result.main_effects:
         spreads = ", ".join(f"{name} sd {number(float(v.std()))}" for name, v in result.main_effects.items())
         rows.append(("main effects", f"intercept {number(result.intercept)}; {spreads}"))
+    if words := result.problem.penalties_in_words:
+        rows.append(("penalties", words))
     if result.problem.designs:
         bases = ", ".join(f"{result.labels.names[n]}: {basis}" for n, basis in result.problem.designs)
         rows.append(("designs", bases))

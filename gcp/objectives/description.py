@@ -13,6 +13,7 @@ from gcp.base.types import Array
 from gcp.objectives.designs.given_designs import Designs, basis_from_json
 from gcp.objectives.penalties import graph, lasso, near, smooth  # noqa: F401  (files mention them by name)
 from gcp.objectives.penalties.base import Penalty
+from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 
 
@@ -79,6 +80,16 @@ class ProblemDescription:
             "trials": "numbers of trials, for one of which the model is",
         }
         return "; ".join(words[name] for name in self.carried)
+
+    @property
+    def penalties_in_words(self) -> str:
+        """The penalties, with the strengths that they were given; empty if there are none."""
+        given = as_arguments(self.penalties, has_effects=False)
+        others = given.pop("penalties", ())
+        if self.effect_modes:
+            given["l2_reg of main effects"] = self.penalties.effects_ridge
+        words = [f"{name} {value:.3g}" for name, value in given.items() if value]
+        return ", ".join([*words, *map(repr, others)])
 
     @property
     def has_array_bounds(self) -> bool:

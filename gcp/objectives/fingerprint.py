@@ -11,7 +11,7 @@ import numpy as np
 
 from gcp.base.errors import ParameterError
 from gcp.base.named_arrays import labelled, library_of
-from gcp.kernels.shared.columns import EntryColumns
+from gcp.kernels.shared.columns import CellColumns, EntryColumns
 from gcp.losses.base import Loss
 from gcp.objectives.designs.base import parts_of_sparse
 from gcp.tensors.base import Parts, TensorData
@@ -115,8 +115,11 @@ def _data(tensor: Any) -> Iterator[Any]:
         if column is not None:
             yield [name]
             yield column
-    for vectors in (tensor.zeros or ())[1:]:
-        yield from [] if vectors is None else vectors
+    cells = tensor.zeros or CellColumns()
+    for name, vectors in zip(cells._fields[1:], cells[1:], strict=True):
+        if vectors is not None:
+            yield [name]
+            yield from vectors
     yield from _labels(tensor)
 
 

@@ -189,9 +189,10 @@ def _bounds_of_variable(mode: int, z: Any, bounds: Bounds) -> Bounds:
     are_averages = bool(np.allclose(np.asarray(z.sum(axis=1)), 1.0, rtol=0.0, atol=1e-12))
     if not (same and z.min() >= 0 and (is_cone or are_averages)):
         raise ParameterError(
-            f"bounds of mode {mode}: a design keeps bounds at 0 alone (others if each row sums to 1), the same for "
-            "all positions, and only if none of its numbers is negative. Take a loss whose model has any sign (a log "
-            "or logit link), or a nonnegative design (bspline, monotone, groups)."
+            f"design of mode {mode}: a design keeps bounds at 0 alone (others if each row sums to 1), the same for "
+            "all positions, and only if none of its numbers is negative; losses of nonnegative models have such "
+            "bounds. Take a loss whose model has any sign (a log or logit link), or a nonnegative design (bspline, "
+            "monotone, groups)."
         )
     return Bounds((np.broadcast_to(low[0], shape).copy(),), (np.broadcast_to(high[0], shape).copy(),))
 

@@ -101,11 +101,7 @@ def transform(
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
-    if model.loss.by is not None and model.labels.number(model.loss.by) == mode:
-        raise ParameterError(
-            f"The loss has one {model.loss.parameter_by} for each position of {model.loss.by!r}, and new positions "
-            "have none: transform another mode, or fit without by=..."
-        )
+    _check_parameters(model, mode)
     tensor, found_labels, lacking = _in_order(model, tensor, mode)
     if mode in dict(model.problem.designs):
         return _by_design(model, mode, tensor.labels, found_labels, lacking, bounds)
@@ -170,7 +166,13 @@ def with_rows(
         Their main effects, where the mode has any.
     labels : array_like, shape (n,), optional
         Their coordinates; by default they are counted.
+
+    Raises
+    ------
+    ParameterError
+        A loss with a parameter for each of the positions that the model has.
     """
+    _check_parameters(model, mode)
     factors, coords, name = list(model.factors), list(model.labels.coords), model.labels.names[mode]
     factors[mode], coords[mode] = rows, labels
     effects = model.main_effects if main_effects is None else model.main_effects | {name: main_effects}
@@ -183,6 +185,15 @@ def with_rows(
         unknown={other: at for other, at in model.unknown.items() if other != name},
         labels=replace(model.labels, coords=tuple(coords)),
     )
+
+
+def _check_parameters(model: Model, mode: int) -> None:
+    """Raise `ParameterError` if positions of a mode have parameters of the loss, which new ones lack."""
+    if model.loss.by is not None and model.labels.number(model.loss.by) == mode:
+        raise ParameterError(
+            f"The loss has one {model.loss.parameter_by} for each position of {model.loss.by!r}, and new positions "
+            "have none: transform another mode, or fit without by=..."
+        )
 
 
 def _by_design(

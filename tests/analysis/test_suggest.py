@@ -122,3 +122,12 @@ HARD = {
 def test_structure_is_not_taken_for_variation_nor_ratings_for_counts(name, rng):
     draw, expected = HARD[name]
     assert suggest_loss(draw(rng)).best == expected
+
+
+def test_counts_that_clearly_vary_more_need_no_leverages(rng, monkeypatch):
+    """What the fitted means take along is found from the whole information, which takes most of the time."""
+    x = rng.negative_binomial(2.0, 2.0 / (2.0 + 500.0), (12, 10, 6))
+    found = gcp.suggest_loss(x)
+    monkeypatch.setattr("gcp.analysis.dispersion.leverages", None)
+    again = gcp.suggest_loss(x)
+    assert found.best == again.best == "negative-binomial"

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import sparse
 from scipy.interpolate import BSpline
@@ -83,6 +84,7 @@ def test_groups_and_features_are_matched_by_label():
         (lambda: designs.groups(["a", None]), "a position has no group"),
         (lambda: designs.features(pd.DataFrame({"a": ["x"]})), "is not made of numbers"),
         (lambda: designs.features(pd.DataFrame({"a": [np.nan]})), "holds NaN"),
+        (lambda: designs.features(pd.DataFrame([[1, 2]], columns=["a", "a"])), "two columns are called 'a'"),
         (lambda: rows(designs.bspline(4), ["a", "b"]), "needs coordinates that are numbers or dates"),
         (lambda: rows(designs.bspline(4), [1.0, np.nan]), "a coordinate is missing"),
         (lambda: rows(designs.bspline(4), [2.0, 2.0]), "at least two different coordinates"),
@@ -334,6 +336,10 @@ def test_tied_modes_share_one_design(rng):
             "is fixed",
         ),
         ({"design": {0: -np.ones((4, 1))}, "bounds": (0, None)}, "a design keeps bounds at 0 alone"),
+        (
+            {"design": {0: designs.fourier(4, 1)}, "loss": "poisson"},
+            "^design of mode 0: .*; losses of nonnegative models have such bounds",
+        ),
         ({"design": {0: np.eye(4)[:, :2]}, "solver": "als"}, "a linear map of its variable"),
         ({"design": {0: np.eye(4)[:, :2], "mode_0": np.ones((4, 1))}}, "is named twice"),
     ],
@@ -428,6 +434,26 @@ def test_features_without_names_and_sparse_ones_are_designs(rng):
         assert_allclose(found.model_values(), x, atol=1e-4)
         assert_allclose(found.predict_at({0: z[:2]}), x[:2], atol=1e-4)
     assert found.settings["design"] == {"mode_0": "features(a, b, c)"}
+
+
+def test_columns_that_are_called_by_numbers_are_found_in_any_order(rng):
+    frame = pd.DataFrame(rng.normal(size=(6, 2)), columns=[1, 2])
+    found = gcp.fit_gcp(rng.normal(size=(6, 4)), 1, loss="gaussian", design={0: frame}, random_state=0)
+    assert_allclose(found.predict_at({0: frame[[2, 1]]}), found.predict())
+    assert_allclose(found.predict_at({0: {2: [3.0], 1: [0.5]}}), found.predict_at({0: [[0.5, 3.0]]}))
+
+
+def test_times_in_a_zone_are_not_taken_for_numbers(rng):
+    """xarray gives them as nanoseconds, of which a week has many."""
+    days = pd.date_range("2024-01-01", periods=12, tz="Europe/Paris")
+    data = xr.DataArray(rng.normal(size=(12, 4)), dims=("day", "site"), coords={"day": days})
+    with pytest.raises(gcp.ParameterError, match=r"found <U\d+ \(2024-01-01 00:00:00\+01:00"):
+        gcp.fit_gcp(data, 1, loss="gaussian", design={"day": designs.fourier(7, 1)})
+    plain = data.assign_coords(day=days.tz_localize(None))
+    found = gcp.fit_gcp(plain, 1, loss="gaussian", design={"day": designs.fourier(7, 1)}, random_state=0)
+    assert_allclose(found.predict_at({"day": days[3:5]}), found.predict()[3:5])
+    by_text = gcp.fit_gcp(data, 1, loss="gaussian", random_state=0)
+    assert_allclose(by_text.predict({"day": days[3], "site": 1}), by_text.predict()[3, 1])
 
 
 def test_float32_stays_float32(rng):

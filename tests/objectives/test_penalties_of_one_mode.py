@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 import gcp
-from gcp import ModeLabels, ObservedTensor, ParameterError, SparseTensor, fit_gcp
+from gcp import DenseTensor, ModeLabels, ObservedTensor, ParameterError, SparseTensor, fit_gcp
 from gcp.base.alignment import Alignment
 from gcp.objectives.description import ProblemDescription
 from gcp.penalties import FactorQuadratic, Graph, Lasso, Near, Penalty, Ridge, Smooth
@@ -196,6 +196,43 @@ def test_labels_that_are_dates_say_how_far_positions_are(rng):
     assert even.problem.penalties.of_components[0].coordinates is None
     with pytest.raises(ParameterError, match="two positions of the mode have the same label"):
         fit_gcp(data.assign_coords(week=np.zeros(SIZE)), 1, penalties=[Smooth("week", 5.0)])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        np.array([0, 24, 72, 96, 240]).astype("m8[h]"),
+        np.array([0, 24, 72, 96, 240]).astype("m8[h]").astype("m8[ns]"),
+        np.array(["1200-01-01", "1200-01-02", "1200-01-04", "1200-01-05", "1200-01-11"], "M8[D]"),
+    ],
+    ids=lambda where: f"{where.dtype} {where[0]}",
+)
+def test_durations_and_early_dates_are_coordinates(where):
+    labels = ModeLabels(["day", "site"], [where, None])
+    data = DenseTensor(np.arange(10.0).reshape(5, 2), labels=labels)
+    found = fit_gcp(data, 1, penalties=[Smooth("day", 1.0)], random_state=0, n_iter_max=1)
+    steps = np.array([0, 1, 3, 4, 10]) / 1.5  # the median of 1, 2, 1, 6
+    assert_allclose(found.problem.penalties.of_components[0].coordinates, steps)
+
+
+def test_dates_that_are_missing_are_no_coordinates():
+    where = np.array(["2024-01-01", "NaT", "2024-01-04"], "M8[D]")
+    data = DenseTensor(np.ones((3, 2)), labels=ModeLabels(["day", "site"], [where, None]))
+    with pytest.raises(ParameterError, match="labels of the mode must be finite"):
+        fit_gcp(data, 1, penalties=[Smooth("day", 1.0)])
+
+
+def test_numbers_in_texts_are_refused_unless_they_stand_evenly_in_order():
+    def of(texts):
+        labels = ModeLabels(["year", "site"], [texts, None])
+        return DenseTensor(np.arange(8.0).reshape(4, 2), labels=labels)
+
+    for texts in (["1", "10", "2", "3"], ["1990", "1991", "1993", "1994"]):
+        with pytest.raises(ParameterError, match=f"texts of numbers \\({texts[0]}, .*label it by numbers"):
+            fit_gcp(of(texts), 1, penalties=[Smooth("year", 1.0)])
+    for texts in (["1990", "1991", "1992", "1993"], ["Jan", "Feb", "Mar", "Apr"]):
+        found = fit_gcp(of(texts), 1, penalties=[Smooth("year", 1.0)], random_state=0, n_iter_max=1)
+        assert found.problem.penalties.of_components[0].coordinates is None
 
 
 def test_positions_without_data_get_what_the_penalty_prefers(rng):
@@ -424,6 +461,19 @@ def test_held_out_cells_choose_a_strength_that_halves_the_error():
 def test_what_is_wrong_is_said(make, message, rng):
     with pytest.raises(ParameterError, match=message):
         fit_gcp(labelled_counts(rng), 2, loss="poisson", penalties=[make()], n_iter_max=1)
+
+
+def test_summaries_name_penalties(rng):
+    data = labelled_counts(rng)
+    given = [Smooth("month", 2.5, order=1), Ridge("site", 0.25)]
+    found = fit_gcp(data, 1, loss="poisson", penalties=given, l2_reg=0.125, random_state=0, n_iter_max=2)
+    words = "l2_reg 0.125, Smooth('month', 2.5, order=1), Ridge('site', 0.25)"
+    assert found.summary().facts["penalties"] == words
+    assert words in repr(found)
+    assert fit_gcp(data, 1, random_state=0, n_iter_max=1, loss="poisson").summary().facts["penalties"] == ""
+    ridges = {"factors": 0.0, "main_effects": 3.0}
+    found = fit_gcp(data, 1, main_effects=True, l2_reg=ridges, random_state=0, n_iter_max=1, loss="poisson")
+    assert found.summary().facts["penalties"] == "l2_reg of main effects 3"
 
 
 def test_dates_in_texts_are_refused_because_their_distances_would_not_count():

@@ -331,6 +331,21 @@ def test_every_line_of_the_picture_has_one_rank_zero(rng):
         assert_allclose(np.round(x), [0, 1, 2])
 
 
+def test_rank_zero_has_one_mean_for_all_positions_with_parameters_of_their_own(rng):
+    """One m would be another mean for each r: no constant, and easily worse than any model."""
+    r = np.linspace(0.5, 5, 6)
+    x = rng.negative_binomial(2, 0.3, (6, 5, 4)).astype(float)
+    loss = gcp.NegativeBinomial(r=tuple(r), by=0)
+    found = select_rank(x, [1], loss, l2_reg=0.1, n_splits=1, n_starts=1, random_state=0)
+    seed = int(np.random.SeedSequence(0).generate_state(1, np.uint32)[0])
+    split = gcp.hold_out(x, 0.1, seed, keep=0.5)
+    mean = x[split.train.entry_weights > 0].mean()
+    held, own = split.test.values, r[split.test.subs[:, 0]]
+    odds = mean / own
+    expected = np.mean((own + held) * np.log1p(odds) - held * np.log(odds))
+    assert_allclose(found.table[0].loss, expected, rtol=1e-8)
+
+
 def test_unknown_parameters_are_told(rng):
     with pytest.raises(ParameterError, match="needs numbers for r"):
         select_rank(rng.poisson(2.0, SHAPE), [1], gcp.NegativeBinomial(r="estimate"))
@@ -367,7 +382,9 @@ def test_bad_arguments(change, message, rng):
 def test_the_picture(rng):
     found = select_rank(small(rng), [1, 2], l2_reg=(0.1, 0.3), n_splits=2, random_state=0)
     ax = found.plot()
-    assert len(ax.containers) == 2
+    *of_penalties, shared = [np.asarray(line.lines[0].get_xdata(), dtype=float) for line in ax.containers]
+    assert [np.round(x).tolist() for x in of_penalties] == [[1, 2], [1, 2]]
+    assert shared.tolist() == [0]  # which no penalty changes
     assert ax.lines[-1].get_xydata()[0, 0] == found.rank
 
 

@@ -33,8 +33,9 @@ class LossLine(NamedTuple):
 def plot_losses(lines: Sequence[LossLine], chosen: tuple[int, float], ax: Axes | None = None) -> Axes:
     """Draw held-out loss against rank, a line for each penalty, and mark the (rank, loss) that was chosen."""
     ax = axes_or_new(ax)
+    n_beside = sum(line.ranks != [0] for line in lines)
     for k, line in enumerate(lines):
-        shift = 0.06 * (k - (len(lines) - 1) / 2)
+        shift = 0.06 * (k - (n_beside - 1) / 2) if line.ranks != [0] else 0.0
         ax.errorbar(
             [rank + shift for rank in line.ranks],
             line.losses,

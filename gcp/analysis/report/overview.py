@@ -29,6 +29,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.custom import CustomLoss
 from gcp.objectives.designs.base import Basis
 from gcp.objectives.designs.smooth_bases import SmoothBasis
+from gcp.objectives.penalties.base import Penalty
 from gcp.result import FitResult
 
 _TOP = 5
@@ -208,6 +209,7 @@ def _unsaid(result: FitResult) -> list[str]:
         found.append("the arrays of bounds")
     if any("..." in text for text in own.get("penalties", ())):
         found.append("the arrays of penalties")
+    found += [f"the {name}" for name in result.problem.carried]
     if any(not isinstance(basis, SmoothBasis) for _, basis in result.problem.designs):
         found.append("the rows of designs")
     if own["max_seconds"] is not None:
@@ -235,11 +237,12 @@ def _call(result: FitResult) -> str:
     if any(np.atleast_1d(list(own["l2_reg"].values()) if isinstance(own["l2_reg"], dict) else own["l2_reg"])):
         given.append(f"    l2_reg={own['l2_reg']!r},")
     if "penalties" in own:
-        given.append(f"    penalties=[{', '.join(own['penalties'])}],")
+        given.append(f"    penalties=[{', '.join(map(_penalty_text, own['penalties']))}],")
     if designs := dict(result.problem.designs):
         names = result.labels.names
         bases = (f"{names[n]!r}: {_basis_text(basis)}" for n, basis in designs.items())
         given.append(f"    design={{{', '.join(bases)}}},")
+    given += [f"    {name}=...," for name in result.problem.carried]
     solver: dict[str, Any] = {
         name: value for name, value in own["solver"].items() if name not in ("name", "method")
     }
@@ -250,6 +253,11 @@ def _call(result: FitResult) -> str:
         given += [f"    {name}={solver[name]!r}," for name in ("n_iter_max", "tol")]
     given.append(f"    random_state={own['seed']},\n    n_threads={own['n_threads']},")
     return "result = gcp.fit_gcp(\n" + "\n".join(given) + "\n)"
+
+
+def _penalty_text(text: str) -> str:
+    """Return the text of a penalty as a call; classes of users have their module in their name, but not in this."""
+    return f"gcp.penalties.{text}" if text.partition("(")[0] in Penalty.by_name else text
 
 
 def _basis_text(basis: Basis) -> str:

@@ -16,6 +16,8 @@ from gcp.result import FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gcp.analysis.plots.rank_plot import LossLine
+
 _NEGLIGIBLE = 1e-3
 """Share that is negligible of what the best candidate gains on rank 0."""
 
@@ -159,20 +161,32 @@ class RankChoice(Tabular):
         return Table(columns, {"rank": np.array([row.rank for row in self.table])})
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw held-out loss against rank, a line for each penalty, with standard errors; the choice is marked."""
-        from gcp.analysis.plots.rank_plot import LossLine, plot_losses
+        """Draw held-out loss against rank, a line for each penalty, with standard errors; the choice is marked.
+
+        Rank 0 is a point of its own where all penalties share it.
+        """
+        from gcp.analysis.plots.rank_plot import plot_losses
 
         zeros = [row for row in self.table if row.rank == 0]
+        each = list(dict.fromkeys(row.strengths for row in self.table if row.rank))
+        is_shared = len(zeros) == 1 < len(each)  # rank 0 has no components to penalise
         lines = []
-        for strengths in dict.fromkeys(row.strengths for row in self.table if row.rank):
-            # Rank 0 has no components to penalise: one for all, or one for each ridge on the main effects.
-            rows = [row for row in zeros if len(zeros) == 1 or row.l2_reg == strengths.l2_reg]
+        for strengths in each:
+            # With main effects there is one for each ridge on these.
+            rows = [] if is_shared else [z for z in zeros if len(zeros) == 1 or z.l2_reg == strengths.l2_reg]
             rows += [row for row in self.table if row.rank and row.strengths == strengths]
-            ranks, losses, errors = zip(
-                *((row.rank, row.loss, row.standard_error) for row in rows), strict=True
-            )
-            lines.append(LossLine(str(strengths), list(ranks), list(losses), list(errors)))
+            lines.append(_line(str(strengths), rows))
+        if is_shared:
+            lines.append(_line("rank 0", zeros))
         return plot_losses(lines, (self.rank, self.chosen.loss), ax)
+
+
+def _line(label: str, rows: Sequence[Candidate]) -> LossLine:
+    """Return the held-out losses of some candidates as a line of the picture."""
+    from gcp.analysis.plots.rank_plot import LossLine
+
+    ranks, losses, errors = zip(*((row.rank, row.loss, row.standard_error) for row in rows), strict=True)
+    return LossLine(label, list(ranks), list(losses), list(errors))
 
 
 def chosen(table: list[Candidate]) -> Candidate:

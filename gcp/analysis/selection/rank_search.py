@@ -32,6 +32,7 @@ from gcp.objectives.fingerprint import LIMITS, described, of_method
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.problem import Problem
+from gcp.objectives.standard_form import null_factors, null_mean
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import ProgressReport, series
@@ -251,11 +252,13 @@ def _curve(
 
 def _constant_loss(split: ValidationSplit, loss: Loss) -> float:
     """Return the judge's loss on the best constant of the training data: a model of rank 1 that is kept as it is."""
-    objective = build_objective(split.train, loss)
-    ones = [np.ones((size, 1)) for size in split.train.shape]
-    ones[0] = ones[0] * objective.null_constant
-    modes = list(range(len(ones)))
-    return split.judge(fit_gcp(split.train, 1, loss=loss, init=ones, fixed_modes=modes))
+    if (mean := null_mean(split.train, loss)) is not None:  # one m for all would mean different data
+        factors = null_factors(split.train, loss, mean)
+    else:
+        factors = [np.ones((size, 1)) for size in split.train.shape]
+        factors[0] = factors[0] * build_objective(split.train, loss).null_constant
+    modes = list(range(len(factors)))
+    return split.judge(fit_gcp(split.train, 1, loss=loss, init=factors, fixed_modes=modes))
 
 
 def _table(

@@ -100,6 +100,9 @@ def table_of(frame: Any) -> RowTable:
         Columns that are not numbers.
     """
     names, columns = [str(name) for name in frame.columns], []
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ParameterError(f"features: two columns are called {twice!r}; give each a name of its own.")
     for name in frame.columns:
         column = np.asarray(frame[name])
         if column.dtype.kind == "O":

@@ -46,13 +46,15 @@ class RowTable(Basis):
         """Return new rows (n, K) and labels (n,): a table with the same columns, an array (n, K), or labels."""
         names = getattr(coordinates, "columns", coordinates if isinstance(coordinates, Mapping) else None)
         if names is not None and self.columns:
-            names = list(names)
+            names = {str(name): name for name in names}
             if lacking := [name for name in self.columns if name not in names]:
                 raise ParameterError(
                     f"design of {mode!r}: the new rows lack the column {lacking[0]!r}; expected "
                     f"{', '.join(self.columns)}."
                 )
-            rows = np.column_stack([np.atleast_1d(np.asarray(coordinates[name])) for name in self.columns])
+            rows = np.column_stack(
+                [np.atleast_1d(np.asarray(coordinates[names[name]])) for name in self.columns]
+            )
             index = getattr(coordinates, "index", None)
             return checked_rows(rows, mode), np.arange(len(rows)) if index is None else np.asarray(index)
         if sparse.issparse(coordinates) or np.ndim(coordinates) == 2:

@@ -46,10 +46,11 @@ class Smooth(ComponentQuadratic):
 
     Notes
     -----
-    Where the mode's labels are numbers or dates, these are its coordinates, in any order, and distances count: the
-    differences are those of derivatives (divided differences; polynomials of a degree below the order cost nothing),
-    and the median distance between neighbours is one step. A missing week leaves a gap of two. Else, positions are
-    equally far from each other, in their order. Positions without any data get what the penalty prefers.
+    Where the mode's labels are numbers, dates or durations, these are its coordinates, in any order, and distances
+    count: the differences are those of derivatives (divided differences; polynomials of a degree below the order cost
+    nothing), and the median distance between neighbours is one step. A missing week leaves a gap of two. Else, as of
+    "Jan", "Feb", ..., positions are equally far from each other, in the order in which they stand; texts that say
+    dates, or numbers in another order, are refused. Positions without any data get what the penalty prefers.
 
     Rows of new positions (`FitResult.transform` along this mode) are not smoothed: a penalty does not know beside
     which positions they are. Rows of new positions of other modes are.
@@ -118,15 +119,43 @@ class Smooth(ComponentQuadratic):
 
 def _steps(labels: Array | None, what: str) -> FloatArray | None:
     """Return coordinates (I,) of numbers or dates, in median distances of neighbours; None for steps of 1."""
-    if labels is not None and labels.dtype.kind in "UTO" and all(map(_DATE.match, map(str, labels))):
+    if labels is not None and labels.dtype.kind in "UTO":
+        _check_texts(labels, what)
+    if labels is None or labels.dtype.kind not in "iufmM":
+        return None
+    return _in_steps(_numbers(labels), what)
+
+
+def _check_texts(labels: Array, what: str) -> None:
+    """Raise of texts (I,) that say dates, or numbers whose order or distances would be passed over."""
+    if all(map(_DATE.match, map(str, labels))):
         raise ParameterError(
             f"{what}: labels of the mode are texts of dates ({labels[0]}), whose distances would not count: label it "
             "by numpy.datetime64; dates of pandas with a time zone by index.tz_convert(None)."
         )
-    if labels is None or labels.dtype.kind not in "iufM":
-        return None
-    where = labels.astype("datetime64[ns]").astype(np.int64) if labels.dtype.kind == "M" else labels
-    where = (where - where.min()).astype(float)
+    try:
+        where = labels.astype(float)
+    except ValueError:
+        return
+    if np.isfinite(where).all() and _in_steps(where, what) is not None:
+        few = ", ".join(map(str, labels[:3]))
+        raise ParameterError(
+            f"{what}: labels of the mode are texts of numbers ({few}, ...), whose order and distances would not "
+            "count: label it by numbers."
+        )
+
+
+def _numbers(labels: Array) -> FloatArray:
+    """Return numbers, dates or durations (I,) as numbers from 0 on; NaN of missing ones."""
+    if labels.dtype.kind in "mM":
+        is_fine = np.datetime_data(labels.dtype)[0] in ("ns", "ps", "fs", "as")
+        labels = labels if is_fine else labels.astype(f"{labels.dtype.kind}8[us]")  # ns end in 2262
+        return np.where(np.isnat(labels), np.nan, (labels - labels.min()).astype(np.int64))
+    return (labels - labels.min()).astype(float)
+
+
+def _in_steps(where: FloatArray, what: str) -> FloatArray | None:
+    """Return coordinates (I,) in median distances of neighbours; None for steps of 1."""
     if not np.isfinite(where).all():
         raise ParameterError(f"{what}: labels of the mode must be finite, for distances between them count.")
     gaps = np.diff(np.sort(where))

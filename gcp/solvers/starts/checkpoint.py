@@ -155,7 +155,8 @@ class Checkpoint(Storage):
             raise FormatError(f"{self.path}: no checkpoint, or a damaged one ({error}).") from error
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}.") from error
-        other = sorted(name for name in self.identity if there.get(name) != self.identity[name])
+        names = there.keys() | self.identity.keys()  # a design or a penalty may be in one of them alone
+        other = sorted(name for name in names if there.get(name) != self.identity.get(name))
         if seed not in (None, self.seed):
             other.append("random_state")
         if other:
