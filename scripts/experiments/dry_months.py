@@ -20,8 +20,8 @@ gate, and a gamma variable above 0.05, of hurdles). Amounts in January vary more
 one dispersion for all cells, each month's own, the likeliest beside the same components. The Brier score is the mean
 square of chance less outcome; CRPS, the continuous ranked probability score, is from a hundred draws under each
 month's dispersion. A mean below 0.05 mm is taken as 0.05 mm: components may be 0 where all that was seen is dry or
-next to it, and one wet cell there would decide the sum, as in a trial at rank 8. The rank 3 was seen to do well in a
-trial on one of the splits. Error bars of shares take cells for independent, which neighbours are not.
+next to it, and one wet cell there would decide the sum, as in a trial at rank 8. The Bernoulli model's rank did well
+in a trial on one of the splits. Error bars of shares take cells for independent, which neighbours are not.
 
 Then what becomes of totals: the mean of wet months is no expectation of rain where months are dry.
 
