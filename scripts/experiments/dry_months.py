@@ -415,7 +415,7 @@ def draw(rows, points, rain, means, shown):
     figure, axes = panels(2, 3, 12, 7)
     for ax, scheme in zip(axes[:, 0], SCHEMES, strict=True):
         by_rank(ax, rows, scheme)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    axes[0, 0].legend(fontsize=6.5, frameon=False, loc="lower right")
     chances(axes[0, 1], points)
     ratios(axes[1, 1], rain, means)
     for ax, (model, result) in zip(axes[:, 2], shown.items(), strict=True):
@@ -437,6 +437,7 @@ def by_rank(ax, rows, scheme):
             mean = [np.mean([r[name] for r in own if r["rank"] == rank]) for rank in ranks]
             ax.plot(ranks, mean, style, color=color, lw=1.4, label=model if style == "-" else None)
     ax.plot([], [], "k:", lw=1.4, label="with a dispersion by month")
+    ax.set_xticks(ranks)
     ax.set_xlabel("rank", fontsize=8)
     ax.set_ylabel(f"held-out nats per cell, {scheme}", fontsize=8)
 
