@@ -21,6 +21,7 @@ RECORDS = ROOT / "docs" / "results"
 ORDER = [
     "amino_acids",
     "india_rainfall",
+    "dry_months",
     "uci_messages",
     "knowledge_graphs",
     "overdispersed_counts",

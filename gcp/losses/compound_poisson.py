@@ -25,8 +25,8 @@ _AT_ONCE = 1 << 20
 _MOST_TERMS = 4096.0
 """Terms for one datum: a tail that would need more is 0 in any case."""
 
-_GRID = 600
-"""Points of the series' argument between which a sum over many data interpolates."""
+_GRID_STEP = 0.04
+"""Steps of the logarithm of the series' argument between which it is interpolated, to nine digits, of many data."""
 
 
 def parts(m: FloatArray, p: float, phi: float) -> tuple[FloatArray, float, FloatArray]:
@@ -43,7 +43,7 @@ def log_factor(x: FloatArray, p: float, phi: float) -> FloatArray:
     found = np.zeros(x.shape)
     inside = x > 0
     log_x = np.log(x[inside])
-    found[inside] = _log_series(_argument(log_x, p, phi), (2 - p) / (p - 1)) - log_x
+    found[inside] = _log_of_many(_argument(log_x, p, phi), (2 - p) / (p - 1)) - log_x
     return np.where(np.isnan(x), np.nan, found)
 
 
@@ -62,6 +62,18 @@ def _log_series(log_z: FloatArray, a: float) -> FloatArray:
         return j * of[:, None] - gammaln(j + 1) - gammaln(a * j)
 
     return _log_sums(terms, (log_z,), peak - _REACH * width - 3, peak + _REACH * (width + 1), width)
+
+
+def _log_of_many(log_z: FloatArray, a: float) -> FloatArray:
+    """Return the logarithm of the series, shape (n,): of many data by a spline of what is not its growth."""
+    span = float(np.ptp(log_z)) if log_z.size else 0.0
+    if not span < _GRID_STEP * (log_z.size - 6):
+        return _log_series(log_z, a)
+    from scipy.interpolate import CubicSpline
+
+    grid = np.linspace(log_z.min() - _GRID_STEP, log_z.max() + _GRID_STEP, int(span / _GRID_STEP) + 6)
+    rest = CubicSpline(grid, _log_series(grid, a) - (1 + a) * _peak(grid, a))
+    return np.asarray((1 + a) * _peak(log_z, a) + rest(log_z))
 
 
 def _peak(log_z: FloatArray, a: float) -> FloatArray:
@@ -146,22 +158,10 @@ def likeliest_dispersion(x: FloatArray, f: FloatArray, w: FloatArray, p: float, 
     if rough <= 0 or not inside.any():
         return max(rough, 1e-12)
     log_x, v = np.log(x[inside]), w[inside]
-    whole = float(w @ np.where(w > 0, f, 0.0))
+    whole, a = float(w @ np.where(w > 0, f, 0.0)), (2 - p) / (p - 1)
 
     def minus(log_phi: float) -> float:
-        return whole / np.exp(log_phi) - float(v @ _interpolated(_argument(log_x, p, np.exp(log_phi)), p))
+        return whole / np.exp(log_phi) - float(v @ _log_of_many(_argument(log_x, p, np.exp(log_phi)), a))
 
     about = np.log(rough)
     return float(np.exp(minimize_scalar(minus, (about - 0.5, about + 0.5), method="brent", tol=1e-7).x))
-
-
-def _interpolated(log_z: FloatArray, p: float) -> FloatArray:
-    """Return the logarithm of the series, shape (n,): of many data by a spline of what is not its growth."""
-    a = (2 - p) / (p - 1)
-    if log_z.size <= _GRID:
-        return _log_series(log_z, a)
-    from scipy.interpolate import CubicSpline
-
-    grid = np.linspace(log_z.min() - 1e-9, log_z.max() + 1e-9, _GRID)
-    rest = CubicSpline(grid, _log_series(grid, a) - (1 + a) * _peak(grid, a))
-    return np.asarray((1 + a) * _peak(log_z, a) + rest(log_z))

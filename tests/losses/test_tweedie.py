@@ -37,6 +37,19 @@ def test_density_is_that_of_a_poisson_number_of_gamma_amounts(power, phi):
         assert_allclose(loss.log_likelihood(0.0, m, phi), -rate, rtol=1e-12)
 
 
+@pytest.mark.parametrize("power", POWERS)
+@pytest.mark.parametrize("phi", [0.1, 20.0])
+def test_of_many_data_each_has_its_density(power, phi):
+    """Between some thousand data the series is interpolated."""
+    loss, m = Tweedie(power), 3.0
+    x = np.append(np.geomspace(0.1, 50.0, 30_000), np.full(3, 7.0))
+    found = loss.log_likelihood(x, m, phi)
+    for k in (0, 1, 777, 14_999, 20_003, 29_999, 30_002):
+        _, log_p, amounts, _ = compound(m, power, phi, x[k])
+        assert_allclose(found[k], special.logsumexp(log_p + amounts.logpdf(x[k])), rtol=2e-9, atol=2e-9)
+    assert_allclose(loss.log_likelihood(np.full(100, 7.0), m, phi), found[-1], rtol=2e-9, atol=2e-9)
+
+
 def test_default_dispersion_is_one_and_the_rest_is_log_normalizer(rng):
     loss, x, m = Tweedie(1.4), np.append(rng.gamma(1.0, 2.0, 20), 0.0), rng.gamma(2.0, 1.0, 21)
     assert_allclose(loss.log_likelihood(x, m), loss.log_likelihood(x, m, 1.0))
