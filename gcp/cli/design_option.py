@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
 
-_FORMS = (
-    "bspline:N, bspline:N:cyclic[:LOW:HIGH], monotone:N, fourier:PERIOD:N, groups:FILE.csv or features:FILE.csv"
-)
+_FORMS = "bspline:N, bspline:N:cyclic[:LOW:HIGH], monotone:N, fourier:PERIOD:N, groups:FILE.csv or features:FILE.csv"
 
 
 def add_option(group: Any) -> None:
