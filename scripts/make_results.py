@@ -25,6 +25,7 @@ ORDER = [
     "uci_messages",
     "knowledge_graphs",
     "overdispersed_counts",
+    "flu_forecast",
     "oslo_bikes",
     "contingency_tables",
     "loss_matters",

@@ -18,6 +18,7 @@ def write(folder):
         ("norway_bikes/oslo", bikes(rng)),
         ("norway_bikes/oslo_5way", bikes_by_year(rng)),
         ("flu_bybw/flu_bybw", influenza(rng)),
+        ("flu_bybw/flu_population", districts()),
         ("eem_waters/eem_waters", fluorescence(rng)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -133,6 +134,17 @@ def influenza(rng):
     mean = full([rng.gamma(1.0, size=(9, 1)), rng.gamma(2.0, size=(4, 1)), season[:, None]])
     x = rng.negative_binomial(1.0, 1.0 / (1.0 + mean)).astype(np.int16)
     return {"X": x, "district": np.arange(9001, 9010), "year": np.arange(2001, 2005)}
+
+
+def districts():
+    """Of the influenza: on a line, neighbours beside each other."""
+    people = np.arange(1.0, 10.0)
+    near = (np.abs(np.subtract.outer(np.arange(9), np.arange(9))) == 1).astype(np.int8)
+    return {
+        "population_fraction": people / people.sum(),
+        "neighbourhood": near,
+        "district": np.arange(9001, 9010),
+    }
 
 
 def fluorescence(rng):

@@ -57,12 +57,25 @@ def test_designs_are_those_of_python(files):
     assert gcp.load(files / "r.npz").coefficients["user"].shape == (2, 1)
 
 
+def test_a_cycle_may_be_shorter_than_the_data(files, rng):
+    """As the weeks of several years: one period on, a factor is the same."""
+    lines = [f"u{u},{t},{rng.poisson(3)}" for u in range(3) for t in range(24)]
+    (files / "x.csv").write_text("\n".join(["user,week,n", *lines]))
+    assert fit(files, "--design", "week=bspline:4:cyclic:0:12") == 0
+    found = gcp.load(files / "r.npz")
+    assert_allclose(found.factors[1][12:], found.factors[1][:12], rtol=1e-12)
+    assert np.ptp(found.factors[1][:12]) > 0
+    assert_allclose(found.predict_at({"week": [26]}), found.predict_at({"week": [2]}), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
         ("week", "expected MODE=BASIS"),
         ("week=spline:3", "expected bspline:N"),
         ("week=bspline:2", "n must be an integer >= 4"),
+        ("week=bspline:4:cyclic:0:12", "the ends of bspline(4, cyclic=True, ends=(0.0, 12.0)) are numbers"),
+        ("week=bspline:4:cyclic:12:0", "ends must be a pair (low, high)"),
         ("site=bspline:4", "there is no mode 'site'"),
         ("user=bspline:4", "needs coordinates that are numbers or dates"),
         ("user=features:none.csv", "cannot be read"),

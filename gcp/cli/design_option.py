@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
 
-_FORMS = "bspline:N, bspline:N:cyclic, monotone:N, fourier:PERIOD:N, groups:FILE.csv or features:FILE.csv"
+_FORMS = "bspline:N, bspline:N:cyclic[:LOW:HIGH], monotone:N, fourier:PERIOD:N, groups:FILE.csv or features:FILE.csv"
 
 
 def add_option(group: Any) -> None:
@@ -65,6 +65,8 @@ def _basis(form: str, coords: Array | None) -> designs.Basis:
                 return gcp.designs.bspline(int(n))
             case "bspline", [n, "cyclic"]:
                 return gcp.designs.bspline(int(n), cyclic=True)
+            case "bspline", [n, "cyclic", low, high]:  # a cycle shorter than the data, as years of weeks are
+                return gcp.designs.bspline(int(n), cyclic=True, ends=(float(low), float(high)))
             case "monotone", [n]:
                 return gcp.designs.monotone(int(n))
             case "fourier", [period, n]:
