@@ -29,6 +29,7 @@ ORDER = [
     "loss_matters",
     "stochastic_or_exact",
     "matrices",
+    "infant_microbiome",
     "which_loss",
     "rank_study",
     "regularisation_study",
