@@ -31,6 +31,7 @@ ORDER = [
     "loss_matters",
     "stochastic_or_exact",
     "matrices",
+    "infant_microbiome",
     "which_loss",
     "rank_study",
     "regularisation_study",

@@ -20,6 +20,7 @@ def write(folder):
         ("flu_bybw/flu_bybw", influenza(rng)),
         ("flu_bybw/flu_population", districts()),
         ("eem_waters/eem_waters", fluorescence(rng)),
+        ("ecam/ecam", infants(rng)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
@@ -154,4 +155,26 @@ def fluorescence(rng):
         "X": (x + 0.05 * rng.standard_normal(x.shape)).astype(np.float32),
         "emission_nm": np.linspace(290, 650, 16),
         "excitation_nm": np.linspace(230, 400, 9),
+    }
+
+
+def infants(rng):
+    subject, month = (a.ravel() for a in np.indices((12, 5)))
+    mean = rng.gamma(0.5, size=(2, 9)) * rng.gamma(1.0, size=9)
+    cesarean, n = subject % 2, len(subject)
+    depth = rng.integers(2_000, 9_000, n)
+    share = mean[cesarean] / mean[cesarean].sum(axis=1, keepdims=True)
+    counts = rng.negative_binomial(0.7, 0.7 / (0.7 + share * depth[:, None])).T
+    taxon, sample = np.nonzero(counts)
+    return {
+        "taxon": taxon.astype(np.int32),
+        "sample": sample.astype(np.int32),
+        "count": counts[taxon, sample].astype(np.int32),
+        "shape": np.array(counts.shape),
+        "subject": subject.astype(np.int16),
+        "month": np.array([f"{m}.0" for m in month]),
+        "day_of_life": 30.0 * month,
+        "delivery": np.where(cesarean, "Cesarean", "Vaginal"),
+        "diet": np.where(subject % 3 == 0, "fd", "bd"),
+        "depth": counts.sum(axis=0),
     }
