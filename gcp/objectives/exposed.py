@@ -63,16 +63,22 @@ def _sparse(tensor: SparseTensor, loss: Loss) -> Any:
     cells, zero = tensor.zeros, loss.zero_loss
     if cells.exposure is None and not cells.is_affine:
         return tensor
-    if zero is None and tensor.n_cells > _MOST_SEEN:
-        raise ParameterError(
-            f"Zeros have no closed form under the {loss.name} loss, and beside an exposure or an offset they are "
-            f'looked at one by one: found {tensor.n_cells:,} cells, more than {_MOST_SEEN:,}. Take loss="poisson".'
-        )
+    if zero is None:
+        check_seen(tensor, loss, "an exposure or an offset", 'Take loss="poisson".')
     if isinstance(cells.exposure, np.ndarray):
         if not (_is_scale(loss) and zero is not None and zero[1] == 0):
             return exposed(tensor.to_dense(), loss)
         return tensor.with_cells(cells._replace(exposure=None, scale=cells.exposure))
     return tensor if cells.exposure is None else tensor.with_cells(_of_cells(cells, loss))
+
+
+def check_seen(tensor: SparseTensor, loss: Loss, what: str, instead: str) -> None:
+    """Raise `ParameterError` if zeros that must be looked at one by one, beside something, are too many."""
+    if tensor.n_cells > _MOST_SEEN:
+        raise ParameterError(
+            f"Zeros have no closed form under the {loss.name} loss, and beside {what} they are looked at one by one: "
+            f"found {tensor.n_cells:,} cells, more than {_MOST_SEEN:,}. {instead}"
+        )
 
 
 def _of_cells(cells: CellColumns, loss: Loss) -> CellColumns:
