@@ -298,7 +298,7 @@ def _effects(
 
 def _dispersion(result: FitResult, cells: KnownCells, n_parameters: float) -> float | None:
     """Return the maximum-likelihood dispersion, made larger by what parameters have taken; NaN if they took all."""
-    found = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
+    found = result.loss_at(cells.subs).estimate_dispersion(cells.x, cells.m, cells.w)
     if found is None:
         return None
     left = 1 - n_parameters / float(cells.w.sum())

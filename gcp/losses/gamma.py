@@ -41,6 +41,7 @@ class Gamma(FreeDispersion):
     model_domain = NONNEGATIVE
     exposure_is = "scale"
     parameter_by = "shape"
+    orthogonal = ("shape",)
     limits_in_words: ClassVar[Mapping[str, str]] = {"high": REPEATED}
     estimable: ClassVar[Mapping[str, Scale]] = {"shape": RelativeLogarithm(1e-300, 1e300, most=1e6)}
     advice = (

@@ -38,6 +38,7 @@ class Gaussian(FreeDispersion):
     data_domain = REAL
     model_domain = REAL
     parameter_by = "variance"
+    orthogonal = ("variance",)
     limits_in_words: ClassVar[Mapping[str, str]] = {"low": REPEATED}
     estimable: ClassVar[Mapping[str, Scale]] = {"variance": RelativeLogarithm(1e-300, 1e300, least=1e-6)}
     instead_of_exposure = (

@@ -59,7 +59,7 @@ class Tweedie(FreeDispersion):
         "power": Linear(1.01, 1.99),
         "dispersion": RelativeLogarithm(1e-300, 1e300, least=1e-6),
     }
-    orthogonal = ("power",)  # to the mean, of every exponential dispersion model
+    orthogonal = ("power", "dispersion")  # to the mean, of every exponential dispersion model
     advice = 'Amounts are not negative; for other data use loss="gaussian".'
 
     f = staticmethod(BetaDivergence.f)

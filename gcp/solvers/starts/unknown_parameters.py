@@ -213,10 +213,10 @@ class ParameterLikelihood:
         """Return the likeliest free number of one parameter if the model's entries stay as they are, or the means."""
         (low,), (high,) = self.unknowns.limits(self.model.loss)
         cells, loss = self._cells, self.model.loss
-        mean = loss.mean(cells.m) if holds_means else None
+        mean = self._at_cells(loss, cells).mean(cells.m) if holds_means else None
 
         def minus(free: float) -> float:
-            other = self.unknowns.with_free(loss, np.array([free]))
+            other = self._at_cells(self.unknowns.with_free(loss, np.array([free])), cells)
             m = cells.m if mean is None else other.link(mean)
             return -float(cells.w @ other.log_likelihood(cells.x, m, self._dispersion))
 
