@@ -32,6 +32,9 @@ _POWER = 3
 theory.
 """
 
+_FAR_BEYOND = 4.0
+"""Standard errors by which data want an entry beyond its bound, from which on it is taken as fixed there."""
+
 _MOST_ERROR = 0.5
 """Error of a weight, in the weight, at most: else intervals of a positive number reach below 0."""
 
@@ -110,7 +113,8 @@ def standard_errors(
     answers for each parameter, and without bound where there are ten.
 
     Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
-    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed.
+    bounds, as far as it is defined there. Entries at a bound are taken as fixed without the bias correction, and where
+    the data want them beyond it by more than four standard errors.
 
     Penalties of one mode (`Smooth`, `Graph`, `Near`, `Ridge` of a mode) are information, too, as of a normal prior:
     the matrix is J' W J plus theirs, and intervals are those of smoothing splines (Nychka), which hold the truth as
@@ -161,6 +165,8 @@ def standard_errors(
         if dispersion is not None:
             likelihood = replace(likelihood, scale=loss.density_scale(dispersion))
             information = information / likelihood.scale
+        if corrects:
+            section = _without_held(likelihood, section, theta, of_data)
         estimate = _estimate(likelihood, section, theta, information, corrects)
     found = _shaped(result, layout, section, theta, estimate, dispersion)
     if estimate is not None:
@@ -169,6 +175,23 @@ def standard_errors(
     if found.message:
         warnings.warn(found.message, UndeterminedWarning, stacklevel=2)
     return found
+
+
+def _without_held(
+    likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray
+) -> FixedScale:
+    """Return the section without entries at a bound that data want beyond it by far more than errors, at theta (P,).
+
+    Such an entry is as good as fixed: what the likelihood would prefer without bounds is another model. The
+    information (P, P) is that of a scale of 1.
+    """
+    layout = likelihood.layout
+    covariance = section.covariance(information / likelihood.scale) if layout.bound.any() else None
+    if covariance is None:
+        return section
+    wanted = np.abs(likelihood.score(theta)) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    held = layout.bound & (wanted > _FAR_BEYOND)
+    return FixedScale.of(information, section.known & ~held) if held.any() else section
 
 
 def _corrects(given: bool | Literal["auto"], layout: ParameterLayout, *, has_prior: bool) -> bool:
