@@ -256,3 +256,69 @@ def test_saved_and_loaded(planted, tmp_path):
 def test_what_cannot_be_is_refused(make, match):
     with pytest.raises(ParameterError, match=match):
         make()
+
+
+def test_with_an_exposure_and_main_effects(rng):
+    """By SciPy's gamma density."""
+    shapes, e = np.array([0.5, 4.0, 40.0]), rng.uniform(0.5, 3.0, (3, 20, 1))
+    mean = e * np.einsum("ar,br,cr->abc", *random_factors((3, 20, 12), 1, rng, positive=True))
+    x = rng.gamma(shapes[:, None, None], mean / shapes[:, None, None])
+    found = fit_gcp(x, 1, loss=Gamma(shape="estimate", by=0), exposure=e, main_effects=(1,), random_state=0)
+    k = np.array(found.loss.shape)[:, None, None]
+    truth = stats.gamma.logpdf(x, k, scale=found.predict(exposure=e) / k).sum()
+    assert log_likelihood(found, x, exposure=e) == pytest.approx(truth, rel=1e-7)
+    np.testing.assert_allclose(found.loss.shape, shapes, rtol=0.4)
+
+
+def test_sparse_data_are_those_of_the_array(rng):
+    """Zeros by a closed form: the same weighted least squares as of the array."""
+    x = rng.poisson(0.4, (4, 30, 20)).astype(float) * np.array([1.0, 2.0, 5.0, 10.0])[:, None, None]
+    sparse = SparseTensor(np.argwhere(x), x[x > 0], x.shape)
+    loss, own = Gaussian(variance="estimate", by=0), {"random_state": 0, "tol": 1e-12, "n_threads": 1}
+    dense, listed = (fit_gcp(data, 1, loss=loss, **own) for data in (x, sparse))
+    np.testing.assert_allclose(listed.loss.variance, dense.loss.variance, rtol=1e-3)
+    for judge in (log_likelihood, lambda f, d: deviance(f, d).null_deviance):
+        assert judge(listed, sparse) == pytest.approx(judge(listed, x), rel=1e-9)
+
+
+def test_a_checkpoint_knows_the_mode(planted, tmp_path):
+    x, _ = planted
+    path = tmp_path / "c.npz"
+    first = fit_gcp(
+        x, 1, loss=Gaussian(variance="estimate", by=0), random_state=0, checkpoint=path, n_threads=1
+    )
+    again = fit_gcp(
+        x, 1, loss=Gaussian(variance="estimate", by=0), random_state=0, checkpoint=path, n_threads=1
+    )
+    assert again.loss == first.loss
+    with pytest.raises(gcp.DataError, match="loss"):
+        fit_gcp(x, 1, loss=Gaussian(variance="estimate", by=1), random_state=0, checkpoint=path)
+
+
+def test_summary_and_report_say_the_numbers_by_label(planted, tmp_path):
+    x, _ = planted
+    labels = gcp.ModeLabels(
+        ["sensor", "time", "trial"], [["oslo", "rome", "bern", "kiel", "lima"], None, None]
+    )
+    found = fit_gcp(
+        gcp.DenseTensor(x, labels=labels), 1, loss=Gaussian(variance=tuple(VARIANCES), by="sensor")
+    )
+    assert "variance by sensor: oslo 0.04, rome 0.25, bern 1, kiel 4, lima 9" in " ".join(
+        str(found.summary()).split()
+    )
+    many = Gaussian(variance=tuple(np.arange(1.0, 15.0)), by=1)
+    assert "0 1, 1 2, 2 3, ..., 11 12, 12 13, 13 14" in str(fit_gcp(x, 1, loss=many).summary())
+    gcp.write_report(found, x, tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "one variance for each position of sensor" in page
+
+
+def test_components_are_compared_at_equal_expectations(planted):
+    """Shares of one component: what it explains alone is what the model explains."""
+    x, _ = planted
+    found = fit_gcp(x, 1, loss=Gaussian(variance=tuple(VARIANCES), by=0), random_state=0)
+    shares = gcp.analysis.component_shares(found, x)
+    v, m = VARIANCES[:, None, None], found.predict()
+    null = np.average(x, weights=np.broadcast_to(1 / v, x.shape))
+    explained = 1 - np.sum((x - m) ** 2 / v) / np.sum((x - null) ** 2 / v)
+    assert shares.explained == pytest.approx(explained, rel=1e-6)

@@ -114,7 +114,7 @@ class OfDispersion(Loss):
     deviance_factor = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("name", "data_domain", "model_domain", "advice"):
+        for name in ("name", "data_domain", "model_domain", "advice", "exposure_is", "instead_of_exposure"):
             object.__setattr__(self, name, getattr(self.loss, name))
 
     @property
