@@ -113,8 +113,8 @@ def standard_errors(
     answers for each parameter, and without bound where there are ten.
 
     Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
-    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed, and with
-    it those that the data want beyond it by more than four standard errors.
+    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed; with it
+    those are that the data want beyond it by more than four standard errors.
 
     Penalties of one mode (`Smooth`, `Graph`, `Near`, `Ridge` of a mode) are information, too, as of a normal prior:
     the matrix is J' W J plus theirs, and intervals are those of smoothing splines (Nychka), which hold the truth as
