@@ -13,7 +13,7 @@ from gcp.base import checks
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.io import export, result_file
-from gcp.io.summary import Summary, components_of, in_lines, loss_in_words
+from gcp.io.summary import Summary, components_of, facts_of_loss, in_lines
 from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.model import Model, share_in_words
@@ -343,7 +343,7 @@ class FitResult(Model):
     def _facts(self) -> dict[str, Any]:
         return {
             "data in": self.labels.data_units,
-            "loss": loss_in_words(self.loss),
+            **facts_of_loss(self),
             "data with": self.problem.carried_in_words,
             "solver": self.settings["solver"]["method"],
             "starts": len(self.starts),

@@ -18,7 +18,6 @@ from gcp.analysis import (
     n_parameters,
     residuals,
     slice_deviance,
-    standard_errors,
 )
 from gcp.penalties import Smooth
 
@@ -56,13 +55,21 @@ def fitted(data, loss, n_columns, **options):
 
 
 @pytest.mark.parametrize("loss", [NegativeBinomial, NegativeBinomialLogit])
-@pytest.mark.parametrize("kind", ["dense", "missing", "observed", "weighted"])
+@pytest.mark.parametrize("kind", ["dense", "missing", "observed", "weighted", "sparse", "sparse, missing"])
 def test_each_row_is_a_fit_of_its_own(loss, kind, rows, rng):
     known = np.ones(rows.shape, bool) if kind == "dense" else rng.random(rows.shape) < 0.8
+    if kind == "sparse":
+        known[:] = True
     w = known * (rng.uniform(0.5, 2.0, rows.shape) if kind == "weighted" else 1.0)
     data, options = rows, {"entry_weights": w} if kind != "dense" else {}
     if kind == "observed":
         data, options = ObservedTensor(np.argwhere(known), rows[known], rows.shape), {}
+    if kind.startswith("sparse"):
+        counts = np.where(known, rows, 0.0)
+        data, options = (
+            SparseTensor(np.argwhere(counts), counts[counts > 0], rows.shape, missing=np.argwhere(~known)),
+            {},
+        )
     found = fitted(data, loss(r="estimate", by=0), rows.shape[1], **options)
     truth = [likeliest(x, own) for x, own in zip(rows, w, strict=True)]
     np.testing.assert_allclose(found.predict()[:, 0], [one[0] for one in truth], rtol=1e-4)
@@ -165,6 +172,28 @@ def test_the_best_constant_is_one_expected_datum(planted, options):
     assert found.deviance_explained(x) == pytest.approx(found.training_deviance_explained, rel=1e-6)
 
 
+def test_a_position_without_overdispersion_stops(planted, rng):
+    x, mu, _ = planted
+    x = x.copy()
+    x[3] = rng.binomial(20, np.minimum(mu[3] / 20, 1.0))
+    found = fit_gcp(
+        x, 1, loss=NegativeBinomial(r="estimate", by=0), modes=["neuron", "time", "trial"], random_state=0
+    )
+    assert found.converged
+    assert "r of neuron 3: no overdispersion" in found.message
+    assert found.loss.r[3] > 1e3
+    assert max(np.delete(found.loss.r, 3)) < 100
+
+
+def test_a_position_without_data_has_the_median_of_the_others(planted):
+    x, *_ = planted
+    x = x.copy()
+    x[1] = np.nan
+    found = fit_gcp(x, 1, loss=NegativeBinomial(r="estimate", by=0), random_state=0)
+    assert found.loss.r[1] == pytest.approx(np.exp(np.median(np.log(np.delete(found.loss.r, 1)))))
+    assert "no data, and the median of the others" in found.message
+
+
 def test_labels_in_another_order(planted):
     """r goes with the label, not with the place."""
     x, *_ = planted
@@ -204,8 +233,6 @@ def test_a_bootstrap_estimates_them_again(planted):
     x, *_ = planted
     found = fit_gcp(x, 1, loss=NegativeBinomial(r="estimate", by=0), random_state=0)
     assert bootstrap(found, x, 2, random_state=0).objectives.shape == (2,)
-    with pytest.raises(ParameterError, match="use bootstrap"):
-        standard_errors(found, x)
     with pytest.raises(ParameterError, match="component_shares compares"):
         component_shares(found, x)
 
@@ -224,11 +251,11 @@ def test_a_bootstrap_estimates_them_again(planted):
         (lambda: NegativeBinomial(r=[1.0, 2.0], by=0).value(1.0, 1.0), "loss.at"),
         (
             lambda: fit_gcp(
-                SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], (3, 4)),
+                SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], (3, 10**8)),
                 1,
                 loss=NegativeBinomial(r="estimate", by=0),
             ),
-            "sparse data",
+            "one r for each position of a mode they are looked at one by one",
         ),
     ],
 )

@@ -17,8 +17,9 @@ from gcp.analysis.ranking import RankingScores, ranking_scores
 from gcp.analysis.residuals import residuals
 from gcp.analysis.shares import ComponentShares, component_shares
 from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_stability
+from gcp.analysis.standard_error_table import StandardErrors
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
-from gcp.analysis.uncertainty import StandardErrors, standard_errors
+from gcp.analysis.uncertainty import standard_errors
 
 __all__ = [
     "Anomalies",

@@ -22,7 +22,7 @@ _HUGE = 1e200
 
 
 class EntryRun(NamedTuple):
-    """Some cells: the arguments of the loss there, and their derivatives in the parameters but r.
+    """Some cells: the arguments of the loss there, their derivatives in the parameters but r, and the loss there.
 
     Beside designs the derivatives are those in the entries of the factors, and `transfer`, shape (entries, P), makes
     them those in parameters.
@@ -36,6 +36,7 @@ class EntryRun(NamedTuple):
     value: FloatArray
     column: Array
     transfer: Any
+    loss: Any
     scale: FloatArray | None = None
 
     def jacobian(self, size: int, weights: FloatArray | None = None) -> Any:
@@ -58,6 +59,7 @@ class Likelihood:
     cells : KnownCells
         Their model values are not used.
     loss : Loss
+        Its mode of parameters, if there is one, is a number.
     scale : float
         By what f is divided in the log-density.
     layout : ParameterLayout
@@ -70,11 +72,11 @@ class Likelihood:
 
     def information(self, theta: FloatArray) -> FloatArray:
         """Return the expected information (P, P), J' W J with the entries' Fisher information W; and that of r."""
-        layout, loss = self.layout, self._loss(theta)
-        (total,) = self.products(theta, lambda run: (self._fisher(loss, run),))
+        layout = self.layout
+        (total,) = self.products(theta, lambda run: (self._fisher(run),))
         if layout.r is not None:
             for run in self.runs(theta):
-                terms = loss.shape_terms(run.m)
+                terms = run.loss.shape_terms(run.m)
                 cross = run.jacobian(layout.size).T @ (run.w * terms.cross)
                 total[layout.r] += cross
                 total[:, layout.r] += cross
@@ -95,12 +97,12 @@ class Likelihood:
 
     def score(self, theta: FloatArray) -> FloatArray:
         """Return the derivatives (P,) of the log-likelihood."""
-        layout, loss = self.layout, self._loss(theta)
+        layout = self.layout
         total = np.zeros(layout.size)
         for run in self.runs(theta):
-            total -= run.jacobian(layout.size).T @ (run.w * loss.deriv(run.x, run.m) / self.scale)
+            total -= run.jacobian(layout.size).T @ (run.w * run.loss.deriv(run.x, run.m) / self.scale)
             if layout.r is not None:
-                total[layout.r] += run.w @ loss.shape_score(run.x, run.m)
+                total[layout.r] += run.w @ run.loss.shape_score(run.x, run.m)
         return total
 
     def change(self, theta: FloatArray, step: FloatArray) -> float:
@@ -149,14 +151,14 @@ class Likelihood:
         D. R. Cox, E. J. Snell: A general definition of residuals, Journal of the Royal Statistical Society B 30
         (1968) 248-275.
         """
-        layout, loss = self.layout, self._loss(theta)
+        layout = self.layout
         entries, curved = np.zeros(layout.size), np.zeros(layout.size)
         for run in self.runs(theta):
             transposed = run.jacobian(layout.size).T
             spread, turn = _spread(run, layout, covariance), _turn(run, layout, covariance)
-            own = -loss.leverage_bias(run.m) / self.scale * spread
+            own = -run.loss.leverage_bias(run.m) / self.scale * spread
             if layout.r is not None:
-                k = loss.shape_terms(run.m)
+                k = run.loss.shape_terms(run.m)
                 along = _along(run, layout, covariance[layout.r])
                 own = own + k.entry_by_both * along
                 of_r = k.r_by_entries * spread + k.r_by_both * along
@@ -164,12 +166,12 @@ class Likelihood:
                 entries[layout.r] += run.w @ of_r
                 curved[layout.r] -= run.w @ (0.5 * k.cross * turn)
             entries += transposed @ (run.w * own)
-            curved -= transposed @ (0.5 * self._fisher(loss, run) * turn)
+            curved -= transposed @ (0.5 * self._fisher(run) * turn)
         return entries, curved
 
-    def _fisher(self, loss: Any, run: EntryRun) -> FloatArray:
+    def _fisher(self, run: EntryRun) -> FloatArray:
         """Return the entries' information (cells,) times their weights."""
-        fisher = loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
+        fisher = run.loss.fisher(run.m)  # infinite where m is 0, which no free parameter changes
         return np.where(np.isfinite(fisher), np.minimum(fisher, _HUGE), 0.0) * run.w / self.scale
 
     def _loss(self, theta: FloatArray) -> Any:
@@ -178,7 +180,7 @@ class Likelihood:
 
     def runs(self, theta: FloatArray) -> Iterator[EntryRun]:
         """Yield the cells, some at a time, with the model of theta (P,)."""
-        layout, cells = self.layout, self.cells
+        layout, cells, loss = self.layout, self.cells, self._loss(theta)
         factors = layout.factors(theta)
         low = _TINY if self.loss.model_domain.low >= 0 else -np.inf
         places, transfer = _entries(layout)
@@ -205,7 +207,8 @@ class Likelihood:
                 m, value = own.scale * m, own.scale[:, None] * value
             if own.offset is not None:
                 m = m + own.offset
-            yield EntryRun(subs, own.x, own.w, rows, m, value, column, transfer, own.scale)
+            here = loss if loss.by is None else loss.at(subs[:, loss.by])
+            yield EntryRun(subs, own.x, own.w, rows, m, value, column, transfer, here, own.scale)
 
 
 def _product(rows: list[FloatArray], size: int, rank: int) -> FloatArray:

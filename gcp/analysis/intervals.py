@@ -50,11 +50,15 @@ class Estimates(TableResult, ABC):
         """Yield main effects (I_n,) by the mode's name, and the intercept (1,) under no name."""
         return iter(())
 
+    def _of_loss(self, level: float) -> Iterator[tuple[str, str, ErrorBars]]:
+        """Yield names of parameters of the loss, those of the modes whose positions have them or "", and numbers."""
+        return iter(())
+
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Return a pandas DataFrame with a row for every number of the model.
 
         Its columns are estimate, standard_error, low and high; its index says which number it is: parameter (weight,
-        factor, main effect or intercept), mode, position (the label) and component.
+        factor, main effect, intercept, or one of the loss by its name), mode, position (the label) and component.
 
         Parameters
         ----------
@@ -80,6 +84,10 @@ class Estimates(TableResult, ABC):
             nothing = np.full(size, "", object)
             positions = labels.values(labels.number(name), size).astype(object) if name else nothing
             blocks.append(_block("main effect" if name else "intercept", name, positions, nothing, effect))
+        for parameter, name, bars in self._of_loss(level):
+            size, none = len(bars.value), np.full(len(bars.value), "", object)
+            own = labels.values(labels.number(name), size).astype(object) if name else none
+            blocks.append(_block(parameter, name, own, none, bars))
         columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         index = dict(zip(("parameter", "mode", "position", "component"), columns[:4], strict=True))
         names = ("estimate", "standard_error", "low", "high")

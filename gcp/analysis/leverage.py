@@ -11,6 +11,7 @@ import numpy as np
 from gcp.analysis.dimension import Structure, dimension
 from gcp.analysis.fixed_scale import FixedScale
 from gcp.analysis.information import EntryRun, Likelihood
+from gcp.analysis.observed_information import curvature_of_model
 from gcp.analysis.parameter_layout import parameters
 from gcp.base.types import FloatArray
 from gcp.losses.poisson import PoissonLog
@@ -65,7 +66,7 @@ def leverages(result: FitResult, cells: KnownCells, means2: float) -> Leverages:
     if not linear:
         return Leverages(0.0, means2)
     taken = 2 * float(np.sum(inverse * heavy)) - float(np.sum(own * own.T))
-    curved = _curvature(likelihood, theta) + seen - information
+    curved = curvature_of_model(likelihood, theta) + seen - information
     beside, turn = eigh(root.T @ curved @ root)
     root = root @ (turn / np.sqrt(np.maximum(1 + beside, _FLAT)))  # now of the second derivatives
     variation = float(np.sum(root * (plain @ root)))
@@ -81,33 +82,6 @@ def _weights(loss: Any, run: EntryRun) -> tuple[FloatArray, ...]:
     if isinstance(loss, PoissonLog):
         return run.w * mu, run.w * mu**2, run.w * mu**3, run.w * mu
     return run.w / mu, run.w, run.w * mu, run.w * run.x / mu**2
-
-
-def _curvature(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
-    """Return what the model's second derivatives add to those of the objective, shape (P, P)."""
-    layout, loss = likelihood.layout, likelihood.loss
-    total = np.zeros((layout.size, layout.size))
-    for run in likelihood.runs(theta):
-        mu = loss.mean(run.m)
-        slope = np.where(mu > _TINY, run.w * loss.deriv(run.x, run.m), 0.0)
-        if run.scale is not None:
-            slope = run.scale * slope
-        for n, k in itertools.combinations(range(len(layout.shape)), 2):
-            size = layout.shape[n], layout.shape[k]
-            pair = run.subs[:, n] * size[1] + run.subs[:, k]
-            for r in range(layout.rank):
-                value = slope * layout.signs[n][r] * layout.signs[k][r]
-                for row in (row for j, row in enumerate(run.rows) if j not in (n, k)):
-                    value = value * row[:, r]
-                block = np.bincount(pair, value, size[0] * size[1]).reshape(size)
-                if n in layout.designs:
-                    block = layout.designs[n].T @ block
-                if k in layout.designs:
-                    block = block @ layout.designs[k]
-                at = layout.columns(n, r), layout.columns(k, r)
-                total[np.ix_(*at)] += block
-                total[np.ix_(*at[::-1])] += block.T
-    return total
 
 
 def _by_rows(likelihood: Likelihood, theta: FloatArray, means2: float, n_parameters: int) -> Leverages:

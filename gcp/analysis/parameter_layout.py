@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.base.errors import ParameterError
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.designs.given_designs import matrix_of
 from gcp.result import FitResult
@@ -17,7 +16,7 @@ AT_BOUND = 1e-7
 
 
 class ParameterLayout(NamedTuple):
-    """The places of parameters in one vector: factors mode by mode, entries of a row together; main effects; r.
+    """Places of parameters in one vector: factors mode by mode, entries of a row together; main effects; the loss's.
 
     Components have their whole size in each mode in turn: factors are unit-norm columns times weight**(1 / N). Tied
     modes share their place. A mode with a design has its coefficients in place of the factor.
@@ -31,7 +30,9 @@ class ParameterLayout(NamedTuple):
     effects : dict of int to int
         Place of the first main effect of a mode.
     r : int or None
-        Place of the estimated parameter of a negative binomial.
+        Place of the estimated parameter of a negative binomial, if it is one number.
+    of_loss : slice
+        Places of free numbers of other parameters of the loss that tell of the model, and it of them; mostly empty.
     free : ndarray of bool, shape (P,)
         Not fixed.
     bound : ndarray of bool, shape (P,)
@@ -46,6 +47,7 @@ class ParameterLayout(NamedTuple):
     signs: list[FloatArray]
     effects: dict[int, int]
     r: int | None
+    of_loss: slice
     size: int
     free: Array
     bound: Array
@@ -101,15 +103,22 @@ def parameters(result: FitResult) -> tuple[ParameterLayout, FloatArray]:
         effects[result.labels.names.index(name)] = size
         parts.append(np.asarray(vector, dtype=float) + result.intercept / len(result.main_effects))
         size += len(vector)
-    r = size if "r" in result.problem.estimated else None
+    r = size if has_one_r(result) else None
+    own = np.ones(0)
     if r is not None:
-        parts.append(np.array([float(getattr(result.loss, "r"))]))  # noqa: B009
-        size += 1
+        own = np.array([float(getattr(result.loss, "r"))])  # noqa: B009
+    elif entangled(result):
+        loss = result.loss
+        own = np.concatenate([loss.estimable[k].free(getattr(loss, k)) for k in result.problem.estimated])
+    parts.append(own)
+    first_own, size = size, size + len(own)
+    of_loss = slice(size if r is not None else first_own, size)
     moves, ends = np.ones(size, bool), np.zeros(size, bool)
     if free:
         ends[: len(np.concatenate(bound))] = np.concatenate(bound)
         moves[: len(np.concatenate(free))] = np.concatenate(free)
-    layout = ParameterLayout(result.shape, result.rank, first, signs, effects, r, size, moves, ends, designs)
+    places = first, signs, effects, r, of_loss, size
+    layout = ParameterLayout(result.shape, result.rank, *places, moves, ends, designs)
     return layout, np.concatenate(parts or [np.ones(0)])
 
 
@@ -145,14 +154,12 @@ def of_penalties(result: FitResult, layout: ParameterLayout, theta: FloatArray) 
     return total
 
 
-def check_estimated(result: FitResult) -> None:
-    """Refuse parameters of the loss whose own errors would change those of the model, unless these are known."""
-    loss = result.loss
-    known = {*loss.orthogonal, *(() if loss.by is not None else ("r",))}
-    own = [name for name in result.problem.estimated if name not in known]
-    if own or loss.by is not None:
-        name = own[0] if own else loss.parameter_by
-        raise ParameterError(
-            f"standard_errors does not know what {name} of the {loss.name} loss, which the fit estimated or has by "
-            "position, adds to the errors: use bootstrap, whose fits estimate it again."
-        )
+def has_one_r(result: FitResult) -> bool:
+    """Return whether the fit estimated the one r of a negative binomial, whose expected information is known."""
+    return hasattr(result.loss, "shape_terms") and result.loss.by is None and "r" in result.problem.estimated
+
+
+def entangled(result: FitResult) -> tuple[str, ...]:
+    """Return the estimated parameters of the loss whose own errors change those of the model, but for that r."""
+    known = (*result.loss.orthogonal, *(["r"] if has_one_r(result) else []))
+    return tuple(name for name in result.problem.estimated if name not in known)

@@ -79,14 +79,14 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
-    if result.loss.by is not None:
+    if result.loss.by is not None and result.loss.position_moves_mean:
         raise ParameterError(
             f"component_shares compares models at all cells: found a {result.loss.name} loss with one "
             f"{result.loss.parameter_by} for each position of {result.loss.by!r}, under which equal models mean "
             "different expectations."
         )
-    tensor, loss = tensor_of(result, data, mask, entry_weights, **carried), result.loss
-    null = build_objective(tensor, loss).null_constant
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
+    null = build_objective(tensor, result.numbered_loss).null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for cells in blocks(result, tensor):
@@ -95,7 +95,7 @@ def component_shares(
     means = total / weight
     left, whole, nothing = np.zeros((2, result.rank)), 0.0, 0.0
     for cells in blocks(result, tensor):
-        x, m, w = cells.x, cells.m, cells.w
+        x, m, w, loss = cells.x, cells.m, cells.w, result.loss_at(cells.subs)
         whole += float(w @ loss.deviance(x, m))
         nothing += float(w @ loss.deviance(x, cells.argument(null)))
         own = _components(model, cells.subs) - means  # patterns

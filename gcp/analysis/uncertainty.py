@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.analysis.coefficient_errors import (
-    DesignCoefficients,
-    ModelCoefficients,
-    design_errors,
-    errors_of_designs,
-)
+from gcp.analysis.coefficient_errors import DesignCoefficients, design_errors, errors_of_designs
 from gcp.analysis.column_variance import Component, Estimate, component, confusion, determined
 from gcp.analysis.fixed_scale import FixedScale, bias_reduced
 from gcp.analysis.information import Likelihood
-from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
-from gcp.analysis.parameter_layout import ParameterLayout, check_estimated, of_penalties, parameters
+from gcp.analysis.observed_information import ObservedInformation, errors_of_loss
+from gcp.analysis.parameter_layout import ParameterLayout, of_penalties, parameters
+from gcp.analysis.standard_error_table import StandardErrors
 from gcp.base.errors import ParameterError, UndeterminedWarning
-from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import KnownCells, check_result, known_cells, tensor_of
-from gcp.objectives.new_coordinates import basis_of
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 
@@ -38,6 +31,9 @@ _POWER = 3
 """Power of the widening of columns' errors for weights, which follow the differences of columns, beyond linear
 theory.
 """
+
+_FAR_BEYOND = 4.0
+"""Standard errors by which data want an entry beyond its bound, from which on it is taken as fixed there."""
 
 _MOST_ERROR = 0.5
 """Error of a weight, in the weight, at most: else intervals of a positive number reach below 0."""
@@ -55,112 +51,6 @@ _WEAK = (
     "The data are too few for standard errors of this model: it has as many parameters as cells, or estimates that "
     "they do not bound; use fewer components, or a ridge."
 )
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class StandardErrors(Estimates):
-    """Standard errors of a fitted model, shaped like it.
-
-    NaN stands where there is none: at entries at a bound and positions without data, which have no normal
-    distribution, and in components that the data do not determine.
-
-    Attributes
-    ----------
-    weights : ndarray, shape (R,)
-    factors : list of ndarray, shapes (I_n, R)
-        Of columns of unit norm; 0 in fixed modes.
-    intercept : float
-    main_effects : dict of str to ndarray, shapes (I_n,)
-    dispersion : float or None
-        That was assumed.
-    corrected_weights : ndarray, shape (R,)
-        Estimates without their bias, about which intervals lie; without a bias correction those of the fit.
-    corrected_factors : list of ndarray, shapes (I_n, R)
-        Of the same signs and order as the fit's, with columns of unit norm.
-    message : str
-        What has no standard errors, and why; empty if nothing is amiss.
-    result : FitResult
-        The model.
-    coefficients : dict of str to ndarray, shapes (K, R)
-        Of `FitResult.coefficients`, by the name of the mode.
-    """
-
-    weights: FloatArray
-    factors: list[FloatArray]
-    intercept: float
-    main_effects: dict[str, FloatArray]
-    dispersion: float | None
-    corrected_weights: FloatArray
-    corrected_factors: list[FloatArray]
-    message: str
-    result: FitResult
-    coefficients: dict[str, FloatArray]
-    _scaled: dict[str, ModelCoefficients]
-
-    def on_model_scale(self, mode: int | str) -> ModelCoefficients:
-        """Return the coefficients of a mode's design times the components' weights, with their standard errors.
-
-        With other modes of size 1 they are those of a generalized linear model.
-
-        Parameters
-        ----------
-        mode : int or str
-            Number or name.
-
-        Raises
-        ------
-        ParameterError
-            A mode without a design.
-        """
-        n = self.result.labels.number(mode)
-        basis_of(self.result, n)  # raises if there is none
-        return self._scaled[self.result.labels.names[n]]
-
-    def _labels(self) -> ModeLabels:
-        return self.result.labels
-
-    def _facts(self) -> dict[str, Any]:
-        return {"dispersion": self.dispersion, "message": self.message}
-
-    def _of_components(self, level: float) -> tuple[ErrorBars, list[ErrorBars]]:
-        weights, factors = self.interval(level)
-        columns = zip(self.corrected_factors, self.factors, factors, strict=True)
-        return (
-            ErrorBars(self.corrected_weights, self.weights, weights),
-            [ErrorBars(*column) for column in columns],
-        )
-
-    def _of_main_effects(self, level: float) -> Iterator[tuple[str, ErrorBars]]:
-        z, result = quantile(level), self.result
-        for name, error in self.main_effects.items():
-            value = result.main_effects[name]
-            yield name, ErrorBars(value, error, (value - z * error, value + z * error))
-        if self.main_effects:
-            value, error = np.array([result.intercept]), np.array([self.intercept])
-            yield "", ErrorBars(value, error, (value - z * error, value + z * error))
-
-    def interval(self, level: float = 0.95) -> Intervals:
-        """Return intervals (low, high) of the weights, and of each factor: corrected estimates with normal errors.
-
-        Parameters
-        ----------
-        level : float
-            Probability that an interval holds the truth, between 0 and 1.
-
-        Returns
-        -------
-        weights : (ndarray, ndarray), shapes (R,)
-        factors : list of (ndarray, ndarray), shapes (I_n, R)
-        """
-        z = quantile(level)
-
-        def about(centre: FloatArray, error: FloatArray) -> Interval:
-            return centre - z * error, centre + z * error
-
-        return (
-            about(self.corrected_weights, self.weights),
-            [about(a, e) for a, e in zip(self.corrected_factors, self.factors, strict=True)],
-        )
 
 
 def standard_errors(
@@ -209,8 +99,10 @@ def standard_errors(
     -----
     The inverse of J' W J on a complement of the freedom of scaling, with J the derivatives of the model's entries
     and W the expected curvatures, carried to weights and unit-norm columns by the delta method. An estimated r of a
-    negative binomial is one of the parameters. Where directions beyond scaling leave all entries as they are
-    (matrices of rank 2 and more), the weights and factors that they change have NaN.
+    negative binomial is one of the parameters; beside estimated thresholds, gates and r by position, the second
+    derivatives of the likelihood take the place of their expectations, and no bias is taken off. Where directions
+    beyond scaling leave all entries as they are (matrices of rank 2 and more), the weights and factors that they
+    change have NaN.
 
     Columns of components look more different than they are by their errors, and what tells the components apart looks
     surer: with the bias correction, errors are divided by the roots of 1 - variance / difference, by mode; those of
@@ -221,7 +113,8 @@ def standard_errors(
     answers for each parameter, and without bound where there are ten.
 
     Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
-    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed.
+    bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed; with it
+    those are that the data want beyond it by more than four standard errors.
 
     Penalties of one mode (`Smooth`, `Graph`, `Near`, `Ridge` of a mode) are information, too, as of a normal prior:
     the matrix is J' W J plus theirs, and intervals are those of smoothing splines (Nychka), which hold the truth as
@@ -243,9 +136,9 @@ def standard_errors(
         isinstance(bias_correction, bool) or (isinstance(bias_correction, str) and bias_correction == "auto")
     ):
         raise ParameterError(f'bias_correction must be True, False or "auto": found {bias_correction!r}.')
-    cells, loss = known_cells(result, tensor_of(result, data, mask, entry_weights, **carried)), result.loss
-    check_estimated(result)
-    loss.log_normalizer(cells.x)  # raises if there is no likelihood of such data
+    tensor = tensor_of(result, data, mask, entry_weights, **carried)
+    cells, loss = known_cells(result, tensor), result.numbered_loss
+    result.loss_at(cells.subs).log_normalizer(cells.x)  # raises if there is no likelihood of such data
     layout, theta = parameters(result)
     if layout.size > _MOST_PARAMETERS:
         raise ParameterError(
@@ -253,10 +146,16 @@ def standard_errors(
         )
     likelihood = Likelihood(cells, loss, 1.0, layout)
     of_data, prior = likelihood.information(theta), of_penalties(result, layout, theta)
+    observed = None
+    if of_data[layout.of_loss].size:
+        observed = ObservedInformation.of(result, tensor).of_all(likelihood, theta)
+        of_data[layout.of_loss, layout.of_loss] = observed[layout.of_loss, layout.of_loss]
     information = of_data if prior is None else of_data + prior
     corrects = _corrects(bias_correction, layout, has_prior=prior is not None)
     held = likelihood.at_bound(theta) if corrects else layout.bound
     section = FixedScale.of(information, layout.free & ~held)
+    if observed is not None:
+        information = observed if prior is None else observed + prior
     estimate, n_free = None, float(section.basis.shape[1])
     if prior is not None and (covariance := section.covariance(information)) is not None:
         n_free = float(np.sum(covariance * of_data))  # degrees of freedom: the trace of their product
@@ -266,11 +165,33 @@ def standard_errors(
         if dispersion is not None:
             likelihood = replace(likelihood, scale=loss.density_scale(dispersion))
             information = information / likelihood.scale
+        if corrects:
+            section = _without_held(likelihood, section, theta, of_data)
         estimate = _estimate(likelihood, section, theta, information, corrects)
     found = _shaped(result, layout, section, theta, estimate, dispersion)
+    if estimate is not None:
+        own = errors_of_loss(result, tensor, likelihood, estimate.theta, estimate.covariance)
+        found = replace(found, parameters=own)
     if found.message:
         warnings.warn(found.message, UndeterminedWarning, stacklevel=2)
     return found
+
+
+def _without_held(
+    likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray
+) -> FixedScale:
+    """Return the section without entries at a bound that data want beyond it by far more than errors, at theta (P,).
+
+    Such an entry is as good as fixed: what the likelihood would prefer without bounds is another model. The
+    information (P, P) is that of a scale of 1.
+    """
+    layout = likelihood.layout
+    covariance = section.covariance(information / likelihood.scale) if layout.bound.any() else None
+    if covariance is None:
+        return section
+    wanted = np.abs(likelihood.score(theta)) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    held = layout.bound & (wanted > _FAR_BEYOND)
+    return FixedScale.of(information, section.known & ~held) if held.any() else section
 
 
 def _corrects(given: bool | Literal["auto"], layout: ParameterLayout, *, has_prior: bool) -> bool:
@@ -280,7 +201,15 @@ def _corrects(given: bool | Literal["auto"], layout: ParameterLayout, *, has_pri
             "bias_correction=True is for estimates without penalties of one mode, whose bias is wanted; "
             'leave it at "auto".'
         )
-    return not has_prior and (layout.size <= _FEW_PARAMETERS if given == "auto" else bool(given))
+    knows_bias = layout.of_loss.start == layout.of_loss.stop
+    if given is True and not knows_bias:
+        raise ParameterError(
+            "bias_correction=True does not know what estimated parameters of this loss add to the bias; leave it at "
+            '"auto", which takes none off.'
+        )
+    return (
+        knows_bias and not has_prior and (layout.size <= _FEW_PARAMETERS if given == "auto" else bool(given))
+    )
 
 
 def _estimate(
@@ -392,7 +321,7 @@ def _effects(
 
 def _dispersion(result: FitResult, cells: KnownCells, n_parameters: float) -> float | None:
     """Return the maximum-likelihood dispersion, made larger by what parameters have taken; NaN if they took all."""
-    found = result.loss.estimate_dispersion(cells.x, cells.m, cells.w)
+    found = result.loss_at(cells.subs).estimate_dispersion(cells.x, cells.m, cells.w)
     if found is None:
         return None
     left = 1 - n_parameters / float(cells.w.sum())

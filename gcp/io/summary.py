@@ -20,6 +20,8 @@ _LEADING = 3
 """Positions that are named of a column."""
 
 _MOST_COMPONENTS = 10
+_MOST_NUMBERS = 6
+"""Positions, at most, that are named with their parameter of the loss."""
 _LEAST_WIDTH = 60
 _WIDEST = 90
 """Characters of a column of a text, at most: three short labels and their numbers."""
@@ -77,6 +79,20 @@ def loss_in_words(loss: Loss) -> str:
     """Return the text of a loss, with numbers of many digits to three."""
     text = re.sub(r"\(((?:[^(),=]+, ){2})(?:[^(),=]+, ){3,}([^(),=]+)\)", r"(\1..., \2)", repr(loss))
     return re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.3g}", text)
+
+
+def facts_of_loss(model: Model) -> dict[str, str]:
+    """Return the text of a loss, and its numbers by position beside their labels, the least and largest of many."""
+    loss, found = model.loss, {"loss": loss_in_words(model.loss)}
+    if loss.by is None:
+        return found
+    numbers = np.asarray(getattr(loss, loss.parameter_by), dtype=float)
+    labels = model.labels.values(model.labels.number(loss.by), len(numbers))
+    texts = [f"{shown(label)} {number:.3g}" for label, number in zip(labels, numbers, strict=True)]
+    if len(texts) > _MOST_NUMBERS:
+        order, half = np.argsort(numbers, kind="stable"), _MOST_NUMBERS // 2
+        texts = [*(texts[k] for k in order[:half]), "...", *(texts[k] for k in order[-half:])]
+    return found | {f"{loss.parameter_by} by {loss.by}": ", ".join(texts)}
 
 
 def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:

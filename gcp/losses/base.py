@@ -42,7 +42,7 @@ class Loss(PositionParameters, ABC):
 
     data_domain: Interval = REAL
     model_domain: Interval = REAL
-    deviance_factor: ClassVar[float] = 2.0
+    deviance_factor: float = 2.0
     advice: ClassVar[str] = ""
     """Words on what to do with data outside the domain, which end the error message."""
     estimable: ClassVar[Mapping[str, Scale]] = {}
@@ -132,15 +132,12 @@ class Loss(PositionParameters, ABC):
             raise ParameterError(
                 f"The {self.name} loss has no {names[0]} until a fit has estimated it: use the loss of its result."
             )
-        if self.by is not None:
-            raise ParameterError(
-                f"The {self.name} loss has one {self.parameter_by} for each position of {self.by!r}: ask a result, "
-                "which knows the positions of cells, or loss.at(positions)."
-            )
+        self.refuse_alone()
+        outside = ("by", self.parameter_by if self.is_dispersion_by else "")
         found: list[Any] = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if field.name != "by":
+            if field.name not in outside:
                 found += value if isinstance(value, tuple) else [DEFAULT_EPS if value is None else value]
         return tuple(v if isinstance(v, np.ndarray) and v.ndim else float(v) for v in found)
 
@@ -319,7 +316,7 @@ class Loss(PositionParameters, ABC):
             raise ParameterError(f"The {self.name} loss has no dispersion at a mean deviance of {mean}.")
         return self.dispersion_from(mean)
 
-    def density_scale(self, dispersion: float | None = None) -> float:
+    def density_scale(self, dispersion: Any = None) -> Any:
         """Return the number by which f is divided in the log-density; `dispersion` as for `log_likelihood`."""
         self._no_dispersion(dispersion)
         return 1.0
@@ -331,6 +328,7 @@ class Loss(PositionParameters, ABC):
     def _model(self, m: ArrayLike, rng: np.random.Generator) -> FloatArray:
         """Return values m to draw data from, elementwise; refuses those outside the domain, and no generator."""
         checks.instance("rng", rng, np.random.Generator, "a numpy.random.Generator")
+        self.refuse_alone()
         m = checks.floats("m", m)
         if not (inside := self.model_domain.contains(m)).all():
             raise ParameterError(

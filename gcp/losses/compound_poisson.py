@@ -7,11 +7,12 @@ smooth bumps with a step below the bump's width are exact to the last bits (the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.special import gammainc, gammaincc, gammaln
 
-from gcp.base.types import FloatArray
+from gcp.base.types import Array, FloatArray
 
 _REACH = 9.0
 """Half the width of what is summed, in standard deviations of a bump."""
@@ -29,13 +30,16 @@ _GRID_STEP = 0.04
 """Steps of the logarithm of the series' argument between which it is interpolated, to nine digits, of many data."""
 
 
-def parts(m: FloatArray, p: float, phi: float) -> tuple[FloatArray, float, FloatArray]:
-    """Return the rate of the number of amounts, and their shape and scale, of mean m (n,) and dispersion phi."""
+def parts(m: FloatArray, p: float, phi: Any) -> tuple[FloatArray, float, FloatArray]:
+    """Return the rate of the number of amounts, and their shape and scale, of mean m (n,) and dispersion phi.
+
+    Here and below, phi is one number, or one for each datum.
+    """
     with np.errstate(over="ignore"):
         return m ** (2 - p) / (phi * (2 - p)), (2 - p) / (p - 1), phi * (p - 1) * m ** (p - 1)
 
 
-def log_factor(x: FloatArray, p: float, phi: float) -> FloatArray:
+def log_factor(x: FloatArray, p: float, phi: Any) -> FloatArray:
     """Return log p(x) + f(x, m) / phi, which does not depend on m, elementwise.
 
     It is the logarithm of Dunn and Smyth's series over x, and 0 at x = 0.
@@ -43,11 +47,16 @@ def log_factor(x: FloatArray, p: float, phi: float) -> FloatArray:
     found = np.zeros(x.shape)
     inside = x > 0
     log_x = np.log(x[inside])
-    found[inside] = _log_of_many(_argument(log_x, p, phi), (2 - p) / (p - 1)) - log_x
+    found[inside] = _log_of_many(_argument(log_x, p, _among(phi, inside)), (2 - p) / (p - 1)) - log_x
     return np.where(np.isnan(x), np.nan, found)
 
 
-def _argument(log_x: FloatArray, p: float, phi: float) -> FloatArray:
+def _among(phi: Any, inside: Array) -> Any:
+    """Return the dispersions of some data."""
+    return phi if np.ndim(phi) == 0 else np.broadcast_to(phi, inside.shape)[inside]
+
+
+def _argument(log_x: FloatArray, p: float, phi: Any) -> FloatArray:
     """Return the logarithm of what the series is a power series in, elementwise."""
     a = (2 - p) / (p - 1)
     return a * (log_x - np.log(p - 1)) - (1 + a) * np.log(phi) - np.log(2 - p)
@@ -116,7 +125,7 @@ def _log_sums(
     return found
 
 
-def tails(x: FloatArray, m: FloatArray, p: float, phi: float) -> tuple[FloatArray, FloatArray]:
+def tails(x: FloatArray, m: FloatArray, p: float, phi: Any) -> tuple[FloatArray, FloatArray]:
     """Return P(X <= x) and P(X > x), elementwise."""
     x, m = np.broadcast_arrays(x, m)
     rate, shape, scale = parts(m, p, phi)
@@ -124,7 +133,9 @@ def tails(x: FloatArray, m: FloatArray, p: float, phi: float) -> tuple[FloatArra
     below, above = np.where(x < 0, 0.0, nothing), np.where(x < 0, 1.0, -np.expm1(-rate))
     inside = (x > 0) & (m > 0)
     lam, y = rate[inside], x[inside] / scale[inside]
-    near = x[inside] ** (2 - p) / (phi * (2 - p))  # the likeliest number of amounts whose sum is x
+    near = x[inside] ** (2 - p) / (
+        _among(phi, inside) * (2 - p)
+    )  # the likeliest number of amounts whose sum is x
     low, high = np.minimum(lam, near), np.maximum(lam, near)
     first, last = low - _REACH * np.sqrt(low) - 3, high + _REACH * (np.sqrt(high) + 1)
     width = np.minimum(np.sqrt(low), np.sqrt(y) / shape)

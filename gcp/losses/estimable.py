@@ -52,6 +52,10 @@ class Scale(ABC):
     def limits(self, n: int) -> tuple[FloatArray, FloatArray]:
         """Return the limits of n free numbers, two vectors (n,)."""
 
+    def limits_about(self, suggested: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the limits, two vectors (n,), of free numbers of which data suggest some to begin with (n,)."""
+        return self.limits(len(suggested))
+
 
 @dataclass(frozen=True)
 class _OneByOne(Scale):
@@ -104,6 +108,28 @@ class Logarithm(_OneByOne):
 
     def _given(self, free: FloatArray) -> FloatArray:
         return np.exp(free)
+
+
+@dataclass(frozen=True)
+class RelativeLogarithm(Logarithm):
+    """The logarithm of a positive parameter with a unit, beside whose value that data suggest there are limits.
+
+    Attributes
+    ----------
+    least, most : float
+        Limits in units of that value: a model that repeats the data of a position has no others.
+    """
+
+    least: float = 0.0
+    most: float = np.inf
+
+    def limits_about(self, suggested: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `Scale`."""
+        low, high = self.limits(len(suggested))
+        with np.errstate(divide="ignore"):
+            return np.maximum(low, suggested + np.log(self.least)), np.minimum(
+                high, suggested + np.log(self.most)
+            )
 
 
 class Logit(_OneByOne):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,28 +13,37 @@ from scipy.special import digamma, gammainc, gammaincc, gammaln
 from gcp.base.checks import floats
 from gcp.base.interval import NONNEGATIVE, POSITIVE
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.base import WEIGHT_FLOOR, require_positive
 from gcp.losses.elementary import log, maximum
+from gcp.losses.estimable import Marginal, RelativeLogarithm, Scale
+from gcp.losses.own_dispersion import REPEATED, FreeDispersion
 from gcp.losses.registry import register
 
 
 @register("gamma")
-@dataclass(frozen=True)
-class Gamma(Loss):
+@dataclass(frozen=True, repr=False)
+class Gamma(FreeDispersion):
     """Gamma negative log-likelihood, parametrised by the mean.
 
     - **Distribution:** x ~ Gamma(shape k, mean m); f is its m-part divided by k, whole for k = 1 (exponential)
     - **Link:** m is the mean (identity)
-    - **Loss:** f(x, m) = x / (m + eps) + log(m + eps)
-    - **Domain:** x > 0; m >= 0, so the factors get the lower bound 0
-    - **Dropped constant:** none for k = 1
+    - **Loss:** f(x, m) = x / (m + eps) + log(m + eps); with `by`, k times that
+    - **Domain:** x > 0; m >= 0, so the factors get the lower bound 0; with `by`, the name or number of a mode, a
+      `shape` > 0 for each of its positions, or "estimate"
+    - **Dropped constant:** none for k = 1; with `by`, log Gamma(k) - k log k - (k - 1) log x
     """
 
     eps: float | None = None
+    shape: Any = None
+    by: int | str | None = None
 
     data_domain = POSITIVE
     model_domain = NONNEGATIVE
     exposure_is = "scale"
+    parameter_by = "shape"
+    orthogonal = ("shape",)
+    limits_in_words: ClassVar[Mapping[str, str]] = {"high": REPEATED}
+    estimable: ClassVar[Mapping[str, Scale]] = {"shape": RelativeLogarithm(1e-300, 1e300, most=1e6)}
     advice = (
         "At x = 0 the loss is unbounded below as the model goes to 0. Leave such entries out (NaN, mask or "
         'entry_weights 0), add a small constant to the data, or use loss="beta-divergence" with 0 < beta < 1, '
@@ -41,7 +51,16 @@ class Gamma(Loss):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(self, eps=self.eps)
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return the shape by the moments of all data: too small, as the model's variation counts as noise."""
+        return {"shape": float(marginal.mean**2 / marginal.variance) if marginal.variance > 0 else 1.0}
+
+    def dispersion_of(self, value: Any) -> Any:
+        """Return 1 / shape."""
+        return 1 / value
 
     @property
     def degree(self) -> float:
@@ -98,18 +117,16 @@ class Gamma(Loss):
         with np.errstate(all="ignore"):
             return k * (np.log(k) - self.value(x, m)) + (k - 1) * np.log(x) - gammaln(k)
 
-    def density_scale(self, dispersion: float | None = None) -> float:
+    def density_scale(self, dispersion: Any = None) -> Any:
         """Return 1 / shape."""
-        phi = 1.0 if dispersion is None else dispersion
-        require_positive(self, dispersion=phi)
-        return float(phi)
+        return self.positive(dispersion, 1.0)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         phi = self.density_scale(dispersion)
         scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
-    def dispersion_from(self, mean_deviance: float) -> float:
+    def likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the likeliest dispersion: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
         from scipy.optimize import brentq  # slow to import, rarely needed
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,30 +13,52 @@ from scipy.special import ndtr
 from gcp.base.checks import floats
 from gcp.base.interval import REAL
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import Loss, require_positive
+from gcp.losses.estimable import Marginal, RelativeLogarithm, Scale
+from gcp.losses.own_dispersion import REPEATED, FreeDispersion
 from gcp.losses.registry import register
 
 
 @register("gaussian")
-@dataclass(frozen=True)
-class Gaussian(Loss):
+@dataclass(frozen=True, repr=False)
+class Gaussian(FreeDispersion):
     """Squared error.
 
-    - **Distribution:** x ~ Normal(m, variance 1/2); other variances through `dispersion`
+    - **Distribution:** x ~ Normal(m, variance 1/2); other variances through `dispersion`, or, one for each position
+      of the mode `by`, as `variance`
     - **Link:** m is the mean (identity)
-    - **Loss:** f(x, m) = (x - m)**2
-    - **Domain:** x real, m real
-    - **Dropped constant:** log(pi) / 2
+    - **Loss:** f(x, m) = (x - m)**2; with `by`, (x - m)**2 / (2 variance)
+    - **Domain:** x real, m real; with `by`, the name or number of a mode, variance > 0 for each of its positions, or
+      "estimate"
+    - **Dropped constant:** log(pi) / 2; with `by`, log(2 pi variance) / 2
     """
+
+    variance: Any = None
+    by: int | str | None = None
 
     data_domain = REAL
     model_domain = REAL
-    deviance_factor = 1.0
+    parameter_by = "variance"
+    orthogonal = ("variance",)
+    limits_in_words: ClassVar[Mapping[str, str]] = {"low": REPEATED}
+    estimable: ClassVar[Mapping[str, Scale]] = {"variance": RelativeLogarithm(1e-300, 1e300, least=1e-6)}
     instead_of_exposure = (
         'of counts, take loss="poisson"; of measurements, fit data / exposure with entry_weights=exposure**2, which '
         "has the same minimum."
     )
     advice = "Mark unknown entries as NaN or leave them out with mask."
+
+    @property
+    def deviance_factor(self) -> float:  # type: ignore[override]
+        """1, for f already is a full squared error; 2 with variances by position."""
+        return 1.0 if self.by is None else 2.0
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return the variance of all data: too large, as the model's variation counts as noise."""
+        return {"variance": marginal.variance or 1.0}
+
+    def dispersion_of(self, value: Any) -> Any:
+        """Return the variance itself."""
+        return value
 
     @staticmethod
     def f(x: Any, m: Any) -> Any:
@@ -87,13 +110,11 @@ class Gaussian(Loss):
         with np.errstate(over="ignore"):
             return -self.value(x, m) / scale - 0.5 * np.log(np.pi * scale)
 
-    def density_scale(self, dispersion: float | None = None) -> float:
+    def density_scale(self, dispersion: Any = None) -> Any:
         """Return 2 * variance."""
-        variance = 0.5 if dispersion is None else dispersion
-        require_positive(self, dispersion=variance)
-        return 2 * float(variance)
+        return 2 * self.positive(dispersion, 0.5)
 
-    def dispersion_from(self, mean_deviance: float) -> float:
+    def likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance: that of the squared residuals."""
         return mean_deviance
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,36 +13,54 @@ from scipy.special import erfcx, ndtr
 from gcp.base.checks import floats
 from gcp.base.interval import NONNEGATIVE, POSITIVE
 from gcp.base.types import Array, FloatArray
-from gcp.losses.base import WEIGHT_FLOOR, Loss, require_positive
+from gcp.losses.base import WEIGHT_FLOOR, require_positive
 from gcp.losses.elementary import maximum
+from gcp.losses.estimable import Marginal, RelativeLogarithm, Scale
+from gcp.losses.own_dispersion import REPEATED, FreeDispersion
 from gcp.losses.registry import register
 
 
 @register("inverse-gaussian")
-@dataclass(frozen=True)
-class InverseGaussian(Loss):
+@dataclass(frozen=True, repr=False)
+class InverseGaussian(FreeDispersion):
     """Inverse Gaussian negative log-likelihood, parametrised by the mean.
 
     - **Distribution:** x ~ InverseGaussian(mean m, shape 1): variance m**3; other shapes, 1 / dispersion, through
       `dispersion`
     - **Link:** m is the mean (identity)
-    - **Loss:** f(x, m) = x / (2 (m + eps)**2) - 1 / (m + eps)
-    - **Domain:** x > 0; m >= 0, so the factors get the lower bound 0
-    - **Dropped constant:** 1 / (2 x) + log(2 pi x**3) / 2
+    - **Loss:** f(x, m) = x / (2 (m + eps)**2) - 1 / (m + eps); with `by`, shape times that
+    - **Domain:** x > 0; m >= 0, so the factors get the lower bound 0; with `by`, the name or number of a mode, a
+      `shape` > 0 for each of its positions, in units of the data, or "estimate"
+    - **Dropped constant:** 1 / (2 x) + log(2 pi x**3) / 2; with `by`, shape / (2 x) + log(2 pi x**3 / shape) / 2
     """
 
     eps: float | None = None
+    shape: Any = None
+    by: int | str | None = None
 
     data_domain = POSITIVE
     model_domain = NONNEGATIVE
     exposure_is = "scale"
+    parameter_by = "shape"
+    orthogonal = ("shape",)
+    limits_in_words: ClassVar[Mapping[str, str]] = {"high": REPEATED}
+    estimable: ClassVar[Mapping[str, Scale]] = {"shape": RelativeLogarithm(1e-300, 1e300, most=1e6)}
     advice = (
         "At x = 0 the loss is unbounded below as the model goes to 0. Leave such entries out (NaN, mask or "
         'entry_weights 0), or use loss="tweedie", which has a probability of 0; for negative values loss="gaussian".'
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(self, eps=self.eps)
+
+    def starting(self, marginal: Marginal) -> Mapping[str, Any]:
+        """Return the shape by the moments of all data: too small, as the model's variation counts as noise."""
+        return {"shape": float(marginal.mean**3 / marginal.variance) if marginal.variance > 0 else 1.0}
+
+    def dispersion_of(self, value: Any) -> Any:
+        """Return 1 / shape."""
+        return 1 / value
 
     @property
     def degree(self) -> float:
@@ -101,13 +120,11 @@ class InverseGaussian(Loss):
             own = 0.5 / (phi * x) + 0.5 * np.log(2 * np.pi * phi) + 1.5 * np.log(x)
             return -self.value(x, m) / phi - own
 
-    def density_scale(self, dispersion: float | None = None) -> float:
+    def density_scale(self, dispersion: Any = None) -> Any:
         """Return the dispersion."""
-        phi = 1.0 if dispersion is None else dispersion
-        require_positive(self, dispersion=phi)
-        return float(phi)
+        return self.positive(dispersion, 1.0)
 
-    def dispersion_from(self, mean_deviance: float) -> float:
+    def likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance, the likeliest dispersion."""
         return mean_deviance
 

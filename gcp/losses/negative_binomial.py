@@ -57,6 +57,9 @@ class _NegativeBinomial(Loss):
     data_domain: Interval = COUNTS
     estimable: ClassVar[Mapping[str, Scale]] = {"r": Logarithm(1e-4, 1e8)}  # at the upper end it is Poisson
     parameter_by = "r"
+    limits_in_words: ClassVar[Mapping[str, str]] = {
+        "high": "no overdispersion there, and any larger r is as good (the counts are as good as Poisson)"
+    }
     advice = (
         'The negative binomial is a distribution of counts; for other data use loss="gaussian" or "gamma".'
     )

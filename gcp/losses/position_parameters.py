@@ -30,7 +30,19 @@ class PositionParameters:
     parameter_by: ClassVar[str] = ""
     position_moves_mean: ClassVar[bool] = True
     """Whether one m means different expectations at different positions because of m, not of a gate alone."""
+    is_dispersion_by: ClassVar[bool] = False
+    """Whether `parameter_by` is a dispersion: f does not hold it, and each cell's is divided by it."""
+    limits_in_words: ClassVar[Mapping[str, str]] = {}
+    """What it means that a number of a position went to its limit, "low" or "high", where that is to be told."""
     by: int | str | None = None
+
+    def refuse_alone(self) -> None:
+        """Raise `ParameterError` if positions have parameters of their own, but cells come without any."""
+        if self.by is not None:
+            raise ParameterError(
+                f"The {self.name} loss has one {self.parameter_by} for each position of {self.by!r}: ask a result, "
+                "which knows the positions of cells, or loss.at(positions)."
+            )
 
     @property
     def is_standard(self) -> bool:

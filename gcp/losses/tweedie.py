@@ -15,23 +15,25 @@ from gcp.base.errors import ParameterError
 from gcp.base.interval import NONNEGATIVE
 from gcp.base.types import Array, FloatArray
 from gcp.losses import compound_poisson
-from gcp.losses.base import Loss, require_positive, weighted_mean
+from gcp.losses.base import require_positive, weighted_mean
 from gcp.losses.beta_divergence import BetaDivergence
-from gcp.losses.estimable import Linear, Marginal, Scale
+from gcp.losses.estimable import Linear, Marginal, RelativeLogarithm, Scale
+from gcp.losses.own_dispersion import REPEATED, FreeDispersion
 from gcp.losses.poisson import draw
 from gcp.losses.registry import register
 
 
 @register("tweedie")
-@dataclass(frozen=True)
-class Tweedie(Loss):
+@dataclass(frozen=True, repr=False)
+class Tweedie(FreeDispersion):
     """Tweedie negative log-likelihood for a power between 1 and 2: sums of a Poisson number of gamma amounts.
 
     - **Distribution:** mean m, variance dispersion * m**power; x = 0 has the probability
       exp(-m**(2 - power) / ((2 - power) dispersion)), the rest a density
     - **Link:** m is the mean (identity)
     - **Loss:** f(x, m) = m**(2 - power) / (2 - power) + x m**(1 - power) / (power - 1); m is shifted by eps
-    - **Domain:** x >= 0; m >= 0, so the factors get the lower bound 0; 1 < power < 2, or "estimate"
+    - **Domain:** x >= 0; m >= 0, so the factors get the lower bound 0; 1 < power < 2, or "estimate"; with `by`, the
+      name or number of a mode, a `dispersion` > 0 for each of its positions, by which f is divided, or "estimate"
     - **Dropped constant:** minus the logarithm of Dunn and Smyth's series in x (2005), with the dispersion
 
     f is that of the beta divergence with beta = 2 - power, which has no density of its own. Zeros have no closed
@@ -45,12 +47,19 @@ class Tweedie(Loss):
 
     power: Any = 1.5
     eps: float | None = None
+    dispersion: Any = None
+    by: int | str | None = None
 
     data_domain = NONNEGATIVE
     model_domain = NONNEGATIVE
     exposure_is = "scale"
-    estimable: ClassVar[Mapping[str, Scale]] = {"power": Linear(1.01, 1.99)}
-    orthogonal = ("power",)  # to the mean, of every exponential dispersion model
+    parameter_by = "dispersion"
+    limits_in_words: ClassVar[Mapping[str, str]] = {"low": REPEATED}
+    estimable: ClassVar[Mapping[str, Scale]] = {
+        "power": Linear(1.01, 1.99),
+        "dispersion": RelativeLogarithm(1e-300, 1e300, least=1e-6),
+    }
+    orthogonal = ("power", "dispersion")  # to the mean, of every exponential dispersion model
     advice = 'Amounts are not negative; for other data use loss="gaussian".'
 
     f = staticmethod(BetaDivergence.f)
@@ -59,6 +68,7 @@ class Tweedie(Loss):
     weight = staticmethod(BetaDivergence.weight)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(self, eps=self.eps)
         if "power" not in self.unknowns and not (checks.is_real(self.power) and 1 < self.power < 2):
             raise ParameterError(f"Tweedie needs a power between 1 and 2: found {checks.show(self.power)}.")
@@ -71,11 +81,18 @@ class Tweedie(Loss):
     @property
     def degree(self) -> float:
         """2 - power."""
-        return 0.5 if self.unknowns else 2.0 - float(self.power)
+        return 0.5 if "power" in self.unknowns else 2.0 - float(self.power)
 
     def starting(self, marginal: Marginal) -> Mapping[str, Any]:
-        """Return the power in the middle."""
-        return {"power": 1.5}
+        """Return the power in the middle, and the dispersion by the moments of all data."""
+        power = 1.5 if "power" in self.unknowns else float(self.power)
+        usable = marginal.variance > 0 and marginal.mean > 0
+        dispersion = float(marginal.variance / marginal.mean**power) if usable else 1.0
+        return {"power": 1.5, "dispersion": dispersion}
+
+    def dispersion_of(self, value: Any) -> Any:
+        """Return the dispersion itself."""
+        return value
 
     @property
     def params(self) -> tuple[float, ...]:
@@ -117,18 +134,20 @@ class Tweedie(Loss):
         with np.errstate(all="ignore"):
             return compound_poisson.log_factor(x, self.power, phi) - self.value(x, m) / phi
 
-    def density_scale(self, dispersion: float | None = None) -> float:
+    def density_scale(self, dispersion: Any = None) -> Any:
         """Return the dispersion."""
-        phi = 1.0 if dispersion is None else dispersion
-        require_positive(self, dispersion=phi)
-        return float(phi)
+        return self.positive(dispersion, 1.0)
 
-    def dispersion_from(self, mean_deviance: float) -> float:
+    def likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance: a rough dispersion, too small where many data are 0."""
         return mean_deviance
 
-    def estimate_dispersion(self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None) -> float:
+    def estimate_dispersion(
+        self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
+    ) -> float | None:
         """Return the maximum-likelihood dispersion for `log_likelihood`; the weights are of the shape of x and m."""
+        if self.by is not None:
+            return None
         x, m = np.broadcast_arrays(*checks.pair(x, m))
         with np.errstate(all="ignore"):
             own = self.value(x, m)

@@ -35,6 +35,7 @@ class _ZeroInflated(Loss):
     model_domain = NONNEGATIVE
     exposure_is = "scale"
     parameter_by = "gate"
+    limits_in_words: ClassVar[Mapping[str, str]] = {"low": "no more zeros there than the counts' own"}
     advice = "Zero-inflated losses are for counts; for amounts use a hurdle loss or tweedie."
 
     @property

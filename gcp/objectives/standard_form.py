@@ -16,6 +16,8 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.exposed import exposed
 from gcp.tensors.base import TensorData
+from gcp.tensors.carried_columns import MOST_SEEN
+from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor
 
@@ -28,7 +30,8 @@ def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
     Raises
     ------
     ParameterError
-        Data in parts, or zeros that are not listed where they matter; another number of parameters than of positions.
+        Data in parts, or too many zeros that have to be looked at one by one; another number of parameters than of
+        positions.
     """
     if loss.is_standard:
         return tensor, loss
@@ -39,7 +42,9 @@ def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
         )
     own: Any = tensor
     if tensor.zeros is not None:
-        own = _without_zeros(own, loss)
+        if loss.is_dispersion_by and loss.zero_loss is not None:
+            return _weighted_positions(own, loss), loss.standard()
+        own = _with_zeros_seen(own, loss)
     values = np.asarray(1.0) if loss.by is None else _values(tensor, loss)[_positions_by(own, loss)]
     x = np.asarray(own.values, dtype=float)
     x, weights = loss.standard_entries(x, values)
@@ -47,18 +52,32 @@ def standardised(tensor: TensorData, loss: Loss) -> tuple[TensorData, Loss]:
     own = own.with_values(x.astype(kind if kind.kind == "f" else own.dtype))
     if weights is not None:
         weights = np.array(np.broadcast_to(weights, x.shape))
-        before = tensor.entry_weights if tensor.zeros is None else own.entry_weights
+        before = own.entry_weights
         own = own.with_weights(weights if before is None else weights * before)
     return own, loss.standard()
 
 
-def _without_zeros(tensor: SparseTensor, loss: Loss) -> ObservedTensor:
-    """Return the entries above 0 of sparse data, for losses that do not look at others."""
+def _weighted_positions(tensor: SparseTensor, loss: Loss) -> SparseTensor:
+    """Return sparse data whose cells, zeros too, have the weight of their position of that mode."""
+    mode, values = _mode(tensor, loss), _values(tensor, loss)
+    _, own = loss.standard_entries(np.zeros(len(values)), values)
+    assert own is not None
+    before = tensor.mode_weights or [np.ones(size) for size in tensor.shape]
+    weights = [u * own if n == mode else u for n, u in enumerate(before)]
+    return tensor.weighted(tensor.entries.weights, weights)
+
+
+def _with_zeros_seen(tensor: SparseTensor, loss: Loss) -> ObservedTensor | DenseTensor:
+    """Return the entries above 0 of sparse data, for losses that do not look at others; else all cells."""
     if loss.zero_loss != (0.0, 0.0):
-        raise ParameterError(
-            "A parameter for each position of a mode is for dense and observed data: found sparse data, whose zeros "
-            "are not listed. Leave by=... out, or give the data as an array."
-        )
+        if tensor.n_cells > MOST_SEEN:
+            raise ParameterError(
+                f"Zeros have no closed form under the {loss.name} loss, and beside one {loss.parameter_by} for each "
+                f"position of a mode they are looked at one by one: found {tensor.n_cells:,} cells, more than "
+                f"{MOST_SEEN:,}. "
+                "Leave by=... out, or take a sample of cells as an ObservedTensor."
+            )
+        return tensor.to_dense()
     keep = (tensor.values > 0) & (tensor.known_weights() > 0)
     columns = tensor.zeros.entries(
         tensor.values[keep], tensor.known_weights()[keep], tensor.subs[keep], range(len(tensor.shape))

@@ -557,3 +557,18 @@ def test_no_entry_of_the_model_is_driven_to_its_bound_for_the_bias():
     with pytest.warns(UndeterminedWarning, match="too few"):
         found = standard_errors(result, x)
     assert np.isnan(found.weights).all()
+
+
+def test_entries_wanted_far_beyond_their_bound_are_taken_as_fixed(rng):
+    """Of counts so large that there is no bias, errors are those without a correction: of the entry at its bound."""
+    a, b, c = (rng.uniform(0.5, 1.5, (n, 2)) for n in (6, 7, 8))
+    a[0] = 1.4, -0.2
+    x = rng.poisson(1e4 * np.einsum("ar,br,cr->abc", a, b, c)).astype(float)
+    found = fit_gcp(x, 2, loss="poisson", random_state=0, n_starts=2)
+    assert sum(int(np.count_nonzero(f == 0)) for f in found.fitted_factors) >= 1
+    plain, corrected = (standard_errors(found, x, bias_correction=given) for given in (False, True))
+    assert not corrected.message
+    np.testing.assert_allclose(corrected.weights, plain.weights, rtol=0.05)
+    for one, other in zip(corrected.factors, plain.factors, strict=True):
+        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+        np.testing.assert_allclose(one, other, rtol=0.05)

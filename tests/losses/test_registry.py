@@ -115,7 +115,7 @@ def test_parameters_go_through_the_name():
         (None, {}, "must be a text: found None. Known: .*gaussian"),
         ([], {}, "must be a text: found \\[\\]. Known: .*gaussian"),
         ("poisson", {"r": 1}, "no parameter 'r'"),
-        ("gaussian", {"delta": 1}, "takes: none"),
+        ("rayleigh", {"delta": 1}, "takes: eps"),
         ("huber", {"delta": -1}, "delta > 0"),
     ],
 )

@@ -27,7 +27,7 @@ from gcp.analysis.plots.fonts import show_scripts
 from gcp.analysis.plots.frame import figure_or_new, file_figure
 from gcp.analysis.plots.groups import PositionGroups, groups_of, kinds_of, modes_of
 from gcp.analysis.plots.palette import TEXT_SIZE, color
-from gcp.analysis.uncertainty import StandardErrors
+from gcp.analysis.standard_error_table import StandardErrors
 from gcp.base import alignment
 from gcp.base.checks import instance, items, show
 from gcp.base.errors import ParameterError

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcp.analysis.bootstrap import Bootstrap
-from gcp.analysis.uncertainty import StandardErrors
+from gcp.analysis.standard_error_table import StandardErrors
 from gcp.base.checks import show
 from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray

@@ -13,7 +13,7 @@ from gcp.analysis.plots.components import chosen_components
 from gcp.analysis.plots.error_bars import ModelIntervals, intervals_of
 from gcp.analysis.plots.frame import axes_or_new, labelled, legend_above
 from gcp.analysis.plots.palette import GREY, color
-from gcp.analysis.uncertainty import StandardErrors
+from gcp.analysis.standard_error_table import StandardErrors
 from gcp.base.label_text import label_texts, shortened
 from gcp.result import FitResult
 

@@ -103,6 +103,17 @@ def components(result: FitResult, tensor: Any) -> list[PageBlock]:
     )
 
 
+def loss_parameters(result: FitResult) -> list[PageBlock]:
+    """Return a table of the numbers of a loss that has one for each position of a mode."""
+    loss = result.loss
+    values = getattr(loss, loss.parameter_by)
+    labels = label_texts(result.labels.values(result.labels.number(str(loss.by)), len(values)))
+    how = "estimated along with the model" if loss.parameter_by in result.problem.estimated else "given"
+    words = f"The {loss.name} loss has one {loss.parameter_by} for each position of {loss.by}, {how}."
+    rows = [[label, number(float(value))] for label, value in zip(labels, values, strict=True)]
+    return [Paragraph(words), PageTable([str(loss.by), loss.parameter_by], rows, (1,))]
+
+
 def _row_words(result: FitResult, row: list[str]) -> str:
     """Return a row of the table of largest entries in words."""
     modes = "; ".join(f"{name}: {text}" for name, text in zip(result.labels.names, row[2:], strict=True))
@@ -114,7 +125,8 @@ def _shares(result: FitResult, tensor: Any) -> list[PageBlock]:
 
     There is none either where equal models mean different expectations.
     """
-    if result.loss.by is not None or np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
+    moves_mean = result.loss.by is not None and result.loss.position_moves_mean
+    if moves_mean or np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
         return []
     shown = drawn(
         lambda ax: plot_shares(component_shares(result, tensor), ax=ax),

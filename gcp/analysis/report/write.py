@@ -74,6 +74,9 @@ def write_report(
         Section("components", "Components", overview.components(result, tensor)),
         Section("diagnostics", "Diagnostics", diagnostics.pictures(result, tensor)),
     ]
+    if result.loss.by is not None:
+        own = Section("parameters", "Parameters by position", overview.loss_parameters(result))
+        sections.insert(2, own)
     if result.main_effects:
         effects = Section("effects", "Main effects", overview.main_effects(result))
         sections.insert(2, effects)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from gcp.losses.base import Loss
 from gcp.objectives.model import Model
 from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.starts.multistart import Outcome
+from gcp.solvers.starts.parameter_notes import notes_on
 from gcp.solvers.starts.parameter_steps import OneNumber, ParameterSteps, SeveralNumbers
 from gcp.solvers.starts.search import Search
 from gcp.solvers.starts.unknown_parameters import UnknownParameters
@@ -25,7 +26,26 @@ Run = Callable[[Search, Observer], Outcome]
 """A function that runs all starts of a search."""
 
 
-def estimate_parameters(run: Run, search: Search, observer: Observer) -> tuple[Outcome, Outcome, bool]:
+class Estimated(NamedTuple):
+    """What came of a search for parameters.
+
+    Attributes
+    ----------
+    first, last : Outcome
+        Under the first parameters, of all starts, and under the last ones, of the start that goes on.
+    is_settled : bool
+        False if a parameter was still changing after the most rounds.
+    notes : str
+        What is to be said of parameters by position, in one or more sentences' parts; empty if nothing is.
+    """
+
+    first: Outcome
+    last: Outcome
+    is_settled: bool
+    notes: str
+
+
+def estimate_parameters(run: Run, search: Search, observer: Observer) -> Estimated:
     """Find the parameters of a loss that maximise the likelihood together with the factors.
 
     Parameters
@@ -35,13 +55,6 @@ def estimate_parameters(run: Run, search: Search, observer: Observer) -> tuple[O
         Of a problem with a loss whose parameters are "estimate", some of them, and data in one piece.
     observer : Observer
 
-    Returns
-    -------
-    first, last : Outcome
-        Under the first parameters, of all starts, and under the last ones, of the start that goes on.
-    is_settled : bool
-        False if a parameter was still changing after the most rounds.
-
     Notes
     -----
     The factors are fitted under one value after another; the derivative of the likelihood in the parameters, the
@@ -50,7 +63,7 @@ def estimate_parameters(run: Run, search: Search, observer: Observer) -> tuple[O
     that of a model of the same loss that is given to start from, or the likeliest beside another model, else what
     the data suggest.
     """
-    unknowns, tensor = UnknownParameters.of(search.problem), search.problem.tensor
+    unknowns = UnknownParameters.of(search.problem)
     loss = _first(unknowns, run, search, observer)
 
     def fitted(k: int, loss: Loss, **changes: Any) -> Outcome:
@@ -60,25 +73,25 @@ def estimate_parameters(run: Run, search: Search, observer: Observer) -> tuple[O
     first = last = fitted(0, loss)
     steps = _steps(unknowns, loss)
     for k in range(1, _ROUNDS + 1):
-        likelihood = unknowns.likelihood(last.model, tensor)
+        likelihood = unknowns.likelihood(last.model)
         is_over = last.status in ("interrupted", "callback") or observer.is_late()
         if is_over or steps.is_settled(likelihood):
-            return first, last, True
+            return Estimated(first, last, True, notes_on(unknowns, last.model))
         before, loss = loss, unknowns.with_free(loss, steps.next(likelihood))
         last = fitted(k, loss, init=_rescaled(last.model, before, loss), n_starts=1)
-    return first, last, False
+    return Estimated(first, last, False, notes_on(unknowns, last.model))
 
 
 def _first(unknowns: UnknownParameters, run: Run, search: Search, observer: Observer) -> Loss:
     """Return the loss to begin with."""
-    tensor, init = search.problem.tensor, search.init
-    loss = unknowns.starting(tensor, getattr(init, "loss", None))
+    init = search.init
+    loss = unknowns.starting(getattr(init, "loss", None))
     if isinstance(init, str) or len(unknowns.free(loss)) > 1:
         return loss
     nothing = replace(search.solver, n_iter_max=0)  # type: ignore[type-var]
     own = replace(search, problem=search.problem.with_loss(loss), solver=nothing, n_starts=1)
     begin = run(own, replace(observer.unseen(), storage=Storage()))
-    suggested, likeliest = unknowns.free(loss), unknowns.likelihood(begin.model, tensor).likeliest()
+    suggested, likeliest = unknowns.free(loss), unknowns.likelihood(begin.model).likeliest()
     return unknowns.with_free(loss, np.clip([likeliest], suggested - _FAR, suggested + _FAR))
 
 
@@ -90,7 +103,7 @@ def _steps(unknowns: UnknownParameters, loss: Loss) -> ParameterSteps:
 def _rescaled(model: Model, before: Loss, after: Loss) -> Model:
     """Return a model of equal expectations under other parameters, if m is proportional to these; else of equal m."""
     is_given = len(model.problem.fixed_modes) == len(model.shape)
-    if is_given or model.loss.model_domain.low < 0:
+    if is_given or not before.position_moves_mean or model.loss.model_domain.low < 0:
         return model
     if before.by is None:
         ratio = float(before.mean(1.0) / after.mean(1.0))

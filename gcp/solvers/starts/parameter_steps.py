@@ -30,6 +30,12 @@ _NEAR = 1e-2
 _CLOSE = 1e-5
 """Width of the range of one free number at which fits that do not converge say no more."""
 
+_LONG = 0.5
+"""Steps of a number by position from which on it is asked whether the likelihood rises all the way to its limit."""
+
+_NOTHING = 1e-3
+"""What a log-likelihood can gain, at most, where a number is as good as at its limit."""
+
 _MEMORY = 10
 """Steps whose changes of the slope a search in several numbers remembers."""
 
@@ -111,6 +117,7 @@ class SeveralNumbers(ParameterSteps):
         self.pairs: list[tuple[FloatArray, FloatArray]] = []
         self.seen: tuple[FloatArray, FloatArray] | None = None
         self.distances: list[float] = []
+        self.gains = np.full(len(low), np.nan)
 
     def is_settled(self, likelihood: ParameterLikelihood) -> bool:
         """Return whether every number is as good as the likeliest, or at a limit beyond which that is."""
@@ -126,13 +133,25 @@ class SeveralNumbers(ParameterSteps):
         # a step by its own slope is the square of the distance in standard errors
         by_bend = np.abs(slope) / np.sqrt(np.maximum(likelihood.curvature, 1.0))
         far = np.maximum(by_bend, np.sqrt(np.abs(self._step(likelihood) * slope)))
+        self.gains = np.full(len(at), np.nan)
+        if np.any((np.abs(self._step(likelihood)) >= _LONG) & (far > _FINE)):
+            nearest = np.where(self.high - at < at - self.low, self.high, self.low)
+            ends = np.where(slope < 0, self.high, self.low)
+            self.gains = likelihood.gains_towards(np.where(np.abs(slope) > _NOTHING, ends, nearest))
         self.distances.append(float(np.max(far, where=~self._is_held(at, slope), initial=0.0)))
         stalls = sum(distance <= _COARSE for distance in self.distances) > _PATIENCE
         return self.distances[-1] <= (_COARSE if stalls else _FINE)
 
     def next(self, likelihood: ParameterLikelihood) -> FloatArray:
-        """Return the next numbers (P,), none of them farther off than 1."""
+        """Return the next numbers (P,), none of them farther off than 1, unless it is on its way to its limit.
+
+        What is left to gain there falls with exp(-distance): a number goes where it is a tenth of nothing.
+        """
         step = np.clip(self._step(likelihood), -1.0, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = np.maximum(np.log(self.gains / (0.1 * _NOTHING)), 0.0)
+        step = np.where(away > 1.0, -np.sign(likelihood.slope) * away, step)
+        step = np.where(self.gains <= _NOTHING, 0.0, step)
         return np.clip(likelihood.at + step, self.low, self.high)
 
     def _step(self, likelihood: ParameterLikelihood) -> FloatArray:
@@ -142,8 +161,8 @@ class SeveralNumbers(ParameterSteps):
         return np.where(free, np.where(found * slope < 0, found, -slope / bend), 0.0)
 
     def _is_held(self, at: FloatArray, slope: FloatArray) -> np.ndarray:
-        """Return a mask (P,) of numbers at a limit, beyond which the likelihood is larger."""
-        return np.where(slope < 0, at >= self.high - 1e-9, at <= self.low + 1e-9)
+        """Return a mask (P,) of numbers at a limit, beyond which the likelihood is larger, or as good as there."""
+        return (self.gains <= _NOTHING) | np.where(slope < 0, at >= self.high - 1e-9, at <= self.low + 1e-9)
 
 
 def _bend(likelihood: ParameterLikelihood) -> FloatArray:

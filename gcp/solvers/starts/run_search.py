@@ -59,10 +59,10 @@ def run_search(
     observer = Observer.of(Observer(plan.callback, storage=storage), plan.max_seconds)
     run = partial(_run, plan.verbose)
     if is_known:
-        first, is_settled = run(search, observer), True
+        first, is_settled, notes = run(search, observer), True, ""
         last = first
     else:
-        first, last, is_settled = estimate_parameters(run, search, observer)
+        first, last, is_settled, notes = estimate_parameters(run, search, observer)
     unknown = search.problem.loss.unknowns
     fields = _assembled(first, last, unknown, plan, time.perf_counter() - began)
     fields = of_whole(fields, whole, compaction)
@@ -70,6 +70,8 @@ def run_search(
         verb = "was" if len(unknown) == 1 else "were"
         message = f"{' and '.join(unknown)} {verb} still changing after the most rounds"
         fields |= {"converged": False, "status": "n_iter_max", "message": message}
+    if notes:
+        fields |= {"message": f"{fields['message']}; {notes}"}
     return Found(fields, last.cut)
 
 

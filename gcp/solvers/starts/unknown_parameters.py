@@ -11,13 +11,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from gcp.base import threads
-from gcp.base.types import FloatArray
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.estimable import Marginal
 from gcp.losses.gaussian import Gaussian
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
-from gcp.objectives.known_cells import KnownCells, known_cells, known_parts
+from gcp.objectives.known_cells import KnownCells, blocks, known_cells
 from gcp.objectives.model import Model
 from gcp.objectives.problem import Problem
 from gcp.objectives.survey import survey
@@ -26,6 +26,12 @@ from gcp.tensors.kinds import stored
 
 _MOST_DATA = 1 << 20
 """Data, at most, that are shown to losses which look for values to begin with."""
+
+_LADDER = 0.0, 0.15, 0.35, 0.6, 1.0
+"""Where a likelihood is looked at on the way to a limit, in the way."""
+
+_ROUNDING = 1e-9
+"""Change of a likelihood, in it, that may be rounding."""
 
 _STEP, _BEND_STEP = 1e-3, 1e-2
 """Steps, of free numbers, of differences that stand for first and second derivatives."""
@@ -42,38 +48,55 @@ class UnknownParameters:
     mode : int or None
         The mode with a number for each position, if there is any.
     n_positions : int
+    tensor : TensorData
     """
 
     loss: Loss
     mode: int | None
     n_positions: int
+    tensor: TensorData
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
         """Return those of a problem."""
         loss = problem.loss
         if loss.by is None or loss.parameter_by not in loss.unknowns:
-            return cls(loss, None, 1)
+            return cls(loss, None, 1, problem.tensor)
         mode = problem.labels.number(loss.by)
-        return cls(loss, mode, problem.tensor.shape[mode])
+        return cls(loss, mode, problem.tensor.shape[mode], problem.tensor)
 
     def is_by_position(self, name: str) -> bool:
         """Return whether a parameter is one number for each position of the mode."""
         return self.mode is not None and name == self.loss.parameter_by
 
-    def starting(self, tensor: TensorData, like: Loss | None = None) -> Loss:
+    def starting(self, like: Loss | None = None) -> Loss:
         """Return the loss with values to begin with, those of a loss of the same kind or what data suggest."""
         if type(like) is type(self.loss) and not like.unknowns and like.by == self.loss.by:
             return replace(self.loss, **{name: getattr(like, name) for name in self.loss.unknowns})  # type: ignore[type-var]
-        values = dict(self.loss.starting(_marginal(tensor)))
+        return self.suggested
+
+    @cached_property
+    def suggested(self) -> Loss:
+        """The loss with the values that data suggest; those of all data where a position's do not vary."""
+        whole = _marginal(self.tensor)
+        values = dict(self.loss.starting(whole))
         if self.mode is not None:
             name = self.loss.parameter_by
-            values[name] = tuple(self.loss.starting(own)[name] for own in self._marginals(tensor))
-        return replace(self.loss, **{name: values[name] for name in self.loss.unknowns})  # type: ignore[type-var]
+            each = (own if own.variance > 0 else whole for own in self._marginals())
+            values[name] = tuple(self.loss.starting(own)[name] for own in each)
+        found = replace(self.loss, **{name: values[name] for name in self.loss.unknowns})  # type: ignore[type-var]
+        return self.with_free(found, self.free(found))
 
-    def _marginals(self, tensor: TensorData) -> list[Marginal]:
+    @cached_property
+    def with_data(self) -> Array:
+        """A mask (I_mode,) of positions of which there are data."""
+        if self.mode is None:
+            return np.ones(1, bool)
+        return np.asarray(self.tensor.known_positions()[self.mode])
+
+    def _marginals(self) -> list[Marginal]:
         """Return what the data of each position are like."""
-        cells = list(tensor.known_cells(_MOST_DATA))
+        cells = list(self.tensor.known_cells(_MOST_DATA))
         positions = np.concatenate([own.subs[:, self.mode] for own in cells])
         order = np.argsort(positions, kind="stable")
         ends = np.searchsorted(positions[order], np.arange(1, self.n_positions))
@@ -84,31 +107,35 @@ class UnknownParameters:
         """Return the free numbers (P,) of a loss's parameters, one parameter after the other."""
         return np.concatenate([loss.estimable[name].free(getattr(loss, name)) for name in self.loss.unknowns])
 
-    def sizes(self, loss: Loss) -> list[int]:
-        """Return how many free numbers each parameter has."""
-        return [len(loss.estimable[name].free(getattr(loss, name))) for name in self.loss.unknowns]
+    def parts(self, loss: Loss) -> dict[str, slice]:
+        """Return the places of each parameter's free numbers among all."""
+        found, first = {}, 0
+        for name in self.loss.unknowns:
+            size = len(loss.estimable[name].free(getattr(loss, name)))
+            found[name], first = slice(first, first + size), first + size
+        return found
 
     def limits(self, loss: Loss) -> tuple[FloatArray, FloatArray]:
         """Return the limits (P,) of free numbers."""
-        sides = [
-            loss.estimable[name].limits(size)
-            for name, size in zip(self.loss.unknowns, self.sizes(loss), strict=True)
-        ]
+        scales = {name: loss.estimable[name] for name in self.loss.unknowns}
+        sides = [s.limits_about(s.free(getattr(self.suggested, name))) for name, s in scales.items()]
         low, high = zip(*sides, strict=True)
         return np.concatenate(low), np.concatenate(high)
 
     def with_free(self, loss: Loss, free: FloatArray) -> Loss:
-        """Return a loss with the parameters of other free numbers (P,)."""
-        values, first = {}, 0
-        for name, size in zip(self.loss.unknowns, self.sizes(loss), strict=True):
-            value = loss.estimable[name].given(free[first : first + size])
-            values[name] = (value,) if self.is_by_position(name) and size == 1 else value
-            first += size
+        """Return a loss with the parameters of other free numbers (P,); a position without data has the median."""
+        values = {}
+        for name, part in self.parts(loss).items():
+            own = free[part]
+            if self.is_by_position(name):
+                own = np.where(self.with_data, own, np.median(own[self.with_data]))
+            value = loss.estimable[name].given(own)
+            values[name] = (value,) if self.is_by_position(name) and len(own) == 1 else value
         return replace(loss, **values)  # type: ignore[type-var]
 
-    def likelihood(self, model: Model, tensor: TensorData) -> ParameterLikelihood:
+    def likelihood(self, model: Model) -> ParameterLikelihood:
         """Return the likelihood of these parameters beside a model that was fitted under some values of them."""
-        return ParameterLikelihood(self, model, tensor)
+        return ParameterLikelihood(self, model, self.tensor)
 
 
 @dataclass(frozen=True)
@@ -149,22 +176,47 @@ class ParameterLikelihood:
         low, here, high = self._along(steps, self._sampled, keeps_means=self.keeps_means)
         return (low - 2 * here + high) / _BEND_STEP**2
 
+    def gains_towards(self, ends: FloatArray) -> FloatArray:
+        """Return how much likelier (P,) numbers are at some ends (P,), expectations as they are.
+
+        It is NaN where the likelihood does not rise all the way, and of numbers that are not of positions. Where it
+        rises, less and less tells them apart: a negative binomial is a Poisson distribution at any large r.
+        """
+        reach, found = ends - self.at, np.full(len(self.at), np.nan)
+        for name, part in self.unknowns.parts(self.model.loss).items():
+            if self.unknowns.is_by_position(name) and self._may_go:
+                steps = [share * reach[part] for share in _LADDER]
+                values = np.array([self._by_position(part, step, keeps_means=True) for step in steps])
+                rises = (np.diff(values, axis=0) <= _ROUNDING * np.abs(values[0])).all(axis=0)
+                found[part] = np.where(rises, np.maximum(values[0] - values[-1], 0.0), np.nan)
+        return found
+
     @property
     def keeps_means(self) -> bool:
         """Whether a change of parameters by position can be made up for by the rows of the mode's factor."""
-        mode, model = self.unknowns.mode, self.model
-        tied = [n for group in model.problem.tied_modes for n in group]
-        is_free = mode is not None and mode not in (*model.problem.fixed_modes, *tied)
-        return is_free and model.loss.model_domain.low >= 0 and not model.main_effects
+        model = self.model
+        return self._mode_is_free and model.loss.model_domain.low >= 0 and not model.main_effects
+
+    @property
+    def _mode_is_free(self) -> bool:
+        problem, mode = self.model.problem, self.unknowns.mode
+        tied = [n for group in problem.tied_modes for n in group]
+        return mode is not None and mode not in (*problem.fixed_modes, *tied)
+
+    @property
+    def _may_go(self) -> bool:
+        """Whether expectations stay, or may well do so, while a number goes to its limit."""
+        is_real = self._mode_is_free and self.model.loss.model_domain.low < 0
+        return self.keeps_means or is_real or not self.model.loss.position_moves_mean
 
     def likeliest(self, *, holds_means: bool = False) -> float:
         """Return the likeliest free number of one parameter if the model's entries stay as they are, or the means."""
         (low,), (high,) = self.unknowns.limits(self.model.loss)
         cells, loss = self._cells, self.model.loss
-        mean = loss.mean(cells.m) if holds_means else None
+        mean = self._at_cells(loss, cells).mean(cells.m) if holds_means else None
 
         def minus(free: float) -> float:
-            other = self.unknowns.with_free(loss, np.array([free]))
+            other = self._at_cells(self.unknowns.with_free(loss, np.array([free])), cells)
             m = cells.m if mean is None else other.link(mean)
             return -float(cells.w @ other.log_likelihood(cells.x, m, self._dispersion))
 
@@ -191,9 +243,8 @@ class ParameterLikelihood:
 
         Of numbers by position, those of the position's cells; of others, what a function of the loss says.
         """
-        found, first = np.zeros((len(steps), len(self.at))), 0
-        for name, size in zip(self.unknowns.loss.unknowns, self.unknowns.sizes(self.model.loss), strict=True):
-            part, first = slice(first, first + size), first + size
+        found = np.zeros((len(steps), len(self.at)))
+        for name, part in self.unknowns.parts(self.model.loss).items():
             for row, step in zip(found, steps, strict=True):
                 if self.unknowns.is_by_position(name):
                     row[part] = self._by_position(part, step, keeps_means)
@@ -201,7 +252,7 @@ class ParameterLikelihood:
                     row[part] = [of_all(self._moved([k], step)) for k in range(part.start, part.stop)]
         return found
 
-    def _moved(self, places: Any, step: float) -> Loss:
+    def _moved(self, places: Any, step: float | FloatArray) -> Loss:
         """Return the loss at free numbers of which some are moved by a step."""
         free = self.at.copy()
         free[places] += step
@@ -228,12 +279,12 @@ class ParameterLikelihood:
         """Return a loss as it is at some cells."""
         return replace(self.model, loss=loss).loss_at(cells.subs)
 
-    def _by_position(self, part: slice, step: float, keeps_means: bool) -> FloatArray:
-        """Return minus the log-likelihoods of the positions (I_mode,), all moved by a step."""
+    def _by_position(self, part: slice, step: float | FloatArray, keeps_means: bool) -> FloatArray:
+        """Return minus the log-likelihoods of the positions (I_mode,), all moved by a step, or each by its own."""
         loss, mode = self._moved(part, step), self.unknowns.mode
         assert mode is not None
         total = np.zeros(self.unknowns.n_positions)
-        for cells in known_parts(self.model, stored(self.tensor)):
+        for cells in blocks(self.model, stored(self.tensor)):
             own, m = self._at_cells(loss, cells), cells.m
             if keeps_means:
                 m = own.link(self._at_cells(self.model.loss, cells).mean(m))

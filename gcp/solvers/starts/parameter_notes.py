@@ -1,0 +1,55 @@
+"""What is said of parameters by position that data do not determine, or that are as good as at a limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gcp.base.types import Array, FloatArray
+from gcp.objectives.model import Model
+from gcp.solvers.starts.unknown_parameters import UnknownParameters
+
+_MOST_NAMES = 5
+_AT_LIMIT = 1e-6
+"""Distance of a free number from its limit at which it is there."""
+
+_FLAT = 1e-2
+"""What the log-likelihood of a position can gain at a limit, at most, where it says nothing against that."""
+
+
+def notes_on(unknowns: UnknownParameters, model: Model) -> str:
+    """Return words on positions without data, and on those whose parameter went to a limit, if there are any."""
+    loss, mode = unknowns.loss, unknowns.mode
+    if mode is None:
+        return ""
+    name = loss.parameter_by
+    scale = loss.estimable[name]
+    free = scale.free(getattr(model.loss, name))
+    low, high = scale.limits_about(scale.free(getattr(unknowns.suggested, name)))
+    found = []
+    for side, words in loss.limits_in_words.items():
+        there = free <= low + _AT_LIMIT if side == "low" else free >= high - _AT_LIMIT
+        if not loss.is_dispersion_by:
+            there = there | _flat_towards(unknowns, model, low if side == "low" else high)
+        if (there & unknowns.with_data).any():
+            found.append(f"{name} of {_named(model, mode, there & unknowns.with_data)}: {words}")
+    if not unknowns.with_data.all():
+        found.append(
+            f"{name} of {_named(model, mode, ~unknowns.with_data)}: no data, and the median of the others"
+        )
+    return "; ".join(found)
+
+
+def _flat_towards(unknowns: UnknownParameters, model: Model, limits: FloatArray) -> Array:
+    """Return a mask (I_mode,) of positions whose likelihood rises as far as their limits, and hardly does so."""
+    likelihood = unknowns.likelihood(model)
+    part, ends = unknowns.parts(model.loss)[model.loss.parameter_by], likelihood.at.copy()
+    ends[part] = limits
+    return np.asarray(likelihood.gains_towards(ends)[part] <= _FLAT)
+
+
+def _named(model: Model, mode: int, where: Array) -> str:
+    """Return the labels of some positions (I_mode,), at most five of them, with the name of their mode."""
+    labels = model.labels.values(mode, model.shape[mode])
+    few = ", ".join(str(labels[at]) for at in np.flatnonzero(where)[:_MOST_NAMES])
+    more = ", ..." if where.sum() > _MOST_NAMES else ""
+    return f"{model.labels.names[mode]} {few}{more}"
