@@ -6,8 +6,9 @@ Fifteen waters, each an excitation-emission matrix as it was measured. A sample 
 second-order Rayleigh bands near emission = excitation and twice that, and Raman bands of water about 3,400 per cm
 below the excitation. No component of dissolved matter makes them, nor is there emission below the excitation: these
 cells are set missing (within 20 nm of the Rayleigh bands, 15 nm of the Raman bands), which a CP model with a mask
-takes as they are; elsewhere they are interpolated. Each sample is divided by the norm of its cells first, so that no
-strong water decides the spectra.
+takes as they are; elsewhere they are interpolated. Emission above 580 nm and excitation below 250 nm are left out:
+there components of single wavelengths appear, steps and spikes of the instrument. Each sample is divided by the norm
+of its cells, so that no strong water decides the spectra.
 
 Ranks 2 to 6, nonnegative (Bro 1997), without a penalty and with `Smooth` of both spectra. The strength, the same for
 both, is what held-out blocks of neighbouring wavelengths prefer: single cells, between neighbours that the fit has
@@ -34,6 +35,8 @@ from gcp.penalties import Smooth
 
 STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0)
 RAYLEIGH, RAMAN, SHIFT = 20.0, 15.0, 3_400e-7  # nm, nm, per nm
+EMISSION, EXCITATION = 580.0, 250.0
+"""The highest and the lowest that is kept, nm."""
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, "0.4")
 
 
@@ -74,9 +77,11 @@ def masked(arrays):
     bands = (np.abs(em - ex) < RAYLEIGH) | (np.abs(em - 2 * ex) < RAYLEIGH) | (em < ex)
     bands |= (np.abs(em - raman) < RAMAN) | (np.abs(em - 2 * raman) < RAMAN)
     x[:, bands] = np.nan
-    x /= np.sqrt(np.nansum(x**2, axis=(1, 2), keepdims=True))
     coords = {"water": np.arange(1, len(x) + 1), "emission": emission, "excitation": excitation}
-    return xarray.DataArray(x, coords, list(coords))
+    whole = xarray.DataArray(x, coords, list(coords)).sel(
+        emission=slice(None, EMISSION), excitation=slice(EXCITATION, None)
+    )
+    return whole / np.sqrt((whole**2).sum(["emission", "excitation"]))
 
 
 def fit(data, rank, strength, run, **options):
@@ -157,8 +162,8 @@ def draw(rows, fits, chosen):
     left.set_xticks(range(len(strengths)), [f"{s:g}" for s in strengths])
     left.set_xlabel("strength of Smooth", fontsize=8)
     left.set_ylabel("error at held-out blocks", fontsize=8)
-    left.legend(fontsize=7, frameon=False)
-    axes[1, 0].remove()
+    axes[1, 0].axis("off")
+    axes[1, 0].legend(*left.get_legend_handles_labels(), fontsize=7, frameon=False, loc="upper left")
     for line, own in enumerate((0.0, strength)):
         result = fits[rank, own]
         for column, mode in enumerate((1, 2), start=1):
