@@ -50,7 +50,8 @@ def data_of(loss: str, rng: np.random.Generator) -> np.ndarray:
     """Data that the loss takes, of one component and few zeros."""
     mean = np.einsum("i,j,k->ijk", *(rng.uniform(1.0, 2.0, n) for n in SHAPE))
     if loss == "ordinal":
-        return rng.integers(1, 6, SHAPE).astype(float)
+        model = np.einsum("i,j,k->ijk", *(rng.normal(size=n) for n in SHAPE))
+        return 1.0 + np.searchsorted([-1.5, -0.5, 0.5, 1.5], 2 * model + rng.logistic(size=SHAPE))
     if loss.startswith("bernoulli"):
         return (rng.random(SHAPE) < mean / 8).astype(float)
     if loss.startswith("zero-truncated"):

@@ -57,6 +57,7 @@ if find_spec("anndata") is None:
 INNER = {
     "account",
     "blocks",
+    "changed",
     "contract",
     "groups",
     "known_cells",
@@ -69,6 +70,7 @@ INNER = {
     "of_dense",
     "of_rows",
     "part",
+    "part_of",
     "remapped",
     "shape_score",
     "shape_terms",

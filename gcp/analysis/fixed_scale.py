@@ -16,6 +16,9 @@ _ESTIMABLE = 1e-3
 """Share of a gradient along directions without information, from which on its function is not determined."""
 
 _STEPS = 60
+_STALLED = 10
+"""Steps within which the square of their length halves, else the way leads nowhere."""
+
 _SETTLED = 0.02
 """Length of the last step, in standard errors."""
 
@@ -88,6 +91,7 @@ def bias_reduced(
     I. Kosmidis, D. Firth: Bias reduction in exponential family nonlinear models, Biometrika 96 (2009) 793-804.
     """
     offset = np.where(likelihood.layout.bound, 0.0, likelihood.score(theta))
+    lengths: list[float] = []
     for _ in range(_STEPS):
         covariance = section.covariance(likelihood.information(theta))
         if covariance is None:
@@ -95,7 +99,9 @@ def bias_reduced(
         score = likelihood.score(theta) - offset - likelihood.biases(theta, covariance)[0]
         step = covariance @ score
         length = float(score @ step)
-        if not np.isfinite(length):
+        lengths.append(length)
+        stalls = len(lengths) > _STALLED and length > 0.5 * lengths[-1 - _STALLED]
+        if stalls or not np.isfinite(length):
             return None
         if length <= _SETTLED**2:
             return theta, covariance

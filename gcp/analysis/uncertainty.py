@@ -32,8 +32,10 @@ _POWER = 3
 theory.
 """
 
-_FAR_BEYOND = 4.0
-"""Standard errors by which data want an entry beyond its bound, from which on it is taken as fixed there."""
+_FAR_BEYOND = (10.0, 4.0)
+"""Standard errors by which data want an entry beyond its bound, from which on it is taken as fixed there: the first
+that leads to an estimate.
+"""
 
 _MOST_ERROR = 0.5
 """Error of a weight, in the weight, at most: else intervals of a positive number reach below 0."""
@@ -114,7 +116,7 @@ def standard_errors(
 
     Where a bound holds an entry, the others follow it: intervals lie about what the likelihood would prefer without
     bounds, as far as it is defined there. Without the bias correction, entries at a bound are taken as fixed; with it
-    those are that the data want beyond it by more than four standard errors.
+    those are that the data want beyond it by more than ten standard errors, or four if else no estimate is found.
 
     Penalties of one mode (`Smooth`, `Graph`, `Near`, `Ridge` of a mode) are information, too, as of a normal prior:
     the matrix is J' W J plus theirs, and intervals are those of smoothing splines (Nychka), which hold the truth as
@@ -165,9 +167,12 @@ def standard_errors(
         if dispersion is not None:
             likelihood = replace(likelihood, scale=loss.density_scale(dispersion))
             information = information / likelihood.scale
-        if corrects:
-            section = _without_held(likelihood, section, theta, of_data)
-        estimate = _estimate(likelihood, section, theta, information, corrects)
+        for far in _FAR_BEYOND if corrects else ():
+            section = _without_held(likelihood, section, theta, of_data, far)
+            if (estimate := _estimate(likelihood, section, theta, information, corrects)) is not None:
+                break
+        if not corrects:
+            estimate = _estimate(likelihood, section, theta, information, corrects)
     found = _shaped(result, layout, section, theta, estimate, dispersion)
     if estimate is not None:
         own = errors_of_loss(result, tensor, likelihood, estimate.theta, estimate.covariance)
@@ -178,9 +183,9 @@ def standard_errors(
 
 
 def _without_held(
-    likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray
+    likelihood: Likelihood, section: FixedScale, theta: FloatArray, information: FloatArray, far: float
 ) -> FixedScale:
-    """Return the section without entries at a bound that data want beyond it by far more than errors, at theta (P,).
+    """Return the section without entries at a bound that data want beyond it by `far` standard errors, at theta (P,).
 
     Such an entry is as good as fixed: what the likelihood would prefer without bounds is another model. The
     information (P, P) is that of a scale of 1.
@@ -190,7 +195,7 @@ def _without_held(
     if covariance is None:
         return section
     wanted = np.abs(likelihood.score(theta)) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    held = layout.bound & (wanted > _FAR_BEYOND)
+    held = layout.bound & (wanted > far)
     return FixedScale.of(information, section.known & ~held) if held.any() else section
 
 

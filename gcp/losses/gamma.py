@@ -58,7 +58,7 @@ class Gamma(FreeDispersion):
         """Return the shape by the moments of all data: too small, as the model's variation counts as noise."""
         return {"shape": float(marginal.mean**2 / marginal.variance) if marginal.variance > 0 else 1.0}
 
-    def dispersion_of(self, value: Any) -> Any:
+    def _dispersion_of(self, value: Any) -> Any:
         """Return 1 / shape."""
         return 1 / value
 
@@ -119,14 +119,14 @@ class Gamma(FreeDispersion):
 
     def density_scale(self, dispersion: Any = None) -> Any:
         """Return 1 / shape."""
-        return self.positive(dispersion, 1.0)
+        return self._positive(dispersion, 1.0)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         phi = self.density_scale(dispersion)
         scaled = np.maximum(x, 0.0) / (phi * m)
         return gammainc(1 / phi, scaled), gammaincc(1 / phi, scaled)
 
-    def likeliest_dispersion(self, mean_deviance: float) -> float:
+    def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the likeliest dispersion: log k - digamma(k) = mean deviance / 2, solved for the shape k."""
         from scipy.optimize import brentq  # slow to import, rarely needed
 

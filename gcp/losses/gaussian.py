@@ -56,7 +56,7 @@ class Gaussian(FreeDispersion):
         """Return the variance of all data: too large, as the model's variation counts as noise."""
         return {"variance": marginal.variance or 1.0}
 
-    def dispersion_of(self, value: Any) -> Any:
+    def _dispersion_of(self, value: Any) -> Any:
         """Return the variance itself."""
         return value
 
@@ -112,9 +112,9 @@ class Gaussian(FreeDispersion):
 
     def density_scale(self, dispersion: Any = None) -> Any:
         """Return 2 * variance."""
-        return 2 * self.positive(dispersion, 0.5)
+        return 2 * self._positive(dispersion, 0.5)
 
-    def likeliest_dispersion(self, mean_deviance: float) -> float:
+    def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance: that of the squared residuals."""
         return mean_deviance
 

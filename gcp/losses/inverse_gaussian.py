@@ -58,7 +58,7 @@ class InverseGaussian(FreeDispersion):
         """Return the shape by the moments of all data: too small, as the model's variation counts as noise."""
         return {"shape": float(marginal.mean**3 / marginal.variance) if marginal.variance > 0 else 1.0}
 
-    def dispersion_of(self, value: Any) -> Any:
+    def _dispersion_of(self, value: Any) -> Any:
         """Return 1 / shape."""
         return 1 / value
 
@@ -122,9 +122,9 @@ class InverseGaussian(FreeDispersion):
 
     def density_scale(self, dispersion: Any = None) -> Any:
         """Return the dispersion."""
-        return self.positive(dispersion, 1.0)
+        return self._positive(dispersion, 1.0)
 
-    def likeliest_dispersion(self, mean_deviance: float) -> float:
+    def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance, the likeliest dispersion."""
         return mean_deviance
 

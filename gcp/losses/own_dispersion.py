@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,12 @@ REPEATED = (
     "number of this kind can be told from; take fewer components, or leave these positions out"
 )
 """What it means that a position's dispersion went to its least value."""
+
+
+class _OfCells(NamedTuple):
+    """Dispersions of cells, checked, where else is one number for all."""
+
+    values: FloatArray
 
 
 class FreeDispersion(Loss):
@@ -47,16 +53,16 @@ class FreeDispersion(Loss):
             require_positive(self, **{f"{name}[{k}]": one for k, one in enumerate(value)})
 
     @abstractmethod
-    def dispersion_of(self, value: Any) -> Any:
+    def _dispersion_of(self, value: Any) -> Any:
         """Return the dispersion, as for `log_likelihood`, of values of the parameter by position, elementwise."""
 
     @abstractmethod
-    def likeliest_dispersion(self, mean_deviance: float) -> float:
+    def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the likeliest dispersion of all cells, from the weighted mean of the deviance."""
 
     def dispersion_from(self, mean_deviance: float) -> float | None:
         """Return the likeliest dispersion; None where positions have their own."""
-        return None if self.by is not None else self.likeliest_dispersion(mean_deviance)
+        return None if self.by is not None else self._likeliest_dispersion(mean_deviance)
 
     def estimate_dispersion(
         self, x: ArrayLike, m: ArrayLike, weights: ArrayLike | None = None
@@ -64,11 +70,11 @@ class FreeDispersion(Loss):
         """See `Loss.estimate_dispersion`; None where positions have dispersions of their own."""
         return None if self.by is not None else super().estimate_dispersion(x, m, weights)
 
-    def positive(self, dispersion: Any, default: float) -> Any:
+    def _positive(self, dispersion: Any, default: float) -> Any:
         """Return a dispersion, one for all or one for each cell; None is the default."""
         self.refuse_alone()
-        if isinstance(dispersion, np.ndarray):
-            return dispersion
+        if isinstance(dispersion, _OfCells):
+            return dispersion.values
         found = default if dispersion is None else dispersion
         require_positive(self, dispersion=found)
         return float(found)
@@ -78,7 +84,7 @@ class FreeDispersion(Loss):
         if self.by is None:
             return self
         values = np.asarray(getattr(self, self.parameter_by), dtype=float)[positions]
-        return OfDispersion(self.standard(), np.asarray(self.dispersion_of(values)))
+        return OfDispersion(self.standard(), np.asarray(self._dispersion_of(values)))
 
     def standard(self) -> Self:
         """Return the loss without a dispersion."""
@@ -86,8 +92,8 @@ class FreeDispersion(Loss):
 
     def standard_entries(self, x: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         """Return the data, and by what their loss is multiplied."""
-        own = np.asarray(self.dispersion_of(values))
-        scale = self.standard().density_scale(own)
+        own = np.asarray(self._dispersion_of(values))
+        scale = self.standard().density_scale(_OfCells(own))
         return x, np.asarray(1 / scale)
 
     def __repr__(self) -> str:
@@ -119,7 +125,7 @@ class OfDispersion(Loss):
 
     @property
     def _scale(self) -> FloatArray:
-        return np.asarray(self.loss.density_scale(self.dispersion))
+        return np.asarray(self.loss.density_scale(_OfCells(self.dispersion)))
 
     def _over_scale(self, function: Callable[..., Any]) -> Callable[..., Any]:
         scale = self._scale
@@ -186,7 +192,7 @@ class OfDispersion(Loss):
     def log_likelihood(self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None) -> FloatArray:
         """Return the log-density, elementwise."""
         self._no_dispersion(dispersion)
-        return self.loss.log_likelihood(x, m, self.dispersion)  # type: ignore[arg-type]
+        return self.loss.log_likelihood(x, m, _OfCells(self.dispersion))  # type: ignore[arg-type]
 
     def fisher(self, m: ArrayLike) -> FloatArray:
         """Return the expected second derivative, elementwise."""
@@ -201,15 +207,15 @@ class OfDispersion(Loss):
     ) -> tuple[FloatArray, FloatArray]:
         """Return P(X <= x) and P(X > x), elementwise."""
         self._no_dispersion(dispersion)
-        return self.loss.tails(x, m, self.dispersion)  # type: ignore[arg-type]
+        return self.loss.tails(x, m, _OfCells(self.dispersion))  # type: ignore[arg-type]
 
     def strict_tails(
         self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Return P(X < x) and P(X >= x), elementwise."""
         self._no_dispersion(dispersion)
-        return self.loss.strict_tails(x, m, self.dispersion)  # type: ignore[arg-type]
+        return self.loss.strict_tails(x, m, _OfCells(self.dispersion))  # type: ignore[arg-type]
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, shaped like m."""
-        return self.loss.sample_dispersed(m, rng, self.dispersion)  # type: ignore[arg-type]
+        return self.loss.sample_dispersed(m, rng, _OfCells(self.dispersion))  # type: ignore[arg-type]

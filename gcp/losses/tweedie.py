@@ -90,7 +90,7 @@ class Tweedie(FreeDispersion):
         dispersion = float(marginal.variance / marginal.mean**power) if usable else 1.0
         return {"power": 1.5, "dispersion": dispersion}
 
-    def dispersion_of(self, value: Any) -> Any:
+    def _dispersion_of(self, value: Any) -> Any:
         """Return the dispersion itself."""
         return value
 
@@ -136,9 +136,9 @@ class Tweedie(FreeDispersion):
 
     def density_scale(self, dispersion: Any = None) -> Any:
         """Return the dispersion."""
-        return self.positive(dispersion, 1.0)
+        return self._positive(dispersion, 1.0)
 
-    def likeliest_dispersion(self, mean_deviance: float) -> float:
+    def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the mean deviance: a rough dispersion, too small where many data are 0."""
         return mean_deviance
 
