@@ -98,7 +98,8 @@ def fit_gcp(
         may have some of the modes; what one side lacks is an error.
     entry_weights : array_like, optional
         Nonnegative reals, shaped like the data or broadcastable; 2 counts an entry twice, 0 leaves it out. For lists
-        of entries: one number per entry, in the order of the tensor's `subs`. Matched by names as a mask is.
+        of entries: one number per entry, where these were listed in the order of the tensor's `subs` (else it is
+        refused: give them to the tensor). Matched by names as a mask is.
     init : "random", "svd", CPTensor, (weights, factors), list of factors or FitResult
         Where to start. Given factors are moved into the bounds. A FitResult is matched with the data by the names and
         labels that both have; to take it by position, give (result.weights, result.factors).
@@ -220,8 +221,8 @@ def fit_gcp(
     own = as_loss(loss)
     carried = given_of(exposure, offset, trials)
     if own.unknowns:
-        data, mask, entry_weights = in_one_piece(data, mask, entry_weights, modes, **carried), None, None
-        carried = {}
+        data = in_one_piece(data, mask, entry_weights, modes, why=_estimating(own), **carried)
+        mask, entry_weights, carried = None, None, {}
     problem = Problem.of(
         data,
         rank,
@@ -264,6 +265,10 @@ def warn_unless_converged(result: FitResult, stacklevel: int) -> None:
         )
 
 
+def _estimating(loss: Loss) -> str:
+    return f"A fit that estimates {' and '.join(loss.unknowns)}"
+
+
 def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[Problem, Plan]:
     """Return what arguments of `fit_gcp`, given by name, ask for.
 
@@ -278,7 +283,7 @@ def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[
     of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
     if loss.unknowns:
         beside = {name: of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes", *_CARRIED)}
-        data = in_one_piece(data, **beside)
+        data = in_one_piece(data, why=_estimating(loss), **beside)
     if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
         raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
     return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)

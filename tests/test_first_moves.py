@@ -22,6 +22,16 @@ def test_first_moves_end_as_their_page_says(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "some",
+    [("design: waves", "exposure, any", "zero-inflated-poisson"), pytest.param((), marks=pytest.mark.slow)],
+)
+def test_features_go_together_as_their_page_says(some, tmp_path):
+    only = ("--only", *some) if some else ()
+    done = run(SCRIPTS / "combinations.py", tmp_path, "--check", *only)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_jobs_run_to_their_end(name, tmp_path):
     if name == "single_cell":

@@ -402,7 +402,7 @@ def test_warm_start_goes_on_where_the_fit_stopped(loss, rng):
     assert_allclose(second.trace["objective"][0], first.objective, rtol=1e-10)
     assert second.objective < first.objective
     again = fit_gcp(data, 3, **options, init=first.cp)
-    assert again.objective == second.objective
+    assert_allclose(again.objective, second.objective, rtol=1e-12)  # the same start, but for its rounding
 
 
 def test_the_best_start_is_kept(rng):

@@ -71,8 +71,9 @@ def add_reading_options(parser: Parser) -> None:
     ):
         group.add_argument(
             f"--{name}",
-            metavar="COLUMN|FILE",
-            help=f"numbers {what}: a column of the table, or a tensor file, which may have some of the modes",
+            metavar="COLUMN|FILE|NUMBER",
+            help=f"numbers {what}: a column of the table, a tensor file, which may have some of the modes, or, of "
+            "input that is no table, one number for all cells",
         )
 
 
@@ -102,16 +103,33 @@ def read_input_or_parts(args: argparse.Namespace) -> Tensor | PartitionedTensor:
     bundled = gcp.datasets.available_datasets()
     more = bundled if args.input in bundled else []
     files = {name: given for name, given in beside.items() if Path(given).exists() or given in more}
-    tensor = _tensor(args, {name: given for name, given in beside.items() if name not in files})
-    return _carrying(tensor, files) if files else tensor
+    columns = {name: given for name, given in beside.items() if name not in files}
+    numbers = {name: float(given) for name, given in columns.items() if _is_number_for_all(args, name, given)}
+    tensor = _tensor(args, {name: given for name, given in columns.items() if name not in numbers})
+    return _carrying(tensor, files, numbers) if files or numbers else tensor
 
 
-def _carrying(tensor: Tensor | PartitionedTensor, files: dict[str, str]) -> Tensor | PartitionedTensor:
-    """Return the tensor with what files say of its cells, by name."""
+def _is_number_for_all(args: argparse.Namespace, name: str, given: str) -> bool:
+    """Return whether what an option gives is a number for all cells: of input without columns to be named so."""
+    from gcp.io.known_formats import format_of
+
+    form = format_of(args.input if args.format is None else f".{args.format.removeprefix('.')}")
+    has_columns = form is not None and name in form[0].options
+    try:
+        float(given)
+    except ValueError:
+        return False
+    return not has_columns
+
+
+def _carrying(
+    tensor: Tensor | PartitionedTensor, files: dict[str, str], numbers: dict[str, float]
+) -> Tensor | PartitionedTensor:
+    """Return the tensor with what files, and numbers for all, say of its cells, by name."""
     from gcp.tensors.intake.carried import titled
     from gcp.tensors.intake.coerce import as_tensor
 
-    found: Any = tensor
+    found: Any = as_tensor(tensor, **numbers) if numbers else tensor
     for name, path in files.items():
         try:
             found = as_tensor(found, **{name: _beside(path, tensor)})

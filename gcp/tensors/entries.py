@@ -174,12 +174,27 @@ def checked_weights(weights: ArrayLike, n: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class SortedEntries:
-    """Entries sorted by their subscripts, each cell once; `order` and `subs` as in `Listing`, data as they came."""
+    """Entries sorted by their subscripts, each cell once; `order` and `subs` as in `Listing`, data as they came.
+
+    Attributes
+    ----------
+    is_reordered : bool
+        Whether a caller listed them in another order, or cells several times: numbers in that order are not in ours.
+    """
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
     subs: Array
     columns: EntryColumns
+    is_reordered: bool = False
+
+    def check_order(self, name: str, instead: str) -> None:
+        """Raise `DataError` if an argument that is one number for each entry may be in the caller's order."""
+        if self.is_reordered:
+            raise DataError(
+                f"{name} has one number for each entry, but the tensor has sorted its entries since they were "
+                f"listed: {instead}."
+            )
 
     @property
     def values(self) -> Array:
@@ -224,17 +239,18 @@ def sorted_entries(entries: Entries, aggregate: str = "error") -> SortedEntries:
     order = sorting_order(shape)
     n_threads = threads.available_cores()
     subs, permutation = radix.sorted_rows(entries.subs, shape, order, n_threads)
-    columns = entries.columns
+    columns, is_reordered = entries.columns, permutation is not None
     if permutation is not None:
         columns = columns.map(lambda column: radix.taken(column, permutation, n_threads))
     else:  # these may still be the caller's, who may change them
         subs, columns = np.array(subs, order="C"), columns._replace(x=columns.x.copy())
     first = ordering.first_of_runs(subs)
+    found = SortedEntries(shape, order, subs, columns, is_reordered or not first.all())
     if first.all():
-        return SortedEntries(shape, order, subs, columns)
+        return found
     if aggregate == "error":
         raise DataError(_repetition(entries, first, permutation))
-    return _merged(SortedEntries(shape, order, subs, columns), first, aggregate)
+    return _merged(found, first, aggregate)
 
 
 def check_aggregate(aggregate: str) -> None:
@@ -282,7 +298,7 @@ def _merged(found: SortedEntries, first: Array, aggregate: str) -> SortedEntries
     x = np.where(single, own, x)  # not through a weight and back
     if values.dtype.kind == "f":
         x = x.astype(values.dtype, copy=False)
-    return SortedEntries(found.shape, found.order, _fitting(found.subs[: len(x)]), EntryColumns(x, weights))
+    return replace(found, subs=_fitting(found.subs[: len(x)]), columns=EntryColumns(x, weights))
 
 
 def _fitting(part: Array) -> Array:
@@ -301,7 +317,8 @@ def with_missing(found: SortedEntries, unknown: Entries) -> SortedEntries:
     # Where a cell is in both lists, the NaN wins in every sum.
     columns = EntryColumns(values, weights)
     every = sorted_entries(Entries(subs, columns, found.shape, unknown.place), "mean")
-    return every.having(x=every.values.astype(arithmetic(found.values.dtype)))
+    made = every.having(x=every.values.astype(arithmetic(found.values.dtype)))
+    return replace(made, is_reordered=found.is_reordered)
 
 
 def is_nan(values: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -129,7 +130,8 @@ class ListedTensor(InOnePiece):
         subs, keep = moved(self.subs)
         sizes = [(range(self.shape[mode]), index) for mode, index in places]
         shape = tuple(len(every[i] if isinstance(i, slice) else i) for every, i in sizes)
-        return sorted_entries(Entries(subs, self.columns.at(keep), shape, "entry {}".format))
+        found = sorted_entries(Entries(subs, self.columns.at(keep), shape, "entry {}".format))
+        return replace(found, is_reordered=self.entries.is_reordered)
 
     @property
     def values(self) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class ObservedTensor(ListedTensor):
     ) -> ObservedTensor:
         """Make the tensor of checked entries in any order: subscripts (entries, N) and columns (entries,)."""
         given = entries.Entries(subs, columns, tuple(shape), "entry {}".format)
-        return cls.of(entries.sorted_entries(given), labels)
+        return cls.of(replace(entries.sorted_entries(given), is_reordered=False), labels)
 
     @classmethod
     def of_dense(cls, tensor: DenseTensor, where: Array) -> ObservedTensor:

@@ -207,6 +207,10 @@ def _of_entries(name: str, given: Any, tensor: Any) -> FloatArray:
     elif tensor.parts is None:
         numbers = array(name, given, DataError)
         if numbers.shape == tensor.values.shape:
+            tensor.entries.check_order(
+                name,
+                f"give {name}=gcp.ObservedTensor(subs, {name}, shape), which is matched by its subscripts",
+            )
             return checked(name, numbers, None)
         if numbers.ndim not in (0, tensor.ndim):
             raise DataError(

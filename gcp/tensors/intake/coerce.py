@@ -66,8 +66,8 @@ def as_tensor(
         those that both have, and may have some of the modes.
     entry_weights : array_like or SparseTensor, optional
         Nonnegative weights, shaped like the data or broadcastable. For an ObservedTensor and a SparseTensor: one for
-        each entry, in the order of `subs`. Or a SparseTensor of the data's shape: the weights of all cells. Matched
-        by names as a mask is.
+        each entry, if these were listed in the order of `subs`. Or a SparseTensor of the data's shape: the weights of
+        all cells. Matched by names as a mask is.
     modes : sequence of str, optional
         Names of the modes of data that have none.
     exposure, offset, trials : array_like, optional
@@ -137,9 +137,15 @@ def _check_order(data: Any, tensor: Any, entry_weights: Any) -> None:
 
 
 def in_one_piece(
-    data: Any, mask: Any = None, entry_weights: Any = None, modes: Any = None, **carried: Unpack[Carried]
+    data: Any,
+    mask: Any = None,
+    entry_weights: Any = None,
+    modes: Any = None,
+    *,
+    why: str = "This",
+    **carried: Unpack[Carried],
 ) -> WholeData:
-    """Return the data as `as_tensor` does, for what needs single entries.
+    """Return the data as `as_tensor` does, for what needs single entries, which the error calls `why`.
 
     Raises
     ------
@@ -151,7 +157,7 @@ def in_one_piece(
     tensor: Any = as_tensor(data, mask, entry_weights, modes, **carried)
     if isinstance(tensor, PartitionedTensor):
         raise DataError(
-            f"This needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."
+            f"{why} needs the data in one piece: found {tensor!r}. If they fit into memory, read them whole."
         )
     whole: WholeData = tensor
     return whole

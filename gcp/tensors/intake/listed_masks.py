@@ -39,8 +39,8 @@ def restricted(
         SparseTensor of the same shape: its nonzero cells are observed. Or an array of pandas or xarray along some of
         the modes.
     entry_weights : array_like, shape (entries,), SparseTensor, or array with names, optional
-        Nonnegative weights of the listed entries, in the order of `tensor.subs`. Or a SparseTensor of the same shape:
-        the weights of all cells. Or an array with names.
+        Nonnegative weights of the listed entries, if these were listed in the order of `tensor.subs`. Or a
+        SparseTensor of the same shape: the weights of all cells. Or an array with names.
 
     Raises
     ------
@@ -57,6 +57,9 @@ def restricted(
     weights = tensor.entry_weights
     if entry_weights is not None and not isinstance(entry_weights, ListedTensor):
         given = entries.checked_weights(entry_weights, len(tensor.values))
+        if np.ndim(entry_weights):
+            where = f"{type(tensor).__name__}(subs, values, shape, entry_weights)"
+            tensor.entries.check_order("entry_weights", f"give them where these are listed, {where}")
         weights = given if weights is None else weights * given
     if masks is not None or weights is not tensor.entry_weights:
         tensor = _weighted(tensor, masks, weights)
