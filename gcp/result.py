@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
-from gcp.base.types import FloatArray
+from gcp.base.equality import is_same
+from gcp.base.types import FloatArray, RandomSource
 from gcp.io import export, result_file
-from gcp.io.summary import Summary, components_of, facts_of_loss, in_lines
+from gcp.io.summary import Summary, components_of, facts_of, in_lines
 from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
-from gcp.objectives.model import Model, share_in_words
+from gcp.objectives.forecast import Forecast, forecast
+from gcp.objectives.model import Model
 from gcp.objectives.refit_rows import NewRows, transform
 from gcp.objectives.top_positions import TopPositions, top
 from gcp.solvers.starts.multistart import Starts
@@ -63,6 +64,8 @@ class FitResult(Model):
     training_deviance_explained : float
         1 - (F - F saturated) / (F null - F saturated), without penalty, on the data and weights of the fit; of
         constant data 1 for a perfect model, else NaN.
+    total_weight : float
+        Sum of the weights of the entries in F; NaN in a result from a file that gcp wrote before it kept it.
     projected_gradient_norm : float
         Scale-free: the largest over modes of the norm of the factor's projected gradient times the norm of the
         factor, divided by the null model's deviance. 0 at a stationary point; may be huge where the model grows
@@ -112,6 +115,7 @@ class FitResult(Model):
     starts: Starts
     settings: dict[str, Any]
     training_deviance_explained: float = np.nan
+    total_weight: float = np.nan
 
     def score(
         self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
@@ -188,17 +192,65 @@ class FitResult(Model):
         prior as what one more entry of the fitted column costs; `Smooth`, `Graph` and `Near` of this mode say nothing
         of new rows. A position of which nothing is known gets what penalties prefer, or the mean row.
         """
-        return transform(
-            self,
-            data,
-            self.labels.number(mode),
-            mask=mask,
-            entry_weights=entry_weights,
-            bounds=bounds,
-            penalties=self.problem.penalties,
-            n_threads=n_threads,
-            **carried,
-        )
+        options: dict[str, Any] = {"entry_weights": entry_weights, "bounds": bounds, "n_threads": n_threads}
+        number, penalties = self.labels.number(mode), self.problem.penalties
+        return transform(self, data, number, mask=mask, penalties=penalties, **options, **carried)
+
+    def forecast(
+        self,
+        horizon: Any,
+        mode: int | str | None = None,
+        *,
+        lags: int | Sequence[int] | None = None,
+        dispersion: float | None = None,
+        n_draws: int = 1000,
+        random_state: RandomSource | None = None,
+        **carried: Unpack[Carried],
+    ) -> Forecast:
+        """Return predictive distributions of the data at positions to come of a mode, such as the next days.
+
+        Parameters
+        ----------
+        horizon : int, or coordinates
+            How many positions after the last one, in the step of the mode's dates, months or numbers, which are
+            equally spaced, in any order. Of a mode with a design also coordinates, as for `predict_at`.
+        mode : int or str, optional
+            Number or name. None is the only mode whose coordinates are dates, or the only one with a smooth design.
+        lags : int or list of int, optional
+            Of the autoregression of a mode without a design: 2 is [1, 2]; 0 is none; [1, 7] has yesterday and the day
+            a week ago. By default the number that BIC prefers for each component, up to 12 (T / 100)**(1/4).
+        dispersion : float, optional
+            Of losses with a free dispersion (Gaussian: variance; gamma: 1 / shape). None is that of the residuals of
+            the fit, whose degrees of freedom are the cells less the parameters.
+        n_draws : int
+            Draws of what comes, from which the mean and the intervals are.
+        random_state : int, numpy Generator, RandomState or SeedSequence, or None
+            Decides the draws.
+        **carried
+            ``exposure``, ``offset`` and ``trials`` of what comes, shaped like the forecast; a fit that had some needs
+            them.
+
+        Returns
+        -------
+        Forecast
+            ``mean``, ``interval(level)``, ``sample(n)``, ``to_frame()``; `gcp.analysis.proper_scores` judges it.
+
+        Raises
+        ------
+        ParameterError
+            Coordinates that are not equally spaced, a design that ends at the last one, and too few positions.
+
+        Notes
+        -----
+        Rows to come of a mode with a design are those of the design. Of others, each component's column of the factor
+        (and the main effects) is an autoregression with an intercept, fitted by least squares after the fit. Its
+        coefficients and innovations are drawn from their posterior under the flat prior, those of all components
+        together; entries are kept within the bounds of the fit, so that nonnegative ones stay so, also where some are
+        0, which logarithms do not admit. Then data are drawn from the loss. Not included is that the factors are
+        estimates: intervals are too narrow where the fit has few cells for each parameter, but for the dispersion.
+        """
+        options: dict[str, Any] = {"n_draws": n_draws, "random_state": random_state}
+        return forecast(self, horizon, mode, lags=lags, dispersion=dispersion, **options, **carried)
 
     def top(
         self, mode: int | str, at: Mapping[Any, Any] | None = None, n: int = 10, *, exclude: Any = None
@@ -230,29 +282,6 @@ class FitResult(Model):
             Data to exclude of another shape, or with missing cells and known zeros, which may mean either.
         """
         return top(self, mode, at, n, exclude=exclude)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield `weights` and `factors`: ``weights, factors = result``, as of TensorLy's CP tensors.
-
-        Raises
-        ------
-        ParameterError
-            Of a model with main effects, which are not in these two.
-        """
-        if self.main_effects:
-            raise ParameterError(
-                "weights, factors = result would lose the main effects: take result.weights, result.factors, "
-                "result.intercept and result.main_effects, or result.model_values() for the whole model."
-            )
-        return iter((self.weights, self.factors))
-
-    def __getitem__(self, index: int) -> Any:
-        """Return the `weights` (0) or the `factors` (1)."""
-        return tuple(self)[index]
-
-    def __len__(self) -> int:
-        """Return 2, of `weights` and `factors`."""
-        return 2
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file (`.npz` without pickle; see docs/result-format.md)."""
@@ -341,27 +370,7 @@ class FitResult(Model):
         return f"GCP model of rank {self.rank}: {shape}"
 
     def _facts(self) -> dict[str, Any]:
-        return {
-            "data in": self.labels.data_units,
-            **facts_of_loss(self),
-            "data with": self.problem.carried_in_words,
-            "solver": self.settings["solver"]["method"],
-            "starts": len(self.starts),
-            "iterations": self.n_iter,
-            "evaluations": self.n_eval,
-            "deviance explained": share_in_words(self.training_deviance_explained),
-            "objective": f"{self.objective:.8g}",
-            "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
-            "objective of a constant": f"{self.null_objective:.8g}",
-            "main effects": self._effects_in_words(),
-            "penalties": self.problem.penalties_in_words,
-            "designs": ", ".join(f"{self.labels.names[n]}: {z}" for n, z in self.problem.designs),
-            "seconds": f"{self.seconds:.2f}",
-        }
-
-    def _effects_in_words(self) -> str:
-        spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in self.main_effects.items())
-        return f"intercept {self.intercept:.4g}; {spreads}" if spreads else ""
+        return facts_of(self)
 
     def _notes(self, *further: str) -> tuple[str, ...]:
         status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"
@@ -384,17 +393,7 @@ class FitResult(Model):
         """Return whether all fields are equal, bit for bit."""
         if not isinstance(other, FitResult):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray):
-        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
-    if isinstance(a, list) and a and isinstance(a[0], np.ndarray):
-        return len(a) == len(b) and all(_same(p, q) for p, q in zip(a, b, strict=True))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
-    return bool(a == b) or (a != a and b != b)
+        return all(is_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
 
 load = FitResult.load

@@ -10,9 +10,10 @@ from gcp.analysis.compare import Degeneracy, Match, align, congruence, degenerac
 from gcp.analysis.core_consistency import core_consistency, core_tensor
 from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
 from gcp.analysis.dispersion import DispersionTest, dispersion_test
-from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood, n_parameters
+from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood
 from gcp.analysis.outliers import Outliers, outliers
 from gcp.analysis.prediction import PredictionScores, prediction_scores
+from gcp.analysis.proper_scores import ProperScores, proper_scores
 from gcp.analysis.ranking import RankingScores, ranking_scores
 from gcp.analysis.residuals import residuals
 from gcp.analysis.shares import ComponentShares, component_shares
@@ -20,6 +21,7 @@ from gcp.analysis.stability import SplitHalf, StartStability, split_half, start_
 from gcp.analysis.standard_error_table import StandardErrors
 from gcp.analysis.suggest import LossSuggestions, Suggestion, suggest_loss
 from gcp.analysis.uncertainty import standard_errors
+from gcp.objectives.dimension import n_parameters
 
 __all__ = [
     "Anomalies",
@@ -35,6 +37,7 @@ __all__ = [
     "Match",
     "Outliers",
     "PredictionScores",
+    "ProperScores",
     "RankingScores",
     "SliceDeviance",
     "SplitHalf",
@@ -59,6 +62,7 @@ __all__ = [
     "n_parameters",
     "outliers",
     "prediction_scores",
+    "proper_scores",
     "ranking_scores",
     "residuals",
     "slice_deviance",

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from gcp.analysis.compare import align
 from gcp.analysis.intervals import ErrorBars, Estimates, Interval, Intervals, quantile
-from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
@@ -19,6 +18,7 @@ from gcp.fit import fit_in_series, problem_and_plan
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.estimable import ESTIMATE
 from gcp.losses.trials import OfTrials
+from gcp.objectives.dimension import n_parameters
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_result, known_cells, tensor_of
 from gcp.objectives.penalties.shorthands import as_arguments

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcp.analysis.dimension import Structure, dimension
 from gcp.analysis.fixed_scale import FixedScale
 from gcp.analysis.information import EntryRun, Likelihood
 from gcp.analysis.observed_information import curvature_of_model
 from gcp.analysis.parameter_layout import parameters
 from gcp.base.types import FloatArray
 from gcp.losses.poisson import PoissonLog
+from gcp.objectives.dimension import Structure, dimension
 from gcp.objectives.known_cells import KnownCells
 from gcp.result import FitResult
 

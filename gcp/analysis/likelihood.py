@@ -9,11 +9,11 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.trials import OfTrials, counts
+from gcp.objectives.dimension import n_parameters
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
 from gcp.result import FitResult
@@ -108,20 +108,6 @@ def information_criteria(
     return InformationCriteria(
         value, count, 2 * count - 2 * value, count * float(np.log(weight)) - 2 * value, dispersion
     )
-
-
-def n_parameters(result: FitResult) -> int:
-    """Return the number of free parameters of a model that the cells of its tensor, all known, determine.
-
-    The dimension of the set of all models of its rank, modes (free, tied or fixed) and main effects, and the
-    parameters of the loss that the fit estimated. Of three and more modes that is mostly the number of entries of
-    free factors, less one scale for each component and free mode but one; of matrices, R (I + J - R); never more
-    than there are cells.
-    """
-    check_result(result)
-    loss = result.loss
-    estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
-    return dimension(Structure.of(result)) + sum(map(len, estimated))
 
 
 def saturation(result: FitResult, data: Any) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gcp.analysis.dispersion import dispersion_test, vary_far_more
-from gcp.analysis.likelihood import n_parameters
 from gcp.base import checks
 from gcp.base.errors import DomainError, ParameterError
 from gcp.base.table_result import Table, TableResult
@@ -20,6 +19,7 @@ from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.ordinal import Ordinal
 from gcp.losses.registry import available_losses, example_loss, get_loss
+from gcp.objectives.dimension import n_parameters
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey

@@ -39,6 +39,7 @@ _SCALARS = (
     "null_objective",
     "saturated_objective",
     "training_deviance_explained",
+    "total_weight",
     "converged",
     "status",
     "message",
@@ -122,6 +123,7 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
         null = meta["null_objective"] - meta["saturated_objective"]
         left = meta["objective"] - meta["penalty"] - meta["saturated_objective"]
         meta["training_deviance_explained"] = 1 - left / null if null > 0 else float("nan")
+    meta.setdefault("total_weight", math.nan)  # of an older version
     arrays.header("mode_names").check_size(MOST_MODES)
     names = [str(name) for name in arrays["mode_names"]]
     _check(arrays, len(names))

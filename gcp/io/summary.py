@@ -14,7 +14,7 @@ import numpy as np
 from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
-from gcp.objectives.model import Model
+from gcp.objectives.model import Model, share_in_words
 
 _LEADING = 3
 """Positions that are named of a column."""
@@ -93,6 +93,29 @@ def facts_of_loss(model: Model) -> dict[str, str]:
         order, half = np.argsort(numbers, kind="stable"), _MOST_NUMBERS // 2
         texts = [*(texts[k] for k in order[:half]), "...", *(texts[k] for k in order[-half:])]
     return found | {f"{loss.parameter_by} by {loss.by}": ", ".join(texts)}
+
+
+def facts_of(result: Any) -> dict[str, Any]:
+    """Return what a `FitResult` found and how, by name."""
+    effects, labels = result.main_effects, result.labels
+    spreads = ", ".join(f"{name} (sd {v.std():.3g})" for name, v in effects.items())
+    return {
+        "data in": labels.data_units,
+        **facts_of_loss(result),
+        "data with": result.problem.carried_in_words,
+        "solver": result.settings["solver"]["method"],
+        "starts": len(result.starts),
+        "iterations": result.n_iter,
+        "evaluations": result.n_eval,
+        "deviance explained": share_in_words(result.training_deviance_explained),
+        "objective": f"{result.objective:.8g}",
+        "of that penalty": f"{result.penalty:.8g}" if result.penalty else "",
+        "objective of a constant": f"{result.null_objective:.8g}",
+        "main effects": f"intercept {result.intercept:.4g}; {spreads}" if effects else "",
+        "penalties": result.problem.penalties_in_words,
+        "designs": ", ".join(f"{labels.names[n]}: {z}" for n, z in result.problem.designs),
+        "seconds": f"{result.seconds:.2f}",
+    }
 
 
 def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:

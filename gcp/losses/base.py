@@ -18,6 +18,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.estimable import Marginal, Scale, is_estimate
 from gcp.losses.formula import Formula
 from gcp.losses.position_parameters import PositionParameters
+from gcp.losses.ranked_probability import ranked_probability
 
 DEFAULT_EPS = 1e-10
 """Shift inside logarithms and denominators, in units of the model."""
@@ -299,6 +300,16 @@ class Loss(PositionParameters, ABC):
     ) -> tuple[FloatArray, FloatArray]:
         """Return P(X < x) and P(X >= x), elementwise: not `cdf` and `sf` where x itself has a probability."""
         return self.tails(checks.floats("x", x) - self.is_discrete, m, dispersion)
+
+    def ranked_probability_score(
+        self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None
+    ) -> FloatArray:
+        """Return the integral, for counts the sum, of (P(X <= y) - [x <= y])**2 over y, elementwise.
+
+        `dispersion` as for `log_likelihood`. Of measurements it is the continuous ranked probability score (CRPS).
+        """
+        x, m = np.broadcast_arrays(*checks.pair(x, m))
+        return ranked_probability(self, x, m, dispersion)
 
     def _tails(self, x: FloatArray, m: FloatArray, dispersion: float | None) -> tuple[FloatArray, FloatArray]:
         """Return P(X <= x) and P(X > x), elementwise."""

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from gcp.base.checks import floats
+from gcp.base.interval import COUNTS
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 
@@ -39,6 +40,7 @@ class OfTrials:
     """
 
     is_discrete = True
+    data_domain = COUNTS
 
     def __init__(self, loss: Loss, trials: FloatArray) -> None:
         self.loss, self.trials, self.name = loss, trials, loss.name

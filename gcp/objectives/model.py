@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gcp.base.alignment import Side
+from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_memory
 from gcp.base.types import Array, Factors, FloatArray
@@ -192,6 +193,29 @@ class Model:
         if self.loss.by is None:
             return self.loss
         return replace(self.loss, by=self.labels.number(self.loss.by))  # type: ignore[type-var]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield `weights` and `factors`: ``weights, factors = result``, as of TensorLy's CP tensors.
+
+        Raises
+        ------
+        ParameterError
+            Of a model with main effects, which are not in these two.
+        """
+        if self.main_effects:
+            raise ParameterError(
+                "weights, factors = result would lose the main effects: take result.weights, result.factors, "
+                "result.intercept and result.main_effects, or result.model_values() for the whole model."
+            )
+        return iter((self.weights, self.factors))
+
+    def __getitem__(self, index: int) -> Any:
+        """Return the `weights` (0) or the `factors` (1)."""
+        return tuple(self)[index]
+
+    def __len__(self) -> int:
+        """Return 2, of `weights` and `factors`."""
+        return 2
 
     def _values(self, subs: Array) -> FloatArray:
         """Return model entries (n,) at subscripts (n, N)."""

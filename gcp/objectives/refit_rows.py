@@ -270,7 +270,7 @@ def _limits(
     """
     floor = 0.0 if model.loss.model_domain.low >= 0 else -np.inf
     if bounds is None and model.row_bounds:
-        low, high = _limits_of_fit(model, mode)
+        low, high = limits_of_fit(model, mode)
     else:
         sides = _pair((None, None) if bounds is None else bounds, floor)
         low, high = (np.full(model.rank, side) for side in sides)
@@ -299,7 +299,7 @@ def _sizes(model: Model) -> list[FloatArray]:
     return [weights ** (1 / n_modes)] * n_modes
 
 
-def _limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
+def limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
     """Return the fit's bounds (R,) for rows of `factors`, whose columns are the fitted ones divided by a number."""
     fitted, unit = (np.asarray(a[mode], dtype=float) for a in (model.fitted_factors, model.factors))
     scale = np.sum(fitted * unit, axis=0)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from gcp import NegativeBinomial, fit_gcp
 from gcp.analysis import information_criteria, n_parameters
-from gcp.analysis.dimension import Structure, counted, dimension
+from gcp.objectives.dimension import Structure, counted, dimension
 
 
 def jacobian_rank(structure, rng):

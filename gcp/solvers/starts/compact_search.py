@@ -44,4 +44,5 @@ def of_whole(fields: dict[str, Any], whole: Search, compaction: Compaction | Non
         "null_objective": objective.null_value,
         "saturated_objective": objective.saturated_value,
         "training_deviance_explained": objective.share_explained(fields["objective"] - fields["penalty"]),
+        "total_weight": objective.survey.total_weight,
     }

@@ -122,6 +122,7 @@ def _assembled(
         starts=starts,
         settings=settings,
         training_deviance_explained=objective.share_explained(best.objective - penalty),
+        total_weight=objective.survey.total_weight,
     )
 
 

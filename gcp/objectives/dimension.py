@@ -10,7 +10,8 @@ import numpy as np
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.designs.given_designs import matrix_of
 from gcp.objectives.designs.linear_maps import Undetermined
-from gcp.result import FitResult
+from gcp.objectives.known_cells import check_result
+from gcp.objectives.model import Model
 
 _MOST_COLUMNS = 600
 """Columns, at most, of a Jacobian whose rank is looked for; that of a larger one is taken to be the count."""
@@ -47,7 +48,7 @@ class Structure:
     fixed: dict[int, FloatArray]
 
     @classmethod
-    def of(cls, result: FitResult) -> Structure:
+    def of(cls, result: Model) -> Structure:
         """Return the structure of a fitted model."""
         fixed, tied = result.problem.fixed_modes, result.problem.tied_modes
         in_ties = {mode for group in tied for mode in group}
@@ -73,6 +74,20 @@ class Structure:
     def resized(self, group: tuple[int, ...], size: int) -> Structure:
         """Return the structure with another number of positions in these modes."""
         return replace(self, shape=tuple(size if n in group else k for n, k in enumerate(self.shape)))
+
+
+def n_parameters(result: Model) -> int:
+    """Return the number of free parameters of a model that the cells of its tensor, all known, determine.
+
+    The dimension of the set of all models of its rank, modes (free, tied or fixed) and main effects, and the
+    parameters of the loss that the fit estimated. Of three and more modes that is mostly the number of entries of
+    free factors, less one scale for each component and free mode but one; of matrices, R (I + J - R); never more
+    than there are cells.
+    """
+    check_result(result)
+    loss = result.loss
+    estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
+    return dimension(Structure.of(result)) + sum(map(len, estimated))
 
 
 def counted(structure: Structure) -> int:
