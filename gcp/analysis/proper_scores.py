@@ -19,7 +19,8 @@ from gcp.losses.ranked_probability import ranked_probability
 from gcp.losses.trials import OfTrials
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.fitted_dispersion import fitted_dispersion
-from gcp.objectives.forecast import Forecast, ForecastCells
+from gcp.objectives.forecast import Forecast
+from gcp.objectives.forecast_cells import ForecastCells
 from gcp.objectives.known_cells import known_parts, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.carried_columns import TITLES, carried_by

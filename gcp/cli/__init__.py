@@ -16,6 +16,7 @@ from gcp.cli import (
     compile_command,
     convert_command,
     fit_command,
+    forecast_command,
     info_command,
     judge_command,
     losses_command,
@@ -108,6 +109,7 @@ def _parser() -> Parser:
         plot_command,
         judge_command,
         anomalies_command,
+        forecast_command,
         report_command,
         compile_command,
     ):

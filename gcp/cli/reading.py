@@ -150,13 +150,13 @@ def _beside(path: str, tensor: Tensor | PartitionedTensor) -> Any:
     form, is_file = format_of(path), Path(path).exists()
     if is_file and tensor.parts is not None and form is not None and form[0].source is not None:
         return array_source(path)
-    unlisted = "missing" if _is_listing(path) else None
+    unlisted = "missing" if is_listing(path) else None
     read = gcp.read_tensor(path, unlisted=unlisted) if is_file else _bundled(path)
     other = stored(in_one_piece(read))
     return other if len(other.shape) == len(tensor.shape) else other.to_dense()
 
 
-def _is_listing(path: str) -> bool:
+def is_listing(path: str) -> bool:
     """Return whether a file lists cells, so that it has to be said what others are."""
     return path.lower().endswith(LISTINGS)
 
