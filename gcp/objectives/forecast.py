@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_LARGEST_COUNT = 9e18
+"""Mean of counts beyond which they are not drawn: 64 bits do not hold them."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Forecast(TableResult):
     """Predictive distributions of the data at positions to come.
@@ -142,17 +146,10 @@ class Forecast(TableResult):
     def _drawn(self, own: ForecastCells, rng: np.random.Generator, n_times: int) -> FloatArray:
         """Return draws of data (n_times K, cells): so many for each draw of the model."""
         m = np.tile(own.m, (n_times, 1)) if n_times > 1 else own.m
-        try:
-            if isinstance(own.loss, OfTrials):
-                return own.loss.sample(m, rng).astype(float)
-            return own.loss.sample_dispersed(m, rng, self.dispersion).astype(float)
-        except ValueError as error:
-            if isinstance(error, ParameterError):
-                raise
-            raise ParameterError(
-                f"forecast: data of the model {own.step + 1} steps ahead, up to {np.max(m):.3g}, cannot be drawn "
-                f"({error}): the autoregression may grow without end; give fewer lags, or a shorter horizon."
-            ) from None
+        if isinstance(own.loss, OfTrials):
+            return own.loss.sample(m, rng).astype(float)
+        drawn: FloatArray = own.loss.sample_dispersed(m, rng, self.dispersion).astype(float)
+        return drawn
 
     def _labelled(self, columns: dict[Any, Array]) -> Table:
         names, shape = self.labels.names, self.mean.shape
@@ -283,6 +280,15 @@ def _mean(source: ForecastSource) -> FloatArray:
     shape = source.model.shape
     check_memory(f"A forecast of {math.prod(shape):,} cells", 8.0 * math.prod(shape), 3)
     found = np.empty((shape[source.number], math.prod(shape) // shape[source.number]))
+    most = _LARGEST_COUNT if source.model.loss.is_discrete else np.finfo(float).max
     for own in source.blocks(source.rows):
-        found[own.step, own.cells] = own.loss.mean(own.m).mean(axis=0)
+        with np.errstate(all="ignore"):
+            each = own.loss.mean(own.m)
+        if not (np.abs(each) <= most).all():
+            raise ParameterError(
+                f"forecast: what is expected {own.step + 1} steps ahead has no end in some draws: rows of the fit "
+                "that are far from all others, such as of a day without any event under a log link, make innovations "
+                "that large. Fit with l2_reg=..., or give fewer lags or a shorter horizon."
+            )
+        found[own.step, own.cells] = each.mean(axis=0)
     return source.shaped(found)
