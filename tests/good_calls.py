@@ -345,6 +345,18 @@ def good_calls(folder):
         "FitResult.model_values": Call(fitted().model_values, {"subs": SUBS}),
         "FitResult.predict": Call(fitted().predict, {"subs": SUBS}),
         "FitResult.predict_at": Call(designed().predict_at, {"coordinates": {"when": [2001.5]}}),
+        "FitResult.forecast": Call(
+            fitted().forecast,
+            {
+                "horizon": 2,
+                "mode": "what",
+                "lags": 0,
+                "dispersion": None,
+                "n_draws": 20,
+                "random_state": 0,
+                "exposure": None,
+            },
+        ),
         "designs.bspline": Call(
             designs.bspline, {"n": 5, "degree": 3, "cyclic": False, "ends": (2001, 2002)}
         ),
@@ -409,6 +421,7 @@ def good_calls(folder):
         "analysis.n_parameters": Call(analysis.n_parameters, {"result": fitted()}),
         "analysis.outliers": Call(analysis.outliers, judged | {"mode": 0}),
         "analysis.prediction_scores": Call(analysis.prediction_scores, judged | {"random_state": 0}),
+        "analysis.proper_scores": Call(analysis.proper_scores, judged | {"random_state": 0}),
         "analysis.ranking_scores": Call(
             analysis.ranking_scores,
             {"result": fitted(), "test": dense(), "mode": 0, "k": 2, "train": COUNTS < 0, "relevant": 1.0},

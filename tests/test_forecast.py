@@ -381,6 +381,8 @@ def test_what_is_refused(result, of_waves, rng):
         result.forecast(0)
     with pytest.raises(ParameterError, match="has no design, so that horizon is a number of steps"):
         result.forecast([DAY + 200])
+    with pytest.raises(ParameterError, match="horizon is a number of steps"):
+        result.forecast(1.5)
     with pytest.raises(ParameterError, match="Unknown mode"):
         result.forecast(1, "week")
     with pytest.raises(ParameterError, match="leave lags out"):

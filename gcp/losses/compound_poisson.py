@@ -109,7 +109,7 @@ def _log_sums(
     """
     step = np.where(first > 1, np.maximum(width / _FINENESS, 1.0), 1.0)
     first = np.maximum(np.floor(first), 1.0)
-    count = np.minimum(np.ceil((last - first) / step), _MOST_TERMS) + 1
+    count = np.fmin(np.ceil((last - first) / step), _MOST_TERMS) + 1  # NaN, of infinite limits, is as many
     found = np.empty(first.shape)
     order = np.argsort(count, kind="stable")
     begin = 0

@@ -18,6 +18,9 @@ _NOTHING = 1e-10
 _MOST_TERMS = 4096
 """Terms of a sum that are added one by one; of more, some stand for their neighbours."""
 
+_FAR = 1e300
+"""Numbers that are as good as infinite."""
+
 _STEP = 0.1
 """Distance of the nodes of double-exponential quadrature, whose error is below 1e-6 then."""
 
@@ -40,8 +43,9 @@ def ranked_probability(loss: Any, x: FloatArray, m: FloatArray, dispersion: floa
     """
 
     def tails(y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        found: tuple[FloatArray, FloatArray] = loss.tails(y, m, dispersion)
-        return found
+        is_none = np.isnan(y)  # of models that are infinite
+        below, above = loss.tails(np.clip(np.where(is_none, 1.0, y), -_FAR, _FAR), m, dispersion)
+        return np.where(is_none, np.nan, below), np.where(is_none, np.nan, above)
 
     centre, low = np.array(np.broadcast_to(loss.mean(m), x.shape)), float(loss.data_domain.low)
     with np.errstate(all="ignore"):

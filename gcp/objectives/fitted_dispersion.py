@@ -26,7 +26,7 @@ def fitted_dispersion(result: Any, given: float | None = None) -> float | None:
     loss = result.loss
     if loss.dispersion_from(1.0) is None:
         if given is not None:
-            raise ParameterError(f"The {loss.name} loss has no free dispersion: leave dispersion out.")
+            raise ParameterError(f"The {loss.name} loss has no free dispersion: leave dispersion=... out.")
         return None
     if given is not None:
         if not is_real(given) or not given > 0:

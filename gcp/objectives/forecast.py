@@ -26,7 +26,7 @@ from gcp.objectives.known_cells import check_result
 from gcp.objectives.model import Model
 from gcp.objectives.new_coordinates import at_coordinates, rows_of_labels
 from gcp.objectives.refit_rows import limits_of_fit, with_rows
-from gcp.tensors.carried_columns import carried_by
+from gcp.tensors.carried_columns import TITLES, carried_by
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import as_tensor
@@ -196,6 +196,8 @@ def forecast(
         rows = model.factors[n][None]
     else:
         process, labels = _by_regression(result, horizon, n, lags)
+        size = 8.0 * n_draws * len(labels) * (result.rank + 1)
+        check_memory(f"{n_draws:,} draws of {len(labels):,} steps", size, 4, "Ask for a shorter horizon.")
         rows = process.draws(n_draws, len(labels), np.random.default_rng(seed))
         rows[..., : result.rank][..., result.weights == 0] = 0.0
         effects = rows[..., -1].mean(axis=0) if name in result.main_effects else None
@@ -229,7 +231,12 @@ def _by_design(result: Model, horizon: Any, n: int) -> Model:
     """Return the model at positions to come of a mode with a design."""
     name, own = result.labels.names[n], result.labels.coords[n]
     if not isinstance(horizon, int | np.integer):
-        return at_coordinates(result, {n: horizon})
+        found = at_coordinates(result, {n: horizon})
+        if not found.shape[n]:
+            raise ParameterError(
+                f"horizon must be a number of steps, or coordinates of {name!r}: found none."
+            )
+        return found
     _, ordered = in_time(own, result.shape[n], name)
     labels = following(ordered, _steps(horizon), name, own)
     return with_rows(result, n, rows_of_labels(result, n, labels), labels=labels)
@@ -238,7 +245,7 @@ def _by_design(result: Model, horizon: Any, n: int) -> Model:
 def _by_regression(result: Model, horizon: Any, n: int, lags: Any) -> tuple[Autoregression, Array]:
     """Return the autoregression of a mode's rows and main effects, and the labels of the positions to come."""
     name, own = result.labels.names[n], result.labels.coords[n]
-    if np.ndim(horizon) or isinstance(horizon, str | np.datetime64):
+    if not isinstance(horizon, int | np.integer):
         raise ParameterError(
             f"forecast: {name!r} has no design, so that horizon is a number of steps, an integer >= 1: found "
             f"{checks.show(horizon)}."
@@ -262,8 +269,11 @@ def _by_regression(result: Model, horizon: Any, n: int, lags: Any) -> tuple[Auto
 def _columns(model: Model, of_fit: tuple[str, ...], carried: Carried) -> tuple[Any, Array | None]:
     """Return what cells to come carry, as the loss takes it, and which of them are known."""
     given: Any = {name: value for name, value in carried.items() if value is not None}
+    if lacking := [name for name in of_fit if name not in given]:
+        raise ParameterError(
+            f"forecast: the model was fitted with {TITLES[lacking[0]]}: give {lacking[0]}=..., of what comes."
+        )
     if not given:
-        check_carried(of_fit, (), ParameterError)
         return None, None
     size = 8.0 * math.prod(model.shape)
     check_memory(f"A forecast of {math.prod(model.shape):,} cells", size, 4)

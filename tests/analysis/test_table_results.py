@@ -65,6 +65,7 @@ def results():
             analysis.factor_match_score(r, r),
             analysis.outliers(r, x, "film"),
             analysis.prediction_scores(of_binary, binary),
+            analysis.proper_scores(r, x),
             analysis.ranking_scores(r, x, "film"),
             analysis.slice_deviance(r, x, "film"),
             analysis.split_half(x.values, 1, 1, n_splits=2, **options),
@@ -76,13 +77,14 @@ def results():
             r.top("film", {"user": 3}, 20),
             r.starts,
             r.summary(),
+            fit(x.values, 1, loss="poisson").forecast(2, 0, random_state=0),
         ]
     return {type(one).__name__: one for one in every}
 
 
 NAMES = [
     *(name for name in analysis.__all__ if inspect.isclass(getattr(analysis, name))),
-    *("Split", "RankChoice", "NewRows", "TopPositions", "Starts", "Summary"),
+    *("Split", "RankChoice", "NewRows", "TopPositions", "Starts", "Summary", "Forecast"),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
+from gcp.base.checks import array
 from gcp.base.errors import ParameterError
 from gcp.base.types import Array
 
@@ -48,7 +49,7 @@ class Basis(ABC):
 
     def of_coordinates(self, coordinates: Any, mode: str) -> tuple[Any, Array]:
         """Return rows (n, K), and labels (n,), of new positions as users give them to `predict_at`."""
-        labels = np.atleast_1d(np.asarray(coordinates))
+        labels = np.atleast_1d(array(f"coordinates of {mode!r}", coordinates))
         if labels.ndim > 1:
             raise ParameterError(f"coordinates of {mode!r} must be a list: found shape {labels.shape}.")
         return self.of_labels(labels, mode), labels
