@@ -128,7 +128,7 @@ def test_completion_in_a_shell(folder, capsys):
     assert main(["--print-completion", "bash"]) == 0
     script = capsys.readouterr().out
     asked = {
-        "gcp f": "fit",
+        "gcp f": "fit forecast",
         "gcp fit x.npy --lo": "--loss --lower",
         "gcp fit x.npy --loss hub": "huber",
         "gcp info sem": "semicolons.csv",
