@@ -5,23 +5,26 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import nbinom
 
+import gcp
+
 
 def logarithmic_score(x, mean, r):
     """Minus the logarithm of the probability of what came."""
-    return -nbinom.logpmf(x, r, r / (r + mean))
+    loss, x, m = _cells(x, mean, r)
+    return -loss.log_likelihood(x, m)
 
 
 def ranked_probability_score(x, mean, r):
     """The sum over k of the squared difference of P(X <= k) and whether x <= k."""
+    loss, x, m = _cells(x, mean, r)
+    return loss.ranked_probability_score(x, m)
+
+
+def _cells(x, mean, r):
+    """The loss with an r of its own in each cell, the counts, and the models m = mean / r."""
     x, mean, r = np.broadcast_arrays(np.asarray(x, float), mean, r)
-    p = np.exp(r * np.log(r / (r + mean)))
-    below, total, k = p.copy(), np.zeros(x.shape), 0
-    while True:
-        total += np.square(below - (x <= k))
-        if k >= x.max() and not (1 - below).max() > 1e-8:
-            return total
-        p = p * (r + k) / (k + 1) * mean / (r + mean)
-        below, k = below + p, k + 1
+    loss = gcp.NegativeBinomial(r=tuple(r.ravel()), by=0, eps=1e-300)
+    return loss.at(np.arange(r.size).reshape(r.shape)), x, mean / r
 
 
 def pit_histogram(x, mean, r, n=10):
