@@ -7,8 +7,8 @@ Every data set has a planted model of its own, of rank 2: 106 days x 12 x 10 cel
 are either autoregressions of order 1 (coefficients 0.8 and 0.4) about a mean of 0, or of 3 with a standard deviation
 of about a quarter of it where the model is nonnegative, or two waves of a week about a mean (for nonnegative models,
 with cyclic splines as the design, six functions of a week). All but the last 6 days are fitted, with the dispersion
-or r unknown where the loss has one; these are forecast by `result.forecast(6)`, with its defaults, and compared with the
-data that came.
+or r unknown where the loss has one; these are forecast by `result.forecast(6)`, with its defaults, and compared with
+the data that came.
 
 "Held" is the share of cells within the 90 % interval. Whole numbers are within at least as often, for no whole number
 divides their probability exactly: "randomised" is the share whose randomised probability integral transform lies
