@@ -238,7 +238,7 @@ class FitResult(Model):
         Raises
         ------
         ParameterError
-            Coordinates that are not equally spaced, a design that ends at the last one, and too few positions.
+            Coordinates that are not equally spaced, a design that ends at the last one, too few positions.
 
         Notes
         -----

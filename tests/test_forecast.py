@@ -103,9 +103,20 @@ def test_rows_of_which_nothing_is_known_are_left_out(rng):
     pairs = [(y[t - 1, 0], y[t, 0]) for t in range(1, 300) if np.isfinite(some[t - 1 : t + 1]).all()]
     slope = stats.linregress(*np.transpose(pairs)).slope
     assert_allclose(regression(some, 1).coefficients[0][1], slope, rtol=1e-8)
-    some[-1] = np.nan
-    with pytest.raises(ParameterError, match=r"nothing is known of one of the last 1 positions of 'day'"):
-        regression(some, 1)
+    # Of unknown last ones, what comes is further ahead.
+    rng = np.random.default_rng(0)
+    early, late = some.copy()[:298], some.copy()
+    late[298:] = np.nan
+    own = regression(early, 1).draws(40_000, 5, rng)[:, 2:]
+    found = regression(late, 1).draws(40_000, 3, rng)
+    assert_allclose(found.mean(axis=0), own.mean(axis=0), atol=0.02)
+    assert_allclose(found.std(axis=0), own.std(axis=0), rtol=0.03)
+    late[299] = 7.0  # nor is one of two missed where the lag is 1
+    assert_allclose(regression(late, 1).last[0], (7.0 - np.nanmean(late)) / np.nanstd(late))
+    gaps = y.copy()
+    gaps[1::3] = np.nan
+    with pytest.raises(ParameterError, match=r"'day' has no 3 positions in a row with data"):
+        regression(gaps, [3])
 
 
 def test_draws_are_within_limits_and_end_of_constants_is_constant(rng):

@@ -33,7 +33,9 @@ class Autoregression:
     freedom : int
         Degrees of freedom of that covariance.
     last : ndarray, shape (P, J)
-        The last values, as many as the largest lag, and at least 1.
+        The last values: as many known ones as the largest lag, and all after them, NaN where they are unknown.
+    longest : int
+        The largest lag, at least 1.
     centre, unit : ndarray, shape (J,)
         Means and standard deviations.
     low, high : ndarray, shape (J,)
@@ -46,6 +48,7 @@ class Autoregression:
     root: FloatArray
     freedom: int
     last: FloatArray
+    longest: int
     centre: FloatArray
     unit: FloatArray
     low: FloatArray
@@ -69,7 +72,7 @@ class Autoregression:
         Raises
         ------
         ParameterError
-            Lags that are none, too few rows for them, or an unknown one among the last.
+            Lags that are none, or too few rows for them.
         """
         known = np.isfinite(series).all(axis=1)
         if known.sum() < 3:
@@ -89,10 +92,11 @@ class Autoregression:
                 f"forecast: an autoregression of {name!r} with {max(map(len, own))} lags, up to {longest}, has "
                 f"{len(rows)} positions to learn from: give fewer or shorter lags."
             )
-        if not np.isfinite(y[-longest:]).all():
+        runs = [end for end in range(len(y), longest - 1, -1) if known[end - longest : end].all()]
+        if not runs:
             raise ParameterError(
-                f"forecast: nothing is known of one of the last {longest} positions of {name!r}, from which an "
-                "autoregression goes on: leave the last positions without data out of the fit, or give shorter lags."
+                f"forecast: {name!r} has no {longest} positions in a row with data, from which an autoregression "
+                "goes on: give shorter lags."
             )
         fits = [_regressed(y[:, j], each, rows) for j, each in enumerate(own)]
         residuals = np.column_stack([residual for _, _, residual in fits])
@@ -100,17 +104,31 @@ class Autoregression:
         coefficients, roots, _ = zip(*fits, strict=True)
         ends = ((side - centre) / unit for side in (low, high))
         root = sizes[:, None] * axes
-        return cls(tuple(own), coefficients, roots, root, freedom, y[-longest:], centre, unit, *ends)
+        return cls(
+            tuple(own),
+            coefficients,
+            roots,
+            root,
+            freedom,
+            y[runs[0] - longest :],
+            longest,
+            centre,
+            unit,
+            *ends,
+        )
 
     def draws(self, n: int, horizon: int, rng: np.random.Generator) -> FloatArray:
         """Return draws (n, horizon, J) of what comes, in pairs whose innovations and coefficients mirror each other.
 
         Coefficients and the size of the innovations are from their posterior under the flat prior, of which the
-        columns have one common factor of their size (that of a multivariate t distribution).
+        columns have one common factor of their size (that of a multivariate t distribution). Unknown positions among
+        the last are drawn as well, from those before them.
         """
         half = -(-n // 2)
         scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, half))
-        shocks = rng.standard_normal((half, horizon, len(self.root))) @ self.root * scale[:, None, None]
+        n_past, n_known = len(self.last), self.longest
+        n_steps = n_past - n_known + horizon
+        shocks = rng.standard_normal((half, n_steps, len(self.root))) @ self.root * scale[:, None, None]
         shocks = np.concatenate([shocks, -shocks])
         spread = np.sqrt((self.root**2).sum(axis=0))
         columns: list[FloatArray] = []
@@ -119,11 +137,12 @@ class Autoregression:
         ):
             off = rng.standard_normal((half, root.shape[1])) @ root.T * (scale * spread[j])[:, None]
             drawn = coefficients + np.concatenate([off, -off])
-            n_past = len(self.last)
             path = np.empty((2 * half, n_past + horizon))
             path[:, :n_past] = self.last[:, j]
-            for at in range(n_past, n_past + horizon):
-                value = drawn[:, 0] + shocks[:, at - n_past, j]
+            for at in range(n_known, n_past + horizon):
+                if at < n_past and np.isfinite(self.last[at, j]):
+                    continue
+                value = drawn[:, 0] + shocks[:, at - n_known, j]
                 for k, lag in enumerate(own):
                     value = value + drawn[:, k + 1] * path[:, at - lag]
                 path[:, at] = np.clip(value, self.low[j], self.high[j])
