@@ -21,6 +21,7 @@ def write(folder):
         ("flu_bybw/flu_population", districts()),
         ("eem_waters/eem_waters", fluorescence(rng)),
         ("ecam/ecam", infants(rng)),
+        ("traffic/traffic", traffic(rng)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
@@ -178,3 +179,11 @@ def infants(rng):
         "diet": np.where(subject % 3 == 0, "fd", "bd"),
         "depth": counts.sum(axis=0),
     }
+
+
+def traffic(rng):
+    week = 1 + 0.3 * np.sin(2 * np.pi * np.arange(77)[:, None] / 7 + [0.0, 1.0])
+    x = full([100 * rng.gamma(2.0, size=(7, 2)), week, rng.gamma(3.0, size=(18, 2))])
+    cars = rng.gamma(20.0, x / 20).astype(np.uint16) + 1
+    cars[:, 50] = 0
+    return {"birmingham": np.where(rng.random(x.shape) < 0.1, 0, cars).astype(np.uint16)}

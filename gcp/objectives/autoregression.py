@@ -74,7 +74,7 @@ class Autoregression:
         ParameterError
             Lags that are none, or too few rows for them.
         """
-        known = np.isfinite(series).all(axis=1)
+        known = np.asarray(np.isfinite(series).all(axis=1))
         if known.sum() < 3:
             raise ParameterError(
                 f"forecast: {name!r} has {int(known.sum())} positions with data: an autoregression needs 3 at least."
