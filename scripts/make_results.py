@@ -26,6 +26,7 @@ ORDER = [
     "knowledge_graphs",
     "overdispersed_counts",
     "flu_forecast",
+    "car_parks",
     "oslo_bikes",
     "crime_rates",
     "eem_waters",
@@ -39,6 +40,7 @@ ORDER = [
     "rank_study",
     "regularisation_study",
     "coverage",
+    "forecast_coverage",
 ]
 HEAD = """# Results
 

@@ -3,16 +3,16 @@
     python scripts/experiments/car_parks.py [--quick] [--seed 0] [--out results/car_parks] [--data DIR]
 
 Cars in 30 car parks of Birmingham in 77 days, at 18 half-hours of each; 0 is missing, as in the study that the tensor
-is from (two parks have nearly no data, four days none at all). Each of the last days is forecast from all days before it: a
-fit under the gamma loss, and autoregressions of the components with yesterday's and last week's rows
+is from (two parks have nearly no data, four days none at all). Each of the last days is forecast from all days before
+it: a fit under the gamma loss, and autoregressions of the components with yesterday's and last week's rows
 (`result.forecast(1, "day", lags=[1, 7])`). The rank is the one with the least ranked probability score on days 42 to
 56; judged are days 57 to 76. "Last week" and "yesterday" repeat the same half-hour of seven days and of one day
 before. All are judged on cells that last week had, too. The ranked probability score (CRPS) of a forecast that names
 one number is its mean absolute error, so that it compares the two kinds.
 
 Found: last week is far better than yesterday, and hard to beat. The forecast's mean is further off in absolute error
-(65.9 cars, 56.7) and as far in the mean square (108.6, 110.7); as distributions forecasts are better (49.7, 56.7), and
-their 90 % intervals hold 92 %. Low ranks are too coarse for half-hours of single parks: rank 4 loses in all.
+(65.9 cars, 56.7) and as far in the mean square (108.6, 110.7); as distributions, forecasts are better (49.7, 56.7):
+their 90 % intervals hold 92 %. Low ranks are too coarse for half-hours of single parks.
 
 No published figure is reproduced: the study that the data are from is of imputation, not of forecasts.
 
