@@ -47,7 +47,8 @@ class Forecast(TableResult):
     ----------
     mean : ndarray, shape (I_0, ..., horizon, ..., I_{N-1})
         Expected data, the steps ahead in the place of the mode; with exposures and trials as they were given. NaN
-        where an exposure is 0 or NaN.
+        where an exposure is 0 or NaN. Under a log link, where rows vary much, a few draws may decide it: the median,
+        ``interval(1e-9)``, is steady.
     mode : str
         Name of the mode.
     labels : ModeLabels
