@@ -71,7 +71,10 @@ class UnknownParameters:
 
     def starting(self, like: Loss | None = None) -> Loss:
         """Return the loss with values to begin with, those of a loss of the same kind or what data suggest."""
-        if type(like) is type(self.loss) and not like.unknowns and like.by == self.loss.by:
+        is_same = (
+            type(like) is type(self.loss) and like.by == self.loss.by and _types(like) == _types(self.loss)
+        )
+        if like is not None and is_same and not like.unknowns:
             return replace(self.loss, **{name: getattr(like, name) for name in self.loss.unknowns})  # type: ignore[type-var]
         return self.suggested
 
@@ -82,10 +85,21 @@ class UnknownParameters:
         values = dict(self.loss.starting(whole))
         if self.mode is not None:
             name = self.loss.parameter_by
-            each = (own if own.variance > 0 else whole for own in self._marginals())
-            values[name] = tuple(self.loss.starting(own)[name] for own in each)
+            each = (self._varying(own, whole) for own in self._marginals())
+            values[name] = tuple(self._starting_at(k, own) for k, own in enumerate(each))
         found = replace(self.loss, **{name: values[name] for name in self.loss.unknowns})  # type: ignore[type-var]
         return self.with_free(found, self.free(found))
+
+    def _varying(self, own: Marginal, whole: Marginal) -> Marginal:
+        """Return what the data of a position are like; those of all, of one loss, where its own do not vary."""
+        if own.variance > 0:
+            return own
+        return own._replace(variance=own.mean**2 or 1.0) if self.loss.kinds else whole
+
+    def _starting_at(self, position: int, own: Marginal) -> float:
+        """Return the value that the data of a position suggest for its parameter; 1 where it has none."""
+        kind = self.loss.kind_at(position)
+        return 1.0 if kind is None else float(kind.starting(own)[kind.parameter_by])
 
     @cached_property
     def with_data(self) -> Array:
@@ -127,7 +141,7 @@ class UnknownParameters:
         values = {}
         for name, part in self.parts(loss).items():
             own = free[part]
-            if self.is_by_position(name):
+            if self.is_by_position(name) and not self.loss.kinds:  # whose numbers would be of several kinds
                 own = np.where(self.with_data, own, np.median(own[self.with_data]))
             value = loss.estimable[name].given(own)
             values[name] = (value,) if self.is_by_position(name) and len(own) == 1 else value
@@ -291,6 +305,11 @@ class ParameterLikelihood:
             terms = cells.w * own.log_likelihood(cells.x, m)
             total -= np.bincount(cells.subs[:, mode], terms, len(total))
         return total
+
+
+def _types(loss: Loss) -> list[type[Loss]]:
+    """Return the classes of several losses, one for each position; none of a single one."""
+    return [type(one) for one in getattr(loss, "losses", ())]
 
 
 def _marginal(tensor: TensorData) -> Marginal:
