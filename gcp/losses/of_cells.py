@@ -17,6 +17,8 @@ from gcp.losses.base import Loss
 from gcp.losses.formula import Formula
 from gcp.losses.own_dispersion import FreeDispersion
 
+_LEAST_MEAN = 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class LossOfCells(Loss):
@@ -148,7 +150,7 @@ class LossOfCells(Loss):
 
     def sample(self, m: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw data, shaped like m."""
-        return self._each(lambda loss, m: loss.sample(m, rng), m)
+        return self._each(lambda loss, m: loss.sample(_above_zero(loss, m), rng), m)
 
     def _check_scaled(self) -> None:
         """Raise `ParameterError` where a loss has a free dispersion of which nothing is known."""
@@ -158,6 +160,11 @@ class LossOfCells(Loss):
                     f"The {loss.name} loss, one of several, has no {loss.parameter_by} here (balanced=False), and "
                     "log-likelihoods and tail probabilities need one: fit with balanced=True, the default."
                 )
+
+
+def _above_zero(loss: Loss, m: FloatArray) -> FloatArray:
+    """Return models (n,) of which a loss can draw data: no datum of a mean of 0 is in an open domain."""
+    return np.maximum(m, _LEAST_MEAN) if loss.data_domain.open_low else m
 
 
 def names_of(losses: tuple[Loss, ...]) -> str:

@@ -59,7 +59,9 @@ class SeveralLosses(Loss):
     Notes
     -----
     Every position has a dispersion of its own, even if others have the same loss: a position is a variable, and its
-    unit says nothing of another one's.
+    unit says nothing of another one's. Dispersions are the likeliest beside the model, but where a model of this rank
+    could repeat whole positions, as in every matrix: then they are those of the data about their means, for the
+    likelihood would have no end (the result's message says so).
     """
 
     by: Any = None

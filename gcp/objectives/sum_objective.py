@@ -321,26 +321,6 @@ NO_OTHER_METHOD = (
     "Several losses in one tensor are fitted by the sum of their gradients: "
     'use solver="auto", "plbfgs" or "lbfgsb".'
 )
-NO_EFFECTS)
-
-    def least_squares(self) -> LeastSquares:
-        """Raise `ParameterError`; see `lacks`."""
-        raise ParameterError(self.lacks(Feature.LEAST_SQUARES))
-
-    def row_wise(self) -> RowWise:
-        """Raise `ParameterError`; see `lacks`."""
-        raise ParameterError(self.lacks(Feature.ROWS))
-
-    def sampled(self, sampling: Sampling, seeds: Seeds | None = None) -> Sampled:
-        """Raise `ParameterError`; see `lacks`."""
-        raise ParameterError(self.lacks(Feature.SAMPLES))
-
-    def sampled_rows(self, seeds: Seeds | None = None) -> SampledRows:
-        """Raise `ParameterError`; see `lacks`."""
-        raise ParameterError(self.lacks(Feature.SAMPLED_ROWS))
-
-
-NO_OTHER_METHOD = 'Several losses in one tensor are fitted by the sum of their gradients: use solver="auto", "plbfgs" or "lbfgsb".'
 NO_EFFECTS = (
     "main_effects cannot be had beside several losses, whose models are in as many units: leave them out; one "
     "component more can hold a level for each position."

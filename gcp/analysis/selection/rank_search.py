@@ -147,15 +147,7 @@ def select_rank(
     if foreign := sorted({"checkpoint", "checkpoint_every"} & set(options)):
         raise ParameterError(f"select_rank has no {foreign[0]}: a folder keeps the state of every fit.")
     loss = as_loss(loss)
-    if isinstance(loss, SeveralLosses):
-        raise ParameterError(
-            "select_rank is for one loss in a tensor: under several, fit each rank to the training part of "
-            "gcp.hold_out, and compare what split.judge says."
-        )
-    if loss.unknowns:
-        raise ParameterError(
-            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
-        )
+    _check_loss(loss)
     tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None), **popped(options))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
@@ -255,6 +247,19 @@ def _curve(
         (rank, _constant_loss(split, loss) if model is None else split.judge(model), model)
         for rank, model in search.fits(split.train, ranks, strengths, f"split{number}")
     ]
+
+
+def _check_loss(loss: Loss) -> None:
+    """Refuse losses under which ranks cannot be compared by fits to parts of the data."""
+    if isinstance(loss, SeveralLosses):
+        raise ParameterError(
+            "select_rank is for one loss in a tensor: under several, fit each rank to the training part of "
+            "gcp.hold_out, and compare what split.judge says."
+        )
+    if loss.unknowns:
+        raise ParameterError(
+            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
+        )
 
 
 def _constant_loss(split: ValidationSplit, loss: Loss) -> float:

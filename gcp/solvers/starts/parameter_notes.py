@@ -16,6 +16,9 @@ _AT_LIMIT = 1e-6
 _FLAT = 1e-2
 """What the log-likelihood of a position can gain at a limit, at most, where it says nothing against that."""
 
+_HELD = "that of the data about their mean, since a model of this rank can repeat whole positions"
+"""What is said of a dispersion that no model's fit tells."""
+
 
 def notes_on(unknowns: UnknownParameters, model: Model) -> str:
     """Return words on positions without data, and on those whose parameter went to a limit, if there are any."""
@@ -28,6 +31,9 @@ def notes_on(unknowns: UnknownParameters, model: Model) -> str:
     found = []
     for kind, where in _kinds(loss, len(free)):
         name, known = kind.parameter_by, where & unknowns.with_data
+        if unknowns.held is not None and (known & unknowns.held).any():
+            found.append(f"{name} of {_named(model, mode, known & unknowns.held)}: {_HELD}")
+            continue
         for side, words in kind.limits_in_words.items():
             there = free <= low + _AT_LIMIT if side == "low" else free >= high - _AT_LIMIT
             if not kind.is_dispersion_by:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.estimable import Marginal
 from gcp.losses.gaussian import Gaussian
+from gcp.losses.own_dispersion import FreeDispersion
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.known_cells import KnownCells, blocks, known_cells
@@ -49,12 +52,15 @@ class UnknownParameters:
         The mode with a number for each position, if there is any.
     n_positions : int
     tensor : TensorData
+    held : ndarray of bool, shape (n_positions,), or None
+        Positions whose parameter stays as their data alone suggest it, whatever the model.
     """
 
     loss: Loss
     mode: int | None
     n_positions: int
     tensor: TensorData
+    held: Array | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
@@ -63,7 +69,8 @@ class UnknownParameters:
         if loss.by is None or loss.parameter_by not in loss.unknowns:
             return cls(loss, None, 1, problem.tensor)
         mode = problem.labels.number(loss.by)
-        return cls(loss, mode, problem.tensor.shape[mode], problem.tensor)
+        held = _held(loss, mode, problem)
+        return cls(loss, mode, problem.tensor.shape[mode], problem.tensor, held)
 
     def is_by_position(self, name: str) -> bool:
         """Return whether a parameter is one number for each position of the mode."""
@@ -115,6 +122,7 @@ class UnknownParameters:
         order = np.argsort(positions, kind="stable")
         ends = np.searchsorted(positions[order], np.arange(1, self.n_positions))
         x, w = (np.concatenate([own[k] for own in cells]).astype(float)[order] for k in (1, 2))
+        x = np.where(w > 0, x, 0.0)  # what is not known may be NaN
         return [_moments(*own) for own in zip(np.split(x, ends), np.split(w, ends), strict=True)]
 
     def free(self, loss: Loss) -> FloatArray:
@@ -133,8 +141,11 @@ class UnknownParameters:
         """Return the limits (P,) of free numbers."""
         scales = {name: loss.estimable[name] for name in self.loss.unknowns}
         sides = [s.limits_about(s.free(getattr(self.suggested, name))) for name, s in scales.items()]
-        low, high = zip(*sides, strict=True)
-        return np.concatenate(low), np.concatenate(high)
+        low, high = map(np.concatenate, zip(*sides, strict=True))
+        if self.held is None:
+            return low, high
+        stays = self.free(self.suggested)
+        return np.where(self.held, stays, low), np.where(self.held, stays, high)
 
     def with_free(self, loss: Loss, free: FloatArray) -> Loss:
         """Return a loss with the parameters of other free numbers (P,); a position without data has the median."""
@@ -305,6 +316,20 @@ class ParameterLikelihood:
             terms = cells.w * own.log_likelihood(cells.x, m)
             total -= np.bincount(cells.subs[:, mode], terms, len(total))
         return total
+
+
+def _held(loss: Loss, mode: int, problem: Problem) -> Array | None:
+    """Return which dispersions of several losses stay as the data of their position suggest; None if none does.
+
+    They do where the model could repeat every slice, as that of a matrix can repeat a column: then the likelihood has
+    no end where a dispersion goes to 0, and that variable would decide about everything.
+    """
+    if not isinstance(loss, SeveralLosses):
+        return None
+    others = [size for n, size in enumerate(problem.tensor.shape) if n != mode]
+    if problem.rank * (sum(others) - len(others) + 1) < math.prod(others):
+        return None
+    return np.array([isinstance(loss.kind_at(k), FreeDispersion) for k in range(len(loss.losses))])
 
 
 def _types(loss: Loss) -> list[type[Loss]]:
