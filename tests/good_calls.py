@@ -17,7 +17,9 @@ from gcp.base.table_result import TableResult
 from gcp.objectives.entrywise import EntrywiseObjective
 
 LOSSES = [
-    cls for name in gcp.__all__ if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss)
+    cls
+    for name in gcp.__all__
+    if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss) and name != "SeveralLosses"
 ]
 
 _OF_BASES = ("as_json", "of_coordinates", "of_labels", "settled")
@@ -41,6 +43,10 @@ EXEMPT = {
             "Loss.f",
             "Loss.df",
         ),
+        "for objectives",
+    ),
+    **dict.fromkeys(
+        ("Loss.kind_at", *(f"SeveralLosses.{of}" for of in ("has_own", "of_positions", "part"))),
         "for objectives",
     ),
     **dict.fromkeys(("Loss.d2f", "Loss.weight", "Loss.standard_entries"), "for objectives"),
@@ -280,6 +286,10 @@ def good_calls(folder):
         "EntrywiseObjective.value_and_grad": Call(
             gcp.build_objective(dense(), "poisson", n_threads=1).value_and_grad,
             {"factors": [np.ones((4, 2)), np.ones((3, 2)), np.ones((2, 2))]},
+        ),
+        "SeveralLosses": Call(
+            gcp.SeveralLosses,
+            {"by": "variable", "losses": {None: "poisson"}, "balanced": True, "parameters": None},
         ),
         "select_rank": Call(
             gcp.select_rank,
