@@ -333,6 +333,43 @@ def test_bootstraps_draw_from_every_loss(fitted, rng):
     np.testing.assert_allclose(several.factors[0], by.factors[0], rtol=1e-2)
 
 
+def test_tied_modes_of_losses_are_refused(rng):
+    with pytest.raises(ParameterError, match="leave tied_modes out"):
+        fit_gcp(rng.poisson(2.0, (4, 4)), 1, loss={0: {None: "poisson"}}, tied_modes=[(0, 1)])
+
+
+def test_other_modes_may_have_designs_and_penalties(fitted):
+    x, _ = fitted
+    options = {"design": {1: gcp.designs.bspline(4)}, "penalties": [gcp.penalties.Smooth(0, 0.1)]}
+    result = fit_gcp(x, 2, loss=SIX, random_state=0, **options)
+    assert result.converged
+    lasso = fit_gcp(x, 3, loss=SIX, random_state=0, penalties=[gcp.penalties.Lasso(0, 0.01)])
+    assert 0 < lasso.penalty < np.inf
+
+
+def test_variables_without_variation_do_no_harm(rng):
+    x, _ = planted(rng, (30, 5))
+    x[..., 4], x[..., 3], x[..., 0] = 1.0, 0.0, 7.0
+    result = fit_gcp(x, 2, loss=SIX, random_state=0, l2_reg=1e-3)
+    found = result.predict()
+    assert found[..., 4].min() > 0.99
+    assert found[..., 3].max() < 0.01
+    np.testing.assert_allclose(found[..., 0], 7.0, rtol=1e-2)
+    x[..., 1] = np.nan
+    unknown = fit_gcp(x, 2, loss=SIX, random_state=0, l2_reg=1e-3)
+    assert "no data" in unknown.message
+    assert np.isfinite(unknown.predict()).all()
+
+
+def test_vectors_have_losses_too(rng):
+    x = np.array([1.5, 2.0, 3.0, 0.0, 1.0])
+    losses = SeveralLosses(
+        0, ["gaussian", "poisson", "poisson", "poisson-log", "poisson-log"], balanced=False
+    )
+    found = fit_gcp(x, 1, loss=losses, random_state=0).predict()
+    np.testing.assert_allclose(found, x, atol=1e-3)
+
+
 def test_unbalanced_fits_have_no_likelihood(fitted):
     x, _ = fitted
     result = fit_gcp(x, 2, loss=SeveralLosses(2, SIX[2], balanced=False), random_state=0)
@@ -347,6 +384,7 @@ def test_what_several_losses_exclude_is_refused_in_words(fitted):
     for options, words in (
         ({"main_effects": True}, "main_effects cannot be had"),
         ({"exposure": np.ones(x.shape)}, "without exposure"),
+        ({"design": {2: np.ones((6, 2))}}, "leave the design of this mode out"),
         ({"init": "svd"}, 'init="svd" is for one loss'),
         ({"solver": "als"}, "Several losses"),
         ({"solver": "adam"}, "Several losses"),
@@ -370,6 +408,7 @@ def test_the_estimator_takes_them(fitted):
     assert rows.shape == (60, 2)
     assert np.isfinite(model.score(x))
     np.testing.assert_allclose(model.transform(x), rows, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(model.inverse_transform(rows), model.result_.predict(), rtol=1e-9)
 
 
 def test_a_page_says_each_loss(fitted, tmp_path):

@@ -125,34 +125,23 @@ class SeveralLosses(Loss):
         return found
 
     def _matched(self, name: int | str, labels: Array) -> tuple[Loss, ...]:
-        """Return the loss of each position of labels (I_mode,)."""
-        place: dict[Any, int] = {str(label): k for k, label in enumerate(labels.tolist())}
-        place |= {label: k for k, label in enumerate(labels.tolist())}
-        default, found = None, [None] * len(labels)
-        unknown = []
-        for key, loss in self.losses:
-            if key is DEFAULT_KEY:
-                default = loss
-                continue
-            own = key.item() if isinstance(key, np.generic) else key
-            if (k := place.get(own, place.get(str(own)))) is None:
-                unknown.append(key)
-            elif found[k] is not None:
-                raise ParameterError(f"The losses name position {key!r} of mode {name!r} twice.")
-            else:
-                found[k] = loss
-        if unknown:
+        """Return the loss of each position of labels (I_mode,); a key is a label, or its text."""
+        own = {str(key): loss for key, loss in self.losses if key is not DEFAULT_KEY}
+        default = next((loss for key, loss in self.losses if key is DEFAULT_KEY), None)
+        if len(own) + (default is not None) < len(self.losses):
+            raise ParameterError(f"The losses name a position of mode {name!r} twice: {_few([*own])}.")
+        texts = [str(label) for label in labels.tolist()]
+        if unknown := [key for key in own if key not in set(texts)]:
             raise ParameterError(
                 f"The losses name positions that mode {name!r} does not have: {_few(unknown)}. It has "
                 f"{_few(labels.tolist())}."
             )
+        found = [own.get(text, default) for text in texts]
         if lacking := [label for label, loss in zip(labels.tolist(), found, strict=True) if loss is None]:
-            if default is None:
-                raise ParameterError(
-                    f"{len(lacking)} of the {len(labels)} positions of mode {name!r} have no loss: {_few(lacking)}. "
-                    "Name them too, or give the key None the loss of all others."
-                )
-            found = [default if loss is None else loss for loss in found]
+            raise ParameterError(
+                f"{len(lacking)} of the {len(labels)} positions of mode {name!r} have no loss: {_few(lacking)}. "
+                "Name them too, or give the key None the loss of all others."
+            )
         return tuple(found)  # type: ignore[arg-type]
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Unpack
@@ -115,7 +115,8 @@ class Problem:
         shapes = [(size, rank) for size in tensor.shape]
         loss = _with_mode(loss, labels, tensor.shape)
         if loss.kinds:
-            _check_several(labels.number(loss.by or 0), bool(effect_modes), parametrisation)
+            modes = dict(designs), {n for group in parametrisation.tied for n in group}
+            _check_several(labels.number(loss.by or 0), bool(effect_modes), *modes)
         limits = _limits(bounds, shapes, loss, labels)
         if designs:
             are_bounded = [is_bounded(limits, n) for n in range(len(shapes))]
@@ -281,11 +282,16 @@ def _with_mode(loss: Loss, labels: ModeLabels, shape: tuple[int, ...]) -> Loss:
     return replace(loss, by=labels.names[mode])  # type: ignore[type-var]
 
 
-def _check_several(mode: int, has_effects: bool, parametrisation: Parametrisation) -> None:
+def _check_several(mode: int, has_effects: bool, designed: Collection[int], tied: Collection[int]) -> None:
     """Refuse what several losses, of the positions of a mode, exclude."""
     if has_effects:
         raise ParameterError(NO_EFFECTS)
-    if any(mode in group for group in parametrisation.tied):
+    if mode in designed:
+        raise ParameterError(
+            f"The positions of mode {mode} have losses of their own, whose models are in as many units, so that its "
+            "rows cannot be those of a design: leave the design of this mode out."
+        )
+    if mode in tied:
         raise ParameterError(
             f"The positions of mode {mode} have losses of their own, so that it cannot be tied to another mode: "
             "leave tied_modes out."
