@@ -202,12 +202,35 @@ def test_the_likelihood_is_that_of_scipy(table):
     assert slices.null_deviance.sum() == pytest.approx(found.null_deviance)
 
 
-def test_dispersions_of_a_matrix_are_those_of_its_columns(table):
-    frame, _, result = table
-    np.testing.assert_allclose(
-        result.loss.parameters[:2], np.nanvar(frame.to_numpy()[:, :2], axis=0), rtol=1e-9
-    )
-    assert "can repeat whole positions" in result.message
+def of_two_factors(rng, n, n_variables=9):
+    """Models of two normal scores, whose loadings lie on a circle: every variable is told by the others."""
+    angles = np.linspace(0, np.pi, n_variables, endpoint=False)
+    return 1.2 * rng.normal(size=(n, 2)) @ np.array([np.cos(angles), np.sin(angles)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_variances_of_a_matrix_are_those_of_factor_analysis(seed):
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    rng = np.random.default_rng(seed)
+    m = of_two_factors(rng, 1000)
+    x = [1, 1, 1, 10, 1, 1, 1, 1, 1] * (m + rng.normal(size=m.shape) * np.sqrt(np.linspace(0.5, 1.5, 9)))
+    x -= x.mean(axis=0)
+    known = decomposition.FactorAnalysis(2, tol=1e-8, max_iter=5000).fit(x).noise_variance_
+    result = fit_gcp(x, 2, loss={1: {None: "gaussian"}}, random_state=0)
+    np.testing.assert_allclose(result.loss.parameters, known, rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_variances_beside_counts_in_a_matrix_are_those_planted(seed):
+    rng = np.random.default_rng(seed)
+    m, variances, normal = of_two_factors(rng, 500), np.linspace(0.5, 1.5, 5), [0, 2, 4, 6, 8]
+    x = m.copy()
+    x[:, normal] += rng.normal(size=(500, 5)) * np.sqrt(variances)
+    x[:, [1, 5]] = rng.poisson(np.exp(m[:, [1, 5]]))
+    x[:, [3, 7]] = rng.random((500, 2)) < 1 / (1 + np.exp(-m[:, [3, 7]]))
+    losses = dict.fromkeys((1, 5), "poisson-log") | dict.fromkeys((3, 7), "bernoulli-logit")
+    result = fit_gcp(x, 2, loss={1: losses | {None: "gaussian"}}, l2_reg=0.5, random_state=0)
+    np.testing.assert_allclose(np.array(result.loss.parameters)[normal], variances, rtol=0.25)
 
 
 def test_residuals_and_anomalies_are_by_loss(table):

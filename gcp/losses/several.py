@@ -60,8 +60,8 @@ class SeveralLosses(Loss):
     -----
     Every position has a dispersion of its own, even if others have the same loss: a position is a variable, and its
     unit says nothing of another one's. Dispersions are the likeliest beside the model, but where a model of this rank
-    could repeat whole positions, as in every matrix: then they are those of the data about their means, for the
-    likelihood would have no end (the result's message says so).
+    could repeat whole positions, as in every matrix, the likelihood would have no end: there they are those for which
+    sums of squares are as they are expected beside the parameters that they use up, as in factor analysis.
     """
 
     by: Any = None

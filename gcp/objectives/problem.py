@@ -115,8 +115,8 @@ class Problem:
         shapes = [(size, rank) for size in tensor.shape]
         loss = _with_mode(loss, labels, tensor.shape)
         if loss.kinds:
-            modes = dict(designs), {n for group in parametrisation.tied for n in group}
-            _check_several(labels.number(loss.by or 0), bool(effect_modes), *modes)
+            tied = {n for group in parametrisation.tied for n in group}
+            _check_several(labels.number(loss.by or 0), bool(effect_modes), dict(designs), tied)
         limits = _limits(bounds, shapes, loss, labels)
         if designs:
             are_bounded = [is_bounded(limits, n) for n in range(len(shapes))]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.objectives.model import Model
+from gcp.solvers.starts.repeatable_positions import LIMIT
 from gcp.solvers.starts.unknown_parameters import UnknownParameters
 
 _MOST_NAMES = 5
@@ -16,8 +19,11 @@ _AT_LIMIT = 1e-6
 _FLAT = 1e-2
 """What the log-likelihood of a position can gain at a limit, at most, where it says nothing against that."""
 
-_HELD = "that of the data about their mean, since a model of this rank can repeat whole positions"
-"""What is said of a dispersion that no model's fit tells."""
+_REPEATED = (
+    "at the limit, a hundredth of what that of their data is: a model of this rank can repeat these positions (a "
+    "Heywood case); take fewer components"
+)
+"""What is said of a dispersion that went to its limit where the likelihood does not decide."""
 
 
 def notes_on(unknowns: UnknownParameters, model: Model) -> str:
@@ -32,7 +38,10 @@ def notes_on(unknowns: UnknownParameters, model: Model) -> str:
     for kind, where in _kinds(loss, len(free)):
         name, known = kind.parameter_by, where & unknowns.with_data
         if unknowns.held is not None and (known & unknowns.held).any():
-            found.append(f"{name} of {_named(model, mode, known & unknowns.held)}: {_HELD}")
+            first = scale.free(getattr(unknowns.suggested, loss.parameter_by))
+            least = known & unknowns.held & (np.abs(free - first) >= math.log(LIMIT) - _AT_LIMIT)
+            if least.any():
+                found.append(f"{name} of {_named(model, mode, least)}: {_REPEATED}")
             continue
         for side, words in kind.limits_in_words.items():
             there = free <= low + _AT_LIMIT if side == "low" else free >= high - _AT_LIMIT

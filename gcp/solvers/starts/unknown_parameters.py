@@ -53,7 +53,7 @@ class UnknownParameters:
     n_positions : int
     tensor : TensorData
     held : ndarray of bool, shape (n_positions,), or None
-        Positions whose parameter stays as their data alone suggest it, whatever the model.
+        Positions whose dispersion has no likeliest value, since a model could repeat them; see `RepeatablePositions`.
     """
 
     loss: Loss
@@ -141,11 +141,8 @@ class UnknownParameters:
         """Return the limits (P,) of free numbers."""
         scales = {name: loss.estimable[name] for name in self.loss.unknowns}
         sides = [s.limits_about(s.free(getattr(self.suggested, name))) for name, s in scales.items()]
-        low, high = map(np.concatenate, zip(*sides, strict=True))
-        if self.held is None:
-            return low, high
-        stays = self.free(self.suggested)
-        return np.where(self.held, stays, low), np.where(self.held, stays, high)
+        low, high = zip(*sides, strict=True)
+        return np.concatenate(low), np.concatenate(high)
 
     def with_free(self, loss: Loss, free: FloatArray) -> Loss:
         """Return a loss with the parameters of other free numbers (P,); a position without data has the median."""
@@ -192,14 +189,19 @@ class ParameterLikelihood:
         the cells one by one.
         """
         low, high = self._along((-_STEP, _STEP), self._total, keeps_means=False)
-        return (high - low) / (2 * _STEP)
+        return self._unless_held((high - low) / (2 * _STEP))
 
     @cached_property
     def curvature(self) -> FloatArray:
         """Second derivatives (P,), each by itself; the expectations as they are, where a model can keep them."""
         steps = (-_BEND_STEP, 0.0, _BEND_STEP)
         low, here, high = self._along(steps, self._sampled, keeps_means=self.keeps_means)
-        return (low - 2 * here + high) / _BEND_STEP**2
+        return self._unless_held((low - 2 * here + high) / _BEND_STEP**2)
+
+    def _unless_held(self, derivatives: FloatArray) -> FloatArray:
+        """Return derivatives (P,), 0 where the likelihood does not decide."""
+        held = self.unknowns.held
+        return derivatives if held is None else np.where(held, 0.0, derivatives)
 
     def gains_towards(self, ends: FloatArray) -> FloatArray:
         """Return how much likelier (P,) numbers are at some ends (P,), expectations as they are.
@@ -319,10 +321,10 @@ class ParameterLikelihood:
 
 
 def _held(loss: Loss, mode: int, problem: Problem) -> Array | None:
-    """Return which dispersions of several losses stay as the data of their position suggest; None if none does.
+    """Return which dispersions of several losses have no likeliest value; None if none does.
 
-    They do where the model could repeat every slice, as that of a matrix can repeat a column: then the likelihood has
-    no end where a dispersion goes to 0, and that variable would decide about everything.
+    They have none where the model could repeat every slice, as that of a matrix can repeat a column: then the
+    likelihood has no end where a dispersion goes to 0, and that variable would decide about everything.
     """
     if not isinstance(loss, SeveralLosses):
         return None
