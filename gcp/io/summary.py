@@ -14,6 +14,7 @@ import numpy as np
 from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.custom import CustomLoss
 from gcp.losses.several import SeveralLosses
 from gcp.objectives.model import Model
 
@@ -113,7 +114,10 @@ def losses_by_position(model: Model) -> list[tuple[Any, str]]:
             text = f"{own.name} ({own.parameter_by} {loss.parameters[k]:.3g})"
         else:
             one = loss.losses[k]
-            given = {f.name: getattr(one, f.name) for f in fields(one) if f.name not in ("eps", "by")}
+            is_plain = not isinstance(one, CustomLoss)
+            given = {
+                f.name: getattr(one, f.name) for f in fields(one) if is_plain and f.name not in ("eps", "by")
+            }
             words = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
             text = f"{one.name} ({words})" if words else one.name
         found.append((label, text))

@@ -131,7 +131,8 @@ class SeveralLosses(Loss):
         if len(own) + (default is not None) < len(self.losses):
             raise ParameterError(f"The losses name a position of mode {name!r} twice: {_few([*own])}.")
         texts = [str(label) for label in labels.tolist()]
-        if unknown := [key for key in own if key not in set(texts)]:
+        there = set(texts)
+        if unknown := [key for key, _ in self.losses if key is not DEFAULT_KEY and str(key) not in there]:
             raise ParameterError(
                 f"The losses name positions that mode {name!r} does not have: {_few(unknown)}. It has "
                 f"{_few(labels.tolist())}."

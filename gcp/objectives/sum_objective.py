@@ -35,9 +35,6 @@ _CHUNK = 1 << 19
 _LEAST_ROW = 1e-6
 """Least curvature of a position, relative to that of its best constant: those of others are in other units."""
 
-_ADDED = (Feature.EXACT, Feature.HESSIAN)
-"""Features that a sum has if its summands have them."""
-
 _CURVED = (Feature.CURVATURE, Feature.CURVATURE_BY_PASSES, Feature.FULL_CURVATURE)
 
 
@@ -158,14 +155,30 @@ class SumObjective:
         """Return why the objective lacks a feature, in a sentence; empty if it has it."""
         if feature in _CURVED:
             by_passes = (part.objective.lacks(Feature.CURVATURE_BY_PASSES) for part in self.summands)
-            if (reason := next(filter(None, by_passes), "")) or not self.penalties.are_steep:
+            if reason := self._beyond_reach() or next(filter(None, by_passes), ""):
                 return reason
+            if not self.penalties.are_steep:
+                return ""
             one = replace(self.summands[0].objective, penalties=self.penalties)
             return one.lacks(feature)
-        if feature in _ADDED:
+        if feature is Feature.EXACT:
+            return self._beyond_reach()
+        if feature is Feature.HESSIAN:
             own = (replace(part.objective, penalties=self.penalties) for part in self.summands)
             return next(filter(None, (one.lacks(feature) for one in own)), "")
-        return NO_OTHER_METHOD
+        return self.lacks(Feature.EXACT) or NO_OTHER_METHOD
+
+    def _beyond_reach(self) -> str:
+        """Return why sums over all cells cannot be had, in a sentence; empty if they can."""
+        for part in self.summands:
+            if not part.objective.zeros.are_affordable:
+                return (
+                    "Several losses need sums over all cells, and zeros have no closed form under the "
+                    f"{part.objective.loss.name} loss: found {part.objective.zeros.n_apart:,.0f} cells, too many to "
+                    "look at one by one. Take a loss that has one (gaussian, poisson, bernoulli-poisson), or a "
+                    "sample of the cells as an ObservedTensor."
+                )
+        return ""
 
     @property
     def is_exact_affordable(self) -> bool:

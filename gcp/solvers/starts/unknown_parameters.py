@@ -20,7 +20,7 @@ from gcp.losses.own_dispersion import FreeDispersion
 from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
-from gcp.objectives.known_cells import KnownCells, blocks, known_cells
+from gcp.objectives.known_cells import KnownCells, blocks, check_number, known_cells
 from gcp.objectives.model import Model
 from gcp.objectives.problem import Problem
 from gcp.objectives.survey import survey
@@ -117,6 +117,7 @@ class UnknownParameters:
 
     def _marginals(self) -> list[Marginal]:
         """Return what the data of each position are like."""
+        check_number(self.tensor)
         cells = list(self.tensor.known_cells(_MOST_DATA))
         positions = np.concatenate([own.subs[:, self.mode] for own in cells])
         order = np.argsort(positions, kind="stable")
@@ -334,9 +335,9 @@ def _held(loss: Loss, mode: int, problem: Problem) -> Array | None:
     return np.array([isinstance(loss.kind_at(k), FreeDispersion) for k in range(len(loss.losses))])
 
 
-def _types(loss: Loss) -> list[type[Loss]]:
+def _types(loss: Loss | None) -> list[type[Loss]]:
     """Return the classes of several losses, one for each position; none of a single one."""
-    return [type(one) for one in getattr(loss, "losses", ())]
+    return [type(one) for one in loss.losses] if isinstance(loss, SeveralLosses) else []
 
 
 def _marginal(tensor: TensorData) -> Marginal:
