@@ -46,7 +46,11 @@ EXEMPT = {
         "for objectives",
     ),
     **dict.fromkeys(
-        ("Loss.kind_at", *(f"SeveralLosses.{of}" for of in ("has_own", "of_positions", "part"))),
+        (
+            "Loss.kind_at",
+            "Loss.parameter_of",
+            *(f"SeveralLosses.{of}" for of in ("has_own", "of_positions", "part")),
+        ),
         "for objectives",
     ),
     **dict.fromkeys(("Loss.d2f", "Loss.weight", "Loss.standard_entries"), "for objectives"),

@@ -42,6 +42,10 @@ class PositionParameters:
         """Return the loss whose parameter a position of the mode has; None where it has none."""
         return self
 
+    def parameter_of(self, dispersion: float) -> float:
+        """Return the value of `parameter_by` of a dispersion, of losses that have a free one."""
+        raise ParameterError(f"The {self.name} loss has no free dispersion.")
+
     def refuse_alone(self) -> None:
         """Raise `ParameterError` if positions have parameters of their own, but cells come without any."""
         if self.by is not None:

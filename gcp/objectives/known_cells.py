@@ -161,7 +161,7 @@ def check_number(tensor: TensorData) -> None:
     if tensor.sparse is not None and tensor.sparse.n_cells > _MOST_CELLS:
         raise ParameterError(
             f"Sparse data of {tensor.sparse.n_cells:,} cells are too many to look at one by one: at most "
-            f"{_MOST_CELLS:,}."
+            f"{_MOST_CELLS:,}. A sample of cells as an ObservedTensor says much the same."
         )
 
 
