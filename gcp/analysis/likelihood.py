@@ -13,6 +13,7 @@ from gcp.analysis.dimension import Structure, dimension
 from gcp.base.table_result import TableResult
 from gcp.base.types import FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.several import SeveralLosses
 from gcp.losses.trials import OfTrials, counts
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, check_result, known_cells, matched, tensor_of
@@ -120,6 +121,8 @@ def n_parameters(result: FitResult) -> int:
     """
     check_result(result)
     loss = result.loss
+    if isinstance(loss, SeveralLosses):
+        return dimension(Structure.of(result)) + (loss.n_own if result.problem.estimated else 0)
     estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
     return dimension(Structure.of(result)) + sum(map(len, estimated))
 
