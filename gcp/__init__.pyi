@@ -50,6 +50,7 @@ from .losses.poisson import Poisson as Poisson
 from .losses.poisson import PoissonLog as PoissonLog
 from .losses.quantile import Quantile as Quantile
 from .losses.rayleigh import Rayleigh as Rayleigh
+from .losses.several import SeveralLosses as SeveralLosses
 from .losses.student_t import StudentT as StudentT
 from .losses.tweedie import Tweedie as Tweedie
 from .losses.zero_inflated import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial

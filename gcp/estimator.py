@@ -94,7 +94,7 @@ class GCP(*_BASES):  # type: ignore[misc]
         *,
         mode: int | str = 0,
         modes: Sequence[str] | None = None,
-        loss: str | Loss = "gaussian",
+        loss: str | Loss | Mapping[Any, Any] = "gaussian",
         init: Any = "random",
         n_starts: int = 1,
         solver: str | Solver = "auto",

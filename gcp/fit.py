@@ -15,7 +15,8 @@ from gcp.base import checks
 from gcp.base.errors import ConvergenceWarning, DefaultLossWarning, FitError, ParameterError
 from gcp.base.types import RandomSource
 from gcp.losses.base import Loss
-from gcp.losses.registry import DEFAULT_LOSS, DefaultName, as_loss
+from gcp.losses.registry import DEFAULT_LOSS, DefaultName
+from gcp.losses.several import as_loss
 from gcp.objectives import fingerprint
 from gcp.objectives.known_cells import matched
 from gcp.objectives.model import Model
@@ -39,7 +40,7 @@ def fit_gcp(
     data: Any,
     rank: int,
     *,
-    loss: str | Loss = DEFAULT_LOSS,
+    loss: str | Loss | Mapping[Any, Any] = DEFAULT_LOSS,
     modes: Sequence[str] | None = None,
     mask: ArrayLike | None = None,
     entry_weights: ArrayLike | None = None,
@@ -85,9 +86,11 @@ def fit_gcp(
         objective summed in float64 (wholly in float64 if their root mean square is below 1e-15 or above 1e15).
     rank : int
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
-    loss : str or Loss
+    loss : str, Loss or dict
         A name of `available_losses()`, another name for one (see `get_loss`), or an instance, e.g.
-        ``NegativeBinomial(r=3.0)``. `suggest_loss` says which suit the data.
+        ``NegativeBinomial(r=3.0)``. `suggest_loss` says which suit the data. Several losses, one for each position of
+        a mode: ``{"variable": {"age": "gaussian", "visits": "poisson", None: "bernoulli-logit"}}``, None for all
+        others; each is weighed by the dispersion of its position, see `SeveralLosses`.
     modes : sequence of str, optional
         Names for the modes of data that have none, e.g. ``["neuron", "time", "trial"]``: for tables, pictures, and
         wherever a mode is asked for. Beside data with names of their own, they must be these.

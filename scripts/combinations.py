@@ -26,7 +26,7 @@ from gcp.designs import bspline, fourier
 from gcp.penalties import Graph, Lasso, Near, Ridge, Smooth
 
 PAGE = Path(__file__).parents[1] / "docs" / "combinations.md"
-SHAPE = (15, 5, 6)
+SHAPE = (18, 5, 6)
 INTRODUCTION = """# What goes together
 
 `python scripts/combinations.py` runs every combination and makes this page: a feature of models in each line; kinds
@@ -92,7 +92,7 @@ def features() -> dict[str, Feature]:
             on_command_line=("--design", "0=features:shapes.csv"),
         ),
         "design: waves": Feature(
-            "poisson-log", {"design": {0: fourier(15.0, 1)}}, on_command_line=("--design", "0=fourier:15:1")
+            "poisson-log", {"design": {0: fourier(18.0, 1)}}, on_command_line=("--design", "0=fourier:18:1")
         ),
         "exposure, a product": Feature(cells={"exposure": by_modes}),
         "exposure, any": Feature(cells={"exposure": rng.uniform(0.5, 2.0, SHAPE)}),
@@ -171,12 +171,14 @@ class Tried:
 
     def observed(self) -> None:
         subs = np.argwhere(np.ones(SHAPE))
-        cells = {name: given.ravel() for name, given in self.feature.cells.items()}
+        cells = {
+            name: gcp.ObservedTensor(subs, given.ravel(), SHAPE) for name, given in self.feature.cells.items()
+        }
         self.same(gcp.ObservedTensor(subs, self.x.ravel(), SHAPE), cells)
 
     def streamed(self) -> None:
         np.save(self.folder / "x.npy", self.x)
-        data = gcp.read_tensor(self.folder / "x.npy", memory="7kB")
+        data = gcp.read_tensor(self.folder / "x.npy", memory="8kB")
         if not isinstance(data, gcp.PartitionedTensor):
             raise AssertionError("the array is read whole")
         self.same(data)

@@ -30,6 +30,7 @@ ORDER = [
     "oslo_bikes",
     "crime_rates",
     "eem_waters",
+    "smooth_factors",
     "contingency_tables",
     "loss_matters",
     "stochastic_or_exact",

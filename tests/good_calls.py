@@ -17,7 +17,9 @@ from gcp.base.table_result import TableResult
 from gcp.objectives.entrywise import EntrywiseObjective
 
 LOSSES = [
-    cls for name in gcp.__all__ if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss)
+    cls
+    for name in gcp.__all__
+    if inspect.isclass(cls := getattr(gcp, name)) and issubclass(cls, gcp.Loss) and name != "SeveralLosses"
 ]
 
 _OF_BASES = ("as_json", "of_coordinates", "of_labels", "settled")
@@ -40,6 +42,14 @@ EXEMPT = {
             "Loss.with_spread",
             "Loss.f",
             "Loss.df",
+        ),
+        "for objectives",
+    ),
+    **dict.fromkeys(
+        (
+            "Loss.kind_at",
+            "Loss.parameter_of",
+            *(f"SeveralLosses.{of}" for of in ("has_own", "of_positions", "part")),
         ),
         "for objectives",
     ),
@@ -280,6 +290,10 @@ def good_calls(folder):
         "EntrywiseObjective.value_and_grad": Call(
             gcp.build_objective(dense(), "poisson", n_threads=1).value_and_grad,
             {"factors": [np.ones((4, 2)), np.ones((3, 2)), np.ones((2, 2))]},
+        ),
+        "SeveralLosses": Call(
+            gcp.SeveralLosses,
+            {"by": "variable", "losses": {None: "poisson"}, "balanced": True, "parameters": None},
         ),
         "select_rank": Call(
             gcp.select_rank,

@@ -255,7 +255,7 @@ def test_a_bootstrap_estimates_them_again(planted):
                 1,
                 loss=NegativeBinomial(r="estimate", by=0),
             ),
-            "one r for each position of a mode they are looked at one by one",
+            "too many to look at one by one",
         ),
     ],
 )

@@ -32,6 +32,12 @@ def test_features_go_together_as_their_page_says(some, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_models_that_statsmodels_has_too_are_fitted(tmp_path):
+    pytest.importorskip("statsmodels")
+    done = run(SCRIPTS / "truths.py", tmp_path, "--print")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_jobs_run_to_their_end(name, tmp_path):
     if name == "single_cell":

@@ -61,7 +61,8 @@ def calibration(
         than a million zeros, and more zeros than listed entries, a random part stands for all.
     groups : int
         Of equal shares of the summed expectation where it is nowhere negative (so that rare large expectations have
-        groups of their own), else of equal weight; fewer where many expectations are equal.
+        groups of their own), else of equal weight; fewer where many expectations are equal. Of several losses, groups
+        hold cells of all: a mask that leaves one position of their mode judges that alone.
     random_state : int
         Draws that part.
     **carried

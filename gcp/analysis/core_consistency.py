@@ -99,6 +99,11 @@ def core_tensor(
     By least squares, of the working response: see `core_consistency`.
     """
     check_result(result)
+    if result.loss.kinds:
+        raise ParameterError(
+            f"Core consistency compares least squares at all cells: under several losses "
+            f"({result.loss.name}) these are in as many units."
+        )
     if result.rank == 0:
         raise ParameterError("Core consistency needs at least one component.")
     tensor = tensor_of(result, data, mask, entry_weights, **carried)

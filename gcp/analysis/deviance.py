@@ -15,6 +15,7 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import Evaluation, evaluate
 from gcp.objectives.known_cells import blocks, tensor_of
 from gcp.objectives.standard_form import null_mean
+from gcp.objectives.sum_objective import SumObjective
 from gcp.result import FitResult
 from gcp.tensors.intake.carried import Carried
 
@@ -89,7 +90,7 @@ class SliceDeviance(TableResult):
     labels : ndarray, shape (I_mode,)
         Coordinates of the slices.
     deviance, null_deviance : ndarray, shape (I_mode,)
-        Of the model, and of the best constant for the whole tensor.
+        Of the model, and of the best constant for the whole tensor; of several losses, that of each position.
     weight : ndarray, shape (I_mode,)
         Number of known cells, or the sum of their weights.
     mode : str
@@ -141,10 +142,14 @@ def slice_deviance(
     n = result.labels.number(mode)
     objective = build_objective(tensor, result.numbered_loss)
     sums = np.zeros((3, result.shape[n]))
-    null, mean = objective.null_constant, null_mean(tensor, result.loss)
+    mean = None if isinstance(objective, SumObjective) else null_mean(tensor, result.loss)
     for cells in blocks(result, tensor):
         x, loss = cells.x, result.loss_at(cells.subs)
-        constant = null if mean is None else loss.link(np.full(len(x), mean))
+        constant: Any
+        if isinstance(objective, SumObjective):
+            constant = objective.null_constants[cells.subs[:, objective.mode]]
+        else:
+            constant = objective.null_constant if mean is None else loss.link(np.full(len(x), mean))
         parts = loss.deviance(x, cells.m), loss.deviance(x, cells.argument(constant)), np.ones(len(x))
         for total, part in zip(sums, parts, strict=True):
             total += np.bincount(cells.subs[:, n], part * cells.w, len(total))

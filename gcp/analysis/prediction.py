@@ -32,7 +32,8 @@ class PredictionScores(TableResult):
         See `FitResult.deviance_explained`; 0 is the best constant on the same cells.
     rmse, mae : float
         Root of the weighted mean square, and weighted mean, of the absolute difference between the data and their
-        expectation under the model.
+        expectation under the model. NaN of several losses, whose data have as many units: a mask that leaves one
+        position of their mode has its numbers.
     auc : float or None
         Area under the ROC curve: the probability that the model puts a cell with a 1 above one with a 0, ties
         counting half. None of data that are not 0 and 1, or of one kind only.
@@ -91,13 +92,19 @@ def scores_of(
 ) -> PredictionScores:
     """Return the scores of a model on data in its order, of which an evaluation is there already."""
     sums, is_binary = np.zeros(3), True  # of weights, squares and sizes of errors
+    units: set[int] = set()
+    by = result.labels.number(str(result.loss.by)) if result.loss.kinds else None
     answers: list[tuple[FloatArray, FloatArray, FloatArray]] = []  # 0 and 1 are ranked all at once
     for cells in known_parts(result, tensor, random_state):
         x, m, w = cells.x, cells.m, cells.w
         error = np.abs(x - result.loss_at(cells.subs).mean(m))
         sums += w.sum(), w @ error**2, w @ error
+        if by is not None:
+            units |= set(np.unique(cells.subs[:, by]).tolist())
         is_binary = is_binary and bool(np.isin(x, (0.0, 1.0)).all())
         answers = [*answers, (x, m, w)] if is_binary else []
+    if len(units) > 1:
+        sums[1:] = np.nan
     of_ones = _ranked(*map(np.concatenate, zip(*answers, strict=True))) if answers else None
     return PredictionScores(
         int(tensor.n_known),

@@ -15,7 +15,7 @@ from gcp.base.checks import instance
 from gcp.base.errors import DataError, DomainError, ParameterError
 from gcp.base.table_result import Table, TableResult, shown
 from gcp.base.types import Array, FloatArray
-from gcp.losses.ranked_probability import ranked_probability
+from gcp.losses.of_cells import LossOfCells
 from gcp.losses.trials import OfTrials
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.fitted_dispersion import fitted_dispersion
@@ -162,7 +162,7 @@ def _of_result(
             own, loss = cells.counted(result.loss_at(cells.subs))
             with np.errstate(all="ignore"):
                 log = -loss.log_likelihood(own.x, own.m, dispersion)
-            ranked = ranked_probability(loss, own.x, own.m, dispersion)
+            ranked = loss.ranked_probability_score(own.x, own.m, dispersion)
             yield _Scored(own.subs, own.x, log, ranked, own.w)
 
 
@@ -181,7 +181,7 @@ def _of_forecast(
         at = cells.step, cells.cells
         keep = (w[at] > 0) & known[at]
         own = x[at]
-        _check_domain(cells.loss, own[keep])
+        _check_domain(cells.loss, own, keep)
         log, ranked = _scores(cells, own, drawn, forecast.dispersion)
         subs = np.column_stack(np.unravel_index(places[at][keep], forecast.mean.shape))
         yield _Scored(subs, own[keep], log[keep], ranked[keep], w[at][keep])
@@ -204,14 +204,20 @@ def _what_came(
     return x, w
 
 
-def _check_domain(loss: Any, x: FloatArray) -> None:
-    """Raise `DomainError` unless data (n,) are in the domain of a loss."""
+def _check_domain(loss: Any, x: FloatArray, keep: Array) -> None:
+    """Raise `DomainError` unless those of data (n,) that a mask keeps are in the domain of their loss."""
+    if isinstance(loss, LossOfCells):
+        which = np.broadcast_to(loss.which[loss.positions], x.shape)
+        for kind, one in enumerate(loss.losses):
+            _check_domain(one, x, keep & (which == kind))
+        return
+    x = x[keep]
     inside = loss.data_domain.contains(x)
     if not inside.all():
         raise DomainError(
             f"The {loss.name} loss needs data in {loss.data_domain}: found {shown(float(x[~inside][0]))}."
         )
-    if isinstance(loss, OfTrials) and (x > loss.trials.max(initial=0.0)).any():
+    if isinstance(loss, OfTrials) and (x > np.broadcast_to(loss.trials, keep.shape)[keep]).any():
         raise DomainError(f"More successes than trials: found {shown(float(x.max()))}.")
 
 
@@ -223,7 +229,7 @@ def _scores(
         each = cells.loss.log_likelihood(np.broadcast_to(x, cells.m.shape), cells.m, dispersion)
     log = np.log(len(each)) - logsumexp(each, axis=0)
     if not len(drawn):
-        return log, ranked_probability(cells.loss, x, cells.m[0], dispersion)
+        return log, cells.loss.ranked_probability_score(x, cells.m[0], dispersion)
     # Half of the mean difference of two draws, from their order: n (n - 1) pairs.
     n = len(drawn)
     ranks = 2 * np.arange(1, n + 1) - n - 1

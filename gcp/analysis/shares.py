@@ -12,6 +12,7 @@ from gcp.base.errors import ParameterError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.build import build_objective
+from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.known_cells import blocks, check_result, tensor_of
 from gcp.objectives.model import Model
 from gcp.result import FitResult
@@ -79,6 +80,11 @@ def component_shares(
         raise ParameterError(
             "There are no components to share anything: the model has main effects alone (rank 0)."
         )
+    if result.loss.kinds:
+        raise ParameterError(
+            f"component_shares compares models at all cells: under several losses "
+            f"({result.loss.name}) these are in as many units."
+        )
     if result.loss.by is not None and result.loss.position_moves_mean:
         raise ParameterError(
             f"component_shares compares models at all cells: found a {result.loss.name} loss with one "
@@ -86,7 +92,9 @@ def component_shares(
             "different expectations."
         )
     tensor = tensor_of(result, data, mask, entry_weights, **carried)
-    null = build_objective(tensor, result.numbered_loss).null_constant
+    objective = build_objective(tensor, result.numbered_loss)
+    assert isinstance(objective, EntrywiseObjective)  # of one loss
+    null = objective.null_constant
     model = result.with_mean_rows()
     total, weight = np.zeros(result.rank), 0.0
     for cells in blocks(result, tensor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -14,7 +14,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_factors, check_memory
 from gcp.base.types import Array, FloatArray, RandomSource
 from gcp.losses.base import Loss
-from gcp.losses.registry import as_loss
+from gcp.losses.several import SeveralLosses, as_loss
 from gcp.losses.trials import OfTrials
 from gcp.objectives.exposed import check_offset, exposed
 from gcp.objectives.model import normalize
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def simulate(
     shape: Sequence[int],
     rank: int,
-    loss: str | Loss = "gaussian",
+    loss: str | Loss | Mapping[Any, Any] = "gaussian",
     *,
     scale: float = 1.0,
     missing: float = 0.0,
@@ -45,8 +45,9 @@ def simulate(
         Sizes of the modes.
     rank : int
         Number of components.
-    loss : str or Loss
-        Names the distribution, the link and the domain of the model.
+    loss : str, Loss or dict
+        Names the distribution, the link and the domain of the model. Several losses by the positions of a mode, as
+        for `fit_gcp`, need the `parameters` of a `SeveralLosses` where a dispersion is free.
     scale : float
         Mean of the model values where they are nonnegative (exponential factors), their standard deviation
         where they may have any sign (normal factors).
@@ -78,11 +79,12 @@ def simulate(
         raise ParameterError("shape must be a list of sizes: found none.")
     missing = checks.real("missing", missing, least=0, below=1)
     scale = checks.real("scale", scale, above=0, below=1e150)
-    loss, rng = as_loss(loss), checks.generator(random_state)
+    loss, rng = _resolved(as_loss(loss), shape), checks.generator(random_state)
     check_memory(f"Data of shape {checks.show(shape)}", 8.0 * math.prod(shape), 3)
     check_factors(rank, shape)
     factors = _factors(shape, rank, loss, scale, rng)
-    truth = CPTensor(normalize(factors, keep_order=False, fix_signs=True)[:2])
+    fix_signs = not isinstance(loss, SeveralLosses)  # signs of rows that are bounded stay
+    truth = CPTensor(normalize(factors, keep_order=False, fix_signs=fix_signs)[:2])
     from gcp.kernels.dense.dense_pass import model_values
 
     m, own = model_values(factors, shape), _of_cells(loss, shape)
@@ -105,22 +107,40 @@ def _of_cells(loss: Loss, shape: tuple[int, ...]) -> Loss:
     """Return the loss of all cells: of losses with a parameter by the positions of a mode, with each one's own."""
     if loss.by is None:
         return loss
+    if isinstance(loss, SeveralLosses):
+        return loss.at(np.arange(shape[int(loss.by)]).reshape(_along(int(loss.by), shape)))
     mode, number = ModeLabels.default(shape).number(loss.by), getattr(loss, loss.parameter_by)
     if len(number) != shape[mode]:
         raise ParameterError(
             f"The {loss.name} loss has {len(number)} numbers {loss.parameter_by}, for a mode of "
             f"{shape[mode]} positions."
         )
-    return loss.at(np.arange(shape[mode]).reshape([-1 if n == mode else 1 for n in range(len(shape))]))
+    return loss.at(np.arange(shape[mode]).reshape(_along(mode, shape)))
+
+
+def _along(mode: int, shape: tuple[int, ...]) -> list[int]:
+    """Return the shape of a vector along a mode."""
+    return [-1 if n == mode else 1 for n in range(len(shape))]
+
+
+def _resolved(loss: Loss, shape: tuple[int, ...]) -> Loss:
+    """Return several losses with one for each position of their mode, which has no labels; others as they are."""
+    if not isinstance(loss, SeveralLosses):
+        return loss
+    mode = ModeLabels.default(shape).number(loss.by)
+    return loss.of_positions(mode, np.arange(shape[mode]))
 
 
 def _factors(
     shape: tuple[int, ...], rank: int, loss: Loss, scale: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Return random factors (I_n, R) in the domain of the loss, of this scale."""
-    if loss.model_domain.low >= 0:
+    if loss.model_domain.low >= 0 or (isinstance(loss, SeveralLosses) and loss.nonnegative.any()):
         factors = [rng.exponential(size=(size, rank)) for size in shape]
         match_mean(factors, scale)
+        if isinstance(loss, SeveralLosses):
+            free = ~loss.nonnegative
+            factors[int(loss.by)][free] *= rng.choice((-1.0, 1.0), (int(free.sum()), rank))
         return factors
     factors = [rng.standard_normal((size, rank)) for size in shape]
     variance = float(np.sum(np.prod([np.mean(np.square(a), axis=0) for a in factors], axis=0)))

@@ -134,6 +134,11 @@ def standard_errors(
     (1988) 1134-1143.
     """
     check_result(result)
+    if result.loss.kinds:
+        raise ParameterError(
+            f"standard_errors knows one loss in a tensor: found several losses ({result.loss.name}). Take "
+            "gcp.analysis.bootstrap, which draws data from each."
+        )
     if not (
         isinstance(bias_correction, bool) or (isinstance(bias_correction, str) and bias_correction == "auto")
     ):

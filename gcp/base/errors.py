@@ -18,7 +18,15 @@ class DataError(GcpError, ValueError):
 
 
 class DomainError(DataError):
-    """A data value lies outside the domain of the loss."""
+    """A data value lies outside the domain of the loss.
+
+    Attributes
+    ----------
+    found : tuple or None
+        The loss, the value, its subscript, and how many more there are, where these are known.
+    """
+
+    found: Any = None
 
 
 class ParameterError(GcpError, ValueError):

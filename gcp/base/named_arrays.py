@@ -16,6 +16,9 @@ from gcp.base.errors import DataError, ParameterError
 from gcp.base.labels import ModeLabels, is_unnamed
 from gcp.base.types import Array
 
+_MOST_CELLS = 2**26
+"""Combinations of labels, at most, of a Series that lists some of them."""
+
 
 class Labelled(NamedTuple):
     """An array whose modes have names.
@@ -43,16 +46,18 @@ def library_of(data: Any) -> str | None:
     return None
 
 
-def labelled(given: Any, what: str) -> Labelled | None:
+def labelled(given: Any, what: str, *, may_lack: bool = False) -> Labelled | None:
     """Return the array and the labels of a DataArray, Series or DataFrame; None of anything else.
 
-    A Series has a mode for each level of its index, and must list every combination.
+    A Series has a mode for each level of its index.
 
     Parameters
     ----------
     given : object
     what : str
         For messages.
+    may_lack : bool
+        Whether a Series may leave out combinations of its labels, which then are NaN.
 
     Raises
     ------
@@ -81,7 +86,7 @@ def labelled(given: Any, what: str) -> Labelled | None:
         return Labelled(
             _plain(given.to_numpy()), ModeLabels(_names([given.index]), [np.asarray(given.index)])
         )
-    return _cells(given, what)
+    return _cells(given, what, may_lack=may_lack)
 
 
 def labels_of_xarray(data: Any, what: str) -> ModeLabels:
@@ -166,7 +171,7 @@ def _plain(values: Array) -> Array:
     return array("values", values.tolist(), DataError) if values.dtype.kind == "O" else values
 
 
-def _cells(series: Any, what: str) -> Labelled:
+def _cells(series: Any, what: str, *, may_lack: bool) -> Labelled:
     """Return a Series as an array with a mode for each level of its index."""
     index = series.index.remove_unused_levels()
     shape = tuple(len(level) for level in index.levels)
@@ -176,7 +181,8 @@ def _cells(series: Any, what: str) -> Labelled:
         )
     if not index.is_unique:
         raise DataError(f"{what} is a Series that lists {index[index.duplicated()][0]} more than once.")
-    if math.prod(shape) > len(series):
+    lacks = math.prod(shape) > len(series)
+    if lacks and not (may_lack and math.prod(shape) <= _MOST_CELLS):
         listed = set(zip(*(np.asarray(own).tolist() for own in index.codes), strict=True))
         first = next(
             cell for cell in product(*map(range, shape)) if cell not in listed
@@ -187,6 +193,6 @@ def _cells(series: Any, what: str) -> Labelled:
         )
     codes = np.ravel_multi_index(tuple(np.asarray(own) for own in index.codes), shape)
     values = _plain(series.to_numpy())
-    found = np.empty(shape, values.dtype)
+    found = np.full(shape, np.nan) if lacks else np.empty(shape, values.dtype)
     found.reshape(-1)[codes] = values
     return Labelled(found, ModeLabels(_names([index]), [np.asarray(level) for level in index.levels]))

@@ -32,6 +32,7 @@ from gcp.cli.parsing import Parser, command
 from gcp.cli.penalty_options import penalties_of
 from gcp.cli.plot_command import load_model
 from gcp.cli.reading import LISTINGS, mode_number, read_input_or_parts
+from gcp.cli.several_option import loss_of, parameters_of
 
 if TYPE_CHECKING:
     from gcp.analysis import PredictionScores
@@ -59,7 +60,7 @@ def add_parser(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, save, draw and report."""
-    loss = gcp.get_loss(args.loss, **dict(args.param))
+    loss = loss_of(args.loss, dict(args.param))
     _check_outputs(args)
     tensor, cells, split = _data(args)
     with terminated_like_interrupted() as ending, spread(args, tensor, cells) as data:
@@ -279,7 +280,7 @@ def _numbers(args: argparse.Namespace, result: gcp.FitResult, written: dict[str,
         "input": args.input,
         "shape": list(result.shape),
         "modes": list(result.labels.names),
-        "loss": {"name": result.loss.name, "parameters": _parameters(result.loss)},
+        "loss": {"name": result.loss.name, "parameters": parameters_of(result)},
         "rank": result.rank,
         "objective": result.objective,
         "null_objective": result.null_objective,
@@ -306,7 +307,7 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
     from gcp.objectives.model import share_in_words
 
     sizes = zip(result.shape, result.labels.names, strict=True)
-    params = parameters_in_words(_parameters(result.loss))
+    params = parameters_in_words(parameters_of(result))
     stopped = "converged" if result.converged else f"not converged ({result.status})"
     rows = [
         ("input", f"{args.input}: {' x '.join(f'{size} {name}' for size, name in sizes)}"),
@@ -335,7 +336,3 @@ def _pairs(args: argparse.Namespace, result: gcp.FitResult, written: dict[str, s
         rows.insert(8, ("starts", f"{len(result.starts)}, start {best + 1} is kept; objectives {objectives}"))
     titles = {"out": "result", "plot": "picture"}
     return rows + [(titles[option], path) for option, path in written.items()]
-
-
-def _parameters(loss: gcp.Loss) -> dict[str, Any]:
-    return {name: value for name, value in vars(loss).items() if value is not None}

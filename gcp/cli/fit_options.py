@@ -12,6 +12,7 @@ from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
 from gcp.cli.penalty_options import add_penalty_options
 from gcp.cli.reading import add_memory_option, add_reading_options, input_help
+from gcp.cli.several_option import LOSS_HELP
 
 
 def add_options(parser: Parser) -> None:
@@ -30,7 +31,7 @@ def add_options(parser: Parser) -> None:
 def _add_model(parser: Parser, fit: Documented) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--rank", type=at_least(0), required=True, help=fit.text("rank"))
-    fit.add(group, "--loss", help="its name; gcp losses lists them")
+    fit.add(group, "--loss", help=LOSS_HELP)
     group.add_argument(
         "--param",
         metavar="NAME=VALUE",

@@ -11,6 +11,7 @@ from gcp.base.interval import BINARY
 from gcp.cli import saved_result
 from gcp.cli.output import number, parameters_in_words, print_json, print_pairs
 from gcp.cli.parsing import Parser, command
+from gcp.cli.several_option import parameters_of
 
 
 @command(
@@ -55,9 +56,7 @@ def _findings(result: gcp.FitResult, tensor: Any) -> dict[str, Any]:
     of, predicted = deviance_of(once, result.loss), scores_of(once, result, tensor)
     found: dict[str, Any] = {
         "loss": result.loss.name,
-        "loss_parameters": parameters_in_words(
-            {name: value for name, value in vars(result.loss).items() if value is not None}
-        ),
+        "loss_parameters": parameters_in_words(parameters_of(result)),
         "rank": result.rank,
         "deviance": of.deviance,
         "null_deviance": of.null_deviance,

@@ -17,6 +17,7 @@ from gcp.cli.output import check_picture, check_target, print_json, save_figure
 from gcp.cli.parsing import Parser, command
 from gcp.cli.penalty_options import add_penalty_options, penalties_of
 from gcp.cli.reading import add_reading_options, input_help, read_input
+from gcp.cli.several_option import loss_of
 
 
 @command(
@@ -90,7 +91,7 @@ def _add_penalties(parser: Parser, select: Documented) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, save, draw and report."""
-    loss = gcp.get_loss(args.loss, **dict(args.param))
+    loss = loss_of(args.loss, dict(args.param))
     if args.out:
         check_target("--out", args.out, (".npz",), (args.input,))
     if args.plot:

@@ -20,14 +20,16 @@ from gcp.io.files import DAMAGE, opened, replacing, writing
 from gcp.io.formats.npz import labels_of, units_as_array, write_archive
 from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.description import ProblemDescription
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
-_VERSION = 4
-"""The version of files of fits with exposures, offsets or trials.
+_VERSION = 5
+"""The version of files of fits under several losses.
 
-For older readers it is 3 with unknown positions, 2 with main effects alone, and 1 of others.
+For older readers it is 4 with exposures, offsets or trials, 3 with unknown positions, 2 with main effects alone, and
+1 of others.
 """
 
 _MOST_NUMBERS = 10**7
@@ -62,7 +64,7 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
-        "version": np.array(4 if result["problem"].carried else 3 if unknown else 2 if effects else 1),
+        "version": np.array(_version(result)),
         "meta": np.array(json.dumps(meta, default=_number)),
         "weights": result["weights"],
         "mode_names": np.array(labels.names),
@@ -80,6 +82,13 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     arrays |= {f"trace_{name}": column for name, column in result["trace"].items()} | penalties
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
+
+
+def _version(result: Mapping[str, Any]) -> int:
+    """Return the first version of files that can hold a result."""
+    if result["loss"].kinds:
+        return 5
+    return 4 if result["problem"].carried else 3 if result["unknown"] else 2 if result["main_effects"] else 1
 
 
 def read(path: str | os.PathLike[str], loss: Loss | None = None) -> dict[str, Any]:
@@ -207,10 +216,16 @@ def _number(value: Any) -> Any:
 def _describe(loss: Loss) -> dict[str, Any]:
     if isinstance(loss, CustomLoss):
         return {"custom": loss.name}
+    if isinstance(loss, SeveralLosses):
+        own = {"by": loss.by, "balanced": loss.balanced, "parameters": loss.parameters}
+        return {"several": own, "kinds": list(map(_describe, loss.kinds)), "which": loss.which.tolist()}
     return {"name": loss.name, "params": {f.name: getattr(loss, f.name) for f in fields(loss)}}  # type: ignore[arg-type]
 
 
 def _restore(description: dict[str, Any], loss: Loss | None) -> Loss:
+    if "several" in description:
+        kinds = [_restore(kind, loss) for kind in description["kinds"]]
+        return SeveralLosses(losses=tuple(kinds[k] for k in description["which"]), **description["several"])
     if "custom" not in description:
         return get_loss(description["name"], **description["params"])
     if loss is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from itertools import zip_longest
 from typing import Any
@@ -14,6 +14,8 @@ import numpy as np
 from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.custom import CustomLoss
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.model import Model, share_in_words
 
 _LEADING = 3
@@ -83,7 +85,14 @@ def loss_in_words(loss: Loss) -> str:
 
 def facts_of_loss(model: Model) -> dict[str, str]:
     """Return the text of a loss, and its numbers by position beside their labels, the least and largest of many."""
-    loss, found = model.loss, {"loss": loss_in_words(model.loss)}
+    loss = model.loss
+    if isinstance(loss, SeveralLosses):
+        texts = [f"{shown(label)} {text}" for label, text in losses_by_position(model)]
+        if len(texts) > _MOST_NUMBERS:
+            texts = [*texts[:_MOST_NUMBERS], "..."]
+        how = {} if loss.balanced else {"losses are": "added as they are (balanced=False)"}
+        return {"losses": loss.name, f"loss by {loss.by}": ", ".join(texts)} | how
+    found = {"loss": loss_in_words(loss)}
     if loss.by is None:
         return found
     numbers = np.asarray(getattr(loss, loss.parameter_by), dtype=float)
@@ -116,6 +125,26 @@ def facts_of(result: Any) -> dict[str, Any]:
         "designs": ", ".join(f"{labels.names[n]}: {z}" for n, z in result.problem.designs),
         "seconds": f"{result.seconds:.2f}",
     }
+
+
+def losses_by_position(model: Model) -> list[tuple[Any, str]]:
+    """Return the label of each position under several losses, and its loss in words, with a parameter of its own."""
+    loss = model.loss
+    assert isinstance(loss, SeveralLosses)
+    found = []
+    for k, label in enumerate(model.labels.values(model.labels.number(loss.by), len(loss.losses))):
+        if (own := loss.kind_at(k)) is not None:
+            text = f"{own.name} ({own.parameter_by} {loss.parameters[k]:.3g})"
+        else:
+            one = loss.losses[k]
+            is_plain = not isinstance(one, CustomLoss)
+            given = {
+                f.name: getattr(one, f.name) for f in fields(one) if is_plain and f.name not in ("eps", "by")
+            }
+            words = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+            text = f"{one.name} ({words})" if words else one.name
+        found.append((label, text))
+    return found
 
 
 def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:

@@ -10,10 +10,12 @@ from pkgutil import iter_modules
 
 from gcp.losses.base import Loss
 from gcp.losses.custom import custom_loss
-from gcp.losses.registry import as_loss, available_losses, example_losses, get_loss, loss_class, register
+from gcp.losses.registry import available_losses, example_losses, get_loss, loss_class, register
+from gcp.losses.several import SeveralLosses, as_loss
 
 __all__ = [
     "Loss",
+    "SeveralLosses",
     "as_loss",
     "available_losses",
     "custom_loss",

@@ -56,6 +56,10 @@ class FreeDispersion(Loss):
     def _dispersion_of(self, value: Any) -> Any:
         """Return the dispersion, as for `log_likelihood`, of values of the parameter by position, elementwise."""
 
+    def parameter_of(self, dispersion: float) -> float:
+        """Return the parameter of a dispersion: they are one another's reciprocals, or equal."""
+        return float(self._dispersion_of(dispersion))
+
     @abstractmethod
     def _likeliest_dispersion(self, mean_deviance: float) -> float:
         """Return the likeliest dispersion of all cells, from the weighted mean of the deviance."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -35,6 +35,16 @@ class PositionParameters:
     limits_in_words: ClassVar[Mapping[str, str]] = {}
     """What it means that a number of a position went to its limit, "low" or "high", where that is to be told."""
     by: int | str | None = None
+    kinds: tuple[Any, ...] = ()
+    """The different losses, where each position of the mode has one of several."""
+
+    def kind_at(self, position: int) -> Any:
+        """Return the loss whose parameter a position of the mode has; None where it has none."""
+        return self
+
+    def parameter_of(self, dispersion: float) -> float:
+        """Return the value of `parameter_by` of a dispersion, of losses that have a free one."""
+        raise ParameterError(f"The {self.name} loss has no free dispersion.")
 
     def refuse_alone(self) -> None:
         """Raise `ParameterError` if positions have parameters of their own, but cells come without any."""

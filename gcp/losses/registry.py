@@ -170,7 +170,7 @@ def get_loss(name: str, **params: Any) -> Loss:
     return cls(**params)
 
 
-def as_loss(given: Any) -> Loss:
+def one_loss(given: Any) -> Loss:
     """Return a loss, or the one of a name; `ParameterError` of anything else."""
     if isinstance(given, str):
         return get_loss(given)

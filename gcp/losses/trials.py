@@ -12,6 +12,7 @@ from gcp.base.checks import floats
 from gcp.base.interval import COUNTS
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
+from gcp.losses.ranked_probability import ranked_probability
 
 _NEAR = 1e-4
 """Distance from a whole number, in it, at which a share of a float32 tensor still means that number."""
@@ -74,6 +75,12 @@ class OfTrials:
 
         own = floats("x", x), self.trials, self.loss.mean(m)
         return np.asarray(binom.cdf(*own)), np.asarray(binom.sf(*own))
+
+    def ranked_probability_score(
+        self, x: FloatArray, m: FloatArray, dispersion: float | None = None
+    ) -> FloatArray:
+        """Return the sum over k of (P(X <= k) - [x <= k])**2, elementwise."""
+        return ranked_probability(self, x, m, None)
 
     def strict_tails(
         self, x: ArrayLike, m: ArrayLike, dispersion: float | None = None

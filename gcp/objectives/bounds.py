@@ -40,6 +40,11 @@ class Bounds:
         """Whether not all components have the same bounds: then their order means something."""
         return any(bool(np.any(side != side[:, :1])) for side in (*self.lower, *self.upper))
 
+    @property
+    def hold_some_rows(self) -> bool:
+        """Whether signs of columns of a mode are bounded in some rows only: then no sign of a column is free."""
+        return any(bool(np.any(low >= 0) and np.any(low < 0)) for low in self.lower)
+
     def of_rows(self) -> list[FloatArray]:
         """Return for each mode an array (2, R): least lower and largest upper bound of the entries of a row."""
         pairs = zip(self.lower, self.upper, strict=True)
@@ -56,7 +61,12 @@ class Bounds:
 
 
 def resolve(
-    bounds: Any, shapes: Shapes, domain: Interval, loss_name: str, labels: ModeLabels | None = None
+    bounds: Any,
+    shapes: Shapes,
+    domain: Interval,
+    loss_name: str,
+    labels: ModeLabels | None = None,
+    free: Mapping[int, Array] | None = None,
 ) -> Bounds:
     """Return bounds for every entry from what a user may give.
 
@@ -74,6 +84,8 @@ def resolve(
         For messages.
     labels : ModeLabels, optional
         Of the data.
+    free : dict of int to ndarray of bool, shape (I_n,), optional
+        By mode, positions whose rows may have any sign whatever the domain: models of others alone must lie in it.
 
     Raises
     ------
@@ -83,12 +95,12 @@ def resolve(
     """
     labels = labels or ModeLabels.default([size for size, _ in shapes])
     lows, highs = _by_mode(bounds, labels) if isinstance(bounds, Mapping) else _sides(bounds, shapes)
-    floor = 0.0 if domain.low >= 0 else -np.inf
+    floors = _floors(domain, shapes, free or {})
     lows, highs = (
         [factor_by_name("bounds", b, s, labels, n) for n, (b, s) in enumerate(zip(side, shapes, strict=True))]
         for side in (lows, highs)
     )
-    lower = tuple(_fill(b, s, floor, n) for n, (b, s) in enumerate(zip(lows, shapes, strict=True)))
+    lower = tuple(_fill(b, s, floors[n], n) for n, (b, s) in enumerate(zip(lows, shapes, strict=True)))
     upper = tuple(_fill(b, s, np.inf, n) for n, (b, s) in enumerate(zip(highs, shapes, strict=True)))
     for n, (low, high) in enumerate(zip(lower, upper, strict=True)):
         if np.any(low > high):
@@ -96,12 +108,18 @@ def resolve(
             raise ParameterError(
                 f"bounds of mode {n}: lower {low[where]:g} is above upper {high[where]:g} at entry {where}."
             )
-        if np.any(low < floor):
+        if np.any(low < floors[n]):
             raise ParameterError(
                 f"bounds of mode {n}: lower bound {low.min():g}, but the {loss_name} loss needs a model >= 0, "
                 "which nonnegative factors guarantee. Use lower >= 0 or a loss with a log or logit link."
             )
     return Bounds(lower, upper)
+
+
+def _floors(domain: Interval, shapes: Shapes, free: Mapping[int, Array]) -> list[Any]:
+    """Return the least bound of each mode's entries, a number or of shape (I_n, 1)."""
+    floor = 0.0 if domain.low >= 0 else -np.inf
+    return [np.where(free[n], -np.inf, floor)[:, None] if n in free else floor for n in range(len(shapes))]
 
 
 def _sides(bounds: Any, shapes: Shapes) -> tuple[list[Any], list[Any]]:
@@ -161,7 +179,7 @@ def _spread(side: Any, ndim: int) -> list[Any]:
     return list(side)
 
 
-def _fill(side: Any, shape: tuple[int, int], default: float, mode: int) -> Array:
+def _fill(side: Any, shape: tuple[int, int], default: Any, mode: int) -> Array:
     """Return the bounds of one side as an array of the factor's shape, (I_n, R), not to be written to."""
     if side is None:
         return np.broadcast_to(default, shape)

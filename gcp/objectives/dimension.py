@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.designs.given_designs import matrix_of
 from gcp.objectives.designs.linear_maps import Undetermined
 from gcp.objectives.known_cells import check_result
@@ -86,6 +87,8 @@ def n_parameters(result: Model) -> int:
     """
     check_result(result)
     loss = result.loss
+    if isinstance(loss, SeveralLosses):
+        return dimension(Structure.of(result)) + (loss.n_own if result.problem.estimated else 0)
     estimated = (loss.estimable[name].free(getattr(loss, name)) for name in result.problem.estimated)
     return dimension(Structure.of(result)) + sum(map(len, estimated))
 

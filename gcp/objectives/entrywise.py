@@ -389,9 +389,9 @@ class EntrywiseObjective:
         too, else NaN.
         """
         values = value, self.null_value, self.saturated_value
-        return constant.share_explained(values, self.survey, self.tensor.dtype, self._price_of_a_tenth)
+        return constant.share_explained(values, self.survey, self.tensor.dtype, self.price_of_a_tenth)
 
-    def _price_of_a_tenth(self) -> float:
+    def price_of_a_tenth(self) -> float:
         """Return about what a constant model that is off by a tenth costs."""
         if self.loss.data_domain.integer:
             return self.survey.total_weight

@@ -131,6 +131,8 @@ def check_offset(tensor: TensorData, loss: Loss) -> None:
 
 
 def _check_offset(loss: Loss) -> None:
+    if loss.kinds:
+        raise ParameterError("Several losses in one tensor take no offset: leave it out.")
     if loss.model_domain.low >= 0:
         raise ParameterError(
             f"The {loss.name} loss takes no offset, for its model must not be negative: give an exposure, which "

@@ -82,7 +82,9 @@ class Forecast(TableResult):
         """
         level = checks.real("level", level, above=0, below=1)
         low, high = np.empty((2, *self._source.by_step(self.mean).shape))
-        method: Any = "inverted_cdf" if self._source.model.loss.is_discrete else "weibull"
+        loss = self._source.model.loss
+        are_whole = any(kind.is_discrete for kind in loss.kinds or (loss,))
+        method: Any = "inverted_cdf" if are_whole else "weibull"
         for own in self._source.blocks(self._source.rows):
             rng = np.random.default_rng([self._source.seed, own.step, own.cells.start])
             n_times = -(-self._source.n_draws // len(own.m))

@@ -151,13 +151,18 @@ def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:
     ParameterError
         Sparse data of more than 2**28 cells.
     """
+    check_number(tensor)
+    for cells in exposed(tensor, model.loss).known_cells(_CHUNK):
+        yield _cells(model, cells)
+
+
+def check_number(tensor: TensorData) -> None:
+    """Raise `ParameterError` of sparse data with too many cells to look at one by one."""
     if tensor.sparse is not None and tensor.sparse.n_cells > _MOST_CELLS:
         raise ParameterError(
             f"Sparse data of {tensor.sparse.n_cells:,} cells are too many to look at one by one: at most "
-            f"{_MOST_CELLS:,}."
+            f"{_MOST_CELLS:,}. A sample of cells as an ObservedTensor says much the same."
         )
-    for cells in exposed(tensor, model.loss).known_cells(_CHUNK):
-        yield _cells(model, cells)
 
 
 def known_cells(model: Model, tensor: TensorData, random_state: int = 0) -> KnownCells:

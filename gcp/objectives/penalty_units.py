@@ -14,6 +14,7 @@ from gcp.objectives import constant
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.penalties.base import DataFacts
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.sum_objective import SumObjective
 from gcp.tensors.base import TensorData
 from gcp.tensors.entries import cells_of
 
@@ -34,16 +35,18 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def facts_of(objective: EntrywiseObjective) -> DataFacts:
+def facts_of(objective: EntrywiseObjective | SumObjective) -> DataFacts:
     """Return what penalties may ask of an objective's data; units take a pass when they are asked for."""
     tensor = objective.tensor
     units = {"curvature": partial(curvature, objective), "slope": partial(slope, objective)}
     return DataFacts(tensor.labels or ModeLabels.default(tensor.shape), tensor.shape, units)
 
 
-def curvature(objective: EntrywiseObjective) -> float:
+def curvature(objective: EntrywiseObjective | SumObjective) -> float:
     """Return the expected curvature of the loss at a cell about the best constant; 1 where there is none."""
-    if _has_columns(objective):
+    if isinstance(objective, SumObjective):
+        found = float(objective.typical_curvatures.sum()) / objective.survey.total_weight
+    elif _has_columns(objective):
         found = _beside_columns(objective)[1] / objective.survey.total_weight
     else:
         with np.errstate(all="ignore"):
@@ -51,9 +54,12 @@ def curvature(objective: EntrywiseObjective) -> float:
     return found if 0 < found < np.inf else 1.0
 
 
-def slope(objective: EntrywiseObjective) -> float:
+def slope(objective: EntrywiseObjective | SumObjective) -> float:
     """Return the root mean square derivative of the loss at a cell about the best constant; 1 without any."""
-    total, _ = sums_about_constant(objective)
+    if isinstance(objective, SumObjective):
+        total = objective.squared_slopes()
+    else:
+        total, _ = sums_about_constant(objective)
     found = float(np.sqrt(total / objective.survey.total_weight))
     return found if 0 < found < np.inf else 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Unpack
@@ -12,9 +12,11 @@ import numpy as np
 
 from gcp.base import checks
 from gcp.base.errors import ParameterError
+from gcp.base.interval import NONNEGATIVE, REAL
 from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_factors
 from gcp.losses.base import Loss
+from gcp.losses.several import SeveralLosses
 from gcp.objectives import fingerprint
 from gcp.objectives.bounds import Bounds, resolve
 from gcp.objectives.build import objective_of
@@ -28,6 +30,7 @@ from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
+from gcp.objectives.sum_objective import NO_EFFECTS, SumObjective
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
 from gcp.tensors.carried_columns import carried_by
@@ -110,9 +113,11 @@ class Problem:
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
-        if loss.by is not None:
-            loss = replace(loss, by=labels.names[labels.number(loss.by)])  # type: ignore[type-var]
-        limits = resolve(bounds, shapes, loss.model_domain, loss.name, tensor.labels)
+        loss = _with_mode(loss, labels, tensor.shape)
+        if loss.kinds:
+            tied = {n for group in parametrisation.tied for n in group}
+            _check_several(labels.number(loss.by or 0), bool(effect_modes), dict(designs), tied)
+        limits = _limits(bounds, shapes, loss, labels)
         if designs:
             are_bounded = [is_bounded(limits, n) for n in range(len(shapes))]
             maps = maps_of(designs, labels, tensor.shape, are_bounded)
@@ -124,7 +129,7 @@ class Problem:
         return found
 
     @cached_property
-    def objective(self) -> EntrywiseObjective:
+    def objective(self) -> EntrywiseObjective | SumObjective:
         """The function of the components' factors that is minimised; the first look takes one pass over the data."""
         return objective_of(self.tensor, self.loss, self.penalties, self.n_threads)
 
@@ -142,14 +147,15 @@ class Problem:
         own = resolved(penalties, facts_of(plain))
         found = replace(self, penalties=own)
         vars(found)["objective"] = objective = replace(plain, penalties=own)
-        vars(objective)["null_constant"] = plain.null_constant
+        if isinstance(plain, EntrywiseObjective):
+            vars(objective)["null_constant"] = plain.null_constant
         return found
 
     @property
     def fitted_loss(self) -> Loss:
         """The loss with its eps in the scale of the data."""
         own = self.objective.loss
-        if self.loss.is_standard:
+        if self.loss.is_standard or self.loss.kinds:
             return own
         return replace(self.loss, eps=own.eps) if hasattr(own, "eps") else self.loss  # type: ignore[type-var]
 
@@ -205,9 +211,7 @@ class Problem:
             Bounds that are arrays of another rank, or penalties that bounds exclude.
         """
         shapes = [(size, rank) for size in tensor.shape]
-        bounds = resolve(
-            self.given_bounds, shapes, self.loss.model_domain, self.loss.name, self.tensor.labels
-        )
+        bounds = _limits(self.given_bounds, shapes, self.loss, self.labels)
         _check_penalties(penalties, bounds)
         return replace(self, tensor=tensor, rank=rank, penalties=penalties, bounds=bounds)
 
@@ -224,7 +228,7 @@ class Problem:
         )  # which is the same: the data need not be looked through again
         return found
 
-    def with_effects(self) -> tuple[EntrywiseObjective, Bounds]:
+    def with_effects(self) -> tuple[EntrywiseObjective | SumObjective, Bounds]:
         """Return the objective and the bounds of factors with the columns of main effects, if there are any."""
         if self.effects is None:
             return self.objective, self.bounds
@@ -266,6 +270,45 @@ class Problem:
             carried_by(self.tensor),
             self.labels.exposure or "",
         )
+
+
+def _with_mode(loss: Loss, labels: ModeLabels, shape: tuple[int, ...]) -> Loss:
+    """Return a loss with the name of the mode whose positions differ, and with what each position has of its own."""
+    if loss.by is None:
+        return loss
+    mode = labels.number(loss.by)
+    if isinstance(loss, SeveralLosses):
+        return loss.of_positions(labels.names[mode], labels.values(mode, shape[mode]))
+    return replace(loss, by=labels.names[mode])  # type: ignore[type-var]
+
+
+def _check_several(mode: int, has_effects: bool, designed: Collection[int], tied: Collection[int]) -> None:
+    """Refuse what several losses, of the positions of a mode, exclude."""
+    if has_effects:
+        raise ParameterError(NO_EFFECTS)
+    if mode in designed:
+        raise ParameterError(
+            f"The positions of mode {mode} have losses of their own, whose models are in as many units, so that its "
+            "rows cannot be those of a design: leave the design of this mode out."
+        )
+    if mode in tied:
+        raise ParameterError(
+            f"The positions of mode {mode} have losses of their own, so that it cannot be tied to another mode: "
+            "leave tied_modes out."
+        )
+
+
+def _limits(bounds: Any, shapes: Sequence[tuple[int, int]], loss: Loss, labels: ModeLabels) -> Bounds:
+    """Return the bounds that arguments and the loss mean.
+
+    Models of some positions that must not be negative need nonnegative factors of all other modes, which all
+    positions share; the rows of others are free.
+    """
+    if not isinstance(loss, SeveralLosses):
+        return resolve(bounds, shapes, loss.model_domain, loss.name, labels)
+    must = loss.nonnegative
+    domain = NONNEGATIVE if must.any() else REAL
+    return resolve(bounds, shapes, domain, loss.name, labels, {labels.number(loss.by): ~must})
 
 
 def _effect_modes(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar, Unpack
 
 import numpy as np
@@ -14,7 +16,11 @@ from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
+from gcp.objectives.damped_rows import minimize_rows
+from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_units, side_of
 from gcp.objectives.model import Model
@@ -22,6 +28,7 @@ from gcp.objectives.new_coordinates import rows_of_labels
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
 from gcp.objectives.standard_form import standardised
+from gcp.objectives.sum_objective import SumObjective
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.dense import DenseTensor
@@ -42,6 +49,9 @@ _STARTS = 8
 
 _NEAR_ONE = 0.9
 """Share of a start's model that such a component has."""
+
+_NOT_FINITE = "The objective is not finite at the start; the new data may be too far from the model."
+_NOT_CONVERGED = f"transform did not converge in {_STEPS} steps."
 
 _TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
@@ -108,7 +118,7 @@ def transform(
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
     entries: Any
-    entries, loss = standardised(exposed(tensor, model.loss), model.numbered_loss)
+    entries, loss = _standard(model, tensor)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
     sizes = _sizes(model)  # as penalties and bounds of the fit have them
@@ -129,17 +139,17 @@ def transform(
         vectors[mode] = np.full(n, anchor)
         factors = effects.joined(components, vectors)
     own = NewRowPenalties(penalties.of_components, penalties.effects_ridge, effects, mode, fitted, anchor)
-    problem = replace(objective.row_wise(), penalties=own)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
     own_rows = OwnRows(entries, loss, own, mode, rank)
+    minimize = _method(objective, own_rows)
     starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)
-        _minimize(problem, mode, factors, low, high)
+        minimize(factors, low, high)
         for start in starts[1:]:
             other = [*factors[:mode], np.clip(start, low, high), *factors[mode + 1 :]]
-            _minimize(problem, mode, other, low, high)
+            minimize(other, low, high)
             is_better = own_rows.values(other) < own_rows.values(factors)
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size != 0, size, 1.0)
@@ -189,11 +199,17 @@ def with_rows(
 
 def _check_parameters(model: Model, mode: int) -> None:
     """Raise `ParameterError` if positions of a mode have parameters of the loss, which new ones lack."""
-    if model.loss.by is not None and model.labels.number(model.loss.by) == mode:
+    if model.loss.by is None or model.labels.number(model.loss.by) != mode:
+        return
+    if model.loss.kinds:
         raise ParameterError(
-            f"The loss has one {model.loss.parameter_by} for each position of {model.loss.by!r}, and new positions "
-            "have none: transform another mode, or fit without by=..."
+            f"Each position of {model.loss.by!r} has a loss of its own, and new positions have none: new rows can be "
+            "had of other modes."
         )
+    raise ParameterError(
+        f"The loss has one {model.loss.parameter_by} for each position of {model.loss.by!r}, and new positions "
+        "have none: transform another mode, or fit without by=..."
+    )
 
 
 def _by_design(
@@ -243,7 +259,7 @@ def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
     """Return the new data as a list of entries."""
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
-    if tensor.zeros is not None and model.loss.at(np.array(0)).formula.zero is None:
+    if tensor.zeros is not None and (model.loss.kinds or model.loss.at(np.array(0)).formula.zero is None):
         if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
             raise ParameterError(
                 f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
@@ -268,7 +284,9 @@ def _limits(
 
     Other modes' effects stay at 1, the own one at `held` if that is given.
     """
-    floor = 0.0 if model.loss.model_domain.low >= 0 else -np.inf
+    loss = model.loss
+    is_bounded = loss.nonnegative.any() if isinstance(loss, SeveralLosses) else loss.model_domain.low >= 0
+    floor = 0.0 if is_bounded else -np.inf
     if bounds is None and model.row_bounds:
         low, high = limits_of_fit(model, mode)
     else:
@@ -328,6 +346,30 @@ def _pair(bounds: Any, floor: float) -> tuple[float, float]:
     return low, high
 
 
+def _standard(model: Model, tensor: ObservedTensor | SparseTensor) -> tuple[Any, Loss]:
+    """Return the new data as one loss has them, and that loss."""
+    if model.loss.kinds:
+        return exposed(tensor, model.loss), model.loss_at(tensor.subs)
+    return standardised(exposed(tensor, model.loss), model.numbered_loss)
+
+
+def _method(
+    objective: EntrywiseObjective | SumObjective, rows: OwnRows
+) -> Callable[[list[FloatArray], FloatArray, FloatArray], None]:
+    """Return what minimises in place the rows of a mode, of factors (I_n, R), within bounds (1, R)."""
+    if isinstance(objective, SumObjective):
+        return partial(_minimize_sum, rows)
+    return partial(_minimize, replace(objective.row_wise(), penalties=rows.penalties), rows.mode)
+
+
+def _minimize_sum(rows: OwnRows, factors: list[FloatArray], low: FloatArray, high: FloatArray) -> None:
+    """Take damped Newton steps for all rows of the mode's factor (n, R) in place, until none lowers its objective."""
+    if not np.isfinite(rows.values(factors)).all():
+        raise FitError(_NOT_FINITE)
+    if not minimize_rows(rows, factors, low, high, _STEPS, _TOL):
+        warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+
+
 def _minimize(
     problem: RowWise, mode: int, factors: list[FloatArray], low: FloatArray, high: FloatArray
 ) -> None:
@@ -336,9 +378,7 @@ def _minimize(
     for _ in range(_STEPS):
         before, value = value, problem.update(mode, factors, low, high, 1.0)[0]
         if not np.isfinite(value):
-            raise FitError(
-                "The objective is not finite at the start; the new data may be too far from the model."
-            )
+            raise FitError(_NOT_FINITE)
         if before - value <= _TOL * abs(value):
             return
-    warnings.warn(f"transform did not converge in {_STEPS} steps.", ConvergenceWarning, stacklevel=4)
+    warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)

@@ -88,7 +88,7 @@ class OwnRows:
         Losses of sparse tensors that have a closed form for zeros are convex, and need one start.
         """
         first = factors[self.mode]
-        if self.tensor.zeros is not None or self.rank < 1 or self._is_convex():
+        if self.tensor.zeros is not None or self.rank < 1 or (not self.loss.kinds and self._is_convex()):
             return [first]
         if self.loss.model_domain.low >= 0:
             first = self._in_scale(factors)
@@ -134,6 +134,16 @@ class OwnRows:
         first[:, : self.rank] *= np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0)[:, None]
         return first
 
+    def products(self, factors: list[FloatArray]) -> FloatArray:
+        """Return the products (nnz, R) of the other modes' factors at the known entries."""
+        subs, others = self.tensor.subs, [n for n in range(len(factors)) if n != self.mode]
+        return np.asarray(np.prod([factors[n][subs[:, n]] for n in others], axis=0))
+
+    @property
+    def places(self) -> Array:
+        """The row of every known entry, shape (nnz,)."""
+        return self.tensor.subs[:, self.mode].astype(np.int64)
+
     def _model(self, factors: list[FloatArray]) -> FloatArray:
         """Return the model at the known entries, shape (nnz,)."""
         subs, found = self.tensor.subs, []
@@ -144,6 +154,7 @@ class OwnRows:
 
     def _by_row(self, values: FloatArray) -> FloatArray:
         """Return weighted sums (n,) over the entries of every row, of values (nnz,)."""
-        at: Array = self.tensor.subs[:, self.mode].astype(np.int64)
         weights = self.tensor.entry_weights
-        return np.bincount(at, values if weights is None else values * weights, self.tensor.shape[self.mode])
+        return np.bincount(
+            self.places, values if weights is None else values * weights, self.tensor.shape[self.mode]
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Flag, auto
 from functools import partial, reduce
@@ -134,7 +135,7 @@ def survey(tensor: TensorData, loss: Loss, n_threads: int = 1) -> Survey:
     offenders = [part.offender for part in found if part.offender is not None]
     if offenders:
         value, subscript = min(offenders, key=lambda offender: offender[1])
-        raise DomainError(_message(loss, value, subscript, sum(part.n_outside for part in found) - 1))
+        raise _outside(loss, value, subscript, sum(part.n_outside for part in found) - 1)
     weight, x1, x2, saturated = (
         _sum(column) for column in zip(*(sums for part in found for sums in part.sums), strict=True)
     )
@@ -273,8 +274,19 @@ def _numbers(block: Block, loss: Loss) -> Numbers:
     return found | (Numbers.GRADE if largest > 1 else Numbers.ONE if largest == 1 else Numbers(0))
 
 
-def _message(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> str:
-    return (
+def _outside(loss: Loss, value: float, subscript: tuple[int, ...], more: int) -> DomainError:
+    error = DomainError(
         f"The {loss.name} loss needs data in {loss.data_domain}: found {value!r} at subscript "
-        f"{subscript}{and_more(more)}. {loss.advice}"
-    ).rstrip()
+        f"{subscript}{and_more(more)}. {loss.advice}".rstrip()
+    )
+    error.found = loss, value, subscript, more
+    return error
+
+
+def located(error: DomainError, positions: Mapping[int, Array]) -> DomainError:
+    """Return the error of a part of a tensor with the subscript in the whole: its modes have these positions (k,)."""
+    if error.found is None:
+        return error
+    loss, value, subscript, more = error.found
+    place = tuple(int(positions[n][i]) if n in positions else i for n, i in enumerate(subscript))
+    return _outside(loss, value, place, more)

@@ -188,9 +188,9 @@ class SortedEntries:
     columns: EntryColumns
     is_reordered: bool = False
 
-    def check_order(self, name: str, instead: str) -> None:
-        """Raise `DataError` if an argument that is one number for each entry may be in the caller's order."""
-        if self.is_reordered:
+    def check_order(self, name: str, numbers: Array, instead: str) -> None:
+        """Raise `DataError` if numbers (entries,), of an argument, may be in the caller's order, not in ours."""
+        if self.is_reordered and (numbers != numbers[:1]).any():
             raise DataError(
                 f"{name} has one number for each entry, but the tensor has sorted its entries since they were "
                 f"listed: {instead}."

@@ -47,8 +47,8 @@ def beside_mode(name: str, given: Any, labels: ModeLabels | None, mode: int, siz
     return given if own is None else in_order_of_mode(f"the {name} of mode {mode}", own, labels, mode, size)
 
 
-def named(name: str, given: Any) -> Labelled | None:
-    """Return the array and its labels, if it is of a kind that has some."""
+def named(name: str, given: Any, *, may_lack: bool = False) -> Labelled | None:
+    """Return the array and its labels, if it is of a kind that has some; a Series may lack cells, or not."""
     if isinstance(given, DenseTensor):
         values = given.values != 0 if name == "mask" else given.values
         if given.entry_weights is not None:
@@ -56,7 +56,7 @@ def named(name: str, given: Any) -> Labelled | None:
                 raise DataError(f"{name} has entry weights of its own: expected values alone.")
             values = np.where(given.entry_weights != 0, values, np.zeros((), values.dtype))
         return Labelled(values, given.labels or ModeLabels.default(given.shape))
-    own = labelled(given, name)
+    own = labelled(given, name, may_lack=may_lack)
     if own is not None and any(math.isnan(size) for size in own.values.shape):
         raise DataError(f"{name} has shape {own.values.shape}: expected modes of known sizes.")
     return own

@@ -92,14 +92,20 @@ def _dense(rng: np.random.Generator) -> _Case:
     truth = [rng.uniform(0.2, 1.5, (size, 2)) for size in (5, 5, 4)]
     data = np.einsum("ir,jr,kr->ijk", *truth) + 0.1 * rng.normal(size=(5, 5, 4))
     start = [rng.uniform(0.2, 1.0, a.shape) for a in truth]
-    return _Case(data, "gaussian", start, build_objective(data, "gaussian", n_threads=1))
+    return _Case(data, "gaussian", start, _objective(data, "gaussian"))
 
 
 def _sparse(rng: np.random.Generator) -> _Case:
     cells = np.argwhere(rng.random((5, 5, 4)) < 0.3)
     data = SparseTensor(cells, np.ones(len(cells)), (5, 5, 4))
     start = [rng.uniform(-0.5, 0.5, (size, 2)) for size in data.shape]
-    return _Case(data, "bernoulli-logit", start, build_objective(data, "bernoulli-logit", n_threads=1))
+    return _Case(data, "bernoulli-logit", start, _objective(data, "bernoulli-logit"))
+
+
+def _objective(data: Any, loss: str) -> EntrywiseObjective:
+    found = build_objective(data, loss, n_threads=1)
+    assert isinstance(found, EntrywiseObjective)
+    return found
 
 
 def _fit(solver: Solver, case: _Case, **options: Any) -> FitResult:

@@ -72,7 +72,7 @@ def cases(shape, long):
         ("poisson-log", "design of 2 harmonics", {"design": {0: fourier(12.0, 2)}}),
         ("poisson", "exposure of a mode", {"exposure": people[:, None, None]}),
         ("poisson", "exposure of every cell", {"exposure": rng.gamma(2.0, size=shape)}),
-        ("poisson-log", "offset of every cell", {"offset": rng.normal(size=shape)}),
+        ("poisson-log", "offset of every cell", {"offset": rng.normal(size=shape) / 10}),
         ("negative-binomial", "r estimated", {"loss": gcp.NegativeBinomial(r="estimate")}),
         ("negative-binomial", "r by position", {"loss": gcp.NegativeBinomial(r="estimate", by=0)}),
     ):

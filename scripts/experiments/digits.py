@@ -10,11 +10,13 @@ The digits of scikit-learn (1,797 images of 64 pixels; a pixel counts the dark o
   tolerance of 1e-6 (its default, 1e-4, ends earlier), fit_gcp with its own.
 - What of cells that are missing? NMF takes none. A fifth of the cells is hidden; people fill them by 0 or by the
   pixel's mean before NMF, or fill, fit, fill by the fit and so on (20 rounds); fit_gcp leaves them out. The rank is
-  the one of the list that half of the hidden cells prefer; the other half judges.
+  the one of the list that half of the hidden cells prefer, and so is fit_gcp's ridge (NMF has the like in the cells
+  that are filled); the other half judges.
 - Which loss? Held-out log-likelihood in nats per cell of Gaussian (of whole numbers: rounded normal variables),
   Poisson, and binomial counts of 16.
-- How well are the parts known? Standard errors of the pixels of each part, and how well loadings tell the ten digits
-  (multinomial logistic regression, ten-fold).
+- How well are the parts known? Standard errors of the pixels of each part by a parametric bootstrap, given the
+  loadings (together with them, the parts of a matrix are known up to mixtures only), and how well loadings tell the
+  ten digits (multinomial logistic regression, ten-fold).
 
     gcp fit results/digits/digits.npy --loss bernoulli-logit --trials 16 --rank 8 --seed 0 --plot parts.png
 
@@ -34,6 +36,9 @@ from _experiment import BLUE, GREEN, ORANGE, PURPLE, RED, Run, log_of_rounded_no
 import gcp
 
 N_FINE = 16
+RIDGES = (1.0, 10.0, 100.0)
+"""Strengths of `l2_reg`, of which hidden cells choose one for each rank."""
+
 LOSSES = {"frobenius": "gaussian", "kullback-leibler": "poisson"}
 
 
@@ -137,7 +142,7 @@ def missing_rows(x, ranks, rounds, run) -> list[dict]:
     tell, judge = hidden & half, hidden & ~half
     rows = []
     for rank in ranks:
-        for method, mean, log_density in predictions(x, hidden, rank, rounds, run):
+        for method, mean, log_density in predictions(x, hidden, tell, rank, rounds, run):
             row = {"method": method, "rank": rank}
             for name, cells in (("choosing", tell), ("judging", judge)):
                 row[f"RMSE, {name}"] = float(np.sqrt(np.mean((x - mean)[cells] ** 2)))
@@ -147,7 +152,7 @@ def missing_rows(x, ranks, rounds, run) -> list[dict]:
     return rows
 
 
-def predictions(x, hidden, rank, rounds, run):
+def predictions(x, hidden, tell, rank, rounds, run):
     """Yield methods, the counts that they expect, and log-densities of the counts there were."""
     column_means = np.nanmean(np.where(hidden, np.nan, x), axis=0)
     fills = {"NMF, 0": np.zeros_like(x), "NMF, means": np.broadcast_to(column_means, x.shape)}
@@ -159,16 +164,27 @@ def predictions(x, hidden, rank, rounds, run):
         w, h, _ = nmf(filled, rank, "kullback-leibler", run.seed, tol=1e-4)
         filled = np.where(hidden, w @ h, x)
     yield "NMF, means, then by itself", w @ h, poisson(x, w @ h)
-    options = {"mask": ~hidden, "random_state": run.seed, "n_starts": 1 if run.quick else 3}
-    fit = gcp.fit_gcp(x, rank, loss="gaussian", bounds=(0, None), **options)
-    mean = fit.predict()
-    sd = np.sqrt(np.mean((x - mean)[~hidden] ** 2))
-    yield "gcp, gaussian", mean, log_of_rounded_normal(x, mean, sd, 0, N_FINE)
-    mean = gcp.fit_gcp(x, rank, loss="poisson", **options).predict()
-    yield "gcp, poisson", mean, poisson(x, mean)
-    fit = gcp.fit_gcp(x, rank, loss="bernoulli-logit", trials=N_FINE, **options)
-    share = fit.predict()
-    yield "gcp, binomial", N_FINE * share, binomial(x, share)
+    for name, of_loss, density in (
+        ("gaussian", {"loss": "gaussian", "bounds": (0, None)}, lambda mean: gaussian(x, mean, ~hidden)),
+        ("poisson", {"loss": "poisson"}, lambda mean: poisson(x, mean)),
+        (
+            "binomial",
+            {"loss": "bernoulli-logit", "trials": N_FINE},
+            lambda mean: binomial(x, mean / N_FINE),
+        ),
+    ):
+        fits = [
+            gcp.fit_gcp(x, rank, l2_reg=ridge, mask=~hidden, random_state=run.seed, **of_loss)
+            for ridge in RIDGES
+        ]
+        means = [fit.predict() * (N_FINE if name == "binomial" else 1) for fit in fits]
+        best = max(means, key=lambda mean: density(mean)[tell].sum())
+        yield f"gcp, {name}", best, density(best)
+
+
+def gaussian(x, mean, known):
+    sd = np.sqrt(np.mean((x - mean)[known] ** 2))
+    return log_of_rounded_normal(x, mean, sd, 0, N_FINE)
 
 
 def poisson(x, mean):
@@ -225,8 +241,17 @@ def classes(x, kind, rank, run):
             "ours": share(half.factors[0]),
         },
     ]
-    errors = gcp.analysis.standard_errors(fit, x)
-    return told, (fit.factors[1], errors.factors[1])
+    given = gcp.fit_gcp(
+        x,
+        rank,
+        loss="poisson",
+        init=fit,
+        fixed_modes=["image"],
+        modes=["image", "pixel"],
+        random_state=run.seed,
+    )
+    draws = gcp.analysis.bootstrap(given, x, 5 if run.quick else 50, random_state=run.seed)
+    return told, (given.factors[1], draws.factors[1].std(axis=0, ddof=1))
 
 
 # --- the picture ------------------------------------------------------------------------------------------

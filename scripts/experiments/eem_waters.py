@@ -16,6 +16,11 @@ seen, would hardly tell (`hold_out(scheme="blocks")`). Beside each other: the er
 consistency (Bro and Kiers 2003), how well the spectra of random halves of the samples agree (factor match score, mean
 of ten splits), and the waters whose leverage or residual stand out.
 
+Found: the measures disagree. Held-out blocks prefer every further component, up to rank 6, which is pictured; the
+core consistency falls to 5 % at rank 3; halves of the samples agree up to rank 3 (0.99), and not beyond (0.74 to
+0.89). Three components are what fifteen waters repeat. Smoothness changes held-out errors by less than 3 %, and makes
+halves agree better: 0.76 to 0.995 at rank 2, by 0.05 at ranks 4 to 6.
+
     gcp fit results/eem_waters/waters.nc --rank 3 --lower 0 --smooth emission=1 --smooth excitation=1 \\
         --starts 5 --seed 0 --out waters.npz --plot spectra.png
 

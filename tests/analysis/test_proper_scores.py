@@ -251,3 +251,36 @@ def test_forecasts_by_a_design_are_exact(rng):
     assert_allclose(found.logarithmic, -stats.norm.logpdf(x[70:], forecast.mean, sd).mean(), rtol=1e-9)
     ranked = gcp.Gaussian().ranked_probability_score(x[70:], forecast.mean, sd**2)
     assert_allclose(found.ranked_probability, ranked.mean(), rtol=1e-9)
+
+
+def test_of_several_losses_each_cell_by_its_own(rng):
+    day = np.arange(64)
+    wave = np.sin(2 * np.pi * day / 8)[:, None, None] * rng.uniform(0.5, 1, (6, 1))
+    x = np.concatenate(
+        [3 * wave + rng.normal(size=(64, 6, 2)), rng.poisson(np.exp(1 + wave), (64, 6, 2))], axis=2
+    )
+    labels = ModeLabels(["day", "site", "what"], [day[:56], None, list("abcd")])
+    losses = {"what": {"c": "poisson-log", "d": "poisson-log", None: "gaussian"}}
+    design = {"day": gcp.designs.fourier(8, 1)}
+    result = fit(DenseTensor(x[:56], labels=labels), 2, loss=losses, design=design, l2_reg=0.1)
+    forecast = result.forecast(8, "day", random_state=0)
+    found = proper_scores(forecast, x[56:]).to_frame().reset_index()
+    mean, came = forecast.mean.reshape(-1, 4), x[56:].reshape(-1, 4)
+    for k, name in enumerate("abcd"):
+        own = found[found["what"] == name]
+        if name in "ab":
+            variance = result.loss.parameters[k]
+            log = -stats.norm.logpdf(came[:, k], mean[:, k], np.sqrt(variance))
+            ranked = gcp.Gaussian().ranked_probability_score(came[:, k], mean[:, k], variance)
+        else:
+            log = -stats.poisson.logpmf(came[:, k], mean[:, k])
+            ranked = gcp.Poisson().ranked_probability_score(came[:, k], mean[:, k])
+        assert_allclose(own["logarithmic"], log, rtol=1e-6)
+        assert_allclose(own["ranked_probability"], ranked, rtol=1e-6)
+    low, high = forecast.interval(0.9)
+    assert_allclose(low[..., 2:], np.floor(low[..., 2:]))
+    assert_allclose((high - low)[..., 0].mean() / np.sqrt(result.loss.parameters[0]), 2 * 1.645, rtol=0.05)
+    whole = proper_scores(result, DenseTensor(x[:56], labels=labels))
+    assert np.isfinite(whole[1:3]).all()
+    with pytest.raises(DomainError, match="poisson-log"):
+        proper_scores(forecast, x[56:] + 0.5)

@@ -327,6 +327,8 @@ class TestBesideListedEntries:
     @pytest.mark.parametrize("name", ["sparse", "known"])
     def test_weights_of_entries(self, name, request, rng):
         tensor = request.getfixturevalue(name)
+        # listed again in the order of subs, in which the weights are
+        tensor = type(tensor)(tensor.subs, tensor.values, tensor.shape, tensor.entry_weights)
         weights = rng.integers(0, 3, len(tensor.values)) / 2
         full = np.ones(tensor.shape)
         full[tuple(tensor.subs.T)] = weights

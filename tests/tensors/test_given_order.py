@@ -49,7 +49,7 @@ def test_numbers_in_an_order_that_was_left_are_refused(name, made, cells, tmp_pa
         numbers = numbers.ravel()[::17]
     else:
         data = gcp.hold_out(gcp.ObservedTensor(subs, x.ravel(), SHAPE), 0.01, 0).train
-        numbers = np.ones(len(data.values))
+        numbers = np.arange(1.0, len(data.values) + 1)
     with pytest.raises(
         gcp.DataError, match=f"{name} has one number for each entry, but the tensor has sorted"
     ):
@@ -73,7 +73,31 @@ def test_weights_of_a_sparse_tensor_in_an_order_that_was_left_are_refused(cells)
         gcp.fit_gcp(data, 1, loss="poisson", entry_weights=weights.ravel()[keep])
 
 
-def test_merged_rows_have_no_order(cells):
+@pytest.mark.parametrize("name", ["exposure", "trials"])
+def test_rows_of_a_table_are_matched_by_their_labels(name, cells):
+    """An exposure, or trials, for each row: where there is no row, there is neither."""
+    pd = pytest.importorskip("pandas")
+    subs, x, numbers = cells
+    if name == "trials":
+        numbers = x + np.round(2 * numbers)
+    known = np.random.default_rng(1).random(SHAPE) < 0.5
+    frame = pd.DataFrame(subs, columns=list("abc")).assign(n=x.ravel(), e=numbers.ravel())[known.ravel()]
+    frame = frame.sample(frac=1, random_state=0)
+    data = gcp.from_frame(frame, ["a", "b", "c"], "n", unlisted="missing")
+    loss = {"loss": "bernoulli-logit", "l2_reg": 0.1} if name == "trials" else {"loss": "poisson"}
+    options = loss | {"random_state": 0, "tol": 1e-10}
+    one = gcp.fit_gcp(data, 1, **options, **{name: frame.set_index(["a", "b", "c"])["e"]})
+    other = gcp.fit_gcp(x, 1, mask=known, **options, **{name: numbers})
+    assert_allclose(one.objective, other.objective, rtol=1e-9)
+
+
+def test_the_same_weight_for_all_entries_needs_no_order(cells):
+    subs, x, _ = cells
+    listed, twice = gcp.ObservedTensor(subs, x.ravel(), SHAPE), np.full(x.size, 2.0)
+    assert_allclose(fit(listed, entry_weights=twice), 2 * fit(x), rtol=1e-9)
+
+
+def test_merged_rows_have_no_order():
     data = gcp.ObservedTensor([[0, 0], [0, 0], [1, 1]], [1.0, 2.0, 3.0], (2, 2), aggregate="sum")
     with pytest.raises(gcp.DataError, match="sorted its entries"):
         gcp.fit_gcp(data, 1, loss="poisson", entry_weights=[1.0, 2.0])

@@ -25,7 +25,9 @@ from gcp.analysis.report.page_blocks import (
 )
 from gcp.analysis.shares import component_shares
 from gcp.base.label_text import label_texts
+from gcp.base.table_result import shown
 from gcp.base.types import Array, FloatArray
+from gcp.io.summary import losses_by_position
 from gcp.losses.custom import CustomLoss
 from gcp.objectives.designs.base import Basis
 from gcp.objectives.designs.smooth_bases import SmoothBasis
@@ -106,6 +108,10 @@ def components(result: FitResult, tensor: Any) -> list[PageBlock]:
 def loss_parameters(result: FitResult) -> list[PageBlock]:
     """Return a table of the numbers of a loss that has one for each position of a mode."""
     loss = result.loss
+    if loss.kinds:
+        words = f"Every position of {loss.by} has a loss of its own."
+        texts = [[str(shown(label)), text] for label, text in losses_by_position(result)]
+        return [Paragraph(words), PageTable([str(loss.by), "loss"], texts, ())]
     values = getattr(loss, loss.parameter_by)
     labels = label_texts(result.labels.values(result.labels.number(str(loss.by)), len(values)))
     how = "estimated along with the model" if loss.parameter_by in result.problem.estimated else "given"
@@ -126,7 +132,7 @@ def _shares(result: FitResult, tensor: Any) -> list[PageBlock]:
     There is none either where equal models mean different expectations.
     """
     moves_mean = result.loss.by is not None and result.loss.position_moves_mean
-    if moves_mean or np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
+    if result.loss.kinds or moves_mean or np.prod(result.shape, dtype=float) * result.rank > _MOST_VISITS:
         return []
     shown = drawn(
         lambda ax: plot_shares(component_shares(result, tensor), ax=ax),
@@ -215,6 +221,7 @@ def _unsaid(result: FitResult) -> list[str]:
     """Return arguments of which the settings hold a description alone."""
     own = result.settings
     found = ["the custom loss"] if isinstance(result.loss, CustomLoss) else []
+    found += ["the losses"] if result.loss.kinds else []
     if own["init"] not in ("random", "svd"):
         found.append("the model that it began from")
     if result.problem.has_array_bounds:
@@ -277,7 +284,7 @@ def _basis_text(basis: Basis) -> str:
 
 
 def _loss_text(result: FitResult) -> str:
-    if isinstance(result.loss, CustomLoss):
+    if isinstance(result.loss, CustomLoss) or result.loss.kinds:
         return "..."
     parameters = {name: value for name, value in vars(result.loss).items() if value is not None}
     parameters |= dict.fromkeys(result.problem.estimated, "estimate")

@@ -26,8 +26,9 @@ from gcp.base.sizes import check_factors
 from gcp.base.types import RandomSource
 from gcp.fit import fit_gcp, fit_in_series, problem_and_plan
 from gcp.losses.base import Loss
-from gcp.losses.registry import as_loss
+from gcp.losses.several import SeveralLosses, as_loss
 from gcp.objectives.build import build_objective
+from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.fingerprint import LIMITS, described, of_method
 from gcp.objectives.penalties.shorthands import as_penalties
 from gcp.objectives.penalties.total import Penalties
@@ -146,10 +147,7 @@ def select_rank(
     if foreign := sorted({"checkpoint", "checkpoint_every"} & set(options)):
         raise ParameterError(f"select_rank has no {foreign[0]}: a folder keeps the state of every fit.")
     loss = as_loss(loss)
-    if loss.unknowns:
-        raise ParameterError(
-            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
-        )
+    _check_loss(loss)
     tensor = in_one_piece(data, mask, entry_weights, options.pop("modes", None), **popped(options))
     n_splits = checks.whole("n_splits", n_splits, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
@@ -163,6 +161,7 @@ def select_rank(
     own = options | {"loss": loss, "main_effects": effects, "n_threads": n_threads, "n_starts": n_starts}
     base, plan = problem_and_plan(tensor, max(found[-1], 1), own)
     objective = base.objective
+    assert isinstance(objective, EntrywiseObjective)  # of one loss
     given = [Penalties(own) for own in alternatives_of(penalties)]
     alternatives = [base.with_penalties(own).penalties.of_components for own in given]
     grid = candidates(objective, (l2_reg, weight_reg, dirichlet_reg), alternatives, plan.solver)
@@ -250,13 +249,28 @@ def _curve(
     ]
 
 
+def _check_loss(loss: Loss) -> None:
+    """Refuse losses under which ranks cannot be compared by fits to parts of the data."""
+    if isinstance(loss, SeveralLosses):
+        raise ParameterError(
+            "select_rank is for one loss in a tensor: under several, fit each rank to the training part of "
+            "gcp.hold_out, and compare what split.judge says."
+        )
+    if loss.unknowns:
+        raise ParameterError(
+            f"select_rank needs numbers for {', '.join(loss.unknowns)}: estimate by one fit first."
+        )
+
+
 def _constant_loss(split: ValidationSplit, loss: Loss) -> float:
     """Return the judge's loss on the best constant of the training data: a model of rank 1 that is kept as it is."""
     if (mean := null_mean(split.train, loss)) is not None:  # one m for all would mean different data
         factors = null_factors(split.train, loss, mean)
     else:
         factors = [np.ones((size, 1)) for size in split.train.shape]
-        factors[0] = factors[0] * build_objective(split.train, loss).null_constant
+        objective = build_objective(split.train, loss)
+        assert isinstance(objective, EntrywiseObjective)  # of one loss
+        factors[0] = factors[0] * objective.null_constant
     modes = list(range(len(factors)))
     return split.judge(fit_gcp(split.train, 1, loss=loss, init=factors, fixed_modes=modes))
 

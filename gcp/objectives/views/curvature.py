@@ -80,12 +80,17 @@ class GaussNewton:
         marginals: Sequence[Array],
         ridge: FloatArray | float = 0.0,
         quadratics: tuple[tuple[int, FactorQuadratic], ...] = (),
+        *,
+        least: float = _LEAST_ROW,
     ) -> GaussNewton:
-        """Make the matrix from factors (I_n, R) and the entries' curvatures summed over slices, shapes (I_n,)."""
+        """Make the matrix from factors (I_n, R) and the entries' curvatures summed over slices, shapes (I_n,).
+
+        Those of a slice are at least such a part of the mean over the slices of its mode.
+        """
         sizes = np.array([len(a) for a in factors])
         stacked = np.concatenate([np.asarray(a, dtype=float) for a in factors])
         ridges = np.full(len(sizes), ridge, dtype=float)
-        rows = _outer_product(marginals, sizes)
+        rows = _outer_product(marginals, sizes, least)
         return cls(stacked, rows, sizes, ridges, np.arange(len(sizes)), quadratics=quadratics)
 
     def restricted(
@@ -177,12 +182,12 @@ def _between(z: Any, matrix: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array(own.T @ (matrix @ own))
 
 
-def _outer_product(marginals: Sequence[Array], sizes: Array) -> FloatArray:
+def _outer_product(marginals: Sequence[Array], sizes: Array, least: float) -> FloatArray:
     """Return vectors, one behind the other, whose outer product has the sums (I_n,), or 1 if these are unusable."""
     sums = np.concatenate(marginals)
     total = float(sums.sum()) / len(sizes)
     if not (np.isfinite(total) and total > _LEAST_TOTAL):
         return np.ones(len(sums))
-    rows = np.maximum(sums * (np.repeat(sizes, sizes) / total), _LEAST_ROW)
+    rows = np.maximum(sums * (np.repeat(sizes, sizes) / total), least)
     rows[: sizes[0]] *= total / float(np.prod(sizes, dtype=float))  # no roots: scaling by 2 stays exact
     return rows

@@ -14,6 +14,7 @@ from gcp.solvers.observer import Observer, Storage
 from gcp.solvers.starts.multistart import Outcome
 from gcp.solvers.starts.parameter_notes import notes_on
 from gcp.solvers.starts.parameter_steps import OneNumber, ParameterSteps, SeveralNumbers
+from gcp.solvers.starts.repeatable_positions import RepeatablePositions
 from gcp.solvers.starts.search import Search
 from gcp.solvers.starts.unknown_parameters import UnknownParameters
 
@@ -72,12 +73,17 @@ def estimate_parameters(run: Run, search: Search, observer: Observer) -> Estimat
 
     first = last = fitted(0, loss)
     steps = _steps(unknowns, loss)
+    repeatable = None if unknowns.held is None else RepeatablePositions(unknowns)
     for k in range(1, _ROUNDS + 1):
         likelihood = unknowns.likelihood(last.model)
         is_over = last.status in ("interrupted", "callback") or observer.is_late()
-        if is_over or steps.is_settled(likelihood):
+        is_settled = is_over or (
+            all([steps.is_settled(likelihood), repeatable is None or repeatable.is_settled(last.model)])
+        )
+        if is_settled:
             return Estimated(first, last, True, notes_on(unknowns, last.model))
-        before, loss = loss, unknowns.with_free(loss, steps.next(likelihood))
+        free = steps.next(likelihood)
+        before, loss = loss, unknowns.with_free(loss, repeatable.moved(free) if repeatable else free)
         last = fitted(k, loss, init=_rescaled(last.model, before, loss), n_starts=1)
     return Estimated(first, last, False, notes_on(unknowns, last.model))
 

@@ -79,7 +79,7 @@ def random_factors(
         factors = _scaled_factors(*scales, rank, rng)
     elif nonnegative:
         factors = _uniform_factors(shape, rank, mean if mean > 0 else 1e-3, rng)
-    elif _is_identity(objective.loss):
+    elif is_identity(objective.loss):
         factors = _identity_factors(shape, rank, mean, std, rng)
     else:
         factors = _linked_factors(objective, rank, mean, rng)
@@ -92,7 +92,7 @@ def random_factors(
 def _dominant_entries(objective: EntrywiseObjective, rank: int, nonnegative: bool) -> DominantEntries | None:
     """Return entries that get a component each, if they are of a sign that the model may have."""
     is_affine = objective.tensor.is_affine
-    if objective.loss.bears_outliers or is_affine or not _is_identity(objective.loss):
+    if objective.loss.bears_outliers or is_affine or not is_identity(objective.loss):
         return None
     found = dominant_entries(objective.tensor, objective.survey, rank - 1)
     return None if found is None or (nonnegative and min(found.values) < 0) else found
@@ -141,7 +141,7 @@ def _small_factors(
     shape = objective.tensor.shape
     if all(np.all(low >= 0) for low in bounds.lower):
         return _uniform_factors(shape, rank, _SMALL_MEAN * mean if mean > 0 else 1e-3, rng)
-    spread = _SMALL_STD * (objective.bulk.std if _is_identity(objective.loss) else 1.0)
+    spread = _SMALL_STD * (objective.bulk.std if is_identity(objective.loss) else 1.0)
     amplitude = ((spread or 1e-3) / np.sqrt(max(rank, 1))) ** (1 / len(shape))
     return [amplitude * rng.standard_normal((size, rank)) for size in shape]
 
@@ -227,7 +227,7 @@ def svd_factors(
         x /= np.where(columns.scale > 0, columns.scale, 1.0)
     if tensor.entry_weights is not None:
         x[np.broadcast_to(tensor.entry_weights == 0, x.shape)] = mean
-    z = x if _is_identity(loss) else np.clip(loss.link(0.5 * (x + mean)), *_reach(loss))
+    z = x if is_identity(loss) else np.clip(loss.link(0.5 * (x + mean)), *reach(loss))
     if columns is not None and columns.offset is not None:
         z = z - columns.offset
     nonnegative = all(low.min() >= 0 for low in bounds.lower)
@@ -347,19 +347,19 @@ def _match_projection(factors: list[FloatArray], z: Array) -> None:
 
 def _finite_mean(objective: EntrywiseObjective) -> float:
     """Return link(mean of the data), held within reach where the link is infinite."""
-    return float(np.clip(objective.loss.link(objective.bulk.mean), *_reach(objective.loss)))
+    return float(np.clip(objective.loss.link(objective.bulk.mean), *reach(objective.loss)))
 
 
-def _reach(loss: Loss) -> tuple[float, float]:
+def reach(loss: Loss) -> tuple[float, float]:
     """Return model values that a start may have: none where a link is infinite."""
-    if _is_identity(loss):
+    if is_identity(loss):
         return -np.inf, np.inf
     if loss.model_domain.low < 0:
         return -20.0, 20.0
     return 0.0, 1e3 if np.isfinite(loss.data_domain.high) else np.inf  # odds have no end
 
 
-def _is_identity(loss: Loss) -> bool:
+def is_identity(loss: Loss) -> bool:
     """Return whether m is the mean itself, up to a factor."""
     points = np.array([0.2, 0.4, 0.8])
     ratio = loss.mean(points) / points

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from gcp.base.types import Array, FloatArray
+from gcp.losses.base import Loss
 from gcp.objectives.model import Model
+from gcp.solvers.starts.repeatable_positions import LIMIT
 from gcp.solvers.starts.unknown_parameters import UnknownParameters
 
 _MOST_NAMES = 5
@@ -15,28 +19,52 @@ _AT_LIMIT = 1e-6
 _FLAT = 1e-2
 """What the log-likelihood of a position can gain at a limit, at most, where it says nothing against that."""
 
+_REPEATED = (
+    "at the limit, a hundredth of what that of their data is: a model of this rank can repeat these positions (a "
+    "Heywood case); take fewer components"
+)
+"""What is said of a dispersion that went to its limit where the likelihood does not decide."""
+
 
 def notes_on(unknowns: UnknownParameters, model: Model) -> str:
     """Return words on positions without data, and on those whose parameter went to a limit, if there are any."""
     loss, mode = unknowns.loss, unknowns.mode
     if mode is None:
         return ""
-    name = loss.parameter_by
-    scale = loss.estimable[name]
-    free = scale.free(getattr(model.loss, name))
-    low, high = scale.limits_about(scale.free(getattr(unknowns.suggested, name)))
+    scale = loss.estimable[loss.parameter_by]
+    free = scale.free(getattr(model.loss, loss.parameter_by))
+    low, high = scale.limits_about(scale.free(getattr(unknowns.suggested, loss.parameter_by)))
     found = []
-    for side, words in loss.limits_in_words.items():
-        there = free <= low + _AT_LIMIT if side == "low" else free >= high - _AT_LIMIT
-        if not loss.is_dispersion_by:
-            there = there | _flat_towards(unknowns, model, low if side == "low" else high)
-        if (there & unknowns.with_data).any():
-            found.append(f"{name} of {_named(model, mode, there & unknowns.with_data)}: {words}")
-    if not unknowns.with_data.all():
-        found.append(
-            f"{name} of {_named(model, mode, ~unknowns.with_data)}: no data, and the median of the others"
-        )
+    for kind, where in _kinds(loss, len(free)):
+        name, known = kind.parameter_by, where & unknowns.with_data
+        if unknowns.held is not None and (known & unknowns.held).any():
+            first = scale.free(getattr(unknowns.suggested, loss.parameter_by))
+            least = known & unknowns.held & (np.abs(free - first) >= math.log(LIMIT) - _AT_LIMIT)
+            if least.any():
+                found.append(f"{name} of {_named(model, mode, least)}: {_REPEATED}")
+            continue
+        for side, words in kind.limits_in_words.items():
+            there = free <= low + _AT_LIMIT if side == "low" else free >= high - _AT_LIMIT
+            if not kind.is_dispersion_by:
+                there = there | _flat_towards(unknowns, model, low if side == "low" else high)
+            if (there & known).any():
+                found.append(f"{name} of {_named(model, mode, there & known)}: {words}")
+        if (unseen := where & ~unknowns.with_data).any():
+            instead = "as it began" if loss.kinds else "the median of the others"
+            found.append(f"{name} of {_named(model, mode, unseen)}: no data, and {instead}")
     return "; ".join(found)
+
+
+def _kinds(loss: Loss, n: int) -> list[tuple[Loss, Array]]:
+    """Return the losses with a parameter by position, and masks (n,) of theirs: mostly the only one, of all."""
+    if not loss.kinds:
+        return [(loss, np.ones(n, bool))]
+    of_positions = [loss.kind_at(k) for k in range(n)]
+    return [
+        (kind, where)
+        for kind in loss.kinds
+        if (where := np.array([own == kind for own in of_positions])).any()
+    ]
 
 
 def _flat_towards(unknowns: UnknownParameters, model: Model, limits: FloatArray) -> Array:

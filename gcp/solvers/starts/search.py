@@ -19,11 +19,13 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.model import Model, normalize
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.problem import Problem
+from gcp.objectives.sum_objective import SumObjective
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.sampled import Seeds
 from gcp.solvers import Solver
 from gcp.solvers.starts.designed_starts import nearest_in_designs, random_in_designs
 from gcp.solvers.starts.initial import given_factors, random_factors, svd_factors
+from gcp.solvers.starts.several_starts import random_of_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Search:
     seed: int
 
     @property
-    def objective(self) -> EntrywiseObjective:
+    def objective(self) -> EntrywiseObjective | SumObjective:
         """The function of the components' factors."""
         return self.problem.objective
 
@@ -112,6 +114,7 @@ class Search:
     def additive_start(self) -> list[FloatArray]:
         """Return main effects alone, whose model is the best constant, as factors (I_n, effects)."""
         shape = self.objective.tensor.shape
+        assert isinstance(self.objective, EntrywiseObjective)  # others have no main effects
         constant = self.objective.null_constant / len(self.problem.effect_modes)
         vectors = [
             np.full(size, constant if n in self.problem.effect_modes else 0.0) for n, size in enumerate(shape)
@@ -150,8 +153,8 @@ class Search:
             factors = self._svd(rng) if is_named else self._given()
             factors = nearest_in_designs(factors, self.parametrisation, self.problem.bounds)
         else:
-            problem, beside = self.problem, bool(self.problem.effect_modes)
-            factors = random_factors(self.objective, problem.rank, problem.bounds, rng, beside_effects=beside)
+            problem = self.problem
+            factors = self._random(rng, bool(problem.effect_modes))
             factors = random_in_designs(factors, self.parametrisation, problem.bounds, self.with_data)
         if self.parametrisation.fixed and index > 0:
             given = self._given()
@@ -179,8 +182,19 @@ class Search:
             silenced.append(np.where(mask[:, None], a, row))
         return self.problem.bounds.project(silenced)
 
+    def _random(self, rng: np.random.Generator, beside_effects: bool) -> list[FloatArray]:
+        """Return random factors, shapes (I_n, R)."""
+        objective, rank, bounds = self.objective, self.problem.rank, self.problem.bounds
+        if isinstance(objective, SumObjective):
+            return random_of_positions(objective, rank, bounds, rng)
+        return random_factors(objective, rank, bounds, rng, beside_effects=beside_effects)
+
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
         """Return the singular vectors' factors, shapes (I_n, R)."""
+        if isinstance(self.objective, SumObjective):
+            raise ParameterError(
+                'init="svd" is for one loss: the links of several put data on as many scales. Use init="random".'
+            )
         return svd_factors(self.objective, self.problem.rank, self.problem.bounds, rng)
 
     def _given(self) -> list[FloatArray]:
@@ -237,7 +251,7 @@ class Search:
             keep_order=bool(fixed)
             or problem.bounds.tell_components_apart
             or problem.penalties.tell_components_apart,
-            fix_signs=not (fixed or last_is_tied),
+            fix_signs=not (fixed or last_is_tied or problem.bounds.hold_some_rows),
         )
         return Model(
             weights=weights,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,9 +16,11 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.estimable import Marginal
 from gcp.losses.gaussian import Gaussian
+from gcp.losses.own_dispersion import FreeDispersion
+from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
 from gcp.objectives.evaluation import evaluate
-from gcp.objectives.known_cells import KnownCells, blocks, known_cells
+from gcp.objectives.known_cells import KnownCells, blocks, check_number, known_cells
 from gcp.objectives.model import Model
 from gcp.objectives.problem import Problem
 from gcp.objectives.survey import survey
@@ -49,12 +52,15 @@ class UnknownParameters:
         The mode with a number for each position, if there is any.
     n_positions : int
     tensor : TensorData
+    held : ndarray of bool, shape (n_positions,), or None
+        Positions whose dispersion has no likeliest value, since a model could repeat them; see `RepeatablePositions`.
     """
 
     loss: Loss
     mode: int | None
     n_positions: int
     tensor: TensorData
+    held: Array | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
@@ -63,7 +69,8 @@ class UnknownParameters:
         if loss.by is None or loss.parameter_by not in loss.unknowns:
             return cls(loss, None, 1, problem.tensor)
         mode = problem.labels.number(loss.by)
-        return cls(loss, mode, problem.tensor.shape[mode], problem.tensor)
+        held = _held(loss, mode, problem)
+        return cls(loss, mode, problem.tensor.shape[mode], problem.tensor, held)
 
     def is_by_position(self, name: str) -> bool:
         """Return whether a parameter is one number for each position of the mode."""
@@ -71,7 +78,10 @@ class UnknownParameters:
 
     def starting(self, like: Loss | None = None) -> Loss:
         """Return the loss with values to begin with, those of a loss of the same kind or what data suggest."""
-        if type(like) is type(self.loss) and not like.unknowns and like.by == self.loss.by:
+        is_same = (
+            type(like) is type(self.loss) and like.by == self.loss.by and _types(like) == _types(self.loss)
+        )
+        if like is not None and is_same and not like.unknowns:
             return replace(self.loss, **{name: getattr(like, name) for name in self.loss.unknowns})  # type: ignore[type-var]
         return self.suggested
 
@@ -82,10 +92,21 @@ class UnknownParameters:
         values = dict(self.loss.starting(whole))
         if self.mode is not None:
             name = self.loss.parameter_by
-            each = (own if own.variance > 0 else whole for own in self._marginals())
-            values[name] = tuple(self.loss.starting(own)[name] for own in each)
+            each = (self._varying(own, whole) for own in self._marginals())
+            values[name] = tuple(self._starting_at(k, own) for k, own in enumerate(each))
         found = replace(self.loss, **{name: values[name] for name in self.loss.unknowns})  # type: ignore[type-var]
         return self.with_free(found, self.free(found))
+
+    def _varying(self, own: Marginal, whole: Marginal) -> Marginal:
+        """Return what the data of a position are like; those of all, of one loss, where its own do not vary."""
+        if own.variance > 0:
+            return own
+        return own._replace(variance=own.mean**2 or 1.0) if self.loss.kinds else whole
+
+    def _starting_at(self, position: int, own: Marginal) -> float:
+        """Return the value that the data of a position suggest for its parameter; 1 where it has none."""
+        kind = self.loss.kind_at(position)
+        return 1.0 if kind is None else float(kind.starting(own)[kind.parameter_by])
 
     @cached_property
     def with_data(self) -> Array:
@@ -96,11 +117,13 @@ class UnknownParameters:
 
     def _marginals(self) -> list[Marginal]:
         """Return what the data of each position are like."""
+        check_number(self.tensor)
         cells = list(self.tensor.known_cells(_MOST_DATA))
         positions = np.concatenate([own.subs[:, self.mode] for own in cells])
         order = np.argsort(positions, kind="stable")
         ends = np.searchsorted(positions[order], np.arange(1, self.n_positions))
         x, w = (np.concatenate([own[k] for own in cells]).astype(float)[order] for k in (1, 2))
+        x = np.where(w > 0, x, 0.0)  # what is not known may be NaN
         return [_moments(*own) for own in zip(np.split(x, ends), np.split(w, ends), strict=True)]
 
     def free(self, loss: Loss) -> FloatArray:
@@ -127,7 +150,7 @@ class UnknownParameters:
         values = {}
         for name, part in self.parts(loss).items():
             own = free[part]
-            if self.is_by_position(name):
+            if self.is_by_position(name) and not self.loss.kinds:  # whose numbers would be of several kinds
                 own = np.where(self.with_data, own, np.median(own[self.with_data]))
             value = loss.estimable[name].given(own)
             values[name] = (value,) if self.is_by_position(name) and len(own) == 1 else value
@@ -167,14 +190,19 @@ class ParameterLikelihood:
         the cells one by one.
         """
         low, high = self._along((-_STEP, _STEP), self._total, keeps_means=False)
-        return (high - low) / (2 * _STEP)
+        return self._unless_held((high - low) / (2 * _STEP))
 
     @cached_property
     def curvature(self) -> FloatArray:
         """Second derivatives (P,), each by itself; the expectations as they are, where a model can keep them."""
         steps = (-_BEND_STEP, 0.0, _BEND_STEP)
         low, here, high = self._along(steps, self._sampled, keeps_means=self.keeps_means)
-        return (low - 2 * here + high) / _BEND_STEP**2
+        return self._unless_held((low - 2 * here + high) / _BEND_STEP**2)
+
+    def _unless_held(self, derivatives: FloatArray) -> FloatArray:
+        """Return derivatives (P,), 0 where the likelihood does not decide."""
+        held = self.unknowns.held
+        return derivatives if held is None else np.where(held, 0.0, derivatives)
 
     def gains_towards(self, ends: FloatArray) -> FloatArray:
         """Return how much likelier (P,) numbers are at some ends (P,), expectations as they are.
@@ -291,6 +319,25 @@ class ParameterLikelihood:
             terms = cells.w * own.log_likelihood(cells.x, m)
             total -= np.bincount(cells.subs[:, mode], terms, len(total))
         return total
+
+
+def _held(loss: Loss, mode: int, problem: Problem) -> Array | None:
+    """Return which dispersions of several losses have no likeliest value; None if none does.
+
+    They have none where the model could repeat every slice, as that of a matrix can repeat a column: then the
+    likelihood has no end where a dispersion goes to 0, and that variable would decide about everything.
+    """
+    if not isinstance(loss, SeveralLosses):
+        return None
+    others = [size for n, size in enumerate(problem.tensor.shape) if n != mode]
+    if problem.rank * (sum(others) - len(others) + 1) < math.prod(others):
+        return None
+    return np.array([isinstance(loss.kind_at(k), FreeDispersion) for k in range(len(loss.losses))])
+
+
+def _types(loss: Loss | None) -> list[type[Loss]]:
+    """Return the classes of several losses, one for each position; none of a single one."""
+    return [type(one) for one in loss.losses] if isinstance(loss, SeveralLosses) else []
 
 
 def _marginal(tensor: TensorData) -> Marginal:

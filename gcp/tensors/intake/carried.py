@@ -190,7 +190,7 @@ def _named(name: str, given: Any) -> Labelled | None:
     """Return an array with its labels, if it is of a kind that has some; what it lacks is NaN."""
     if isinstance(given, DenseTensor):
         return Labelled(values_of(given), given.labels or ModeLabels.default(given.shape))
-    return named(name, given)
+    return named(name, given, may_lack=name != "offset")
 
 
 def values_of(tensor: DenseTensor, _: None = None) -> FloatArray:
@@ -207,10 +207,10 @@ def _of_entries(name: str, given: Any, tensor: Any) -> FloatArray:
     elif tensor.parts is None:
         numbers = array(name, given, DataError)
         if numbers.shape == tensor.values.shape:
-            tensor.entries.check_order(
-                name,
-                f"give {name}=gcp.ObservedTensor(subs, {name}, shape), which is matched by its subscripts",
+            instead = (
+                f"give {name}=gcp.ObservedTensor(subs, {name}, shape), which is matched by its subscripts"
             )
+            tensor.entries.check_order(name, numbers, instead)
             return checked(name, numbers, None)
         if numbers.ndim not in (0, tensor.ndim):
             raise DataError(

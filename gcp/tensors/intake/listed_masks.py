@@ -57,9 +57,8 @@ def restricted(
     weights = tensor.entry_weights
     if entry_weights is not None and not isinstance(entry_weights, ListedTensor):
         given = entries.checked_weights(entry_weights, len(tensor.values))
-        if np.ndim(entry_weights):
-            where = f"{type(tensor).__name__}(subs, values, shape, entry_weights)"
-            tensor.entries.check_order("entry_weights", f"give them where these are listed, {where}")
+        where = f"{type(tensor).__name__}(subs, values, shape, entry_weights)"
+        tensor.entries.check_order("entry_weights", given, f"give them where these are listed, {where}")
         weights = given if weights is None else weights * given
     if masks is not None or weights is not tensor.entry_weights:
         tensor = _weighted(tensor, masks, weights)
