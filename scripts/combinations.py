@@ -49,6 +49,8 @@ class Feature:
 def data_of(loss: str, rng: np.random.Generator) -> np.ndarray:
     """Data that the loss takes, of one component and few zeros."""
     mean = np.einsum("i,j,k->ijk", *(rng.uniform(1.0, 2.0, n) for n in SHAPE))
+    if loss == "gaussian, poisson and gamma":
+        return 1.0 + rng.poisson(mean)
     if loss == "ordinal":
         model = np.einsum("i,j,k->ijk", *(rng.choice([-1, 1], n) * rng.uniform(0.7, 1.4, n) for n in SHAPE))
         return 1.0 + np.searchsorted([-3.0, -1.0, 1.0, 3.0], 3 * model + rng.logistic(size=SHAPE))
@@ -79,17 +81,17 @@ def features() -> dict[str, Feature]:
         "Lasso": Feature(options={"penalties": [Lasso(0, 0.1)]}, on_command_line=("--lasso", "0=0.1")),
         "Near": Feature(
             options={"penalties": [Near(0, np.ones((n, 1)), 1.0)]},
-            on_command_line=("--near", "0=1:shapes.csv"),
+            on_command_line=("--near", "0=1:FOLDER/shapes.csv"),
         ),
         "Graph": Feature(
-            options={"penalties": [Graph(0, chain, 1.0)]}, on_command_line=("--graph", "0=1:links.csv")
+            options={"penalties": [Graph(0, chain, 1.0)]}, on_command_line=("--graph", "0=1:FOLDER/links.csv")
         ),
         "design: splines": Feature(
             options={"design": {0: bspline(5)}}, on_command_line=("--design", "0=bspline:5")
         ),
         "design: matrix": Feature(
             options={"design": {0: rng.uniform(0.1, 1.0, (n, 3))}},
-            on_command_line=("--design", "0=features:shapes.csv"),
+            on_command_line=("--design", "0=features:FOLDER/shapes.csv"),
         ),
         "design: waves": Feature(
             "poisson-log", {"design": {0: fourier(18.0, 1)}}, on_command_line=("--design", "0=fourier:18:1")
@@ -107,6 +109,10 @@ def features() -> dict[str, Feature]:
             on_command_line=("--loss", "negative-binomial", "--param", "r=estimate", "--param", "by=1"),
         ),
     }
+    found["several losses"] = Feature(
+        gcp.SeveralLosses(1, {0: "gaussian", 1: "poisson", None: "gamma"}),
+        on_command_line=("--loss", "1:0=gaussian,1=poisson,*=gamma"),
+    )
     for name in NEW_LOSSES:
         found[name] = Feature(name, on_command_line=("--loss", name))
     return found
@@ -245,6 +251,10 @@ class Tried:
         cells = {name: given[:, :, :2] for name, given in self.feature.cells.items()}
         self.plain.transform(self.x[:, :, :2], 2, **cells)
 
+    def forecast(self) -> None:
+        cells = {name: given[:2] for name, given in self.feature.cells.items()}
+        self.plain.forecast(2, 0, n_draws=20, random_state=0, **cells).interval()
+
     def errors(self) -> None:
         gcp.analysis.standard_errors(self.plain, self.x, **self.feature.cells)
 
@@ -278,10 +288,7 @@ class Tried:
         for name, given in self.feature.cells.items():
             np.save(self.folder / f"{name}.npy", given)
             arguments += [f"--{name}", str(self.folder / f"{name}.npy")]
-        own = tuple(
-            text.replace("1:", f"1:{self.folder}/").replace("features:", f"features:{self.folder}/")
-            for text in own
-        )
+        own = tuple(text.replace("FOLDER", str(self.folder)) for text in own)
         if command(["fit", *arguments, *own]) != 0:
             raise AssertionError("the command line fails")
 
@@ -312,6 +319,7 @@ COLUMNS: dict[str, dict[str, Callable[[Tried], None]]] = {
     },
     "Later": {
         "transform": Tried.transform,
+        "forecast": Tried.forecast,
         "standard errors": Tried.errors,
         "bootstrap": Tried.bootstrap,
         "likelihood": Tried.likelihood,
