@@ -18,6 +18,12 @@ The digits of scikit-learn (1,797 images of 64 pixels; a pixel counts the dark o
   loadings (together with them, the parts of a matrix are known up to mixtures only), and how well loadings tell the
   ten digits (multinomial logistic regression, ten-fold).
 
+Found: of squared errors both find the same or nearly the same minimum; of the divergence NMF's multiplicative steps
+end 2 and 10 % above ours at ranks 12 and 24 after 2,000 iterations, in more time. Of hidden cells binomial counts
+have the least error at every rank; by likelihood the Gaussian is ahead, for images vary more than counts of one mean
+do. Loadings of all cells tell digits as well as NMF's; of half of them, worse than NMF's of zeros: 32 pixels hardly
+determine 16 loadings, and zeros shrink them.
+
     gcp fit results/digits/digits.npy --loss bernoulli-logit --trials 16 --rank 8 --seed 0 --plot parts.png
 
 Data: scikit-learn's `load_digits` (E. Alpaydin, C. Kaynak, UCI), which comes with it.
