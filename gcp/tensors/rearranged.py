@@ -51,6 +51,17 @@ def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
     return found
 
 
+def filled(tensor: SparseTensor, alignment: Alignment, labels: ModeLabels) -> SparseTensor:
+    """Return a sparse tensor as an alignment reads it, with zeros at positions that it lacks; labels are as given."""
+    found = _listed(tensor, alignment, labels)
+    assert isinstance(found, SparseTensor)
+    if found.mode_weights is None:
+        return found
+    pairs = zip(found.mode_weights, alignment.positions, strict=True)
+    weights = [u if p is None else np.where(p >= 0, u, 1.0) for u, p in pairs]
+    return found.weighted(found.entry_weights, weights)
+
+
 def at_positions(tensor: Tensor, mode: int, positions: Array) -> Tensor:
     """Return the part of some positions (k,) of a mode, labelled: positions that had no labels keep their numbers."""
     labels = tensor.labels or ModeLabels.default(tensor.shape)
