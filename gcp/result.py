@@ -266,14 +266,10 @@ class FitResult(ExportedModel, SummarisedModel):
         ----------
         S. Zhou et al.: Accelerating online CP decompositions for higher order tensors, KDD (2016) 1375-1384.
         """
-        options: dict[str, Any] = {
-            "half_life": half_life,
-            "window": window,
-            "n_iter_max": n_iter_max,
-            "tol": tol,
-        }
+        forgetting: dict[str, Any] = {"half_life": half_life, "window": window, "history": history}
+        options: dict[str, Any] = {"unlisted": unlisted, "n_iter_max": n_iter_max, "tol": tol}
         tensor = in_one_piece(new, mask, entry_weights, **carried)
-        found = replace(self, **updated(self, tensor, mode, history=history, n_threads=n_threads, **options))
+        found = replace(self, **updated(self, tensor, mode, n_threads=n_threads, **forgetting, **options))
         if not found.converged:
             warnings.warn(f"update did not converge: {found.message}.", ConvergenceWarning, stacklevel=2)
         return found

@@ -112,7 +112,7 @@ def update(
     room = grown(model, tensor, mode, fitted_sizes(model))
     tensor = complete(room.model, tensor, mode, unlisted)
     new = transform(room.model, tensor, mode, penalties=model.problem.penalties, n_threads=n_threads)
-    factors = list(room.factors)
+    factors = [a.copy() for a in room.factors]  # sweeps write into them
     old, factors[mode] = factors[mode], new.rows * np.linalg.norm(factors[mode], axis=0)
     listed, _ = in_order(room.model, tensor, (mode,))
     objective = build_objective(listed, model.numbered_loss, n_threads=n_threads)
@@ -120,7 +120,8 @@ def update(
     memory = memory.extended({n: factors[n][len(factors[n]) - k :] for n, k in enumerate(room.n_new) if k})
     memory = memory.fading(len(factors[mode]), half_life, window)
     modes = refreshed_modes(model, mode)
-    fitted = [*factors[:mode], np.concatenate([old, factors[mode]]), *factors[mode + 1 :]]
+    fitted = list(room.factors)
+    fitted[mode] = np.concatenate([old, factors[mode]])
     penalties = RowPenalties(model.problem.penalties.of_components, fitted=fitted, modes=(*modes, mode))
     problem = replace(objective.row_wise(), penalties=penalties, remembered=memory.total())
     stop = tol * (objective.null_value - objective.saturated_value)

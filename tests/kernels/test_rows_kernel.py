@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import nnls
 
 from gcp import Gaussian, ObservedTensor, Poisson, SparseTensor, build_objective
-from gcp.kernels.listed import row_algebra, row_objective, row_steps
+from gcp.kernels.listed import row_algebra, row_objective
 
 NO_BOUND = np.full((1, 3), -np.inf), np.full((1, 3), np.inf)
 
