@@ -222,11 +222,11 @@ class FitResult(ExportedModel, SummarisedModel):
         ----------
         new, mask, entry_weights, n_threads, exposure, offset, trials
             As for `transform`: positions of one mode that come behind those of the model. New labels in other modes
-            are taken; labels of the model that the new data lack are missing there.
+            are taken.
         mode : int or str, optional
             Number or name. None is that of the last update, else the only mode whose coordinates are dates.
         unlisted : {"zero", "missing"}, optional
-            Of sparse new data that lack labels of the model: what is there. Needed where they lack some.
+            What is at labels of the model that the new data lack; needed if they do, but of an `ObservedTensor`.
         history : data as for `fit_gcp`, optional
             The data of the fit, or those positions of the mode that are to be remembered: the first update looks at
             them, later ones need none. By default expected data of the model take their place, if the fit saw every

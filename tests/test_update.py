@@ -251,7 +251,7 @@ def test_labels_that_are_lacking_are_missing(rng):
     result = fit_gcp(history, 2, loss="poisson", random_state=0)
     masked = result.update(labelled(x[:, :, 20:], range(20, 24)), "day", history=history)
     lacking = labelled(x[1:, :, 20:], range(20, 24), [f"p{k}" for k in range(1, 9)])
-    short_ = result.update(lacking, "day", history=history)
+    short_ = result.update(lacking, "day", history=history, unlisted="missing")
     assert_allclose(short_.model_values(), masked.model_values(), rtol=1e-9)
     assert "lack 1 of 'place', which counts as missing" in short_.message
 
@@ -260,16 +260,25 @@ def sparse_days(x, days, places):
     return SparseTensor(np.argwhere(x), x[x != 0], x.shape, labels=ModeLabels(MODES, [places, None, days]))
 
 
-def test_sparse_data_that_lack_labels_have_to_say_what_is_there(rng):
+def labelled_as(kind, x, days, places):
+    labels = ModeLabels(MODES, [places, None, days])
+    if kind == "sparse":
+        return SparseTensor(np.argwhere(x), x[x != 0], x.shape, labels=labels)
+    return DenseTensor(x, labels=labels)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_data_that_lack_labels_have_to_say_what_is_there(kind, rng):
     x, _ = planted("poisson", 24, rng)
     x[0, :, 20:] = 0
     names = [f"p{k}" for k in range(9)]
-    history = sparse_days(x[:, :, :20], list(range(20)), names)
+    history = labelled_as(kind, x[:, :, :20], list(range(20)), names)
     result = fit_gcp(history, 2, loss="poisson", random_state=0)
-    lacking = sparse_days(x[1:, :, 20:], list(range(20, 24)), names[1:])
+    turned = rng.permutation(np.arange(1, 9))
+    lacking = labelled_as(kind, x[turned][:, :, 20:], list(range(20, 24)), [names[k] for k in turned])
     with pytest.raises(ParameterError, match=r"lack 1 labels of mode 'place'.*'p0'.*unlisted=\"zero\""):
         result.update(lacking, "day", history=history)
-    whole = result.update(sparse_days(x[:, :, 20:], list(range(20, 24)), names), "day", history=history)
+    whole = result.update(labelled_as(kind, x[:, :, 20:], list(range(20, 24)), names), "day", history=history)
     zero = result.update(lacking, "day", history=history, unlisted="zero")
     assert_allclose(zero.model_values(), whole.model_values(), rtol=1e-9)
     missing = result.update(lacking, "day", history=history, unlisted="missing")

@@ -12,6 +12,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.types import Array
 from gcp.objectives.known_cells import side_of
 from gcp.objectives.model import Model
+from gcp.tensors.carried_columns import carried_by
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
 from gcp.tensors.kinds import Tensor
@@ -39,28 +40,30 @@ def in_order(
 
 
 def complete(model: Model, tensor: Tensor, mode: int, unlisted: str | None) -> Tensor:
-    """Return sparse data with zeros at labels of the model that they lack, if unlisted cells are "zero".
+    """Return data with zeros at labels of the model that they lack, if unlisted cells are "zero".
 
     Raises
     ------
     ParameterError
-        Sparse data that lack some, where nothing says what that means.
+        Data that lack some, where nothing says what that means, or that carry what zeros would need, too.
     """
-    if not isinstance(tensor, SparseTensor):
+    if isinstance(tensor, ObservedTensor):
         return tensor
     order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=(mode,)), gaps=True)
     lacks = lacking(model, order)
     if not lacks or unlisted == "missing":
         return tensor
+    name, labels = next(iter(lacks.items()))
+    found = f"The new data lack {len(labels):,} labels of mode {name!r} that the model has, first {str(labels[0])!r}"
     if unlisted is None:
-        name, labels = next(iter(lacks.items()))
         raise ParameterError(
-            f"The new data are sparse and lack {len(labels):,} labels of mode {name!r} that the model has, such as "
-            f'{str(labels[0])!r}: give unlisted="zero" if their cells are 0, as others that are not listed, or '
+            f'{found}: give unlisted="zero" if their cells are 0, as counts that nobody listed are, or '
             'unlisted="missing" if nothing is known of them.'
         )
+    if carried := carried_by(tensor):
+        raise ParameterError(f"{found}: zeros there need {' and '.join(carried)}, too, so list these cells.")
     own = order.modes[mode]
-    coords: list[Array | None] = [a if a is None else np.asarray(a) for a in model.labels.coords]
+    coords: list[Array | None] = list(model.labels.coords)
     coords[mode] = None if tensor.labels is None or own is None else tensor.labels.coords[own]
     return filled(tensor, order, ModeLabels(model.labels.names, coords))
 
