@@ -4,8 +4,8 @@
         [--batch 1] [--half-life N] [--data DIR] [--results FILE.json]
 
 Planted data of the shape of GenTen's published notebook about streaming (hours x areas x kinds of 24 x 77 x 32, 5,686
-days, 5.29 million links; theirs, on 8 threads: 98.8 s for the fit of all, about 0.7 s a day, more than an hour for the
-stream): columns of gamma variates of shape 0.3, days that wander, each link drawn from one of 50 components. Under
+days, 5.29 million links; theirs, on 8 threads: 98.8 s for the fit of all, about 0.7 s a day, more than an hour in
+all): columns of gamma variates of shape 0.3, days that wander, each link drawn from one of 50 components. Under
 "poisson" the data are counts; under "bernoulli-odds" a cell is 1 where there is any link.
 
 "static" is one fit of all days (its defaults, one random start). "stream" is a fit of the first days, and then an
