@@ -227,7 +227,7 @@ class FitResult(ExportedModel, SummarisedModel):
             Number or name. None is that of the last update, else the only mode whose coordinates are dates.
         unlisted : {"zero", "missing"}, optional
             What is at labels of the model that the new data lack; needed if they do, but of an `ObservedTensor`.
-        history : data as for `fit_gcp`, optional
+        history : data as for `fit_gcp`, or {"data": ..., "exposure": ..., ...}, optional
             The data of the fit, or those positions of the mode that are to be remembered: the first update looks at
             them, later ones need none. By default expected data of the model take their place, if the fit saw every
             cell: entries at a bound are then freer than by data.
@@ -243,8 +243,9 @@ class FitResult(ExportedModel, SummarisedModel):
         Returns
         -------
         FitResult
-            Components keep their order and signs, and positions of the mode that the model had their rows. Objectives
-            and weights are sums over the fit and all updates, as each ended; iterations and trace the last update's.
+            Components keep their order and signs, and positions of the mode that the model had their rows: where much
+            is forgotten, earlier results predict these better. Objectives and weights are sums over the fit and all
+            updates, as each ended; iterations and trace are the last update's.
 
         Raises
         ------

@@ -219,6 +219,39 @@ def test_facts_are_sums_over_fit_and_updates(rng):
     assert after.forecast(1, "day", random_state=0).dispersion == pytest.approx(0.25, rel=0.3)
 
 
+def test_exposures_and_trials_go_with_the_data(rng):
+    """A model of rates is refreshed by counts beside their exposures, of which the history has some of its own."""
+    _, factors = planted("poisson", 24, rng)
+    m, people = full(factors), rng.uniform(1, 50, (9, 7, 24))
+    x = rng.poisson(m * people).astype(float)
+    first = fitted(x[:, :, :20], "poisson", exposure=people[:, :, :20])
+    history = {"data": x[:, :, :20], "exposure": people[:, :, :20]}
+    after = first.update(x[:, :, 20:], "day", exposure=people[:, :, 20:], history=history)
+    whole = fitted(x, "poisson", exposure=people)
+    assert_allclose(after.predict(), whole.predict(), rtol=0.02, atol=0.01)
+    assert after.predict(exposure=people)[:, :, 20:].sum() == pytest.approx(x[:, :, 20:].sum(), rel=1e-3)
+    with pytest.raises(DataError, match="fitted with an exposure"):
+        first.update(x[:, :, 20:], "day", history=history)
+    with pytest.raises(ParameterError, match=r"history, given as a dict, has data, .*: found data, people"):
+        first.update(x[:, :, 20:], "day", history={"data": x[:, :, :20], "people": people[:, :, :20]})
+
+
+def test_weights_and_masks_count(rng):
+    """A weight of 2 is the day twice, one of 0 is a cell that is not there."""
+    x, _ = planted("poisson", 24, rng)
+    first = fitted(x[:, :, :20], "poisson")
+    known = rng.random((9, 7, 4)) < 0.7
+    masked = first.update(x[:, :, 20:], "day", mask=known, **TIGHT)
+    weighted = first.update(x[:, :, 20:], "day", entry_weights=1.0 * known, **TIGHT)
+    missing = first.update(np.where(known, x[:, :, 20:], np.nan), "day", **TIGHT)
+    for other in (weighted, missing):
+        assert_allclose(other.model_values(), masked.model_values(), rtol=1e-9)
+    assert masked.total_weight == 9 * 7 * 20 + known.sum()
+    doubled = first.update(x[:, :, 20:21], "day", entry_weights=2.0, **TIGHT)
+    again = ObservedTensor(np.argwhere(np.ones((9, 7, 1))), x[:, :, 20].ravel(), (9, 7, 1), np.full(63, 2.0))
+    assert_allclose(first.update(again, "day", **TIGHT).model_values(), doubled.model_values(), rtol=1e-9)
+
+
 # --- labels --------------------------------------------------------------------------------------------------------
 
 
@@ -462,6 +495,14 @@ def test_data_that_do_not_fit_are_refused(rng):
     after = result.update(labelled(x[:, :, 20:], range(20, 24)), "day")
     with pytest.raises(ParameterError, match="grows in the mode 'day'"):
         after.update(labelled(x[:, :, 20:], range(30, 34)), "place")
+    with pytest.raises(DataError, match=r"shapes \(9, 7\) and \(any, 7, any\)"):
+        result.update(x[:, :, 20], "day")
+    with pytest.raises(
+        DataError, match="history: The label 30 of mode 'day' is in the history, but not in the model"
+    ):
+        result.update(
+            labelled(x[:, :, 20:], range(20, 24)), "day", history=labelled(x[:, :, :4], range(30, 34))
+        )
     for bad in ({"half_life": 0.0}, {"window": 0}, {"n_iter_max": 0}, {"tol": -1.0}, {"unlisted": "none"}):
         with pytest.raises(ParameterError, match=next(iter(bad))):
             result.update(labelled(x[:, :, 20:], range(20, 24)), "day", **bad)

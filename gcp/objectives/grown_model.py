@@ -65,8 +65,8 @@ def grown(model: Model, tensor: Tensor, mode: int, sizes: Sequence[FloatArray]) 
         Positions of the mode that the model has already, or labels on one side alone.
     """
     names, shape = model.labels.names, model.shape
-    every = range(len(shape))
-    order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=every), gaps=True)
+    free = {mode, *(n for n, labels in enumerate(model.labels.coords) if labels is not None)}
+    order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=free), gaps=True)
     coords, new, own_labels = list(model.labels.coords), [0] * len(shape), None
     for n, own in enumerate(order.modes):
         assert own is not None  # for the type checker

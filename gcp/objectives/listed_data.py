@@ -24,13 +24,13 @@ _MOST_CELLS = 2**26
 
 
 def in_order(
-    model: Model, tensor: Tensor, free: Collection[int] = ()
+    model: Model, tensor: Tensor, free: Collection[int] = (), what: str = "the new data"
 ) -> tuple[ObservedTensor | SparseTensor, Alignment]:
     """Return data as entries in the model's order, in `free` modes their own, and the order in which they are read.
 
     Labels of the model that the data lack are missing there.
     """
-    order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=free), gaps=True)
+    order = align(Side(what, tensor.labels, tensor.shape), side_of(model, free=free), gaps=True)
     if tensor.subs is not None or any(p is not None and (p < 0).any() for p in order.positions):
         found = rearranged(_listed(model, tensor), order)
     else:

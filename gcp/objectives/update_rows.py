@@ -158,7 +158,7 @@ def remembered(model: Model, history: Tensor, mode: int, n_threads: int | None) 
     n_threads : int or None
     """
     check_units(model, history)
-    listed, order = in_order(model, history)
+    listed, order = in_order(model, history, what="the history")
     there = order.positions[mode]
     count = model.shape[mode] if there is None else int((there >= 0).sum())
     objective = build_objective(listed, model.numbered_loss, n_threads=n_threads)

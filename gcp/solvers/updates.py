@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gcp.base import checks
-from gcp.base.errors import ParameterError
+from gcp.base.errors import DataError, DomainError, ParameterError
 from gcp.objectives.forecast import mode_that_goes_on
 from gcp.objectives.memory import Memory
 from gcp.objectives.update_rows import Update, check_updatable, remembered, remembered_by_model, update
 from gcp.tensors.base import TensorData
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored
+
+_BESIDE = ("mask", "entry_weights", "exposure", "offset", "trials")
+"""What may come with the data of the fit."""
 
 
 def updated(
@@ -111,7 +115,10 @@ def _mode(result: Any, given: int | str | None) -> int:
 def _memory(result: Any, mode: int, history: Any, n_threads: int | None) -> Memory:
     """Return what the data of the fit, or what they are expected to be, leave to be remembered."""
     if history is not None:
-        return remembered(result, stored(in_one_piece(history)), mode, n_threads)
+        try:
+            return remembered(result, stored(_given(history)), mode, n_threads)
+        except (DataError, DomainError) as error:
+            raise type(error)(f"history: {error}") from None
     is_whole = result.total_weight == math.prod(result.shape)
     if not is_whole or result.problem.carried:
         raise ParameterError(
@@ -119,6 +126,19 @@ def _memory(result: Any, mode: int, history: Any, n_threads: int | None) -> Memo
             "give history=, the data of the fit or the latest part of them. Later updates do without."
         )
     return remembered_by_model(result, mode, n_threads)
+
+
+def _given(history: Any) -> TensorData:
+    """Return the data of the fit, from arguments of `fit_gcp` by name if they come with more."""
+    if not isinstance(history, Mapping):
+        return in_one_piece(history)
+    others = set(history) - {"data", *_BESIDE}
+    if others or "data" not in history:
+        raise ParameterError(
+            f"history, given as a dict, has data, and may have {', '.join(_BESIDE)}: found "
+            f"{', '.join(map(str, history))}."
+        )
+    return in_one_piece(**history)
 
 
 def _in_words(found: Update, mode: int, n_iter: int) -> str:
