@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gcp.base import checks
 from gcp.base.equality import is_same
+from gcp.base.errors import ConvergenceWarning
 from gcp.base.types import FloatArray, RandomSource
-from gcp.io import export, result_file
-from gcp.io.summary import Summary, components_of, facts_of, in_lines
+from gcp.io import result_file
+from gcp.io.export import ExportedModel
+from gcp.io.summary import SummarisedModel
 from gcp.losses.base import Loss
 from gcp.objectives.evaluation import evaluate
 from gcp.objectives.forecast import Forecast, forecast
-from gcp.objectives.model import Model
+from gcp.objectives.memory import Memory
 from gcp.objectives.refit_rows import NewRows, transform
 from gcp.objectives.top_positions import TopPositions, top
 from gcp.solvers.starts.multistart import Starts
+from gcp.solvers.updates import updated
 from gcp.tensors.intake.carried import Carried
+from gcp.tensors.intake.coerce import in_one_piece
 
 if TYPE_CHECKING:
     import os
 
-    import pandas as pd
-    import xarray as xr
-
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class FitResult(Model):
+class FitResult(ExportedModel, SummarisedModel):
     """A fitted model, and what is needed to judge and to repeat the fit.
 
     Attributes
@@ -98,6 +99,8 @@ class FitResult(Model):
         Lower and upper bounds of a row of each fitted factor; where rows differ, the widest. Empty like those.
     problem : ProblemDescription
         What was asked of the fit: penalties, designs, fixed and tied modes, main effects, bounds, what it estimated.
+    memory : Memory
+        What `update` remembers of data that are gone; false before the first update.
     """
 
     objective: float
@@ -116,6 +119,7 @@ class FitResult(Model):
     settings: dict[str, Any]
     training_deviance_explained: float = np.nan
     total_weight: float = np.nan
+    memory: Memory = field(default_factory=Memory)
 
     def score(
         self, data: Any, *, mask: Any = None, entry_weights: Any = None, **carried: Unpack[Carried]
@@ -195,6 +199,81 @@ class FitResult(Model):
         options: dict[str, Any] = {"entry_weights": entry_weights, "bounds": bounds, "n_threads": n_threads}
         number, penalties = self.labels.number(mode), self.problem.penalties
         return transform(self, data, number, mask=mask, penalties=penalties, **options, **carried)
+
+    def update(
+        self,
+        new: Any,
+        mode: int | str | None = None,
+        *,
+        unlisted: str | None = None,
+        history: Any = None,
+        half_life: float | None = None,
+        window: int | None = None,
+        n_iter_max: int = 100,
+        tol: float = 1e-5,
+        mask: ArrayLike | None = None,
+        entry_weights: ArrayLike | None = None,
+        n_threads: int | None = None,
+        **carried: Unpack[Carried],
+    ) -> FitResult:
+        """Return the model with new positions of a mode (days, trials, users), the other modes refreshed by them.
+
+        Parameters
+        ----------
+        new, mask, entry_weights, n_threads, exposure, offset, trials
+            As for `transform`: positions of one mode that come behind those of the model. New labels in other modes
+            are taken.
+        mode : int or str, optional
+            Number or name. None is that of the last update, else the only mode whose coordinates are dates.
+        unlisted : {"zero", "missing"}, optional
+            What is at labels of the model that the new data lack; needed if they do, but of an `ObservedTensor`.
+        history : data as for `fit_gcp`, or {"data": ..., "exposure": ..., ...}, optional
+            The data of the fit, or those positions of the mode that are to be remembered: the first update looks at
+            them, later ones need none. By default expected data of the model take their place, if the fit saw every
+            cell: entries at a bound are then freer than by data.
+        half_life, window : float and int, optional
+            Number of new positions after which what is remembered counts half, and number of the latest positions,
+            about, that are remembered at all. None forgets nothing.
+        n_iter_max : int
+            Most sweeps over all modes. What is left to do after them is remembered, and done by the next update.
+        tol : float
+            Stop when a sweep lowered the objective by less than `tol` times the null deviance of the new data; a
+            `ConvergenceWarning` says if none did.
+
+        Returns
+        -------
+        FitResult
+            Components keep their order and signs, and positions of the mode that the model had their rows: where much
+            is forgotten, earlier results predict these better. Objectives and weights are sums over the fit and all
+            updates, as each ended; iterations and trace are the last update's.
+
+        Raises
+        ------
+        DataError
+            Positions that the model has already; labels on one side alone.
+        ParameterError
+            Main effects, designs, ties, several losses, parameters by position, penalties that tie rows; no `history`
+            where the fit did not see every cell.
+
+        Notes
+        -----
+        Rows of new positions begin as those of `transform`. Then all rows but old ones of the mode are refreshed, row
+        by row: the loss of the new data, penalties and what is remembered of the old are least together. That is, of
+        every row, the second-order expansion of the old data's loss about where their own update ended: R**2 numbers
+        for each row of other modes (some times that with `window`), however long the stream. It takes other rows as
+        they were: many updates are not quite a fit of all data.
+
+        References
+        ----------
+        S. Zhou et al.: Accelerating online CP decompositions for higher order tensors, KDD (2016) 1375-1384.
+        """
+        forgetting: dict[str, Any] = {"half_life": half_life, "window": window, "history": history}
+        options: dict[str, Any] = {"unlisted": unlisted, "n_iter_max": n_iter_max, "tol": tol}
+        tensor = in_one_piece(new, mask, entry_weights, **carried)
+        found = replace(self, **updated(self, tensor, mode, n_threads=n_threads, **forgetting, **options))
+        if not found.converged:
+            warnings.warn(f"update did not converge: {found.message}.", ConvergenceWarning, stacklevel=2)
+        return found
 
     def forecast(
         self,
@@ -303,87 +382,6 @@ class FitResult(Model):
             A file that holds no result of gcp, or one that is damaged.
         """
         return FitResult(**result_file.read(path, loss))
-
-    def to_frames(self, *, fitted: bool = False) -> dict[str, pd.DataFrame]:
-        """Return each factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
-
-        With `fitted`, they are those of `fitted_factors`, within their bounds, instead of columns of norm 1.
-
-        A mode with main effects has them in a last column, "main_effect". Positions that nothing determines (see
-        `unknown`) are NaN.
-        """
-        return export.to_frames(self, checks.truth("fitted", fitted))
-
-    def to_xarray(self) -> dict[str, xr.DataArray]:
-        """Return each factor as an xarray DataArray: the mode's coordinates by component.
-
-        Also "weights", and "main_effect_<mode>" for modes with main effects, whose attribute "intercept" is that of
-        the model. Positions that nothing determines are NaN, as in `to_frames`. Units are attributes, of coordinates
-        ("units") and of "weights" ("data_units").
-        """
-        return export.to_xarray(self)
-
-    def to_pyttb(self) -> Any:
-        """Return the model as a pyttb ktensor; main effects and the intercept as further components.
-
-        The other way, a ktensor is taken wherever a model is: ``fit_gcp(init=...)``, `gcp.analysis`.
-        """
-        return export.to_pyttb(self)
-
-    def to_anndata(self, adata: Any, key: str = "gcp") -> Any:
-        """Return a copy of an AnnData with the model of its cells and genes in it.
-
-        Parameters
-        ----------
-        adata : anndata.AnnData
-            What was fitted, or a part of it, in any order: rows are matched by name with the modes `obs` and `var`.
-        key : str
-            What the entries are called.
-
-        Returns
-        -------
-        anndata.AnnData
-            With the factor of `obs` times the weights of the components as ``obsm[key]``, shape (cells, R), and that
-            of `var` as ``varm[key]``, shape (genes, R): their product ``obsm[key] @ varm[key].T`` is the model, of
-            two modes and without main effects. These are columns ``key + "_main_effect"`` of `obs` and `var`.
-            Weights, loss and intercept are in ``uns[key]``. Positions that nothing determines are NaN.
-
-        Raises
-        ------
-        DataError
-            Names that the model does not have.
-        ParameterError
-            No AnnData, or a model without a mode `obs` or `var`.
-        """
-        return export.to_anndata(self, adata, key)
-
-    def summary(self) -> Summary:
-        """Return what the fit found, to print or to show in a notebook: facts, and the components' largest entries.
-
-        ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
-        """
-        more = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
-        return Summary(self._title(), self._facts(), components_of(self), self._notes(more))
-
-    def _title(self) -> str:
-        shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
-        return f"GCP model of rank {self.rank}: {shape}"
-
-    def _facts(self) -> dict[str, Any]:
-        return facts_of(self)
-
-    def _notes(self, *further: str) -> tuple[str, ...]:
-        status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"
-        return tuple(note for note in (*further, status, self.unknown_in_words()) if note)
-
-    def __repr__(self) -> str:
-        """Return a few lines to read."""
-        weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
-        return in_lines(self._title(), self._facts() | {"weights": weights}, self._notes())
-
-    def _repr_html_(self) -> str:
-        """Return the summary as a part of a page, for notebooks."""
-        return self.summary()._repr_html_()
 
     def __post_init__(self) -> None:
         """Make the starts a table."""

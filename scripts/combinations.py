@@ -251,6 +251,18 @@ class Tried:
         cells = {name: given[:, :, :2] for name, given in self.feature.cells.items()}
         self.plain.transform(self.x[:, :, :2], 2, **cells)
 
+    def update(self) -> None:
+        """New positions behind those of the fit, which what is remembered of it must not pull far from their own."""
+        known = {"data": self.x, **self.feature.cells}
+        cells = {name: given[:, :, :2] for name, given in self.feature.cells.items()}
+        new = self.plain.update(self.x[:, :, :2], 2, history=known, **cells)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = self.plain.transform(self.x[:, :, :2], 2, **cells).rows
+        own, then = new.weights * new.factors[2][-2:], self.plain.weights * rows
+        if not np.allclose(own, then, rtol=0.2, atol=0.1 * np.abs(then).max()):
+            raise AssertionError(f"rows of an update {own}, of transform {then}")
+
     def forecast(self) -> None:
         cells = {name: given[:2] for name, given in self.feature.cells.items()}
         self.plain.forecast(2, 0, n_draws=20, random_state=0, **cells).interval()
@@ -319,6 +331,7 @@ COLUMNS: dict[str, dict[str, Callable[[Tried], None]]] = {
     },
     "Later": {
         "transform": Tried.transform,
+        "update": Tried.update,
         "forecast": Tried.forecast,
         "standard errors": Tried.errors,
         "bootstrap": Tried.bootstrap,

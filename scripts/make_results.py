@@ -42,6 +42,7 @@ ORDER = [
     "regularisation_study",
     "coverage",
     "forecast_coverage",
+    "drift",
 ]
 HEAD = """# Results
 

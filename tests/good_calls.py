@@ -184,6 +184,12 @@ def fitted(loss="poisson"):
     )
 
 
+def dense_after():
+    """Counts at the next two positions of the mode `when`."""
+    coords = [*LABELS.coords[:2], np.array([2003, 2004])]
+    return DenseTensor(COUNTS, labels=ModeLabels(LABELS.names, coords))
+
+
 @cache
 def plain():
     """A model without main effects."""
@@ -369,6 +375,21 @@ def good_calls(folder):
                 "n_draws": 20,
                 "random_state": 0,
                 "exposure": None,
+            },
+        ),
+        "FitResult.update": Call(
+            plain().update,
+            {
+                "new": dense_after(),
+                "mode": "when",
+                "unlisted": "missing",
+                "history": dense(),
+                "half_life": 2.0,
+                "window": 4,
+                "n_iter_max": 100,
+                "tol": 1e-5,
+                "mask": None,
+                "n_threads": 1,
             },
         ),
         "designs.bspline": Call(

@@ -24,6 +24,7 @@ from gcp.cli import (
     rank_command,
     report_command,
     suggest_command,
+    update_command,
 )
 from gcp.cli.completion import SHELLS, PrintCompletion
 from gcp.cli.messages import message_in_options
@@ -110,6 +111,7 @@ def _parser() -> Parser:
         judge_command,
         anomalies_command,
         forecast_command,
+        update_command,
         report_command,
         compile_command,
     ):

@@ -13,6 +13,7 @@ from gcp.cli.documented import Documented
 from gcp.cli.output import check_target, number, print_json, print_table
 from gcp.cli.parsing import Parser, command
 from gcp.cli.reading import is_listing
+from gcp.cli.saved_result import mode_of
 
 _MOST_ROWS = 40
 """Cells that are printed, at most."""
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     carried: Any = {name: _numbers(f"--{name}", text) for name, text in given.items() if text is not None}
     found = result.forecast(
         args.horizon,
-        _mode(args.mode, result),
+        mode_of(args.mode, result),
         lags=args.lags,
         dispersion=args.dispersion,
         n_draws=args.n_draws,
@@ -90,13 +91,6 @@ def run(args: argparse.Namespace) -> int:
         if len(rows) > _MOST_ROWS:
             print(f"... {len(rows) - _MOST_ROWS:,} more rows (--out TABLE has all)")
     return 0
-
-
-def _mode(given: str | None, result: gcp.FitResult) -> str | int | None:
-    """Return a mode as the library takes it: its name, or its number."""
-    return (
-        int(given) if given is not None and given not in result.labels.names and given.isdecimal() else given
-    )
 
 
 def _lags(text: str) -> int | list[int]:

@@ -32,3 +32,10 @@ def load(args: argparse.Namespace) -> tuple[gcp.FitResult, Any]:
 
     result = gcp.FitResult.load(args.result)
     return result, aligned(read_input(args), side_of(result, args.result), args.input)
+
+
+def mode_of(given: str | None, result: gcp.FitResult) -> str | int | None:
+    """Return a mode as the library takes it: its name, or its number."""
+    return (
+        int(given) if given is not None and given not in result.labels.names and given.isdecimal() else given
+    )

@@ -22,14 +22,15 @@ from gcp.losses import Loss, get_loss
 from gcp.losses.custom import CustomLoss
 from gcp.losses.several import SeveralLosses
 from gcp.objectives.description import ProblemDescription
+from gcp.objectives.memory import Memory
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
-_VERSION = 5
-"""The version of files of fits under several losses.
+_VERSION = 6
+"""The version of files of updated models.
 
-For older readers it is 4 with exposures, offsets or trials, 3 with unknown positions, 2 with main effects alone, and
-1 of others.
+For older readers it is 5 with several losses, 4 with exposures, offsets or trials, 3 with unknown positions, 2 with
+main effects alone, and 1 of others.
 """
 
 _MOST_NUMBERS = 10**7
@@ -61,6 +62,8 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     penalties: dict[str, Array] = {}
     meta = {name: result[name] for name in _SCALARS} | {"loss": _describe(result["loss"])}
     meta["problem"] = result["problem"].as_json(penalties)
+    if result["memory"]:
+        meta["memory"] = result["memory"].as_json()
     effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
         "format": np.array(_NAME),
@@ -80,12 +83,15 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     arrays |= {f"fitted_{n}": a for n, a in enumerate(result["fitted_factors"])}
     arrays |= {f"bounds_{n}": a for n, a in enumerate(result["row_bounds"])}
     arrays |= {f"trace_{name}": column for name, column in result["trace"].items()} | penalties
+    arrays |= result["memory"].arrays()
     with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
         write_archive(file, arrays)
 
 
 def _version(result: Mapping[str, Any]) -> int:
     """Return the first version of files that can hold a result."""
+    if result["memory"]:
+        return 6
     if result["loss"].kinds:
         return 5
     return 4 if result["problem"].carried else 3 if result["unknown"] else 2 if result["main_effects"] else 1
@@ -154,9 +160,24 @@ def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
         unknown={names[n]: arrays[f"unknown_{n}"] for n in range(len(names)) if f"unknown_{n}" in arrays},
         labels=labels_of(names, [arrays.get(f"coords_{n}") for n in range(len(names))], arrays.get("units")),
         problem=ProblemDescription.from_json(problem, arrays),
+        memory=_memory(meta, arrays, lists["fitted_factors"]),
         **lists,
         **{name: meta[name] for name in _SCALARS},
     )
+
+
+def _memory(meta: dict[str, Any], arrays: Archive, fitted: list[Array]) -> Memory:
+    """Return what is remembered for updates, with its arrays of the shapes that the fitted factors say."""
+    if "memory" not in meta:
+        return Memory()
+    for name in arrays:
+        if name.startswith("memory_"):
+            _, _, n, what = name.split("_")
+            rows, rank = arrays.header(f"fitted_{n}").shape
+            shape = (rows, rank) if what == "gradient" else (rows, rank, rank)
+            if arrays.header(name).shape != shape or arrays.header(name).dtype != np.float64:
+                raise FormatError(f"entry {name!r} has another shape or type than float64, {shape}.")
+    return Memory.of_arrays(meta["memory"], arrays, fitted)
 
 
 def _problem_of_old(settings: dict[str, Any]) -> dict[str, Any]:

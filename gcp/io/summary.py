@@ -77,6 +77,39 @@ class Summary(Tabular):
         return page_part(self.title, self.facts, self.components.html() + notes)
 
 
+class SummarisedModel(Model):
+    """A fitted model that says what it found, in words."""
+
+    def summary(self) -> Summary:
+        """Return what the fit found, to print or to show in a notebook: facts, and the components' largest entries.
+
+        ``summary().to_frame()`` has the ten heaviest components as a pandas DataFrame, a row for each and each mode.
+        """
+        more = f"The {self.rank - 10} lightest components are not shown." if self.rank > 10 else ""
+        return Summary(self._title(), self._facts(), components_of(self), self._notes(more))
+
+    def _title(self) -> str:
+        shape = " x ".join(f"{size} {self.labels.title(n)}" for n, size in enumerate(self.shape))
+        return f"GCP model of rank {self.rank}: {shape}"
+
+    def _facts(self) -> dict[str, Any]:
+        return facts_of(self)
+
+    def _notes(self, *further: str) -> tuple[str, ...]:
+        own: Any = self
+        status = f"{'converged' if own.converged else f'not converged ({own.status})'}: {own.message}"
+        return tuple(note for note in (*further, status, self.unknown_in_words()) if note)
+
+    def __repr__(self) -> str:
+        """Return a few lines to read."""
+        weights = ", ".join(f"{w:.4g}" for w in self.weights[:10]) + (", ..." if self.rank > 10 else "")
+        return in_lines(self._title(), self._facts() | {"weights": weights}, self._notes())
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a part of a page, for notebooks."""
+        return self.summary()._repr_html_()
+
+
 def loss_in_words(loss: Loss) -> str:
     """Return the text of a loss, with numbers of many digits to three."""
     text = re.sub(r"\(((?:[^(),=]+, ){2})(?:[^(),=]+, ){3,}([^(),=]+)\)", r"(\1..., \2)", repr(loss))
@@ -112,6 +145,7 @@ def facts_of(result: Any) -> dict[str, Any]:
         "data in": labels.data_units,
         **facts_of_loss(result),
         "data with": result.problem.carried_in_words,
+        "updates": _updates_in_words(result.settings.get("updates")),
         "solver": result.settings["solver"]["method"],
         "starts": len(result.starts),
         "iterations": result.n_iter,
@@ -125,6 +159,11 @@ def facts_of(result: Any) -> dict[str, Any]:
         "designs": ", ".join(f"{labels.names[n]}: {z}" for n, z in result.problem.designs),
         "seconds": f"{result.seconds:.2f}",
     }
+
+
+def _updates_in_words(updates: Mapping[str, Any] | None) -> str:
+    """Return how often a model was updated; empty if it never was."""
+    return f"{updates['count']}; objectives are sums, as the fit and each update ended" if updates else ""
 
 
 def losses_by_position(model: Model) -> list[tuple[Any, str]]:

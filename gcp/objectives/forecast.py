@@ -182,7 +182,7 @@ def forecast(
 ) -> Forecast:
     """See `FitResult.forecast`."""
     check_result(result)
-    n = _mode_that_goes_on(result) if mode is None else result.labels.number(mode)
+    n = mode_that_goes_on(result, "forecast") if mode is None else result.labels.number(mode)
     name = result.labels.names[n]
     n_draws = checks.whole("n_draws", n_draws, least=2, most=checks.MOST_REPEATS)
     seed = checks.seed(random_state)
@@ -211,7 +211,7 @@ def forecast(
     return Forecast(_mean(source), name, model.labels, () if process is None else process.lags, own, source)
 
 
-def _mode_that_goes_on(model: Model) -> int:
+def mode_that_goes_on(model: Model, what: str) -> int:
     """Return the only mode with dates, or the only one with a smooth design."""
     coords, designs = model.labels.coords, dict(model.problem.designs)
     dated = [n for n, own in enumerate(coords) if own is not None and own.dtype.kind == "M"]
@@ -221,7 +221,7 @@ def _mode_that_goes_on(model: Model) -> int:
             return found[0]
     names = ", ".join(model.labels.names)
     raise ParameterError(
-        f"forecast: give mode=..., the one that goes on, of {names}: "
+        f"{what}: give mode=..., the one that goes on, of {names}: "
         f"{'several have' if dated or smooth else 'none has'} dates or a smooth design."
     )
 

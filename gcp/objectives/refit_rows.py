@@ -11,9 +11,7 @@ from typing import Any, TypeVar, Unpack
 import numpy as np
 
 from gcp.base import checks, threads
-from gcp.base.alignment import Side, align
 from gcp.base.errors import ConvergenceWarning, FitError, ParameterError
-from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
@@ -22,7 +20,8 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.damped_rows import minimize_rows
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.exposed import exposed
-from gcp.objectives.known_cells import check_units, side_of
+from gcp.objectives.known_cells import check_units
+from gcp.objectives.listed_data import in_order, labels_along, lacking
 from gcp.objectives.model import Model
 from gcp.objectives.new_coordinates import rows_of_labels
 from gcp.objectives.penalties.total import Penalties
@@ -31,18 +30,14 @@ from gcp.objectives.standard_form import standardised
 from gcp.objectives.sum_objective import SumObjective
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.row_wise import RowWise
-from gcp.tensors.dense import DenseTensor
-from gcp.tensors.entries import cells_of
 from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.kinds import Tensor, stored
+from gcp.tensors.kinds import stored
 from gcp.tensors.observed import ObservedTensor
-from gcp.tensors.rearranged import rearranged
 from gcp.tensors.sparse import SparseTensor
 
 M = TypeVar("M", bound=Model)
 
-_MOST_CELLS = 2**26
 _STEPS = 5000
 _STARTS = 8
 """Components, at most, that one start each begins near where rows may have several minima."""
@@ -112,16 +107,19 @@ def transform(
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
     _check_parameters(model, mode)
-    tensor, found_labels, lacking = _in_order(model, tensor, mode)
+    listed, order = in_order(model, tensor, (mode,))
+    found_labels, gaps = labels_along(tensor, order.modes[mode]), lacking(model, order)
     if mode in dict(model.problem.designs):
-        return _by_design(model, mode, tensor.labels, found_labels, lacking, bounds)
+        is_labelled = tensor.labels is not None and tensor.labels.coords[order.modes[mode] or 0] is not None
+        return _by_design(model, mode, is_labelled, found_labels, gaps, bounds)
+    tensor = listed
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
     entries: Any
     entries, loss = _standard(model, tensor)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
-    sizes = _sizes(model)  # as penalties and bounds of the fit have them
+    sizes = fitted_sizes(model)  # as penalties and bounds of the fit have them
     units = (np.asarray(a, dtype=float) for a in model.with_mean_rows().factors)
     components, size = [a * s for a, s in zip(units, sizes, strict=True)], sizes[mode]
     fitted = list(components)
@@ -158,7 +156,7 @@ def transform(
     own_effects = None
     if effects is not None and has_own:
         own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
-    return NewRows(rows, own_effects, names[mode], found_labels, lacking)
+    return NewRows(rows, own_effects, names[mode], found_labels, gaps)
 
 
 def with_rows(
@@ -215,9 +213,9 @@ def _check_parameters(model: Model, mode: int) -> None:
 def _by_design(
     model: Model,
     mode: int,
-    labels: ModeLabels | None,
+    is_labelled: bool,
     found: Array,
-    lacking: dict[str, Array],
+    gaps: dict[str, Array],
     bounds: Any,
 ) -> NewRows:
     """Return rows of new positions of a mode whose design says what they are: their labels (n,) decide."""
@@ -226,50 +224,12 @@ def _by_design(
         raise ParameterError(
             f"transform: the rows of {name!r} are those of its design, so that bounds do nothing."
         )
-    if labels is None or labels.coords[mode] is None:
+    if not is_labelled:
         raise ParameterError(
             f"transform: the mode {name!r} has a design, which tells new positions by their labels, but the new data "
             "have none. Label them (from_frame, xarray, modes with coordinates), or use predict_at."
         )
-    return NewRows(rows_of_labels(model, mode, found), None, name, found, lacking)
-
-
-def _in_order(
-    model: Model, tensor: Tensor, mode: int
-) -> tuple[ObservedTensor | SparseTensor, Array, dict[str, Array]]:
-    """Return the new data in the model's order but in one mode, the labels (n,) there, and those that they lack."""
-    order = align(Side("the new data", tensor.labels, tensor.shape), side_of(model, free=(mode,)), gaps=True)
-    names, own = model.labels.names, order.modes[mode]
-    lacking = {
-        names[n]: model.labels.values(n, len(p))[p < 0]
-        for n, p in enumerate(order.positions)
-        if p is not None and (p < 0).any()
-    }
-    if lacking or tensor.subs is not None:
-        found = rearranged(_listed(model, tensor), order)
-    else:
-        found = _listed(model, rearranged(tensor, order))
-    assert own is not None  # for the type checker
-    assert not isinstance(found, DenseTensor)
-    n = tensor.shape[own]
-    return found, np.arange(n) if tensor.labels is None else tensor.labels.values(own, n), lacking
-
-
-def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
-    """Return the new data as a list of entries."""
-    if len(tensor.shape) < 2:
-        raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
-    if tensor.zeros is not None and (model.loss.kinds or model.loss.at(np.array(0)).formula.zero is None):
-        if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
-            raise ParameterError(
-                f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
-                f"{n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
-            )
-        tensor = tensor.to_dense()
-    if tensor.subs is None:
-        known = np.ones(tensor.shape, bool) if tensor.entry_weights is None else tensor.entry_weights > 0
-        return ObservedTensor.of_dense(tensor, known)
-    return tensor
+    return NewRows(rows_of_labels(model, mode, found), None, name, found, gaps)
 
 
 def _limits(
@@ -303,7 +263,7 @@ def _limits(
     return np.append(low, lows)[None], np.append(high, highs)[None]
 
 
-def _sizes(model: Model) -> list[FloatArray]:
+def fitted_sizes(model: Model) -> list[FloatArray]:
     """Return, for each mode, what its unit columns are multiplied by in the fitted factor, shapes (R,).
 
     Columns of models whose fitted factors are not known, or belong to other weights, have equal sizes in all modes.

@@ -51,6 +51,37 @@ def rearranged(tensor: Tensor, alignment: Alignment) -> Tensor:
     return found
 
 
+def filled(
+    tensor: DenseTensor | SparseTensor, alignment: Alignment, labels: ModeLabels
+) -> DenseTensor | SparseTensor:
+    """Return a tensor as an alignment reads it, with zeros of weight 1 at positions that it lacks, labelled so.
+
+    Dense ones must not carry exposures and the like.
+    """
+    if isinstance(tensor, DenseTensor):
+        pairs = list(zip(alignment.modes, alignment.positions, strict=True))
+        assert all(mode is not None for mode, _ in pairs)  # data of a model have all of its modes
+        own = [np.arange(tensor.shape[mode or 0]) if p is None else p for mode, p in pairs]
+        places, taken = [np.flatnonzero(p >= 0) for p in own], [p[p >= 0] for p in own]
+        order = [mode or 0 for mode, _ in pairs]
+
+        def spread(values: Array, rest: float) -> Array:
+            found = np.full([len(p) for p in own], rest, values.dtype)
+            found[np.ix_(*places)] = values.transpose(order)[np.ix_(*taken)]
+            return found
+
+        own_weights = tensor.entry_weights
+        whole = None if own_weights is None else spread(np.asarray(own_weights), 1.0)
+        return DenseTensor(spread(tensor.values, 0.0), entry_weights=whole, labels=labels)
+    found = _listed(tensor, alignment, labels)
+    assert isinstance(found, SparseTensor)
+    if found.mode_weights is None:
+        return found
+    sides = zip(found.mode_weights, alignment.positions, strict=True)
+    weights = [u if p is None else np.where(p >= 0, u, 1.0) for u, p in sides]
+    return found.weighted(found.entry_weights, weights)
+
+
 def at_positions(tensor: Tensor, mode: int, positions: Array) -> Tensor:
     """Return the part of some positions (k,) of a mode, labelled: positions that had no labels keep their numbers."""
     labels = tensor.labels or ModeLabels.default(tensor.shape)

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import nnls
 
 from gcp import Gaussian, ObservedTensor, Poisson, SparseTensor, build_objective
-from gcp.kernels.listed import row_algebra, row_steps
+from gcp.kernels.listed import row_algebra, row_objective
 
 NO_BOUND = np.full((1, 3), -np.inf), np.full((1, 3), np.inf)
 
@@ -119,7 +119,7 @@ def test_long_slices_are_read_anew_and_give_the_same(rng):
     cells = np.argwhere(np.ones(shape[1:]))
     z = factors[1][cells[:, 0]] * factors[2][cells[:, 1]]
     problem = build_objective(tensor, "poisson").row_wise()
-    assert all(np.diff(group.first).min() > row_steps._HELD for _, group in problem.groups(0))
+    assert all(np.diff(group.first).min() > row_objective.HELD for _, group in problem.groups(0))
     for _ in range(25):
         problem.update(0, factors, np.zeros((1, 3)), np.full((1, 3), np.inf), 1.0)
     for i in range(2):  # stationary: sum of z (1 - x / m) vanishes where a > 0
