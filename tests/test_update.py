@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 import gcp
 from gcp import DataError, DenseTensor, ModeLabels, ObservedTensor, ParameterError, SparseTensor, fit_gcp
 from gcp.analysis import factor_match_score
+from gcp.base.labels import appended
 from gcp.objectives.refit_rows import with_rows
 
 TIGHT = {"n_iter_max": 500, "tol": 1e-14}
@@ -484,7 +485,7 @@ def test_data_that_do_not_fit_are_refused(rng):
         result.update(labelled(x[:, :, 20:], range(19, 23)), "day")
     with pytest.raises(DataError, match="have labels in the model, but none in the new data"):
         result.update(x[:, :, 20:], "day")
-    with pytest.raises(DataError, match="labels of mode 'place' are texts in the model, but numbers"):
+    with pytest.raises(DataError, match="labels of mode 'place' are texts so far, but numbers"):
         result.update(labelled(x[:, :, 20:], range(20, 24), list(range(9))), "day")
     with pytest.raises(DataError, match="more than once"):
         result.update(labelled(x[:, :, 20:], [20, 20, 21, 22]), "day")
@@ -506,6 +507,35 @@ def test_data_that_do_not_fit_are_refused(rng):
     for bad in ({"half_life": 0.0}, {"window": 0}, {"n_iter_max": 0}, {"tol": -1.0}, {"unlisted": "none"}):
         with pytest.raises(ParameterError, match=next(iter(bad))):
             result.update(labelled(x[:, :, 20:], range(20, 24)), "day", **bad)
+
+
+@pytest.mark.parametrize(
+    ("known", "further", "found"),
+    [
+        (np.array([2**63 + 1], np.uint64), np.array([7]), [2**63 + 1, 7]),
+        (np.array([2**62 + 1]), np.array([2**62 + 3], np.uint64), [2**62 + 1, 2**62 + 3]),
+        (np.array([2018]), np.array([2019.0]), [2018, 2019]),
+        (np.array([2018.5]), np.array([2019]), [2018.5, 2019.0]),
+        (np.array([1]), np.array([2.5]), None),
+        (np.array([1]), np.array([2**63 + 1], np.uint64), None),
+        (np.array([1], np.uint8), np.array([-1]), None),
+        (np.array([1]), np.array([2.0**60]), None),
+        (np.array(["a"]), np.array(["long"]), ["a", "long"]),
+        (np.array(["2026-01-01"], "M8[D]"), np.array(["2026-01-02T00"], "M8[h]"), None),
+    ],
+    ids=str,
+)
+def test_labels_keep_their_type_and_digits(known, further, found):
+    if found is None and known.dtype.kind != "M":
+        with pytest.raises(DataError, match=r"labels of mode 'id' are integers so far, but others"):
+            appended(known, further, "id")
+        return
+    joined = appended(known, further, "id")
+    if known.dtype.kind == "M":
+        assert (joined == np.array(["2026-01-01", "2026-01-02"], "M8[D]")).all()
+        return
+    assert joined.tolist() == found
+    assert joined.dtype.kind == known.dtype.kind
 
 
 def test_history_is_asked_for_where_the_fit_saw_a_part(rng):

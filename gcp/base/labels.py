@@ -13,6 +13,9 @@ from gcp.base.checks import array, instance, items, show
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.base.types import Array
 
+_KINDS = {"i": "numbers", "u": "numbers", "f": "numbers", "b": "truth values", "M": "dates", "m": "durations"}
+"""What labels are, by the kind of their type; all others are texts."""
+
 
 @dataclass(frozen=True, eq=False)
 class ModeLabels:
@@ -155,6 +158,34 @@ def check_numbers(wanted: Array, known: Array, name: str, what: str, error: type
             f"{what}: the labels of mode {name!r} are integers, but found floats, such as "
             f"{float(wanted[large][0])!r}, which do not hold all of their digits: read them as integers or as text."
         )
+
+
+def appended(known: Array, further: Array, name: str) -> Array:
+    """Return labels (I,) of a mode and further ones (n,) behind them, of the same type.
+
+    Raises
+    ------
+    DataError
+        Labels of another kind, such as texts beside numbers, or numbers that the type does not hold.
+    """
+    if not len(further):
+        return known
+    kinds = [_KINDS.get(labels.dtype.kind, "texts") for labels in (known, further)]
+    if kinds[0] == kinds[1] and known.dtype.kind in "iu" and further.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            whole = further.astype(known.dtype)
+        is_same = (whole == further) & ((whole >= 0) == (further >= 0))
+        if further.dtype.kind == "f":
+            is_same &= np.abs(further) < 2.0**53
+        if is_same.all():
+            return np.concatenate([known, whole])
+        further, kinds[1] = further[~is_same], "others"
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"The labels of mode {name!r} are {'integers' if known.dtype.kind in 'iu' else kinds[0]} so far, but "
+            f"{kinds[1]} in the new data, such as {str(further[0])!r}: convert them."
+        )
+    return np.concatenate([known, further])
 
 
 def _unit(given: Any) -> str | None:

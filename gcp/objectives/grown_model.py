@@ -9,13 +9,11 @@ import numpy as np
 
 from gcp.base.alignment import Side, align, places_among
 from gcp.base.errors import DataError
-from gcp.base.labels import ModeLabels
+from gcp.base.labels import ModeLabels, appended
 from gcp.base.types import Array, FloatArray
 from gcp.objectives.known_cells import side_of
 from gcp.objectives.model import Model, normalize
 from gcp.tensors.kinds import Tensor
-
-_KINDS = {"i": "numbers", "u": "numbers", "f": "numbers", "b": "truth values", "M": "dates", "m": "durations"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +74,7 @@ def grown(model: Model, tensor: Tensor, mode: int, sizes: Sequence[FloatArray]) 
             _check_new(labels, coords[n], names[n])
         elif labels is not None and (known := coords[n]) is not None:
             further = labels[places_among(labels, known) < 0]
-            coords[n], new[n] = joined(known, further, names[n]), len(further)
+            coords[n], new[n] = appended(known, further, names[n]), len(further)
     factors = []
     for a, size, count in zip(model.with_mean_rows().factors, sizes, new, strict=True):
         fitted = np.asarray(a, dtype=float) * size
@@ -93,25 +91,6 @@ def grown(model: Model, tensor: Tensor, mode: int, sizes: Sequence[FloatArray]) 
 def replace_coords(labels: ModeLabels, coords: Sequence[Array | None]) -> ModeLabels:
     """Return labels with other coordinates."""
     return ModeLabels(labels.names, coords, labels.units, labels.data_units, labels.exposure)
-
-
-def joined(known: Array, further: Array, name: str) -> Array:
-    """Return labels (I,) and further ones (n,) behind them.
-
-    Raises
-    ------
-    DataError
-        Labels of another kind, such as texts beside numbers.
-    """
-    if not len(further):
-        return known
-    kinds = [_KINDS.get(labels.dtype.kind, "texts") for labels in (known, further)]
-    if kinds[0] != kinds[1]:
-        raise DataError(
-            f"The labels of mode {name!r} are {kinds[0]} in the model, but {kinds[1]} in the new data, such as "
-            f"{str(further[0])!r}: convert them."
-        )
-    return np.concatenate([known, further])
 
 
 def _check_new(labels: Array | None, known: Array | None, name: str) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from gcp.base import threads
 from gcp.base.errors import FitError, ParameterError
+from gcp.base.labels import appended
 from gcp.base.types import Array, Factors, FloatArray
 from gcp.objectives.build import build_objective
 from gcp.objectives.entrywise import EntrywiseObjective
-from gcp.objectives.grown_model import GrownModel, grown, joined, replace_coords
+from gcp.objectives.grown_model import GrownModel, grown, replace_coords
 from gcp.objectives.known_cells import check_units
 from gcp.objectives.listed_data import complete, in_order
 from gcp.objectives.memory import Memory
@@ -291,7 +292,7 @@ def _model(
     weights, unit, _ = normalize(seen, keep_order=True, fix_signs=False)
     coords = list(room.model.labels.coords)
     if (known_labels := coords[mode]) is not None and room.labels is not None:
-        coords[mode] = joined(known_labels, room.labels, names[mode])
+        coords[mode] = appended(known_labels, room.labels, names[mode])
     return replace(
         model,
         weights=weights.astype(dtype),
