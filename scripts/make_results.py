@@ -30,6 +30,7 @@ ORDER = [
     "oslo_bikes",
     "crime_rates",
     "eem_waters",
+    "three_way_classics",
     "smooth_factors",
     "contingency_tables",
     "loss_matters",

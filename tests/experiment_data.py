@@ -22,10 +22,18 @@ def write(folder):
         ("eem_waters/eem_waters", fluorescence(rng)),
         ("ecam/ecam", infants(rng)),
         ("traffic/traffic", traffic(rng)),
+        ("three_way_classics/three_way_classics", classics(rng)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
     savemat(folder / "kg_relations" / "uml.mat", semantic_network(rng))
+
+
+def classics(rng):
+    """Value added, labour and ratings of 30 students."""
+    shapes = {"va3way": (12, 5, 6), "ulabor": (9, 5, 5), "tv": (30, 6, 5)}
+    made = {name: full([rng.gamma(1.0, 1.0, (n, 2)) for n in shape]) for name, shape in shapes.items()}
+    return {name: x + 0.2 * rng.standard_normal(x.shape) for name, x in made.items()}
 
 
 def amino_acids(rng):
