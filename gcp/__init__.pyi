@@ -23,6 +23,7 @@ from .base.errors import UndeterminedWarning as UndeterminedWarning
 from .base.interval import Interval as Interval
 from .base.labels import ModeLabels as ModeLabels
 from .base.versions import show_versions as show_versions
+from .coupled import CoupledResult as CoupledResult
 from .estimator import GCP as GCP
 from .fit import fit_gcp as fit_gcp
 from .io import read_tensor as read_tensor

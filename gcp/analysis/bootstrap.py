@@ -14,7 +14,7 @@ from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
-from gcp.fit import fit_in_series, problem_and_plan
+from gcp.fit import fit_in_series
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.estimable import ESTIMATE
 from gcp.losses.trials import OfTrials
@@ -25,6 +25,7 @@ from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.progress import series
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.solvers.starts.plan import Plan
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.carried import popped

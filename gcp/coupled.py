@@ -1,0 +1,343 @@
+"""Several tensors that share factors: their fit, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcp.base import checks
+from gcp.base.alignment import places_among
+from gcp.base.equality import is_same
+from gcp.base.errors import FitError, GcpError, ParameterError
+from gcp.base.labels import ModeLabels
+from gcp.base.named_arrays import library_of
+from gcp.base.table_result import shown
+from gcp.base.types import Array, FloatArray
+from gcp.io.summary import Summary, components_of_factors, in_lines
+from gcp.losses.base import Loss
+from gcp.losses.registry import DefaultName
+from gcp.losses.several import as_loss
+from gcp.objectives.coupled_problem import CoupledProblem
+from gcp.objectives.model import share_in_words
+from gcp.objectives.penalties.total import Penalties
+from gcp.result import FitResult
+from gcp.solvers.starts.coupled_search import CoupledSearch
+from gcp.solvers.starts.multistart import Starts
+from gcp.solvers.starts.plan import Plan
+from gcp.solvers.starts.run_coupled import run_coupled
+from gcp.tensors.coupled_tensors import CoupledTensors
+from gcp.tensors.intake.coerce import in_one_piece
+from gcp.tensors.kinds import stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class CoupledResult(Mapping[str, FitResult]):
+    """The result of a fit of tensors that share factors: for each tensor, by its name, an ordinary `FitResult`.
+
+    ``result["spikes"]`` is a model of that tensor alone, in its own positions: it predicts, is judged by
+    `gcp.analysis`, drawn by `gcp.plots` and saved as any other. Component r is the same in all of them. The status,
+    the trace and the starts there are those of the whole fit; objectives and deviances are the tensor's own.
+
+    Attributes
+    ----------
+    factors : dict of str to ndarray, shapes (I_n, R)
+        By the name of a mode, its factor: columns of unit norm over the positions of all tensors. Components fall in
+        their share of the weights of all tensors; the largest entry of each column is positive in all modes but some
+        private ones, which take the signs that are left. A tensor of which all modes are shared has no magnitudes of
+        its own: where it has, they are in its model's `weights`.
+    labels : ModeLabels
+        Names of all modes and their positions, those of the first tensor that has the mode, and then what others have
+        besides.
+    weights : dict of str to float
+        By the name of a tensor, what its loss was multiplied by: 1 / the scale of its dispersion (2 * variance of a
+        Gaussian one), 1 of losses without one, or the number that was given. As ``weights=`` they repeat this fit
+        without a search for them.
+    fitted_factors : dict of str to ndarray, shapes (I_n, R)
+        The factors as the solver left them, within their bounds: the model of every tensor is the sum over components
+        of products of these.
+    unknown : dict of str to ndarray of int, shapes (positions,)
+        By the mode's name, the positions whose rows no tensor and no penalty determines.
+    of_tensors : dict of str to FitResult
+        What this is a mapping to.
+    objective, penalty, null_objective, saturated_objective, converged, status, message, n_iter, n_eval
+        See `FitResult`; of the weighted sum. After rounds under other weights, of the last.
+    projected_gradient_norm, seconds, trace, starts, settings
+        See `FitResult`.
+    """
+
+    factors: dict[str, FloatArray]
+    labels: ModeLabels
+    weights: dict[str, float]
+    fitted_factors: dict[str, FloatArray]
+    unknown: dict[str, Array]
+    of_tensors: dict[str, FitResult]
+    objective: float
+    penalty: float
+    null_objective: float
+    saturated_objective: float
+    converged: bool
+    status: str
+    message: str
+    n_iter: int
+    n_eval: int
+    projected_gradient_norm: float
+    seconds: float
+    trace: dict[str, FloatArray]
+    starts: Starts
+    settings: dict[str, Any]
+
+    def __getitem__(self, name: str) -> FitResult:
+        """Return the result of one tensor."""
+        if name not in self.of_tensors:
+            raise ParameterError(
+                f"There is no tensor {checks.show(name)}: found {', '.join(self.of_tensors)}."
+            )
+        return self.of_tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.of_tensors)
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self.of_tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.of_tensors
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return next(iter(self.factors.values())).shape[1]
+
+    def to_frames(self) -> dict[str, pd.DataFrame]:
+        """Return each mode's factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
+
+        Positions that nothing determines are NaN.
+        """
+        import pandas as pd
+
+        found = {}
+        for n, (name, a) in enumerate(self.factors.items()):
+            values = a.astype(float)
+            values[self.unknown.get(name, [])] = np.nan
+            index = pd.Index(self.labels.values(n, len(a)), name=name)
+            found[name] = pd.DataFrame(values, index=index)
+        return found
+
+    def summary(self) -> Summary:
+        """Return what the fit found, to print or show in a notebook: facts, and the components' largest entries."""
+        of_each = zip(*(one.weights for one in self.values()), strict=True)
+        weights = [", ".join(f"{weight:.4g}" for weight in own) for own in of_each]
+        table = components_of_factors(list(self.factors.values()), self.labels, weights)
+        return Summary(self._title(), self._facts(), table, self._notes())
+
+    def _title(self) -> str:
+        sizes = ", ".join(f"{len(a)} {self.labels.title(n)}" for n, a in enumerate(self.factors.values()))
+        return f"Coupled GCP model of rank {self.rank} of {len(self)} tensors: {sizes}"
+
+    def _facts(self) -> dict[str, Any]:
+        own = {
+            name: f"{' x '.join(one.labels.names)}, {one.loss.name}, weight {self.weights[name]:.4g}, "
+            f"deviance explained {share_in_words(one.training_deviance_explained)}"
+            for name, one in self.items()
+        }
+        return {
+            "solver": self.settings["solver"]["method"],
+            "starts": len(self.starts),
+            "iterations": self.n_iter,
+            "objective": f"{self.objective:.8g}",
+            "of that penalty": f"{self.penalty:.8g}" if self.penalty else "",
+            "seconds": f"{self.seconds:.2f}",
+            **own,
+        }
+
+    def _notes(self) -> tuple[str, ...]:
+        status = f"{'converged' if self.converged else f'not converged ({self.status})'}: {self.message}"
+        few = []
+        for name, at in self.unknown.items():
+            labels = self.labels.values(self.labels.number(name), len(self.factors[name]))
+            few.append(f"{len(at)} of {name} ({', '.join(str(shown(labels[k])) for k in at[:5])})")
+        return (status, *([f"Nothing is known of {'; '.join(few)}."] if few else []))
+
+    def __repr__(self) -> str:
+        """Return a few lines to read."""
+        return in_lines(self._title(), self._facts(), self._notes())
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a part of a page, for notebooks."""
+        return self.summary()._repr_html_()
+
+    def __post_init__(self) -> None:
+        """Make the starts a table."""
+        object.__setattr__(self, "starts", Starts(self.starts))
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all fields are equal, bit for bit."""
+        if not isinstance(other, CoupledResult):
+            return NotImplemented
+        return all(is_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def is_coupled(data: Any) -> bool:
+    """Return whether data are several tensors by name: a dict, or an xarray Dataset."""
+    return isinstance(data, dict) or (library_of(data) == "xarray" and hasattr(data, "data_vars"))
+
+
+def fit_coupled(
+    data: Mapping[str, Any],
+    rank: int,
+    plan: Plan,
+    loss: Any,
+    weights: Any,
+    penalties: Penalties,
+    refused: Mapping[str, Any],
+    *,
+    modes: Any = None,
+    bounds: Any = None,
+    fixed_modes: Any = (),
+    n_threads: int | None = None,
+) -> CoupledResult:
+    """Fit several tensors together; see `fit_gcp`, whose arguments these are: `refused` are what it cannot have.
+
+    Raises
+    ------
+    ParameterError
+        If one of these is given.
+    """
+    if names := [name for name, value in refused.items() if _is_given(value)]:
+        raise ParameterError(_REFUSED.format(names[0]) + _INSTEAD.get(names[0], "leave it out."))
+    tensors = CoupledTensors.of(_tensors(data, modes))
+    losses = _losses(loss, tuple(tensors.tensors))
+    problem = CoupledProblem.coupling(
+        tensors,
+        rank,
+        losses,
+        weights=_weights(weights, losses),
+        bounds=bounds,
+        fixed_modes=fixed_modes,
+        penalties=penalties,
+        n_threads=n_threads,
+    )
+    init = _in_order(plan.init, problem.labels) if isinstance(plan.init, CoupledResult) else plan.init
+    seed = checks.seed(None) if plan.seed is None else plan.seed
+    found = run_coupled(CoupledSearch(problem, init, plan.solver, plan.n_starts, seed), plan)
+    order = problem.labels.names
+    of_tensors = {name: FitResult(**own) for name, own in found.of_tensors.items()}
+    result = CoupledResult(
+        factors=dict(zip(order, found.models.factors, strict=True)),
+        labels=problem.labels,
+        weights=dict(found.weights),
+        fitted_factors=dict(zip(order, found.models.fitted, strict=True)),
+        unknown=found.models.unknown,
+        of_tensors=of_tensors,
+        **found.fields,
+    )
+    if isinstance(found.cut, FitError):
+        found.cut.result = result
+        raise found.cut
+    return result
+
+
+def _is_given(value: Any) -> bool:
+    return not (value is None or (isinstance(value, bool | int | float | tuple | list | dict) and not value))
+
+
+def _tensors(data: Mapping[str, Any], modes: Any) -> dict[str, Any]:
+    """Return the tensors by name, in memory."""
+    if strange := [name for name in data if not isinstance(name, str) or not name]:
+        raise ParameterError(f"Coupled tensors have texts as names: found {checks.show(strange[0])}.")
+    if len(data) < 2:
+        raise ParameterError(
+            f"Found {len(data)} tensor{'' if len(data) else 's'} in the dict of data: two or more are coupled; give "
+            "a single one by itself."
+        )
+    modes = {} if modes is None else modes
+    if not isinstance(modes, Mapping) or (unknown := sorted(map(str, set(modes) - set(data)))):
+        found = (
+            checks.show(modes) if not isinstance(modes, Mapping) else f"no tensor {unknown[0]!r} in the data"
+        )
+        raise ParameterError(
+            f'modes of coupled tensors are a dict, {{"{next(iter(data))}": ["subject", ...], ...}}: found {found}.'
+        )
+    tensors = {}
+    for name in data:
+        try:
+            tensors[name] = stored(
+                in_one_piece(data[name], modes=modes.get(name), why="A fit of coupled tensors")
+            )
+        except GcpError as error:
+            raise type(error)(f"{name}: {error}") from error
+    return tensors
+
+
+def _losses(given: Any, names: tuple[str, ...]) -> dict[str, Loss]:
+    """Return the loss of each tensor."""
+    example = ", ".join(
+        f'"{name}": "{loss}"' for name, loss in zip(names, ("poisson", "gaussian"), strict=False)
+    )
+    if not isinstance(given, Mapping) or isinstance(given, DefaultName):
+        found = "none" if isinstance(given, DefaultName) else checks.show(given)
+        raise ParameterError(f"Coupled tensors have a loss each, loss={{{example}, ...}}: found {found}.")
+    _check_names("loss", given, names)
+    if lacking := [name for name in names if name not in given]:
+        raise ParameterError(
+            f"loss lacks that of {lacking[0]!r}: give one for each tensor, {', '.join(names)}."
+        )
+    return {name: as_loss(given[name]) for name in names}
+
+
+def _weights(given: Any, losses: Mapping[str, Loss]) -> dict[str, float]:
+    """Return the weights of tensors that are given one."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ParameterError(
+            f"weights must be a dict of positive numbers by tensor, or None: found {checks.show(given)}."
+        )
+    _check_names("weights", given, tuple(losses))
+    return {name: checks.real(f"weights[{name!r}]", weight, above=0.0) for name, weight in given.items()}
+
+
+def _check_names(what: str, given: Mapping[Any, Any], names: tuple[str, ...]) -> None:
+    if unknown := [name for name in given if name not in names]:
+        raise ParameterError(
+            f"{what} names {checks.show(unknown[0])}, but there is no such tensor: found {', '.join(names)}."
+        )
+
+
+def _in_order(init: CoupledResult, labels: ModeLabels) -> dict[str, FloatArray]:
+    """Return the fitted factors of a result, rows in the order of the data's positions."""
+    found = dict(init.fitted_factors)
+    for n, name in enumerate(labels.names):
+        own, there = labels.coords[n], dict(zip(init.labels.names, init.labels.coords, strict=True)).get(name)
+        if name not in found or own is None or there is None:
+            continue
+        at = places_among(own, there)
+        if (at < 0).any():
+            raise ParameterError(
+                f"init: the result has no row for {own[at < 0][0].item()!r} of mode {name!r}."
+            )
+        found[name] = found[name][at]
+    return found
+
+
+_REFUSED = "{0} does not go together with coupled tensors: "
+_INSTEAD = {
+    "mask": "give it with the tensor, e.g. gcp.DenseTensor(x, mask=...).",
+    "entry_weights": "give them with the tensor, e.g. gcp.DenseTensor(x, entry_weights=...).",
+    "exposure": "give it with the tensor.",
+    "offset": "give it with the tensor.",
+    "trials": "give them with the tensor.",
+    "checkpoint": "leave it out; an interrupted fit (Ctrl-C) returns the best model so far, which init takes.",
+    "main_effects": "leave them out; one component more can hold a level.",
+    "weight_reg": "use l2_reg, or penalties of a mode.",
+    "design": "leave it out, or give penalties=[gcp.penalties.Smooth(mode, ...)].",
+}
