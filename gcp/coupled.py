@@ -16,6 +16,7 @@ from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import library_of
 from gcp.base.table_result import shown
 from gcp.base.types import Array, FloatArray
+from gcp.io import coupled_file
 from gcp.io.summary import Summary, components_of_factors, in_lines
 from gcp.losses.base import Loss
 from gcp.losses.registry import DefaultName
@@ -33,6 +34,8 @@ from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored
 
 if TYPE_CHECKING:
+    import os
+
     import pandas as pd
 
 
@@ -165,6 +168,10 @@ class CoupledResult(Mapping[str, FitResult]):
             few.append(f"{len(at)} of {name} ({', '.join(str(shown(labels[k])) for k in at[:5])})")
         return (status, *([f"Nothing is known of {'; '.join(few)}."] if few else []))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to a file (`.npz` without pickle; see docs/result-format.md), which `gcp.load` reads."""
+        coupled_file.write_coupled(path, vars(self))
+
     def __repr__(self) -> str:
         """Return a few lines to read."""
         return in_lines(self._title(), self._facts(), self._notes())
@@ -184,6 +191,28 @@ class CoupledResult(Mapping[str, FitResult]):
         return all(is_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def load(path: str | os.PathLike[str], loss: Any = None) -> Any:
+    """Read a result that `save` or `gcp fit --out` wrote: a `FitResult`, or a `CoupledResult`.
+
+    Parameters
+    ----------
+    path : path
+    loss : Loss, or dict of str to Loss, optional
+        Needed if the fit had a custom loss: a formula is not stored. Of coupled tensors a dict by tensor.
+
+    Raises
+    ------
+    FormatError
+        A file that holds no result of gcp, or one that is damaged.
+    """
+    path = checks.path("path", path)
+    if not (path.is_file() and coupled_file.is_coupled_file(path)):
+        return FitResult.load(path, loss)
+    found = coupled_file.read_coupled(path, loss)
+    own = {name: FitResult(**fields) for name, fields in found["of_tensors"].items()}
+    return CoupledResult(**found | {"of_tensors": own})
 
 
 def is_coupled(data: Any) -> bool:

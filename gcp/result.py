@@ -394,6 +394,3 @@ class FitResult(Model):
         if not isinstance(other, FitResult):
             return NotImplemented
         return all(is_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-
-load = FitResult.load
