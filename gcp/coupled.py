@@ -11,27 +11,25 @@ import numpy as np
 from gcp.base import checks
 from gcp.base.alignment import places_among
 from gcp.base.equality import is_same
-from gcp.base.errors import FitError, GcpError, ParameterError
+from gcp.base.errors import FitError, ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.named_arrays import library_of
 from gcp.base.table_result import shown
 from gcp.base.types import Array, FloatArray
 from gcp.io import coupled_file
 from gcp.io.summary import Summary, components_of_factors, in_lines
-from gcp.losses.base import Loss
-from gcp.losses.registry import DefaultName
-from gcp.losses.several import as_loss
 from gcp.objectives.coupled_problem import CoupledProblem
+from gcp.objectives.coupled_rows import transform_together
 from gcp.objectives.model import share_in_words
 from gcp.objectives.penalties.total import Penalties
+from gcp.objectives.refit_rows import NewRows
 from gcp.result import FitResult
+from gcp.solvers.starts.coupled_arguments import check_refused, losses_of, tensors_of, weights_of
 from gcp.solvers.starts.coupled_search import CoupledSearch
 from gcp.solvers.starts.multistart import Starts
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.run_coupled import run_coupled
 from gcp.tensors.coupled_tensors import CoupledTensors
-from gcp.tensors.intake.coerce import in_one_piece
-from gcp.tensors.kinds import stored
 
 if TYPE_CHECKING:
     import os
@@ -97,7 +95,7 @@ class CoupledResult(Mapping[str, FitResult]):
 
     def __getitem__(self, name: str) -> FitResult:
         """Return the result of one tensor."""
-        if name not in self.of_tensors:
+        if not isinstance(name, str) or name not in self.of_tensors:
             raise ParameterError(
                 f"There is no tensor {checks.show(name)}: found {', '.join(self.of_tensors)}."
             )
@@ -117,6 +115,47 @@ class CoupledResult(Mapping[str, FitResult]):
     def rank(self) -> int:
         """Number of components."""
         return next(iter(self.factors.values())).shape[1]
+
+    def transform(
+        self,
+        data: Mapping[str, Any],
+        mode: str | int,
+        *,
+        bounds: tuple[float | None, float | None] | None = None,
+    ) -> NewRows:
+        """Fit new positions of a mode (subjects, samples) from whatever tensors there are of them.
+
+        Parameters
+        ----------
+        data : dict of str to array_like, or xarray Dataset
+            By the name of a tensor, new data as for `FitResult.transform`: shaped like those of the fit, but of any
+            size in the mode. Positions are matched by label, and need not be in all of the tensors.
+        mode : str or int
+            Name of a mode that these tensors have, or its number among all.
+        bounds : (lower, upper), optional
+            Of the entries of the rows, None for no bound. By default those of the fit.
+
+        Returns
+        -------
+        NewRows
+            ``rows`` of shape (n, R), like those of `factors` of the mode; ``labels``, of the tensors in their order,
+            the first seen first; ``lacking``, labels of other modes that new data lack, which count as missing.
+
+        Raises
+        ------
+        ParameterError
+            A tensor or a mode that the fit did not have.
+        DataError
+            Data of another shape, or with labels of other modes that their model does not know.
+
+        Notes
+        -----
+        The minimum of the weighted sum of the tensors' objectives, under the weights and penalties of the fit, over
+        those rows alone, found by damped Newton steps row by row. Sparse data are looked at cell by cell.
+        """
+        mode = self.labels.names[self.labels.number(mode)]
+        size = np.sum(self.fitted_factors[mode].astype(float) * self.factors[mode], axis=0)
+        return transform_together(self.of_tensors, self.weights, size, data, mode, bounds)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Return each mode's factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
@@ -241,15 +280,14 @@ def fit_coupled(
     ParameterError
         If one of these is given.
     """
-    if names := [name for name, value in refused.items() if _is_given(value)]:
-        raise ParameterError(_REFUSED.format(names[0]) + _INSTEAD.get(names[0], "leave it out."))
-    tensors = CoupledTensors.of(_tensors(data, modes))
-    losses = _losses(loss, tuple(tensors.tensors))
+    check_refused(refused)
+    tensors = CoupledTensors.of(tensors_of(data, modes))
+    losses = losses_of(loss, tuple(tensors.tensors))
     problem = CoupledProblem.coupling(
         tensors,
         rank,
         losses,
-        weights=_weights(weights, losses),
+        weights=weights_of(weights, losses),
         bounds=bounds,
         fixed_modes=fixed_modes,
         penalties=penalties,
@@ -275,73 +313,6 @@ def fit_coupled(
     return result
 
 
-def _is_given(value: Any) -> bool:
-    return not (value is None or (isinstance(value, bool | int | float | tuple | list | dict) and not value))
-
-
-def _tensors(data: Mapping[str, Any], modes: Any) -> dict[str, Any]:
-    """Return the tensors by name, in memory."""
-    if strange := [name for name in data if not isinstance(name, str) or not name]:
-        raise ParameterError(f"Coupled tensors have texts as names: found {checks.show(strange[0])}.")
-    if len(data) < 2:
-        raise ParameterError(
-            f"Found {len(data)} tensor{'' if len(data) else 's'} in the dict of data: two or more are coupled; give "
-            "a single one by itself."
-        )
-    modes = {} if modes is None else modes
-    if not isinstance(modes, Mapping) or (unknown := sorted(map(str, set(modes) - set(data)))):
-        found = (
-            checks.show(modes) if not isinstance(modes, Mapping) else f"no tensor {unknown[0]!r} in the data"
-        )
-        raise ParameterError(
-            f'modes of coupled tensors are a dict, {{"{next(iter(data))}": ["subject", ...], ...}}: found {found}.'
-        )
-    tensors = {}
-    for name in data:
-        try:
-            tensors[name] = stored(
-                in_one_piece(data[name], modes=modes.get(name), why="A fit of coupled tensors")
-            )
-        except GcpError as error:
-            raise type(error)(f"{name}: {error}") from error
-    return tensors
-
-
-def _losses(given: Any, names: tuple[str, ...]) -> dict[str, Loss]:
-    """Return the loss of each tensor."""
-    example = ", ".join(
-        f'"{name}": "{loss}"' for name, loss in zip(names, ("poisson", "gaussian"), strict=False)
-    )
-    if not isinstance(given, Mapping) or isinstance(given, DefaultName):
-        found = "none" if isinstance(given, DefaultName) else checks.show(given)
-        raise ParameterError(f"Coupled tensors have a loss each, loss={{{example}, ...}}: found {found}.")
-    _check_names("loss", given, names)
-    if lacking := [name for name in names if name not in given]:
-        raise ParameterError(
-            f"loss lacks that of {lacking[0]!r}: give one for each tensor, {', '.join(names)}."
-        )
-    return {name: as_loss(given[name]) for name in names}
-
-
-def _weights(given: Any, losses: Mapping[str, Loss]) -> dict[str, float]:
-    """Return the weights of tensors that are given one."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise ParameterError(
-            f"weights must be a dict of positive numbers by tensor, or None: found {checks.show(given)}."
-        )
-    _check_names("weights", given, tuple(losses))
-    return {name: checks.real(f"weights[{name!r}]", weight, above=0.0) for name, weight in given.items()}
-
-
-def _check_names(what: str, given: Mapping[Any, Any], names: tuple[str, ...]) -> None:
-    if unknown := [name for name in given if name not in names]:
-        raise ParameterError(
-            f"{what} names {checks.show(unknown[0])}, but there is no such tensor: found {', '.join(names)}."
-        )
-
-
 def _in_order(init: CoupledResult, labels: ModeLabels) -> dict[str, FloatArray]:
     """Return the fitted factors of a result, rows in the order of the data's positions."""
     found = dict(init.fitted_factors)
@@ -356,17 +327,3 @@ def _in_order(init: CoupledResult, labels: ModeLabels) -> dict[str, FloatArray]:
             )
         found[name] = found[name][at]
     return found
-
-
-_REFUSED = "{0} does not go together with coupled tensors: "
-_INSTEAD = {
-    "mask": "give it with the tensor, e.g. gcp.DenseTensor(x, mask=...).",
-    "entry_weights": "give them with the tensor, e.g. gcp.DenseTensor(x, entry_weights=...).",
-    "exposure": "give it with the tensor.",
-    "offset": "give it with the tensor.",
-    "trials": "give them with the tensor.",
-    "checkpoint": "leave it out; an interrupted fit (Ctrl-C) returns the best model so far, which init takes.",
-    "main_effects": "leave them out; one component more can hold a level.",
-    "weight_reg": "use l2_reg, or penalties of a mode.",
-    "design": "leave it out, or give penalties=[gcp.penalties.Smooth(mode, ...)].",
-}

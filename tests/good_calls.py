@@ -401,6 +401,9 @@ def good_calls(folder):
         "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
         "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
         "load": Call(gcp.load, {"path": saved}),
+        "CoupledResult.transform": Call(
+            coupled().transform, {"data": {"counts": dense()}, "mode": "who", "bounds": None}
+        ),
         "CoupledResult.save": Call(coupled().save, {"path": folder / "coupled.npz"}),
         "GCP": Call(
             lambda **given: gcp.GCP(**given).fit(dense()),

@@ -19,7 +19,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
-from gcp.objectives.damped_rows import minimize_rows
+from gcp.objectives.damped_rows import RowsBeside, minimize_rows
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_units, side_of
@@ -42,18 +42,18 @@ from gcp.tensors.sparse import SparseTensor
 
 M = TypeVar("M", bound=Model)
 
-_MOST_CELLS = 2**26
-_STEPS = 5000
-_STARTS = 8
+MOST_CELLS = 2**26
+STEPS = 5000
+STARTS = 8
 """Components, at most, that one start each begins near where rows may have several minima."""
 
-_NEAR_ONE = 0.9
+NEAR_ONE = 0.9
 """Share of a start's model that such a component has."""
 
-_NOT_FINITE = "The objective is not finite at the start; the new data may be too far from the model."
-_NOT_CONVERGED = f"transform did not converge in {_STEPS} steps."
+NOT_FINITE = "The objective is not finite at the start; the new data may be too far from the model."
+NOT_CONVERGED = f"transform did not converge in {STEPS} steps."
 
-_TOL = 1e-12
+TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
 
 
@@ -111,17 +111,17 @@ def transform(
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
-    _check_parameters(model, mode)
-    tensor, found_labels, lacking = _in_order(model, tensor, mode)
+    check_parameters(model, mode)
+    tensor, found_labels, lacking = in_order(model, tensor, mode)
     if mode in dict(model.problem.designs):
         return _by_design(model, mode, tensor.labels, found_labels, lacking, bounds)
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
     entries: Any
-    entries, loss = _standard(model, tensor)
+    entries, loss = in_standard_form(model, tensor)
     effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
     effects = MainEffects(effect_modes, rank) if model.main_effects else None
-    sizes = _sizes(model)  # as penalties and bounds of the fit have them
+    sizes = fitted_sizes(model)  # as penalties and bounds of the fit have them
     units = (np.asarray(a, dtype=float) for a in model.with_mean_rows().factors)
     components, size = [a * s for a, s in zip(units, sizes, strict=True)], sizes[mode]
     fitted = list(components)
@@ -143,7 +143,7 @@ def transform(
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
     own_rows = OwnRows(entries, loss, own, mode, rank)
     minimize = _method(objective, own_rows)
-    starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
+    starts = own_rows.starts(factors, STARTS, NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)
         minimize(factors, low, high)
@@ -154,7 +154,7 @@ def transform(
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size != 0, size, 1.0)
     if bounds is not None:
-        rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
+        rows = np.clip(rows, *pair_of_bounds(bounds, -np.inf))  # rounding must not leave them
     own_effects = None
     if effects is not None and has_own:
         own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
@@ -182,7 +182,7 @@ def with_rows(
     ParameterError
         A loss with a parameter for each of the positions that the model has.
     """
-    _check_parameters(model, mode)
+    check_parameters(model, mode)
     factors, coords, name = list(model.factors), list(model.labels.coords), model.labels.names[mode]
     factors[mode], coords[mode] = rows, labels
     effects = model.main_effects if main_effects is None else model.main_effects | {name: main_effects}
@@ -197,7 +197,7 @@ def with_rows(
     )
 
 
-def _check_parameters(model: Model, mode: int) -> None:
+def check_parameters(model: Model, mode: int) -> None:
     """Raise `ParameterError` if positions of a mode have parameters of the loss, which new ones lack."""
     if model.loss.by is None or model.labels.number(model.loss.by) != mode:
         return
@@ -234,7 +234,7 @@ def _by_design(
     return NewRows(rows_of_labels(model, mode, found), None, name, found, lacking)
 
 
-def _in_order(
+def in_order(
     model: Model, tensor: Tensor, mode: int
 ) -> tuple[ObservedTensor | SparseTensor, Array, dict[str, Array]]:
     """Return the new data in the model's order but in one mode, the labels (n,) there, and those that they lack."""
@@ -260,10 +260,10 @@ def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
     if len(tensor.shape) < 2:
         raise ParameterError("transform needs another mode than the new one: found a model of one mode.")
     if tensor.zeros is not None and (model.loss.kinds or model.loss.at(np.array(0)).formula.zero is None):
-        if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
+        if (n_cells := cells_of(tensor.shape)) > MOST_CELLS:
             raise ParameterError(
                 f"The {model.loss.name} loss has no closed form for zeros, so that transform looks at each of the "
-                f"{n_cells:,} cells: at most {_MOST_CELLS:,}. Transform fewer positions at a time."
+                f"{n_cells:,} cells: at most {MOST_CELLS:,}. Transform fewer positions at a time."
             )
         tensor = tensor.to_dense()
     if tensor.subs is None:
@@ -290,7 +290,7 @@ def _limits(
     if bounds is None and model.row_bounds:
         low, high = limits_of_fit(model, mode)
     else:
-        sides = _pair((None, None) if bounds is None else bounds, floor)
+        sides = pair_of_bounds((None, None) if bounds is None else bounds, floor)
         low, high = (np.full(model.rank, side) for side in sides)
     by, is_off = np.where(size != 0, size, 1.0), (size == 0) | (model.weights == 0)
     low, high = np.where(by > 0, low, high) * by, np.where(by > 0, high, low) * by
@@ -303,7 +303,7 @@ def _limits(
     return np.append(low, lows)[None], np.append(high, highs)[None]
 
 
-def _sizes(model: Model) -> list[FloatArray]:
+def fitted_sizes(model: Model) -> list[FloatArray]:
     """Return, for each mode, what its unit columns are multiplied by in the fitted factor, shapes (R,).
 
     Columns of models whose fitted factors are not known, or belong to other weights, have equal sizes in all modes.
@@ -326,7 +326,7 @@ def limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
     return sides.min(axis=0), sides.max(axis=0)
 
 
-def _pair(bounds: Any, floor: float) -> tuple[float, float]:
+def pair_of_bounds(bounds: Any, floor: float) -> tuple[float, float]:
     """Return the checked pair (lower, upper), the lower one not below what the loss admits."""
     given = checks.items("bounds", bounds, "a pair (lower, upper)")
     found = [None if side is None else checks.floats("bounds", side) for side in given]
@@ -346,7 +346,7 @@ def _pair(bounds: Any, floor: float) -> tuple[float, float]:
     return low, high
 
 
-def _standard(model: Model, tensor: ObservedTensor | SparseTensor) -> tuple[Any, Loss]:
+def in_standard_form(model: Model, tensor: ObservedTensor | SparseTensor) -> tuple[Any, Loss]:
     """Return the new data as one loss has them, and that loss."""
     if model.loss.kinds:
         return exposed(tensor, model.loss), model.loss_at(tensor.subs)
@@ -365,9 +365,9 @@ def _method(
 def _minimize_sum(rows: OwnRows, factors: list[FloatArray], low: FloatArray, high: FloatArray) -> None:
     """Take damped Newton steps for all rows of the mode's factor (n, R) in place, until none lowers its objective."""
     if not np.isfinite(rows.values(factors)).all():
-        raise FitError(_NOT_FINITE)
-    if not minimize_rows(rows, factors, low, high, _STEPS, _TOL):
-        warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+        raise FitError(NOT_FINITE)
+    if not minimize_rows(RowsBeside(rows, factors), factors[rows.mode], low, high, STEPS, TOL):
+        warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
 
 
 def _minimize(
@@ -375,10 +375,10 @@ def _minimize(
 ) -> None:
     """Take Newton steps for all rows of `factors[mode]` (n, R) in place, until none lowers the objective."""
     value = np.inf
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         before, value = value, problem.update(mode, factors, low, high, 1.0)[0]
         if not np.isfinite(value):
-            raise FitError(_NOT_FINITE)
-        if before - value <= _TOL * abs(value):
+            raise FitError(NOT_FINITE)
+        if before - value <= TOL * abs(value):
             return
-    warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+    warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=4)

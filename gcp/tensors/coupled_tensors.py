@@ -121,8 +121,8 @@ class _Mode:
     unit: str | None
     tensors: tuple[str, ...]
 
-    def joined(self, mode: str, other: _Mode) -> _Mode:
-        """Return the mode with the positions of one more tensor."""
+    def joined(self, mode: str, other: _Mode, *, must_meet: bool = True) -> _Mode:
+        """Return the mode with the positions of one more tensor, some of which, if they must meet, are there."""
         (name,), first = other.tensors, self.tensors[0]
         if self.unit is not None and other.unit is not None and self.unit != other.unit:
             raise DataError(
@@ -147,7 +147,7 @@ class _Mode:
             _check_once(mode, what, labels)
         places = places_among(other.coords, self.coords)
         new = other.coords[places < 0]
-        if len(new) == len(other.coords):
+        if must_meet and len(new) == len(other.coords):
             raise DataError(
                 f"The mode {mode!r} has no label in common in {first!r} ({_few(self.coords)}) and {name!r} "
                 f"({_few(other.coords)}): couple tensors by labels that they share, or give the mode two names."
@@ -167,6 +167,31 @@ class _Mode:
         assert self.coords is not None
         found = places_among(own, self.coords)
         return None if np.array_equal(found, np.arange(self.size)) else found
+
+
+def joined_positions(
+    mode: str, sides: Mapping[str, tuple[Array | None, int]]
+) -> tuple[Array | None, dict[str, Array]]:
+    """Return the labels of all positions of a mode, None without any, and the places of each tensor's among them.
+
+    Parameters
+    ----------
+    mode : str
+    sides : dict of str to (ndarray, shape (n,), or None, int)
+        By tensor, labels and numbers of its positions; labels need not meet.
+
+    Raises
+    ------
+    DataError
+        Labels in some tensors alone, twice, or of other kinds; without any, other numbers of positions.
+    """
+    whole: _Mode | None = None
+    for name, (labels, size) in sides.items():
+        own = _Mode(labels, size, None, (name,))
+        whole = own if whole is None else whole.joined(mode, own, must_meet=False)
+    assert whole is not None
+    places = {name: whole.places(labels) for name, (labels, _) in sides.items()}
+    return whole.coords, {name: np.arange(whole.size) if p is None else p for name, p in places.items()}
 
 
 def _labels_of(name: str, tensor: Tensor) -> ModeLabels:
