@@ -121,7 +121,10 @@ class CoupledResult(Mapping[str, FitResult]):
         data: Mapping[str, Any],
         mode: str | int,
         *,
+        mask: Mapping[str, Any] | None = None,
+        entry_weights: Mapping[str, Any] | None = None,
         bounds: tuple[float | None, float | None] | None = None,
+        **carried: Mapping[str, Any] | None,
     ) -> NewRows:
         """Fit new positions of a mode (subjects, samples) from whatever tensors there are of them.
 
@@ -132,8 +135,12 @@ class CoupledResult(Mapping[str, FitResult]):
             size in the mode. Positions are matched by label, and need not be in all of the tensors.
         mode : str or int
             Name of a mode that these tensors have, or its number among all.
+        mask, entry_weights : dict, optional
+            By the name of a tensor, as for `FitResult.transform`.
         bounds : (lower, upper), optional
             Of the entries of the rows, None for no bound. By default those of the fit.
+        **carried
+            ``exposure``, ``offset`` and ``trials``, dicts likewise.
 
         Returns
         -------
@@ -155,7 +162,8 @@ class CoupledResult(Mapping[str, FitResult]):
         """
         mode = self.labels.names[self.labels.number(mode)]
         size = np.sum(self.fitted_factors[mode].astype(float) * self.factors[mode], axis=0)
-        return transform_together(self.of_tensors, self.weights, size, data, mode, bounds)
+        beside = {"mask": mask, "entry_weights": entry_weights} | carried
+        return transform_together(self.of_tensors, self.weights, size, data, mode, bounds, beside)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Return each mode's factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
@@ -267,21 +275,23 @@ def fit_coupled(
     weights: Any,
     penalties: Penalties,
     refused: Mapping[str, Any],
+    beside: Mapping[str, Any],
     *,
-    modes: Any = None,
     bounds: Any = None,
     fixed_modes: Any = (),
     n_threads: int | None = None,
 ) -> CoupledResult:
-    """Fit several tensors together; see `fit_gcp`, whose arguments these are: `refused` are what it cannot have.
+    """Fit several tensors together; see `fit_gcp`, whose arguments these are.
+
+    `refused` are those that it cannot have, `beside` those that are dicts by tensor.
 
     Raises
     ------
     ParameterError
-        If one of these is given.
+        If one of the former is given.
     """
     check_refused(refused)
-    tensors = CoupledTensors.of(tensors_of(data, modes))
+    tensors = CoupledTensors.of(tensors_of(data, beside))
     losses = losses_of(loss, tuple(tensors.tensors))
     problem = CoupledProblem.coupling(
         tensors,

@@ -248,22 +248,13 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
-    options: dict[str, Any] = {
-        "modes": modes,
-        "bounds": bounds,
-        "fixed_modes": fixed_modes,
-        "n_threads": n_threads,
-    }
+    options: dict[str, Any] = {"bounds": bounds, "fixed_modes": fixed_modes, "n_threads": n_threads}
     if is_coupled(data):
-        others = {
-            "mask": mask,
-            "entry_weights": entry_weights,
-            "tied_modes": tied_modes,
-            "design": design,
-        } | carried
-        more = {"main_effects": main_effects, "weight_reg": weight_reg, "checkpoint": checkpoint}
+        beside = {"modes": modes, "mask": mask, "entry_weights": entry_weights} | carried
+        refused: dict[str, Any] = {"tied_modes": tied_modes, "design": design, "main_effects": main_effects}
+        refused |= {"weight_reg": weight_reg, "checkpoint": checkpoint}
         total = as_penalties(l2_reg, 0.0, dirichlet_reg, penalties)
-        coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, others | more, **options)
+        coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, refused, beside, **options)
         warn_unless_converged(coupled, stacklevel=3)
         return coupled
     if weights is not None:
@@ -276,6 +267,7 @@ def fit_gcp(
         data,
         rank,
         own,
+        modes=modes,
         mask=mask,
         entry_weights=entry_weights,
         tied_modes=tied_modes,

@@ -201,6 +201,7 @@ class CoupledProblem(Problem):
             bounds=bounds,
             carried=carried_by(tensor),
             exposure_name=labels.exposure or "",
+            coupled_with=tuple(other for other in self.tensor.tensors if other != name),
         )
 
 

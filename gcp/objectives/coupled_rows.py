@@ -35,8 +35,10 @@ from gcp.objectives.refit_rows import (
     pair_of_bounds,
 )
 from gcp.objectives.single_rows import NewRowPenalties, OwnRows
+from gcp.tensors.carried_columns import CARRIED
 from gcp.tensors.coupled_tensors import joined_positions
 from gcp.tensors.entries import cells_of
+from gcp.tensors.intake.beside_tensors import given_beside
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored
 from gcp.tensors.observed import ObservedTensor
@@ -99,11 +101,12 @@ def transform_together(
     size: FloatArray,
     data: Any,
     mode: str,
-    bounds: tuple[float | None, float | None] | None = None,
+    bounds: tuple[float | None, float | None] | None,
+    beside: Mapping[str, Any],
 ) -> NewRows:
     """See `CoupledResult.transform`; `size` (R,) is what rows are multiplied by in the fitted factor of the mode."""
     having = {name: model for name, model in models.items() if mode in model.labels.names}
-    given = _given(having, data, mode)
+    given = _given(having, data, mode, beside)
     sides = {name: (one.labels, one.tensor.shape[one.mode]) for name, one in given.items()}
     labels, places = joined_positions(mode, sides)
     n = 1 + max(int(own.max(initial=-1)) for own in places.values())
@@ -152,13 +155,15 @@ def _minimum(
     return found
 
 
-def _given(models: Mapping[str, Model], data: Any, mode: str) -> dict[str, _Given]:
+def _given(models: Mapping[str, Model], data: Any, mode: str, beside: Mapping[str, Any]) -> dict[str, _Given]:
     """Return the new data of some tensors with the mode, each in the order of its model."""
     if not isinstance(data, Mapping) or not len(data):
         raise ParameterError(
             f"transform takes new data by tensor, {{{next(iter(models))!r}: ...}}: found {checks.show(data)}."
         )
-    found = {}
+    if unknown := sorted(set(beside) - {"mask", "entry_weights", *CARRIED}):
+        raise TypeError(f"transform() got an unexpected keyword argument {unknown[0]!r}")
+    own_of, found = given_beside(beside, tuple(data)), {}
     for name in data:
         if name not in models:
             raise ParameterError(
@@ -167,7 +172,7 @@ def _given(models: Mapping[str, Model], data: Any, mode: str) -> dict[str, _Give
         model = models[name]
         number = model.labels.number(mode)
         try:
-            tensor = stored(in_one_piece(data[name], why="transform"))
+            tensor = stored(in_one_piece(data[name], why="transform", **own_of[name]))
             check_units(model, tensor)
             check_parameters(model, number)
             own = tensor.labels
