@@ -24,7 +24,7 @@ from gcp.objectives.model import share_in_words
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.refit_rows import NewRows
 from gcp.result import FitResult
-from gcp.solvers.starts.coupled_arguments import check_refused, losses_of, tensors_of, weights_of
+from gcp.solvers.starts.coupled_arguments import check_refused, effects_of, losses_of, tensors_of, weights_of
 from gcp.solvers.starts.coupled_search import CoupledSearch
 from gcp.solvers.starts.multistart import Starts
 from gcp.solvers.starts.plan import Plan
@@ -279,6 +279,7 @@ def fit_coupled(
     *,
     bounds: Any = None,
     fixed_modes: Any = (),
+    main_effects: Any = False,
     n_threads: int | None = None,
 ) -> CoupledResult:
     """Fit several tensors together; see `fit_gcp`, whose arguments these are.
@@ -300,6 +301,7 @@ def fit_coupled(
         weights=weights_of(weights, losses),
         bounds=bounds,
         fixed_modes=fixed_modes,
+        main_effects=effects_of(main_effects, tuple(losses)),
         penalties=penalties,
         n_threads=n_threads,
     )

@@ -251,8 +251,8 @@ def fit_gcp(
     options: dict[str, Any] = {"bounds": bounds, "fixed_modes": fixed_modes, "n_threads": n_threads}
     if is_coupled(data):
         beside = {"modes": modes, "mask": mask, "entry_weights": entry_weights} | carried
-        refused: dict[str, Any] = {"tied_modes": tied_modes, "design": design, "main_effects": main_effects}
-        refused |= {"weight_reg": weight_reg, "checkpoint": checkpoint}
+        refused: dict[str, Any] = {"tied_modes": tied_modes, "design": design, "weight_reg": weight_reg}
+        refused["checkpoint"], options["main_effects"] = checkpoint, main_effects
         total = as_penalties(l2_reg, 0.0, dirichlet_reg, penalties)
         coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, refused, beside, **options)
         warn_unless_converged(coupled, stacklevel=3)

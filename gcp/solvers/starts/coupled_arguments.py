@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gcp.base import checks
 from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.losses.base import Loss
@@ -17,7 +19,6 @@ from gcp.tensors.kinds import stored
 _REFUSED = "{0} does not go together with coupled tensors: "
 _INSTEAD = {
     "checkpoint": "leave it out; an interrupted fit (Ctrl-C) returns the best model so far, which init takes.",
-    "main_effects": "leave them out; one component more can hold a level.",
     "weight_reg": "use l2_reg, or penalties of a mode.",
     "design": "leave it out, or give penalties=[gcp.penalties.Smooth(mode, ...)].",
 }
@@ -81,6 +82,19 @@ def weights_of(given: Any, losses: Mapping[str, Loss]) -> dict[str, float]:
         )
     _check_names("weights", given, tuple(losses))
     return {name: checks.real(f"weights[{name!r}]", weight, above=0.0) for name, weight in given.items()}
+
+
+def effects_of(given: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return which modes of each tensor have main effects, True for all: of all tensors alike, or by tensor."""
+    if given is None or isinstance(given, bool | np.bool_):
+        return dict.fromkeys(names, bool(given))
+    if not isinstance(given, Mapping):
+        raise ParameterError(
+            "main_effects of coupled tensors must be True, or a dict by tensor, "
+            f"{{{names[0]!r}: True}} or {{{names[0]!r}: [modes]}}: found {checks.show(given)}."
+        )
+    _check_names("main_effects", given, names)
+    return dict(given)
 
 
 def _check_names(what: str, given: Mapping[Any, Any], names: tuple[str, ...]) -> None:
