@@ -19,10 +19,9 @@ from gcp.base.types import Array, FloatArray
 from gcp.io import coupled_file
 from gcp.io.summary import Summary, components_of_factors, in_lines
 from gcp.objectives.coupled_problem import CoupledProblem
-from gcp.objectives.coupled_rows import transform_together
+from gcp.objectives.coupled_rows import NewCoupledRows, transform_together
 from gcp.objectives.model import share_in_words
 from gcp.objectives.penalties.total import Penalties
-from gcp.objectives.refit_rows import NewRows
 from gcp.result import FitResult
 from gcp.solvers.starts.coupled_arguments import check_refused, effects_of, losses_of, tensors_of, weights_of
 from gcp.solvers.starts.coupled_search import CoupledSearch
@@ -125,7 +124,7 @@ class CoupledResult(Mapping[str, FitResult]):
         entry_weights: Mapping[str, Any] | None = None,
         bounds: tuple[float | None, float | None] | None = None,
         **carried: Mapping[str, Any] | None,
-    ) -> NewRows:
+    ) -> NewCoupledRows:
         """Fit new positions of a mode (subjects, samples) from whatever tensors there are of them.
 
         Parameters
@@ -144,9 +143,10 @@ class CoupledResult(Mapping[str, FitResult]):
 
         Returns
         -------
-        NewRows
+        NewCoupledRows
             ``rows`` of shape (n, R), like those of `factors` of the mode; ``labels``, of the tensors in their order,
-            the first seen first; ``lacking``, labels of other modes that new data lack, which count as missing.
+            the first seen first; ``lacking``, labels of other modes that new data lack, which count as missing;
+            ``effects``, by tensor, main effects of the new positions, shape (n,), of those that have any.
 
         Raises
         ------
