@@ -25,6 +25,7 @@ ORDER = [
     "uci_messages",
     "knowledge_graphs",
     "overdispersed_counts",
+    "excess_zeros",
     "flu_forecast",
     "car_parks",
     "oslo_bikes",
