@@ -19,12 +19,11 @@ from gcp.base.types import Array, FloatArray
 from gcp.io import coupled_file
 from gcp.io.summary import Summary, components_of_factors, in_lines
 from gcp.objectives.coupled_problem import CoupledProblem
-from gcp.objectives.coupled_rows import transform_together
+from gcp.objectives.coupled_rows import NewCoupledRows, transform_together
 from gcp.objectives.model import share_in_words
 from gcp.objectives.penalties.total import Penalties
-from gcp.objectives.refit_rows import NewRows
 from gcp.result import FitResult
-from gcp.solvers.starts.coupled_arguments import check_refused, losses_of, tensors_of, weights_of
+from gcp.solvers.starts.coupled_arguments import check_refused, effects_of, losses_of, tensors_of, weights_of
 from gcp.solvers.starts.coupled_search import CoupledSearch
 from gcp.solvers.starts.multistart import Starts
 from gcp.solvers.starts.plan import Plan
@@ -121,8 +120,11 @@ class CoupledResult(Mapping[str, FitResult]):
         data: Mapping[str, Any],
         mode: str | int,
         *,
+        mask: Mapping[str, Any] | None = None,
+        entry_weights: Mapping[str, Any] | None = None,
         bounds: tuple[float | None, float | None] | None = None,
-    ) -> NewRows:
+        **carried: Mapping[str, Any] | None,
+    ) -> NewCoupledRows:
         """Fit new positions of a mode (subjects, samples) from whatever tensors there are of them.
 
         Parameters
@@ -132,14 +134,19 @@ class CoupledResult(Mapping[str, FitResult]):
             size in the mode. Positions are matched by label, and need not be in all of the tensors.
         mode : str or int
             Name of a mode that these tensors have, or its number among all.
+        mask, entry_weights : dict, optional
+            By the name of a tensor, as for `FitResult.transform`.
         bounds : (lower, upper), optional
             Of the entries of the rows, None for no bound. By default those of the fit.
+        **carried
+            ``exposure``, ``offset`` and ``trials``, dicts likewise.
 
         Returns
         -------
-        NewRows
+        NewCoupledRows
             ``rows`` of shape (n, R), like those of `factors` of the mode; ``labels``, of the tensors in their order,
-            the first seen first; ``lacking``, labels of other modes that new data lack, which count as missing.
+            the first seen first; ``lacking``, labels of other modes that new data lack, which count as missing;
+            ``effects``, by tensor, main effects of the new positions, shape (n,), of those that have any.
 
         Raises
         ------
@@ -155,7 +162,8 @@ class CoupledResult(Mapping[str, FitResult]):
         """
         mode = self.labels.names[self.labels.number(mode)]
         size = np.sum(self.fitted_factors[mode].astype(float) * self.factors[mode], axis=0)
-        return transform_together(self.of_tensors, self.weights, size, data, mode, bounds)
+        beside = {"mask": mask, "entry_weights": entry_weights} | carried
+        return transform_together(self.of_tensors, self.weights, size, data, mode, bounds, beside)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """Return each mode's factor as a pandas DataFrame: rows by the mode's coordinates, columns by component.
@@ -267,21 +275,24 @@ def fit_coupled(
     weights: Any,
     penalties: Penalties,
     refused: Mapping[str, Any],
+    beside: Mapping[str, Any],
     *,
-    modes: Any = None,
     bounds: Any = None,
     fixed_modes: Any = (),
+    main_effects: Any = False,
     n_threads: int | None = None,
 ) -> CoupledResult:
-    """Fit several tensors together; see `fit_gcp`, whose arguments these are: `refused` are what it cannot have.
+    """Fit several tensors together; see `fit_gcp`, whose arguments these are.
+
+    `refused` are those that it cannot have, `beside` those that are dicts by tensor.
 
     Raises
     ------
     ParameterError
-        If one of these is given.
+        If one of the former is given.
     """
     check_refused(refused)
-    tensors = CoupledTensors.of(tensors_of(data, modes))
+    tensors = CoupledTensors.of(tensors_of(data, beside))
     losses = losses_of(loss, tuple(tensors.tensors))
     problem = CoupledProblem.coupling(
         tensors,
@@ -290,6 +301,7 @@ def fit_coupled(
         weights=weights_of(weights, losses),
         bounds=bounds,
         fixed_modes=fixed_modes,
+        main_effects=effects_of(main_effects, tuple(losses)),
         penalties=penalties,
         n_threads=n_threads,
     )

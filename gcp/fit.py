@@ -151,11 +151,11 @@ def fit_gcp(
         Further penalties on the components, of `gcp.penalties`: ``[Smooth("week", 10.0, cyclic=True)]``, `Ridge`,
         `Lasso`, `Near` and `Graph`, each of one mode and in units of the data, or your own; l2_reg, weight_reg and
         dirichlet_reg are shorthands for others.
-    main_effects : bool or sequence of int or str
+    main_effects : bool or sequence of int or str, or dict of str to such
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
         nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse
-        than the additive model alone, unless the fit is cut short.
+        than the additive model alone, unless the fit is cut short. Of coupled tensors by tensor, each its own.
     design : dict, optional
         By mode, what its factor is made of: Z C, with Z a basis of `gcp.designs` (``{"week": bspline(12)}``), a
         matrix with a row for each position, dense or sparse, or a DataFrame, matched by the mode's labels. The result
@@ -248,22 +248,13 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
-    options: dict[str, Any] = {
-        "modes": modes,
-        "bounds": bounds,
-        "fixed_modes": fixed_modes,
-        "n_threads": n_threads,
-    }
+    options: dict[str, Any] = {"bounds": bounds, "fixed_modes": fixed_modes, "n_threads": n_threads}
     if is_coupled(data):
-        others = {
-            "mask": mask,
-            "entry_weights": entry_weights,
-            "tied_modes": tied_modes,
-            "design": design,
-        } | carried
-        more = {"main_effects": main_effects, "weight_reg": weight_reg, "checkpoint": checkpoint}
+        beside = {"modes": modes, "mask": mask, "entry_weights": entry_weights} | carried
+        refused: dict[str, Any] = {"tied_modes": tied_modes, "design": design, "weight_reg": weight_reg}
+        refused["checkpoint"], options["main_effects"] = checkpoint, main_effects
         total = as_penalties(l2_reg, 0.0, dirichlet_reg, penalties)
-        coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, others | more, **options)
+        coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, refused, beside, **options)
         warn_unless_converged(coupled, stacklevel=3)
         return coupled
     if weights is not None:
@@ -276,6 +267,7 @@ def fit_gcp(
         data,
         rank,
         own,
+        modes=modes,
         mask=mask,
         entry_weights=entry_weights,
         tied_modes=tied_modes,

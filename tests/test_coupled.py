@@ -298,7 +298,7 @@ def labels_of(names, *coords):
         ({}, {}, "two or more are coupled"),
         ({1: X3, "y": Y2}, {}, "have texts as names"),
         ({"x": X3, "y": Y2}, {"modes": None}, "have no names of their own"),
-        ({"x": X3, "y": Y2}, {"modes": {"z": ["a"]}}, "no tensor 'z'"),
+        ({"x": X3, "y": Y2}, {"modes": {"z": ["a"]}}, "modes names 'z', but there is no such tensor"),
         ({"x": X3, "y": Y2}, {"modes": {"x": ["a", "b", "c"], "y": ["e", "d"]}}, "no mode in common"),
         ({"x": X3, "y": Y2[:3]}, {}, "4 positions in 'x', but 3 in 'y'"),
         ({"x": X3, "y": np.full((4, 2), np.nan)}, {}, "y: "),
@@ -325,8 +325,14 @@ def labels_of(names, *coords):
         ({"x": X3, "y": Y2}, {"solver": "adam"}, "sum of their gradients"),
         ({"x": X3, "y": Y2}, {"init": "svd"}, "is for one tensor"),
         ({"x": X3, "y": Y2}, {"init": {"a": Y2}}, "expected one for each mode"),
-        ({"x": X3, "y": Y2}, {"mask": np.ones((4, 3, 2), bool)}, "mask does not go together"),
-        ({"x": X3, "y": Y2}, {"main_effects": True}, "main_effects does not go together"),
+        (
+            {"x": X3, "y": Y2},
+            {"mask": np.ones((4, 3, 2), bool)},
+            "mask beside coupled tensors must be a dict by tensor",
+        ),
+        ({"x": X3, "y": Y2}, {"main_effects": ["a"]}, "must be True, or a dict by tensor"),
+        ({"x": X3, "y": Y2}, {"main_effects": {"z": True}}, "no such tensor"),
+        ({"x": X3, "y": Y2}, {"main_effects": {"y": ["b"]}}, "y: main_effects: there is no mode 'b'"),
         ({"x": X3, "y": Y2}, {"checkpoint": "file"}, "checkpoint does not go together"),
         ({"x": X3, "y": Y2}, {"tied_modes": [("a", "b")]}, "tied_modes does not go together"),
         ({"x": X3, "y": Y2}, {"design": {"a": np.ones((4, 1))}}, "design does not go together"),
@@ -364,6 +370,36 @@ def test_what_is_refused_is_refused_in_one_sentence(data, options, words):
     with pytest.raises((DataError, ParameterError), match=words) as caught:
         gcp.fit_gcp(data, 1, **given)
     assert "\n" not in str(caught.value)
+
+
+def test_masks_weights_and_exposures_are_given_by_tensor():
+    x, y, _ = planted(3, subjects=20)
+    rng, counts = np.random.default_rng(0), np.nan_to_num(x)
+    exposure, weights = rng.uniform(0.5, 2.0, x.shape), rng.uniform(0.5, 2.0, y.shape)
+    data = pair(counts, y)
+    options = {"loss": LOSSES, "random_state": 0}
+    found = gcp.fit_gcp(
+        data,
+        2,
+        mask={"spikes": ~np.isnan(x)},
+        entry_weights={"traits": weights},
+        exposure={"spikes": exposure},
+        **options,
+    )
+    assert found["spikes"].problem.carried == ("exposure",)
+    of_tensors = pair(x, y) | {"traits": DenseTensor(y, entry_weights=weights, labels=data["traits"].labels)}
+    again = gcp.fit_gcp(of_tensors, 2, exposure={"spikes": exposure}, **options)
+    assert again.objective == pytest.approx(found.objective, rel=1e-9)
+    new = found.transform(
+        data,
+        "subject",
+        mask={"spikes": ~np.isnan(x)},
+        entry_weights={"traits": weights},
+        exposure={"spikes": exposure},
+    )
+    np.testing.assert_allclose(new.rows, found.factors["subject"], rtol=0.02, atol=0.01)
+    with pytest.raises(ParameterError, match="exposure names 'z'"):
+        gcp.fit_gcp(data, 2, exposure={"z": exposure}, **options)
 
 
 def test_weights_of_one_tensor_are_refused():
@@ -406,3 +442,88 @@ def test_what_is_of_one_tensor_names_the_one_to_take(small, tmp_path):
         gcp.analysis.calibration(result, data)
     with pytest.raises(DataError, match="and one tensor is expected"):
         gcp.select_rank(data, [1, 2])
+
+
+def test_a_position_without_any_data_is_unknown_everywhere():
+    x, y, _ = planted(9, subjects=20)
+    x[3], y[3], y[5] = np.nan, np.nan, np.nan
+    data = pair(x, y)
+    result = gcp.fit_gcp(data, 2, loss=LOSSES, random_state=0)
+    assert {name: at.tolist() for name, at in result.unknown.items()} == {"subject": [3]}
+    for name, own in result.items():
+        assert own.unknown["subject"].tolist() == [3]
+        mean = np.delete(own.model_values(), 3, axis=0).mean(axis=0)
+        np.testing.assert_allclose(own.model_values()[3], mean, rtol=1e-6, atol=1e-9)
+        assert np.isfinite(own.predict()).all(), name
+    assert np.linalg.norm(result["traits"].model_values()[5]) > 0  # foretold from the counts
+    assert np.isnan(result.to_frames()["subject"].loc["s3"]).all()
+    assert "Nothing is known of 1 of subject (s3)" in repr(result)
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f4", "f8")])
+def test_single_precision_is_that_of_all_tensors_or_none(dtypes):
+    x, y, _ = planted(2, subjects=25)
+    data = pair(x.astype(dtypes[0]), y.astype(dtypes[1]))
+    result = gcp.fit_gcp(data, 3, loss=LOSSES, random_state=0)
+    expected = gcp.fit_gcp(
+        pair(x.astype(dtypes[0]), y.astype(dtypes[1]).astype(float)), 3, loss=LOSSES, random_state=0
+    )
+    assert result.factors["subject"].dtype == (np.float32 if dtypes[1] == "f4" else np.float64)
+    assert result.objective == pytest.approx(expected.objective, rel=1e-3)
+
+
+def test_an_interrupt_returns_the_best_model_so_far():
+    x, y, _ = planted(2, subjects=25)
+
+    def interrupt(state):
+        if state.iteration == 3:
+            raise KeyboardInterrupt
+
+    result = gcp.fit_gcp(pair(x, y), 3, loss=LOSSES, random_state=0, callback=interrupt)
+    assert result.status == "interrupted"
+    assert not result.converged
+    assert np.isfinite(result["traits"].model_values()).all()
+
+
+def test_data_that_a_model_repeats_have_a_limited_weight():
+    """Without noise, and constant."""
+    rng = np.random.default_rng(4)
+    a, b, c, d = (rng.standard_normal((size, 2)) for size in (15, 8, 7, 9))
+    data = {"x": np.einsum("ir,jr,kr->ijk", a, b, c), "y": a @ d.T + rng.standard_normal((15, 9))}
+    modes = {"x": list("abc"), "y": ["a", "d"]}
+    options = {"loss": {"x": "gaussian", "y": "gaussian"}, "modes": modes, "random_state": 0}
+    result = gcp.fit_gcp(data, 2, **options)
+    assert result["x"].training_deviance_explained > 0.99999
+    assert "the model repeats x nearly exactly" in result.message
+    constant = gcp.fit_gcp(data | {"y": np.ones((15, 9))}, 3, **options)
+    assert np.isfinite(constant.objective)
+
+
+def test_gamma_and_counts_weigh_by_their_shape():
+    rng = np.random.default_rng(7)
+    a, b, c, d = (rng.gamma(2.0, 1.0, (size, 2)) for size in (50, 8, 7, 9))
+    data = {
+        "x": rng.poisson(np.einsum("ir,jr,kr->ijk", a, b, c)),
+        "y": rng.gamma(4.0, (a @ d.T) / 4.0),
+    }
+    modes = {"x": list("abc"), "y": ["a", "d"]}
+    result = gcp.fit_gcp(data, 2, loss={"x": "poisson", "y": "gamma"}, modes=modes, random_state=0)
+    assert result.weights["y"] == pytest.approx(4.0, rel=0.2)  # the shape
+
+
+def test_bootstrap_of_one_of_them_is_refused(small):
+    result, data = small
+    assert result["traits"].problem.coupled_with == ("spikes",)
+    assert "coupled with" in repr(result["traits"])
+    with pytest.raises(ParameterError, match="fitted together with spikes"):
+        gcp.analysis.bootstrap(result["traits"], data["traits"], 2)
+
+
+def test_judgements_of_one_tensor_are_those_of_its_model(small):
+    result, data = small
+    for name, own in result.items():
+        assert np.isfinite(gcp.analysis.log_likelihood(own, data[name]))
+        assert gcp.analysis.anomalies(own, data[name], 3).p_value.shape == (3,)
+        assert gcp.analysis.calibration(own, data[name]).weight.sum() == own.total_weight
+        assert gcp.analysis.residuals(own, data[name]).shape == data[name].shape
+        gcp.plots.plot_components(own)

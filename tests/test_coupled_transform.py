@@ -147,14 +147,12 @@ def test_exposures_of_new_counts_count():
     exposure = rng.uniform(0.5, 4.0, x.shape)
     counts = rng.poisson(x * exposure).astype(float)
     data = pair(x, y)
-    from gcp.tensors.intake.coerce import as_tensor
-
-    spikes = as_tensor(DenseTensor(counts, labels=data["spikes"].labels), exposure=exposure)
-    result = gcp.fit_gcp(data | {"spikes": spikes}, 2, loss=LOSSES, random_state=0, tol=1e-14)
-    new = result.transform(data | {"spikes": spikes}, "subject")
+    given = data | {"spikes": data["spikes"].with_values(counts)}
+    result = gcp.fit_gcp(given, 2, loss=LOSSES, random_state=0, tol=1e-14, exposure={"spikes": exposure})
+    new = result.transform(given, "subject", exposure={"spikes": exposure})
     np.testing.assert_allclose(new.rows, result.factors["subject"], rtol=1e-3, atol=1e-4)
     with pytest.raises(DataError, match="spikes: "):
-        result.transform(data, "subject")
+        result.transform(given, "subject")
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def bootstrap(
     Raises
     ------
     ParameterError
-        Of a loss without a distribution of such data; bounds of the fit that were arrays, of which a result knows
-        no more than that.
+        Of one of several coupled tensors; of a loss without a distribution of such data; bounds of the fit that
+        were arrays, of which a result knows no more than that.
 
     References
     ----------
@@ -158,6 +158,11 @@ def bootstrap(
     n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     check_result(result)
+    if others := result.problem.coupled_with:
+        raise ParameterError(
+            f"bootstrap fits replicates of one tensor, but this model was fitted together with {', '.join(others)}: "
+            "fit replicates of all tensors, drawn by gcp.simulate or losses' sample, with fit_gcp."
+        )
     options = _as_fitted(result, options)
     options["n_threads"] = processes.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights, **popped(options))

@@ -113,6 +113,7 @@ def facts_of(result: Any) -> dict[str, Any]:
         "data in": labels.data_units,
         **facts_of_loss(result),
         "data with": result.problem.carried_in_words,
+        "coupled with": ", ".join(result.problem.coupled_with),
         "solver": result.settings["solver"]["method"],
         "starts": len(result.starts),
         "iterations": result.n_iter,

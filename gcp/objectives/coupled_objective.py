@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 
 from gcp.base import threads
 from gcp.base.errors import GcpError
-from gcp.base.types import Factors, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.of_tensors import LossesOfTensors
 from gcp.objectives.build import objective_of
@@ -19,6 +19,7 @@ from gcp.objectives.features import Feature, check_has
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.sum_base import Summand, SumOfObjectives, sum_of
 from gcp.objectives.survey import Survey
+from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.curvature import CurvedPart, GaussNewton
 from gcp.tensors.coupled_tensors import CoupledTensors
 
@@ -40,9 +41,7 @@ class CoupledObjective(SumOfObjectives):
     loss: LossesOfTensors
 
     what: ClassVar[str] = "Coupled tensors"
-    no_effects: ClassVar[str] = (
-        "main_effects cannot be had beside coupled tensors: leave them out; one component more can hold a level."
-    )
+    no_effects: ClassVar[str] = "Main effects of coupled tensors are those of each: see `with_effects_of`."
 
     @classmethod
     def of(
@@ -79,6 +78,14 @@ class CoupledObjective(SumOfObjectives):
         pairs = zip(self.summands, self.tensor.tensors, strict=True)
         return replace(self, summands=tuple(replace(p, weight=float(weights[name])) for p, name in pairs))
 
+    def with_effects_of(self, effects: Sequence[tuple[MainEffects | None, Array]]) -> CoupledObjective:
+        """Return the objective of factors with columns of main effects.
+
+        `effects` has those of every tensor, in the numbers of its own modes, and its columns (c,) of the factors.
+        """
+        pairs = zip(self.summands, effects, strict=True)
+        return replace(self, summands=tuple(_with_effects(part, *own) for part, own in pairs))
+
     def value_grad_and_curvature(self, factors: Factors) -> tuple[float, list[FloatArray], GaussNewton]:
         """Return value, gradient, shapes (I_n, R), and the Gauss-Newton matrix: the sum of those of all tensors."""
         check_has(self, Feature.CURVATURE)
@@ -88,7 +95,7 @@ class CoupledObjective(SumOfObjectives):
             value, own_grad, matrix = part.objective.value_grad_and_curvature(part.own(factors))
             total.append(part.weight * value)
             part.add(grad, own_grad)
-            parts.append(CurvedPart(matrix, part.weight, part.modes, part.positions))
+            parts.append(CurvedPart(matrix, part.weight, part.modes, part.positions, part.columns))
         value = self.penalties.add_to(sum_of(total), grad, factors)
         return value, grad, GaussNewton.summed(factors, parts, *self.penalties.curvature(factors))
 
@@ -115,3 +122,9 @@ class CoupledObjective(SumOfObjectives):
             min(one.least for one in every),
             max(one.largest_square for one in every),
         )
+
+
+def _with_effects(part: Summand, effects: MainEffects | None, columns: Array) -> Summand:
+    """Return a summand with main effects, if it has any, among columns (c,) of the factors."""
+    one = part.objective if effects is None else part.objective.with_effects(effects)
+    return replace(part, objective=one, columns=columns)

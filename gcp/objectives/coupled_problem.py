@@ -14,6 +14,7 @@ from gcp.base.errors import ParameterError
 from gcp.base.interval import NONNEGATIVE, REAL
 from gcp.base.labels import ModeLabels
 from gcp.base.sizes import check_factors
+from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.of_tensors import LossesOfTensors
 from gcp.losses.own_dispersion import FreeDispersion
@@ -29,7 +30,14 @@ from gcp.objectives.penalties.of_tensor import OfTensor
 from gcp.objectives.penalties.ridge import Ridge
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
-from gcp.objectives.problem import Problem, check_penalties, described_bounds, with_mode
+from gcp.objectives.problem import (
+    Problem,
+    check_penalties,
+    described_bounds,
+    modes_with_effects,
+    with_mode,
+)
+from gcp.objectives.terms.main_effects import EffectsOfTensors, MainEffects
 from gcp.tensors.carried_columns import carried_by
 from gcp.tensors.coupled_tensors import CoupledTensors
 
@@ -57,6 +65,8 @@ class CoupledProblem(Problem):
     of_tensors : dict of str to tuple of Penalty
         Of each tensor, the penalties of its own modes, in its units.
     of_all : tuple of Penalty
+    effects_of : dict of str to tuple of int
+        Of each tensor, in the numbers of its own modes, those with main effects.
     """
 
     tensor: Any
@@ -67,6 +77,7 @@ class CoupledProblem(Problem):
     given_weights: Mapping[str, float]
     of_tensors: Mapping[str, tuple[Penalty, ...]]
     of_all: tuple[Penalty, ...]
+    effects_of: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def coupling(
@@ -78,6 +89,7 @@ class CoupledProblem(Problem):
         weights: Mapping[str, float],
         bounds: Any = None,
         fixed_modes: Sequence[int | str] = (),
+        main_effects: Mapping[str, Any] | None = None,
         penalties: Penalties | None = None,
         n_threads: int | None = None,
     ) -> CoupledProblem:
@@ -96,10 +108,15 @@ class CoupledProblem(Problem):
         for name, loss in losses.items():
             _check_loss(name, loss, is_weighted=name in weights)
         parametrisation = Parametrisation.of(fixed_modes, (), tensors.shape, tensors.labels)
+        effects_of = {
+            name: _effects_of_tensor(name, (main_effects or {}).get(name), tensors, parametrisation)
+            for name in losses
+        }
         limits = _limits(bounds, tensors, losses, rank)
         plain = CoupledObjective.of(tensors, losses, dict.fromkeys(losses, 1.0), n_threads)
         tensors = plain.tensor
-        given = (penalties or Penalties()).of_components
+        total = penalties or Penalties()
+        given = total.of_components
         of_tensors = {name: _penalties_of(name, plain, k, given) for k, name in enumerate(tensors.tensors)}
         of_all = tuple(one for one in given if not _is_of_modes(one))
         found = cls(
@@ -107,7 +124,7 @@ class CoupledProblem(Problem):
             LossesOfTensors(losses),
             rank,
             (),
-            Penalties(),
+            Penalties(effects_ridge=total.effects_ridge),
             limits,
             bounds,
             parametrisation,
@@ -117,6 +134,7 @@ class CoupledProblem(Problem):
             given_weights=dict(weights),
             of_tensors=of_tensors,
             of_all=of_all,
+            effects_of=effects_of,
         )
         _check_penalties_apply(given, tensors.labels)
         found = found.with_weights(found.first_weights())
@@ -126,7 +144,54 @@ class CoupledProblem(Problem):
     @cached_property
     def objective(self) -> CoupledObjective:
         """The function of the factors that is minimised."""
-        return replace(self.plain.weighted(self.weights), penalties=self.penalties)
+        found = replace(self.plain.weighted(self.weights), penalties=self.penalties)
+        columns = self.columns_of
+        if self.joined_effects is None:
+            return found
+        own = [(self.own_effects(name), columns[name]) for name in self.loss.by_name]
+        return found.with_effects_of(own)
+
+    def own_effects(self, name: str) -> MainEffects | None:
+        """Return the main effects of a tensor alone, of its own factors; None without any."""
+        modes = self.effects_of[name]
+        return MainEffects(modes, self.rank) if modes else None
+
+    @cached_property
+    def joined_effects(self) -> EffectsOfTensors | None:
+        """The columns of the factors that are main effects of some tensor; None without any."""
+        modes: list[int] = []
+        firsts = []
+        for name, own in self.effects_of.items():
+            firsts += [len(modes)] if own else []
+            modes += [self.tensor.modes[name][k] for k in own]
+        return EffectsOfTensors(tuple(modes), self.rank, tuple(firsts)) if modes else None
+
+    @cached_property
+    def columns_of(self) -> dict[str, Array]:
+        """Of each tensor, its columns (c,) of the factors: the components, and its main effects."""
+        found, first = {}, self.rank
+        for name, own in self.effects_of.items():
+            found[name] = np.concatenate([np.arange(self.rank), np.arange(first, first + len(own))])
+            first += len(own)
+        return found
+
+    def with_effects(self) -> tuple[CoupledObjective, Bounds]:
+        """Return the objective and the bounds of factors with the columns of main effects, if there are any."""
+        effects = self.joined_effects
+        if effects is None:
+            return self.objective, self.bounds
+        sides: tuple[list[FloatArray], list[FloatArray]] = [], []
+        for name, own in self.effects_of.items():
+            floor = 0.0 if self.loss.by_name[name].model_domain.low >= 0 else -np.inf
+            for k in own:
+                size = self.tensor.shape[self.tensor.modes[name][k]]
+                sides[0].append(np.full(size, floor))
+                sides[1].append(np.full(size, np.inf))
+        lower, upper = (
+            tuple(effects.widened(own, side))
+            for own, side in zip((self.bounds.lower, self.bounds.upper), sides, strict=True)
+        )
+        return self.objective, Bounds(lower, upper)
 
     @property
     def fitted_losses(self) -> dict[str, Loss]:
@@ -146,7 +211,9 @@ class CoupledProblem(Problem):
             for name, penalties in self.of_tensors.items()
             for penalty in penalties
         ]
-        return replace(self, weights=dict(weights), penalties=Penalties((*own, *self.of_all)))
+        of_components = (*own, *self.of_all)
+        total = Penalties(of_components, self.penalties.effects_ridge, self.joined_effects)
+        return replace(self, weights=dict(weights), penalties=total)
 
     # --- the weights of tensors ------------------------------------------------------------------------------------
 
@@ -196,11 +263,13 @@ class CoupledProblem(Problem):
         elif isinstance(bounds, list) and len(bounds) == len(self.tensor.shape) != 2:
             bounds = [bounds[n] for n in modes]
         return ProblemDescription(
-            Penalties((*own, *common)),
+            Penalties((*own, *common), self.penalties.effects_ridge / weight),
             tuple(k for k, n in enumerate(modes) if n in self.parametrisation.fixed),
+            effect_modes=self.effects_of[name],
             bounds=bounds,
             carried=carried_by(tensor),
             exposure_name=labels.exposure or "",
+            coupled_with=tuple(other for other in self.tensor.tensors if other != name),
         )
 
 
@@ -210,6 +279,19 @@ def _of_tensor(name: str, loss: Loss, tensor: Any) -> Loss:
         return with_mode(loss, tensor.labels, tensor.shape)
     except ParameterError as error:
         raise ParameterError(f"loss of {name!r}: {error}") from None
+
+
+def _effects_of_tensor(
+    name: str, given: Any, tensors: CoupledTensors, parametrisation: Parametrisation
+) -> tuple[int, ...]:
+    """Return the modes of a tensor, in its own numbers, that have main effects; True means all that are free."""
+    tensor, modes = tensors.tensors[name], tensors.modes[name]
+    free = tuple((k,) for k, n in enumerate(modes) if n not in parametrisation.fixed)
+    labels = tensor.labels or ModeLabels.default(tensor.shape)
+    try:
+        return modes_with_effects(given, Parametrisation(len(modes), free), labels, ())
+    except ParameterError as error:
+        raise ParameterError(f"{name}: {error}") from None
 
 
 def _check_loss(name: str, loss: Loss, *, is_weighted: bool) -> None:

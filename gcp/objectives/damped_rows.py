@@ -64,8 +64,11 @@ class RowsBeside:
             for s in range(r + 1):
                 bend[:, r, s] = bend[:, s, r] = np.bincount(at, second * products[:, r] * products[:, s], n)
         strengths, centres = own.penalties.of_rows(own.mode, self._beside(rows))
-        slope += strengths * (rows - centres)
-        bend[:, np.arange(rank), np.arange(rank)] += strengths
+        k = np.arange(rank)
+        if (effects := own.penalties.effects) is not None:  # of which those of other modes are held
+            k = np.append(k[: own.rank], own.rank + effects.modes.index(own.mode))
+        slope[:, k] += strengths * (rows[:, k] - centres)
+        bend[:, k, k] += strengths
         return slope, bend
 
 

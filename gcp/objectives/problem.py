@@ -110,7 +110,7 @@ class Problem:
         parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
         labels = tensor.labels or ModeLabels.default(tensor.shape)
         designs = designs_of(design, labels, tensor.shape, parametrisation.groups)
-        effect_modes = _effect_modes(main_effects, parametrisation, labels, designs)
+        effect_modes = modes_with_effects(main_effects, parametrisation, labels, designs)
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
@@ -312,7 +312,7 @@ def _limits(bounds: Any, shapes: Sequence[tuple[int, int]], loss: Loss, labels: 
     return resolve(bounds, shapes, domain, loss.name, labels, {labels.number(loss.by): ~must})
 
 
-def _effect_modes(
+def modes_with_effects(
     given: bool | Sequence[int | str], parametrisation: Parametrisation, labels: ModeLabels, designs: Designs
 ) -> tuple[int, ...]:
     """Return the modes that have main effects; True means all that are free."""

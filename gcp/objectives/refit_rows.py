@@ -119,25 +119,13 @@ def transform(
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
     entries: Any
     entries, loss = in_standard_form(model, tensor)
-    effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
-    effects = MainEffects(effect_modes, rank) if model.main_effects else None
     sizes = fitted_sizes(model)  # as penalties and bounds of the fit have them
     units = (np.asarray(a, dtype=float) for a in model.with_mean_rows().factors)
     components, size = [a * s for a, s in zip(units, sizes, strict=True)], sizes[mode]
     fitted = list(components)
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
-    factors, anchor = components, model.intercept
-    if effects is not None:
-        vectors = [
-            np.array(model.main_effects.get(name, np.zeros(len(a))), dtype=float)
-            for name, a in zip(names, components, strict=True)
-        ]
-        if model.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
-            for k in set(effect_modes) - {mode}:
-                anchor += float(vectors[k].min())
-                vectors[k] -= vectors[k].min()
-        vectors[mode] = np.full(n, anchor)
-        factors = effects.joined(components, vectors)
+    effects, vectors, anchor = beside_effects(model, mode, n)
+    factors = components if effects is None else effects.joined(components, vectors)
     own = NewRowPenalties(penalties.of_components, penalties.effects_ridge, effects, mode, fitted, anchor)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
@@ -157,8 +145,29 @@ def transform(
         rows = np.clip(rows, *pair_of_bounds(bounds, -np.inf))  # rounding must not leave them
     own_effects = None
     if effects is not None and has_own:
-        own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
+        own_effects = factors[mode][:, rank + effects.modes.index(mode)] - anchor
     return NewRows(rows, own_effects, names[mode], found_labels, lacking)
+
+
+def beside_effects(model: Model, mode: int, n: int) -> tuple[MainEffects | None, list[FloatArray], float]:
+    """Return the main effects beside n new positions of a mode, those of all modes (I_n,), and what they begin from.
+
+    The mode itself is among them, and holds the intercept; None if the model has no main effects.
+    """
+    if not model.main_effects:
+        return None, [], model.intercept
+    names, anchor = model.labels.names, model.intercept
+    modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
+    vectors = [
+        np.array(model.main_effects.get(name, np.zeros(size)), dtype=float)
+        for name, size in zip(names, model.shape, strict=True)
+    ]
+    if model.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
+        for k in set(modes) - {mode}:
+            anchor += float(vectors[k].min())
+            vectors[k] -= vectors[k].min()
+    vectors[mode] = np.full(n, anchor)
+    return MainEffects(modes, model.rank), vectors, anchor
 
 
 def with_rows(

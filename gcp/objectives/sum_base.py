@@ -48,6 +48,8 @@ class Summand:
         The data themselves: those of the objective may be others under other weights.
     weight : float
         By which the objective is multiplied.
+    columns : ndarray of int, shape (c,), or None
+        Which columns of the factors are its own: the components, and its main effects; None is all.
     """
 
     objective: EntrywiseObjective
@@ -55,17 +57,22 @@ class Summand:
     positions: tuple[Array | None, ...]
     data: Tensor
     weight: float = 1.0
+    columns: Array | None = None
 
     def own(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """Return the rows of factors (I_n, R) or vectors (I_n,) that are this summand's."""
         taken = zip(self.modes, self.positions, strict=True)
-        return [vectors[n] if k is None else np.asarray(vectors[n])[k] for n, k in taken]
+        found = [vectors[n] if k is None else np.asarray(vectors[n])[k] for n, k in taken]
+        return found if self.columns is None else [np.ascontiguousarray(a[:, self.columns]) for a in found]
 
     def add(self, totals: Sequence[FloatArray], own: Sequence[FloatArray]) -> None:
         """Add this summand's rows, shapes (k_n, R) or (k_n,), times its weight, to those of the whole, in place."""
         for n, k, part in zip(self.modes, self.positions, own, strict=True):
             weighted = part if self.weight == 1.0 else self.weight * part
-            if k is None:
+            if self.columns is not None:
+                rows = np.arange(len(totals[n])) if k is None else k
+                totals[n][np.ix_(rows, self.columns)] += weighted
+            elif k is None:
                 totals[n][:] += weighted
             else:
                 totals[n][k] += weighted

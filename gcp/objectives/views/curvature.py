@@ -116,7 +116,7 @@ class GaussNewton:
                 mode, positions = part.modes[place], part.positions[place]
                 whole = np.zeros(len(factors[mode]))
                 whole[slice(None) if positions is None else positions] = own if place else part.weight * own
-                stacked.append(np.asarray(factors[mode], dtype=float))
+                stacked.append(_own_columns(np.asarray(factors[mode], dtype=float), part.columns))
                 rows.append(whole)
                 modes.append(mode)
                 owners.append(k)
@@ -196,12 +196,15 @@ class CurvedPart(NamedTuple):
         Which modes of the whole its own are.
     positions : tuple of (ndarray of int, shape (k,), or None)
         Of each of these, which rows of the whole factor are its own; None is all.
+    columns : ndarray of int, shape (c,), or None
+        Which columns of the factors are its own; None is all.
     """
 
     matrix: GaussNewton
     weight: float
     modes: tuple[int, ...]
     positions: tuple[Array | None, ...]
+    columns: Array | None = None
 
 
 class VariablePart(NamedTuple):
@@ -235,6 +238,15 @@ class PenaltyPart(NamedTuple):
     variable: int
     strengths: FloatArray
     matrix: sparse.csr_array
+
+
+def _own_columns(factor: FloatArray, columns: Array | None) -> FloatArray:
+    """Return a factor (I, R) with columns of 0 where they are none of these (c,)."""
+    if columns is None:
+        return factor
+    found = np.zeros_like(factor)
+    found[:, columns] = factor[:, columns]
+    return found
 
 
 def _between(z: Any, matrix: sparse.csr_array) -> sparse.csr_array:

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gcp.base import checks
-from gcp.base.errors import GcpError, ParameterError
+from gcp.base.errors import DataError, GcpError, ParameterError
 from gcp.losses.base import Loss
 from gcp.losses.registry import DefaultName
 from gcp.losses.several import as_loss
+from gcp.tensors.intake.beside_tensors import given_beside
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored
 
 _REFUSED = "{0} does not go together with coupled tensors: "
 _INSTEAD = {
-    "mask": "give it with the tensor, e.g. gcp.DenseTensor(x, mask=...).",
-    "entry_weights": "give them with the tensor, e.g. gcp.DenseTensor(x, entry_weights=...).",
-    "exposure": "give it with the tensor.",
-    "offset": "give it with the tensor.",
-    "trials": "give them with the tensor.",
     "checkpoint": "leave it out; an interrupted fit (Ctrl-C) returns the best model so far, which init takes.",
-    "main_effects": "leave them out; one component more can hold a level.",
     "weight_reg": "use l2_reg, or penalties of a mode.",
     "design": "leave it out, or give penalties=[gcp.penalties.Smooth(mode, ...)].",
 }
@@ -37,29 +34,23 @@ def _is_given(value: Any) -> bool:
     return not (value is None or (isinstance(value, bool | int | float | tuple | list | dict) and not value))
 
 
-def tensors_of(data: Mapping[str, Any], modes: Any) -> dict[str, Any]:
-    """Return the tensors by name, in memory."""
+def tensors_of(data: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors by name, in memory, with what is given beside them (`given_beside`)."""
     if strange := [name for name in data if not isinstance(name, str) or not name]:
-        raise ParameterError(f"Coupled tensors have texts as names: found {checks.show(strange[0])}.")
+        raise DataError(
+            f"The data are an object of class dict, and coupled tensors have texts as names in it: found "
+            f"{checks.show(strange[0])}."
+        )
     if len(data) < 2:
-        raise ParameterError(
+        raise DataError(
             f"Found {len(data)} tensor{'' if len(data) else 's'} in the dict of data: two or more are coupled; give "
             "a single one by itself."
         )
-    modes = {} if modes is None else modes
-    if not isinstance(modes, Mapping) or (unknown := sorted(map(str, set(modes) - set(data)))):
-        found = (
-            checks.show(modes) if not isinstance(modes, Mapping) else f"no tensor {unknown[0]!r} in the data"
-        )
-        raise ParameterError(
-            f'modes of coupled tensors are a dict, {{"{next(iter(data))}": ["subject", ...], ...}}: found {found}.'
-        )
-    tensors = {}
+    own, tensors = given_beside(beside, tuple(data)), {}
     for name in data:
         try:
-            tensors[name] = stored(
-                in_one_piece(data[name], modes=modes.get(name), why="A fit of coupled tensors")
-            )
+            whole = in_one_piece(data[name], why="A fit of coupled tensors", **own[name])
+            tensors[name] = stored(whole)
         except GcpError as error:
             raise type(error)(f"{name}: {error}") from error
     return tensors
@@ -91,6 +82,19 @@ def weights_of(given: Any, losses: Mapping[str, Loss]) -> dict[str, float]:
         )
     _check_names("weights", given, tuple(losses))
     return {name: checks.real(f"weights[{name!r}]", weight, above=0.0) for name, weight in given.items()}
+
+
+def effects_of(given: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return which modes of each tensor have main effects, True for all: of all tensors alike, or by tensor."""
+    if given is None or isinstance(given, bool | np.bool_):
+        return dict.fromkeys(names, bool(given))
+    if not isinstance(given, Mapping):
+        raise ParameterError(
+            "main_effects of coupled tensors must be True, or a dict by tensor, "
+            f"{{{names[0]!r}: True}} or {{{names[0]!r}: [modes]}}: found {checks.show(given)}."
+        )
+    _check_names("main_effects", given, names)
+    return dict(given)
 
 
 def _check_names(what: str, given: Mapping[Any, Any], names: tuple[str, ...]) -> None:

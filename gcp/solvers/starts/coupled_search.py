@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,6 +48,25 @@ class CoupledSearch(Search):
     """The search for the minimum of a problem of coupled tensors; `init` is "random", or a factor for each mode."""
 
     problem: CoupledProblem
+    begun: Sequence[FloatArray] | None = None
+
+    def start(self, index: int) -> list[FloatArray]:
+        """Return all factors (I_n, R + effects) at a start: those that are `begun`, or see `Search`."""
+        if self.begun is not None:
+            return [a.copy() for a in self.begun]
+        components, effects = self._components(index), self.problem.joined_effects
+        if effects is None:
+            return components
+        return self.typed(effects.widened(components, self._first_effects()))
+
+    def _first_effects(self) -> list[FloatArray]:
+        """Return main effects, (I_n,) for each column, that make each tensor's model its best constant."""
+        problem, found = self.problem, []
+        for (name, own), part in zip(problem.effects_of.items(), problem.plain.summands, strict=True):
+            for k in own:
+                size = problem.tensor.shape[problem.tensor.modes[name][k]]
+                found.append(np.full(size, part.objective.null_constant / len(own)))
+        return found
 
     def _random(self, rng: np.random.Generator, beside_effects: bool) -> list[FloatArray]:
         """Return random factors, shapes (I_n, R): tensors draw those of their modes that none before them has.
@@ -59,10 +78,11 @@ class CoupledSearch(Search):
         shapes = [(size, problem.rank) for size in problem.tensor.shape]
         factors, is_drawn = [np.zeros(shape) for shape in shapes], [np.zeros(s[0], bool) for s in shapes]
         shared = problem.tensor.shared
+        effects_of = dict(zip(map(id, problem.plain.summands), problem.effects_of.values(), strict=True))
         for part in sorted(problem.plain.summands, key=_is_free):
             sides = problem.bounds.lower, problem.bounds.upper
             limits = Bounds(*(tuple(part.own(side)) for side in sides))
-            drawn = _drawn(part, problem.rank, limits, rng)
+            drawn = _drawn(part, problem.rank, limits, rng, beside_effects=bool(effects_of[id(part)]))
             for n, k, own in zip(part.modes, part.positions, drawn, strict=True):
                 rows = np.arange(len(factors[n])) if k is None else k
                 new = ~is_drawn[n][rows]
@@ -103,9 +123,12 @@ class CoupledSearch(Search):
     # --- the end ---------------------------------------------------------------------------------------------
 
     def models(self, factors: Factors) -> CoupledModels:
-        """Return the models of all tensors of factors (I_n, R), with components in one order and signs in common."""
+        """Return the models of all tensors of factors (I_n, R + effects).
+
+        Components have one order and signs in common.
+        """
         problem = self.problem
-        inside = [np.asarray(a) for a in self._inside(factors)]
+        inside = [np.asarray(a)[:, : problem.rank] for a in self._inside(factors)]
         silent = [np.where(mask[:, None], a, 0) for a, mask in zip(inside, self.determined, strict=True)]
         bounds, is_fixed = problem.bounds, bool(self.parametrisation.fixed)
         keeps_order = is_fixed or bounds.tell_components_apart or problem.penalties.tell_components_apart
@@ -120,7 +143,10 @@ class CoupledSearch(Search):
         for name, part in zip(problem.tensor.tensors, problem.plain.summands, strict=True):
             weights, unit, _ = normalize(part.own(turned), keep_order=True, fix_signs=False)
             labels = problem.labels_of(name)
+            intercept, effects = self._effects(name, part, factors)
             models[name] = Model(
+                intercept=intercept,
+                main_effects={labels.names[k]: vector for k, vector in effects.items()},
                 weights=weights,
                 factors=unit,
                 loss=losses[name],
@@ -135,6 +161,15 @@ class CoupledSearch(Search):
             a / np.where(norm > 0, norm, 1).astype(a.dtype) for a, norm in zip(turned, norms, strict=True)
         ]
         return CoupledModels(units, models, fitted, unknown)
+
+    def _effects(self, name: str, part: Summand, factors: Factors) -> tuple[float, dict[int, FloatArray]]:
+        """Return a tensor's intercept and main effects, (I_n,) by its own mode, of factors (I_n, R + effects)."""
+        own = self.problem.own_effects(name)
+        if own is None:
+            return 0.0, {}
+        columns = self.problem.columns_of[name]
+        vectors = own.vectors([a[:, columns] for a in part.own(factors)])
+        return own.centred(vectors, part.data.known_positions())
 
     def _order(self, factors: Factors) -> Array:
         """Return the components (R,) by falling share of the weights of all tensors."""
@@ -173,13 +208,15 @@ def _is_free(part: Summand) -> bool:
     return bool(part.objective.loss.model_domain.low < 0)
 
 
-def _drawn(part: Summand, rank: int, bounds: Bounds, rng: np.random.Generator) -> list[FloatArray]:
+def _drawn(
+    part: Summand, rank: int, bounds: Bounds, rng: np.random.Generator, *, beside_effects: bool
+) -> list[FloatArray]:
     """Return random factors of one tensor, shapes (I_n, R)."""
     one: Any = part.objective
     if isinstance(one, SumObjective):
         return random_of_positions(one, rank, bounds, rng)
     assert isinstance(one, EntrywiseObjective)
-    return random_factors(one, rank, bounds, rng)
+    return random_factors(one, rank, bounds, rng, beside_effects=beside_effects)
 
 
 def _size(factors: Factors) -> float:

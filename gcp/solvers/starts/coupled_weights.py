@@ -104,7 +104,7 @@ class ChosenWeights:
         gaps, cells = np.zeros((2, len(self.names)))
         order = list(problem.loss.by_name)
         for k, name in enumerate(self.names):
-            part = problem.plain.summands[order.index(name)]
+            part = problem.objective.summands[order.index(name)]
             cells[k] = part.objective.survey.total_weight
             left = cells[k] - used[name]
             self.is_told[k] = left > _LEAST_LEFT * cells[k]
@@ -139,13 +139,20 @@ def _used(problem: CoupledProblem, models: Mapping[str, Model]) -> dict[str, flo
     size = sum(tensors.shape[n] for n in free)
     share = max(size - tensors.n_scales(), 0) / max(size, 1)  # norms that no model sees are no parameters
     return {
-        name: share
+        name: _of_effects(models[name])
+        + share
         * sum(
             float(np.sum(inverses[n][slice(None) if k is None else k] * part))
             for n, k, part in zip(tensors.modes[name], tensors.positions[name], own, strict=True)
         )
         for name, own in told.items()
     }
+
+
+def _of_effects(model: Model) -> int:
+    """Return how many parameters the main effects of a tensor have: means are one, the intercept."""
+    vectors = model.main_effects.values()
+    return sum(len(vector) - 1 for vector in vectors) + bool(model.main_effects)
 
 
 def _information(problem: CoupledProblem, name: str, model: Model, is_free: list[bool]) -> list[FloatArray]:

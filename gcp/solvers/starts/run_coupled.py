@@ -57,8 +57,7 @@ def run_coupled(search: CoupledSearch, plan: Plan) -> FoundTogether:
         if is_settled:
             break
         problem = search.problem.with_weights(weights.next(search.problem.weights))
-        init = dict(zip(problem.labels.names, factors, strict=True))
-        search = replace(search, problem=problem, init=init, n_starts=1)
+        search = replace(search, problem=problem, init={}, begun=factors, n_starts=1)
         last = run_all_starts(plan.verbose, search, observer)
     fields = _fields(first, last, search, plan, time.perf_counter() - began)
     if not is_settled:
@@ -105,10 +104,11 @@ def _of_tensors(
 ) -> dict[str, dict[str, Any]]:
     """Return the fields of the result of each tensor: how the fit ended is that of all, values are its own."""
     problem, found = search.problem, {}
-    for name, part in zip(problem.tensor.tensors, problem.plain.summands, strict=True):
+    for name, part in zip(problem.tensor.tensors, problem.objective.summands, strict=True):
         one, own = part.objective, part.own(last.best.factors)
         value, _ = one.value_and_grad(own)
-        penalty = models.models[name].problem.penalties.value(own)
+        penalties = replace(models.models[name].problem.penalties, effects=problem.own_effects(name))
+        penalty = penalties.value(own)
         found[name] = fields | dict(
             **vars(models.models[name]),
             objective=value + penalty,
