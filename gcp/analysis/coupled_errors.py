@@ -23,6 +23,7 @@ from gcp.base.table_result import Table, Tabular
 from gcp.base.types import FloatArray
 from gcp.coupled import CoupledResult, is_coupled
 from gcp.objectives.known_cells import KnownCells, known_cells, tensor_of
+from gcp.tensors.intake.beside_tensors import given_beside
 
 MOST_PARAMETERS = 6000
 
@@ -75,15 +76,21 @@ class CoupledErrors(Tabular, Mapping[str, StandardErrors]):
 
 
 def coupled_errors(
-    result: CoupledResult, data: Any, bias_correction: bool | Literal["auto"] = "auto"
+    result: CoupledResult,
+    data: Any,
+    beside: Mapping[str, Any],
+    bias_correction: bool | Literal["auto"] = "auto",
 ) -> CoupledErrors:
-    """See `standard_errors`; the dispersion of a tensor is that which its weight stands for."""
+    """See `standard_errors`; the dispersion of a tensor is that which its weight stands for.
+
+    `beside` are its mask, entry_weights and the like, dicts by tensor.
+    """
     layout, theta = JointLayout.of(result)
     if layout.whole.size > MOST_PARAMETERS:
         raise ParameterError(
             f"standard_errors is for at most {MOST_PARAMETERS} parameters: found {layout.whole.size} of all tensors."
         )
-    cells = _known(result, data)
+    cells = _known(result, data, beside)
     parts = {
         name: Likelihood(own, result[name].numbered_loss, 1 / result.weights[name], layout.own[name])
         for name, own in cells.items()
@@ -97,22 +104,24 @@ def coupled_errors(
     section = FixedScale.of(information, layout.whole.free & ~held)
     covariance, estimate = section.covariance(information), None
     if covariance is not None:
-        told = {
-            name: np.sum(own * covariance[np.ix_(at, at)], axis=1)
+        used = {
+            name: float(
+                np.sum(own * covariance[np.ix_(at, at)])
+            )  # degrees of freedom: the trace of their product
             for (name, own), at in zip(of_each.items(), layout.places.values(), strict=True)
         }
-        _check_weights(result, cells, {name: float(own.sum()) for name, own in told.items()})
-        if sum(float(own.sum()) for own in told.values()) < sum(own.w.sum() for own in cells.values()):
+        _check_weights(result, cells, used)
+        if sum(used.values()) < sum(own.w.sum() for own in cells.values()):
             section, estimate = find_estimate(
                 likelihood, section, theta, of_data, information, corrects=corrects
             )
-    found = _shaped(result, layout, section, theta, estimate, {} if estimate is None else told)
+    found = _shaped(result, layout, section, theta, estimate, of_each)
     if found.message:
         warnings.warn(found.message, UndeterminedWarning, stacklevel=3)
     return found
 
 
-def _known(result: CoupledResult, data: Any) -> dict[str, KnownCells]:
+def _known(result: CoupledResult, data: Any, beside: Mapping[str, Any]) -> dict[str, KnownCells]:
     """Return the known cells of each tensor, in the order of its model.
 
     Raises
@@ -126,14 +135,14 @@ def _known(result: CoupledResult, data: Any) -> dict[str, KnownCells]:
             f"The data of coupled tensors are a dict of all of them ({', '.join(result)}), as they were for the fit: "
             f"found {found}."
         )
-    cells = {}
+    cells, given = {}, given_beside(beside, tuple(result))
     for name, own in result.items():
         if own.loss.kinds:
             raise ParameterError(
                 f"standard_errors knows one loss in a tensor: found several losses in {name!r} ({own.loss.name})."
             )
         try:
-            cells[name] = known_cells(own, tensor_of(own, data[name]))
+            cells[name] = known_cells(own, tensor_of(own, data[name], **given[name]))
             own.loss_at(cells[name].subs).log_normalizer(cells[name].x)  # raises if there is no likelihood
         except GcpError as error:
             raise type(error)(f"{name}: {error}") from error
@@ -172,10 +181,10 @@ def _shaped(
     section: FixedScale,
     theta: FloatArray,
     estimate: Estimate | None,
-    told: Mapping[str, FloatArray],
+    of_each: Mapping[str, FloatArray],
 ) -> CoupledErrors:
-    """Return the errors of each tensor; `told` are shares (p,) of its parameters that its own data tell."""
-    doubts = None if estimate is None else _doubts(layout, estimate, told)
+    """Return the errors of each tensor; `of_each` is the information (p, p) of its data."""
+    doubts = None if estimate is None else _doubts(layout, theta, estimate, of_each)
     found, messages = {}, []
     for name, own in result.items():
         at = layout.places[name]
@@ -196,15 +205,22 @@ def _part(estimate: Estimate, at: Any) -> Estimate:
     return Estimate(estimate.theta[at], estimate.covariance[np.ix_(at, at)], biases)
 
 
-def _doubts(layout: JointLayout, estimate: Estimate, told: Mapping[str, FloatArray]) -> Doubts:
-    """Return the mean over tensors of what makes components look more different, each by what it tells of them."""
+def _doubts(
+    layout: JointLayout, theta: FloatArray, estimate: Estimate, of_each: Mapping[str, FloatArray]
+) -> Doubts:
+    """Return the mean over tensors of what makes components look more different than they are.
+
+    Each counts by how much of a component its data have: the square of the component's entries, in their variance.
+    """
     rank, corrects = layout.whole.rank, estimate.biases is not None
     sums, total = np.zeros((2, rank)), np.zeros(rank)
     for name, own in layout.own.items():
-        part = _part(estimate, layout.places[name])
+        places = layout.places[name]
+        part = _part(estimate, places)
         doubts = Doubts.of([component(own, part, r) for r in range(rank)], corrects=corrects)
-        at = [np.concatenate([own.columns(n, r) for n in range(len(own.shape))]) for r in range(rank)]
-        share = np.array([told[name][places].sum() for places in at])
-        sums += share * np.array([doubts.noise, doubts.apart])
+        at = [own.columns(0, r) for r in range(rank)]
+        column = [theta[places[k]] for k in at]
+        share = np.array([a @ of_each[name][np.ix_(k, k)] @ a for a, k in zip(column, at, strict=True)])
+        sums += share * np.array([np.minimum(doubts.noise, 1.0), doubts.apart])
         total += share
     return Doubts(*(sums / np.where(total > 0, total, 1.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, Unpack, overload
 
@@ -38,7 +39,13 @@ def standard_errors(
 ) -> StandardErrors: ...
 @overload
 def standard_errors(
-    result: CoupledResult, data: Any, *, bias_correction: bool | Literal["auto"] = "auto"
+    result: CoupledResult,
+    data: Any,
+    *,
+    bias_correction: bool | Literal["auto"] = "auto",
+    mask: Mapping[str, Any] | None = None,
+    entry_weights: Mapping[str, Any] | None = None,
+    **carried: Mapping[str, Any] | None,
 ) -> CoupledErrors: ...
 def standard_errors(
     result: FitResult | CoupledResult,
@@ -46,9 +53,9 @@ def standard_errors(
     *,
     bias_correction: bool | Literal["auto"] = "auto",
     dispersion: float | None = None,
-    mask: ArrayLike | None = None,
-    entry_weights: ArrayLike | None = None,
-    **carried: Unpack[Carried],
+    mask: ArrayLike | Mapping[str, Any] | None = None,
+    entry_weights: ArrayLike | Mapping[str, Any] | None = None,
+    **carried: Any,
 ) -> StandardErrors | CoupledErrors:
     """Return standard errors and bias-corrected estimates from the Fisher information.
 
@@ -57,7 +64,7 @@ def standard_errors(
     result : FitResult or CoupledResult
         Of losses that are likelihoods, at its minimum.
     data, mask, entry_weights
-        As they were for `fit_gcp`; of coupled tensors a dict of all of them. Of a `SparseTensor` with more than a
+        As they were for `fit_gcp`; of coupled tensors dicts by tensor. Of a `SparseTensor` with more than a
         million zeros, and more zeros than listed entries, a random part stands for all.
     bias_correction : bool or "auto"
         Whether the estimates' first-order bias is taken off, and standard errors are those at the corrected model.
@@ -124,9 +131,9 @@ def standard_errors(
     (1988) 1134-1143.
     """
     if isinstance(result, CoupledResult):
-        beside = {"dispersion": dispersion, "mask": mask, "entry_weights": entry_weights, **carried}
-        check_refused(beside)
-        return coupled_errors(result, data, bias_correction)
+        check_refused({"dispersion": dispersion})
+        beside = {"mask": mask, "entry_weights": entry_weights, **carried}
+        return coupled_errors(result, data, beside, bias_correction)
     check_result(result)
     if result.loss.kinds:
         raise ParameterError(

@@ -151,3 +151,28 @@ def test_what_is_refused():
         other = gcp.fit_gcp(data, 2, loss=LOSSES, init=truth, weights={name: 7 * result.weights[name]})
         with pytest.raises(ParameterError, match="but its data say"):
             standard_errors(other, data)
+
+
+def test_main_effects_and_masks_are_those_of_their_tensor():
+    """Split in two by masks, with main effects in each: those of one tensor, whose data are known in part."""
+    rng = np.random.default_rng(8)
+    factors = [rng.standard_normal((size, 2)) for size in (9, 8, 7)]
+    level = 3 * rng.standard_normal((9, 1, 1))
+    x = 4 * np.einsum("ir,jr,kr->ijk", *factors) + level + rng.standard_normal((9, 8, 7))
+    whole, known = named(x, "a", "b", "c"), rng.random(x.shape) < 0.8
+    options = {"random_state": 0, "tol": 1e-12, "n_iter_max": 5000, "main_effects": ["a"]}
+    one = gcp.fit_gcp(whole, 2, loss="gaussian", mask=known, **options)
+    expected = standard_errors(one, whole, mask=known, bias_correction=False)
+    beside = named(rng.standard_normal((9, 3)), "a", "d")  # of no weight, so that it changes nothing
+    data, mask = {"x": whole, "y": beside}, {"x": known}
+    weights = {"x": 1 / (2 * expected.dispersion), "y": 1e-12}
+    options |= {"main_effects": {"x": ["a"]}, "weights": weights, "mask": mask}
+    result = gcp.fit_gcp(data, 2, loss=dict.fromkeys(data, "gaussian"), **options)
+    assert result["x"].objective == pytest.approx(one.objective, rel=1e-6)
+    del result.settings["weights"]["y"]  # which is no dispersion
+    found = standard_errors(result, data, mask=mask, bias_correction=False)["x"]
+    order = np.argmax(np.abs(one.factors[0].T @ result["x"].factors[0]), axis=0)
+    assert_allclose(found.weights, expected.weights[order], rtol=1e-3)
+    assert_allclose(found.factors[1], expected.factors[1][:, order], rtol=1e-3)
+    assert_allclose(found.main_effects["a"], expected.main_effects["a"], rtol=1e-3)
+    assert found.intercept == pytest.approx(expected.intercept, rel=1e-3)
