@@ -43,6 +43,7 @@ def standard_errors(
     data: Any,
     *,
     bias_correction: bool | Literal["auto"] = "auto",
+    dispersion: None = None,
     mask: Mapping[str, Any] | None = None,
     entry_weights: Mapping[str, Any] | None = None,
     **carried: Mapping[str, Any] | None,
