@@ -438,6 +438,8 @@ def test_what_is_of_one_tensor_names_the_one_to_take(small, tmp_path):
             alone(result)
     with pytest.raises(ParameterError, match=words):
         factor_match_score(result, result["spikes"])
+    with pytest.raises(ParameterError, match="together with traits are those of all"):
+        gcp.plots.plot_convergence(result["spikes"])
     with pytest.raises(DataError, match=r"a dict \('spikes', 'traits'\), and one tensor is expected"):
         gcp.analysis.calibration(result, data)
     with pytest.raises(DataError, match="and one tensor is expected"):
