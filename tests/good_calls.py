@@ -29,6 +29,7 @@ EXEMPT = {
     "Loss": "abstract",
     "FitResult": "made by fits",
     "CoupledResult": "made by fits",
+    "analysis.CoupledErrors": "made by `standard_errors`",
     "designs.Basis": "abstract",
     **dict.fromkeys([f"designs.Basis.{of}" for of in _OF_BASES], "for objectives"),
     "SparseTensor.with_cells": "for objectives",

@@ -422,6 +422,25 @@ def test_a_mixed_table_with_parameters_is_one_of_the_tensors():
     assert result.weights == {"x": 1.0, "y": 1.0}
 
 
+def test_what_is_of_one_tensor_names_the_one_to_take(small, tmp_path):
+    result, data = small
+    words = r'take that of one, result\["spikes"\]'
+    for judge in (gcp.analysis.residuals, gcp.analysis.deviance, gcp.analysis.proper_scores):
+        with pytest.raises(ParameterError, match=words):
+            judge(result, data["spikes"])
+    for alone in (gcp.analysis.n_parameters, gcp.analysis.degeneracies, gcp.plots.plot_components):
+        with pytest.raises(ParameterError, match=words):
+            alone(result)
+    with pytest.raises(ParameterError, match=words):
+        factor_match_score(result, result["spikes"])
+    with pytest.raises(ParameterError, match="together with traits are those of all"):
+        gcp.plots.plot_convergence(result["spikes"])
+    with pytest.raises(DataError, match=r"a dict \('spikes', 'traits'\), and one tensor is expected"):
+        gcp.analysis.calibration(result, data)
+    with pytest.raises(DataError, match="and one tensor is expected"):
+        gcp.select_rank(data, [1, 2])
+
+
 def test_a_position_without_any_data_is_unknown_everywhere():
     x, y, _ = planted(9, subjects=20)
     x[3], y[3], y[5] = np.nan, np.nan, np.nan
