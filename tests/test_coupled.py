@@ -497,7 +497,7 @@ def test_bootstrap_of_one_of_them_is_refused(small):
         gcp.analysis.bootstrap(result["traits"], data["traits"], 2)
 
 
-def test_judgements_of_one_tensor_are_those_of_its_model(small):
+def test_judgements_of_one_tensor_are_those_of_its_model(small, tmp_path):
     result, data = small
     for name, own in result.items():
         assert np.isfinite(gcp.analysis.log_likelihood(own, data[name]))
@@ -505,3 +505,6 @@ def test_judgements_of_one_tensor_are_those_of_its_model(small):
         assert gcp.analysis.calibration(own, data[name]).weight.sum() == own.total_weight
         assert gcp.analysis.residuals(own, data[name]).shape == data[name].shape
         gcp.plots.plot_components(own)
+        gcp.write_report(own, data[name], tmp_path / f"{name}.html")
+        ax = gcp.plots.plot_convergence(own)
+        assert ax.get_title() == "Convergence"
