@@ -24,6 +24,7 @@ from gcp.objectives.model import share_in_words
 from gcp.objectives.penalties.total import Penalties
 from gcp.result import FitResult
 from gcp.solvers.starts.coupled_arguments import check_refused, effects_of, losses_of, tensors_of, weights_of
+from gcp.solvers.starts.coupled_parameters import ChosenParameters
 from gcp.solvers.starts.coupled_search import CoupledSearch
 from gcp.solvers.starts.multistart import Starts
 from gcp.solvers.starts.plan import Plan
@@ -294,10 +295,11 @@ def fit_coupled(
     check_refused(refused)
     tensors = CoupledTensors.of(tensors_of(data, beside))
     losses = losses_of(loss, tuple(tensors.tensors))
+    parameters = ChosenParameters(tensors.tensors, losses, rank)
     problem = CoupledProblem.coupling(
         tensors,
         rank,
-        losses,
+        parameters.losses,
         weights=weights_of(weights, losses),
         bounds=bounds,
         fixed_modes=fixed_modes,
@@ -307,7 +309,7 @@ def fit_coupled(
     )
     init = _in_order(plan.init, problem.labels) if isinstance(plan.init, CoupledResult) else plan.init
     seed = checks.seed(None) if plan.seed is None else plan.seed
-    found = run_coupled(CoupledSearch(problem, init, plan.solver, plan.n_starts, seed), plan)
+    found = run_coupled(CoupledSearch(problem, init, plan.solver, plan.n_starts, seed), plan, parameters)
     order = problem.labels.names
     of_tensors = {name: FitResult(**own) for name, own in found.of_tensors.items()}
     result = CoupledResult(

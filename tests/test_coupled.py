@@ -312,11 +312,6 @@ def labels_of(names, *coords):
             {"loss": {"x": "gaussian", "y": "huber"}},
             "has no dispersion by which its unit",
         ),
-        (
-            {"x": X3, "y": Y2},
-            {"loss": {"x": "gaussian", "y": gcp.NegativeBinomial(r="estimate")}},
-            "fit that tensor alone",
-        ),
         ({"x": X3, "y": Y2}, {"weights": {"z": 1.0}}, "weights names 'z'"),
         ({"x": X3, "y": Y2}, {"weights": {"x": -1.0}}, r"weights\['x'\] must be"),
         ({"x": X3, "y": Y2}, {"weights": "held-out"}, "weights must be a dict"),

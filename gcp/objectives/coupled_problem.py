@@ -215,6 +215,17 @@ class CoupledProblem(Problem):
         total = Penalties(of_components, self.penalties.effects_ridge, self.joined_effects)
         return replace(self, weights=dict(weights), penalties=total)
 
+    def with_losses(self, losses: Mapping[str, Loss]) -> CoupledProblem:
+        """Return the problem under other losses, of the same domains, with penalties in their units."""
+        plain = CoupledObjective.of(self.tensor, losses, dict.fromkeys(losses, 1.0), self.n_threads)
+        of_tensors = {
+            name: _in_units(name, plain, k, penalties)
+            for k, (name, penalties) in enumerate(self.of_tensors.items())
+        }
+        loss = LossesOfTensors(dict(losses))
+        found = replace(self, loss=loss, plain=plain, of_tensors=of_tensors)
+        return found.with_weights(self.weights)
+
     # --- the weights of tensors ------------------------------------------------------------------------------------
 
     @property
@@ -295,12 +306,7 @@ def _effects_of_tensor(
 
 
 def _check_loss(name: str, loss: Loss, *, is_weighted: bool) -> None:
-    """Refuse a loss with parameters to be estimated, and one whose unit nothing weighs."""
-    if loss.unknowns:
-        raise ParameterError(
-            f"The loss of {name!r} would have {' and '.join(loss.unknowns)} estimated, which a fit of coupled "
-            f"tensors does not: fit that tensor alone, and give loss={{{name!r}: result.loss, ...}}."
-        )
+    """Refuse a loss whose unit nothing weighs."""
     bears_unit = loss.degree != 0 and not loss.data_domain.integer and loss.by is None
     if bears_unit and not is_weighted and not (isinstance(loss, FreeDispersion) or loss.estimable):
         raise ParameterError(
@@ -365,12 +371,17 @@ def _penalties_of(
     name: str, plain: CoupledObjective, k: int, given: Sequence[Penalty]
 ) -> tuple[Penalty, ...]:
     """Return the penalties of one tensor's modes, in units of its loss, for factors with rows for all positions."""
-    tensors = plain.tensor
-    modes = tensors.modes[name]
+    names = [plain.tensor.labels.names[n] for n in plain.tensor.modes[name]]
+    own = tuple(one for one in given if _is_of_modes(one) and getattr(one, "mode", None) in (None, *names))
+    return _in_units(name, plain, k, own)
+
+
+def _in_units(
+    name: str, plain: CoupledObjective, k: int, penalties: tuple[Penalty, ...]
+) -> tuple[Penalty, ...]:
+    """Return penalties of the modes of one tensor, the k-th, in units of its loss."""
+    tensors, modes = plain.tensor, plain.tensor.modes[name]
     labels = ModeLabels([tensors.labels.names[n] for n in modes], [tensors.labels.coords[n] for n in modes])
     units = facts_of(plain.summands[k].objective).units
     facts = DataFacts(labels, tuple(tensors.shape[n] for n in modes), units)
-    own = tuple(
-        one for one in given if _is_of_modes(one) and getattr(one, "mode", None) in (None, *labels.names)
-    )
-    return resolved(Penalties(own), facts).of_components
+    return resolved(Penalties(penalties), facts).of_components

@@ -71,7 +71,8 @@ class ChosenWeights:
 
     def next(self, weights: Mapping[str, float]) -> dict[str, float]:
         """Return the weights of the next round."""
-        assert self.seen is not None
+        if self.seen is None:
+            return dict(weights)
         found = np.exp(self._within(self.seen[0] + self.steps))
         return dict(weights) | dict(zip(self.names, found.tolist(), strict=True))
 
@@ -123,19 +124,29 @@ def _limit(problem: CoupledProblem, name: str) -> float:
     return LIMIT if could else _LIMIT_OF_MANY_CELLS
 
 
-def _used(problem: CoupledProblem, models: Mapping[str, Model]) -> dict[str, float]:
-    """Return how many parameters the cells of each tensor use up, row by row of every mode, others as they are."""
+def information_of_all(
+    problem: CoupledProblem, models: Mapping[str, Model]
+) -> tuple[dict[str, list[FloatArray]], list[FloatArray]]:
+    """Return what each tensor tells of the rows of its fitted factors, and what all tell of all, (I_n, R, R)."""
     tensors, rank = problem.tensor, problem.rank
-    free = [n for n in range(len(tensors.shape)) if n not in problem.parametrisation.fixed]
+    fixed = problem.parametrisation.fixed
     told = {
-        name: _information(problem, name, models[name], [n in free for n in tensors.modes[name]])
+        name: _information(problem, name, models[name], [n not in fixed for n in tensors.modes[name]])
         for name in models
     }
     totals = [np.zeros((size, rank, rank)) for size in tensors.shape]
     for name, own in told.items():
         for n, k, part in zip(tensors.modes[name], tensors.positions[name], own, strict=True):
             totals[n][slice(None) if k is None else k] += part
+    return told, totals
+
+
+def _used(problem: CoupledProblem, models: Mapping[str, Model]) -> dict[str, float]:
+    """Return how many parameters the cells of each tensor use up, row by row of every mode, others as they are."""
+    tensors = problem.tensor
+    told, totals = information_of_all(problem, models)
     inverses = [_inverse(total) for total in totals]
+    free = [n for n in range(len(tensors.shape)) if n not in problem.parametrisation.fixed]
     size = sum(tensors.shape[n] for n in free)
     share = max(size - tensors.n_scales(), 0) / max(size, 1)  # norms that no model sees are no parameters
     return {

@@ -11,6 +11,7 @@ import numpy as np
 
 from gcp.solvers.observer import Observer
 from gcp.solvers.starts import arguments
+from gcp.solvers.starts.coupled_parameters import ChosenParameters
 from gcp.solvers.starts.coupled_search import CoupledModels, CoupledSearch
 from gcp.solvers.starts.coupled_weights import ChosenWeights
 from gcp.solvers.starts.multistart import INTERRUPTED, Outcome
@@ -43,8 +44,8 @@ class FoundTogether(NamedTuple):
     cut: BaseException | None
 
 
-def run_coupled(search: CoupledSearch, plan: Plan) -> FoundTogether:
-    """Run all starts, and, from the best of them on, rounds under other weights of the tensors until these settle."""
+def run_coupled(search: CoupledSearch, plan: Plan, parameters: ChosenParameters) -> FoundTogether:
+    """Run all starts, and, from the best of them on, rounds under other weights and losses until these settle."""
     began = time.perf_counter()
     observer = Observer.of(Observer(plan.callback), plan.max_seconds)
     weights = ChosenWeights(search.problem)
@@ -53,21 +54,26 @@ def run_coupled(search: CoupledSearch, plan: Plan) -> FoundTogether:
     for _ in range(_ROUNDS):
         factors = last.best.factors
         is_over = last.status in ("interrupted", "callback") or observer.is_late()
-        is_settled = is_over or weights.is_settled(search.problem, factors, search.models(factors).models)
+        problem, models = search.problem, search.models(factors).models
+        is_settled = is_over or all(
+            [weights.is_settled(problem, factors, models), parameters.is_settled(problem, models)]
+        )
         if is_settled:
             break
-        problem = search.problem.with_weights(weights.next(search.problem.weights))
+        problem = problem.with_weights(weights.next(problem.weights))
+        if parameters.unknowns:
+            problem = problem.with_losses(parameters.next(models))
         search = replace(search, problem=problem, init={}, begun=factors, n_starts=1)
         last = run_all_starts(plan.verbose, search, observer)
     fields = _fields(first, last, search, plan, time.perf_counter() - began)
     if not is_settled:
-        message = "weights of tensors were still changing after the most rounds"
+        message = "weights of tensors, or parameters, were still changing after the most rounds"
         fields |= {"converged": False, "status": "n_iter_max", "message": message}
-    if notes := weights.notes(search.problem.weights):
-        fields["message"] = f"{fields['message']}; {notes}"
-    models = search.models(last.best.factors)
-    weights_found = search.problem.weights
-    return FoundTogether(fields, weights_found, _of_tensors(search, last, models, fields), models, last.cut)
+    found = search.models(last.best.factors)
+    notes = weights.notes(search.problem.weights), parameters.notes(found.models)
+    fields["message"] = "; ".join(filter(None, (fields["message"], *notes)))
+    of_tensors = _of_tensors(search, last, found, fields, parameters)
+    return FoundTogether(fields, search.problem.weights, of_tensors, found, last.cut)
 
 
 def _fields(
@@ -100,7 +106,11 @@ def _fields(
 
 
 def _of_tensors(
-    search: CoupledSearch, last: Outcome, models: CoupledModels, fields: dict[str, Any]
+    search: CoupledSearch,
+    last: Outcome,
+    models: CoupledModels,
+    fields: dict[str, Any],
+    parameters: ChosenParameters,
 ) -> dict[str, dict[str, Any]]:
     """Return the fields of the result of each tensor: how the fit ended is that of all, values are its own."""
     problem, found = search.problem, {}
@@ -109,8 +119,10 @@ def _of_tensors(
         value, _ = one.value_and_grad(own)
         penalties = replace(models.models[name].problem.penalties, effects=problem.own_effects(name))
         penalty = penalties.value(own)
+        model = models.models[name]
+        model = replace(model, problem=replace(model.problem, estimated=parameters.estimated(name)))
         found[name] = fields | dict(
-            **vars(models.models[name]),
+            **vars(model),
             objective=value + penalty,
             penalty=penalty,
             null_objective=one.null_value,
