@@ -144,7 +144,7 @@ def _known(result: CoupledResult, data: Any, beside: Mapping[str, Any]) -> dict[
         if estimated := (*entangled(own), *(["r"] if has_one_r(own) else [])):
             raise ParameterError(
                 f"standard_errors of coupled tensors does not know what the estimated {' and '.join(estimated)} of "
-                f"{name!r} adds to them: fit again with the loss as it was found, {{{name!r}: result[{name!r}].loss, ...}}."
+                f"{name!r} adds to them: fit again with the loss as found, {{{name!r}: result[{name!r}].loss, ...}}."
             )
         try:
             cells[name] = known_cells(own, tensor_of(own, data[name], **given[name]))
