@@ -516,7 +516,7 @@ def test_bootstrap_of_one_of_them_is_refused(small):
         gcp.analysis.bootstrap(result["traits"], data["traits"], 2)
 
 
-def test_judgements_of_one_tensor_are_those_of_its_model(small):
+def test_judgements_of_one_tensor_are_those_of_its_model(small, tmp_path):
     result, data = small
     for name, own in result.items():
         assert np.isfinite(gcp.analysis.log_likelihood(own, data[name]))
@@ -524,3 +524,22 @@ def test_judgements_of_one_tensor_are_those_of_its_model(small):
         assert gcp.analysis.calibration(own, data[name]).weight.sum() == own.total_weight
         assert gcp.analysis.residuals(own, data[name]).shape == data[name].shape
         gcp.plots.plot_components(own)
+        gcp.write_report(own, data[name], tmp_path / f"{name}.html")
+        ax = gcp.plots.plot_convergence(own)
+        assert ax.get_title() == "Convergence"
+
+
+@pytest.mark.parametrize(
+    "losses", [("poisson", "gaussian"), ("bernoulli-logit", "gamma"), ("poisson-log", "gaussian")]
+)
+def test_solvers_agree(losses):
+    x, y, _ = planted(6, subjects=25)
+    x = (np.nan_to_num(x) > 2).astype(float) if losses[0].startswith("bernoulli") else np.nan_to_num(x)
+    y = np.exp(0.3 * y) if losses[1] == "gamma" else y
+    loss = dict(zip(("spikes", "traits"), losses, strict=True))
+    options = {"loss": loss, "weights": {"traits": 0.7}, "l2_reg": 0.1, "random_state": 0, "n_starts": 3}
+    first = gcp.fit_gcp(pair(x, y), 2, **options)
+    again = gcp.fit_gcp(pair(x, y), 2, solver="lbfgsb", init=first, **options | {"n_starts": 1})
+    assert again.objective == pytest.approx(first.objective, rel=1e-6)
+    fresh = gcp.fit_gcp(pair(x, y), 2, solver="lbfgsb", **options)
+    assert first.objective <= fresh.objective + 5e-3 * abs(fresh.objective)

@@ -125,6 +125,11 @@ HOSTILE = {
     "bounds": None,
     "fixed_modes": (),
     "penalties": (),
+    "main_effects": False,
+    "mask": None,
+    "entry_weights": None,
+    "exposure": None,
+    "callback": None,
 } | OPTIONS
 
 

@@ -87,6 +87,7 @@ def _fields(
     settings = arguments.settings(search, len(starts), plan.init, plan.max_seconds)
     settings["solver"]["method"] = best.method or type(search.solver).__name__
     settings["weights"] = dict(search.problem.given_weights)
+    settings["main_effects"] = {name: list(own) for name, own in search.problem.effects_of.items() if own}
     return {
         "objective": best.objective,
         "penalty": objective.penalties.value(best.factors),
