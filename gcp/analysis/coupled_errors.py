@@ -14,7 +14,7 @@ from gcp.analysis.estimate_search import corrects_bias, find_estimate
 from gcp.analysis.fixed_scale import FixedScale
 from gcp.analysis.information import Likelihood
 from gcp.analysis.joint_likelihood import JointLayout, JointLikelihood
-from gcp.analysis.parameter_layout import of_penalties
+from gcp.analysis.parameter_layout import entangled, has_one_r, of_penalties
 from gcp.analysis.shaped_errors import Doubts, shaped_errors
 from gcp.analysis.standard_error_table import StandardErrors
 from gcp.base.checks import show
@@ -140,6 +140,11 @@ def _known(result: CoupledResult, data: Any, beside: Mapping[str, Any]) -> dict[
         if own.loss.kinds:
             raise ParameterError(
                 f"standard_errors knows one loss in a tensor: found several losses in {name!r} ({own.loss.name})."
+            )
+        if estimated := (*entangled(own), *(["r"] if has_one_r(own) else [])):
+            raise ParameterError(
+                f"standard_errors of coupled tensors does not know what the estimated {' and '.join(estimated)} of "
+                f"{name!r} adds to them: fit again with the loss as found, {{{name!r}: result[{name!r}].loss, ...}}."
             )
         try:
             cells[name] = known_cells(own, tensor_of(own, data[name], **given[name]))

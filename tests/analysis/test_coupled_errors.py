@@ -176,3 +176,15 @@ def test_main_effects_and_masks_are_those_of_their_tensor():
     assert_allclose(found.factors[1], expected.factors[1][:, order], rtol=1e-3)
     assert_allclose(found.main_effects["a"], expected.main_effects["a"], rtol=1e-3)
     assert found.intercept == pytest.approx(expected.intercept, rel=1e-3)
+
+
+def test_estimated_parameters_that_change_them_are_refused():
+    truth, sd = planted()
+    data = drawn(truth, sd, np.random.default_rng(9))
+    losses = LOSSES | {"x": gcp.NegativeBinomial(r="estimate")}
+    result = gcp.fit_gcp(data, 2, loss=losses, init=truth)
+    with pytest.raises(ParameterError, match="the estimated r of 'x' adds to them"):
+        standard_errors(result, data)
+    found = LOSSES | {"x": result["x"].loss}
+    again = gcp.fit_gcp(data, 2, loss=found, init=result)
+    assert np.isfinite(standard_errors(again, data)["x"].weights).all()

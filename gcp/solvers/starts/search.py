@@ -149,7 +149,10 @@ class Search:
         if is_named and self.init not in ("random", "svd"):
             raise ParameterError(f'Unknown init {self.init!r}: expected "random", "svd" or a model.')
         if is_named and self.parametrisation.fixed:
-            raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
+            raise ParameterError(
+                "fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c]; of coupled tensors by mode, "
+                '{"subject": a, ...}.'
+            )
         if index == 0 and not (is_named and self.init == "random"):
             factors = self._svd(rng) if is_named else self._given()
             factors = nearest_in_designs(factors, self.parametrisation, self.problem.bounds)

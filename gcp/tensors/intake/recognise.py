@@ -108,8 +108,8 @@ def _strangers(data: Any, depth: int) -> Iterator[Any]:
 
 
 def _no_array(found: Any, data: Any) -> str:
-    if found is data and isinstance(data, dict):
-        names = ", ".join(map(show, list(data)[:3])) or "empty"
+    if found is data and isinstance(data, dict) and data and all(isinstance(name, str) for name in data):
+        names = ", ".join(map(show, list(data)[:3]))
         return (
             f"The data are a dict ({names}), and one tensor is expected: give one of its tensors; fit_gcp takes "
             "several, coupled by modes of the same name."
