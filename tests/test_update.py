@@ -482,7 +482,10 @@ def test_the_model_of_one_of_coupled_tensors_is_refused(rng):
     """Its rows are those of the others, too."""
     x, _ = planted("poisson", 24, rng)
     tensors = {"counts": x[:, :, :20], "traits": rng.normal(size=(9, 4))}
-    losses, modes = {"counts": "poisson", "traits": "gaussian"}, {"counts": MODES, "traits": ["place", "trait"]}
+    losses, modes = (
+        {"counts": "poisson", "traits": "gaussian"},
+        {"counts": MODES, "traits": ["place", "trait"]},
+    )
     coupled = fit_gcp(tensors, 2, loss=losses, modes=modes, random_state=0, n_iter_max=20)
     with pytest.raises(ParameterError, match="row by row: found coupled tensors"):
         coupled["counts"].update(x[:, :, 20:], "day")

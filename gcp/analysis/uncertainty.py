@@ -136,6 +136,11 @@ def standard_errors(
         beside = {"mask": mask, "entry_weights": entry_weights, **carried}
         return coupled_errors(result, data, beside, bias_correction)
     check_result(result)
+    if others := result.problem.coupled_with:
+        raise ParameterError(
+            f"This model was fitted together with {' and '.join(others)}, whose data tell of its rows, too: take the "
+            "result of all tensors and the data of all, standard_errors(coupled, {...})."
+        )
     if result.loss.kinds:
         raise ParameterError(
             f"standard_errors knows one loss in a tensor: found several losses ({result.loss.name}). Take "

@@ -188,3 +188,14 @@ def test_estimated_parameters_that_change_them_are_refused():
     found = LOSSES | {"x": result["x"].loss}
     again = gcp.fit_gcp(data, 2, loss=found, init=result)
     assert np.isfinite(standard_errors(again, data)["x"].weights).all()
+
+
+def test_the_model_of_one_of_them_is_refused():
+    """Its errors would be those of its own data alone, beside rows that all data told of."""
+    truth, sd = planted()
+    data = drawn(truth, sd, np.random.default_rng(0))
+    result = gcp.fit_gcp(data, 2, loss=LOSSES, random_state=0)
+    with pytest.raises(
+        ParameterError, match=r"together with y, whose data tell of its rows, too: take the result of all"
+    ):
+        standard_errors(result["x"], data["x"])
