@@ -422,7 +422,7 @@ def test_a_mixed_table_with_parameters_is_one_of_the_tensors():
     assert result.weights == {"x": 1.0, "y": 1.0}
 
 
-def test_what_is_of_one_tensor_names_the_one_to_take(small, tmp_path):
+def test_what_is_of_one_tensor_names_the_one_to_take(small):
     result, data = small
     words = r'take that of one, result\["spikes"\]'
     for judge in (gcp.analysis.residuals, gcp.analysis.deviance, gcp.analysis.proper_scores):
@@ -433,8 +433,6 @@ def test_what_is_of_one_tensor_names_the_one_to_take(small, tmp_path):
             alone(result)
     with pytest.raises(ParameterError, match=words):
         factor_match_score(result, result["spikes"])
-    with pytest.raises(ParameterError, match="together with traits are those of all"):
-        gcp.plots.plot_convergence(result["spikes"])
     with pytest.raises(DataError, match=r"a dict \('spikes', 'traits'\), and one tensor is expected"):
         gcp.analysis.calibration(result, data)
     with pytest.raises(DataError, match="and one tensor is expected"):

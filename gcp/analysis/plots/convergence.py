@@ -10,7 +10,6 @@ from gcp.analysis.plots.frame import SMALL, axes_or_new, labelled
 from gcp.analysis.plots.palette import COLORS, GREY, TEXT_SIZE
 from gcp.analysis.stability import StartStability
 from gcp.base.checks import instance
-from gcp.base.errors import ParameterError
 from gcp.base.types import FloatArray
 from gcp.objectives.known_cells import check_result
 from gcp.result import FitResult
@@ -46,11 +45,6 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     seconds may be those of the compiler.
     """
     check_result(result)
-    if others := result.problem.coupled_with:
-        raise ParameterError(
-            f"The starts of a tensor that was fitted together with {', '.join(others)} are those of all, under "
-            "weights that changed from one round to the next: their ends are in result.starts."
-        )
     ax = axes_or_new(ax)
     from matplotlib.ticker import MaxNLocator
 
