@@ -31,7 +31,7 @@ class Loss(PositionParameters, ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
     Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
-    `weight` once, as static functions of (x, m, *parameters) with arithmetic and `gcp.losses.elementary`; the same
+    `weight` once, as static functions of ``(x, m, *parameters)`` with arithmetic and `gcp.losses.elementary`; the same
     text runs on arrays and, compiled, inside the kernels. Functions that call what is not known there, or whose
     source is not, run as NumPy.
 
