@@ -24,7 +24,15 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "_site.generate",
 ]
-exclude_patterns = ["_*", "examples", "**/README.md", "Thumbs.db", "auto/**/*.py", "auto/**/*.ipynb", "auto/**/*.json"]
+exclude_patterns = [
+    "_*",
+    "examples",
+    "**/README.md",
+    "Thumbs.db",
+    "auto/**/*.py",
+    "auto/**/*.ipynb",
+    "auto/**/*.json",
+]
 templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = False

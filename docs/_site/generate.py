@@ -20,7 +20,14 @@ def setup(app: Any) -> dict[str, Any]:
 
 def make(app: Any = None) -> None:
     """Write every generated page; one that is the same stays, so that a second build is quick."""
+    import gcp
+    from _site import loss_pages
+
     write(MADE / "command_line.md", command_line())
+    folder = MADE / "losses"
+    write(folder / "index.md", loss_pages.index())
+    for name in gcp.available_losses():
+        write(folder / f"{name}.md", loss_pages.page(name, folder))
 
 
 def repair(app: Any, docname: str, source: list[str]) -> None:

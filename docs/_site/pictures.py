@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 
@@ -13,11 +12,12 @@ def reset(gallery_conf: dict[str, Any], name: str) -> None:
 
     pyplot.close("all")
     pyplot.rcdefaults()
-    pyplot.rcParams.update({"figure.dpi": 110, "savefig.dpi": 110, "font.size": 9.5, "axes.spines.top": False})
+    pyplot.rcParams.update(
+        {"figure.dpi": 110, "savefig.dpi": 110, "font.size": 9.5, "axes.spines.top": False}
+    )
     colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito: for all eyes
     pyplot.rcParams["axes.prop_cycle"] = cycler(color=colors)
     pyplot.rcParams.update({"axes.spines.right": False, "figure.constrained_layout.use": True})
-    warnings.resetwarnings()
 
 
 def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:

@@ -26,8 +26,12 @@ gcp.plots.plot_components(
 # %%
 # How much is each worth: `gcp.plots.plot_shares`
 # -----------------------------------------------
+#
+# Of offences in the states of the USA: what each component explains alone, and what is lost without it.
 
-gcp.plots.plot_shares(gcp.analysis.component_shares(result, viewers))
+crimes, people = gcp.datasets.load_us_crimes(), gcp.datasets.load_us_population()
+rates = gcp.fit_gcp(crimes, 3, loss="negative-binomial", exposure=people, n_starts=3, random_state=0)
+gcp.plots.plot_shares(gcp.analysis.component_shares(rates, crimes, exposure=people))
 
 # %%
 # Two models side by side: `gcp.plots.plot_comparison`

@@ -13,7 +13,9 @@ pairs = gcp.datasets.load_yamaguchi()
 # Held-out loss by rank: ``choice.plot()``
 # ----------------------------------------
 
-choice = gcp.select_rank(pairs, range(1, 5), "poisson", dirichlet_reg=54.0, n_splits=5, n_starts=2, random_state=0)
+choice = gcp.select_rank(
+    pairs, range(1, 5), "poisson", dirichlet_reg=54.0, n_splits=5, n_starts=2, random_state=0
+)
 choice.plot()
 
 # %%

@@ -3,8 +3,8 @@ Why do two seeds give different results?
 ========================================
 
 Short answer: the fit starts at a random place, and there may be several valleys. Take several starts
-(``n_starts=10``): the best is kept. If the best ones agree, trust them. If they do not, there are too many components
-or too little data.
+(``n_starts=10``): the best is kept. If the best ones agree, trust them. If they do not, there are too many
+components or too little data.
 
 Order and sign are no difference: gcp sorts components by weight and fixes signs, so that equal results look equal.
 """
@@ -41,8 +41,8 @@ gcp.plots.plot_comparison(first, second, names=("seed 0", "seed 4"))
 # Three reasons, three remedies
 # -----------------------------
 #
-# **Other valleys.** The objectives differ clearly. More starts: ``fit_gcp(..., n_starts=20)``; ``result.starts`` has the
-# outcome of each.
+# **Other valleys.** The objectives differ clearly. More starts: ``fit_gcp(..., n_starts=20)``;
+# ``result.starts`` has the outcome of each.
 
 several = gcp.fit_gcp(pairs, 5, loss="poisson", n_starts=5, random_state=0)
 print(several.starts.to_frame()[["objective", "converged", "n_iter"]])
@@ -50,12 +50,12 @@ print(several.starts.to_frame()[["objective", "converged", "n_iter"]])
 # %%
 # **Not converged.** ``result.converged`` is False, and the message says which limit was met. Raise ``n_iter_max``.
 #
-# **A flat valley.** The objectives agree, the components do not: the data do not say which. Fewer components, a penalty
-# (``l2_reg``, ``dirichlet_reg``), or :doc:`a hold-out <01_how_many_components>`. Components that cancel each other are
-# a special case:
+# **A flat valley.** The objectives agree, the components do not: the data do not say which. Fewer components, a
+# penalty (``l2_reg``, ``dirichlet_reg``), or :doc:`a hold-out <01_how_many_components>`. Components that cancel
+# each other are a special case:
 
 print(gcp.analysis.degeneracies(several) or "no two components cancel each other")
 
 # %%
-# For a paper: fix ``random_state``. The same seed gives the same result, to the last bit, on the same machine with the
-# same number of threads.
+# For a paper: fix ``random_state``. The same seed gives the same result, to the last bit, on the same machine
+# with the same number of threads.

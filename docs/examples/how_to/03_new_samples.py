@@ -2,8 +2,8 @@
 What of new samples?
 ====================
 
-Short answer: ``result.transform(new, mode)`` gives new positions of one mode their rows of the factor, and leaves all
-else as it is. It is what ``transform`` is in scikit-learn, and `gcp.GCP` has that interface.
+Short answer: ``result.transform(new, mode)`` gives new positions of one mode their rows of the factor, and
+leaves all else as it is. It is what ``transform`` is in scikit-learn, and `gcp.GCP` has that interface.
 
 Here: stations of the city bikes of Trondheim. We fit 50 of them, and ask what kind of station the other 19 are.
 """
@@ -49,6 +49,6 @@ print(model.transform(new)[:3].round(2))
 # -------------
 #
 # * The other modes must be those of the fit: they are matched by their labels, in any order, and may be fewer.
-# * A sample with *no* data gets no row from data. If you know something else about it (its place, its group, its dose),
-#   fit with ``design=`` and ask ``result.predict_at``.
+# * A sample with *no* data gets no row from data. If you know something else about it (its place, its group,
+#   its dose), fit with ``design=`` and ask ``result.predict_at``.
 # * New positions at the *end of time* are a forecast: ``result.forecast(horizon, mode)``.

@@ -2,12 +2,12 @@
 Which loss?
 ===========
 
-Short answer: start from what the cells *are* (the chart), ask `gcp.suggest_loss`, and settle doubts by cells that the fit
-has not seen.
+Short answer: start from what the cells *are* (the chart), ask `gcp.suggest_loss`, and settle doubts by cells
+that the fit has not seen.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
+import xarray as xr
 
 import gcp
 
@@ -36,17 +36,23 @@ for i, (kind, detail, name) in enumerate(ROWS):
     ax.text(3.7, -i - 0.8, detail)
     ax.text(6.4, -i - 0.8, name, family="monospace", color="#0072B2")
 ax.set_label(
-    "A chart from what a cell holds to a loss. " + "; ".join(" ".join(part for part in row if part) for row in ROWS) + "."
+    "A chart from what a cell holds to a loss. "
+    + "; ".join(" ".join(part for part in row if part) for row in ROWS)
+    + "."
 )
 
 # %%
 # Ask
 # ---
 #
-# `suggest_loss` looks at the type and range of the data, and at how the variance grows with the mean: with the power 1
-# for Poisson counts, 2 for gamma amounts and overdispersed counts, 0 for even scatter.
+# `suggest_loss` looks at the type and range of the data, and at how the variance grows with the mean: with the
+# power 1 for Poisson counts, 2 for gamma amounts and overdispersed counts, 0 for even scatter.
 
-bikes = gcp.datasets.load_trondheim_bikes()
+trips = gcp.datasets.load_trondheim_bikes()
+coords = dict(zip(trips.labels.names, trips.labels.coords, strict=True))
+bikes = (
+    xr.DataArray(trips.values, coords).where(trips.entry_weights).isel(date=slice(60))
+)  # sixty days from April on
 found = gcp.suggest_loss(bikes)
 print(f"{found.best}: the variance grows with the power {found.power:.2f} of the mean")
 for suggestion in found.suggestions[:2]:
@@ -58,11 +64,14 @@ for suggestion in found.suggestions[:2]:
 # Settle it by cells that are not seen
 # ------------------------------------
 #
-# Losses of the same kind of data can be compared by the probability that they give to held-out cells. The logarithmic
-# score is minus its logarithm, the mean over the cells: lower is better.
+# Losses of the same kind of data can be compared by the probability that they give to held-out cells. The
+# logarithmic score is minus its logarithm, the mean over the cells: lower is better.
 
 train, test = gcp.hold_out(bikes, 0.1, random_state=0)
-fits = [gcp.fit_gcp(train, 3, loss=loss, random_state=0) for loss in ("poisson", gcp.NegativeBinomial(r="estimate"))]
+fits = [
+    gcp.fit_gcp(train, 3, loss=loss, random_state=0)
+    for loss in ("poisson", gcp.NegativeBinomial(r="estimate"))
+]
 for fit in fits:
     print(f"{fit.loss.name:18s} {gcp.analysis.proper_scores(fit, test).logarithmic:.4f}")
 
@@ -75,8 +84,8 @@ print(gcp.analysis.dispersion_test(fits[0], train).advice)
 # Look at the residuals
 # ---------------------
 #
-# Under the right loss, randomised quantile residuals of new cells are standard normal, whatever the data are: they lie on
-# the line.
+# Under the right loss, randomised quantile residuals of new cells are standard normal, whatever the data are:
+# they lie on the line.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.6))
 for ax, fit in zip(axes, fits, strict=True):

@@ -2,8 +2,9 @@
 Error bars
 ==========
 
-Short answer: ``gcp.analysis.standard_errors(result, data)`` takes a moment and has the errors of all numbers in the
-model. ``gcp.analysis.bootstrap`` draws new data from the model and fits again: slower, and right where the first is not.
+Short answer: ``gcp.analysis.standard_errors(result, data)`` takes a moment and has the errors of all numbers in
+the model. ``gcp.analysis.bootstrap`` draws new data from the model and fits again: slower, and right where the
+first is not.
 
 The data: 186,730 victims of traffic accidents in France in 1958, by age, result, means of transport and sex.
 """
@@ -38,8 +39,8 @@ gcp.plots.plot_forest(result, drawn, "transport")
 # What they mean, and what not
 # ----------------------------
 #
-# * They say how much the numbers would vary *if the model is right*: the rank, the loss, independent cells. Counts that
-#   vary more than Poisson ones have larger errors; fit them with ``negative-binomial``.
+# * They say how much the numbers would vary *if the model is right*: the rank, the loss, independent cells.
+#   Counts that vary more than Poisson ones have larger errors; fit them with ``negative-binomial``.
 # * A model with about as many numbers as there are cells has none, and gcp says so.
 # * Entries at the bound 0 have no symmetric interval. The bootstrap shows what happens there.
 # * A component that another start does not find has no meaningful error bar:

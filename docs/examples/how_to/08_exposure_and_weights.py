@@ -3,7 +3,8 @@ Rates, populations and weights
 ==============================
 
 Short answer: if a cell counts what happened to more or fewer people (hours, miles, reads), give their number as
-``exposure=``. The model is then of the rate. A weight is something else: it says how much a cell *counts* in the fit.
+``exposure=``. The model is then of the rate. A weight is something else: it says how much a cell *counts* in
+the fit.
 
 California had about seventy times the people of Wyoming. Components of counts tell above all where people live:
 """
@@ -43,8 +44,8 @@ print(f"{gcp.analysis.prediction_scores(rates, crimes, exposure=people).deviance
 # Weights
 # -------
 #
-# ``entry_weights=2`` counts a cell twice, 0 leaves it out. Use them for cells measured with different precision, or to
-# look more closely at a part. Here recent years count for more:
+# ``entry_weights=2`` counts a cell twice, 0 leaves it out. Use them for cells measured with different
+# precision, or to look more closely at a part. Here recent years count for more:
 
 recent = np.linspace(0.1, 1.0, 41)[None, :, None]
 weighted = gcp.fit_gcp(crimes, 2, exposure=people, entry_weights=recent, **kind)

@@ -2,11 +2,12 @@
 A hold-out that is honest
 =========================
 
-Short answer: hide what you will have to predict. If you will know the neighbours of a missing cell, hide single cells.
-If a whole week is missing when something breaks, hide blocks. New users: hide rows. The future: hide the end.
+Short answer: hide what you will have to predict. If you will know the neighbours of a missing cell, hide single
+cells. If a whole week is missing when something breaks, hide blocks. New users: hide rows. The future: hide the
+end.
 
-The data: rain in India by region, month and year. The question is always how well the model predicts what it has not
-seen; what changes is what is hidden.
+The data: rain in India by region, month and year. The question is always how well the model predicts what it
+has not seen; what changes is what is hidden.
 """
 
 import numpy as np
@@ -29,13 +30,13 @@ for name, how in schemes.items():
     print(f"{name:14s} deviance explained at rank 1, 3, 8: ", *(f"{score:.3f}" for score in scores))
 
 # %%
-# ``split.judge`` does what each scheme needs: rows that were held out are first fitted to a part of their own cells, with
-# all else as it is, and judged by the rest.
+# ``split.judge`` does what each scheme needs: rows that were held out are first fitted to a part of their own
+# cells, with all else as it is, and judged by the rest.
 #
 # ``gap`` leaves cells on both sides of a block out of everything, because the year beside a hidden one tells on it.
 #
-# The future needs a model that says something about it: a penalty that ties neighbouring years, or a design. A plain CP
-# model has no row for a year that it has not seen, and gcp refuses to judge it:
+# The future needs a model that says something about it: a penalty that ties neighbouring years, or a design. A
+# plain CP model has no row for a year that it has not seen, and gcp refuses to judge it:
 
 split = gcp.hold_out(rain, 0.1, 0, scheme="future", mode="year", mask=wet)
 try:
@@ -44,7 +45,8 @@ except gcp.ParameterError as error:
     print(error)
 
 # %%
-# With a penalty that ties each year to the one before (``order=1``: what comes next is like the last), it is possible:
+# With a penalty that ties each year to the one before (``order=1``: what comes next is like the last), it is
+# possible:
 
 from gcp.penalties import Smooth
 
@@ -52,4 +54,5 @@ smooth = gcp.fit_gcp(split.train, 3, loss="gamma", penalties=[Smooth("year", 1e4
 print(f"{split.judge(smooth).deviance_explained:.3f}")
 
 # %%
-# The months and regions are known, so that much of next year's rain is no news. `gcp.select_rank` and ``gcp fit --hold-out`` take the same schemes.
+# The months and regions are known, so that much of next year's rain is no news. `gcp.select_rank` and ``gcp fit
+# --hold-out`` take the same schemes.

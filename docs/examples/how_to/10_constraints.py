@@ -41,7 +41,9 @@ for (name, fit), width in zip(fits.items(), (0.6, 2, 2), strict=True):
     ax.plot(fit.labels.coords[1], fit.factors[1][:, 0], lw=width, label=name)
 ax.set(xlabel="day of the year 2013", ylabel="factor")
 ax.legend(frameon=False, ncols=3)
-ax.set_label("Factor of the days: free it scatters from day to day; smooth and spline factors show a windy spring and a calm summer.")
+ax.set_label(
+    "Factor of the days: free it scatters from day to day; smooth and spline factors show a windy spring and a calm summer."
+)
 
 # %%
 # The penalty acts on what the component adds to the model, so that no rescaling of the other factors evades it.
@@ -52,7 +54,9 @@ ax.set_label("Factor of the days: free it scatters from day to day; smooth and s
 # Relations between nations, from whom to whom. Tied, a nation has one row whether it acts or is acted upon.
 
 nations = gcp.datasets.load_nations()
-tied = gcp.fit_gcp(nations, 2, loss="bernoulli-logit", l2_reg=0.5, tied_modes=[("subject", "object")], random_state=0)
+tied = gcp.fit_gcp(
+    nations, 2, loss="bernoulli-logit", l2_reg=0.5, tied_modes=[("subject", "object")], random_state=0
+)
 print(np.allclose(np.abs(tied.factors[0]), np.abs(tied.factors[1])))
 
 # %%

@@ -2,8 +2,8 @@
 From R, Julia and MATLAB, through files
 =======================================
 
-Short answer: write a table with a column for each mode and one for the number (CSV from anywhere), run ``gcp fit``, and
-read the factors back as CSV. MATLAB's ``.mat`` is read and written directly.
+Short answer: write a table with a column for each mode and one for the number (CSV from anywhere), run ``gcp
+fit``, and read the factors back as CSV. MATLAB's ``.mat`` is read and written directly.
 
 Here are both directions, in Python and in a shell; what the other side does is written beside it.
 """
@@ -76,5 +76,5 @@ with np.load(folder / "result.npz") as file:
     print([name for name in file.files if name.startswith(("weights", "factor"))])
 
 # %%
-# All formats (Arrow, parquet, Matrix Market, FROSTT's ``.tns``, netCDF, HDF5, zarr, AnnData, Tensor Toolbox text) are in
-# the docstring of `gcp.read_tensor`.
+# All formats (Arrow, parquet, Matrix Market, FROSTT's ``.tns``, netCDF, HDF5, zarr, AnnData, Tensor Toolbox
+# text) are in the docstring of `gcp.read_tensor`.

@@ -25,8 +25,9 @@ lines = [line for line in (folder / "all.csv").read_text().splitlines() if not l
 print(*lines[:5], sep="\n")
 
 # %%
-# Hours at which nothing flew are not in the file, and so not in the tensor. Your own file looks much the same. Say which column holds the number, and what a combination means that is not in
-# the file. Here it means that nothing flew: zero. (Of ratings it would mean that nobody knows: ``"missing"``.)
+# Hours at which nothing flew are not in the file, and so not in the tensor. Your own file looks much the same.
+# Say which column holds the number, and what a combination means that is not in the file. Here it means that
+# nothing flew: zero. (Of ratings it would mean that nobody knows: ``"missing"``.)
 
 flights = gcp.read_tensor(folder / "flights.csv", value="value", unlisted="zero")
 print(flights)
@@ -40,8 +41,8 @@ print(flights)
 print(gcp.suggest_loss(flights))
 
 # %%
-# Counts. They vary more than Poisson counts would, which is the rule rather than the exception. Poisson is the simplest
-# model of counts, and a good first one: it finds the mean pattern even where the counts scatter more.
+# Counts. They vary more than Poisson counts would, which is the rule rather than the exception. Poisson is the
+# simplest model of counts, and a good first one: it finds the mean pattern even where the counts scatter more.
 #
 # Fit
 # ---
@@ -55,8 +56,8 @@ print(result.summary())
 # What you see
 # ------------
 #
-# One row for each component, one column for each mode. Read a row from left to right: flights from *this* airport, to
-# *these* destinations, in *these* months, at *these* hours.
+# One row for each component, one column for each mode. Read a row from left to right: flights from *this*
+# airport, to *these* destinations, in *these* months, at *these* hours.
 
 axes = gcp.plots.plot_components(result, kinds={"month": "line", "hour": "line"})
 
@@ -97,4 +98,5 @@ print(again == result)
 #
 #     gcp fit flights.csv --value value --unlisted zero --loss poisson --rank 3 --seed 0 --out result.npz --plot plot.png
 #
-# Next: :doc:`what the three components are <2_what_is_cp>`, and :doc:`how many to take </auto/how_to/01_how_many_components>`.
+# Next: :doc:`what the three components are <2_what_is_cp>`, and :doc:`how many to take
+# </auto/how_to/01_how_many_components>`.

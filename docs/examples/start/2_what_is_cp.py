@@ -8,8 +8,8 @@ A tensor is a table with more than two directions, which are called *modes*. CP 
 One component
 -------------
 
-Here is the number of television viewers in one week of 1995, in the United States: five evenings, eleven quarters of
-an hour, three networks.
+Here is the number of television viewers in one week of 1995, in the United States: five evenings, eleven
+quarters of an hour, three networks.
 """
 
 import matplotlib.pyplot as plt
@@ -53,12 +53,12 @@ print(f"{monday:.3f} = {product:.3f}")
 #
 # Three components, three such products added up. Now a network may be strong on one evening and weak on another.
 
-three = gcp.fit_gcp(viewers, 3, loss="poisson", random_state=0)
+three = gcp.fit_gcp(viewers, 3, loss="poisson", n_starts=3, random_state=0)
 draw([np.asarray(viewers.values), three.predict()], ["data", "three components"])
 
 # %%
-# What a fit gives you is not the sum but its parts: one *factor* for each mode, a table with a row for each position
-# and a column for each component.
+# What a fit gives you is not the sum but its parts: one *factor* for each mode, a table with a row for each
+# position and a column for each component.
 
 gcp.plots.plot_components(three)
 for name, frame in three.to_frames().items():
@@ -74,9 +74,9 @@ for name, frame in three.to_frames().items():
 # Why not flatten the table?
 # --------------------------
 #
-# You could put the modes behind each other and use a method for matrices. Then every pair of day and time is a column
-# of its own, and the model no longer knows that Monday at eight and Tuesday at eight have eight o'clock in common. The
-# tensor model needs far fewer numbers for the same data:
+# You could put the modes behind each other and use a method for matrices. Then every pair of day and time is a
+# column of its own, and the model no longer knows that Monday at eight and Tuesday at eight have eight o'clock
+# in common. The tensor model needs far fewer numbers for the same data:
 
 flat = viewers.values.reshape(5 * 11, 3)
 print("three components of the tensor:", gcp.analysis.n_parameters(three), "free numbers")
@@ -84,6 +84,7 @@ flat_model = gcp.fit_gcp(flat, 2, loss="poisson", random_state=0)
 print("two components of the flattened matrix:", gcp.analysis.n_parameters(flat_model), "free numbers")
 
 # %%
-# The second reason is that the parts of a tensor model are, as a rule, unique. Two components of a matrix can be mixed
-# without changing their sum, which is why factor analysis has rotations. Three modes pin the components down. The
-# exceptions are on the page about :doc:`starts that differ </auto/how_to/02_why_do_seeds_differ>`.
+# The second reason is that the parts of a tensor model are, as a rule, unique. Two components of a matrix can
+# be mixed without changing their sum, which is why factor analysis has rotations. Three modes pin the
+# components down. The exceptions are on the page about :doc:`starts that differ
+# </auto/how_to/02_why_do_seeds_differ>`.

@@ -29,12 +29,12 @@ ax.set_label(
 )
 
 # %%
-# The squared loss punishes 1 and 5 alike. The Poisson loss knows that counts scatter more where they are large, and
-# that a model near 0 makes a count of 3 almost impossible. The gamma loss thinks in ratios: 1 in place of 3 is as bad
-# as a model that is several times too large.
+# The squared loss punishes 1 and 5 alike. The Poisson loss knows that counts scatter more where they are large,
+# and that a model near 0 makes a count of 3 almost impossible. The gamma loss thinks in ratios: 1 in place of 3
+# is as bad as a model that is several times too large.
 #
-# Where does a loss come from? It is minus the logarithm of a probability. The Poisson loss is least where the Poisson
-# probability of the datum is largest:
+# Where does a loss come from? It is minus the logarithm of a probability. The Poisson loss is least where the
+# Poisson probability of the datum is largest:
 
 print(gcp.Poisson.__doc__)
 
@@ -42,9 +42,9 @@ print(gcp.Poisson.__doc__)
 # Does it matter?
 # ---------------
 #
-# Here are amounts with a known truth: 40 x 30 x 10 cells above 0, three components, and a scatter that grows with the
-# amount, as in rain, prices or waiting times. We fit them under both losses, and compare with the truth: the score is
-# 1 if every profile of every component is found.
+# Here are amounts with a known truth: 40 x 30 x 10 cells above 0, three components, and a scatter that grows
+# with the amount, as in rain, prices or waiting times. We fit them under both losses, and compare with the
+# truth: the score is 1 if every profile of every component is found.
 
 data, truth = gcp.simulate((40, 30, 10), 3, "gamma", random_state=1)
 for name in ("gaussian", "gamma"):
@@ -52,9 +52,9 @@ for name in ("gaussian", "gamma"):
     print(f"{name:9s} {gcp.analysis.factor_match_score(fit, truth).score:.3f}")
 
 # %%
-# The largest amounts scatter most, and the squared loss follows them. On real data no truth is at hand. There one asks
-# which model gives the cells that it has not seen a higher probability:
-# :doc:`how to choose the loss </auto/how_to/06_choose_the_loss>`.
+# The largest amounts scatter most, and the squared loss follows them. On real data no truth is at hand. There
+# one asks which model gives the cells that it has not seen a higher probability: :doc:`how to choose the loss
+# </auto/how_to/06_choose_the_loss>`.
 #
 # The common ones
 # ---------------

@@ -2,8 +2,8 @@
 Counts by place and time
 ========================
 
-Trips with the city bikes of Trondheim, Norway, in 2021: where they ended, on which day, in which hour. What kinds of
-riding are there, and which stations are which kind?
+Trips with the city bikes of Trondheim, Norway, in 2021: where they ended, on which day, in which hour. What
+kinds of riding are there, and which stations are which kind?
 
 Data: 69 stations x 231 days x 24 hours, from Trondheim Bysykkel (:doc:`licence </reference/datasets>`).
 """
@@ -21,9 +21,9 @@ print(bikes)
 # Choose
 # ------
 #
-# Counts that vary more than Poisson ones. The negative binomial has a parameter for that, and the fit can estimate it.
-# We look at ranks 1 to 4 by held-out *days in a row*, for what is asked is the pattern, not one hour between two others
-# that are known.
+# Counts that vary more than Poisson ones. The negative binomial has a parameter for that, and the fit can
+# estimate it. We look at ranks 1 to 4 by held-out *days in a row*, for what is asked is the pattern, not one
+# hour between two others that are known.
 
 choice = gcp.select_rank(
     bikes,
@@ -58,8 +58,8 @@ frame = result.to_frames()["date"]
 print(frame.groupby(weekday).mean().round(3).rename_axis("weekday, 0 = Monday"))
 
 # %%
-# Saturdays and Sundays. The morning is the way to work, and nobody told the fit what a weekend is. The third component,
-# noon, has its largest mean on Saturday.
+# Saturdays and Sundays. The morning is the way to work, and nobody told the fit what a weekend is. The third
+# component, noon, has its largest mean on Saturday.
 #
 # Stations
 # --------

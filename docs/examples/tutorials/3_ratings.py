@@ -2,8 +2,9 @@
 Ratings with missing cells
 ==========================
 
-Users rate films; most pairs have no rating, and that is not a zero. The steps are those for MovieLens and its like. Films
-may not be shipped with a package, so **these ratings are simulated**, with two tastes that the fit does not know.
+Users rate films; most pairs have no rating, and that is not a zero. The steps are those for MovieLens and its
+like. Films may not be shipped with a package, so **these ratings are simulated**, with two tastes that the fit
+does not know.
 """
 
 import numpy as np
@@ -16,7 +17,9 @@ users, films, bias = rng.normal(size=(300, 2)), rng.normal(size=(80, 2)), rng.no
 pairs = np.argwhere(rng.random((300, 80)) < 0.25)
 stars = 3.3 + bias[pairs[:, 1]] + 0.7 * (users[pairs[:, 0]] * films[pairs[:, 1]]).sum(axis=1)
 stars += 0.5 * rng.normal(size=len(pairs))
-table = pd.DataFrame({"user": pairs[:, 0], "film": pairs[:, 1], "stars": np.clip(np.rint(stars), 1, 5).astype(int)})
+table = pd.DataFrame(
+    {"user": pairs[:, 0], "film": pairs[:, 1], "stars": np.clip(np.rint(stars), 1, 5).astype(int)}
+)
 print(table.head(3), len(table), sep="\n")
 
 # %%
@@ -32,11 +35,10 @@ print(ratings)
 # How many tastes, and how much ridge?
 # ------------------------------------
 #
-# Main effects are the biases of users and films. Rank 0 is the biases alone: whatever cannot beat it is not worth having.
+# Main effects are the biases of users and films. Rank 0 is the biases alone: whatever cannot beat it is not
+# worth having.
 
-choice = gcp.select_rank(
-    ratings, [1, 2, 3], main_effects=True, l2_reg=(1.0, 3.0), n_splits=2, random_state=0
-)
+choice = gcp.select_rank(ratings, [1, 2, 3], main_effects=True, l2_reg=(1.0, 3.0), n_splits=2, random_state=0)
 print(choice)
 choice.plot()
 

@@ -2,8 +2,9 @@
 Amounts with zeros
 ==================
 
-Rain falls or not; when it falls, the amount scatters in proportion to its mean. Neither the squared loss nor the gamma
-loss fits that: the one takes a wet month for a disaster, the other has no zero. The Tweedie loss has both in one formula.
+Rain falls or not; when it falls, the amount scatters in proportion to its mean. Neither the squared loss nor
+the gamma loss fits that: the one takes a wet month for a disaster, the other has no zero. The Tweedie loss has
+both in one formula.
 
 Data: monthly rain in 36 regions of India, 1901 to 2015, in mm (India Meteorological Department;
 :doc:`licence </reference/datasets>`).
@@ -34,9 +35,9 @@ print(result.summary())
 gcp.plots.plot_components(result, kinds={"month": "bar"})
 
 # %%
-# Three kinds of rain: the monsoon of the west coast, from June to September; rain before and after it, in May and October,
-# in the south and on the islands; and rain in the Himalaya in August and again in February and March. The regions with
-# the most of each, and the month of its peak:
+# Three kinds of rain: the monsoon of the west coast, from June to September; rain before and after it, in May
+# and October, in the south and on the islands; and rain in the Himalaya in August and again in February and
+# March. The regions with the most of each, and the month of its peak:
 
 regions = result.to_frames()["subdivision"]
 for component in range(3):
@@ -57,11 +58,13 @@ fits = {
 }
 for name, fit in fits.items():
     error = np.abs(fit.predict(test.subs) - test.values)
-    print(f"{name:9s} mean error in months below 20 mm: {error[dry].mean():5.1f} mm; in others: {error[~dry].mean():5.1f} mm")
+    print(
+        f"{name:9s} mean error in months below 20 mm: {error[dry].mean():5.1f} mm; in others: {error[~dry].mean():5.1f} mm"
+    )
 
 # %%
-# Under the Tweedie loss the dry months are better, and the wet ones no better than under the squared loss, which looks at
-# large errors alone. Which one you want depends on what an error costs.
+# Under the Tweedie loss the dry months are better, and the wet ones no better than under the squared loss,
+# which looks at large errors alone. Which one you want depends on what an error costs.
 #
 # Is a year different from the others?
 # ------------------------------------

@@ -2,8 +2,8 @@
 A matrix: NMF with missing cells, weights and error bars
 ========================================================
 
-A matrix is a tensor with two modes. With a nonnegative loss the model is nonnegative matrix factorisation (NMF), and what
-gcp adds is there too: missing cells, weights, exposure, other losses.
+A matrix is a tensor with two modes. With a nonnegative loss the model is nonnegative matrix factorisation
+(NMF), and what gcp adds is there too: missing cells, weights, exposure, other losses.
 
 Data: wind speed at Newark by day of the year and hour, 2013 (:doc:`licence </reference/datasets>`).
 """
@@ -59,8 +59,8 @@ for rank in (1, 2, 3):
 # A warning that holds for every NMF
 # ----------------------------------
 #
-# The parts of a matrix need not be unique: other components may give the same sum, unless zeros pin them down. So look
-# whether several starts come to the same parts. Here they do:
+# The parts of a matrix need not be unique: other components may give the same sum, unless zeros pin them down.
+# So look whether several starts come to the same parts. Here they do:
 
 found = gcp.analysis.start_stability(newark, 2, 5, loss="gaussian", bounds=(0, None), random_state=0)
 print(found.to_frame().round(4))

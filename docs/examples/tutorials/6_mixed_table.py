@@ -2,8 +2,9 @@
 A table with several kinds of columns
 =====================================
 
-Age is a measurement, visits are a count, smoking is yes or no. One loss for all columns is wrong for most of them. Give
-each its own: what the columns have in common is in the components, and each is judged in its own terms.
+Age is a measurement, visits are a count, smoking is yes or no. One loss for all columns is wrong for most of
+them. Give each its own: what the columns have in common is in the components, and each is judged in its own
+terms.
 
 No such table may be shipped with the package, so **this one is simulated**: 300 people, two hidden traits.
 """
@@ -26,7 +27,8 @@ columns = {
 for name in ("age", "pressure"):
     columns[name] = (columns[name] - columns[name].mean()) / columns[name].std()
 people = gcp.DenseTensor(
-    np.column_stack(list(columns.values())), labels=gcp.ModeLabels(["person", "variable"], [None, list(columns)])
+    np.column_stack(list(columns.values())),
+    labels=gcp.ModeLabels(["person", "variable"], [None, list(columns)]),
 )
 print(people)
 
@@ -34,11 +36,12 @@ print(people)
 # One loss for each variable
 # --------------------------
 #
-# Real-valued columns are standardised; counts have a log link, yes and no a logit link. ``None`` stands for all variables
-# that are not named. Models of several losses have no intercept, and counts and answers have a level: one component more
-# than there are traits can hold it. The ridge keeps answers that could be separated perfectly from running off.
+# Real-valued columns are standardised; counts have a log link, yes and no a logit link. ``None`` stands for all
+# variables that are not named. Models of several losses have no intercept, and counts and answers have a level:
+# one component more than there are traits can hold it. The ridge keeps answers that could be separated
+# perfectly from running off.
 
-kinds = {name: "poisson-log" for name in ("visits", "cigarettes", "drinks")}
+kinds = dict.fromkeys(("visits", "cigarettes", "drinks"), "poisson-log")
 losses = {"variable": {"age": "gaussian", "pressure": "gaussian", **kinds, None: "bernoulli-logit"}}
 options = {"loss": losses, "l2_reg": 1.0, "n_starts": 2, "random_state": 0}
 result = gcp.fit_gcp(people, 3, **options)
@@ -53,8 +56,9 @@ print(result.summary())
 print(result.to_frames()["variable"].round(2))
 
 # %%
-# In a matrix, components may be mixed with each other: what is found is the space of the traits and the level, as in
-# factor analysis. How well is it found? Explain each trait, which the fit has not seen, by the components:
+# In a matrix, components may be mixed with each other: what is found is the space of the traits and the level,
+# as in factor analysis. How well is it found? Explain each trait, which the fit has not seen, by the
+# components:
 
 design = np.column_stack([np.ones(300), result.factors[0]])
 for name, trait in [("health", health), ("habits", habits)]:
