@@ -60,7 +60,7 @@ intersphinx_mapping = (
     else {}
 )
 
-_PARTS = ["start", "tutorials", "how_to", "gallery", "coming_from"]
+_PARTS = ["start", "tutorials", "how_to", "gallery", "explanation", "coming_from"]
 sphinx_gallery_conf = {
     "examples_dirs": [f"examples/{part}" for part in _PARTS],
     "gallery_dirs": [f"auto/{part}" for part in _PARTS],
