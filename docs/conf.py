@@ -35,7 +35,7 @@ exclude_patterns = [
 ]
 templates_path = ["_templates"]
 default_role = "py:obj"
-nitpicky = False
+smartquotes = False  # quotation marks in docstrings are code
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 autosummary_generate = True

@@ -36,6 +36,8 @@ def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
     for number in pyplot.get_fignums():
         figure = pyplot.figure(number)
         words = str(figure.get_label()) or words_of(figure)
+        if words.startswith("component ") and len(figure.axes) > 1:
+            words = f"Profiles of the components, a panel for each component and mode: {words}."
         if not words:
             raise ValueError(f"A picture has no alternative text: {block_vars['src_file']}, line {block[2]}.")
         path = next(block_vars["image_path_iterator"])

@@ -38,7 +38,9 @@ print(ratings)
 # Main effects are the biases of users and films. Rank 0 is the biases alone: whatever cannot beat it is not
 # worth having.
 
-choice = gcp.select_rank(ratings, [1, 2, 3], main_effects=True, l2_reg=(1.0, 3.0), n_splits=2, random_state=0)
+choice = gcp.select_rank(
+    ratings, [1, 2, 3], main_effects=True, l2_reg=(1.0, 3.0), n_splits=2, n_starts=1, random_state=0
+)
 print(choice)
 choice.plot()
 
