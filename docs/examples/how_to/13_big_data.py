@@ -8,6 +8,7 @@ the data in memory.
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,9 @@ print(f"score of both {gcp.analysis.factor_match_score(slabs, whole.cp).score:.6
 # --------------
 #
 # The state is written every minute, and at the end. The same call goes on from it, to the same bits, whether it
-# was killed or met a limit. Here the limit is ten iterations, twice; gcp warns that it was met:
+# was killed or met a limit. Here the limit is ten iterations, twice. gcp warns that it was met, which we know:
 
+warnings.simplefilter("ignore", gcp.ConvergenceWarning)
 options = {"loss": "poisson", "random_state": 0, "checkpoint": folder / "flights.state"}
 for n in (10, 20):
     fit = gcp.fit_gcp(flights, 3, n_iter_max=n, **options)
