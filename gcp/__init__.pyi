@@ -23,6 +23,8 @@ from .base.errors import UndeterminedWarning as UndeterminedWarning
 from .base.interval import Interval as Interval
 from .base.labels import ModeLabels as ModeLabels
 from .base.versions import show_versions as show_versions
+from .coupled import CoupledResult as CoupledResult
+from .coupled import load as load
 from .estimator import GCP as GCP
 from .fit import fit_gcp as fit_gcp
 from .io import read_tensor as read_tensor
@@ -58,7 +60,6 @@ from .losses.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from .losses.zero_truncated_poisson import ZeroTruncatedPoisson as ZeroTruncatedPoisson
 from .objectives.build import build_objective as build_objective
 from .result import FitResult as FitResult
-from .result import load as load
 from .solvers import ALS as ALS
 from .solvers import LBFGSB as LBFGSB
 from .solvers import Adam as Adam

@@ -17,7 +17,7 @@ from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels, is_unnamed
 from gcp.base.sizes import check_memory
 from gcp.base.types import Array, FloatArray, RandomSource
-from gcp.fit import fit_problem, problem_and_plan, warn_unless_converged
+from gcp.fit import fit_problem, warn_unless_converged
 from gcp.losses.base import Loss
 from gcp.objectives.known_cells import side_of
 from gcp.objectives.penalties.base import Penalty
@@ -25,6 +25,7 @@ from gcp.objectives.refit_rows import with_rows
 from gcp.result import FitResult
 from gcp.solvers import Solver
 from gcp.solvers.outcome import IterationState
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.tensors.intake.carried import Carried, given_of
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor, stored

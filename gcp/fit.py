@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from inspect import signature
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from gcp.base import checks
 from gcp.base.errors import ConvergenceWarning, DefaultLossWarning, FitError, ParameterError
 from gcp.base.types import RandomSource
+from gcp.coupled import fit_coupled, is_coupled
 from gcp.losses.base import Loss
 from gcp.losses.registry import DEFAULT_LOSS, DefaultName
 from gcp.losses.several import as_loss
@@ -29,6 +29,7 @@ from gcp.solvers import Solver
 from gcp.solvers.observer import Storage
 from gcp.solvers.outcome import IterationState
 from gcp.solvers.starts.checkpoint import opened_checkpoint
+from gcp.solvers.starts.fit_arguments import estimating
 from gcp.solvers.starts.plan import Plan
 from gcp.solvers.starts.run_search import Found, run_search
 from gcp.solvers.starts.search import Search
@@ -50,6 +51,7 @@ def fit_gcp(
     bounds: Any = None,
     fixed_modes: Sequence[int | str] = (),
     tied_modes: Sequence[Sequence[int | str]] = (),
+    weights: Mapping[str, float] | None = None,
     l2_reg: float | Mapping[str, float] = 0.0,
     weight_reg: float = 0.0,
     dirichlet_reg: float = 0.0,
@@ -77,23 +79,26 @@ def fit_gcp(
 
     Parameters
     ----------
-    data : array_like, shape (I_0, ..., I_{N-1}), N >= 1
+    data : array_like, shape (I_0, ..., I_{N-1}), N >= 1; dict of str to such, or xarray Dataset
         NumPy arrays of any real, integer or boolean type (NaN = missing), masked arrays, `DenseTensor`, xarray
         DataArrays, pandas Series; see also `from_frame`. A `numpy.memmap`, `h5py.Dataset` or `zarr.Array` of more
         than 1 GB, and what ``read_tensor(path, memory=...)`` gives, is read in slabs, in every pass. `SparseTensor`
         and SciPy sparse matrices: entries that are not listed are 0. `ObservedTensor`: nothing is known of them.
-        A kind of your own: docs/extending.md. Never modified. float32 data are fitted in float32 arithmetic, with the
-        objective summed in float64 (wholly in float64 if their root mean square is below 1e-15 or above 1e15).
+        A kind of your own: docs/extending.md. Tensors in a dict or Dataset are coupled, see Notes. Never modified.
+        float32 data are fitted in float32 arithmetic, with the objective summed in float64 (wholly in float64 if
+        their root mean square is below 1e-15 or above 1e15).
     rank : int
         Number of components, at least 1 (0 with main effects); may exceed the sizes of the modes.
     loss : str, Loss or dict
         A name of `available_losses()`, another name for one (see `get_loss`), or an instance, e.g.
         ``NegativeBinomial(r=3.0)``. `suggest_loss` says which suit the data. Several losses, one for each position of
         a mode: ``{"variable": {"age": "gaussian", "visits": "poisson", None: "bernoulli-logit"}}``, None for all
-        others; each is weighed by the dispersion of its position, see `SeveralLosses`.
+        others; each is weighed by the dispersion of its position, see `SeveralLosses`. Of coupled tensors a dict with
+        the loss of each: ``{"spikes": "poisson", "traits": "gaussian"}``.
     modes : sequence of str, optional
         Names for the modes of data that have none, e.g. ``["neuron", "time", "trial"]``: for tables, pictures, and
-        wherever a mode is asked for. Beside data with names of their own, they must be these.
+        wherever a mode is asked for. Beside data with names of their own, they must be these. Of coupled tensors a
+        dict of such lists.
     mask : array_like of bool, optional
         True = observed. Shaped like the data or broadcastable; beside data in slabs a mapped file, too. For lists of
         entries: one boolean vector (or None) per mode; an entry is observed if all of its positions are. Where data
@@ -126,6 +131,9 @@ def fit_gcp(
         Groups of modes of equal size that share one factor, e.g. ``[(0, 1)]`` or ``[("from", "to")]`` for a symmetric
         relation. Their labels,
         if they have any, must be the same.
+    weights : dict of str to float, optional
+        Of coupled tensors: by what the loss of some is multiplied. By default 1 / the scale of a tensor's dispersion
+        (2 * variance of a Gaussian one), estimated along with the model; 1 of losses without one.
     l2_reg : float or {"factors": float, "main_effects": float}
         Ridge. One number is for both; the intercept is free of it.
     weight_reg : float
@@ -143,11 +151,11 @@ def fit_gcp(
         Further penalties on the components, of `gcp.penalties`: ``[Smooth("week", 10.0, cyclic=True)]``, `Ridge`,
         `Lasso`, `Near` and `Graph`, each of one mode and in units of the data, or your own; l2_reg, weight_reg and
         dirichlet_reg are shorthands for others.
-    main_effects : bool or sequence of int or str
+    main_effects : bool or sequence of int or str, or dict of str to such
         True, or some modes: an intercept, and one additive effect per position of each (free) mode, beside the
         components: biases of users and films, difficulties of test items. Nonnegative where the loss needs a
         nonnegative model. Where components may be 0 and the exact objective is at hand, the result is never worse
-        than the additive model alone, unless the fit is cut short.
+        than the additive model alone, unless the fit is cut short. Of coupled tensors by tensor, each its own.
     design : dict, optional
         By mode, what its factor is made of: Z C, with Z a basis of `gcp.designs` (``{"week": bspline(12)}``), a
         matrix with a row for each position, dense or sparse, or a DataFrame, matched by the mode's labels. The result
@@ -183,6 +191,7 @@ def fit_gcp(
     Returns
     -------
     FitResult
+        Of coupled tensors a `CoupledResult`, with a FitResult for each.
 
     Raises
     ------
@@ -209,6 +218,10 @@ def fit_gcp(
     An interrupt (Ctrl-C) ends the fit and returns the best model so far, with status "interrupted". With a checkpoint
     it waits for the end of the iteration, and the file is written first; a second one does not wait.
 
+    Of coupled tensors F is the sum of those of all, each times its weight, so that no tensor wins by its unit.
+    Positions of a mode in common are matched by label, by number where no tensor has labels; what one tensor lacks is
+    missing there. docs/decisions/0057-coupled-tensors.md says what does not go together with them.
+
     References
     ----------
     D. Hong, T. G. Kolda, J. A. Duersch: Generalized canonical polyadic tensor decomposition, SIAM Review 62
@@ -221,27 +234,7 @@ def fit_gcp(
     >>> result.converged
     True
     """
-    own = as_loss(loss)
     carried = given_of(exposure, offset, trials)
-    if own.unknowns:
-        data = in_one_piece(data, mask, entry_weights, modes, why=_estimating(own), **carried)
-        mask, entry_weights, carried = None, None, {}
-    problem = Problem.of(
-        data,
-        rank,
-        own,
-        modes=modes,
-        mask=mask,
-        entry_weights=entry_weights,
-        bounds=bounds,
-        fixed_modes=fixed_modes,
-        tied_modes=tied_modes,
-        main_effects=main_effects,
-        design=design,
-        penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
-        n_threads=n_threads,
-        **carried,
-    )
     plan = Plan.of(
         init=init,
         n_starts=n_starts,
@@ -255,6 +248,35 @@ def fit_gcp(
         checkpoint_every=checkpoint_every,
         verbose=verbose,
     )
+    options: dict[str, Any] = {"bounds": bounds, "fixed_modes": fixed_modes, "n_threads": n_threads}
+    if is_coupled(data):
+        beside = {"modes": modes, "mask": mask, "entry_weights": entry_weights} | carried
+        refused: dict[str, Any] = {"tied_modes": tied_modes, "design": design, "weight_reg": weight_reg}
+        refused["checkpoint"], options["main_effects"] = checkpoint, main_effects
+        total = as_penalties(l2_reg, 0.0, dirichlet_reg, penalties)
+        coupled: Any = fit_coupled(data, rank, plan, loss, weights, total, refused, beside, **options)
+        warn_unless_converged(coupled, stacklevel=3)
+        return coupled
+    if weights is not None:
+        raise ParameterError("weights are those of coupled tensors: for those of entries use entry_weights.")
+    own = as_loss(loss)
+    if own.unknowns:
+        data = in_one_piece(data, mask, entry_weights, modes, why=estimating(own), **carried)
+        mask, entry_weights, carried = None, None, {}
+    problem = Problem.of(
+        data,
+        rank,
+        own,
+        modes=modes,
+        mask=mask,
+        entry_weights=entry_weights,
+        tied_modes=tied_modes,
+        main_effects=main_effects,
+        design=design,
+        penalties=as_penalties(l2_reg, weight_reg, dirichlet_reg, penalties),
+        **options,
+        **carried,
+    )
     result = fit_problem(problem, plan, doubt_default if isinstance(loss, DefaultName) else None)
     warn_unless_converged(result, stacklevel=3)
     return result
@@ -266,46 +288,6 @@ def warn_unless_converged(result: FitResult, stacklevel: int) -> None:
         warnings.warn(
             f"fit_gcp did not converge: {result.message}.", ConvergenceWarning, stacklevel=stacklevel
         )
-
-
-def _estimating(loss: Loss) -> str:
-    return f"A fit that estimates {' and '.join(loss.unknowns)}"
-
-
-def problem_and_plan(data: Any, rank: int, options: Mapping[str, Any]) -> tuple[Problem, Plan]:
-    """Return what arguments of `fit_gcp`, given by name, ask for.
-
-    Raises
-    ------
-    TypeError
-        A name that is no argument of `fit_gcp`.
-    """
-    own = dict(options)
-    loss = as_loss(own.pop("loss", DEFAULT_LOSS))
-    penalties = as_penalties(**{name: own.pop(name) for name in _OF_PENALTIES if name in own})
-    of_problem = {name: own.pop(name) for name in _OF_PROBLEM if name in own}
-    if loss.unknowns:
-        beside = {name: of_problem.pop(name, None) for name in ("mask", "entry_weights", "modes", *_CARRIED)}
-        data = in_one_piece(data, why=_estimating(loss), **beside)
-    if unknown := sorted(set(own) - set(signature(Plan.of).parameters)):
-        raise TypeError(f"fit_gcp() got an unexpected keyword argument {unknown[0]!r}")
-    return Problem.of(data, rank, loss, penalties=penalties, **of_problem), Plan.of(**own)
-
-
-_OF_PENALTIES = ("l2_reg", "weight_reg", "dirichlet_reg", "penalties")
-_CARRIED = ("exposure", "offset", "trials")
-_OF_PROBLEM = (
-    *_CARRIED,
-    "modes",
-    "mask",
-    "entry_weights",
-    "bounds",
-    "fixed_modes",
-    "tied_modes",
-    "main_effects",
-    "design",
-    "n_threads",
-)
 
 
 def doubt_default(facts: Survey) -> None:

@@ -392,6 +392,3 @@ class FitResult(ExportedModel, SummarisedModel):
         if not isinstance(other, FitResult):
             return NotImplemented
         return all(is_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-
-load = FitResult.load

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,24 @@ class Tried:
         if again.objective != first.objective:
             raise AssertionError("the checkpoint leads to another end")
 
+    def coupled(self) -> None:
+        """Beside a matrix that shares the first mode: penalties name their mode."""
+        beside = np.random.default_rng(3).normal(size=(SHAPE[0], 4))
+        penalties = [replace(one, mode="a") for one in self.feature.options.get("penalties", ())]
+        options = {name: given for name, given in self.feature.options.items() if name != "penalties"}
+        if "design" in options:
+            options["design"] = {"a": options["design"][0]}
+        gcp.fit_gcp(
+            {"x": self.x, "y": beside},
+            1,
+            loss={"x": self.feature.loss, "y": "gaussian"},
+            modes={"x": ["a", "b", "c"], "y": ["a", "d"]},
+            penalties=penalties,
+            random_state=0,
+            **options,
+            **{name: {"x": given} for name, given in self.feature.cells.items()},
+        )
+
     # Later steps
 
     def held_out(self, **scheme: Any) -> None:
@@ -320,6 +338,7 @@ COLUMNS: dict[str, dict[str, Callable[[Tried], None]]] = {
         "main effects": Tried.effects,
         "fixed mode": Tried.fixed,
         "checkpoint": Tried.checkpoint,
+        "coupled": Tried.coupled,
         "`select_rank`": Tried.rank,
         "command line": Tried.command_line,
     },

@@ -28,6 +28,8 @@ EXEMPT = {
     "FitResult.marked": "for exports and pictures",
     "Loss": "abstract",
     "FitResult": "made by fits",
+    "CoupledResult": "made by fits",
+    "analysis.CoupledErrors": "made by `standard_errors`",
     "designs.Basis": "abstract",
     **dict.fromkeys([f"designs.Basis.{of}" for of in _OF_BASES], "for objectives"),
     "SparseTensor.with_cells": "for objectives",
@@ -221,6 +223,20 @@ def estimator():
     return gcp.GCP(2, loss="poisson", **OPTIONS).fit(dense())
 
 
+@cache
+def coupled():
+    """Two tensors that share their first mode."""
+    return gcp.fit_gcp(
+        {
+            "counts": dense(),
+            "more": DenseTensor(COUNTS[:, :, 0], labels=ModeLabels(["who", "why"], [list("dcba"), None])),
+        },
+        1,
+        loss={"counts": "poisson", "more": "gaussian"},
+        **OPTIONS,
+    )
+
+
 def table():
     import pandas as pd
 
@@ -407,6 +423,10 @@ def good_calls(folder):
         "FitResult.save": Call(fitted().save, {"path": folder / "saved.npz"}),
         "FitResult.load": Call(gcp.FitResult.load, {"path": saved}),
         "load": Call(gcp.load, {"path": saved}),
+        "CoupledResult.transform": Call(
+            coupled().transform, {"data": {"counts": dense()}, "mode": "who", "bounds": None}
+        ),
+        "CoupledResult.save": Call(coupled().save, {"path": folder / "coupled.npz"}),
         "GCP": Call(
             lambda **given: gcp.GCP(**given).fit(dense()),
             {"rank": 2, "loss": "poisson", "mode": 0, "n_starts": 1} | OPTIONS,

@@ -61,7 +61,8 @@ def test_its_parameters_are_those_of_the_function():
     own, of_fit = (dict(inspect.signature(each).parameters) for each in (GCP, fit_gcp))
     assert own.pop("mode").default == 0
     assert own.pop("rank").default == 1
-    of_data = ("data", "mask", "entry_weights", "exposure", "offset", "trials")  # which `fit` takes
+    # what `fit` takes, and what only coupled tensors have
+    of_data = ("data", "mask", "entry_weights", "exposure", "offset", "trials", "weights")
     for name in ("rank", *of_data):
         del of_fit[name]
     assert {name: each.default for name, each in own.items()} == {

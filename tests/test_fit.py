@@ -642,7 +642,7 @@ def test_bad_arguments_are_named(options, message):
         ([[1, 2], [3]], {}, "array"),
         ("data.npy", {}, "read_tensor"),
         (None, {}, "object of class NoneType"),
-        ({"a": 1}, {}, "class dict|dtype object"),
+        ({"a": 1}, {}, "two or more are coupled"),
         (X, {"mask": np.ones((2, 2), bool)}, "mask"),
         (X, {"mask": np.ones(X.shape, int)}, r"mask has dtype int64: .*mask\.astype\(bool\)"),
         (X, {"mask": np.ones(X.shape)}, r"mask has dtype float64: .*mask\.astype\(bool\)"),

@@ -10,7 +10,8 @@ from scipy import optimize
 import gcp
 from gcp import DataError, DenseTensor, ModeLabels, ObservedTensor, ParameterError, SparseTensor, hold_out
 from gcp.analysis import prediction_scores
-from gcp.fit import fit_problem, problem_and_plan
+from gcp.fit import fit_problem
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 
 SHAPE = (6, 5, 12)
 NAMES = ["who", "what", "week"]

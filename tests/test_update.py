@@ -478,6 +478,19 @@ def test_models_whose_rows_are_not_free_are_refused(options, word, rng):
         result.update(x[:, :, 20:], "day")
 
 
+def test_the_model_of_one_of_coupled_tensors_is_refused(rng):
+    """Its rows are those of the others, too."""
+    x, _ = planted("poisson", 24, rng)
+    tensors = {"counts": x[:, :, :20], "traits": rng.normal(size=(9, 4))}
+    losses, modes = (
+        {"counts": "poisson", "traits": "gaussian"},
+        {"counts": MODES, "traits": ["place", "trait"]},
+    )
+    coupled = fit_gcp(tensors, 2, loss=losses, modes=modes, random_state=0, n_iter_max=20)
+    with pytest.raises(ParameterError, match="row by row: found coupled tensors"):
+        coupled["counts"].update(x[:, :, 20:], "day")
+
+
 def test_data_that_do_not_fit_are_refused(rng):
     x, _ = planted("poisson", 24, rng)
     result = fit_gcp(labelled(x[:, :, :20], range(20)), 2, loss="poisson", random_state=0)

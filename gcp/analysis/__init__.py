@@ -8,6 +8,7 @@ from gcp.analysis.bootstrap import Bootstrap, bootstrap
 from gcp.analysis.calibration import Calibration, calibration
 from gcp.analysis.compare import Degeneracy, Match, align, congruence, degeneracies, factor_match_score
 from gcp.analysis.core_consistency import core_consistency, core_tensor
+from gcp.analysis.coupled_errors import CoupledErrors
 from gcp.analysis.deviance import Deviance, SliceDeviance, deviance, slice_deviance
 from gcp.analysis.dispersion import DispersionTest, dispersion_test
 from gcp.analysis.likelihood import InformationCriteria, information_criteria, log_likelihood
@@ -29,6 +30,7 @@ __all__ = [
     "Bootstrap",
     "Calibration",
     "ComponentShares",
+    "CoupledErrors",
     "Degeneracy",
     "Deviance",
     "DispersionTest",

@@ -14,7 +14,7 @@ from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.types import FloatArray, RandomSource
-from gcp.fit import fit_in_series, problem_and_plan
+from gcp.fit import fit_in_series
 from gcp.kernels.shared.columns import EntryColumns
 from gcp.losses.estimable import ESTIMATE
 from gcp.losses.trials import OfTrials
@@ -25,6 +25,7 @@ from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.problem import Problem
 from gcp.result import FitResult
 from gcp.solvers.progress import series
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.solvers.starts.plan import Plan
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.intake.carried import popped
@@ -147,8 +148,8 @@ def bootstrap(
     Raises
     ------
     ParameterError
-        Of a loss without a distribution of such data; bounds of the fit that were arrays, of which a result knows
-        no more than that.
+        Of one of several coupled tensors; of a loss without a distribution of such data; bounds of the fit that
+        were arrays, of which a result knows no more than that.
 
     References
     ----------
@@ -157,6 +158,11 @@ def bootstrap(
     n = checks.whole("n", n, least=2, most=checks.MOST_REPEATS)
     n_jobs = processes.jobs(n_jobs)
     check_result(result)
+    if others := result.problem.coupled_with:
+        raise ParameterError(
+            f"bootstrap fits replicates of one tensor, but this model was fitted together with {', '.join(others)}: "
+            "fit replicates of all tensors, drawn by gcp.simulate or losses' sample, with fit_gcp."
+        )
     options = _as_fitted(result, options)
     options["n_threads"] = processes.threads_of_each(n_jobs, options.get("n_threads"))
     tensor = tensor_of(result, data, mask, entry_weights, **popped(options))

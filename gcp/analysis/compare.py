@@ -12,7 +12,7 @@ from gcp.base import alignment, checks
 from gcp.base.errors import ParameterError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import Array, FloatArray
-from gcp.objectives.known_cells import side_of
+from gcp.objectives.known_cells import refuse_several, side_of
 from gcp.result import FitResult
 
 M = TypeVar("M")
@@ -201,6 +201,7 @@ def degeneracies(model: Any, threshold: float = -0.85) -> list[Degeneracy]:
 
 def _arrays(model: Any) -> tuple[FloatArray, list[FloatArray]]:
     """Return weights (R,) and factors (I_n, R)."""
+    refuse_several(model)
     try:
         if isinstance(model, FitResult):
             weights, factors = model.weights, model.factors

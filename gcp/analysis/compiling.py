@@ -15,12 +15,13 @@ from gcp.base import checks, processes
 from gcp.base.compiler import code_files
 from gcp.base.errors import ParameterError
 from gcp.base.notes import silence
-from gcp.fit import fit_problem, problem_and_plan
+from gcp.fit import fit_problem
 from gcp.kernels.dense import second_derivatives
 from gcp.losses import available_losses
 from gcp.losses.base import Loss
 from gcp.losses.registry import example_loss
 from gcp.solvers.pieces import exact_quadratic
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.sparse import SparseTensor

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcp.analysis.information import Likelihood
+from gcp.analysis.joint_likelihood import AnyLikelihood
 from gcp.base.types import Array, FloatArray
 
 _NULL = 1e-10
@@ -79,7 +79,7 @@ class FixedScale(NamedTuple):
 
 
 def bias_reduced(
-    likelihood: Likelihood, section: FixedScale, theta: FloatArray
+    likelihood: AnyLikelihood, section: FixedScale, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
     """Return parameters (P,) without the bias of the likelihood as a function of entries, and a covariance (P, P).
 
@@ -112,12 +112,12 @@ def bias_reduced(
     return None
 
 
-def _share(likelihood: Likelihood, theta: FloatArray, step: FloatArray) -> float:
+def _share(likelihood: AnyLikelihood, theta: FloatArray, step: FloatArray) -> float:
     """Return the share of a step (P,) that is taken from theta (P,).
 
     No entry of the model more than doubles, or halves if it is positive; nor r.
     """
-    most = 0.5 if likelihood.loss.model_domain.low >= 0 else 1.0
+    most = 0.5 if likelihood.is_nonnegative else 1.0
     share = min(1.0, most / max(likelihood.change(theta, step), 1e-300))
     r = likelihood.layout.r
     return share if r is None or step[r] >= 0 else min(share, -0.5 * theta[r] / step[r])

@@ -70,6 +70,11 @@ class Likelihood:
     scale: float
     layout: ParameterLayout
 
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether the model is."""
+        return bool(self.loss.model_domain.low >= 0)
+
     def information(self, theta: FloatArray) -> FloatArray:
         """Return the expected information (P, P), J' W J with the entries' Fisher information W; and that of r."""
         layout = self.layout

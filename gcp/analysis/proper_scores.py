@@ -21,7 +21,7 @@ from gcp.objectives.evaluation import evaluate
 from gcp.objectives.fitted_dispersion import fitted_dispersion
 from gcp.objectives.forecast import Forecast
 from gcp.objectives.forecast_cells import ForecastCells
-from gcp.objectives.known_cells import known_parts, tensor_of
+from gcp.objectives.known_cells import known_parts, refuse_several, tensor_of
 from gcp.result import FitResult
 from gcp.tensors.carried_columns import TITLES, carried_by
 from gcp.tensors.intake.carried import Carried
@@ -128,6 +128,7 @@ def proper_scores(
         labels, shape, own = result.labels, result.mean.shape, result.dispersion
         parts = list(_of_forecast(result, data, mask, entry_weights, carried))
     else:
+        refuse_several(result)
         instance("result", result, FitResult, "the FitResult of a fit, or a Forecast")
         labels, shape, own = result.labels, result.shape, fitted_dispersion(result, dispersion)
         tensor = tensor_of(result, data, mask, entry_weights, **carried)

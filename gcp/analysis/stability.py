@@ -15,8 +15,9 @@ from gcp.base.errors import ParameterError
 from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray, RandomSource
-from gcp.fit import fit_in_series, problem_and_plan
+from gcp.fit import fit_in_series
 from gcp.result import FitResult
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.tensors.intake.carried import popped
 from gcp.tensors.intake.coerce import as_tensor, in_one_piece
 from gcp.tensors.kinds import Tensor, stored

@@ -14,7 +14,7 @@ from gcp.base import checks
 from gcp.base.errors import DomainError, ParameterError
 from gcp.base.table_result import Table, TableResult
 from gcp.base.types import FloatArray
-from gcp.fit import fit_in_series, problem_and_plan
+from gcp.fit import fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.beta_divergence import BetaDivergence
 from gcp.losses.ordinal import Ordinal
@@ -24,6 +24,7 @@ from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import KnownCells, known_cells
 from gcp.objectives.survey import survey
 from gcp.result import FitResult
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.tensors.intake.carried import Carried
 from gcp.tensors.intake.coerce import in_one_piece
 from gcp.tensors.kinds import stored

@@ -14,6 +14,7 @@ import gcp
 from gcp.base.errors import ConvergenceWarning, DataError, DomainError, FitError, ParameterError
 from gcp.base.signals import terminated_like_interrupted
 from gcp.base.types import Array
+from gcp.cli import coupled_fit
 from gcp.cli.cluster import spread
 from gcp.cli.design_option import given_designs
 from gcp.cli.fit_options import add_options
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     "sum of a loss over the observed cells. Ctrl-C stops the fit and keeps the best model so far.",
     "  gcp fit nyc_flights --loss poisson --rank 5 --seed 0 --out flights.npz --plot flights.png\n"
     "  gcp fit trips.csv --modes station,date,hour --value count --unlisted zero \\\n"
-    "      --loss negative-binomial --param r=3 --rank 4 --starts 5 --out trips.npz",
+    "      --loss negative-binomial --param r=3 --rank 4 --starts 5 --out trips.npz\n"
+    "  gcp fit --tensor spikes=spikes.npz --tensor traits=traits.csv --loss spikes=poisson,traits=gaussian --rank 3",
 )
 def add_parser(parser: Parser) -> None:
     """Add the options."""
@@ -60,6 +62,12 @@ def add_parser(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, save, draw and report."""
+    if args.tensors:
+        return coupled_fit.run(args)
+    if args.input is None:
+        raise ParameterError("expected INPUT, or two or more of --tensor NAME=FILE.")
+    if args.weights is not None:
+        raise ParameterError("--weights are of several tensors, --tensor; cells have --entry-weights.")
     loss = loss_of(args.loss, dict(args.param))
     _check_outputs(args)
     tensor, cells, split = _data(args)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import gcp
-from gcp.cli import cluster, design_option, held_out
+from gcp.cli import cluster, coupled_fit, design_option, held_out
 from gcp.cli.documented import Documented
 from gcp.cli.parsing import Parser
 from gcp.cli.penalty_options import add_penalty_options
@@ -17,7 +17,8 @@ from gcp.cli.several_option import LOSS_HELP
 
 def add_options(parser: Parser) -> None:
     """Add all options, in groups."""
-    parser.add_argument("input", metavar="INPUT", help=input_help())
+    parser.add_argument("input", metavar="INPUT", nargs="?", help=input_help())
+    coupled_fit.add_options(parser)
     fit = Documented(gcp.fit_gcp)
     _add_model(parser, fit)
     _add_cells(parser)

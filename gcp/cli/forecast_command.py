@@ -13,7 +13,7 @@ from gcp.cli.documented import Documented
 from gcp.cli.output import check_target, number, print_json, print_table
 from gcp.cli.parsing import Parser, command
 from gcp.cli.reading import is_listing
-from gcp.cli.saved_result import mode_of
+from gcp.cli.saved_result import RESULT_HELP, mode_of, read_result
 
 _MOST_ROWS = 40
 """Cells that are printed, at most."""
@@ -30,7 +30,7 @@ _MOST_ROWS = 40
 def add_parser(parser: Parser) -> None:
     """Add the options."""
     own = Documented(gcp.FitResult.forecast)
-    parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
+    parser.add_argument("result", metavar="RESULT", help=RESULT_HELP)
     parser.add_argument(
         "--horizon", type=int, required=True, metavar="N", help="how many positions after the last one"
     )
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Forecast and list."""
     if args.out:
         check_target("--out", args.out, (".csv",), (args.result,))
-    result = gcp.FitResult.load(args.result)
+    result = read_result(args.result)
     given = {name: getattr(args, name) for name in ("exposure", "offset", "trials")}
     carried: Any = {name: _numbers(f"--{name}", text) for name, text in given.items() if text is not None}
     found = result.forecast(

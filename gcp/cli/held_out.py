@@ -73,7 +73,7 @@ def fit_for(split: Split | None) -> Callable[..., gcp.FitResult]:
         return gcp.fit_gcp
 
     def fit(data: Any, rank: int, **options: Any) -> gcp.FitResult:
-        from gcp.fit import problem_and_plan
+        from gcp.solvers.starts.fit_arguments import problem_and_plan
 
         split.check(problem_and_plan(data, rank, options)[0])
         return gcp.fit_gcp(data, rank, **options)

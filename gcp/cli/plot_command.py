@@ -7,6 +7,7 @@ import argparse
 import gcp
 from gcp.cli.output import check_picture, save_picture
 from gcp.cli.parsing import Parser, command
+from gcp.cli.saved_result import RESULT_HELP, read_result
 
 
 @command(
@@ -18,7 +19,7 @@ from gcp.cli.parsing import Parser, command
 )
 def add_parser(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("result", metavar="RESULT", help="a file that gcp fit --out or FitResult.save wrote")
+    parser.add_argument("result", metavar="RESULT", help=RESULT_HELP)
     parser.add_argument(
         "-o", "--out", metavar="PICTURE", required=True, help="the file to write: .png, .pdf or .svg"
     )
@@ -55,7 +56,7 @@ def load_model(path: str) -> gcp.FitResult:
 
     A custom loss, whose formula no file holds, is let go.
     """
-    return gcp.FitResult.load(path, loss=gcp.Gaussian())
+    return read_result(path, gcp.Gaussian())
 
 
 def _kind(text: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gcp.tensors.kinds import Tensor
     from gcp.tensors.parts.partitioned import PartitionedTensor
 
-_OPTIONS = (
+READING_OPTIONS = (
     "modes",
     "value",
     "wide",
@@ -84,7 +84,7 @@ def add_memory_option(group: Any) -> None:
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the reading options that the command line has."""
-    return {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+    return {name: getattr(args, name) for name in READING_OPTIONS if getattr(args, name) is not None}
 
 
 def read_input(args: argparse.Namespace) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gcp
-from gcp.base.errors import DataError
+from gcp.base.errors import DataError, ParameterError
 from gcp.cli.documented import Documented
 from gcp.cli.output import check_target, print_json, print_pairs
 from gcp.cli.parsing import Parser, command
@@ -56,7 +56,11 @@ def run(args: argparse.Namespace) -> int:
     target = args.out or args.result
     check_target("--out" if args.out else "RESULT", target, (".npz",), (args.input, args.history))
     with locked(Path(args.result), "this result"):
-        result = gcp.FitResult.load(args.result)
+        result = gcp.load(args.result)
+        if isinstance(result, gcp.CoupledResult):
+            raise ParameterError(
+                f"{args.result} holds models of several tensors, whose rows an update does not refresh."
+            )
         history = None if args.history is None else read_input(_other(args, args.history))
         found = result.update(
             read_input(args),

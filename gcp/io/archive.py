@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -71,6 +72,14 @@ class Archive(Mapping[str, Array]):
         self._zip = zipfile.ZipFile(file)
         self._names = [name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")]
         self._known = frozenset(self._names)
+        self._prefix = ""
+
+    def within(self, prefix: str) -> Archive:
+        """Return the arrays whose names begin with a text, by the rest of their names."""
+        found = copy.copy(self)
+        found._names = [name.removeprefix(prefix) for name in self._names if name.startswith(prefix)]
+        found._known, found._prefix = frozenset(found._names), self._prefix + prefix
+        return found
 
     def __len__(self) -> int:
         """Return the number of arrays."""
@@ -102,7 +111,9 @@ class Archive(Mapping[str, Array]):
         promised = header.size * header.dtype.itemsize
         if header.dtype.kind in "US" and header.dtype.itemsize > most:
             raise FormatError(f"entry {name!r} holds texts of {show_bytes(header.dtype.itemsize)}.")
-        if not header.dtype.hasobject and promised > (held := self._zip.getinfo(f"{name}.npy").file_size):
+        if not header.dtype.hasobject and promised > (
+            held := self._zip.getinfo(f"{self._prefix}{name}.npy").file_size
+        ):
             raise FormatError(
                 f"entry {name!r} promises more than it holds: {show_bytes(promised)} in {show_bytes(held)}."
             )
@@ -133,6 +144,6 @@ class Archive(Mapping[str, Array]):
 
     def _opened(self, name: str) -> BinaryIO:
         try:
-            return cast(BinaryIO, self._zip.open(f"{name}.npy"))
+            return cast(BinaryIO, self._zip.open(f"{self._prefix}{name}.npy"))
         except RuntimeError as error:  # encrypted
             raise FormatError(f"entry {name!r} cannot be unpacked: {error}.") from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,6 +28,9 @@ from gcp.objectives.memory import Memory
 from gcp.tensors.entries import MOST_MODES
 
 _NAME = "gcp-result"
+COUPLED = "gcp-coupled-result"
+"""The format of results of coupled tensors, `coupled_file`."""
+
 _VERSION = 6
 """The version of files of updated models.
 
@@ -58,6 +63,13 @@ _SCALARS = (
 def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write the fields of a result, by name; the file appears under its name only when it is complete."""
     path = checks.path("path", path)
+    arrays = {"format": np.array(_NAME), **arrays_of(result)}
+    with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
+        write_archive(file, arrays)
+
+
+def arrays_of(result: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the fields of a result as arrays by the names of their entries, of any shape; all but the format."""
     labels: ModeLabels = result["labels"]
     penalties: dict[str, Array] = {}
     meta = {name: result[name] for name in _SCALARS} | {"loss": _describe(result["loss"])}
@@ -66,9 +78,8 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
         meta["memory"] = result["memory"].as_json()
     effects, unknown = result["main_effects"], result["unknown"]
     arrays: dict[str, Array] = {
-        "format": np.array(_NAME),
         "version": np.array(_version(result)),
-        "meta": np.array(json.dumps(meta, default=_number)),
+        "meta": np.array(json.dumps(meta, default=as_number)),
         "weights": result["weights"],
         "mode_names": np.array(labels.names),
     }
@@ -83,9 +94,7 @@ def write(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     arrays |= {f"fitted_{n}": a for n, a in enumerate(result["fitted_factors"])}
     arrays |= {f"bounds_{n}": a for n, a in enumerate(result["row_bounds"])}
     arrays |= {f"trace_{name}": column for name, column in result["trace"].items()} | penalties
-    arrays |= result["memory"].arrays()
-    with writing(path), replacing(path) as part, opened(part, False, "wb") as file:
-        write_archive(file, arrays)
+    return arrays | result["memory"].arrays()
 
 
 def _version(result: Mapping[str, Any]) -> int:
@@ -107,9 +116,15 @@ def read(path: str | os.PathLike[str], loss: Loss | None = None) -> dict[str, An
     path = checks.path("path", path)
     if loss is not None:
         checks.instance("loss", loss, Loss, "the Loss of the fit")  # type: ignore[type-abstract]
+    with telling_of_results(path), opened(path, False) as file:
+        return fields_of(_arrays(file), loss)
+
+
+@contextmanager
+def telling_of_results(path: Path) -> Iterator[None]:
+    """Let errors of reading a result begin with the name of its file, and those of damage be `FormatError`."""
     try:
-        with opened(path, False) as file:
-            return _result(_arrays(file), loss)
+        yield
     except (*DAMAGE, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, DataError | ParameterError):
             raise type(error)(f"{path}: {error}") from error
@@ -121,14 +136,21 @@ def read(path: str | os.PathLike[str], loss: Loss | None = None) -> dict[str, An
 def _arrays(file: BinaryIO) -> Archive:
     archive = Archive(file)
     form = archive.text("format")
+    if form == COUPLED:
+        raise FormatError("it holds the result of coupled tensors, which is no FitResult: gcp.load reads it.")
     if form != _NAME:
         raise FormatError(f"the archive is marked {form!r}: expected the result of a fit ({_NAME!r}).")
+    return archive
+
+
+def fields_of(archive: Archive, loss: Loss | None) -> dict[str, Any]:
+    """Return the fields of the result that arrays are, by name; `loss` is needed where it was a custom one."""
     archive.header("version").check_size(1)
     if (version := int(archive["version"])) > _VERSION:
         raise FormatError(
             f"version {version} of the format is newer than this gcp reads ({_VERSION}): upgrade gcp."
         )
-    return archive
+    return _result(archive, loss)
 
 
 def _result(arrays: Archive, loss: Loss | None) -> dict[str, Any]:
@@ -229,7 +251,7 @@ def _check(arrays: Archive, n_modes: int) -> None:
             arrays.header(name).check_size(_MOST_NUMBERS)
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """Return NumPy numbers as Python's, for JSON."""
     return value.item()
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gcp.base.labels import ModeLabels
 from gcp.base.table_result import Table, Tabular, page_part, pairs_of, shown
-from gcp.base.types import Array, FloatArray
+from gcp.base.types import Array, Factors, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.custom import CustomLoss
 from gcp.losses.several import SeveralLosses
@@ -146,6 +147,7 @@ def facts_of(result: Any) -> dict[str, Any]:
         **facts_of_loss(result),
         "data with": result.problem.carried_in_words,
         "updates": _updates_in_words(result.settings.get("updates")),
+        "coupled with": ", ".join(result.problem.coupled_with),
         "solver": result.settings["solver"]["method"],
         "starts": len(result.starts),
         "iterations": result.n_iter,
@@ -193,14 +195,29 @@ def in_lines(title: str, facts: Mapping[str, Any], notes: Sequence[str]) -> str:
 
 def components_of(model: Model) -> Table:
     """Return the heaviest components, a row for each and each mode, and a row for the main effects of a mode."""
-    rows: list[tuple[str, str, str, str]] = []
-    for r in range(min(model.rank, _MOST_COMPONENTS)):
-        for n, (name, a) in enumerate(zip(model.labels.names, model.factors, strict=True)):
-            own = (str(r), f"{model.weights[r]:.5g}") if n == 0 else ("", "")
-            rows.append((*own, name, _leading(model.labels.values(n, len(a)), a[:, r])))
+    rows = _rows(model.factors, model.labels, [f"{weight:.5g}" for weight in model.weights])
     for k, (name, vector) in enumerate(model.main_effects.items()):
         labels = model.labels.values(model.labels.number(name), len(vector))
         rows.append(("effects" if k == 0 else "", "", name, _leading(labels, vector)))
+    return _as_table(rows)
+
+
+def components_of_factors(factors: Factors, labels: ModeLabels, weights: Sequence[str]) -> Table:
+    """Return the first components of factors (I_n, R), a row for each and each mode, with words on their weights."""
+    return _as_table(_rows(factors, labels, weights))
+
+
+def _rows(factors: Factors, labels: ModeLabels, weights: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """Return number, weight, mode and largest entries of each component and mode."""
+    rows = []
+    for r, weight in enumerate(weights[:_MOST_COMPONENTS]):
+        for n, (name, a) in enumerate(zip(labels.names, factors, strict=True)):
+            own = (str(r), weight) if n == 0 else ("", "")
+            rows.append((*own, name, _leading(labels.values(n, len(a)), a[:, r])))
+    return rows
+
+
+def _as_table(rows: list[tuple[str, str, str, str]]) -> Table:
     names = ("component", "weight", "mode", "largest entries")
     columns = [np.array(column, dtype=str) for column in zip(*rows, strict=True)] or [np.empty(0, str)] * 4
     index, *others = zip(names, columns, strict=True)

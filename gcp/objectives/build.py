@@ -23,7 +23,8 @@ from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
 from gcp.objectives.spread import spread
 from gcp.objectives.standard_form import null_factors, null_mean, standardised
-from gcp.objectives.sum_objective import Summand, SumObjective
+from gcp.objectives.sum_base import Summand
+from gcp.objectives.sum_objective import SumObjective
 from gcp.objectives.survey import Survey, located, survey
 from gcp.tensors.base import TensorData
 from gcp.tensors.carried_columns import carried_by
@@ -158,9 +159,9 @@ def _sum_of(tensor: TensorData, loss: SeveralLosses, penalties: Penalties, n_thr
             return _sum_of(tensor.in_double(), loss, penalties, n_threads)
         losses[loss.which == kind] = _in_scale(loss.kinds[kind], objective.loss)
         rows = tuple(places if n == mode else None for n in range(len(whole.shape)))
-        summands.append(Summand(objective, rows, part))
+        summands.append(Summand(objective, tuple(range(len(rows))), rows, part))
     loss = replace(loss, losses=tuple(losses))
-    return SumObjective(tensor, loss, mode, tuple(summands), penalties, n_threads)
+    return SumObjective(tensor, loss, tuple(summands), penalties, n_threads, mode)
 
 
 def _in_memory(tensor: TensorData, loss: SeveralLosses) -> Tensor:

@@ -38,6 +38,8 @@ class ProblemDescription:
         What the cells of the data carried: some of "exposure", "offset" and "trials".
     exposure_name : str
         What the exposure was called, if it had a name: expected data are for one unit of it.
+    coupled_with : tuple of str
+        The names of other tensors that the fit was of, too.
     """
 
     penalties: Penalties = field(default_factory=Penalties)
@@ -49,6 +51,7 @@ class ProblemDescription:
     designs: Designs = ()
     carried: tuple[str, ...] = ()
     exposure_name: str = ""
+    coupled_with: tuple[str, ...] = ()
 
     def rearranged(
         self, modes: Sequence[int], positions: Sequence[Array | None] | None = None
@@ -121,6 +124,7 @@ class ProblemDescription:
             "designs": [[n, basis.as_json(arrays, f"design_{n}")] for n, basis in self.designs],
             "carried": list(self.carried),
             "exposure_name": self.exposure_name,
+            **({"coupled_with": list(self.coupled_with)} if self.coupled_with else {}),
         }
 
     @classmethod
@@ -143,6 +147,7 @@ class ProblemDescription:
             tuple((int(n), basis_from_json(one, arrays)) for n, one in values.get("designs", ())),
             tuple(str(name) for name in values.get("carried", ())),
             str(values.get("exposure_name", "")),
+            tuple(str(name) for name in values.get("coupled_with", ())),
         )
 
 

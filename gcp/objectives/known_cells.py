@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, Unpack
 
@@ -139,8 +139,18 @@ def loss_of_entries(model: Model, tensor: TensorData, known: Array) -> Loss:
 
 
 def check_result(model: object) -> None:
-    """Raise `ParameterError` unless this is the result of a fit."""
+    """Raise `ParameterError` unless this is the result of a fit of one tensor."""
+    refuse_several(model)
     checks.instance("result", model, Model, "the FitResult of a fit")
+
+
+def refuse_several(model: object) -> None:
+    """Raise `ParameterError` if this holds a model for each of several tensors: one of them is wanted."""
+    if isinstance(model, Mapping) and model and all(isinstance(one, Model) for one in model.values()):
+        raise ParameterError(
+            f"The result is one of coupled tensors, with a model for each: take that of one, "
+            f'result["{next(iter(model))}"] (there are {", ".join(map(str, model))}), and its own data.'
+        )
 
 
 def blocks(model: Model, tensor: TensorData) -> Iterator[KnownCells]:

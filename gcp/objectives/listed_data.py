@@ -20,7 +20,7 @@ from gcp.tensors.observed import ObservedTensor
 from gcp.tensors.rearranged import filled, rearranged
 from gcp.tensors.sparse import SparseTensor
 
-_MOST_CELLS = 2**26
+MOST_CELLS = 2**26
 
 
 def in_order(
@@ -89,10 +89,10 @@ def _listed(model: Model, tensor: Tensor) -> ObservedTensor | SparseTensor:
     if len(tensor.shape) < 2:
         raise ParameterError("New positions need another mode than theirs: found a model of one mode.")
     if tensor.zeros is not None and (model.loss.kinds or model.loss.at(np.array(0)).formula.zero is None):
-        if (n_cells := cells_of(tensor.shape)) > _MOST_CELLS:
+        if (n_cells := cells_of(tensor.shape)) > MOST_CELLS:
             raise ParameterError(
                 f"The {model.loss.name} loss has no closed form for zeros, so that new positions take a look at each "
-                f"of the {n_cells:,} cells: at most {_MOST_CELLS:,}. Give fewer positions at a time."
+                f"of the {n_cells:,} cells: at most {MOST_CELLS:,}. Give fewer positions at a time."
             )
         tensor = tensor.to_dense()
     if tensor.subs is None:

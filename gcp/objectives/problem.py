@@ -30,7 +30,8 @@ from gcp.objectives.penalties.dirichlet import DirichletPrior
 from gcp.objectives.penalties.shorthands import as_arguments
 from gcp.objectives.penalties.total import Penalties
 from gcp.objectives.penalty_units import facts_of, resolved
-from gcp.objectives.sum_objective import NO_EFFECTS, SumObjective
+from gcp.objectives.sum_base import SumOfObjectives
+from gcp.objectives.sum_objective import NO_EFFECTS
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.tensors.base import TensorData
 from gcp.tensors.carried_columns import carried_by
@@ -109,11 +110,11 @@ class Problem:
         parametrisation = Parametrisation.of(fixed_modes, tied_modes, tensor.shape, tensor.labels)
         labels = tensor.labels or ModeLabels.default(tensor.shape)
         designs = designs_of(design, labels, tensor.shape, parametrisation.groups)
-        effect_modes = _effect_modes(main_effects, parametrisation, labels, designs)
+        effect_modes = modes_with_effects(main_effects, parametrisation, labels, designs)
         rank = checks.whole("rank", rank, least=0 if effect_modes else 1)
         check_factors(rank, tensor.shape)
         shapes = [(size, rank) for size in tensor.shape]
-        loss = _with_mode(loss, labels, tensor.shape)
+        loss = with_mode(loss, labels, tensor.shape)
         if loss.kinds:
             tied = {n for group in parametrisation.tied for n in group}
             _check_several(labels.number(loss.by or 0), bool(effect_modes), dict(designs), tied)
@@ -125,11 +126,11 @@ class Problem:
             parametrisation.bounds(limits)  # raises if the designs cannot keep them
         own = tensor, loss, rank, effect_modes, penalties, limits, bounds, parametrisation, n_threads
         found = cls(*own, designs).with_penalties(penalties)
-        _check_penalties(found.penalties, limits)
+        check_penalties(found.penalties, limits)
         return found
 
     @cached_property
-    def objective(self) -> EntrywiseObjective | SumObjective:
+    def objective(self) -> EntrywiseObjective | SumOfObjectives:
         """The function of the components' factors that is minimised; the first look takes one pass over the data."""
         return objective_of(self.tensor, self.loss, self.penalties, self.n_threads)
 
@@ -212,7 +213,7 @@ class Problem:
         """
         shapes = [(size, rank) for size in tensor.shape]
         bounds = _limits(self.given_bounds, shapes, self.loss, self.labels)
-        _check_penalties(penalties, bounds)
+        check_penalties(penalties, bounds)
         return replace(self, tensor=tensor, rank=rank, penalties=penalties, bounds=bounds)
 
     def with_loss(self, loss: Loss) -> Problem:
@@ -228,7 +229,7 @@ class Problem:
         )  # which is the same: the data need not be looked through again
         return found
 
-    def with_effects(self) -> tuple[EntrywiseObjective | SumObjective, Bounds]:
+    def with_effects(self) -> tuple[EntrywiseObjective | SumOfObjectives, Bounds]:
         """Return the objective and the bounds of factors with the columns of main effects, if there are any."""
         if self.effects is None:
             return self.objective, self.bounds
@@ -264,7 +265,7 @@ class Problem:
             self.parametrisation.fixed,
             self.parametrisation.tied,
             self.effect_modes,
-            _described(self.given_bounds, self.labels),
+            described_bounds(self.given_bounds, self.labels),
             tuple(estimated),
             self.designs,
             carried_by(self.tensor),
@@ -272,7 +273,7 @@ class Problem:
         )
 
 
-def _with_mode(loss: Loss, labels: ModeLabels, shape: tuple[int, ...]) -> Loss:
+def with_mode(loss: Loss, labels: ModeLabels, shape: tuple[int, ...]) -> Loss:
     """Return a loss with the name of the mode whose positions differ, and with what each position has of its own."""
     if loss.by is None:
         return loss
@@ -311,7 +312,7 @@ def _limits(bounds: Any, shapes: Sequence[tuple[int, int]], loss: Loss, labels: 
     return resolve(bounds, shapes, domain, loss.name, labels, {labels.number(loss.by): ~must})
 
 
-def _effect_modes(
+def modes_with_effects(
     given: bool | Sequence[int | str], parametrisation: Parametrisation, labels: ModeLabels, designs: Designs
 ) -> tuple[int, ...]:
     """Return the modes that have main effects; True means all that are free."""
@@ -332,7 +333,8 @@ def _effect_modes(
     return tuple(sorted(modes))
 
 
-def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
+def check_penalties(penalties: Penalties, bounds: Bounds) -> None:
+    """Raise `ParameterError` if bounds let factors be what a penalty is not for."""
     for penalty in penalties.of_components:
         if reason := penalty.unsuited(bounds.lower):
             raise ParameterError(reason)
@@ -344,14 +346,16 @@ def _check_penalties(penalties: Penalties, bounds: Bounds) -> None:
             raise ParameterError(f"{name} is for nonnegative factors: use bounds=(0, None), or weight_reg.")
 
 
-def _described(bounds: Any, labels: ModeLabels) -> Any:
+def described_bounds(bounds: Any, labels: ModeLabels) -> Any:
     """Return numbers in lists, those of a dict by the name of the mode, with a word in place of each array."""
     if bounds is None or isinstance(bounds, bool | int | float):
         return bounds
     if isinstance(bounds, np.generic):
         return bounds.item()
     if isinstance(bounds, tuple | list):
-        return [_described(item, labels) for item in bounds]
+        return [described_bounds(item, labels) for item in bounds]
     if isinstance(bounds, Mapping):
-        return {labels.names[labels.number(mode)]: _described(pair, labels) for mode, pair in bounds.items()}
+        return {
+            labels.names[labels.number(mode)]: described_bounds(pair, labels) for mode, pair in bounds.items()
+        }
     return "array"

@@ -17,7 +17,7 @@ from gcp.base.types import Array, FloatArray
 from gcp.losses.base import Loss
 from gcp.losses.several import SeveralLosses
 from gcp.objectives.build import build_objective
-from gcp.objectives.damped_rows import minimize_rows
+from gcp.objectives.damped_rows import RowsBeside, minimize_rows
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.exposed import exposed
 from gcp.objectives.known_cells import check_units
@@ -38,17 +38,17 @@ from gcp.tensors.sparse import SparseTensor
 
 M = TypeVar("M", bound=Model)
 
-_STEPS = 5000
-_STARTS = 8
+STEPS = 5000
+STARTS = 8
 """Components, at most, that one start each begins near where rows may have several minima."""
 
-_NEAR_ONE = 0.9
+NEAR_ONE = 0.9
 """Share of a start's model that such a component has."""
 
-_NOT_FINITE = "The objective is not finite at the start; the new data may be too far from the model."
-_NOT_CONVERGED = f"transform did not converge in {_STEPS} steps."
+NOT_FINITE = "The objective is not finite at the start; the new data may be too far from the model."
+NOT_CONVERGED = f"transform did not converge in {STEPS} steps."
 
-_TOL = 1e-12
+TOL = 1e-12
 """Relative decrease in a step below which the rows are at their minimum."""
 
 
@@ -106,7 +106,7 @@ def transform(
     """See `FitResult.transform`."""
     tensor = stored(in_one_piece(data, mask, entry_weights, **carried))
     check_units(model, tensor)
-    _check_parameters(model, mode)
+    check_parameters(model, mode)
     listed, order = in_order(model, tensor, (mode,))
     found_labels, gaps = labels_along(tensor, order.modes[mode]), lacking(model, order)
     if mode in dict(model.problem.designs):
@@ -116,32 +116,20 @@ def transform(
     rank, names, n = model.rank, model.labels.names, tensor.shape[mode]
     objective = build_objective(tensor, model.numbered_loss, n_threads=n_threads)
     entries: Any
-    entries, loss = _standard(model, tensor)
-    effect_modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
-    effects = MainEffects(effect_modes, rank) if model.main_effects else None
+    entries, loss = in_standard_form(model, tensor)
     sizes = fitted_sizes(model)  # as penalties and bounds of the fit have them
     units = (np.asarray(a, dtype=float) for a in model.with_mean_rows().factors)
     components, size = [a * s for a, s in zip(units, sizes, strict=True)], sizes[mode]
     fitted = list(components)
     components[mode] = np.tile(components[mode].mean(axis=0), (n, 1))
-    factors, anchor = components, model.intercept
-    if effects is not None:
-        vectors = [
-            np.array(model.main_effects.get(name, np.zeros(len(a))), dtype=float)
-            for name, a in zip(names, components, strict=True)
-        ]
-        if model.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
-            for k in set(effect_modes) - {mode}:
-                anchor += float(vectors[k].min())
-                vectors[k] -= vectors[k].min()
-        vectors[mode] = np.full(n, anchor)
-        factors = effects.joined(components, vectors)
+    effects, vectors, anchor = beside_effects(model, mode, n)
+    factors = components if effects is None else effects.joined(components, vectors)
     own = NewRowPenalties(penalties.of_components, penalties.effects_ridge, effects, mode, fitted, anchor)
     has_own = names[mode] in model.main_effects
     low, high = _limits(model, effects, mode, None if has_own else anchor, size, bounds)
     own_rows = OwnRows(entries, loss, own, mode, rank)
     minimize = _method(objective, own_rows)
-    starts = own_rows.starts(factors, _STARTS, _NEAR_ONE)
+    starts = own_rows.starts(factors, STARTS, NEAR_ONE)
     with threads.single_threaded_blas():
         factors[mode] = np.clip(starts[0], low, high)
         minimize(factors, low, high)
@@ -152,11 +140,32 @@ def transform(
             factors[mode] = np.where(is_better[:, None], other[mode], factors[mode])
     rows = factors[mode][:, :rank] / np.where(size != 0, size, 1.0)
     if bounds is not None:
-        rows = np.clip(rows, *_pair(bounds, -np.inf))  # rounding must not leave them
+        rows = np.clip(rows, *pair_of_bounds(bounds, -np.inf))  # rounding must not leave them
     own_effects = None
     if effects is not None and has_own:
-        own_effects = factors[mode][:, rank + effect_modes.index(mode)] - anchor
+        own_effects = factors[mode][:, rank + effects.modes.index(mode)] - anchor
     return NewRows(rows, own_effects, names[mode], found_labels, gaps)
+
+
+def beside_effects(model: Model, mode: int, n: int) -> tuple[MainEffects | None, list[FloatArray], float]:
+    """Return the main effects beside n new positions of a mode, those of all modes (I_n,), and what they begin from.
+
+    The mode itself is among them, and holds the intercept; None if the model has no main effects.
+    """
+    if not model.main_effects:
+        return None, [], model.intercept
+    names, anchor = model.labels.names, model.intercept
+    modes = tuple(sorted({names.index(name) for name in model.main_effects} | {mode}))
+    vectors = [
+        np.array(model.main_effects.get(name, np.zeros(size)), dtype=float)
+        for name, size in zip(names, model.shape, strict=True)
+    ]
+    if model.loss.model_domain.low >= 0:  # as in a fit, nobody's effects are negative
+        for k in set(modes) - {mode}:
+            anchor += float(vectors[k].min())
+            vectors[k] -= vectors[k].min()
+    vectors[mode] = np.full(n, anchor)
+    return MainEffects(modes, model.rank), vectors, anchor
 
 
 def with_rows(
@@ -180,7 +189,7 @@ def with_rows(
     ParameterError
         A loss with a parameter for each of the positions that the model has.
     """
-    _check_parameters(model, mode)
+    check_parameters(model, mode)
     factors, coords, name = list(model.factors), list(model.labels.coords), model.labels.names[mode]
     factors[mode], coords[mode] = rows, labels
     effects = model.main_effects if main_effects is None else model.main_effects | {name: main_effects}
@@ -195,7 +204,7 @@ def with_rows(
     )
 
 
-def _check_parameters(model: Model, mode: int) -> None:
+def check_parameters(model: Model, mode: int) -> None:
     """Raise `ParameterError` if positions of a mode have parameters of the loss, which new ones lack."""
     if model.loss.by is None or model.labels.number(model.loss.by) != mode:
         return
@@ -250,7 +259,7 @@ def _limits(
     if bounds is None and model.row_bounds:
         low, high = limits_of_fit(model, mode)
     else:
-        sides = _pair((None, None) if bounds is None else bounds, floor)
+        sides = pair_of_bounds((None, None) if bounds is None else bounds, floor)
         low, high = (np.full(model.rank, side) for side in sides)
     by, is_off = np.where(size != 0, size, 1.0), (size == 0) | (model.weights == 0)
     low, high = np.where(by > 0, low, high) * by, np.where(by > 0, high, low) * by
@@ -286,7 +295,7 @@ def limits_of_fit(model: Model, mode: int) -> tuple[FloatArray, FloatArray]:
     return sides.min(axis=0), sides.max(axis=0)
 
 
-def _pair(bounds: Any, floor: float) -> tuple[float, float]:
+def pair_of_bounds(bounds: Any, floor: float) -> tuple[float, float]:
     """Return the checked pair (lower, upper), the lower one not below what the loss admits."""
     given = checks.items("bounds", bounds, "a pair (lower, upper)")
     found = [None if side is None else checks.floats("bounds", side) for side in given]
@@ -306,7 +315,7 @@ def _pair(bounds: Any, floor: float) -> tuple[float, float]:
     return low, high
 
 
-def _standard(model: Model, tensor: ObservedTensor | SparseTensor) -> tuple[Any, Loss]:
+def in_standard_form(model: Model, tensor: ObservedTensor | SparseTensor) -> tuple[Any, Loss]:
     """Return the new data as one loss has them, and that loss."""
     if model.loss.kinds:
         return exposed(tensor, model.loss), model.loss_at(tensor.subs)
@@ -325,9 +334,9 @@ def _method(
 def _minimize_sum(rows: OwnRows, factors: list[FloatArray], low: FloatArray, high: FloatArray) -> None:
     """Take damped Newton steps for all rows of the mode's factor (n, R) in place, until none lowers its objective."""
     if not np.isfinite(rows.values(factors)).all():
-        raise FitError(_NOT_FINITE)
-    if not minimize_rows(rows, factors, low, high, _STEPS, _TOL):
-        warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+        raise FitError(NOT_FINITE)
+    if not minimize_rows(RowsBeside(rows, factors), factors[rows.mode], low, high, STEPS, TOL):
+        warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
 
 
 def _minimize(
@@ -335,10 +344,10 @@ def _minimize(
 ) -> None:
     """Take Newton steps for all rows of `factors[mode]` (n, R) in place, until none lowers the objective."""
     value = np.inf
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         before, value = value, problem.update(mode, factors, low, high, 1.0)[0]
         if not np.isfinite(value):
-            raise FitError(_NOT_FINITE)
-        if before - value <= _TOL * abs(value):
+            raise FitError(NOT_FINITE)
+        if before - value <= TOL * abs(value):
             return
-    warnings.warn(_NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+    warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=4)

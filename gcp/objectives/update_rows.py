@@ -17,7 +17,7 @@ from gcp.objectives.build import build_objective
 from gcp.objectives.entrywise import EntrywiseObjective
 from gcp.objectives.grown_model import GrownModel, grown, replace_coords
 from gcp.objectives.known_cells import check_units
-from gcp.objectives.listed_data import complete, in_order
+from gcp.objectives.listed_data import MOST_CELLS, complete, in_order
 from gcp.objectives.memory import Memory
 from gcp.objectives.model import Model, normalize
 from gcp.objectives.penalties.base import Penalty
@@ -28,8 +28,6 @@ from gcp.objectives.views.row_wise import RowWise
 from gcp.tensors.dense import DenseTensor
 from gcp.tensors.entries import cells_of
 from gcp.tensors.kinds import Tensor
-
-_MOST_CELLS = 2**26
 
 
 @dataclass(frozen=True)
@@ -176,10 +174,10 @@ def remembered_by_model(model: Model, mode: int, n_threads: int | None) -> Memor
     ParameterError
         Too many cells.
     """
-    if (n_cells := cells_of(model.shape)) > _MOST_CELLS:
+    if (n_cells := cells_of(model.shape)) > MOST_CELLS:
         raise ParameterError(
             f"update: nothing is remembered of the fit yet, whose {n_cells:,} cells are too many to take their "
-            f"expectations (at most {_MOST_CELLS:,}): give history=, the data of the fit or the latest part of them."
+            f"expectations (at most {MOST_CELLS:,}): give history=, the data of the fit or the latest part of them."
         )
     cells = DenseTensor(np.asarray(model.predict(), dtype=float))
     facts = Survey(
@@ -209,6 +207,7 @@ def check_updatable(model: Model, mode: int) -> None:
     tied = [p for p in problem.penalties.of_components if _ties_rows(p, model)]
     reasons = {
         "a single mode": len(model.shape) < 2,
+        "coupled tensors": bool(problem.coupled_with),
         "main effects": bool(model.main_effects),
         "a design": bool(problem.designs),
         "tied modes": bool(problem.tied_modes),

@@ -19,8 +19,8 @@ least squares are nonnegative. Two starts each, the better objective.
 
 Found: our least squares repeat the published decline to 0.005, so that the measure is theirs. At rates of 9,000 a
 mask, a gate and a hurdle recover the rates to four digits whatever share of cells is lost, where ZIPTF has 0.965 to
-0.972: the mask alone wins that table. At rates of 1 the gate is best at every share, and costs nothing where
-there are no excess zeros; the hurdle is close, but knows less, and the mask, which takes chance zeros for unknown, loses
+0.972: the mask alone wins that table. At rates of 1 the gate is best at every share, and costs nothing where there
+are no excess zeros; the hurdle is close, but knows less, and the mask, which takes chance zeros for unknown, loses
 a third of the squares at once. Plain counts and least squares fall as before.
 
 Writes excess_zeros_9000.csv, excess_zeros_1.csv, run.json and excess_zeros.png.

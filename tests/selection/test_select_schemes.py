@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 import gcp
 from gcp import DataError, ParameterError, get_loss, select_rank
 from gcp.analysis.selection.validation_splits import Splitting, make_split
-from gcp.fit import problem_and_plan
 from gcp.objectives.penalties.base import FactorQuadratic, Penalty
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.tensors.intake.coerce import as_tensor
 
 FEW = {"n_splits": 2, "n_starts": 1, "random_state": 0, "n_threads": 1}

@@ -40,16 +40,20 @@ def plot_convergence(result: FitResult, *, ax: Axes | None = None) -> Axes:
     -----
     In shares of what the model explains: 1 is the best constant. A start that ends on a level of its own has found
     another minimum, or has not converged. Where a parameter of the loss was estimated, the start that is kept alone:
-    the others ended under another value of it, and with another objective. Iterations, not seconds, for the first
+    the others ended under another value of it, and with another objective; so, too, of one of several coupled
+    tensors, in shares of what the last round gained. Iterations, not seconds, for the first
     seconds may be those of the compiler.
     """
     check_result(result)
     ax = axes_or_new(ax)
     from matplotlib.ticker import MaxNLocator
 
-    kept = next(start for start in result.starts if start["objective"] == result.objective)
-    starts = [kept] if result.problem.estimated else result.starts
-    explained = max(abs(result.null_objective - kept["objective"]), 1e-300)
+    is_coupled = bool(result.problem.coupled_with)  # then starts and trace are of the sum of all tensors
+    end = float(result.trace["objective"][-1]) if is_coupled else result.objective
+    kept = min(result.starts, key=lambda start: abs(start["objective"] - end))
+    starts = [kept] if result.problem.estimated or is_coupled else result.starts
+    null = float(result.trace["objective"][0]) if is_coupled else result.null_objective
+    explained = max(abs(null - kept["objective"]), 1e-300)
     for start in sorted(starts, key=lambda start: -start["objective"]):
         is_kept = start is kept
         trace = result.trace if is_kept else start.get("trace")

@@ -99,20 +99,24 @@ def _warnings(result: FitResult, tensor: Any) -> list[PageBlock]:
 
 def pictures(result: FitResult, tensor: Any) -> list[PageBlock]:
     """Return pictures, each with a sentence on how to read it."""
-    shown = [
-        drawn(
-            lambda ax: plot_convergence(result, ax=ax),
-            "Objective of every start",
-            "Lines that end on the same level found the same minimum. A line that ends higher is another, worse one: "
-            "more starts are worth their time then.",
-        ),
+    shown = []
+    if not result.problem.coupled_with:  # else their objectives are those of all tensors, under other weights
+        shown.append(
+            drawn(
+                lambda ax: plot_convergence(result, ax=ax),
+                "Objective of every start",
+                "Lines that end on the same level found the same minimum. A line that ends higher is another, worse "
+                "one: more starts are worth their time then.",
+            )
+        )
+    shown.append(
         drawn(
             lambda ax: plot_calibration(result, tensor, ax=ax),
             "Observed means against expected ones",
             "Cells in groups of like expectation, with two standard errors. Points off the line: the model expects "
             "too little (above) or too much (below) there.",
-        ),
-    ]
+        )
+    )
     if tensor.zeros is None:  # else listed entries alone are no random part of the cells
         shown.append(
             drawn(

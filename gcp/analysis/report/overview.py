@@ -65,6 +65,8 @@ def in_words(result: FitResult, tensor: Any) -> str:
         explained = "The data are constant, and the best constant leaves nothing to explain."
     unknown = f" {text}" if (text := result.unknown_in_words()) else ""
     carried = f" The data have {words}." if (words := result.problem.carried_in_words) else ""
+    if others := result.problem.coupled_with:
+        carried += f" It was fitted together with {', '.join(others)}, with which it shares factors."
     return (
         f"A tensor of {sizes} ({known}) is explained by {components}{beside} under the {result.loss.name} loss."
         f"{carried} {explained}{unknown}"
@@ -208,9 +210,12 @@ def settings(result: FitResult) -> list[PageBlock]:
     if unsaid := _unsaid(result):
         text = f"This call repeats the fit, given what a file cannot hold: {', '.join(unsaid)}."
     in_json = json.dumps(settings, indent=1, default=str)
+    others = ", ".join(result.problem.coupled_with)
+    if others:
+        text = f"A call of fit_gcp with this tensor and {others}, and with these settings, repeats the fit."
     return [
         Paragraph(text),
-        Verbatim(_call(result)),
+        *([] if others else [Verbatim(_call(result))]),
         FactList([("versions", versions), ("seconds", f"{result.seconds:.3g}")]),
         Heading("All settings"),
         Verbatim(re.sub(r"\[[^][{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), in_json)),

@@ -24,7 +24,7 @@ from gcp.base import checks, processes
 from gcp.base.errors import ParameterError
 from gcp.base.sizes import check_factors
 from gcp.base.types import RandomSource
-from gcp.fit import fit_gcp, fit_in_series, problem_and_plan
+from gcp.fit import fit_gcp, fit_in_series
 from gcp.losses.base import Loss
 from gcp.losses.several import SeveralLosses, as_loss
 from gcp.objectives.build import build_objective
@@ -37,6 +37,7 @@ from gcp.objectives.standard_form import null_factors, null_mean
 from gcp.result import FitResult
 from gcp.solvers.outcome import can_go_on
 from gcp.solvers.progress import ProgressReport, series
+from gcp.solvers.starts.fit_arguments import problem_and_plan
 from gcp.solvers.starts.plan import Plan
 from gcp.tensors.intake.carried import popped
 from gcp.tensors.intake.coerce import in_one_piece

@@ -53,7 +53,7 @@ class Penalties:
             penalty.add_grad(own, own_grad)
         for n, column in self._effect_columns():
             a = factors[n][:, column]
-            grad[n][:, column] += self.effects_ridge * (a - self._mean(n, a))
+            grad[n][:, column] += self.effects_ridge * (a - self._mean(column, a))
         return value + self.value(factors)
 
     # --- what methods may make of it -------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Penalties:
         if self.effects is None:
             return strengths, centres
         mean = sum(
-            self._mean(mode, factors[mode][:, column]) for n, column in self._effect_columns() if n == mode
+            self._mean(column, factors[mode][:, column]) for n, column in self._effect_columns() if n == mode
         )
         rows = np.ones((len(centres), 1))
         return np.hstack([strengths, [[self.effects_ridge]]]), np.hstack([centres, mean * rows])
@@ -173,10 +173,11 @@ class Penalties:
 
     def _of_effects(self, mode: int, factor: FloatArray) -> float:
         """Return the ridge on the main effects of one mode, a column of its factor (I_n, R + effects)."""
-        vectors = (factor[:, column].astype(float) for n, column in self._effect_columns() if n == mode)
+        columns = (column for n, column in self._effect_columns() if n == mode)
+        vectors = ((column, factor[:, column].astype(float)) for column in columns)
         return sum(
-            0.5 * self.effects_ridge * float(np.sum(np.square(vector - self._mean(mode, vector))))
-            for vector in vectors
+            0.5 * self.effects_ridge * float(np.sum(np.square(vector - self._mean(column, vector))))
+            for column, vector in vectors
         )
 
     def _effect_columns(self) -> Iterable[tuple[int, int]]:
@@ -184,9 +185,9 @@ class Penalties:
         modes = self.effects.modes if self.effects else ()
         return [(mode, self.effects.rank + k) for k, mode in enumerate(modes)]  # type: ignore[union-attr]
 
-    def _mean(self, mode: int, vector: FloatArray) -> float:
-        """Return the number from which a mode's main effects (I_n,) count."""
-        is_first = self.effects is not None and mode == self.effects.modes[0]
+    def _mean(self, column: int, vector: FloatArray) -> float:
+        """Return the number from which the main effects (I_n,) of a column count."""
+        is_first = self.effects is not None and column in self.effects.centred_columns
         return float(vector.mean()) if is_first else 0.0
 
     def _components(self, factors: Factors) -> Factors:

@@ -30,6 +30,11 @@ class MainEffects:
     modes: tuple[int, ...]
     rank: int
 
+    @property
+    def centred_columns(self) -> tuple[int, ...]:
+        """The columns whose effects a ridge counts from their mean, so that the intercept is free of it."""
+        return (self.rank,)
+
     def components(self, factors: Factors) -> list[FloatArray]:
         """Return the factors without the columns of effects, shapes (I_n, R)."""
         return [a[:, : self.rank] for a in factors]
@@ -87,4 +92,40 @@ class MainEffects:
         """Return the effects (I_n,) of every mode, the intercept among those of the first that has any."""
         found = [np.asarray(effects.get(n, np.zeros(size)), dtype=float) for n, size in enumerate(shape)]
         found[self.modes[0]] = found[self.modes[0]] + intercept
+        return found
+
+
+@dataclass(frozen=True)
+class EffectsOfTensors(MainEffects):
+    """The main effects of several tensors that share factors: each tensor has columns of its own.
+
+    Attributes
+    ----------
+    modes : tuple of int
+        The k-th column after the components has effects of this mode; a mode of two tensors may be there twice.
+    rank : int
+        Number of components.
+    firsts : tuple of int
+        Of each tensor with effects, the first of its columns after the components.
+    """
+
+    firsts: tuple[int, ...]
+
+    @property
+    def centred_columns(self) -> tuple[int, ...]:
+        """See `MainEffects`: one for each tensor."""
+        return tuple(self.rank + k for k in self.firsts)
+
+    def widened(
+        self, components: Factors, vectors: Sequence[FloatArray], elsewhere: float = 1.0
+    ) -> list[FloatArray]:
+        """Return components (I_n, R) with a column for each of the vectors, (I_n,); in other modes `elsewhere`."""
+        found = []
+        for n, a in enumerate(components):
+            wide = np.full((len(a), self.rank + len(self.modes)), elsewhere, np.asarray(a).dtype)
+            wide[:, : self.rank] = a
+            for k, (mode, vector) in enumerate(zip(self.modes, vectors, strict=True)):
+                if mode == n:
+                    wide[:, self.rank + k] = vector
+            found.append(wide)
         return found

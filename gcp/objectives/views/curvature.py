@@ -59,6 +59,8 @@ class GaussNewton:
         What penalties add to the diagonal in the rows of each mode's factor.
     quadratics : tuple of (int, FactorQuadratic)
         Modes, and penalties with a matrix along them, which add strengths[r] * M in column r.
+    summand_of : ndarray of int, shape (N,), or None
+        Of a sum of such matrices (`summed`): which one each mode belongs to; None is one matrix.
     variable_of : ndarray of int, shape (N,)
         The variable of each mode: tied modes share one, a fixed mode has -1.
     maps : tuple of (int, array_like of shape (I_n, K_n))
@@ -72,6 +74,7 @@ class GaussNewton:
     variable_of: Array
     maps: tuple[tuple[int, Any], ...] = ()
     quadratics: tuple[tuple[int, FactorQuadratic], ...] = ()
+    summand_of: Array | None = None
 
     @classmethod
     def of(
@@ -93,14 +96,53 @@ class GaussNewton:
         rows = _outer_product(marginals, sizes, least)
         return cls(stacked, rows, sizes, ridges, np.arange(len(sizes)), quadratics=quadratics)
 
+    @classmethod
+    def summed(
+        cls,
+        factors: Factors,
+        parts: Sequence[CurvedPart],
+        ridge: FloatArray,
+        quadratics: tuple[tuple[int, FactorQuadratic], ...] = (),
+    ) -> GaussNewton:
+        """Return the sum of matrices of models that share factors (I_n, R), each of some modes and positions of them.
+
+        `ridge` (N,) and `quadratics` are of the factors. Every matrix has modes of its own here, with row weights of
+        0 at positions that are not its own; what penalties add is with the first of each factor's.
+        """
+        stacked, rows, modes, owners = [], [], [], []
+        for k, part in enumerate(parts):
+            cuts = np.cumsum(part.matrix.sizes)[:-1]
+            for place, own in enumerate(np.split(part.matrix.rows, cuts)):
+                mode, positions = part.modes[place], part.positions[place]
+                whole = np.zeros(len(factors[mode]))
+                whole[slice(None) if positions is None else positions] = own if place else part.weight * own
+                stacked.append(_own_columns(np.asarray(factors[mode], dtype=float), part.columns))
+                rows.append(whole)
+                modes.append(mode)
+                owners.append(k)
+        sizes, variable_of = np.array([len(a) for a in stacked]), np.array(modes)
+        ridges = np.zeros(len(modes))
+        for mode in range(len(factors)):
+            ridges[modes.index(mode)] = ridge[mode]
+        along = tuple((modes.index(mode), own) for mode, own in quadratics)
+        return cls(
+            np.concatenate(stacked),
+            np.concatenate(rows),
+            sizes,
+            ridges,
+            variable_of,
+            quadratics=along,
+            summand_of=np.array(owners),
+        )
+
     def restricted(
         self, groups: Sequence[tuple[int, ...]], maps: tuple[tuple[int, Any], ...] = ()
     ) -> GaussNewton:
         """Return the matrix in one variable per group of tied modes; modes in no group are fixed."""
-        variable_of = np.full(len(self.sizes), -1)
+        group_of = np.full(int(self.variable_of.max()) + 1, -1)
         for variable, group in enumerate(groups):
-            variable_of[list(group)] = variable
-        return replace(self, variable_of=variable_of, maps=maps)
+            group_of[list(group)] = variable
+        return replace(self, variable_of=group_of[self.variable_of], maps=maps)
 
     def in_variables(self) -> list[VariablePart]:
         """Return what each mode's factor (I_n, R) and row weights (I_n,) are in its variable."""
@@ -141,6 +183,30 @@ class GaussNewton:
         return PenaltyPart(int(self.variable_of[mode]), wide, matrix)
 
 
+class CurvedPart(NamedTuple):
+    """One of several Gauss-Newton matrices that are added up.
+
+    Attributes
+    ----------
+    matrix : GaussNewton
+        Without penalties.
+    weight : float
+        By which it is multiplied.
+    modes : tuple of int
+        Which modes of the whole its own are.
+    positions : tuple of (ndarray of int, shape (k,), or None)
+        Of each of these, which rows of the whole factor are its own; None is all.
+    columns : ndarray of int, shape (c,), or None
+        Which columns of the factors are its own; None is all.
+    """
+
+    matrix: GaussNewton
+    weight: float
+    modes: tuple[int, ...]
+    positions: tuple[Array | None, ...]
+    columns: Array | None = None
+
+
 class VariablePart(NamedTuple):
     """One mode's part of a Gauss-Newton matrix, in its variable.
 
@@ -172,6 +238,15 @@ class PenaltyPart(NamedTuple):
     variable: int
     strengths: FloatArray
     matrix: sparse.csr_array
+
+
+def _own_columns(factor: FloatArray, columns: Array | None) -> FloatArray:
+    """Return a factor (I, R) with columns of 0 where they are none of these (c,)."""
+    if columns is None:
+        return factor
+    found = np.zeros_like(factor)
+    found[:, columns] = factor[:, columns]
+    return found
 
 
 def _between(z: Any, matrix: sparse.csr_array) -> sparse.csr_array:

@@ -103,7 +103,8 @@ def build(
     _fill_terms(*own, at, modes, rows, weighted)
     grams = np.zeros((len(curvature.sizes), rank, rank))
     _fill_grams(curvature.factors, curvature.rows, curvature.sizes, grams)
-    _fill_products(grams, modes, scale[block_of], within, across)
+    summand_of = np.zeros_like(curvature.sizes) if curvature.summand_of is None else curvature.summand_of
+    _fill_products(grams, modes, scale[block_of], summand_of, within, across)
     ridge, penalties = curvature.penalties_in_variables()
     ridges = np.bincount(block_of, ridge[modes] * scale[block_of] ** 2, len(scale))
     means = ridges[:, None] + _means_of_diagonals(penalties, scale, blocks)
@@ -111,12 +112,26 @@ def build(
     small, diagonal = np.zeros((len(scale), rank, rank)), np.zeros(blocks.starts[-1])
     reciprocal = np.zeros_like(diagonal)
     n_components = curvature.factors.shape[1]
-    _fill_blocks(blocks.starts, block_of, at, rows, within, means, n_components, small, diagonal, reciprocal)
+    sizes = _sizes_of_rows(curvature, rows, at, rank)
+    _fill_blocks(
+        blocks.starts, block_of, at, rows, sizes, within, means, n_components, small, diagonal, reciprocal
+    )
     scratch = np.empty((n_terms + 1, rank, rank)), np.empty(np.diff(blocks.starts).max()), functions
     form = GramForm(
         blocks.starts, block_of, at, rows, weighted, within, across, ridges, sparse_rows, *scratch
     )
     return form, small, diagonal, reciprocal
+
+
+def _sizes_of_rows(curvature: GaussNewton, rows: FloatArray, at: Array, rank: int) -> FloatArray:
+    """Return what row weights are divided by before those of tied terms are averaged, shape (T,).
+
+    Of one matrix 1; of a sum, whose terms have the size of their curvature in any of their modes, the mean.
+    """
+    if curvature.summand_of is None:
+        return np.ones(len(at) - 1)
+    means = [float(own.mean()) for own in np.split(rows, at[1:-1] // rank)]
+    return np.array([mean if mean > 0 else 1.0 for mean in means])
 
 
 @lru_cache(maxsize=1)
@@ -201,15 +216,19 @@ def _fill_grams(factors, rows, sizes, grams):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _fill_products(grams, modes, scale, within, across):  # type: ignore[no-untyped-def]
-    """Write elementwise products of all Gram matrices but those of one and of two modes, times their scales (T,)."""
+def _fill_products(grams, modes, scale, summand_of, within, across):  # type: ignore[no-untyped-def]
+    """Write elementwise products of all Gram matrices but those of one and of two modes, times their scales (T,).
+
+    Modes of other summands are no factors of a product, and have none in common.
+    """
     for t in range(modes.size):
         for u in range(modes.size):
+            is_own = summand_of[modes[u]] == summand_of[modes[t]]
             for r in range(grams.shape[1]):
                 for s in range(grams.shape[1]):
-                    product = scale[t] * scale[u]
+                    product = scale[t] * scale[u] if is_own else 0.0
                     for n in range(grams.shape[0]):
-                        if n != modes[t] and n != modes[u]:
+                        if n != modes[t] and n != modes[u] and summand_of[n] == summand_of[modes[t]]:
                             product *= grams[n, r, s]
                     if t == u:
                         within[t, r, s] = product
@@ -218,7 +237,7 @@ def _fill_products(grams, modes, scale, within, across):  # type: ignore[no-unty
 
 
 @jit
-def _fill_blocks(starts, block_of, at, rows, within, ridge, n_components, small, diagonal, reciprocal):  # type: ignore[no-untyped-def]
+def _fill_blocks(starts, block_of, at, rows, sizes, within, ridge, n_components, small, diagonal, reciprocal):  # type: ignore[no-untyped-def]
     """Write the diagonal blocks, with what penalties add in the mean over the rows, `ridge` (B, R)."""
     n_blocks, rank = ridge.shape
     for b in range(n_blocks):
@@ -228,9 +247,9 @@ def _fill_blocks(starts, block_of, at, rows, within, ridge, n_components, small,
                 n_tied += 1
                 for r in range(rank):
                     for s in range(rank):
-                        small[b, r, s] += within[t, r, s]
+                        small[b, r, s] += sizes[t] * within[t, r, s]
                 for i in range(width):
-                    reciprocal[first + i] += rows[at[t] // rank + i]
+                    reciprocal[first + i] += rows[at[t] // rank + i] / sizes[t]
         for i in range(width):
             reciprocal[first + i] /= n_tied
             n_rows += reciprocal[first + i] > 0

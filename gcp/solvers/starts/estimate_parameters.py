@@ -72,7 +72,7 @@ def estimate_parameters(run: Run, search: Search, observer: Observer) -> Estimat
         return run(own, replace(observer, storage=observer.storage.within(f"round {k}")))
 
     first = last = fitted(0, loss)
-    steps = _steps(unknowns, loss)
+    steps = steps_towards(unknowns, loss)
     repeatable = None if unknowns.held is None else RepeatablePositions(unknowns)
     for k in range(1, _ROUNDS + 1):
         likelihood = unknowns.likelihood(last.model)
@@ -101,7 +101,8 @@ def _first(unknowns: UnknownParameters, run: Run, search: Search, observer: Obse
     return unknowns.with_free(loss, np.clip([likeliest], suggested - _FAR, suggested + _FAR))
 
 
-def _steps(unknowns: UnknownParameters, loss: Loss) -> ParameterSteps:
+def steps_towards(unknowns: UnknownParameters, loss: Loss) -> ParameterSteps:
+    """Return the search for the parameters of a loss."""
     low, high = unknowns.limits(loss)
     return OneNumber(low[0], high[0]) if len(low) == 1 else SeveralNumbers(low, high)
 

@@ -8,6 +8,7 @@ parameters that they use up. The dispersions for which that holds are, in a matr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,10 +50,13 @@ class RepeatablePositions:
         self.seen: tuple[FloatArray, FloatArray] | None = None
         self.steps = np.zeros(len(first))
 
-    def is_settled(self, model: Model) -> bool:
-        """Return whether all sums of squares are as they are expected, or dispersions at their limit."""
+    def is_settled(self, model: Model, others: Sequence[FloatArray] | None = None) -> bool:
+        """Return whether all sums of squares are as they are expected, or dispersions at their limit.
+
+        `others` is what data beside the model's tell of the rows of each factor, shapes (I_n, R, R).
+        """
         at = self.unknowns.free(model.loss)
-        gaps, n = self._gaps(model, at)
+        gaps, n = self._gaps(model, at, others)
         slopes = np.full(len(at), -1.0)
         if self.seen is not None:
             moved = at - self.seen[0]
@@ -70,11 +74,13 @@ class RepeatablePositions:
         assert self.seen is not None
         return np.where(self.held, np.clip(self.seen[0] + self.steps, self.low, self.high), free)
 
-    def _gaps(self, model: Model, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _gaps(
+        self, model: Model, at: FloatArray, others: Sequence[FloatArray] | None
+    ) -> tuple[FloatArray, FloatArray]:
         """Return how far the free numbers (I_mode,) of the dispersions that would suit lie, and numbers of cells."""
         loss, mode = self.unknowns.loss, self.unknowns.mode
         assert mode is not None
-        deviances, weights, used = _sums(model, self.unknowns)
+        deviances, weights, used = _sums(model, self.unknowns, others)
         gaps = np.zeros(len(at))
         for k in np.flatnonzero(self.held):
             left = weights[k] - used[k]
@@ -86,13 +92,17 @@ class RepeatablePositions:
         return gaps, weights
 
 
-def _sums(model: Model, unknowns: UnknownParameters) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _sums(
+    model: Model, unknowns: UnknownParameters, others: Sequence[FloatArray] | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the deviance, the weight, and the parameters that are used up, of every position (I_mode,)."""
     mode, n, several = unknowns.mode, unknowns.n_positions, unknowns.loss
     assert mode is not None
     assert isinstance(several, SeveralLosses)
     deviances, weights, used = np.zeros((3, n))
-    inverses = [_inverses(model, unknowns, k) for k in _free_modes(model)]
+    inverses = [
+        _inverses(model, unknowns, k, None if others is None else others[k]) for k in _free_modes(model)
+    ]
     for cells in blocks(model, stored(unknowns.tensor)):
         at = cells.subs[:, mode]
         weights += np.bincount(at, cells.w, n)
@@ -121,10 +131,13 @@ def _curvature(model: Model, cells: KnownCells) -> FloatArray:
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def _inverses(model: Model, unknowns: UnknownParameters, mode: int) -> FloatArray:
-    """Return the inverse information of every row of a mode's factor, the others fixed, shape (I_mode, R, R)."""
+def _inverses(model: Model, unknowns: UnknownParameters, mode: int, others: FloatArray | None) -> FloatArray:
+    """Return the inverse information of every row of a mode's factor, the others fixed, shape (I_mode, R, R).
+
+    What other data tell of the rows, of the same shape, is part of it.
+    """
     n, rank = model.shape[mode], model.rank
-    found = np.zeros((n, rank, rank))
+    found = np.zeros((n, rank, rank)) if others is None else others.copy()
     for cells in blocks(model, stored(unknowns.tensor)):
         z, rows, w = _products(model, cells, mode), cells.subs[:, mode], _curvature(model, cells)
         for r in range(rank):

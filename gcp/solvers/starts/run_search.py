@@ -57,7 +57,7 @@ def run_search(
         if look is not None:
             look(facts)
     observer = Observer.of(Observer(plan.callback, storage=storage), plan.max_seconds)
-    run = partial(_run, plan.verbose)
+    run = partial(run_all_starts, plan.verbose)
     if is_known:
         first, is_settled, notes = run(search, observer), True, ""
         last = first
@@ -75,7 +75,7 @@ def run_search(
     return Found(fields, last.cut)
 
 
-def _run(verbose: bool, search: Search, observer: Observer) -> Outcome:
+def run_all_starts(verbose: bool, search: Search, observer: Observer) -> Outcome:
     """Run all starts, with progress on stderr if that is asked for."""
     if verbose and search.objective.zeros.note:
         tell(search.objective.zeros.note)
@@ -96,9 +96,9 @@ def _assembled(
     search, best, objective = last.search, last.best, last.search.objective
     model = replace(last.model, problem=search.problem.describe(estimated))
     penalty = replace(objective.penalties, effects=search.problem.effects).value(best.factors)
-    starts = [_start(k, output) for k, output in enumerate(first.outputs)]
+    starts = [facts_of_start(k, output) for k, output in enumerate(first.outputs)]
     k = min(range(len(starts)), key=lambda k: first.outputs[k].objective)
-    starts[k] = _start(k, best)
+    starts[k] = facts_of_start(k, best)
     settings = arguments.settings(search, first.search.n_starts, plan.init, plan.max_seconds)
     settings["solver"]["method"] = best.method or type(search.solver).__name__
     if estimated:
@@ -126,7 +126,7 @@ def _assembled(
     )
 
 
-def _start(number: int, output: SolverOutput) -> dict[str, Any]:
+def facts_of_start(number: int, output: SolverOutput) -> dict[str, Any]:
     """Return one start, for the list of all."""
     return {
         "start": number,

@@ -19,6 +19,7 @@ from gcp.objectives.free import FreeFactors
 from gcp.objectives.model import Model, normalize
 from gcp.objectives.parametrisation import Parametrisation
 from gcp.objectives.problem import Problem
+from gcp.objectives.sum_base import SumOfObjectives
 from gcp.objectives.sum_objective import SumObjective
 from gcp.objectives.terms.main_effects import MainEffects
 from gcp.objectives.views.sampled import Seeds
@@ -50,7 +51,7 @@ class Search:
     seed: int
 
     @property
-    def objective(self) -> EntrywiseObjective | SumObjective:
+    def objective(self) -> EntrywiseObjective | SumOfObjectives:
         """The function of the components' factors."""
         return self.problem.objective
 
@@ -148,7 +149,10 @@ class Search:
         if is_named and self.init not in ("random", "svd"):
             raise ParameterError(f'Unknown init {self.init!r}: expected "random", "svd" or a model.')
         if is_named and self.parametrisation.fixed:
-            raise ParameterError("fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c].")
+            raise ParameterError(
+                "fixed_modes needs init to give the fixed factors, e.g. init=[a, b, c]; of coupled tensors by mode, "
+                '{"subject": a, ...}.'
+            )
         if index == 0 and not (is_named and self.init == "random"):
             factors = self._svd(rng) if is_named else self._given()
             factors = nearest_in_designs(factors, self.parametrisation, self.problem.bounds)
@@ -187,6 +191,7 @@ class Search:
         objective, rank, bounds = self.objective, self.problem.rank, self.problem.bounds
         if isinstance(objective, SumObjective):
             return random_of_positions(objective, rank, bounds, rng)
+        assert isinstance(objective, EntrywiseObjective)
         return random_factors(objective, rank, bounds, rng, beside_effects=beside_effects)
 
     def _svd(self, rng: np.random.Generator) -> list[FloatArray]:
@@ -195,6 +200,7 @@ class Search:
             raise ParameterError(
                 'init="svd" is for one loss: the links of several put data on as many scales. Use init="random".'
             )
+        assert isinstance(self.objective, EntrywiseObjective)
         return svd_factors(self.objective, self.problem.rank, self.problem.bounds, rng)
 
     def _given(self) -> list[FloatArray]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcp.base.checks import array
+from gcp.base.checks import array, show
 from gcp.base.errors import DataError
 from gcp.base.types import Array
 from gcp.tensors.entries import MOST_MODES
@@ -108,6 +108,12 @@ def _strangers(data: Any, depth: int) -> Iterator[Any]:
 
 
 def _no_array(found: Any, data: Any) -> str:
+    if found is data and isinstance(data, dict) and data and all(isinstance(name, str) for name in data):
+        names = ", ".join(map(show, list(data)[:3]))
+        return (
+            f"The data are a dict ({names}), and one tensor is expected: give one of its tensors; fit_gcp takes "
+            "several, coupled by modes of the same name."
+        )
     kind = type(found)
     root = kind.__module__.partition(".")[0]
     name = kind.__name__ if root == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
