@@ -83,7 +83,7 @@ def factor_match_score(first: Any, second: Any, *, weights: bool = True, modes: 
     Notes
     -----
     The similarity of two components is the product over modes of the absolute cosines of their factors, times, with
-    `weights`, 1 - |v - w| / max(v, w) for their weights v and w. Partners are assigned so that the sum of the
+    `weights`, ``1 - |v - w| / max(v, w)`` for their weights v and w. Partners are assigned so that the sum of the
     similarities is largest. This is the Tensor Toolbox's `score` (E. Acar, T. G. Kolda) with the best assignment in
     place of the greedy one, and without its threshold.
 

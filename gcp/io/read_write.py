@@ -123,7 +123,7 @@ def read_tensor(
     `.ttb`, `.txt`          Tensor Toolbox text: `tensor` and `sptensor` (also called `.tns`)
     `.mtx`                  Matrix Market
     `.npy`                  an array of NumPy
-    `.npz`                  gcp's own; arrays of NumPy; `save_npz` of scipy.sparse and of sparse
+    `.npz`                  gcp's own; arrays of NumPy; `save_npz` of scipy.sparse and sparse
     `.mat`                  MATLAB: arrays, sparse matrices, `sptensor`, also in structs         (``arrays``)
     `.h5`, `.hdf5`          arrays of HDF5                                                       ``arrays``
     `.zarr`                 arrays of Zarr, in a folder                                          ``arrays``

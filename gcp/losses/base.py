@@ -31,9 +31,9 @@ class Loss(PositionParameters, ABC):
     """An elementwise loss f(x, m) of a datum x and a model entry m.
 
     Concrete losses are frozen dataclasses whose fields are their parameters. They write `f`, `df`, `d2f` and
-    `weight` once, as static functions of (x, m, *parameters) with arithmetic and `gcp.losses.elementary`; the same
-    text runs on arrays and, compiled, inside the kernels. Functions that call what is not known there, or whose
-    source is not, run as NumPy.
+    `weight` once, as static functions of ``(x, m, *parameters)`` with arithmetic and `gcp.losses.elementary`; the
+    same text runs on arrays and, compiled, inside the kernels. Functions that call what is not known there, or
+    whose source is not, run as NumPy.
 
     Losses with a field `eps` shift the model by it inside logarithms and denominators, so that m = 0 stays
     finite. None (the default) means 1e-10 here, and 1e-10 times the scale of the model once the loss is used on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, Unpack
 
@@ -146,10 +146,11 @@ def check_result(model: object) -> None:
 
 def refuse_several(model: object) -> None:
     """Raise `ParameterError` if this holds a model for each of several tensors: one of them is wanted."""
-    if isinstance(model, Mapping) and model and all(isinstance(one, Model) for one in model.values()):
+    models = getattr(model, "of_tensors", model)
+    if isinstance(models, dict) and models and all(isinstance(one, Model) for one in models.values()):
         raise ParameterError(
             f"The result is one of coupled tensors, with a model for each: take that of one, "
-            f'result["{next(iter(model))}"] (there are {", ".join(map(str, model))}), and its own data.'
+            f'result["{next(iter(models))}"] (there are {", ".join(map(str, models))}), and its own data.'
         )
 
 

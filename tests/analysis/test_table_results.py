@@ -46,6 +46,8 @@ def results():
     x, r = counts(), model()
     binary = (x > 5) * 1
     of_binary = fit(binary, 1, loss="bernoulli-odds", l2_reg=0.1)
+    ages = xr.DataArray(np.arange(5.0) ** 2, coords={"user": USERS})
+    coupled = fit({"counts": x, "ages": ages}, 1, loss={"counts": "poisson", "ages": "gaussian"})
     options = {"loss": "poisson", "random_state": 0, "n_iter_max": 5, "n_threads": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -70,6 +72,7 @@ def results():
             analysis.slice_deviance(r, x, "film"),
             analysis.split_half(x.values, 1, 1, n_splits=2, **options),
             analysis.standard_errors(r, x),
+            analysis.standard_errors(coupled, {"counts": x, "ages": ages}),
             analysis.start_stability(x, 1, 3, **options),
             gcp.hold_out(x, 0.3, 0),
             gcp.select_rank(x, [0, 1, 2], l2_reg=[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], n_splits=2, **options),
