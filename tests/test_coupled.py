@@ -541,3 +541,22 @@ def test_solvers_agree(losses):
     assert again.objective == pytest.approx(first.objective, rel=1e-6)
     fresh = gcp.fit_gcp(pair(x, y), 2, solver="lbfgsb", **options)
     assert first.objective <= fresh.objective + 5e-3 * abs(fresh.objective)
+
+
+def test_weights_can_be_chosen_by_held_out_loss():
+    """Cells of the counts that a fit has not seen judge it: beside noise, least weight for the noise is best."""
+    rng = np.random.default_rng(2)
+    a, b, c, v = (rng.gamma(1.0, 1.0, (size, 2)) for size in (30, 8, 6, 12))
+    x = rng.poisson(np.einsum("ir,jr,kr->ijk", a, b, c)).astype(float)
+    y = {"told": a @ v.T + 0.2 * rng.standard_normal((30, 12)), "noise": rng.standard_normal((30, 12))}
+    split = gcp.hold_out(named(x, "subject", "neuron", "time"), 0.5, 0)
+    best = {}
+    for name, traits in y.items():
+        scores = {}
+        for weight in (1e-3, 1.0, 1e3):
+            data = {"spikes": split.train, "traits": named(traits, "subject", "trait")}
+            result = gcp.fit_gcp(data, 2, loss=LOSSES, weights={"traits": weight}, random_state=0, n_starts=2)
+            scores[weight] = split.judge(result["spikes"]).mean_loss
+        best[name] = min(scores, key=scores.get)
+    assert best["noise"] == 1e-3
+    assert best["told"] > 1e-3

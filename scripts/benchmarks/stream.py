@@ -9,11 +9,11 @@ all): columns of gamma variates of shape 0.3, days that wander, each link drawn 
 "poisson" the data are counts; under "bernoulli-odds" a cell is 1 where there is any link.
 
 "static" is one fit of all days (its defaults, one random start). "stream" is a fit of the first days, the best of
-three starts, and then an update for every batch of days, in a process of its own that maps the links from a file and
-reads one batch at a time; each state is what the next begins with, and every 500 days it is saved, as a user would.
-Both processes have the machine to themselves, one after the other. The gap is (loss of all data by the model at the
-end - static's) / (null - static's), where the stream's model has for each day the row that its own update left.
-"since" compares the same for the last 500 days, with both models as they end; memory is the process's peak so far.
+three starts, and then an update for every batch of days, in a process of its own that reads the links of one batch
+at a time; each state is what the next begins with, and every 500 days it is saved, as a user would. Both processes
+have the machine to themselves, one after the other. The gap is (loss of all data by the model at the end -
+static's) / (null - static's), where the stream's model has for each day the row that its own update left. "since"
+compares the same for the last 500 days, with both models as they end; memory is the process's peak so far.
 """
 
 from __future__ import annotations
@@ -90,26 +90,26 @@ def plant(given: argparse.Namespace, folder: Path) -> None:
     cells, counts = np.unique(np.ravel_multi_index(days_first.T, shape), return_counts=True)
     found = np.stack(np.unravel_index(cells, shape), axis=1)
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "subs.npy", found[:, [1, 2, 3, 0]].astype(np.int32))
-    np.save(folder / "counts.npy", counts.astype(float))
+    found[:, [1, 2, 3, 0]].astype(np.int32).tofile(folder / "subs.bin")
+    counts.astype(float).tofile(folder / "counts.bin")
     np.save(folder / "begins.npy", np.searchsorted(found[:, 0], np.arange(given.days + 1)))
     np.savez(folder / "truth.npz", weights=weights, **{f"factor_{k}": a for k, a in enumerate(factors)})
 
 
 class Days:
-    """The links of a range of days, read from mapped files."""
+    """The links of a range of days, read from files."""
 
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.subs = np.load(folder / "subs.npy", mmap_mode="r")
-        self.counts = np.load(folder / "counts.npy", mmap_mode="r")
+        self.folder = folder
         self.begins = np.load(folder / "begins.npy")
         self.is_binary = given.loss != "poisson"
 
     def __call__(self, first: int, end: int) -> gcp.SparseTensor:
-        part = slice(self.begins[first], self.begins[end])
-        subs = np.array(self.subs[part], dtype=np.int64)
+        begin, n = int(self.begins[first]), int(self.begins[end] - self.begins[first])
+        subs = np.fromfile(self.folder / "subs.bin", np.int32, 4 * n, offset=16 * begin).reshape(n, 4)
         subs[:, 3] -= first
-        values = np.ones(len(subs)) if self.is_binary else np.array(self.counts[part])
+        counts = np.fromfile(self.folder / "counts.bin", float, n, offset=8 * begin)
+        values = np.ones(n) if self.is_binary else counts
         return gcp.SparseTensor(subs, values, (*SIZES, end - first))
 
 
@@ -140,8 +140,12 @@ def stream(given: argparse.Namespace, folder: Path) -> None:
 
 
 def memory() -> float:
-    """The process's peak in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The process's peak in MB, without that of the one that began it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def keep(folder: Path, name: str, result: gcp.FitResult, facts: dict) -> None:
@@ -163,7 +167,7 @@ def report(given: argparse.Namespace, folder: Path) -> None:
         point["gap since"] = (own[1] - own[0]) / size * given.days / (end - first)
     gap = (sum(own[1] for own in losses) - sum(own[0] for own in losses)) / size
     print(
-        f"{processor()}; {len(days.counts):,} links, {given.loss}, rank {given.rank}, batches of {given.batch}"
+        f"{processor()}; {days.begins[-1]:,} links, {given.loss}, rank {given.rank}, batches of {given.batch}"
     )
     print(f"static: {facts['static']['seconds']:.1f} s, {facts['static']['iterations']} iterations")
     print("days   seconds   MB   gap since")
