@@ -34,8 +34,9 @@ const pause = ms => new Promise(done => setTimeout(done, ms));
     }));
   }
   const hits = await opened('search.html?q=exposure', async frame => {
-    for (let k = 0; k < 100 && !frame.contentDocument.querySelector('#search-results li a'); k++) await pause(100);
-    return frame.contentDocument.querySelectorAll('#search-results li a').length;
+    const count = () => frame.contentDocument.querySelectorAll('#search-results li a').length;
+    for (let k = 0; k < 100 && count() < 6; k++) await pause(100);
+    return count();
   });
   document.getElementById('out').textContent = 'FOUND' + JSON.stringify({faults, hits}) + 'END';
 })();
