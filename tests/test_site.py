@@ -1,6 +1,7 @@
 """The site is whole: public names are in its reference, pages are reached, scripts are pages with pictures.
 
-The build itself (`sphinx-build -W`) runs the scripts and checks references; it is a test with -m slow.
+The build itself (`sphinx-build -W`) runs the scripts and checks references; it is a test with -m slow, which opens
+all pages in Chromium, if there is one.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import site_browser
 
 import gcp
 from gcp import analysis, datasets, designs, penalties, plots, testing
@@ -131,3 +133,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
         text = (tmp_path / f"{page}.html").read_text(encoding="utf-8")
         images = re.findall(r"<img [^>]*>", text)
         assert all(re.search(r'alt="[^"]+"', image) for image in images), page
+    for width in (1280, 420) if site_browser.BROWSER else ():
+        pages = sorted(page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.html"))
+        found = site_browser.opened(tmp_path, pages, width, tmp_path / "profile")
+        assert not found["faults"], found["faults"][:5]
+        assert not found["errors"], found["errors"][:5]
+        assert found["hits"] > 5, "a search for exposure"
