@@ -108,7 +108,9 @@ def test_what_is_compiled_ahead_is_not_compiled_again(rng, asked):
         for solver in ("auto", "lbfgsb"):
             gcp.fit_gcp(own, 2, loss="poisson", solver=solver, random_state=0, n_iter_max=20)
     gcp.fit_gcp(data.astype(float), 2, loss="poisson", random_state=0)  # to its end, which is exact
-    gcp.compile_ahead("poisson", "sparse", n_jobs=1)  # whose n_functions counts what other processes compile, too
+    gcp.compile_ahead(
+        "poisson", "sparse", n_jobs=1
+    )  # whose n_functions counts what other processes compile, too
     assert asked == before
 
 
